@@ -1,0 +1,1 @@
+"""The customs exchange gateway: everything that knows what a declaration is."""

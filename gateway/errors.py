@@ -1,0 +1,54 @@
+"""Every error the gateway raises on purpose: what went wrong, where, and how to fix it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.model import Fault
+
+
+class GatewayError(Exception):
+    """Base of all errors raised on purpose; `str()` is one sentence a stranger at 3 a.m. can act on."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        """Keep the three parts apart, so that a screen can lay them out and a log can name them."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Join the parts that are there: `what (where). Fix: fix`."""
+        text = f"{self.what} ({self.where})" if self.where else self.what
+        return f"{text}. Fix: {self.fix}" if self.fix else text
+
+
+class ConfigError(GatewayError):
+    """The configuration, or a file that it names, cannot be used. The command line exits with 2."""
+
+
+class RulesError(GatewayError):
+    """A schema or a mapping table cannot be loaded."""
+
+
+class EnvelopeError(GatewayError):
+    """Bytes that should be a DxpMsg, DxpMsgSv or DxpRep are not (spec dxp.md)."""
+
+
+class DeliveryError(GatewayError):
+    """One attempt to hand an entry to a destination failed; `temporary` says whether another may help."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", temporary: bool = True) -> None:
+        """Unknown errors count as temporary: attempts are bounded, so the worst case is a dead letter."""
+        super().__init__(what, where=where, fix=fix)
+        self.temporary = temporary
+
+
+class Refused(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)
+    """The input is not acceptable; carries every fault found and the stable problem type (DESIGN 7)."""
+
+    def __init__(self, problem: str, faults: "Sequence[Fault]") -> None:
+        """`problem` is a key of `gateway.problems.PROBLEMS`, for instance `invalid-message`."""
+        super().__init__(faults[0].message if faults else problem)
+        self.problem = problem
+        self.faults = tuple(faults)

@@ -1,0 +1,1 @@
+"""One process each, one loop each: accept, forward, collect, keep."""

@@ -1,0 +1,1 @@
+"""The stages of the way of a declaration: pure functions, one stage a file."""

@@ -1,0 +1,1 @@
+"""What carries entries out and receipts in."""
