@@ -67,9 +67,9 @@ class MessageType:
 
     For a receipt: the fields that repeat the key of the declaration it answers, same names, same order."""
     handle: str = ""
-    """The one key field that every receipt repeats when others are optional there (622: `copNo`), else empty."""
+    """The one key field that every receipt repeats when others are optional (622: `copNo`), else empty."""
     numbers: tuple[str, ...] = ()
-    """Numbers that customs assigns and later receipts refer to: `preNo`, `invtNo`, `sumNo`, `rkdNo`, `taxNo`."""
+    """Numbers that customs assigns and later receipts refer to: `preNo`, `invtNo`, `sumNo` …"""
     codes: tuple[str, ...] = ()
     """Owner codes and other fields that help to tell two owners apart when a receipt repeats them."""
     answered_by: tuple[str, ...] = ()

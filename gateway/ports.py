@@ -1,0 +1,92 @@
+"""The doors of the gateway to the world outside, as Protocols: what an adapter must do, and nothing more.
+
+An adapter holds no policy: no retries across attempts, no states, no field names. Library errors are
+translated at its border into `gateway.errors.DeliveryError`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import DeliveryError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One envelope on its way out."""
+
+    entry: int
+    """The spool's number of the entry; comes back in the `Delivery`."""
+    cop_msg_id: str
+    message_type: str
+    body: bytes
+    """The envelope, exactly as it must arrive."""
+    file_name: str
+    """Name for file transports, unique per entry and stable over retries: `<MsgType>_<CopMsgId>.xml`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one parcel: `error` is None exactly when the other side confirmed it."""
+
+    entry: int
+    error: DeliveryError | None = None
+
+
+class Transport(Protocol):
+    """Carries parcels to one destination."""
+
+    def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+        """Send and yield one `Delivery` for each parcel, in any order, as soon as its fate is known.
+
+        Blocks, at most the adapter's configured time-out. Never raises for a failed delivery: a lost
+        connection is a `Delivery` with a temporary error for every parcel not yet confirmed. May be
+        called again after a failure: connects anew by itself. The same parcel may come twice (a crash
+        between confirm and settle): the second sending replaces or repeats the first, never fails on it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; called once, by the role that built it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One collected message, raw; `token` is the adapter's own and means nothing to others."""
+
+    body: bytes
+    name: str
+    """File name or message id, for people; may be empty."""
+    token: object
+
+
+class Feed(Protocol):
+    """Brings in what one destination has for us."""
+
+    def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
+        """Return up to `limit` arrivals; wait up to `timeout_s` for the first; empty when none came.
+
+        Raises DeliveryError when the other side cannot be reached; may be called again, connects anew.
+        An arrival not yet `done` may be delivered again after a reconnect or restart, never lost.
+        """
+        ...
+
+    def done(self, arrivals: Sequence[Arrival]) -> None:
+        """Tell the other side that these are safe with us (ack, or remove the file).
+
+        Called only after the commit. Raises DeliveryError; what was not acknowledged comes again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; arrivals not `done` go back to the other side."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic seconds for time-outs, so that tests move time instead of waiting for it."""
+
+    def __call__(self) -> float:
+        """Return seconds since an arbitrary point."""
+        ...

@@ -1,0 +1,38 @@
+"""Finds `xsd/` and `mappings/` and loads them once, checked whole, into one frozen `Rules`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.catalogue import Catalogue, load_catalogue
+from gateway.codes import Codes, load_codes
+from gateway.schemas import Schemas
+
+__all__ = ["RULES", "Catalogue", "Codes", "Rules", "load_catalogue", "load_codes", "load_rules"]
+
+_HERE = Path(__file__).resolve().parent
+_WHEEL = _HERE / "_rules"
+RULES: Final = _WHEEL if _WHEEL.is_dir() else _HERE.parent
+"""Folder that holds `xsd/` and `mappings/`: inside the wheel, or the checkout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Everything the stages need to know of customs' formats, loaded once and handed in."""
+
+    catalogue: Catalogue
+    codes: Codes
+    schemas: Schemas
+
+
+def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
+    """Load the tables and the schemas of one edition from `rules_dir`, by default those shipped with us.
+
+    Reads files, compiles no schema yet. Raises RulesError that names the file, the table, the key and
+    an example of what belongs there.
+    """
+    folder = rules_dir or RULES
+    mappings = folder / "mappings"
+    catalogue = load_catalogue(mappings / "catalogue.toml")
+    codes = load_codes(mappings / "codes.toml", catalogue)
+    return Rules(catalogue=catalogue, codes=codes, schemas=Schemas.load(folder / "xsd" / edition))

@@ -1,0 +1,62 @@
+"""Strict reading of the TOML tables in `mappings/`: whatever does not fit is a RulesError that says where."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.errors import RulesError
+
+_KEY = re.compile(r"field `(\w+)`|`\$\.(\w+)")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader is: the file and the table in it; makes errors that say so."""
+
+    file: Path
+    table: str = ""
+
+    def error(self, what: str, *, key: str = "", example: str = "") -> RulesError:
+        """Make (not raise) the error for something wrong here, with an example of what is right."""
+        parts = (str(self.file), f"[{self.table}]" if self.table else "", f"key {key}" if key else "")
+        fix = f"write for example {example}" if example else ""
+        return RulesError(what, where=", ".join(part for part in parts if part), fix=fix)
+
+    def within(self, table: str) -> "Place":
+        """Name a table inside this one."""
+        return Place(self.file, f"{self.table}.{table}" if self.table else table)
+
+
+def read_tables(file: Path) -> dict[str, Any]:
+    """Parse a whole TOML file; RulesError when it is not there or not TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise RulesError(
+            f"cannot read a table of rules: {err.strerror}",
+            where=str(file),
+            fix="let rules_dir name a folder that holds xsd/ and mappings/, or leave it out",
+        ) from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise RulesError(f"not a TOML table in UTF-8: {err}", where=str(file)) from err
+
+
+def shaped(value: object, shape: type[T], place: Place, example: str) -> T:
+    """Convert a parsed table to `shape`, a msgspec Struct that forbids unknown fields.
+
+    `example` holds one right line per key; the error quotes the line of the key that is wrong, or all.
+    """
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as err:
+        found = _KEY.search(str(err))
+        key = next(filter(None, found.groups()), "") if found else ""
+        lines = [line.strip() for line in example.strip().splitlines()]
+        right = [line for line in lines if line.startswith(f"{key} ")] or lines
+        raise place.error(str(err), key=key, example="; ".join(right)) from err

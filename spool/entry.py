@@ -1,0 +1,295 @@
+"""What goes into the spool and what comes out, as frozen values; texts and bytes are opaque here.
+
+All times are aware UTC datetimes. `owner` is whoever handed something in and may see its answers.
+An *identity* names one declaration of one owner's world (the spool compares it, never reads it); a
+*handle* is any other text by which an answer may point at it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from spool.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One declaration inside an offer."""
+
+    identity: str
+    version: str = ""
+    """Which version of the declaration this is; empty: not told, never compared."""
+    handles: tuple[str, ...] = ()
+    facts: bytes = b""
+    """Opaque to the spool; given back with the declaration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A message to take in, with the destination that its one entry goes to."""
+
+    uid: str
+    """Public id of the message, unique."""
+    owner: str
+    kind: str
+    sha256: bytes
+    """32 bytes; the same bytes of the same owner are the same message."""
+    body: bytes
+    facts: bytes
+    """Opaque to the spool; given back with the message and its entry."""
+    destination: str
+    cop_msg_id: str
+    """The id under which the entry travels, fixed now and for ever; unique per destination."""
+    request_key: str = ""
+    """The owner's own name for the request (Idempotency-Key); empty: none."""
+    subjects: tuple[Subject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The offer is in the spool and durable."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The offer was taken before; nothing was written."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """The offer contradicts what was taken before; nothing was written.
+
+    `reason` is `version` (a declaration version with other bytes), `request_key` (used for other bytes)
+    or `cop_msg_id` (taken by another message).
+    """
+
+    uid: str
+    """The message that stands in the way; empty when it is another owner's."""
+    reason: str
+    identities: tuple[str, ...] = ()
+
+
+Reply = Taken | Known | Clash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """An entry in the hands of one process until its lease ends."""
+
+    entry: int
+    claim: int
+    """Proof of the claim; a settlement with another number is void."""
+    uid: str
+    owner: str
+    kind: str
+    destination: str
+    cop_msg_id: str
+    attempts: int
+    """Failed attempts so far."""
+    accepted_at: datetime
+    facts: bytes
+    body: bytes
+
+
+class Fate(StrEnum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    UNDELIVERABLE = "undeliverable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The end of one attempt."""
+
+    entry: int
+    claim: int
+    fate: Fate
+    error: str = ""
+    next_at: datetime | None = None
+    """For DEFERRED: not before then."""
+    sent_sha256: bytes = b""
+    """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """A raw answer as it came."""
+
+    feed: str
+    name: str
+    body: bytes
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawArrival:
+    """A raw answer kept and not yet filed."""
+
+    id: int
+    feed: str
+    name: str
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A declaration that some text points at."""
+
+    declaration: int
+    owner: str
+    identity: str
+    found_by: str
+    facts: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Travelled:
+    """The message that travelled under a CopMsgId, with its declarations."""
+
+    uid: str
+    owner: str
+    kind: str
+    declarations: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRow:
+    """One answer about one declaration."""
+
+    declaration: int
+    at: str
+    """When customs says it happened, 17 digits; orders the timeline."""
+    kind: str
+    status: str
+    facts: bytes
+    digest: str
+    """Two answers with one digest about one declaration are one answer."""
+    index: int
+    """Position of the body in its arrival."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """What one arrival turned out to be; filed in one commit."""
+
+    arrival: int
+    kind: str
+    cop_msg_id: str
+    """Of the arrival's own envelope."""
+    rows: tuple[TimelineRow, ...] = ()
+    orphans: tuple["OrphanBody", ...] = ()
+    learned: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Declaration → handles that this arrival taught us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanBody:
+    """A body that nobody can be found for, kept; `lookups` are the texts that would find somebody."""
+
+    index: int
+    reason: str
+    lookups: tuple[str, ...] = ()
+    facts: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """What filing did: rows that were new, by owner, and rows known before."""
+
+    arrival: int
+    matched: Mapping[str, int]
+    duplicates: int
+    orphaned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One arrival as far as it concerns one owner, waiting to be brought home."""
+
+    cursor: int
+    arrival: int
+    kind: str
+    received_at: datetime
+    rows: tuple["TimelineEntry", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """A row of a timeline as it is read."""
+
+    identity: str
+    at: str
+    kind: str
+    status: str
+    facts: bytes
+    index: int
+    arrival: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageView:
+    """A message and its entry as they stand now."""
+
+    uid: str
+    owner: str
+    kind: str
+    sha256: bytes
+    facts: bytes
+    accepted_at: datetime
+    entry: int
+    destination: str
+    cop_msg_id: str
+    state: State
+    attempts: int
+    due_at: datetime
+    waits_for: tuple[str, ...]
+    """Uids of the messages that have to go first."""
+    error: str
+    sent_at: datetime | None
+    sent_sha256: bytes
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """An answer nobody was found for."""
+
+    id: int
+    arrival: int
+    index: int
+    feed: str
+    name: str
+    kind: str
+    reason: str
+    facts: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """A line of the journal."""
+
+    at: datetime
+    event: str
+    uid: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many entries of one state one destination has, in one class of age."""
+
+    destination: str
+    state: State
+    age_s: int
+    """Upper bound of the age class in seconds; the last class has none and says -1."""
+    entries: int

@@ -1,0 +1,83 @@
+"""THE state machine of an entry: states × events → state, as one table; no other file assigns a state."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from spool.errors import LifecycleError
+
+
+class State(StrEnum):
+    """Where an entry stands."""
+
+    READY = "ready"
+    """Accepted and durable; waits for its turn, its time or the entries before it."""
+    SENDING = "sending"
+    """Claimed by one process under a lease."""
+    SENT = "sent"
+    """The destination confirmed it; answers go to the timelines of its declarations."""
+    HELD = "held"
+    """An operator keeps it back."""
+    DEAD = "dead"
+    """Attempts used up, or it can never go as it is; waits for an operator."""
+    DISCARDED = "discarded"
+    """An operator gave it up, with a reason."""
+
+
+class Event(StrEnum):
+    """What can happen to an entry."""
+
+    CLAIMED = "claimed"
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    """Failed for now, or found after a crash: it will be tried again under the same id."""
+    UNDELIVERABLE = "undeliverable"
+    HELD = "held"
+    RELEASED = "released"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.READY: {
+        Event.CLAIMED: State.SENDING,
+        Event.HELD: State.HELD,
+        Event.RETRIED: State.READY,
+        Event.DISCARDED: State.DISCARDED,
+    },
+    State.SENDING: {
+        Event.DELIVERED: State.SENT,
+        Event.DEFERRED: State.READY,
+        Event.UNDELIVERABLE: State.DEAD,
+    },
+    State.HELD: {Event.RELEASED: State.READY, Event.DISCARDED: State.DISCARDED},
+    State.DEAD: {Event.RETRIED: State.READY, Event.DISCARDED: State.DISCARDED},
+    State.SENT: {},
+    State.DISCARDED: {},
+}
+
+UNSETTLED: Final = frozenset({State.READY, State.SENDING, State.HELD})
+"""States in which a later entry of the same declaration has to wait for this one."""
+
+
+def after(state: State, event: Event) -> State:
+    """Return the state that follows; raises LifecycleError when the table knows no such step."""
+    try:
+        return NEXT[state][event]
+    except KeyError:
+        allowed = ", ".join(sorted(NEXT[state])) or "nothing: the state is final"
+        raise LifecycleError(
+            f"an entry that is {state.value} cannot be {event.value}", fix=f"allowed here: {allowed}"
+        ) from None
+
+
+def diagram() -> str:
+    """Return the table as a Mermaid state diagram, for ARCHITECTURE.md."""
+    lines = ["stateDiagram-v2", "    [*] --> ready"]
+    lines += [
+        f"    {state.value} --> {target.value}: {event.value}"
+        for state, steps in NEXT.items()
+        for event, target in steps.items()
+    ]
+    lines += [f"    {state.value} --> [*]" for state, steps in NEXT.items() if not steps]
+    return "\n".join(lines)

@@ -1,0 +1,256 @@
+"""Keeping what came back, putting it on the timelines, and bringing it home."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from spool.entry import (
+    Collected,
+    Filed,
+    Filing,
+    Found,
+    Notice,
+    Orphan,
+    RawArrival,
+    TimelineEntry,
+    Travelled,
+)
+from spool.signals import Signals
+from spool.sqlite.accepting import journal
+from spool.sqlite.database import Database, to_time
+
+_ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
+_TIMELINE = (
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.body_index, t.arrival, a.received_at"
+    " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
+)
+
+
+class FilingCabinet:
+    """The collecting part of the spool."""
+
+    db: Database
+    signals: Signals
+
+    def keep(self, collected: Sequence[Collected]) -> int:
+        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new."""
+        with self.db.write() as connection:
+            now = self.db.now()
+            before = connection.total_changes
+            connection.executemany(
+                "INSERT OR IGNORE INTO arrival (feed, name, sha256, body, received_at) VALUES (?, ?, ?, ?, ?)",
+                [(one.feed, one.name, one.sha256, one.body, now) for one in collected],
+            )
+            return connection.total_changes - before
+
+    def unfiled(self, limit: int) -> list[RawArrival]:
+        """Return raw answers not filed yet, oldest first."""
+        with self.db.read() as connection:
+            rows = connection.execute(f"{_ARRIVAL} WHERE filed = 0 ORDER BY id LIMIT ?", (limit,)).fetchall()
+        return [_raw(row) for row in rows]
+
+    def arrival(self, number: int) -> RawArrival | None:
+        """Return one raw answer, filed or not."""
+        with self.db.read() as connection:
+            row = connection.execute(f"{_ARRIVAL} WHERE id = ?", (number,)).fetchone()
+        return None if row is None else _raw(row)
+
+    def find(self, texts: Sequence[str]) -> list[Found]:
+        """Return every declaration that one of the texts, identities or handles, points at."""
+        with self.db.read() as connection:
+            return [
+                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
+                for text in dict.fromkeys(texts)
+                for row in connection.execute(
+                    "SELECT id, owner, identity, facts FROM declaration WHERE identity = ?1 UNION"
+                    " SELECT d.id, d.owner, d.identity, d.facts FROM handle h"
+                    " JOIN declaration d ON d.id = h.declaration WHERE h.text = ?1 LIMIT 500",
+                    (text,),
+                )
+            ]
+
+    def travelled(self, cop_msg_id: str) -> Travelled | None:
+        """Return the message that went out under this CopMsgId."""
+        with self.db.read() as connection:
+            message = connection.execute(
+                "SELECT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
+                " WHERE e.cop_msg_id = ?",
+                (cop_msg_id,),
+            ).fetchone()
+            if message is None:
+                return None
+            rows = connection.execute(
+                "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
+                " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
+                (message[0],),
+            ).fetchall()
+        declarations = tuple(
+            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
+            for row in rows
+        )
+        return Travelled(uid=message[1], owner=message[2], kind=message[3], declarations=declarations)
+
+    def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
+        """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
+        with self.db.write() as connection:
+            now = self.db.now()
+            done = [_file(connection, filing, now) for filing in filings]
+            connection.executemany(
+                "UPDATE orphan SET resolved = 1 WHERE id = ?", [(orphan,) for orphan in resolves]
+            )
+            connection.executemany(
+                "DELETE FROM orphan_lookup WHERE orphan = ?", [(orphan,) for orphan in resolves]
+            )
+        if any(filed.matched for filed in done):
+            self.signals.wake("notices")
+        return done
+
+    def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
+        """Return unresolved orphans, newest last; with `texts` those that one of them would resolve."""
+        query = (
+            "SELECT o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at"
+            " FROM orphan o JOIN arrival a ON a.id = o.arrival WHERE o.resolved = 0"
+        )
+        with self.db.read() as connection:
+            if texts is None:
+                rows = connection.execute(f"{query} ORDER BY o.id DESC LIMIT ?", (limit,)).fetchall()
+            else:
+                rows = [
+                    row
+                    for text in dict.fromkeys(texts)
+                    for row in connection.execute(
+                        f"{query} AND o.id IN (SELECT orphan FROM orphan_lookup WHERE text = ?)"
+                        " ORDER BY o.id DESC LIMIT ?",
+                        (text, limit),
+                    )
+                ]
+        unique = {row[0]: row for row in rows}
+        return [
+            Orphan(
+                id=row[0],
+                arrival=row[1],
+                index=row[2],
+                feed=row[3],
+                name=row[4],
+                kind=row[5],
+                reason=row[6],
+                facts=row[7],
+                received_at=to_time(row[8]),
+            )
+            for _, row in sorted(unique.items())
+        ]
+
+    def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
+        """Return what was filed for this owner after the cursor, in cursor order."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                "SELECT n.cursor, n.arrival, a.kind, a.received_at FROM notice n JOIN arrival a ON a.id = n.arrival"
+                " WHERE n.owner = ? AND n.cursor > ? ORDER BY n.cursor LIMIT ?",
+                (owner, after, limit),
+            ).fetchall()
+            return [
+                Notice(
+                    cursor=cursor,
+                    arrival=arrival,
+                    kind=kind,
+                    received_at=to_time(received_at),
+                    rows=tuple(
+                        timeline_entry(row)
+                        for row in connection.execute(
+                            f"{_TIMELINE} WHERE t.arrival = ? AND d.owner = ? ORDER BY t.body_index, t.id",
+                            (arrival, owner),
+                        )
+                    ),
+                )
+                for cursor, arrival, kind, received_at in rows
+            ]
+
+    def acknowledge(self, owner: str, cursor: int) -> int:
+        """Remember how far the owner has read (never backwards); returns the cursor that holds."""
+        with self.db.write() as connection:
+            (newest,) = connection.execute(
+                "SELECT coalesce(max(cursor), 0) FROM notice WHERE owner = ?", (owner,)
+            ).fetchone()
+            row = connection.execute(
+                "INSERT INTO acknowledged (owner, cursor) VALUES (?1, min(?2, ?3)) ON CONFLICT (owner) DO UPDATE"
+                " SET cursor = max(cursor, min(?2, ?3)) RETURNING cursor",
+                (owner, cursor, newest),
+            ).fetchone()
+        return int(row[0])
+
+    def acknowledged(self, owner: str) -> int:
+        """Return how far the owner has read; 0 at first."""
+        with self.db.read() as connection:
+            row = connection.execute("SELECT cursor FROM acknowledged WHERE owner = ?", (owner,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
+        """Return the answers about declarations that the identity or handle names, by `at`."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                f"{_TIMELINE} WHERE t.declaration IN (SELECT id FROM declaration WHERE identity = ?1"
+                " UNION SELECT declaration FROM handle WHERE text = ?1) AND (?2 IS NULL OR d.owner = ?2)"
+                " ORDER BY t.at, t.id",
+                (text, owner),
+            ).fetchall()
+        return [timeline_entry(row) for row in rows]
+
+
+def timeline_entry(row: tuple[str, str, str, str, bytes, int, int, int]) -> TimelineEntry:
+    """Make the value from a row of the timeline query."""
+    identity, at, kind, status, facts, index, arrival, received_at = row
+    return TimelineEntry(
+        identity=identity,
+        at=at,
+        kind=kind,
+        status=status,
+        facts=facts,
+        index=index,
+        arrival=arrival,
+        received_at=to_time(received_at),
+    )
+
+
+def _raw(row: tuple[int, str, str, bytes, int]) -> RawArrival:
+    number, feed, name, body, received_at = row
+    return RawArrival(id=number, feed=feed, name=name, body=body, received_at=to_time(received_at))
+
+
+def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
+    run = connection.execute
+    matched: Counter[str] = Counter()
+    duplicates = 0
+    for row in filing.rows:
+        added = run(
+            "INSERT INTO timeline (declaration, at, kind, status, facts, digest, body_index, arrival)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (declaration, digest) DO NOTHING",
+            (row.declaration, row.at, row.kind, row.status, row.facts, row.digest, row.index, filing.arrival),
+        ).rowcount
+        if not added:
+            duplicates += 1
+            continue
+        (owner,) = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        matched[owner] += 1
+    for owner in matched:
+        run("INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival))
+    for declaration, texts in filing.learned.items():
+        for text in texts:
+            run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
+    for orphan in filing.orphans:
+        number = run(
+            "INSERT INTO orphan (arrival, body_index, reason, facts) VALUES (?, ?, ?, ?)",
+            (filing.arrival, orphan.index, orphan.reason, orphan.facts),
+        ).lastrowid
+        for text in orphan.lookups:
+            run("INSERT OR IGNORE INTO orphan_lookup (text, orphan) VALUES (?, ?)", (text, number))
+    run(
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
+        (filing.kind, filing.cop_msg_id, filing.arrival),
+    )
+    detail = (
+        f"{filing.kind} {sum(matched.values())} matched, {duplicates} known, {len(filing.orphans)} orphaned"
+    )
+    journal(connection, now, "receipt.filed", filing.cop_msg_id, detail)
+    return Filed(
+        arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(filing.orphans)
+    )

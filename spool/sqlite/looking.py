@@ -1,0 +1,144 @@
+"""Looking at the spool: for the API, the command line and an operator at 3 a.m."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from spool.entry import Depth, Happening, MessageView
+from spool.lifecycle import State
+from spool.sqlite.database import Database, to_time
+
+_VIEW = (
+    "SELECT m.id, m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id,"
+    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
+    " FROM message m JOIN entry e ON e.message = m.id"
+)
+AGES_S = (10, 60, 600, 3600, 86400)
+"""Upper bounds of the age classes of `depths`, in seconds."""
+
+
+class Looking:
+    """The reading part of the spool."""
+
+    db: Database
+
+    def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
+        """Return one message; with `owner` only if it is theirs."""
+        with self.db.read() as connection:
+            row = connection.execute(
+                f"{_VIEW} WHERE m.uid = ?1 AND (?2 IS NULL OR m.owner = ?2)", (uid, owner)
+            ).fetchone()
+            return None if row is None else _view(connection, row)
+
+    def body(self, uid: str) -> bytes | None:
+        """Return the accepted bytes of a message."""
+        with self.db.read() as connection:
+            row = connection.execute(
+                "SELECT p.body FROM message m JOIN payload p ON p.message = m.id WHERE m.uid = ?", (uid,)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def search(self, text: str, *, limit: int = 20) -> list[str]:
+        """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
+        of_declaration = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) LIMIT ?2"
+        ways = (
+            "SELECT uid FROM message WHERE uid = upper(?1) LIMIT ?2",
+            "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message WHERE e.cop_msg_id = ?1 LIMIT ?2",
+            (
+                "SELECT m.uid FROM arrival a JOIN timeline t ON t.arrival = a.id JOIN version v"
+                " ON v.declaration = t.declaration JOIN message m ON m.id = v.message WHERE a.cop_msg_id = ?1 LIMIT ?2"
+            ),
+            of_declaration.format("SELECT id FROM declaration WHERE identity = ?1"),
+            of_declaration.format("SELECT declaration FROM handle WHERE text = ?1"),
+            # not indexed: reads every declaration, the price of a bare value
+            of_declaration.format(
+                "SELECT id FROM declaration WHERE identity || ' ' LIKE '%=' || ?1 || ' %'"
+                " UNION SELECT declaration FROM handle WHERE text LIKE '%=' || ?1"
+            ),
+        )
+        with self.db.read() as connection:
+            for way in ways:
+                rows = connection.execute(way, (text, limit)).fetchall()
+                if rows:
+                    return list(dict.fromkeys(str(row[0]) for row in rows))
+        return []
+
+    def entries(
+        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
+    ) -> list[MessageView]:
+        """Return messages by the state of their entry, oldest first."""
+        marks = ", ".join("?" for _ in states)
+        conditions = [f"e.state IN ({marks})"] if states else []
+        conditions += ["e.destination = ?"] if destination else []
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        values = [state.value for state in states] + ([destination] if destination else [])
+        with self.db.read() as connection:
+            rows = connection.execute(f"{_VIEW}{where} ORDER BY m.id LIMIT ?", (*values, limit)).fetchall()
+            return [_view(connection, row) for row in rows]
+
+    def depths(self) -> list[Depth]:
+        """Return how many unsettled or dead entries each destination has, by state and age."""
+        classes = " ".join(f"WHEN ?1 - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGES_S)
+        with self.db.read() as connection:
+            rows = connection.execute(
+                f"SELECT e.destination, e.state, CASE {classes} ELSE -1 END AS age, count(*)"
+                " FROM entry e JOIN message m ON m.id = e.message"
+                " WHERE e.state IN ('ready', 'sending', 'held', 'dead') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+                (self.db.now(),),
+            ).fetchall()
+        return [
+            Depth(destination=destination, state=State(state), age_s=age, entries=count)
+            for destination, state, age, count in rows
+        ]
+
+    def history(self, uid: str) -> Iterator[Happening]:
+        """Return the journal lines of one message, oldest first."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                "SELECT at, event, uid, detail FROM journal WHERE uid = ? ORDER BY id", (uid,)
+            ).fetchall()
+        for at, event, of, detail in rows:
+            yield Happening(at=to_time(at), event=event, uid=of, detail=detail)
+
+
+def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
+    (number, uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id) = row[:10]
+    state, attempts, due_at, error, sent_at, sent_sha256 = row[10:]
+    waits_for = connection.execute(
+        "SELECT m.uid FROM wait w JOIN entry e ON e.id = w.blocker JOIN message m ON m.id = e.message"
+        " WHERE w.entry = ? ORDER BY e.id",
+        (entry,),
+    ).fetchall()
+    identities = connection.execute(
+        "SELECT d.identity FROM version v JOIN declaration d ON d.id = v.declaration WHERE v.message = ?"
+        " ORDER BY d.id",
+        (number,),
+    ).fetchall()
+    return MessageView(
+        uid=str(uid),
+        owner=str(owner),
+        kind=str(kind),
+        sha256=_bytes(sha256),
+        facts=_bytes(facts),
+        accepted_at=to_time(_int(accepted_at)),
+        entry=_int(entry),
+        destination=str(destination),
+        cop_msg_id=str(cop_msg_id),
+        state=State(str(state)),
+        attempts=_int(attempts),
+        due_at=to_time(_int(due_at)),
+        waits_for=tuple(one for (one,) in waits_for),
+        error=str(error),
+        sent_at=None if sent_at is None else to_time(_int(sent_at)),
+        sent_sha256=_bytes(sent_sha256),
+        identities=tuple(one for (one,) in identities),
+    )
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)  # noqa: S101 (the column's type)
+    return value
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)  # noqa: S101 (the column's type)
+    return value

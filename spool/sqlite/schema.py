@@ -1,0 +1,119 @@
+"""The tables, as numbered steps from an empty file to today's layout."""
+
+from typing import Final
+
+STEPS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE message (
+        id          INTEGER PRIMARY KEY,
+        uid         TEXT NOT NULL UNIQUE,
+        owner       TEXT NOT NULL,
+        kind        TEXT NOT NULL,
+        sha256      BLOB NOT NULL,
+        request_key TEXT NOT NULL,
+        facts       BLOB NOT NULL,
+        accepted_at INTEGER NOT NULL,           -- microseconds since 1970, UTC, like every time here
+        UNIQUE (owner, sha256)
+    );
+    CREATE UNIQUE INDEX message_request ON message (owner, request_key) WHERE request_key <> '';
+    CREATE TABLE payload (message INTEGER PRIMARY KEY REFERENCES message, body BLOB NOT NULL);
+
+    CREATE TABLE entry (
+        id          INTEGER PRIMARY KEY,
+        message     INTEGER NOT NULL REFERENCES message,
+        destination TEXT NOT NULL,
+        cop_msg_id  TEXT NOT NULL,
+        state       TEXT NOT NULL,
+        attempts    INTEGER NOT NULL DEFAULT 0,
+        due_at      INTEGER NOT NULL,
+        blockers    INTEGER NOT NULL DEFAULT 0,  -- rows of `wait` that name this entry
+        claim       INTEGER NOT NULL DEFAULT 0,
+        claimant    TEXT NOT NULL DEFAULT '',
+        lease_until INTEGER NOT NULL DEFAULT 0,
+        error       TEXT NOT NULL DEFAULT '',
+        sent_at     INTEGER,
+        sent_sha256 BLOB NOT NULL DEFAULT x'',
+        UNIQUE (cop_msg_id, destination)
+    );
+    CREATE INDEX entry_message ON entry (message);
+    CREATE INDEX entry_due ON entry (destination, due_at, id) WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_leased ON entry (lease_until) WHERE state = 'sending';
+    CREATE INDEX entry_open ON entry (destination, state, message)
+        WHERE state IN ('ready', 'sending', 'held', 'dead');
+    CREATE TABLE wait (
+        blocker INTEGER NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (blocker, entry)
+    ) WITHOUT ROWID;
+    CREATE INDEX wait_entry ON wait (entry);
+
+    CREATE TABLE declaration (
+        id       INTEGER PRIMARY KEY,
+        identity TEXT NOT NULL,
+        owner    TEXT NOT NULL,
+        facts    BLOB NOT NULL,
+        UNIQUE (identity, owner)
+    );
+    CREATE TABLE version (
+        declaration INTEGER NOT NULL, version TEXT NOT NULL, message INTEGER NOT NULL,
+        PRIMARY KEY (declaration, version, message)
+    ) WITHOUT ROWID;
+    CREATE INDEX version_message ON version (message);
+    CREATE TABLE handle (
+        text TEXT NOT NULL, declaration INTEGER NOT NULL, PRIMARY KEY (text, declaration)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE arrival (
+        id          INTEGER PRIMARY KEY,
+        feed        TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        sha256      BLOB NOT NULL UNIQUE,
+        body        BLOB NOT NULL,
+        received_at INTEGER NOT NULL,
+        kind        TEXT NOT NULL DEFAULT '',
+        cop_msg_id  TEXT NOT NULL DEFAULT '',
+        filed       INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX arrival_unfiled ON arrival (id) WHERE filed = 0;
+    CREATE INDEX arrival_cop_msg_id ON arrival (cop_msg_id) WHERE cop_msg_id <> '';
+    CREATE TABLE timeline (
+        id          INTEGER PRIMARY KEY,
+        declaration INTEGER NOT NULL REFERENCES declaration,
+        at          TEXT NOT NULL,
+        kind        TEXT NOT NULL,
+        status      TEXT NOT NULL,
+        facts       BLOB NOT NULL,
+        digest      TEXT NOT NULL,
+        body_index  INTEGER NOT NULL,
+        arrival     INTEGER NOT NULL REFERENCES arrival,
+        UNIQUE (declaration, digest)
+    );
+    CREATE INDEX timeline_arrival ON timeline (arrival);
+    CREATE TABLE orphan (
+        id         INTEGER PRIMARY KEY,
+        arrival    INTEGER NOT NULL REFERENCES arrival,
+        body_index INTEGER NOT NULL,
+        reason     TEXT NOT NULL,
+        facts      BLOB NOT NULL,
+        resolved   INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX orphan_open ON orphan (id) WHERE resolved = 0;
+    CREATE TABLE orphan_lookup (
+        text TEXT NOT NULL, orphan INTEGER NOT NULL, PRIMARY KEY (text, orphan)
+    ) WITHOUT ROWID;
+    CREATE TABLE notice (
+        cursor  INTEGER PRIMARY KEY AUTOINCREMENT,
+        owner   TEXT NOT NULL,
+        arrival INTEGER NOT NULL REFERENCES arrival
+    );
+    CREATE INDEX notice_owner ON notice (owner, cursor);
+    CREATE TABLE acknowledged (owner TEXT PRIMARY KEY, cursor INTEGER NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE journal (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        at     INTEGER NOT NULL,
+        event  TEXT NOT NULL,
+        uid    TEXT NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
+    """,
+)

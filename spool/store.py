@@ -1,0 +1,174 @@
+"""The Spool door: everything the roles may ask of the only memory. One Protocol, one suite of tests.
+
+A method that writes is one commit: when it returns, what it says is on disk. Methods that raise
+SpoolError have written nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from spool.entry import (
+    Claimed,
+    Collected,
+    Depth,
+    Filed,
+    Filing,
+    Found,
+    Happening,
+    MessageView,
+    Notice,
+    Offer,
+    Orphan,
+    RawArrival,
+    Reply,
+    Settlement,
+    TimelineEntry,
+    Travelled,
+)
+from spool.lifecycle import Event, State
+
+
+class Topic(StrEnum):
+    """What a process can wait for."""
+
+    ENTRIES = "entries"
+    """Something may be claimable."""
+    NOTICES = "notices"
+    """Something was filed for somebody."""
+
+
+class Waiter(Protocol):
+    """Ears on one topic."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when something happened, for an event loop."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until something happened or the time is over; say which; forget what was heard."""
+        ...
+
+
+class Spool(Protocol):
+    """Durable entries, answers and their timelines."""
+
+    # what comes in
+
+    def put(self, offers: Sequence[Offer]) -> list[Reply]:
+        """Take in offers, in order, in one commit; one reply each."""
+        ...
+
+    def note(self, event: str, *, uid: str = "", detail: str = "") -> None:
+        """Write one line in the journal."""
+        ...
+
+    # what goes out
+
+    def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
+        """Take up to `limit` entries whose turn has come, oldest due first."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        """End attempts; void claims are passed over. Returns how many took effect."""
+        ...
+
+    def recover(self, *, claimant: str | None = None) -> int:
+        """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
+        ...
+
+    def next_due(self, destination: str) -> datetime | None:
+        """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
+        ...
+
+    # what comes back
+
+    def keep(self, collected: Sequence[Collected]) -> int:
+        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new."""
+        ...
+
+    def unfiled(self, limit: int) -> list[RawArrival]:
+        """Return raw answers not filed yet, oldest first."""
+        ...
+
+    def arrival(self, number: int) -> RawArrival | None:
+        """Return one raw answer, filed or not."""
+        ...
+
+    def find(self, texts: Sequence[str]) -> list[Found]:
+        """Return every declaration that one of the texts, identities or handles, points at."""
+        ...
+
+    def travelled(self, cop_msg_id: str) -> Travelled | None:
+        """Return the message that went out under this CopMsgId."""
+        ...
+
+    def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
+        """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
+        ...
+
+    def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
+        """Return unresolved orphans, newest last; with `texts` those that one of them would resolve."""
+        ...
+
+    # bringing home
+
+    def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
+        """Return what was filed for this owner after the cursor, in cursor order."""
+        ...
+
+    def acknowledge(self, owner: str, cursor: int) -> int:
+        """Remember how far the owner has read (never backwards); returns the cursor that holds."""
+        ...
+
+    def acknowledged(self, owner: str) -> int:
+        """Return how far the owner has read; 0 at first."""
+        ...
+
+    # looking
+
+    def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
+        """Return one message; with `owner` only if it is theirs."""
+        ...
+
+    def body(self, uid: str) -> bytes | None:
+        """Return the accepted bytes of a message."""
+        ...
+
+    def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
+        """Return the answers about declarations that the identity or handle names, by `at`."""
+        ...
+
+    def search(self, text: str, *, limit: int = 20) -> list[str]:
+        """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
+        ...
+
+    def entries(
+        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
+    ) -> list[MessageView]:
+        """Return messages by the state of their entry, oldest first."""
+        ...
+
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
+        """Let an operator's event happen to these messages' entries. Raises LifecycleError."""
+        ...
+
+    def depths(self) -> list[Depth]:
+        """Return how many unsettled or dead entries each destination has, by state and age."""
+        ...
+
+    def history(self, uid: str) -> Iterator[Happening]:
+        """Return the journal lines of one message, oldest first."""
+        ...
+
+    # being woken
+
+    def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
+        """Start to listen; what happens from now on wakes the waiter, from any process."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
