@@ -30,7 +30,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 S = TypeVar("S", bound="Section")
 
 
-class Node(Section):
+class Node(Section, kw_only=True):
     """`[node]`: who we are."""
 
     name: Annotated[str, Meta(min_length=1, max_length=40)]
@@ -41,7 +41,7 @@ class Node(Section):
     """8-digit transfer node id, for DxpMsgSv (spec dxp.md, DxpMsgSv)."""
 
 
-class Limits(Section):
+class Limits(Section, kw_only=True):
     """`[accept.limits]`: what a message may be at most."""
 
     size_bytes: Count = 4 * 1024 * 1024
@@ -49,7 +49,7 @@ class Limits(Section):
     elements: Count = 200_000
 
 
-class Accept(Section):
+class Accept(Section, kw_only=True):
     """`[accept]`: the HTTP door."""
 
     host: str = "127.0.0.1"
@@ -60,7 +60,7 @@ class Accept(Section):
     """Messages that one commit takes at most."""
 
 
-class Rules(Section):
+class Rules(Section, kw_only=True):
     """`[rules]`: which schemas and tables."""
 
     edition: str = "202205"
@@ -68,7 +68,7 @@ class Rules(Section):
     """Folder with `xsd/` and `mappings/` to use in place of the built-in ones."""
 
 
-class Key(Section):
+class Key(Section, kw_only=True):
     """`[[key]]`: one signing key."""
 
     name: str
@@ -79,13 +79,13 @@ class Key(Section):
     password_file: Path | None = None
 
 
-class Signing(Section):
+class Signing(Section, kw_only=True):
     """`[signing]`: which key signs what is handed in unsigned."""
 
     default_key: str
 
 
-class Sftp(Section):
+class Sftp(Section, kw_only=True):
     """`[destination.sftp]`."""
 
     host: str
@@ -99,7 +99,7 @@ class Sftp(Section):
     timeout_s: Seconds = 20.0
 
 
-class Amqp(Section):
+class Amqp(Section, kw_only=True):
     """`[destination.amqp]`: AMQP 1.0."""
 
     url: str
@@ -113,14 +113,14 @@ class Amqp(Section):
     prefetch: Count = 100
 
 
-class Folder(Section):
+class Folder(Section, kw_only=True):
     """`[destination.folder]`."""
 
     send_dir: Path
     receive_dir: Path
 
 
-class Destination(Section):
+class Destination(Section, kw_only=True):
     """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `amqp`, `folder`."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
@@ -137,7 +137,7 @@ class Destination(Section):
     """Forward processes for this destination."""
 
 
-class Retry(Section):
+class Retry(Section, kw_only=True):
     """`[retry]`: when a failed attempt is tried again."""
 
     first_s: Seconds = 2.0
@@ -146,7 +146,7 @@ class Retry(Section):
     """After so many failed attempts an entry becomes a dead letter."""
 
 
-class Config(Section):
+class Config(Section, kw_only=True):
     """The whole of gateway.toml."""
 
     node: Node
@@ -161,7 +161,7 @@ class Config(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class EnterpriseFile(Section):
+class EnterpriseFile(Section, kw_only=True):
     """`enterprises/<id>.toml`."""
 
     name: str

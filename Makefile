@@ -1,0 +1,67 @@
+# The commands of the README. Everything they need they install: into .venv, and for `make test` as root
+# also Debian packages.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install
+
+.PHONY: help demo test check format lock docs packages clean
+
+help:
+	@echo "make demo    the whole way of some declarations on this machine, about a minute"
+	@echo "make test    install what the tests need, and run them all"
+	@echo "make check   format, lint, types, import contracts, tests"
+	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make lock    write requirements/ anew from pyproject.toml (needs uv)"
+
+demo: $(VENV)/.run
+	$(BIN)/gateway demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.test
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docs: $(VENV)/.test
+	$(BIN)/python -m tests.generated
+
+$(BIN)/python:
+	$(PYTHON) tests/packages.py venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python requirements/build.txt requirements/run.txt pyproject.toml
+	$(PIP) --require-hashes -r requirements/build.txt
+	$(PIP) --require-hashes --only-binary :all: -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt packages
+	test -f $@ && test $@ -nt requirements/test.txt || \
+		$(PIP) --require-hashes --no-build-isolation -r requirements/test.txt
+	touch $@
+
+packages:
+	$(PYTHON) tests/packages.py test
+
+LOCK = uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --no-annotate --python-version 3.11 pyproject.toml
+
+lock:
+	$(LOCK) --group build -o requirements/test.txt --extra amqp --group dev
+	$(LOCK) -c requirements/test.txt -o requirements/run.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --python-version 3.11 --group build -c requirements/test.txt \
+		-o requirements/build.txt
+
+clean:
+	rm -rf $(VENV) dist build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

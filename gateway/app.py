@@ -1,0 +1,174 @@
+"""The composition root: the only file that builds adapters and wires them up."""
+
+import socket
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from gateway.config import Config, Destination, Folder, Key, load_config, load_enterprises
+from gateway.errors import ConfigError
+from gateway.model import Enterprise, EnterpriseId
+from gateway.ports import Feed, Transport
+from gateway.roles.collect import Collect, Registry
+from gateway.roles.forward import Forward
+from gateway.roles.keep import Keep
+from gateway.roles.stop import Stop
+from gateway.rules import Rules, load_rules
+from gateway.schemas import View
+from gateway.supervisor import Role
+from signing.errors import SigningError
+from signing.keys import Signer, load_pem, load_pkcs12
+from spool.sqlite import SqliteSpool
+from spool.store import Spool
+
+
+class App:
+    """One configuration, read and checked, and everything that can be built from it."""
+
+    def __init__(self, file: Path) -> None:
+        """Read the configuration, the rules, the enterprises and the keys. Raises GatewayError."""
+        self.file = file
+        self.config: Config = load_config(file)
+        self.rules: Rules = load_rules(self.config.rules.rules_dir, self.config.rules.edition)
+        self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
+            self.config.accept.enterprises_dir
+        )
+        self.signers: Mapping[str, Signer] = {key.name: load_signer(key) for key in self.config.key}
+
+    def warm(self) -> None:
+        """Compile every schema now, so that forked roles share them."""
+        schemas = self.rules.schemas
+        for root in sorted(schemas.roots):
+            for view in View:
+                schemas.schema_for(root, view)
+
+    def spool(self) -> Spool:
+        """Open the spool, for one thread of one process."""
+        return SqliteSpool(self.config.node.state_dir)
+
+    def forward(self, destination: Destination, number: int) -> Forward:
+        """Build the forward role number `number` of a destination."""
+        return Forward(
+            spool=self.spool(),
+            transport=build_transport(destination),
+            destination=destination,
+            signers=self.signers,
+            config=self.config,
+            claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
+        )
+
+    def collect(self, destination: Destination) -> Collect:
+        """Build the collect role of a destination."""
+        spool = self.spool()
+        return Collect(
+            spool=spool,
+            feed=build_feed(destination),
+            destination=destination.name,
+            registry=Registry(spool=spool, rules=self.rules),
+        )
+
+    def keep(self) -> Keep:
+        """Build the keep role."""
+        spool = self.spool()
+        return Keep(
+            spool=spool,
+            registry=Registry(spool=spool, rules=self.rules),
+            signers=self.signers,
+            state_dir=self.config.node.state_dir,
+        )
+
+    def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
+        """Return the processes of these roles; `door` is the listening socket that accept serves."""
+        roles: list[Role] = []
+        if "accept" in names and door is not None:
+            roles.append(Role(name="accept", run=lambda: self._serve(door)))
+        for destination in self.config.destination:
+            if "forward" in names:
+                roles += [self._forwarder(destination, number) for number in range(destination.active)]
+            if "collect" in names:
+                roles.append(self._collector(destination))
+        if "keep" in names:
+            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
+        return roles
+
+    def _serve(self, door: socket.socket) -> None:
+        from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
+
+        serve(
+            door,
+            config=self.config,
+            rules=self.rules,
+            enterprises=self.enterprises,
+            open_spool=self.spool,
+        )
+
+    def _forwarder(self, destination: Destination, number: int) -> Role:
+        def run() -> None:
+            role = self.forward(destination, number)
+            role.run(Stop().on_sigterm())
+            role.close()
+
+        return Role(name=f"forward/{destination.name}/{number}", run=run)
+
+    def _collector(self, destination: Destination) -> Role:
+        def run() -> None:
+            role = self.collect(destination)
+            role.run(Stop().on_sigterm())
+            role.close()
+
+        return Role(name=f"collect/{destination.name}", run=run)
+
+
+def load_signer(key: Key) -> Signer:
+    """Load one [[key]]. Raises ConfigError."""
+    where = f"key {key.name}, {key.file}"
+    try:
+        password = None if key.password_file is None else key.password_file.read_text("utf-8").rstrip("\r\n")
+        if key.kind == "pkcs12":
+            return load_pkcs12(key.file, password)
+        if key.certificate is None:
+            raise ConfigError(
+                "a PEM key needs its certificate", where=where, fix='add certificate = "keys/node.crt"'
+            )
+        return load_pem(key.file, key.certificate, password)
+    except OSError as error:
+        raise ConfigError(f"cannot read the password file: {error.strerror}", where=where) from error
+    except SigningError as error:
+        raise ConfigError(str(error), where=where) from error
+
+
+def build_transport(destination: Destination) -> Transport:
+    """Build what carries entries to this destination; connects on first use."""
+    if destination.sftp is not None:
+        from gateway.transports.sftp import SftpTransport  # noqa: PLC0415 (only who uses it loads it)
+
+        return SftpTransport(destination.sftp)
+    if destination.amqp is not None:
+        from gateway.transports.amqp import AmqpTransport  # noqa: PLC0415 (an extra)
+
+        return AmqpTransport(destination.amqp)
+    from gateway.transports.folder import FolderTransport  # noqa: PLC0415
+
+    return FolderTransport(_folder(destination))
+
+
+def build_feed(destination: Destination) -> Feed:
+    """Build what brings in the answers of this destination; connects on first use."""
+    if destination.sftp is not None:
+        from gateway.transports.sftp import SftpFeed  # noqa: PLC0415 (only who uses it loads it)
+
+        return SftpFeed(destination.sftp)
+    if destination.amqp is not None:
+        from gateway.transports.amqp import AmqpFeed  # noqa: PLC0415 (an extra)
+
+        return AmqpFeed(destination.amqp)
+    from gateway.transports.folder import FolderFeed  # noqa: PLC0415
+
+    return FolderFeed(_folder(destination))
+
+
+def _folder(destination: Destination) -> Folder:
+    if destination.folder is None:
+        raise ConfigError(
+            f"destination {destination.name} has no transport", fix="see [[destination]] in the configuration"
+        )
+    return destination.folder

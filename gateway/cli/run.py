@@ -1,0 +1,65 @@
+"""`gateway run`: the gateway itself."""
+
+import socket
+from pathlib import Path
+
+import click
+
+ROLES = ("accept", "forward", "collect", "keep")
+
+
+@click.command()
+@click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True
+)
+@click.option(
+    "--role", "names", multiple=True, type=click.Choice(ROLES), help="Only these roles; default: all of them."
+)
+def run(file: Path, names: tuple[str, ...]) -> None:
+    """Run the gateway until SIGTERM, which drains it; SIGHUP reads the configuration again."""
+    from gateway.app import App  # noqa: PLC0415 (only this command needs it)
+    from gateway.errors import GatewayError  # noqa: PLC0415
+    from gateway.observe import configure_logs, log  # noqa: PLC0415
+    from gateway.supervisor import Role, Supervisor  # noqa: PLC0415
+
+    wanted = names or ROLES
+    app = App(file)
+    configure_logs(app.config.log_level)
+    app.spool().close()  # makes or updates the database before anybody uses it
+    app.warm()
+    door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
+    if door is not None:
+        host, port = door.getsockname()[:2]
+        log("node.listening", address=f"http://{host}:{port}")
+
+    def reload() -> list[Role] | None:
+        try:
+            renewed = App(file)
+        except GatewayError as error:
+            log("node.reload_failed", error=str(error))
+            return None
+        renewed.warm()
+        return renewed.roles(wanted, door)
+
+    Supervisor(app.roles(wanted, door), reload=reload, drain_s=20.0).run()
+
+
+def open_door(host: str, port: int) -> socket.socket:
+    """Bind and listen; raises ConfigError when the address cannot be had."""
+    from gateway.errors import ConfigError  # noqa: PLC0415
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    door = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind((host, port))
+        door.listen(2048)
+    except OSError as error:
+        door.close()
+        raise ConfigError(
+            f"cannot listen: {error.strerror}",
+            where=f"accept.host {host}, accept.port {port}",
+            fix="choose a free port, or stop the program that has it",
+        ) from error
+    door.setblocking(False)
+    return door

@@ -1,0 +1,335 @@
+"""The HTTP door (DESIGN.md 7): bodies in, answers out; every handler is short because the work is elsewhere."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.doors import openapi, views
+from gateway.errors import EnvelopeError
+from gateway.model import Enterprise, EnterpriseId, Fault
+from gateway.observe import log
+from gateway.pipeline import Refusal
+from gateway.problems import PROBLEMS, problem_document
+from gateway.roles.accept import Accepted, Contradicted, Intake
+from gateway.rules import Rules
+from gateway.stages.collected import cut_to, open_collected
+from spool.entry import Clash
+from spool.errors import SpoolError
+from spool.store import Spool, Topic, Waiter
+
+_WAIT_AT_MOST_S = 60.0
+_PAGE = 100
+_PAGE_AT_MOST = 1000
+_RETRY_AFTER_S = "5"
+_FORMS = ("application/xml", "text/xml", "application/octet-stream", "")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What the handlers need; one for the life of the process."""
+
+    intake: Intake
+    spool: Spool
+    rules: Rules
+    size_bytes: int
+    enterprises: Callable[[], Mapping[EnterpriseId, Enterprise]]
+    """Asked anew each time, so that a reload counts from the next request on."""
+    bell: "Bell"
+
+
+class Problem(Exception):  # noqa: N818 (it is an answer)
+    """An RFC 9457 answer on its way out."""
+
+    def __init__(self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.faults = faults
+        self.headers = headers
+
+
+Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
+
+
+def build(counter: Counter) -> Starlette:
+    """Build the application; `counter.spool` is used by its event loop alone."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with counter.bell.ringing():
+            yield
+
+    def at(path: str, handler: Handler, method: str) -> Route:
+        return Route(path, _guarded(handler, counter), methods=[method])
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            at("/v1/messages", _post_message, "POST"),
+            at("/v1/messages/{id}", _get_message, "GET"),
+            at("/v1/messages/{id}/content", _get_content, "GET"),
+            at("/v1/declarations", _get_declaration, "GET"),
+            at("/v1/receipts", _get_receipts, "GET"),
+            at("/v1/receipts/{id:int}/content", _get_receipt_content, "GET"),
+            at("/v1/receipts/ack", _post_ack, "POST"),
+            Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
+            Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
+            Route("/openapi.json", lambda _: _json(openapi.document()), methods=["GET"]),
+            Route("/docs", lambda _: HTMLResponse(openapi.page()), methods=["GET"]),
+        ],
+    )
+
+
+class Bell:
+    """Lets many requests of one process wait for the spool's signal through one socket."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._rung = asyncio.Event()
+        self.silent = False
+        """No more waiting: the process is about to end."""
+
+    @asynccontextmanager
+    async def ringing(self) -> AsyncIterator[None]:
+        """Listen while the application lives."""
+        loop = asyncio.get_running_loop()
+        with self._spool.listen(Topic.NOTICES) as waiter:
+            loop.add_reader(waiter.fileno(), self._ring, waiter)
+            try:
+                yield
+            finally:
+                loop.remove_reader(waiter.fileno())
+
+    def dismiss(self) -> None:
+        """Send everybody home who waits, now and from now on."""
+        self.silent = True
+        self._wake()
+
+    def _ring(self, waiter: Waiter) -> None:
+        waiter.wait(0.0)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    async def heard(self, seconds: float) -> None:
+        """Return at the next signal or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+
+
+def _guarded(handler: Handler, counter: Counter) -> Callable[[Request], Awaitable[Response]]:
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request, counter, _caller(request, counter))
+        except Problem as problem:
+            return _problem(problem.problem, problem.faults, request, headers=problem.headers)
+        except SpoolError as error:
+            log("message.refused", problem="unavailable", error=str(error))
+            return _problem("unavailable", (), request, headers={"Retry-After": _RETRY_AFTER_S})
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    return guarded
+
+
+def _caller(request: Request, counter: Counter) -> Enterprise:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
+    found = None
+    for enterprise in counter.enterprises().values():
+        if hmac.compare_digest(enterprise.token_sha256, digest) and not enterprise.disabled:
+            found = enterprise
+    if scheme.lower() != "bearer" or not token or found is None:
+        raise Problem("unauthorised", headers={"WWW-Authenticate": 'Bearer realm="gateway"'})
+    return found
+
+
+async def _post_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    form = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if form not in _FORMS:
+        raise Problem("unsupported-media-type")
+    body = await _read(request, counter.size_bytes)
+    if request.query_params.get("dry_run") == "true":
+        verdict = counter.intake.examine(body, caller)
+        if isinstance(verdict, Refusal):
+            raise Problem(verdict.problem, *verdict.faults)
+        return _json(views.dry_view(verdict, hashlib.sha256(body).hexdigest()))
+    outcome = await counter.intake.submit(
+        body, caller, request_key=request.headers.get("idempotency-key", "")[:255]
+    )
+    match outcome:
+        case Refusal():
+            raise Problem(outcome.problem, *outcome.faults)
+        case Contradicted(clash=clash):
+            raise Problem("conflicting-version", _clash_fault(clash))
+        case Accepted():
+            view = counter.spool.message(outcome.uid, owner=caller.id)
+            if view is None:
+                raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
+            status = 202 if outcome.first else 200
+            return _json(
+                views.accepted_view(view), status=status, headers={"Location": f"/v1/messages/{view.uid}"}
+            )
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Read the body, never more than the limit."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise Problem("too-large", headers={"Connection": "close"})
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise Problem("too-large", headers={"Connection": "close"})
+        parts.append(part)
+    return b"".join(parts)
+
+
+_CLASHES = {
+    "version": (
+        "a message with this declaration, appType and appTime was accepted before, with other bytes",
+        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
+        "declare a change with a newer appTime",
+    ),
+    "request_key": (
+        "this Idempotency-Key was used for other bytes",
+        "该 Idempotency-Key 已用于不同内容的请求",
+        "use a new key for a new message",
+    ),
+    "cop_msg_id": (
+        "this CopMsgId was used for another message",
+        "该 CopMsgId 已用于其他报文",
+        "give each DxpMsg a CopMsgId of its own",
+    ),
+}
+
+
+def _clash_fault(clash: Clash) -> Fault:
+    message, message_zh, fix = _CLASHES[clash.reason]
+    named = f": {', '.join(clash.identities)}" if clash.identities else ""
+    earlier = f" (message {clash.uid})" if clash.uid else ""
+    return Fault(
+        rule=f"conflict_{clash.reason}",
+        message=f"{message}{earlier}{named}",
+        message_zh=f"{message_zh}{earlier}{named}",
+        fix=fix,
+    )
+
+
+async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    view = counter.spool.message(request.path_params["id"].upper(), owner=caller.id)
+    if view is None:
+        raise Problem("not-found")
+    return _json(views.status_view(view))
+
+
+async def _get_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    uid = request.path_params["id"].upper()
+    body = counter.spool.body(uid) if counter.spool.message(uid, owner=caller.id) else None
+    if body is None:
+        raise Problem("not-found")
+    return Response(body, media_type="application/octet-stream")
+
+
+async def _get_declaration(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    message_type = request.query_params.get("type", "")
+    key = request.query_params.get("key", "")
+    text = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
+    rows = counter.spool.timeline(caller.id, text)
+    if not rows and not any(found.owner == caller.id for found in counter.spool.find([text])):
+        raise Problem("not-found")
+    return _json(
+        views.TimelineView(type=message_type, key=key, answers=views.answer_views(rows, counter.rules.codes))
+    )
+
+
+async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    after = _number(request, "after", counter.spool.acknowledged(caller.id))
+    limit = min(max(1, _number(request, "limit", _PAGE)), _PAGE_AT_MOST)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + min(_number(request, "wait", 0), _WAIT_AT_MOST_S)
+    while True:
+        notices = counter.spool.notices(caller.id, after=after, limit=limit)
+        left = until - loop.time()
+        if notices or left <= 0 or counter.bell.silent:
+            return _json(views.receipts_view(notices, counter.rules.codes, after=after))
+        await counter.bell.heard(left)
+
+
+async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    number = request.path_params["id"]
+    own = {row.digest for row in counter.spool.filed_for(caller.id, number)}
+    raw = counter.spool.arrival(number) if own else None
+    if raw is None:
+        raise Problem("not-found")
+    try:
+        opened = open_collected(raw.body, counter.rules.catalogue)
+    except EnvelopeError as error:
+        raise Problem("not-found") from error
+    keep = frozenset(answer.index for answer in opened.answers if answer.digest in own)
+    body = opened.business if len(keep) == len(opened.answers) else cut_to(opened.business, keep)
+    return Response(body, media_type="application/xml")
+
+
+async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    try:
+        wanted = msgspec.json.decode(await _read(request, 1024), type=views.CursorView)
+    except msgspec.DecodeError as error:
+        raise Problem(
+            "bad-request",
+            Fault(rule="bad_json", message=str(error), message_zh="请求正文无效", fix='send {"cursor": 42}'),
+        ) from error
+    cursor = counter.spool.acknowledge(caller.id, wanted.cursor)
+    log("notice.delivered", enterprise=caller.id, cursor=cursor)
+    return _json(views.CursorView(cursor=cursor))
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 (fits 63 bits)
+        raise Problem(
+            "bad-request",
+            Fault(rule="not_a_number", message=f"{name} is not a number", message_zh=f"{name} 不是数字"),
+        )
+    return int(text)
+
+
+def _ready(counter: Counter) -> Response:
+    try:
+        counter.spool.acknowledged("")
+    except SpoolError as error:
+        return _json(views.HealthView(status="not ready", reasons=(str(error),)), status=503)
+    return _json(views.HealthView(status="ready"))
+
+
+def _json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(value), status_code=status, media_type="application/json", headers=headers)
+
+
+def _problem(
+    problem: str, faults: tuple[Fault, ...], request: Request, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(
+        _encode(problem_document(problem, faults, instance=request.url.path)),
+        status_code=PROBLEMS[problem].status,
+        media_type="application/problem+json",
+        headers=headers,
+    )

@@ -1,0 +1,247 @@
+"""What the HTTP API says, as typed values: the OpenAPI document is made from these classes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from msgspec import Struct
+
+from gateway import facts
+from gateway.codes import Codes
+from gateway.facts import MessageFacts
+from gateway.model import Code, Layer, Message
+from gateway.stages.correlate import parse_identity
+from spool.entry import MessageView, Notice, TimelineEntry
+
+
+class DeclarationView(Struct, frozen=True, kw_only=True):
+    """One declaration of a message."""
+
+    key: Mapping[str, str]
+    """Business key: field name to value."""
+    guid: str
+
+
+class AcceptedView(Struct, frozen=True, kw_only=True):
+    """The answer to a submission."""
+
+    id: str
+    """Id of the message here, and its CopMsgId unless the sender's own DxpMsg names one."""
+    sha256: str
+    """Hex, of the bytes as they were handed in."""
+    message_type: str
+    edition: str
+    declarations: tuple[DeclarationView, ...]
+    state: str = "accepted"
+
+
+class StatusView(Struct, frozen=True, kw_only=True):
+    """A message as it stands."""
+
+    id: str
+    sha256: str
+    message_type: str
+    edition: str
+    declarations: tuple[DeclarationView, ...]
+    state: str
+    """`ready`, `sending`, `sent`, `held`, `dead`, `discarded`."""
+    accepted_at: datetime
+    sent_at: datetime | None
+    destination: str
+    cop_msg_id: str
+    attempts: int
+    """Failed attempts so far."""
+    next_attempt_at: datetime | None
+    waits_for: tuple[str, ...]
+    """Ids of messages about the same declarations that have to go first."""
+    error: str
+
+
+class MeaningView(Struct, frozen=True, kw_only=True):
+    """What a status code means."""
+
+    kind: str
+    """`progress`, `accepted`, `refused`, `hold`, `final`, `unknown`."""
+    zh: str
+    en: str
+    advice_zh: str
+    advice_en: str
+    retry: str
+    """`retry` as it is, `fix` and send again, `never`; or empty."""
+
+
+class AnsweredView(Struct, frozen=True, kw_only=True):
+    """A declaration that an answer is about."""
+
+    type: str
+    key: Mapping[str, str]
+
+
+class AnswerView(Struct, frozen=True, kw_only=True):
+    """One answer about one or more declarations."""
+
+    message_type: str
+    layer: str
+    """`transport` (DxpRep), `format` (CEB900), `business`."""
+    status: str
+    meaning: MeaningView
+    time: str
+    """When customs says it happened: 17 digits, as sent."""
+    info: str
+    declarations: tuple[AnsweredView, ...]
+    fields: Mapping[str, str]
+    """Every field of the answer by name."""
+    receipt: str
+    """Id of the receipt message it came in."""
+    index: int
+    """0-based position among the bodies of that message."""
+
+
+class ReceiptView(Struct, frozen=True, kw_only=True):
+    """One receipt message, as far as it is the caller's."""
+
+    cursor: int
+    id: str
+    message_type: str
+    received_at: datetime
+    content: str
+    """Path of the receipt's bytes; bodies of other enterprises are cut out, nothing else is changed."""
+    bodies: tuple[AnswerView, ...]
+
+
+class ReceiptsView(Struct, frozen=True, kw_only=True):
+    """A page of receipts."""
+
+    receipts: tuple[ReceiptView, ...]
+    cursor: int
+    """Ask with `after=` this for what comes next; acknowledge with it."""
+
+
+class TimelineView(Struct, frozen=True, kw_only=True):
+    """All answers about one declaration, in the order of customs' own time."""
+
+    type: str
+    key: str
+    answers: tuple[AnswerView, ...]
+
+
+class CursorView(Struct, frozen=True, kw_only=True):
+    """How far the caller has read."""
+
+    cursor: int
+
+
+class HealthView(Struct, frozen=True, kw_only=True):
+    """Whether the gateway is alive, or can accept."""
+
+    status: str
+    reasons: tuple[str, ...] = ()
+
+
+def _declarations(known: MessageFacts) -> tuple[DeclarationView, ...]:
+    return tuple(DeclarationView(key=one.key, guid=one.guid) for one in known.declarations)
+
+
+def accepted_view(view: MessageView) -> AcceptedView:
+    """Say what was accepted; the same for the first answer and every later one."""
+    known = facts.message_facts(view.facts)
+    return AcceptedView(
+        id=view.uid,
+        sha256=view.sha256.hex(),
+        message_type=view.kind,
+        edition=known.edition,
+        declarations=_declarations(known),
+    )
+
+
+def dry_view(message: Message, sha256: str) -> AcceptedView:
+    """Say what would be accepted; no id, nothing is kept."""
+    header = message.header
+    return AcceptedView(
+        id="",
+        sha256=sha256,
+        message_type=header.message_type.name,
+        edition=header.edition,
+        declarations=tuple(DeclarationView(key=one.key, guid=one.guid) for one in header.declarations),
+        state="valid",
+    )
+
+
+def status_view(view: MessageView) -> StatusView:
+    """Say how a message stands."""
+    known = facts.message_facts(view.facts)
+    waiting = view.state.value == "ready"
+    return StatusView(
+        id=view.uid,
+        sha256=view.sha256.hex(),
+        message_type=view.kind,
+        edition=known.edition,
+        declarations=_declarations(known),
+        state=view.state.value,
+        accepted_at=view.accepted_at,
+        sent_at=view.sent_at,
+        destination=view.destination,
+        cop_msg_id=view.cop_msg_id,
+        attempts=view.attempts,
+        next_attempt_at=view.due_at if waiting else None,
+        waits_for=view.waits_for,
+        error=view.error,
+    )
+
+
+def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:
+    """Show notices, each with the caller's bodies only."""
+    return ReceiptsView(
+        receipts=tuple(
+            ReceiptView(
+                cursor=notice.cursor,
+                id=str(notice.arrival),
+                message_type=notice.kind,
+                received_at=notice.received_at,
+                content=f"/v1/receipts/{notice.arrival}/content",
+                bodies=answer_views(notice.rows, codes),
+            )
+            for notice in notices
+        ),
+        cursor=notices[-1].cursor if notices else after,
+    )
+
+
+def answer_views(rows: Iterable[TimelineEntry], codes: Codes) -> tuple[AnswerView, ...]:
+    """Show rows, those of one body together (a CEB900 speaks of every declaration of its message)."""
+    groups = groupby(rows, key=lambda row: (row.arrival, row.index, row.digest))
+    return tuple(_answer_view(list(group), codes) for _, group in groups)
+
+
+def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
+    row = rows[0]
+    known = facts.answer_facts(row.facts)
+    code = codes.dxp(row.status) if known.layer == Layer.TRANSPORT else codes.status(row.kind, row.status)
+    return AnswerView(
+        message_type=row.kind,
+        layer=known.layer,
+        status=row.status,
+        meaning=_meaning(code),
+        time=row.at,
+        info=known.info,
+        declarations=tuple(_answered(one.identity) for one in rows),
+        fields=known.fields,
+        receipt=str(row.arrival),
+        index=row.index,
+    )
+
+
+def _meaning(code: Code) -> MeaningView:
+    return MeaningView(
+        kind=code.kind.value,
+        zh=code.zh,
+        en=code.en,
+        advice_zh=code.advice_zh,
+        advice_en=code.advice_en,
+        retry=code.retry,
+    )
+
+
+def _answered(text: str) -> AnsweredView:
+    message_type, key = parse_identity(text)
+    return AnsweredView(type=message_type, key=key)

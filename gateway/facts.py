@@ -1,0 +1,106 @@
+"""What the gateway writes beside the bytes in the spool, opaque there and typed here."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.model import Answer, Declaration, Message
+
+
+class DeclaredFacts(Struct, frozen=True, kw_only=True):
+    """One declaration as the answer to a submission names it."""
+
+    key: Mapping[str, str]
+    guid: str = ""
+
+
+class MessageFacts(Struct, frozen=True, kw_only=True):
+    """What the way out needs to know of a message, and the answer to its submission."""
+
+    edition: str
+    family: str
+    sender: str
+    receiver: str
+    signature_before: str
+    signed: bool
+    wrapped: bool
+    """The spooled bytes are a DxpMsg of the sender's own; nothing in it may change."""
+    key_name: str = ""
+    """Which signing key the enterprise asks for; empty: the default."""
+    declarations: tuple[DeclaredFacts, ...]
+
+
+class DeclarationFacts(Struct, frozen=True, kw_only=True):
+    """What correlation needs to know of a declaration."""
+
+    message_type: str
+    key: Mapping[str, str]
+    codes: Mapping[str, str]
+    dxp_id: str
+
+
+class AnswerFacts(Struct, frozen=True, kw_only=True):
+    """What an owner is told of one answer."""
+
+    layer: str
+    info: str
+    cop_msg_id: str
+    fields: Mapping[str, str]
+
+
+_message = msgspec.json.Decoder(MessageFacts)
+_declaration = msgspec.json.Decoder(DeclarationFacts)
+_answer = msgspec.json.Decoder(AnswerFacts)
+_encode = msgspec.json.Encoder().encode
+
+
+def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
+    """Encode the facts of an accepted message."""
+    header = message.header
+    kind = header.message_type
+    facts = MessageFacts(
+        edition=header.edition,
+        family=kind.family.value,
+        sender=sender,
+        receiver=kind.receiver,
+        signature_before=kind.signature_before,
+        signed=header.signed,
+        wrapped=bool(message.wrapped),
+        key_name=key_name,
+        declarations=tuple(DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations),
+    )
+    return _encode(facts)
+
+
+def of_declaration(declaration: Declaration, dxp_id: str) -> bytes:
+    """Encode what correlation needs."""
+    return _encode(
+        DeclarationFacts(
+            message_type=declaration.message_type, key=declaration.key, codes=declaration.codes, dxp_id=dxp_id
+        )
+    )
+
+
+def of_answer(answer: Answer) -> bytes:
+    """Encode what the owner is told."""
+    return _encode(
+        AnswerFacts(
+            layer=answer.layer.value, info=answer.info, cop_msg_id=answer.cop_msg_id, fields=answer.fields
+        )
+    )
+
+
+def message_facts(facts: bytes) -> MessageFacts:
+    """Decode `of_message`."""
+    return _message.decode(facts)
+
+
+def declaration_facts(facts: bytes) -> DeclarationFacts:
+    """Decode `of_declaration`."""
+    return _declaration.decode(facts)
+
+
+def answer_facts(facts: bytes) -> AnswerFacts:
+    """Decode `of_answer`."""
+    return _answer.decode(facts)

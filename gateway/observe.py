@@ -1,0 +1,137 @@
+"""Logs as events: one JSON object a line on stdout, names from one table, nothing personal (DESIGN.md 8).
+
+Bodies, keys, names and numbers of people are never handed to the log; redaction here is the second
+line of defence, not the first.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What an event name means to an operator."""
+
+    level: Level
+    meaning: str
+    do: str = ""
+    """What to do about it; empty when nothing needs doing."""
+
+
+EVENTS: Final[Mapping[str, Event]] = {
+    "node.started": Event(level="info", meaning="the supervisor has started every role"),
+    "node.listening": Event(level="info", meaning="the HTTP door is open at `address`"),
+    "node.draining": Event(level="info", meaning="asked to stop; roles finish what they hold"),
+    "node.stopped": Event(level="info", meaning="every role has ended"),
+    "node.reloaded": Event(level="info", meaning="configuration and enterprises were read again"),
+    "node.reload_failed": Event(
+        level="error",
+        meaning="the new configuration cannot be used; the old one stays",
+        do="mend it, SIGHUP again",
+    ),
+    "role.started": Event(level="info", meaning="a role process runs"),
+    "role.stopped": Event(level="info", meaning="a role process ended as asked"),
+    "role.restarted": Event(
+        level="warning", meaning="a role process died and was started again", do="look at the lines before it"
+    ),
+    "role.failed": Event(
+        level="error",
+        meaning="a role met an error it cannot answer and ends",
+        do="the error says what to mend",
+    ),
+    "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
+    "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
+    "message.refused": Event(level="info", meaning="a message was not taken; `problem` and `rules` say why"),
+    "entry.sent": Event(level="info", meaning="the destination confirmed the message"),
+    "entry.deferred": Event(
+        level="warning", meaning="an attempt failed; the next one is at `next_attempt_at`"
+    ),
+    "entry.dead": Event(
+        level="error",
+        meaning="no further attempt will be made",
+        do="mend what `error` names, then `gateway spool retry ID`",
+    ),
+    "receipt.received": Event(level="info", meaning="answers of customs were collected and are on disk"),
+    "receipt.matched": Event(level="info", meaning="an answer was put on the timeline of its declaration"),
+    "receipt.duplicate": Event(level="info", meaning="an answer that was known already came again"),
+    "receipt.orphaned": Event(
+        level="warning",
+        meaning="an answer nobody was found for; it is kept",
+        do="`gateway receipts orphans` shows it",
+    ),
+    "feed.failed": Event(
+        level="warning", meaning="answers cannot be collected for now", do="`error` says what to mend"
+    ),
+    "notice.delivered": Event(
+        level="info", meaning="an enterprise has acknowledged its answers up to `cursor`"
+    ),
+    "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
+    "certificate.expiring": Event(
+        level="warning", meaning="a signing certificate ends in less than 30 days", do="renew it"
+    ),
+    "spool.watermark": Event(
+        level="warning", meaning="the disk of the spool runs low", do="free space before the second mark"
+    ),
+    "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
+}
+
+_PERSONAL: Final = re.compile(
+    r"name$|buyer|consignee|telephone|idnumber|idtype|address$(?<!^address)|token|password|secret|body$",
+    re.IGNORECASE,
+)
+_ALLOWED: Final = frozenset({"address", "file_name"})
+_NUMBERS: Final = re.compile(r"(?<!\d)(?:1\d{10}|\d{17}[\dXx]|\d{15})(?!\d)")
+_FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where"})
+_GONE: Final = "[redacted]"
+
+
+def configure_logs(level: Level) -> None:
+    """Send events of this level and above to stdout."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            redact,
+            structlog.processors.JSONRenderer(serializer=_encode),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log(event: str, **fields: object) -> None:
+    """Log one event at the level that the table gives it; an unknown name is a defect (KeyError)."""
+    getattr(structlog.get_logger(), EVENTS[event].level)(event, **fields)
+
+
+def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out what must never be logged: personal fields by name, person's numbers in free text."""
+    for key, value in line.items():
+        if key not in _ALLOWED and _PERSONAL.search(key):
+            line[key] = _GONE
+        elif key in _FREE_TEXT and isinstance(value, str):
+            line[key] = _NUMBERS.sub(_GONE, value)
+    return line
+
+
+def event_table() -> str:
+    """Return the Markdown table of all events, for docs/events.md."""
+    lines = ["| event | level | meaning | what to do |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {event.level} | {event.meaning} | {event.do or '–'} |"
+        for name, event in EVENTS.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _encode(line: MutableMapping[str, Any], **_: object) -> bytes:
+    return msgspec.json.encode(line, enc_hook=str)

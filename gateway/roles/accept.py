@@ -1,0 +1,224 @@
+"""The accept role: bodies in, one fsynced commit for many of them, and only then an answer."""
+
+import asyncio
+import hashlib
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway import facts
+from gateway.config import Config, Destination
+from gateway.errors import ConfigError
+from gateway.model import Enterprise, Message, MessageId
+from gateway.observe import log
+from gateway.pipeline import Refusal, examine
+from gateway.rules import Rules
+from gateway.stages.correlate import handles, identity
+from spool.entry import Clash, Offer, Reply, Subject
+from spool.errors import SpoolError
+from spool.store import Spool
+
+_WAITING_AT_MOST = 10_000
+"""Messages that may wait for a commit; more than that is refused for the moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The message is ours to deliver."""
+
+    uid: MessageId
+    message: Message
+    sha256: str
+    """Hex, of the bytes as handed in."""
+    first: bool
+    """False when these bytes had been accepted before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradicted:
+    """The message contradicts one that was accepted before (409)."""
+
+    clash: Clash
+
+
+Outcome = Accepted | Contradicted | Refusal
+
+
+class GroupCommit:
+    """Gathers what arrives while the disk is busy, and commits it together."""
+
+    def __init__(self, open_spool: Callable[[], Spool], *, batch: int) -> None:
+        self._open_spool = open_spool
+        self._batch = batch
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+        self._thread.start()
+
+    async def put(self, offer: Offer) -> Reply:
+        """Return once the offer is on disk; raises SpoolError, temporary when waiting may help."""
+        if self._queue.qsize() > _WAITING_AT_MOST:
+            raise SpoolError(
+                "too many messages wait for the disk", fix="try again in a few seconds", temporary=True
+            )
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(offer=offer, future=loop.create_future(), loop=loop)
+        self._queue.put(waiting)
+        return await waiting.future
+
+    def close(self) -> None:
+        """Commit what waits, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        spool = self._open_spool()
+        try:
+            while (first := self._queue.get()) is not None:
+                batch = [first]
+                ended = False
+                while len(batch) < self._batch and not self._queue.empty():
+                    more = self._queue.get()
+                    if more is None:
+                        ended = True
+                        break
+                    batch.append(more)
+                self._commit(spool, batch)
+                if ended:
+                    return
+        finally:
+            spool.close()
+
+    @staticmethod
+    def _commit(spool: Spool, batch: Sequence["_Waiting"]) -> None:
+        try:
+            replies = spool.put([waiting.offer for waiting in batch])
+        except SpoolError as error:
+            batch[0].loop.call_soon_threadsafe(_fail, batch, error)
+        else:
+            batch[0].loop.call_soon_threadsafe(_resolve, batch, replies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    offer: Offer
+    future: asyncio.Future[Reply]
+    loop: asyncio.AbstractEventLoop
+
+
+def _resolve(batch: Sequence[_Waiting], replies: Sequence[Reply]) -> None:
+    for waiting, reply in zip(batch, replies, strict=True):
+        if not waiting.future.done():  # its caller may have gone away
+            waiting.future.set_result(reply)
+
+
+def _fail(batch: Sequence[_Waiting], error: SpoolError) -> None:
+    for waiting in batch:
+        if not waiting.future.done():
+            waiting.future.set_exception(error)
+
+
+class Intake:
+    """What a door does with a body: examine it, put it in the spool, say what became of it."""
+
+    def __init__(self, *, config: Config, rules: Rules, commit: GroupCommit) -> None:
+        self._config = config
+        self._rules = rules
+        self._commit = commit
+
+    def examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
+        """Judge a body without keeping anything (a dry run)."""
+        return examine(body, caller, self._rules, self._config.accept.limits)
+
+    async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
+        """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""
+        verdict = self.examine(body, caller)
+        if isinstance(verdict, Refusal):
+            log(
+                "message.refused",
+                enterprise=caller.id,
+                sha256=hashlib.sha256(body).hexdigest(),
+                size_bytes=len(body),
+                problem=verdict.problem,
+                rules=sorted({fault.rule for fault in verdict.faults}),
+                faults=len(verdict.faults),
+            )
+            return verdict
+        uid = new_message_id(datetime.now(UTC))
+        offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
+        reply = await self._commit.put(offer)
+        about = {"enterprise": caller.id, "message_type": offer.kind}
+        if isinstance(reply, Clash):
+            log(
+                "message.refused",
+                message_id=reply.uid,
+                problem="conflict",
+                rules=[reply.reason],
+                sha256=offer.sha256.hex(),
+                **about,
+            )
+            return Contradicted(clash=reply)
+        first = reply.uid == uid
+        log(
+            "message.accepted" if first else "message.duplicate",
+            message_id=reply.uid,
+            declarations=len(offer.subjects),
+            size_bytes=len(body),
+            **about,
+        )
+        return Accepted(uid=MessageId(reply.uid), message=verdict, sha256=offer.sha256.hex(), first=first)
+
+
+def offer_of(
+    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, request_key: str = ""
+) -> Offer:
+    """Turn an examined message into what the spool takes; everything about its way is fixed here."""
+    header = message.header
+    destination = route(config, header.message_type.family.value)
+    body = message.wrapped or message.body
+    dxp_id = header.dxp_id
+    sender = dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004 (spec dxp.md, SenderId)
+    return Offer(
+        uid=uid,
+        owner=caller.id,
+        kind=header.message_type.name,
+        sha256=hashlib.sha256(body).digest(),
+        body=body,
+        facts=facts.of_message(message, sender=sender, key_name=caller.key),
+        destination=destination.name,
+        cop_msg_id=message.envelope.cop_msg_id if message.envelope else uid,
+        request_key=request_key,
+        subjects=tuple(
+            Subject(
+                identity=identity(one),
+                version=" ".join(filter(None, (one.app_time, one.app_type))) if one.app_time else "",
+                handles=handles(one, header.message_type),
+                facts=facts.of_declaration(one, dxp_id),
+            )
+            for one in header.declarations
+        ),
+    )
+
+
+def route(config: Config, family: str) -> Destination:
+    """Return the first destination that carries this family; raises ConfigError when none does."""
+    for destination in config.destination:
+        if family in destination.families:
+            return destination
+    raise ConfigError(
+        f"no destination carries {family} messages",
+        where="gateway.toml, [[destination]] families",
+        fix=f'add "{family}" to one of them',
+    )
+
+
+def new_message_id(now: datetime) -> MessageId:
+    """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
+    milliseconds = int(now.timestamp() * 1000)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
+    value |= 0b10 << 62 | random & (2**62 - 1)
+    return MessageId(str(uuid.UUID(int=value)).upper())

@@ -1,0 +1,227 @@
+"""The collect role: keep what comes raw, tell the other side, then find out whose it is."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from gateway import facts
+from gateway.errors import DeliveryError, EnvelopeError
+from gateway.model import Answer, EnterpriseId, Layer, Opened
+from gateway.observe import log
+from gateway.ports import Feed
+from gateway.roles.stop import Stop
+from gateway.rules import Rules
+from gateway.stages.collected import open_collected
+from gateway.stages.correlate import Candidate, Match, correlate, learned, lookups
+from spool.entry import Collected, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
+from spool.store import Spool
+
+_BATCH = 64
+_WAIT_S = 2.0
+_BEIJING: Final = timezone(timedelta(hours=8))
+UNREADABLE: Final = "unreadable"
+"""Kind of an arrival that could not be opened."""
+
+
+class Registry:
+    """Files raw arrivals: opens them, finds the owners, writes timelines, keeps orphans."""
+
+    def __init__(self, *, spool: Spool, rules: Rules) -> None:
+        self._spool = spool
+        self._rules = rules
+
+    def file_waiting(self) -> int:
+        """File everything kept and not yet filed; returns how many arrivals that were."""
+        total = 0
+        while raws := self._spool.unfiled(_BATCH):
+            self._file([self._open(raw) for raw in raws])
+            total += len(raws)
+        return total
+
+    def rematch(self, orphans: Sequence[Orphan]) -> int:
+        """Try orphans again with what is known now; returns how many found their owner."""
+        matched = 0
+        for orphan in orphans:
+            raw = self._spool.arrival(orphan.arrival)
+            if raw is None:
+                continue
+            case = self._open(raw)
+            answers = [one for one in case.answers if one.index == orphan.index]
+            filing = self._filing(
+                _Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error)
+            )
+            if filing.rows:
+                matched += 1
+                self._write([filing], resolves=[orphan.id])
+        return matched
+
+    def _open(self, raw: RawArrival) -> "_Case":
+        try:
+            opened = open_collected(raw.body, self._rules.catalogue)
+        except EnvelopeError as error:
+            return _Case(raw=raw, opened=None, answers=(), error=str(error))
+        return _Case(raw=raw, opened=opened, answers=opened.answers, error="")
+
+    def _file(self, cases: Sequence["_Case"]) -> None:
+        self._write([self._filing(case) for case in cases])
+
+    def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
+        for filing, filed in zip(filings, self._spool.file(filings, resolves=resolves), strict=True):
+            _log_filed(filing, filed.matched, filed.duplicates)
+        taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
+        if taught and (waiting := self._spool.orphans(texts=taught)):
+            self.rematch(waiting)
+
+    def _filing(self, case: "_Case") -> Filing:
+        if case.opened is None:
+            orphan = OrphanBody(index=-1, reason=case.error)
+            return Filing(arrival=case.raw.id, kind=UNREADABLE, cop_msg_id="", orphans=(orphan,))
+        rows: list[TimelineRow] = []
+        orphans: list[OrphanBody] = []
+        taught: dict[int, tuple[str, ...]] = defaultdict(tuple)
+        receivers = case.opened.envelope.receiver_ids if case.opened.envelope else ()
+        for answer in case.answers:
+            found, reason = self._owners(answer, receivers)
+            if not found:
+                orphans.append(_orphan(answer, reason, lookups(answer, self._rules.catalogue)))
+            for declaration, message_type in found:
+                rows.append(_row(answer, declaration, case.raw.received_at))
+                if answer.layer is Layer.BUSINESS:
+                    taught[declaration] += learned(answer, message_type)
+        if not case.answers:
+            orphans.append(OrphanBody(index=-1, reason=f"{case.opened.message_type} holds no answer"))
+        return Filing(
+            arrival=case.raw.id,
+            kind=case.opened.message_type,
+            cop_msg_id=case.opened.envelope.cop_msg_id if case.opened.envelope else "",
+            rows=tuple(rows),
+            orphans=tuple(orphans),
+            learned={number: tuple(dict.fromkeys(texts)) for number, texts in taught.items() if texts},
+        )
+
+    def _owners(self, answer: Answer, receivers: Sequence[str]) -> tuple[list[tuple[int, str]], str]:
+        """Return (declaration, its message type) for each one the answer is about, or why there is none."""
+        if answer.layer is not Layer.BUSINESS:
+            travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
+            if travelled is None:
+                return [], f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}"
+            return [(found.declaration, travelled.kind) for found in travelled.declarations], ""
+        candidates = [_candidate(found) for found in self._spool.find(lookups(answer, self._rules.catalogue))]
+        match correlate(answer, candidates, receivers):
+            case Match(candidates=chosen):
+                return list(dict.fromkeys((one.ref, one.message_type) for one in chosen)), ""
+            case unmatched:
+                return [], unmatched.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    raw: RawArrival
+    opened: Opened | None
+    answers: tuple[Answer, ...]
+    error: str
+
+
+def _candidate(found: Found) -> Candidate:
+    known = facts.declaration_facts(found.facts)
+    return Candidate(
+        ref=found.declaration,
+        owner=EnterpriseId(found.owner),
+        message_type=known.message_type,
+        found_by=found.found_by,
+        key=known.key,
+        codes=known.codes,
+        dxp_id=known.dxp_id,
+    )
+
+
+def _row(answer: Answer, declaration: int, received_at: datetime) -> TimelineRow:
+    at = answer.time or received_at.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S%f")[:17]
+    return TimelineRow(
+        declaration=declaration,
+        at=at,
+        kind=answer.message_type,
+        status=answer.status,
+        facts=facts.of_answer(answer),
+        digest=answer.digest,
+        index=answer.index,
+    )
+
+
+def _orphan(answer: Answer, reason: str, texts: tuple[str, ...]) -> OrphanBody:
+    named = {**answer.key, **answer.numbers, **({"copMsgId": answer.cop_msg_id} if answer.cop_msg_id else {})}
+    return OrphanBody(
+        index=answer.index,
+        reason=reason,
+        lookups=texts,
+        facts=json.dumps({"message_type": answer.message_type, "status": answer.status, **named}).encode(),
+    )
+
+
+def _log_filed(filing: Filing, matched: Mapping[str, int], duplicates: int) -> None:
+    about = {"arrival": filing.arrival, "message_type": filing.kind, "cop_msg_id": filing.cop_msg_id}
+    for owner, bodies in matched.items():
+        log("receipt.matched", **about, enterprise=owner, bodies=bodies)
+    if duplicates:
+        log("receipt.duplicate", **about, bodies=duplicates)
+    for orphan in filing.orphans:
+        log("receipt.orphaned", **about, body_index=orphan.index, reason=orphan.reason)
+
+
+class Collect:
+    """One process that brings in what one destination has for us."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        feed: Feed,
+        destination: str,
+        registry: Registry,
+    ) -> None:
+        self._spool = spool
+        self._feed = feed
+        self._destination = destination
+        self._registry = registry
+
+    def run(self, stop: Stop) -> None:
+        """Collect until asked to stop."""
+        self._registry.file_waiting()  # a crash may have left some
+        failures = 0
+        while not stop():
+            try:
+                self.step()
+                failures = 0
+            except DeliveryError as error:
+                failures += 1
+                log("feed.failed", destination=self._destination, attempt=failures, error=str(error))
+                stop.pause(min(30.0, 0.25 * 2 ** min(failures, 7)))
+
+    def step(self) -> int:
+        """Take in one batch; returns how many arrivals it had."""
+        arrivals = self._feed.receive(limit=_BATCH, timeout_s=_WAIT_S)
+        if not arrivals:
+            return 0
+        new = self._spool.keep(
+            [
+                Collected(
+                    feed=self._destination,
+                    name=arrival.name,
+                    body=arrival.body,
+                    sha256=hashlib.sha256(arrival.body).digest(),
+                )
+                for arrival in arrivals
+            ]
+        )
+        self._feed.done(arrivals)
+        log("receipt.received", destination=self._destination, arrivals=len(arrivals), new=new)
+        self._registry.file_waiting()
+        return len(arrivals)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._feed.close()

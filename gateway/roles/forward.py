@@ -1,0 +1,208 @@
+"""The forward role: claim, sign, check that nothing else changed, seal, send, settle."""
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from gateway.config import Config, Destination
+from gateway.errors import DeliveryError, EnvelopeError
+from gateway.facts import MessageFacts, message_facts
+from gateway.model import Envelope
+from gateway.observe import log
+from gateway.ports import Delivery, Parcel, Transport
+from gateway.roles.stop import Stop
+from gateway.stages.seal import (
+    TransferHead,
+    creat_time,
+    file_name,
+    seal,
+    seal_transfer,
+    transfer_msg_id,
+    unseal,
+)
+from signing.errors import SigningError
+from signing.keys import Signer
+from signing.xmldsig import cut, sign
+from spool.entry import Claimed, Fate, Settlement
+from spool.retry import RetryPolicy
+from spool.store import Spool, Topic
+
+_SETTLE_EVERY = 64
+_IDLE_S = 5.0
+"""A signal may get lost; this is how long that can cost."""
+
+
+class Forward:
+    """One process that carries the entries of one destination."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        transport: Transport,
+        destination: Destination,
+        signers: Mapping[str, Signer],
+        config: Config,
+        claimant: str,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._spool = spool
+        self._transport = transport
+        self._destination = destination
+        self._signers = signers
+        self._config = config
+        self._claimant = claimant
+        self._chance = chance
+        self._policy = RetryPolicy(
+            first_s=config.retry.first_s, ceiling_s=config.retry.ceiling_s, attempts=config.retry.attempts
+        )
+
+    def run(self, stop: Stop) -> None:
+        """Carry entries until asked to stop; what is in hand is finished first."""
+        recovered = self._spool.recover(claimant=self._claimant)
+        if recovered:
+            log("lease.expired", claimant=self._claimant, entries=recovered)
+        with self._spool.listen(Topic.ENTRIES) as waiter:
+            while not stop():
+                if not self.step():
+                    stop.pause(self._patience(), [waiter.fileno()])
+                    waiter.wait(0.0)
+
+    def _patience(self) -> float:
+        due = self._spool.next_due(self._destination.name)
+        if due is None:
+            return _IDLE_S
+        return min(_IDLE_S, max(0.001, (due - datetime.now(UTC)).total_seconds()))
+
+    def step(self) -> int:
+        """Carry one batch; returns how many entries it had."""
+        claimed = self._spool.claim(
+            self._claimant,
+            self._destination.name,
+            limit=self._destination.batch,
+            lease_s=self._config.lease_s,
+        )
+        if not claimed:
+            return 0
+        done: list[Settlement] = []
+        ready: dict[int, tuple[Claimed, bytes]] = {}
+        parcels: list[Parcel] = []
+        for entry in claimed:
+            try:
+                parcel, digest = prepare(entry, self._destination, self._signers, self._config)
+            except (DeliveryError, SigningError, EnvelopeError) as error:
+                done.append(self._failed(entry, error))
+            else:
+                parcels.append(parcel)
+                ready[entry.entry] = (entry, digest)
+        for delivery in self._transport.send(parcels) if parcels else ():
+            done.append(self._judge(delivery, *ready.pop(delivery.entry)))
+            if len(done) >= _SETTLE_EVERY:
+                self._spool.settle(done)
+                done.clear()
+        for entry, _ in ready.values():
+            silence = DeliveryError(
+                "the transport did not say what became of it", where=self._destination.name
+            )
+            done.append(self._failed(entry, silence))
+        self._spool.settle(done)
+        return len(claimed)
+
+    def _judge(self, delivery: Delivery, entry: Claimed, digest: bytes) -> Settlement:
+        if delivery.error is not None:
+            return self._failed(entry, delivery.error)
+        log("entry.sent", **self._about(entry), sha256=digest.hex())
+        return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.DELIVERED, sent_sha256=digest)
+
+    def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
+        attempts = entry.attempts + 1
+        temporary = not isinstance(error, EnvelopeError) and getattr(error, "temporary", True)
+        if not temporary or self._policy.exhausted(attempts):
+            log("entry.dead", **self._about(entry), error=str(error))
+            return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.UNDELIVERABLE, error=str(error))
+        next_at = self._policy.next_time(attempts, datetime.now(UTC), self._chance())
+        log("entry.deferred", **self._about(entry), error=str(error), next_attempt_at=next_at.isoformat())
+        return Settlement(
+            entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=str(error), next_at=next_at
+        )
+
+    def _about(self, entry: Claimed) -> dict[str, object]:
+        return {
+            "message_id": entry.uid,
+            "enterprise": entry.owner,
+            "message_type": entry.kind,
+            "destination": entry.destination,
+            "cop_msg_id": entry.cop_msg_id,
+            "attempt": entry.attempts + 1,
+        }
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._transport.close()
+
+
+def prepare(
+    entry: Claimed, destination: Destination, signers: Mapping[str, Signer], config: Config
+) -> tuple[Parcel, bytes]:
+    """Make the parcel of an entry and the SHA-256 of the business bytes in it.
+
+    The same entry gives the same bytes each time (RSA signatures are deterministic, the envelope's time is
+    that of acceptance). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
+    """
+    facts = message_facts(entry.facts)
+    name = file_name(entry.kind, entry.cop_msg_id)
+    if facts.wrapped:
+        business, dxp_msg = unseal(entry.body).business, entry.body
+    else:
+        business = entry.body if facts.signed else _signed(entry, facts, signers, config)
+        dxp_msg = seal(business, _envelope(entry, facts), file_name=name)
+    if destination.envelope == "DxpMsgSv":
+        dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, destination, config))
+    parcel = Parcel(
+        entry=entry.entry,
+        cop_msg_id=entry.cop_msg_id,
+        message_type=entry.kind,
+        body=dxp_msg,
+        file_name=name,
+    )
+    return parcel, hashlib.sha256(business).digest()
+
+
+def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> bytes:
+    name = facts.key_name or config.signing.default_key
+    signer = signers.get(name)
+    if signer is None:
+        raise DeliveryError(
+            f"there is no signing key {name}",
+            where=f"enterprise {entry.owner}",
+            fix="add it as a [[key]], or name another in the enterprise's file",
+        )
+    signed = sign(entry.body, signer, before=facts.signature_before)
+    if cut(signed.body, signed.span) != entry.body:
+        raise DeliveryError(
+            "signing changed the message: it will not be sent like this",
+            where=f"message {entry.uid}",
+            fix="keep the message and report the defect",
+        )
+    return signed.body
+
+
+def _envelope(entry: Claimed, facts: MessageFacts) -> Envelope:
+    return Envelope(
+        cop_msg_id=entry.cop_msg_id,
+        sender_id=facts.sender,
+        receiver_ids=(facts.receiver,),
+        creat_time=creat_time(entry.accepted_at),
+        msg_type=entry.kind,
+    )
+
+
+def _transfer_head(entry: Claimed, destination: Destination, config: Config) -> TransferHead:
+    return TransferHead(
+        msg_id=transfer_msg_id(config.node.node_id, entry.accepted_at, entry.entry),
+        sub_msg_id="",
+        send_time=creat_time(entry.accepted_at),
+        end_node=destination.end_node,
+        sta_node=config.node.node_id,
+    )

@@ -1,0 +1,36 @@
+"""How a role learns that it has to stop: a flag, and a descriptor that wakes whatever it waits for."""
+
+import os
+import select
+import signal
+from collections.abc import Iterable
+
+
+class Stop:
+    """Set by SIGTERM or `set()`; safe to set from a signal handler, unlike a threading.Event."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._set = False
+
+    def on_sigterm(self) -> "Stop":
+        """Let SIGTERM of this process set it."""
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self.set())
+        return self
+
+    def set(self) -> None:
+        """Ask to stop."""
+        self._set = True
+        os.eventfd_write(self._descriptor, 1)
+
+    def __call__(self) -> bool:
+        """Say whether it is time to stop."""
+        return self._set
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once it is set."""
+        return self._descriptor
+
+    def pause(self, seconds: float, ears: Iterable[int] = ()) -> None:
+        """Wait so long, or until it is set, or until one of the descriptors is readable."""
+        select.select([self._descriptor, *ears], [], [], max(0.0, seconds))
