@@ -1,0 +1,17 @@
+"""The one error of this room: what cannot be signed, read or loaded, where, and how to fix it."""
+
+
+class SigningError(Exception):
+    """Input or key material that cannot be used; `str()` is one sentence a stranger can act on."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        """Keep the three parts apart, so that a screen can lay them out and a log can name them."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Join the parts that are there: `what (where). Fix: fix`."""
+        text = f"{self.what} ({self.where})" if self.where else self.what
+        return f"{text}. Fix: {self.fix}" if self.fix else text

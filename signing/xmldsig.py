@@ -1,0 +1,121 @@
+"""Sign by splice: one ds:Signature goes into the bytes, no other byte changes; and take it out again.
+
+Follows the verified recipe of spec signing.md, What is signed: deleting the Signature element and nothing
+else gives back the text that was digested, and the canonical SignedInfo always has xmlns:xsi in scope,
+as the verifying side assumes.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from signing.c14n import canonical_document, inherited_attributes, start_tag
+from signing.document import Document, parse
+from signing.errors import SigningError
+from signing.keys import Signer
+from signing.splice import child_span, child_start, root_end
+from signing.suite import C14N, DSIG, ENVELOPED, XSI, Suite
+
+Span = tuple[int, int]
+"""Byte offsets (start, end) of a ds:Signature element in a signed document."""
+SIGNATURE: Final = f"{{{DSIG}}}Signature"
+
+_METHODS = f'<ds:CanonicalizationMethod Algorithm="{C14N}"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="'
+_REFERENCE = (
+    '"></ds:SignatureMethod><ds:Reference URI=""><ds:Transforms>'
+    f'<ds:Transform Algorithm="{ENVELOPED}"></ds:Transform></ds:Transforms><ds:DigestMethod Algorithm="'
+)
+_DIGEST = '"></ds:DigestMethod><ds:DigestValue>'
+_SIGNED_INFO_END = "</ds:DigestValue></ds:Reference></ds:SignedInfo>"
+_OPEN = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo>'
+_OPEN_WITH_XSI = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo xmlns:xsi="{XSI}">'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signed document, and what a record of the signing needs."""
+
+    body: bytes
+    span: Span
+    """Where the Signature stands in `body`: `cut(body, span)` is the document as it came."""
+    digest: bytes
+    """The raw DigestValue: 20 bytes for SHA-1, 32 for SM3."""
+
+
+def sign(body: bytes, signer: Signer, *, before: str = "") -> Signed:
+    """Insert one ds:Signature right before the root end tag, or before the root's child `before`.
+
+    `before` is a local name (`ExtendMessage` in export messages); where the root has no such child the
+    Signature goes to the end. BOM, line ends and encoding (UTF-8, GB18030, GBK, GB2312) stay as they are.
+    Blocks for as long as `signer.sign` does. Raises SigningError for what is not well-formed, has a DOCTYPE,
+    another encoding, an empty root tag or a Signature already; and what `signer` raises.
+    """
+    document = parse(body)
+    if next(document.root.iter(SIGNATURE), None) is not None:
+        raise SigningError(
+            "the document has a Signature already", fix="send it as it is, or take that one out"
+        )
+    place = _place(document, before)
+    digest = signer.suite.digest_of(canonical_document(document.tree))
+    signature = _signature(document.root, signer, digest)
+    return Signed(
+        body=b"".join((body[:place], signature, body[place:])),
+        span=(place, place + len(signature)),
+        digest=digest,
+    )
+
+
+def cut(body: bytes, span: Span) -> bytes:
+    """Take the bytes of `span` out of `body`; raises SigningError for a span that is not inside it."""
+    start, end = span
+    if not 0 <= start < end <= len(body):
+        raise SigningError(
+            f"span {start} to {end} is not inside {len(body)} bytes", fix="use this body's span"
+        )
+    return body[:start] + body[end:]
+
+
+def strip(body: bytes) -> tuple[bytes, Span]:
+    """Find the one Signature child of the root, whoever wrote it: (the bytes without it, its span).
+
+    Raises SigningError when the document cannot be parsed or has no such child, or more than one.
+    """
+    document = parse(body)
+    found = list(document.root.iterchildren(SIGNATURE))
+    if len(found) != 1:
+        raise SigningError(f"the root has {len(found)} Signature children", fix="exactly one is expected")
+    span = child_span(document, found[0])
+    return cut(body, span), span
+
+
+def digest_of(document: bytes | etree._ElementTree, suite: Suite) -> bytes:
+    """Digest an unsigned document as Reference URI="" does (spec signing.md, What is digested).
+
+    A tree must have been parsed with white space, comments and processing instructions kept.
+    """
+    tree = parse(document).tree if isinstance(document, bytes) else document
+    return suite.digest_of(canonical_document(tree))
+
+
+def _place(document: Document, before: str) -> int:
+    child = next(document.root.iterchildren(f"{{*}}{before}"), None) if before else None
+    return root_end(document) if child is None else child_start(document, child)
+
+
+def _signature(root: etree._Element, signer: Signer, digest: bytes) -> bytes:
+    """Write SignedInfo once and give it two start tags: namespaces in scope written out, and as spliced."""
+    suite, scope = signer.suite, root.nsmap
+    signed_info = "".join(
+        (
+            *(_METHODS, suite.signature_method, _REFERENCE, suite.digest_method),
+            *(_DIGEST, b64encode(digest).decode(), _SIGNED_INFO_END),
+        )
+    )
+    start = start_tag("ds:SignedInfo", {**scope, "ds": DSIG, "xsi": XSI}, inherited_attributes((root,)))
+    value = b64encode(signer.sign((start + signed_info).encode())).decode()
+    opening = _OPEN if scope.get("xsi") == XSI else _OPEN_WITH_XSI
+    return (
+        f"{opening}{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>{signer.key_info}</ds:Signature>"
+    ).encode()

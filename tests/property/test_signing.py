@@ -1,0 +1,125 @@
+"""Whatever the document: sign then cut gives it back, sign then verify holds, one changed byte breaks it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signing import xmldsig
+from signing.errors import SigningError
+from signing.keys import RsaSigner
+from signing.verify import verify
+from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=8)
+_NAMES = st.sampled_from(["a", "ceb:b", "ExtendMessage", "ceb:ExtendMessage", "Signature", "单证"])
+_ENCODINGS = st.sampled_from(["", "UTF-8", "GB18030", "BOM"])
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
+    return write_key(Path(tmp_path_factory.mktemp("key")), bits=1024)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _attribute(text: str) -> str:
+    return "a=" + (f"'{_escaped(text)}'" if '"' in text and "'" not in text else f'"{_quoted(text)}"')
+
+
+def _quoted(text: str) -> str:
+    return text.replace("&", "&#38;").replace("<", "&lt;").replace('"', "&quot;")  # a bare > is allowed
+
+
+_CONTENT = st.recursive(
+    st.one_of(
+        _TEXT.map(_escaped),
+        _TEXT.map(lambda text: f"<![CDATA[{text.replace(']]>', '')}<ceb:ExtendMessage></r>]]>"),
+        _TEXT.map(lambda text: f"<!-- {text.replace('-', '')} </r><ceb:ExtendMessage> -->"),
+        _TEXT.map(lambda text: f"<?way {text.replace('?', '')} </r> ?>"),
+        st.sampled_from(["\n", "\r\n", "\t", "&#13;", "&#x4e2d;", "&quot;", "'", '"', "]]", "嘳]"]),
+        st.builds(lambda name, text: f"<{name} {_attribute(text)}/>", _NAMES, _TEXT),
+    ),
+    lambda inner: st.builds(
+        lambda name, text, parts: f"<{name}\n{_attribute(text)} >{''.join(parts)}</{name}>",
+        _NAMES,
+        _TEXT,
+        st.lists(inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+_DECLARATIONS = st.sampled_from(
+    [
+        "",
+        "xmlns='urn:d'",
+        "xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'",
+        "xmlns:ds='urn:x' xml:lang='zh'",
+    ]
+)
+_OUTSIDE = st.sampled_from(["", "\n", "\r\n", "<!-- </r> -->", "<?p </r>?>\n"])
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> bytes:
+    """Draw the bytes of a well-formed document in one of the encodings customs accepts."""
+    inner = "".join(draw(st.lists(_CONTENT, max_size=5)))
+    root = f"<r {draw(_DECLARATIONS)} xmlns:ceb='urn:c'>{inner}</r>"
+    text = f"{draw(_OUTSIDE)}{root}{draw(_OUTSIDE)}"
+    match draw(_ENCODINGS):
+        case "BOM":
+            return b"\xef\xbb\xbf" + text.encode()
+        case "":
+            return text.encode()
+        case encoding:
+            return f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=documents(), before=st.sampled_from(["", "ExtendMessage", "a"]))
+def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
+    signer: RsaSigner, body: bytes, before: str
+) -> None:
+    signed = xmldsig.sign(body, signer, before=before)
+    assert xmldsig.cut(signed.body, signed.span) == body
+    assert xmldsig.strip(signed.body) == (body, signed.span)
+    verdict = verify(signed.body)
+    assert (verdict.valid, verdict.warnings, verdict.reasons) == (True, (), ())
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), name=st.sampled_from(["with_xsi", "gb18030", "cdata"]), bit=st.integers(0, 7))
+def test_one_flipped_bit_inside_the_root_breaks_it(
+    signer: RsaSigner, data: st.DataObject, name: str, bit: int
+) -> None:
+    """Any bit but those of KeyInfo: the certificate is vouched for by its issuer, not by this signature."""
+    body = xmldsig.sign(DOCUMENTS[name], signer).body
+    root = body.index(b"<ceb:CEB311Message")
+    places = [*range(root, body.index(b"<ds:KeyInfo>")), *range(body.index(b"</ds:KeyInfo>"), len(body))]
+    place = data.draw(st.sampled_from(places))
+    flipped = body[:place] + bytes([body[place] ^ (1 << bit)]) + body[place + 1 :]
+    assert not verify(flipped).valid
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), new=st.binary(max_size=6))
+def test_verify_never_raises_on_a_spoiled_document(
+    signer: RsaSigner, data: st.DataObject, new: bytes
+) -> None:
+    body = xmldsig.sign(EXPORTS["plain"], signer, before="ExtendMessage").body
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 8)))
+    verdict = verify(body[:start] + new + body[end:])
+    assert verdict.valid is not bool(verdict.reasons)
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=200))
+def test_nothing_but_signing_errors_come_out_of_any_bytes(signer: RsaSigner, body: bytes) -> None:
+    assert not verify(body).valid
+    for act in (xmldsig.strip, lambda given: xmldsig.sign(given, signer)):
+        with suppress(SigningError):
+            act(body)
