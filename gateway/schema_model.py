@@ -14,13 +14,6 @@ from lxml import etree
 
 XS: Final = "{http://www.w3.org/2001/XMLSchema}"
 _PRESERVED: Final = frozenset({"string", "normalizedString", "anySimpleType"})
-_FACETS: Final = {
-    "length": "length",
-    "minLength": "min_length",
-    "maxLength": "max_length",
-    "totalDigits": "total_digits",
-    "fractionDigits": "fraction_digits",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,18 +178,26 @@ class Grammar:
         own = self._type_shape(step)
         attributes = base.attributes + own.attributes
         if _kind(content) == "simpleContent":
-            text = base.text and (self._narrowed(base.text, step) if _kind(step) == "restriction" else base.text)
+            text = base.text and (
+                self._narrowed(base.text, step) if _kind(step) == "restriction" else base.text
+            )
             return Shape(attributes=attributes, text=text)
         if _kind(step) == "restriction":
             return replace(own, attributes=attributes, ordered=False)
-        return replace(own, slots=base.slots + own.slots, attributes=attributes, ordered=base.ordered and own.ordered)
+        return replace(
+            own, slots=base.slots + own.slots, attributes=attributes, ordered=base.ordered and own.ordered
+        )
 
     def _slots(self, group: etree._Element) -> tuple[tuple[Slot, ...], bool]:
         """Flatten a group to its places; False when it is more than one plain sequence."""
         plain = _bounds(group) == (1, 1) and _kind(group) in {"sequence", "group"}
         if _kind(group) == "group" and (ref := group.get("ref")):
             target = self._components.get(("group", self._qname(group, ref)))
-            group = group if target is None else next(target.iterchildren(f"{XS}sequence", f"{XS}choice", f"{XS}all"))
+            group = (
+                group
+                if target is None
+                else next(target.iterchildren(f"{XS}sequence", f"{XS}choice", f"{XS}all"))
+            )
             plain = plain and _kind(group) == "sequence"
         slots: list[Slot] = []
         for child in group.iterchildren(f"{XS}*"):
@@ -229,7 +230,9 @@ class Grammar:
                     name_zh=_chinese(child),
                     required=child.get("use") == "required",
                     fixed=child.get("fixed"),
-                    type=self._simple(inline) if inline is not None else self._value(child, child.get("type", "")),
+                    type=self._simple(inline)
+                    if inline is not None
+                    else self._value(child, child.get("type", "")),
                 )
 
     def _value(self, node: etree._Element, name: str) -> ValueType:
@@ -250,13 +253,24 @@ class Grammar:
 
     def _narrowed(self, base: ValueType, step: etree._Element) -> ValueType:
         for facet in step.iterchildren(f"{XS}*"):
-            kind, value = _kind(facet), facet.get("value", "")
-            if kind in _FACETS:
-                base = replace(base, **{_FACETS[kind]: int(value)})
-            elif kind == "whiteSpace":
-                base = replace(base, collapse=value == "collapse")
-            elif kind not in {"annotation", "simpleType", "attribute", "attributeGroup"}:
-                base = replace(base, exact=False)
+            value = facet.get("value", "")
+            match _kind(facet):
+                case "length":
+                    base = replace(base, length=int(value))
+                case "minLength":
+                    base = replace(base, min_length=int(value))
+                case "maxLength":
+                    base = replace(base, max_length=int(value))
+                case "totalDigits":
+                    base = replace(base, total_digits=int(value))
+                case "fractionDigits":
+                    base = replace(base, fraction_digits=int(value))
+                case "whiteSpace":
+                    base = replace(base, collapse=value == "collapse")
+                case "annotation" | "simpleType" | "attribute" | "attributeGroup":
+                    continue
+                case _:
+                    base = replace(base, exact=False)
         return base
 
     def _qname(self, node: etree._Element, name: str) -> str:
@@ -285,4 +299,4 @@ def _chinese(node: etree._Element) -> str:
     notes = node.findall(f"{XS}annotation/{XS}documentation")
     language = "{http://www.w3.org/XML/1998/namespace}lang"
     notes.sort(key=lambda note: not note.get(language, "").startswith("zh"))
-    return "".join(notes[0].itertext()).strip() if notes else ""
+    return (notes[0].text or "").strip() if notes else ""

@@ -63,6 +63,7 @@ class Schemas:
         self._entries: dict[str, _File] = {}
         self._grammars: dict[Path, Grammar] = {}
         self._decls: dict[str, ElementDecl] = {}
+        self._tags: set[str] = set()
         self._compiled: dict[tuple[Path, View], etree.XMLSchema] = {}
         self._by_root: dict[tuple[str, View], etree.XMLSchema] = {}
         for entry in self._entry_files():
@@ -88,6 +89,10 @@ class Schemas:
     def roots(self) -> frozenset[str]:
         """Local names of all messages known here: `CEB311Message`, …, `DxpRep`."""
         return frozenset(self._decls)
+
+    def declares(self, tag: str) -> bool:
+        """Say whether `{namespace}name` is the root of a message known here."""
+        return tag in self._tags
 
     def namespace_of(self, root: str) -> str:
         """Give the namespace that message belongs to; raises `RulesError` for an unknown name."""
@@ -152,6 +157,7 @@ class Schemas:
             if known is None:  # the DXP schemas of the two node kinds may both declare DxpMsg
                 self._entries[decl.name] = entry
                 self._decls[decl.name] = decl
+                self._tags.add(decl.tag)
 
     def _closure(self, entry: _File) -> list[tuple[_File, str]]:
         """List the entry and all it includes, each with the namespace it has there (chameleons borrow one)."""
@@ -176,15 +182,16 @@ class Schemas:
     def _compile(self, entry: _File, view: View) -> etree.XMLSchema:
         key = (entry.path, view)
         if key not in self._compiled:
-            rendered = {file.url: _render(file, view, self._files) for file in self._files.values()}
             parser = _parser()
-            parser.resolvers.add(_Library(rendered))
+            parser.resolvers.add(_Library(self._files, view))
             try:
-                tree = etree.fromstring(rendered[entry.url], parser, base_url=entry.url).getroottree()
-                self._compiled[key] = etree.XMLSchema(tree)
+                schema = etree.fromstring(_render(entry, view, self._files), parser, base_url=entry.url)
+                self._compiled[key] = etree.XMLSchema(schema.getroottree())
             except etree.XMLSchemaParseError as err:
                 raise RulesError(
-                    f"the schema does not compile: {err}", where=str(entry.path), fix="put the original file back"
+                    f"the schema does not compile: {err}",
+                    where=str(entry.path),
+                    fix="put the original file back",
                 ) from err
         return self._compiled[key]
 
@@ -192,16 +199,21 @@ class Schemas:
 class _Library(etree.Resolver):
     """Answers the compiler's references from memory; whatever it does not hold is refused."""
 
-    def __init__(self, rendered: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[Path, _File], view: View) -> None:
         super().__init__()
-        self._rendered = rendered
+        self._files = files
+        self._by_url = {file.url: file for file in files.values()}
+        self._view = view
 
-    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:
+    def resolve(self, system_url: str, public_id: str, context: Any = None) -> Any:  # noqa: ARG002 (lxml's call)
         if system_url == _DSIG_URL:
-            return self.resolve_string(_signature_schema(), context, base_url=system_url)
-        if system_url in self._rendered:
-            return self.resolve_string(self._rendered[system_url], context, base_url=system_url)
-        raise RulesError("a schema refers outside its folder", where=system_url, fix="put the file in the folder")
+            text = _signature_schema()
+        elif system_url in self._by_url:
+            text = _render(self._by_url[system_url], self._view, self._files)
+        else:
+            fix = "put the file in the folder"
+            raise RulesError("a schema refers outside its folder", where=system_url, fix=fix)
+        return self.resolve_string(text, context, base_url=system_url)
 
 
 def _parser() -> etree.XMLParser:
@@ -221,7 +233,9 @@ def _read(path: Path, folder: Path) -> _File:
         target = (path.parent / location).resolve()
         if not target.is_file() or not target.is_relative_to(folder.resolve()):
             raise RulesError(
-                f"schema file {location} is missing", where=f"{path}:{node.sourceline}", fix="put it in the folder"
+                f"schema file {location} is missing",
+                where=f"{path}:{node.sourceline}",
+                fix="put it in the folder",
             )
         references[node] = target
     url = f"schema:/{quote(path.relative_to(folder.resolve()).as_posix())}"
@@ -231,7 +245,9 @@ def _read(path: Path, folder: Path) -> _File:
 def _render(file: _File, view: View, files: Mapping[Path, _File]) -> bytes:
     """Write the file as the compiler shall see it: references by our own names, ds:Signature as the view says."""
     schema = deepcopy(file.schema)
-    for old, new in zip(file.schema.iterchildren(*_REFERENCES), schema.iterchildren(*_REFERENCES), strict=True):
+    for old, new in zip(
+        file.schema.iterchildren(*_REFERENCES), schema.iterchildren(*_REFERENCES), strict=True
+    ):
         if old.get("namespace") == DS_NAMESPACE:
             new.set("schemaLocation", _DSIG_URL)
         elif old in file.references:

@@ -1,0 +1,243 @@
+"""What status and error codes mean, and that looking one up never fails."""
+
+import csv
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.catalogue import load_catalogue
+from gateway.codes import load_codes
+from gateway.model import CodeClass
+from gateway.rules import RULES
+from tests.spec import SPEC, needs_spec
+
+CATALOGUE = load_catalogue(RULES / "mappings" / "catalogue.toml")
+CODES = load_codes(RULES / "mappings" / "codes.toml", CATALOGUE)
+RECEIPTS = [kind.name for kind in CATALOGUE.receipts()]
+
+
+# ---- status codes ----
+
+
+@pytest.mark.parametrize("number", [304, 312, 404, 412, 512, 514, 608])
+def test_120_is_the_good_end_of_orders_payments_and_waybills(number: int) -> None:
+    assert CODES.status(f"CEB{number}Message", "120").kind is CodeClass.ACCEPTED
+
+
+@pytest.mark.parametrize("number", [604, 622, 624, 626, 712, 214])
+def test_120_is_progress_for_inventories_cancels_and_returns(number: int) -> None:
+    assert CODES.status(f"CEB{number}Message", "120").kind is CodeClass.PROGRESS
+
+
+@pytest.mark.parametrize("number", [506, 508, 510, 606, 702, 624, 626, 712, 216])
+def test_399_is_the_good_end_where_no_release_follows(number: int) -> None:
+    assert CODES.status(f"CEB{number}Message", "399").kind is CodeClass.ACCEPTED
+
+
+@pytest.mark.parametrize("number", [604, 622])
+def test_399_is_progress_where_release_follows(number: int) -> None:
+    assert CODES.status(f"CEB{number}Message", "399").kind is CodeClass.PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("1", CodeClass.PROGRESS),
+        ("2", CodeClass.PROGRESS),
+        ("3", CodeClass.PROGRESS),
+        ("4", CodeClass.REFUSED),
+        ("100", CodeClass.REFUSED),
+        ("300", CodeClass.PROGRESS),
+        ("500", CodeClass.PROGRESS),
+        ("501", CodeClass.HOLD),
+        ("502", CodeClass.HOLD),
+        ("503", CodeClass.HOLD),
+        ("505", CodeClass.HOLD),
+        ("599", CodeClass.HOLD),
+        ("600", CodeClass.HOLD),
+        ("700", CodeClass.REFUSED),
+        ("800", CodeClass.ACCEPTED),
+        ("899", CodeClass.FINAL),
+    ],
+)
+def test_status_of_an_inventory_receipt_has_its_class(code: str, kind: CodeClass) -> None:
+    meaning = CODES.status("CEB622Message", code)
+    assert (meaning.code, meaning.kind) == (code, kind)
+    assert meaning.zh
+    assert meaning.en
+    assert meaning.source
+
+
+def test_refusal_by_customs_is_to_be_fixed_and_sent_again() -> None:
+    meaning = CODES.status("CEB622Message", "100")
+    assert meaning.retry == "fix"
+    assert meaning.advice_zh
+    assert meaning.advice_en
+
+
+def test_negative_status_is_explained_as_business_error() -> None:
+    assert CODES.status("CEB622Message", "-621029") == CODES.business("-621029")
+
+
+def test_negative_status_of_unknown_number_is_refused() -> None:
+    meaning = CODES.status("CEB622Message", "-777777")
+    assert (meaning.code, meaning.kind) == ("-777777", CodeClass.REFUSED)
+
+
+def test_format_check_failure_is_refused_and_says_so() -> None:
+    meaning = CODES.status("CEB900Message", "-999999")
+    assert (meaning.kind, meaning.retry) == (CodeClass.REFUSED, "fix")
+    assert "format" in meaning.en
+
+
+@pytest.mark.parametrize("receipt", ["CEB816Message", "CEB818Message"])
+def test_status_of_a_tax_bill_is_not_the_status_of_an_inventory(receipt: str) -> None:
+    assert CODES.status(receipt, "1").zh == "税单已生成"
+    assert CODES.status(receipt, "3").kind is CodeClass.FINAL
+    assert CODES.status(receipt, "100").kind is CodeClass.UNKNOWN
+
+
+def test_state_of_a_summary_declaration_is_unknown_but_kept() -> None:
+    meaning = CODES.status("CEB792Message", "100")
+    assert (meaning.code, meaning.kind) == ("100", CodeClass.UNKNOWN)
+
+
+@settings(max_examples=200)
+@given(receipt=st.sampled_from([*RECEIPTS, "DxpRep", ""]), code=st.text(max_size=12) | st.integers().map(str))
+def test_no_code_is_too_strange_to_be_explained(receipt: str, code: str) -> None:
+    for meaning in (CODES.status(receipt, code), CODES.dxp(code), CODES.business(code)):
+        assert meaning.kind in CodeClass
+        assert meaning.zh
+        assert meaning.en
+    CODES.describe(code)
+
+
+@settings(max_examples=100)
+@given(code=st.integers(min_value=-(10**9), max_value=-1).map(str))
+def test_a_negative_business_status_is_never_good_news(code: str) -> None:
+    assert CODES.status("CEB622Message", code).kind in {CodeClass.REFUSED, CodeClass.UNKNOWN}
+
+
+# ---- platform errors ----
+
+
+@pytest.mark.parametrize(
+    ("code", "retry"),
+    [
+        ("0002", "fix"),
+        ("1001", "fix"),
+        ("2001", "fix"),
+        ("3001", "retry"),
+        ("3003", "retry"),
+        ("3999", "retry"),
+    ],
+)
+def test_platform_error_says_whether_sending_again_helps(code: str, retry: str) -> None:
+    meaning = CODES.dxp(code)
+    assert (meaning.kind, meaning.retry) == (CodeClass.REFUSED, retry)
+
+
+@pytest.mark.parametrize(
+    ("code", "english"),
+    [
+        ("0500", "message format error"),
+        ("1500", "security error"),
+        ("2500", "business logic error"),
+        ("3500", "system error"),
+        ("4000", "response code defined by a node"),
+        ("9999", "response code defined by a node"),
+    ],
+)
+def test_unlisted_platform_error_is_explained_by_its_range(code: str, english: str) -> None:
+    meaning = CODES.dxp(code)
+    assert (meaning.code, meaning.en) == (code, english)
+
+
+def test_platform_error_without_leading_zeros_is_the_same() -> None:
+    assert CODES.dxp("2") == CODES.dxp("0002")
+
+
+def test_other_platform_codes_are_unknown() -> None:
+    assert CODES.dxp("123456789").kind is CodeClass.UNKNOWN
+    assert CODES.dxp("OK").kind is CodeClass.UNKNOWN
+
+
+# ---- business errors ----
+
+
+@pytest.mark.parametrize(
+    ("code", "retry"),
+    [
+        ("-621029", "fix"),
+        ("-621030", "fix"),
+        ("-301014", "never"),
+        ("-301010", "never"),
+        ("-621004", "never"),
+        ("-621018", "never"),
+        ("-301013", "retry"),
+        ("-625110", "retry"),
+    ],
+)
+def test_business_error_says_whether_sending_again_helps(code: str, retry: str) -> None:
+    assert CODES.business(code).retry == retry
+
+
+def test_failed_update_after_customs_took_it_is_not_a_refusal() -> None:
+    meaning = CODES.business("-621008")
+    assert (meaning.kind, meaning.retry) == (CodeClass.UNKNOWN, "never")
+
+
+@pytest.mark.parametrize("code", ["-621027", "-625022"])
+def test_code_that_is_listed_twice_keeps_both_texts(code: str) -> None:
+    meaning = CODES.business(code)
+    assert meaning.zh.count(" / ") == 1
+    assert meaning.en.count(" / ") == 1
+
+
+@pytest.mark.parametrize("code", ["-301020", "-304001"])
+def test_code_seen_only_in_use_is_marked_unverified(code: str) -> None:
+    assert "unverified" in CODES.business(code).source
+
+
+def test_every_business_error_has_text_in_both_languages_and_advice() -> None:
+    for meaning in CODES.errors.values():
+        assert meaning.retry in {"retry", "fix", "never"}
+        assert meaning.advice_zh
+        assert meaning.advice_en.isascii()
+        assert meaning.en.isascii()
+
+
+@needs_spec
+def test_every_row_of_the_specification_is_in_the_table() -> None:
+    with (SPEC / "ceb" / "codes" / "business_error_codes.csv").open(encoding="utf-8-sig") as lines:
+        rows = [(row["code"], row["text_cn"]) for row in csv.DictReader(lines)]
+    assert [row for row in rows if row[1] not in CODES.business(row[0]).zh.split(" / ")] == []
+    assert len(CODES.errors) == len({code for code, _ in rows}) + 2
+
+
+# ---- [Code:n;Desc:t] ----
+
+
+@pytest.mark.parametrize(
+    ("info", "code", "kind"),
+    [
+        ("[Code:1800;Desc:逻辑校验通过]", "1800", CodeClass.PROGRESS),
+        ("[Code:2600;Desc:放行]null", "2600", CodeClass.ACCEPTED),
+        ("[Code:1313;Desc:订购人购买超过年度限额,limitPrice: 26,000;]", "1313", CodeClass.REFUSED),
+    ],
+)
+def test_customs_code_in_the_text_is_explained(info: str, code: str, kind: CodeClass) -> None:
+    meaning = CODES.describe(info)
+    assert meaning is not None
+    assert (meaning.code, meaning.kind) == (code, kind)
+
+
+def test_unknown_customs_code_keeps_the_text_given() -> None:
+    meaning = CODES.describe("前文[Code:4711;Desc:另有说明]")
+    assert meaning is not None
+    assert (meaning.code, meaning.kind, meaning.zh) == ("4711", CodeClass.UNKNOWN, "另有说明")
+
+
+def test_plain_text_has_no_customs_code() -> None:
+    assert CODES.describe("收件地址不详") is None

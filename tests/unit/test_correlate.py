@@ -1,0 +1,203 @@
+from collections.abc import Mapping
+
+import pytest
+
+from gateway.catalogue import Catalogue
+from gateway.model import Answer, Declaration, EnterpriseId, Layer
+from gateway.rules import load_rules
+from gateway.stages.collected import open_collected
+from gateway.stages.correlate import (
+    Candidate,
+    Match,
+    Unmatched,
+    correlate,
+    handles,
+    identity,
+    learned,
+    lookups,
+)
+from tests.documents import document, element, receipt, tax
+
+KEY = {"agentCode": "A1", "copNo": "C1"}
+EXACT = "CEB621Message agentCode=A1 copNo=C1"
+HANDLE = "CEB621Message copNo=C1"
+NUMBER = "CEB621Message invtNo=I1"
+ONE = EnterpriseId("one")
+TWO = EnterpriseId("two")
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_rules().catalogue
+
+
+def inventory_answer(catalogue: Catalogue, **fields: str) -> Answer:
+    return open_collected(receipt("CEB622Message", fields), catalogue).answers[0]
+
+
+def candidate(
+    ref: int,
+    owner: EnterpriseId = ONE,
+    *,
+    found_by: str = EXACT,
+    key: Mapping[str, str] = KEY,
+    codes: Mapping[str, str] | None = None,
+    dxp_id: str = "DXP1",
+) -> Candidate:
+    return Candidate(
+        ref=ref,
+        owner=owner,
+        message_type="CEB621Message",
+        found_by=found_by,
+        key=key,
+        codes=codes or {},
+        dxp_id=dxp_id,
+    )
+
+
+def refs(result: Match | Unmatched) -> list[int]:
+    assert isinstance(result, Match)
+    return [one.ref for one in result.candidates]
+
+
+def declared(**parts: Mapping[str, str]) -> Declaration:
+    return Declaration(message_type="CEB621Message", key=parts.pop("key"), **parts)  # type: ignore[arg-type]
+
+
+def test_identity_is_the_type_and_the_key() -> None:
+    assert identity(declared(key=KEY, numbers={"preNo": "B1"})) == EXACT
+
+
+def test_values_are_escaped_so_that_no_two_keys_look_alike() -> None:
+    odd = declared(key={"agentCode": "A 1", "copNo": "x=1%\t3"})
+    assert identity(odd) == "CEB621Message agentCode=A%201 copNo=x%3D1%25%093"
+    assert (
+        identity(declared(key={"agentCode": "甲-1", "copNo": "_"})) == "CEB621Message agentCode=甲-1 copNo=_"
+    )
+
+
+def test_half_a_key_is_told_apart_by_the_numbers() -> None:
+    half = declared(key={"agentCode": "A1"}, numbers={"preNo": "B1"})
+    assert identity(half) == "CEB621Message agentCode=A1 preNo=B1"
+
+
+def test_handles_are_the_handle_field_and_the_numbers(catalogue: Catalogue) -> None:
+    kind = catalogue.types["CEB621Message"]
+    given = declared(key=KEY, numbers={"preNo": "B1", "invtNo": "I1"})
+    assert handles(given, kind) == (HANDLE, "CEB621Message preNo=B1", NUMBER)
+    assert handles(declared(key={"agentCode": "A1"}), kind) == ()
+
+
+def test_lookups_are_strongest_first(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, agentCode="A1", copNo="C1", preNo="B1", invtNo="I1")
+    assert lookups(answer, catalogue) == (EXACT, HANDLE, "CEB621Message preNo=B1", NUMBER)
+
+
+def test_without_the_optional_codes_the_handle_leads(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1", preNo="B1")
+    assert lookups(answer, catalogue) == (HANDLE, "CEB621Message preNo=B1")
+
+
+def test_tax_bill_is_looked_up_by_invt_no_only(catalogue: Catalogue) -> None:
+    for name in ("CEB816Message", "CEB818Message"):
+        (answer,) = open_collected(tax(name, invtNo="I1"), catalogue).answers
+        assert lookups(answer, catalogue) == (NUMBER,)
+
+
+def test_summary_result_is_looked_up_by_sum_no(catalogue: Catalogue) -> None:
+    body = element("SummaryResult", element("SummaryResultHead", sumNo="S1", agentCode="A1"))
+    (answer,) = open_collected(document("CEB792Message", body), catalogue).answers
+    assert lookups(answer, catalogue) == ("CEB701Message sumNo=S1",)
+
+
+def test_answers_about_the_envelope_are_not_looked_up_by_key(catalogue: Catalogue) -> None:
+    (answer,) = open_collected(receipt("CEB900Message", {"oriCopMsgId": "M1"}), catalogue).answers
+    assert answer.layer is Layer.FORMAT
+    assert lookups(answer, catalogue) == ()
+
+
+def test_unknown_receipts_are_not_looked_up(catalogue: Catalogue) -> None:
+    (answer,) = open_collected(document("CEB998Message", element("X", copNo="C1")), catalogue).answers
+    assert lookups(answer, catalogue) == ()
+
+
+def test_import_and_export_are_separate_name_spaces(catalogue: Catalogue) -> None:
+    fields = {"ebpCode": "P", "ebcCode": "E", "orderNo": "O"}
+    texts = {
+        name: lookups(open_collected(receipt(name, fields), catalogue).answers[0], catalogue)
+        for name in ("CEB312Message", "CEB304Message")
+    }
+    assert texts["CEB312Message"] == ("CEB311Message ebpCode=P ebcCode=E orderNo=O",)
+    assert texts["CEB304Message"] == ("CEB303Message ebpCode=P ebcCode=E orderNo=O",)
+
+
+def test_every_receipt_that_repeats_its_key_is_looked_up_by_the_identity_declared(
+    catalogue: Catalogue,
+) -> None:
+    for kind in catalogue.receipts():
+        for answered in catalogue.for_answer(kind.name):
+            if kind.key and set(kind.key) == set(answered.key):
+                key = {name: f"{name}-1" for name in answered.key}
+                (answer,) = open_collected(document(kind.name, element(kind.body, **key)), catalogue).answers
+                assert identity(Declaration(message_type=answered.name, key=key)) in lookups(
+                    answer, catalogue
+                )
+
+
+def test_numbers_are_learned_for_the_type_declared(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1", preNo="B1", invtNo="I1")
+    assert learned(answer, "CEB621Message") == ("CEB621Message preNo=B1", NUMBER)
+
+
+def test_all_submissions_of_one_declaration_match(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, **KEY)
+    assert refs(correlate(answer, [candidate(1), candidate(2)], {"DXP1"})) == [1, 2]
+
+
+def test_no_candidate_is_unknown(catalogue: Catalogue) -> None:
+    assert correlate(inventory_answer(catalogue, **KEY), [], {"DXP1"}) == Unmatched(reason="unknown")
+
+
+def test_a_whole_key_goes_before_a_handle_and_a_handle_before_a_number(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, **KEY, invtNo="I1")
+    exact = candidate(1, found_by=EXACT)
+    handle = candidate(2, TWO, found_by=HANDLE, key={"copNo": "C1"})
+    number = candidate(3, TWO, found_by=NUMBER, key={})
+    assert refs(correlate(answer, [number, handle, exact], ())) == [1]
+    assert refs(correlate(answer, [number, handle], ())) == [2]
+    assert refs(correlate(answer, [number], ())) == [3]
+
+
+def test_a_candidate_that_contradicts_the_answer_is_out(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1", ebcCode="E1")
+    wrong_code = candidate(1, ONE, found_by=HANDLE, codes={"ebcCode": "E2"})
+    right = candidate(2, TWO, found_by=HANDLE, codes={"ebcCode": "E1"})
+    assert refs(correlate(answer, [wrong_code, right], ())) == [2]
+    assert correlate(answer, [wrong_code], {"DXP1"}) == Unmatched(reason="unknown")
+    other_agent = candidate(3, TWO, found_by=NUMBER, key={"agentCode": "A2", "copNo": "C1"})
+    assert correlate(inventory_answer(catalogue, **KEY, invtNo="I1"), [other_agent], ()) == Unmatched(
+        reason="unknown"
+    )
+
+
+def test_the_address_on_the_envelope_decides_between_owners(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1")
+    both = [candidate(1, ONE, found_by=HANDLE), candidate(2, TWO, found_by=HANDLE, dxp_id="DXP2")]
+    assert refs(correlate(answer, both, {"DXP2"})) == [2]
+
+
+@pytest.mark.parametrize("receivers", [(), ("DXP9",), ("DXP1", "DXP2")])
+def test_between_owners_nobody_gets_what_nothing_decides(
+    catalogue: Catalogue, receivers: tuple[str, ...]
+) -> None:
+    answer = inventory_answer(catalogue, copNo="C1")
+    both = [candidate(1, ONE, found_by=HANDLE), candidate(2, TWO, found_by=HANDLE, dxp_id="DXP2")]
+    assert correlate(answer, both, receivers) == Unmatched(reason="ambiguous")
+
+
+def test_one_owner_with_two_declarations_that_fit_is_ambiguous_too(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1")
+    other = candidate(2, found_by=HANDLE, key={"agentCode": "A2", "copNo": "C1"})
+    assert correlate(answer, [candidate(1, found_by=HANDLE), other], {"DXP1"}) == Unmatched(
+        reason="ambiguous"
+    )
