@@ -81,11 +81,27 @@ def test_half_a_key_is_told_apart_by_the_numbers() -> None:
     assert identity(half) == "CEB621Message agentCode=A1 preNo=B1"
 
 
-def test_handles_are_the_handle_field_and_the_numbers(catalogue: Catalogue) -> None:
+def test_handle_of_a_declaration_is_the_field_every_receipt_repeats(catalogue: Catalogue) -> None:
     kind = catalogue.types["CEB621Message"]
-    given = declared(key=KEY, numbers={"preNo": "B1", "invtNo": "I1"})
-    assert handles(given, kind) == (HANDLE, "CEB621Message preNo=B1", NUMBER)
+    assert handles(declared(key=KEY), kind) == (HANDLE,)
     assert handles(declared(key={"agentCode": "A1"}), kind) == ()
+
+
+def test_numbers_declared_count_only_where_there_is_no_key_to_go_by(catalogue: Catalogue) -> None:
+    numbers = {"preNo": "B1", "invtNo": "I1"}
+    assert handles(declared(key=KEY, numbers=numbers), catalogue.types["CEB621Message"]) == (HANDLE,)
+    keyless = declared(key={"agentCode": "A1"}, numbers=numbers)
+    assert handles(keyless, catalogue.types["CEB621Message"]) == ("CEB621Message preNo=B1", NUMBER)
+    export = Declaration(message_type="CEB603Message", key=KEY, numbers=numbers)
+    assert handles(export, catalogue.types["CEB603Message"]) == ()
+
+
+def test_a_number_only_claimed_matches_only_at_its_own_address(catalogue: Catalogue) -> None:
+    (answer,) = open_collected(tax(invtNo="I1"), catalogue).answers
+    claimed = candidate(1, found_by=NUMBER, key={"agentCode": "A1"})
+    assert refs(correlate(answer, [claimed], {"DXP1"})) == [1]
+    assert correlate(answer, [claimed], {"DXP2"}) == Unmatched(reason="unknown")
+    assert refs(correlate(answer, [claimed, candidate(2, TWO, found_by=NUMBER)], {"DXP2"})) == [2]
 
 
 def test_lookups_are_strongest_first(catalogue: Catalogue) -> None:
@@ -162,7 +178,7 @@ def test_a_whole_key_goes_before_a_handle_and_a_handle_before_a_number(catalogue
     answer = inventory_answer(catalogue, **KEY, invtNo="I1")
     exact = candidate(1, found_by=EXACT)
     handle = candidate(2, TWO, found_by=HANDLE, key={"copNo": "C1"})
-    number = candidate(3, TWO, found_by=NUMBER, key={})
+    number = candidate(3, TWO, found_by=NUMBER)
     assert refs(correlate(answer, [number, handle, exact], ())) == [1]
     assert refs(correlate(answer, [number, handle], ())) == [2]
     assert refs(correlate(answer, [number], ())) == [3]

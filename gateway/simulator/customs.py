@@ -1,0 +1,233 @@
+"""The customs side without its wires: envelopes go in, and what is answered comes out when it is due.
+
+It is strict where customs is (envelope, schema, signature, older versions) and scripted for the rest.
+Time is whatever the clock says, so a test moves it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Final
+
+from gateway.config import Limits
+from gateway.model import Declaration
+from gateway.rules import Rules
+from gateway.simulator.examine import BadEnvelope, BadFormat, Readable, open_envelope, read_business
+from gateway.simulator.ledger import Arrived, Ledger, digest, original_of
+from gateway.simulator.outgoing import Dispatch, Outgoing
+from gateway.simulator.planning import Planner
+from gateway.simulator.postbox import Postbox, Posted, Route
+from gateway.simulator.receipts import EPORT, Form
+from gateway.simulator.refusals import Refusal, refusals
+from gateway.simulator.script import Fate, Outcome, Script
+from gateway.stages.seal import Unsealed
+
+CONFLICT: Final = Refusal(code="0999", info="another message came under this CopMsgId before")
+SAMPLED: Final = "数据包不能通过schema验证：抽查"
+"""What a CEB900 says when nothing is wrong but the script."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OnFile:
+    """The newest version of a declaration that customs has."""
+
+    app_time: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What is to become of one arrival; nothing of it has happened yet."""
+
+    verdict: str
+    message_type: str
+    cop_code: str = ""
+    keys: tuple[Mapping[str, str], ...] = ()
+    posted: tuple[Posted, ...] = ()
+    on_file: Mapping[tuple[str, ...], _OnFile]
+
+
+class Customs:
+    """The scripted customs side; all methods may be called from any thread and block only shortly."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        script: Script,
+        clock: Callable[[], float] = time.time,
+        *,
+        ledger: Ledger | None = None,
+        form: Form = EPORT,
+    ) -> None:
+        """`clock` gives seconds since 1970; `rules` are for this side alone; the caller closes the ledger."""
+        self._rules, self._script, self._clock, self._form = rules, script, clock, form
+        self._ledger = ledger or Ledger()
+        self._limits = Limits(size_bytes=script.large)
+        self._lock = Lock()
+        self._postbox = Postbox()
+        self._seen: dict[str, tuple[str, str]] = {}
+        """Digest of the business bytes and verdict, by CopMsgId."""
+        self._on_file: dict[tuple[str, ...], _OnFile] = {}
+        self._dispatch = Dispatch(
+            ledger=self._ledger,
+            form=form,
+            batch=script.batch,
+            guids=script.randomness("messages", f"{clock():.6f}"),
+        )
+
+    def receive(self, envelope: bytes, name: str, *, origin: str = "") -> None:  # noqa: ARG002 (for people)
+        """Take one envelope in, whatever it is, and plan its answers; they go out to `origin`.
+
+        `name` is its file name or message id and is not judged. The same CopMsgId with the same business
+        bytes is recorded as a repeat and not answered again. Raises OSError when the ledger cannot be
+        written: then nothing has happened, and it may come again.
+        """
+        with self._lock:
+            planner = Planner(script=self._script, form=self._form, now=self._clock())
+            opened = open_envelope(envelope, self._rules)
+            if isinstance(opened, BadEnvelope):
+                self._reject(envelope, opened, planner, origin)
+            else:
+                self._take(envelope, opened, planner, origin)
+
+    def due(self, now: float) -> list[Outgoing]:
+        """Give what is to be sent by `now`, in the order in which it became due, and forget it.
+
+        Bodies of one receipt type for one receiver share messages, up to `script.batch` in each.
+        """
+        with self._lock:
+            return self._dispatch.messages(self._postbox.take(now), datetime.fromtimestamp(now, UTC))
+
+    def pending(self) -> int:
+        """Number of receipt bodies still to be sent."""
+        with self._lock:
+            return len(self._postbox)
+
+    def next_due(self) -> float | None:
+        """Instant on the clock when the next answer is due; None when there is none."""
+        with self._lock:
+            return self._postbox.next_due()
+
+    def _reject(self, envelope: bytes, bad: BadEnvelope, planner: Planner, origin: str) -> None:
+        posted = planner.platform(bad.refusal, bad.envelope, origin)
+        line = Arrived(
+            cop_msg_id=bad.envelope.cop_msg_id,
+            sender_id=bad.envelope.sender_id,
+            message_type="Unknown",
+            cop_code="",
+            envelope_sha256=digest(envelope),
+            business_sha256="",
+            original_sha256="",
+            keys=(),
+            verdict="bad_envelope",
+            repeat=False,
+        )
+        self._ledger.arrived(line)
+        self._postbox.post(posted)
+
+    def _take(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str) -> None:
+        cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
+        before = self._seen.get(cop_msg_id)
+        judged = self._judge(unsealed, planner, origin, before is None)
+        repeat = before is not None and before[0] == sha256
+        if before is not None and repeat:
+            judged = replace(judged, verdict=before[1])
+        elif before is not None:
+            answer = planner.platform(CONFLICT, unsealed.envelope, origin)
+            judged = replace(judged, verdict="conflict", posted=(answer,))
+        line = Arrived(
+            cop_msg_id=cop_msg_id,
+            sender_id=unsealed.envelope.sender_id,
+            message_type=judged.message_type,
+            cop_code=judged.cop_code,
+            envelope_sha256=digest(envelope),
+            business_sha256=sha256,
+            original_sha256=digest(original_of(unsealed.business)),
+            keys=judged.keys,
+            verdict=judged.verdict,
+            repeat=repeat,
+        )
+        self._ledger.arrived(line)
+        self._seen.setdefault(cop_msg_id, (sha256, judged.verdict))
+        self._on_file.update(judged.on_file)
+        for posted in judged.posted:
+            self._postbox.post(posted)
+
+    def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:
+        """Judge the message inside; only the first under its CopMsgId is verified and answered."""
+        signatures = self._script.check_signatures and first
+        read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=signatures)
+        if not first:
+            return _facts(read, "")
+        route = Route(
+            origin=origin,
+            receiver_id=unsealed.envelope.sender_id,
+            node=unsealed.transfer.sta_node if unsealed.transfer else "",
+        )
+        if isinstance(read, BadFormat):
+            answer = planner.format(unsealed, read.message_type, read.info, route, "")
+            return replace(_facts(read, "bad_format"), posted=(answer,))
+        header = read.header
+        name = header.message_type.name
+        match self._script.fate(name, [declaration.key for declaration in header.declarations]):
+            case Fate.SILENT:
+                return _facts(read, "silent")
+            case Fate.PLATFORM:
+                error = self._script.platform_error(unsealed.envelope.cop_msg_id)
+                answer = planner.platform(error, unsealed.envelope, origin)
+                return replace(_facts(read, "platform"), posted=(answer,))
+            case Fate.FORMAT:
+                answer = planner.format(unsealed, name, SAMPLED, route, header.cop_code)
+                return replace(_facts(read, "format"), posted=(answer,))
+            case Fate.ANSWERED:
+                return self._process(read, planner, route)
+
+    def _process(self, read: Readable, planner: Planner, route: Route) -> _Judged:
+        """Judge each declaration against what is on file, then answer it as the script has it."""
+        header = read.header
+        posted: list[Posted] = []
+        on_file: dict[tuple[str, ...], _OnFile] = {}
+        bodies = read.root.iterchildren(f"{{*}}{header.message_type.body}")
+        for declaration, body in zip(header.declarations, bodies, strict=True):
+            ident = (declaration.message_type, *declaration.key.values())
+            declared = planner.case(header, declaration, body)
+            refusal = read.refusal or self._refused(
+                declaration, on_file.get(ident) or self._on_file.get(ident)
+            )
+            if refusal is not None:
+                posted.append(planner.refused(refusal, declared, route))
+                continue
+            plan = self._script.plan(header.message_type, declaration.key, declaration.app_type)
+            accepted = plan.outcome is Outcome.ACCEPTED
+            on_file[ident] = _OnFile(app_time=declaration.app_time, accepted=accepted)
+            posted += planner.processed(plan, declared, route)
+        verdict = "bad_signature" if read.refusal else "processed"
+        return replace(_facts(read, verdict), posted=tuple(posted), on_file=on_file)
+
+    def _refused(self, declaration: Declaration, known: _OnFile | None) -> Refusal | None:
+        """Refuse what is older than the version on file, and duplicates if the script says so.
+
+        (Spec ceb/codes.md, Business error codes: older message received; duplicate business key.)
+        """
+        if known is None:
+            return None
+        if declaration.app_time < known.app_time:
+            return refusals(declaration.message_type).older
+        twice = declaration.app_type == "1" and known.accepted and self._script.refuse_duplicates
+        return refusals(declaration.message_type).duplicate if twice else None
+
+
+def _facts(read: Readable | BadFormat, verdict: str) -> _Judged:
+    """What the ledger needs to know of a message, and no answer yet."""
+    if isinstance(read, BadFormat):
+        return _Judged(verdict=verdict, message_type=read.message_type, on_file={})
+    header = read.header
+    return _Judged(
+        verdict=verdict,
+        message_type=header.message_type.name,
+        cop_code=header.cop_code,
+        keys=tuple(dict(declaration.key) for declaration in header.declarations),
+        on_file={},
+    )

@@ -1,0 +1,127 @@
+"""Judges what arrives as customs would: envelope, format, signature; pure functions, in that order.
+
+What is wrong is a value that says which layer answers it (spec dxp.md, DxpRep, last paragraph).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from gateway.config import Limits
+from gateway.errors import EnvelopeError, Refused
+from gateway.model import Envelope, Fault, Header
+from gateway.rules import Rules
+from gateway.schemas import View
+from gateway.simulator.refusals import Refusal, refusals
+from gateway.stages.decode import decode, encoding_of
+from gateway.stages.identify import identify
+from gateway.stages.seal import DXP, Unsealed, envelope_in, root_name, unseal_tree
+from gateway.stages.validate import validate
+from signing.verify import verify
+
+ENVELOPE_LIMITS: Final = Limits(size_bytes=64 * 1024 * 1024)
+UNKNOWN: Final = "UNKNOWN"
+"""Stands where a broken envelope does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadEnvelope:
+    """The exchange platform refuses: answered by DxpRep."""
+
+    refusal: Refusal
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadFormat:
+    """The format check refuses: answered by CEB900."""
+
+    message_type: str
+    info: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """A declaration message that is fit to be processed."""
+
+    root: etree._Element
+    header: Header
+    refusal: Refusal | None = None
+    """Set when its signature does not hold: every declaration in it gets this answer."""
+
+
+def open_envelope(body: bytes, rules: Rules) -> Unsealed | BadEnvelope:
+    """Open a DxpMsg or DxpMsgSv that is valid by schema (platform errors 0001 and 0002)."""
+    try:
+        root = decode(body, ENVELOPE_LIMITS)
+    except Refused as error:
+        return BadEnvelope(refusal=Refusal(code="0001", info=str(error)), envelope=_named(None))
+    envelope = next(root.iter(f"{{{DXP}}}TransInfo"), None)
+    try:
+        unsealed = unseal_tree(root, body)
+    except EnvelopeError as error:
+        return BadEnvelope(refusal=Refusal(code="0002", info=error.what), envelope=_named(envelope))
+    faults = validate(root, rules.schemas, View.SENDABLE)
+    if faults:
+        return BadEnvelope(refusal=Refusal(code="0002", info=_said(faults)), envelope=_named(envelope))
+    return unsealed
+
+
+def read_business(business: bytes, rules: Rules, *, limits: Limits, signatures: bool) -> Readable | BadFormat:
+    """Read a declaration message as strictly as customs: schema with Signature where it is required.
+
+    `signatures` tells whether to verify them.
+    """
+    try:
+        root = decode(business, limits)
+        header = identify(root, rules.catalogue, rules.schemas.edition)
+    except Refused as error:
+        known = rules.catalogue.by_name(root_name(business))
+        return BadFormat(message_type=known.name if known else "Unknown", info=_said(error.faults))
+    name = header.message_type.name
+    faults = validate(root, rules.schemas, View.SENDABLE)
+    if faults:
+        return BadFormat(message_type=name, info=f"数据包不能通过schema验证：{_said(faults)}")
+    refusal = _signature(business, name) if header.signed and signatures else None
+    return Readable(root=root, header=header, refusal=refusal)
+
+
+def text_of(business: bytes) -> str:
+    """Give the message as text that may stand in XML, whatever the bytes are (for CEB900)."""
+    try:
+        codec = encoding_of(business)
+    except Refused:
+        codec = "utf-8"
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", business.decode(codec, "replace"))
+
+
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _signature(business: bytes, message_type: str) -> Refusal | None:
+    verdict = verify(business)
+    if verdict.valid:
+        return None
+    codes = refusals(message_type)
+    return codes.signature if verdict.digest_ok else codes.digest
+
+
+def _said(faults: tuple[Fault, ...]) -> str:
+    return "；".join(fault.message_zh or fault.message for fault in faults[:20])
+
+
+def _named(trans_info: etree._Element | None) -> Envelope:
+    """What a broken envelope says of itself, fit to be repeated in a DxpRep."""
+    said = None if trans_info is None else envelope_in(trans_info)
+    return Envelope(
+        cop_msg_id=(said.cop_msg_id[:255] if said else "") or UNKNOWN,
+        sender_id=(said.sender_id[:16] if said else "") or UNKNOWN,
+        receiver_ids=tuple(id_[:16] for id_ in (said.receiver_ids[:5] if said else ()) if id_) or (UNKNOWN,),
+        creat_time=said.creat_time if said and len(said.creat_time) == _SECONDS else "",
+        msg_type=said.msg_type[:30] if said else "",
+    )
+
+
+_SECONDS: Final = len("2024-11-11T00:00:00")

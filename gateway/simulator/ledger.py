@@ -1,0 +1,99 @@
+"""What the customs side saw and said, a JSON object a line, so that a test can compare it with the gateway."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from signing.errors import SigningError
+from signing.xmldsig import strip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One line about an envelope that arrived; digests are lower-case hex SHA-256."""
+
+    cop_msg_id: str
+    sender_id: str
+    message_type: str
+    cop_code: str
+    envelope_sha256: str
+    business_sha256: str
+    original_sha256: str
+    """Of the business message with its Signature cut out; of the message itself when it has none."""
+    keys: tuple[Mapping[str, str], ...]
+    verdict: str
+    repeat: bool
+    """The same CopMsgId with the same business bytes came before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One line about a receipt body that was sent, whether or not anybody picked it up."""
+
+    receipt: str
+    status: str
+    key: Mapping[str, str]
+    message_type: str
+    """Type of the declaration it answers; empty for a stray one."""
+    owner: str
+    """copCode that transmitted the declaration; empty when nobody declared it."""
+    receiver_id: str
+    cop_msg_id: str
+    """CopMsgId of the envelope it went out in."""
+    about: str = ""
+    """CopMsgId of the envelope it answers, where the receipt names one (DxpRep, CEB900)."""
+    time: str = ""
+    """returnTime of the body, 17 digits."""
+
+
+class Ledger:
+    """Appends lines, each handed to the system before the call returns; without paths it forgets. Not thread-safe."""
+
+    def __init__(self, arrivals: Path | None = None, receipts: Path | None = None) -> None:
+        """Open or create the files; the folders must be there."""
+        self._arrivals = _open(arrivals)
+        self._receipts = _open(receipts)
+
+    def arrived(self, line: Arrived) -> None:
+        """Record an arrival; raises OSError when it cannot be written."""
+        _write(self._arrivals, _fields(line))
+
+    def said(self, line: Said) -> None:
+        """Record a receipt body; raises OSError when it cannot be written."""
+        _write(self._receipts, _fields(line))
+
+    def close(self) -> None:
+        """Close the files; nothing may be recorded after."""
+        for file in (self._arrivals, self._receipts):
+            if file is not None:
+                file.close()
+
+
+def digest(body: bytes) -> str:
+    """Give the lower-case hex SHA-256."""
+    return sha256(body).hexdigest()
+
+
+def original_of(business: bytes) -> bytes:
+    """Cut the Signature out; the message itself when there is none or it cannot be read."""
+    try:
+        return strip(business)[0]
+    except SigningError:
+        return business
+
+
+def _open(path: Path | None) -> BinaryIO | None:
+    """Unbuffered, so that a line that failed is not written later after all."""
+    return None if path is None else path.open("ab", buffering=0)
+
+
+def _fields(line: Arrived | Said) -> dict[str, object]:
+    return {name: getattr(line, name) for name in line.__slots__}
+
+
+def _write(file: BinaryIO | None, fields: Mapping[str, object]) -> None:
+    if file is not None:
+        file.write((json.dumps(fields, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,141 @@
+"""From answers that are due to messages ready for pick-up: batched, sealed, recorded."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from random import Random
+from typing import Final
+
+from gateway.model import Envelope
+from gateway.simulator import values
+from gateway.simulator.ledger import Ledger, Said
+from gateway.simulator.postbox import Posted, Ready, Route
+from gateway.simulator.receipts import Form, Receipt, answer, moment
+from gateway.stages.seal import TransferHead, creat_time, file_name, seal, seal_transfer, transfer_msg_id
+
+NODE: Final = "00000002"
+"""The node of the customs side: the national centre (spec dxp.md, DxpMsgSv, Real ids)."""
+FORMAT_CHECK: Final = "DXPEDCCEB0000002"
+"""Who sends a CEB900; it is declared in the import schema only (spec ceb/messages.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message ready for pick-up."""
+
+    receiver_id: str
+    name: str
+    body: bytes
+    origin: str
+    """Transport on which the declaration came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Receipts that share a message, or one answer that is finished already."""
+
+    route: Route
+    answers: tuple[Receipt | Ready, ...]
+
+
+class Dispatch:
+    """Writes messages; each gets a guid of its own from `guids`, which is also its CopMsgId."""
+
+    def __init__(self, *, ledger: Ledger, form: Form, batch: int, guids: Random) -> None:
+        """`batch` is how many bodies one receipt message holds at most."""
+        self._ledger, self._form, self._batch, self._guids = ledger, form, batch, guids
+        self._serial = 0
+
+    def messages(self, posted: Iterable[Posted], now: datetime) -> list[Outgoing]:
+        """Write everything `posted`; a message stands where its first answer stood.
+
+        Every body is recorded in the ledger; raises OSError when that cannot be written.
+        """
+        return [self._message(batch, now) for batch in batches(posted, self._batch)]
+
+    def _message(self, batch: Batch, now: datetime) -> Outgoing:
+        first = batch.answers[0]
+        if isinstance(first, Ready):
+            return self._finished(batch.route, first, now)
+        receipts = [part for part in batch.answers if isinstance(part, Receipt)]
+        guid = values.guid(self._guids).lower()
+        body = answer(receipts, guid=guid, form=replace(self._form, bare=batch.route.bare))
+        for receipt in receipts:
+            self._ledger.said(_said(receipt, batch.route, guid))
+        sender_id = first.case.kind.receiver
+        return self._sealed(batch.route, body, now, kind=first.message_type, guid=guid, sender_id=sender_id)
+
+    def _finished(self, route: Route, ready: Ready, now: datetime) -> Outgoing:
+        guid = ready.guid or values.guid(self._guids).lower()
+        self._ledger.said(
+            Said(
+                receipt=ready.message_type,
+                status=ready.status,
+                key={},
+                message_type="",
+                owner=ready.owner,
+                receiver_id=route.receiver_id,
+                cop_msg_id=ready.guid,
+                about=ready.about,
+            )
+        )
+        if ready.guid:
+            kind = ready.message_type
+            return self._sealed(route, ready.body, now, kind=kind, guid=guid, sender_id=FORMAT_CHECK)
+        name = file_name(ready.message_type, guid)
+        return Outgoing(receiver_id=route.receiver_id, name=name, body=ready.body, origin=route.origin)
+
+    def _sealed(
+        self, route: Route, body: bytes, now: datetime, *, kind: str, guid: str, sender_id: str
+    ) -> Outgoing:
+        name = file_name(kind, guid)
+        envelope = Envelope(
+            cop_msg_id=guid,
+            sender_id=sender_id,
+            receiver_ids=(route.receiver_id,),
+            creat_time=creat_time(now),
+            msg_type=kind,
+        )
+        message = seal(body, envelope, file_name=name)
+        if route.node:
+            self._serial += 1
+            message = seal_transfer(message, _transfer(route.node, now, self._serial))
+        return Outgoing(receiver_id=route.receiver_id, name=name, body=message, origin=route.origin)
+
+
+def batches(posted: Iterable[Posted], size: int) -> Sequence[Batch]:
+    """Put receipts of one type on one route together, up to `size`; finished answers stay alone."""
+    groups: list[tuple[Route, list[Receipt | Ready]]] = []
+    unfilled: dict[tuple[Route, str], list[Receipt | Ready]] = {}
+    for one in posted:
+        kind = (one.route, one.answer.message_type)
+        group = unfilled.get(kind)
+        if group is None or len(group) >= size or isinstance(one.answer, Ready):
+            group = unfilled[kind] = []
+            groups.append((one.route, group))
+        group.append(one.answer)
+    return [Batch(route=route, answers=tuple(group)) for route, group in groups]
+
+
+def _said(receipt: Receipt, route: Route, guid: str) -> Said:
+    case = receipt.case
+    return Said(
+        receipt=receipt.message_type,
+        status=receipt.status,
+        key=case.key,
+        message_type=case.kind.name,
+        owner=case.cop_code,
+        receiver_id=route.receiver_id,
+        cop_msg_id=guid,
+        time=moment(receipt.time),
+    )
+
+
+def _transfer(node: str, now: datetime, serial: int) -> TransferHead:
+    return TransferHead(
+        msg_id=transfer_msg_id(NODE, now, serial),
+        sub_msg_id="1",
+        send_time=creat_time(now),
+        end_node=node,
+        sta_node=NODE,
+    )

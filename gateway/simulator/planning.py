@@ -1,0 +1,150 @@
+"""Turns what the script decides about an arrival into answers with an instant; nothing here is sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from lxml import etree
+
+from gateway.model import Declaration, Envelope, Header
+from gateway.simulator import values
+from gateway.simulator.examine import text_of
+from gateway.simulator.outgoing import NODE
+from gateway.simulator.postbox import Posted, Ready, Route
+from gateway.simulator.receipts import Case, Form, Receipt, format_answer, open_case
+from gateway.simulator.refusals import FORMAT_ERROR, Refusal
+from gateway.simulator.script import Plan, Script, Step, usual_info
+from gateway.stages.seal import Unsealed, creat_time, seal_response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Plans the answers to what arrived at `now`, seconds since 1970."""
+
+    script: Script
+    form: Form
+    now: float
+
+    def case(self, header: Header, declaration: Declaration, body: etree._Element) -> Case:
+        """Take a declaration on file; the same one gets the same numbers in every run of a day."""
+        kind = header.message_type
+        lines = [
+            part for part in body.iterchildren("*") if len(part) and not part.tag.endswith(f"}}{kind.head}")
+        ]
+        return open_case(
+            kind,
+            _texts(body, kind.head),
+            lines=[_leaves(line) for line in lines],
+            cop_code=header.cop_code,
+            day=self._day(),
+            rng=self.script.randomness("case", "\x1f".join((kind.name, *declaration.key.values()))),
+        )
+
+    def processed(self, plan: Plan, case: Case, route: Route) -> Iterator[Posted]:
+        """Answer a declaration as the script has it."""
+        route = replace(route, bare=plan.bare)
+        for step in plan.steps:
+            receipt = self._receipt(step, case)
+            for due_s in step.due_s:
+                yield Posted(due=self.now + due_s, route=route, answer=receipt)
+        if plan.stray:
+            yield Posted(due=self.now + plan.steps[0].at_s, route=route, answer=self._stray(case))
+        if plan.garbage:
+            body = f"<CEB622Message xmlns=\N{LEFT DOUBLE QUOTATION MARK}{case.guid}".encode("gb18030")
+            yield Posted(due=self.now, route=route, answer=Ready(message_type="garbage", body=body))
+
+    def refused(self, refusal: Refusal, case: Case, route: Route) -> Posted:
+        """Answer a declaration with one negative receipt."""
+        receipt = Receipt(
+            message_type=case.kind.answered_by[0],
+            case=case,
+            status=refusal.code,
+            info=refusal.info,
+            time=self._instant(),
+        )
+        return Posted(due=self.now, route=route, answer=receipt)
+
+    def platform(self, refusal: Refusal, envelope: Envelope, origin: str) -> Posted:
+        """Answer an envelope with a DxpRep."""
+        known = envelope.creat_time
+        original = envelope if known else replace(envelope, creat_time=creat_time(self._instant()))
+        body = seal_response(
+            receiver_id=original.sender_id,
+            code=refusal.code,
+            info=refusal.info,
+            original=original,
+            notice_date=self._instant().astimezone(values.BEIJING).date(),
+            node_id=NODE,
+        )
+        ready = Ready(message_type="DxpRep", body=body, status=refusal.code, about=original.cop_msg_id)
+        return Posted(due=self.now, route=Route(origin=origin, receiver_id=original.sender_id), answer=ready)
+
+    def format(self, unsealed: Unsealed, message_type: str, info: str, route: Route, owner: str) -> Posted:
+        """Answer a message with a CEB900."""
+        cop_msg_id = unsealed.envelope.cop_msg_id
+        guid = values.guid(self.script.randomness("format", f"{cop_msg_id}|{self.now}")).lower()
+        body = format_answer(
+            guid=guid,
+            cop_msg_id=cop_msg_id,
+            message_type=message_type,
+            original=text_of(unsealed.business),
+            status=FORMAT_ERROR,
+            info=info,
+            time=self._instant(),
+            form=self.form,
+        )
+        ready = Ready(
+            message_type="CEB900Message",
+            body=body,
+            status=FORMAT_ERROR,
+            about=cop_msg_id,
+            owner=owner,
+            guid=guid,
+        )
+        return Posted(due=self.now, route=route, answer=ready)
+
+    def _receipt(self, step: Step, case: Case) -> Receipt:
+        return Receipt(
+            message_type=step.receipt,
+            case=case,
+            status=step.status,
+            info=step.info or usual_info(case.kind.name, step.status, case.fields),
+            time=self._instant(step.at_s),
+            accepted=step.accepted,
+        )
+
+    def _stray(self, case: Case) -> Receipt:
+        """A receipt about a declaration nobody made, under the codes of the one who did make one."""
+        rng = self.script.randomness("stray", "\x1f".join(case.key.values()))
+        own = {name for name in case.key if not name.endswith("Code") and name not in _NOT_NAMES}
+        other = {name: f"X{rng.randrange(10**15):015d}" for name in own}
+        fields = {name: text for name, text in case.fields.items() if name != "invtNo"} | other
+        return Receipt(
+            message_type=case.kind.answered_by[0],
+            case=open_case(case.kind, fields, day=self._day(), rng=rng),
+            status="3",
+            info=usual_info(case.kind.name, "3", fields),
+            time=self._instant(),
+        )
+
+    def _instant(self, later_s: float = 0.0) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC) + timedelta(seconds=later_s)
+
+    def _day(self) -> str:
+        return f"{self._instant().astimezone(values.BEIJING):%Y%m%d}"
+
+
+_NOT_NAMES: Final = frozenset({"msgSeqNo", "logisticsStatus"})
+"""Parts of a key that are no free text."""
+
+
+def _texts(body: etree._Element, head: str) -> dict[str, str]:
+    """Leaves of a body, and of its head if it has one."""
+    inner = next(body.iterchildren(f"{{*}}{head}"), None) if head else None
+    return _leaves(body) | ({} if inner is None else _leaves(inner))
+
+
+def _leaves(element: etree._Element) -> dict[str, str]:
+    leaves = (child for child in element.iterchildren("*") if not len(child))
+    return {leaf.tag.rpartition("}")[2]: (leaf.text or "").strip() for leaf in leaves}

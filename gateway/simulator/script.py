@@ -1,0 +1,250 @@
+"""What customs will answer, decided by a seed: the same declaration gets the same answers in every run.
+
+Each decision is a hash of the seed, its purpose and the business key, so it depends neither on the order
+of arrival nor on the other switches.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from itertools import pairwise
+from random import Random
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from gateway.config import Count, Section
+from gateway.model import MessageType
+from gateway.simulator.refusals import PLATFORM, REASONS, Refusal, refusals
+
+Rate = Annotated[float, Meta(ge=0, le=1)]
+"""Share of the cases in which something happens: 0 never, 1 always."""
+Delay = Annotated[float, Meta(ge=0)]
+
+
+class Fate(StrEnum):
+    """What becomes of a message as a whole."""
+
+    ANSWERED = "answered"
+    SILENT = "silent"
+    FORMAT = "format"
+    """CEB900, although nothing is wrong with it."""
+    PLATFORM = "platform"
+    """DxpRep with an error of the exchange platform."""
+
+
+class Outcome(StrEnum):
+    """How a declaration ends."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Returned by customs, status 100."""
+    NEGATIVE = "negative"
+    """A processing error, status below zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One receipt to come for one declaration."""
+
+    receipt: str
+    """Receipt type."""
+    status: str
+    info: str = ""
+    """Text that only this step has; empty: the usual text of the status."""
+    accepted: bool = False
+    """Customs has given its number by now."""
+    at_s: float = 0.0
+    """When it is so, seconds after the arrival: what returnTime says."""
+    due_s: tuple[float, ...] = (0.0,)
+    """When it is sent, seconds after the arrival; more than once for a duplicate, early or late if reordered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that one declaration will be told, in the order in which it becomes true."""
+
+    outcome: Outcome
+    steps: tuple[Step, ...]
+    stray: bool = False
+    """Besides, a receipt about a declaration that nobody made."""
+    garbage: bool = False
+    """Besides, bytes that are no receipt at all."""
+    bare: bool = False
+    """Its receipts leave out the optional owner codes."""
+
+
+class Script(Section, kw_only=True):
+    """`[script]`: the switches of the customs side."""
+
+    seed: int = 0
+    delay_s: tuple[Delay, Delay] = (0.0, 0.0)
+    """Least and most seconds between two receipts of one declaration."""
+    duplicates: Rate = 0.0
+    """Share of receipts that are sent twice."""
+    reorder: Rate = 0.0
+    """Share of neighbouring receipts of a declaration that change places on the way."""
+    refuse: Rate = 0.0
+    """Share of new declarations returned with 100; changed ones (appType 2) and deletions are not."""
+    negative: Rate = 0.0
+    """Share of new declarations answered with a negative code."""
+    ceb900: Rate = 0.0
+    """Share of messages answered with a format error."""
+    dxprep: Rate = 0.0
+    """Share of messages answered with an error of the exchange platform."""
+    silence: Rate = 0.0
+    """Share of messages never answered."""
+    unmatched: Rate = 0.0
+    """Receipts about unknown declarations, one for this share of declarations."""
+    garbage: Rate = 0.0
+    """Answers that are no XML, one for this share of declarations."""
+    bare: Rate = 0.0
+    """Share of declarations whose receipts leave out the optional owner codes (spec messages.md, 2)."""
+    inspect: Rate = 0.0
+    """Share of inventories held for manual review (300) or inspection (500) before release."""
+    close: Rate = 0.0
+    """Share of released inventories that are closed (899) afterwards."""
+    batch: Annotated[int, Meta(ge=1, le=100)] = 1
+    """Bodies in one receipt message at most; whoever shares a receiver id shares the message."""
+    refuse_duplicates: bool = False
+    """Refuse a new declaration (appType 1) under a business key that is on file."""
+    check_signatures: bool = True
+    """Verify signatures; without it only the schema asks for them."""
+    large: Count = 4 * 1024 * 1024
+    """Bytes of a business message from which on it is refused as a format error."""
+
+    def fate(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Fate:
+        """Decide about a message by its type and the keys of its declarations, in any order."""
+        ident = _ident(message_type, *sorted(_ident("", *key.values()) for key in keys))
+        if self._roll("silence", ident) < self.silence:
+            return Fate.SILENT
+        if self._roll("dxprep", ident) < self.dxprep:
+            return Fate.PLATFORM
+        return Fate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else Fate.ANSWERED
+
+    def platform_error(self, cop_msg_id: str) -> Refusal:
+        """Choose the platform error for one envelope."""
+        return PLATFORM[int(self._roll("platform", cop_msg_id) * len(PLATFORM))]
+
+    def outcome(self, message_type: str, key: Mapping[str, str], app_type: str = "1") -> Outcome:
+        """Decide how a declaration ends; corrected and deleted ones are accepted."""
+        ident = _ident(message_type, *key.values())
+        if app_type not in {"2", "3"}:
+            if self._roll("negative", ident) < self.negative:
+                return Outcome.NEGATIVE
+            if self._roll("refuse", ident) < self.refuse:
+                return Outcome.REFUSED
+        return Outcome.ACCEPTED
+
+    def plan(self, kind: MessageType, key: Mapping[str, str], app_type: str = "1") -> Plan:
+        """Decide everything one declaration will be told, and when."""
+        ident = _ident(kind.name, *key.values())
+        outcome = self.outcome(kind.name, key, app_type)
+        return Plan(
+            outcome=outcome,
+            steps=self._timed(self._told(kind, ident, outcome), ident),
+            stray=self._roll("unmatched", ident) < self.unmatched,
+            garbage=self._roll("garbage", ident) < self.garbage,
+            bare=self._roll("bare", ident) < self.bare,
+        )
+
+    def randomness(self, purpose: str, ident: str) -> Random:
+        """Give a generator for what needs more than one draw, numbers and guids of a case."""
+        return Random(_hash(f"{self.seed}|{purpose}|{ident}"))  # noqa: S311 (a test double's dice)
+
+    def _told(self, kind: MessageType, ident: str, outcome: Outcome) -> list[Step]:
+        receipt = kind.answered_by[0]
+        if outcome is Outcome.NEGATIVE:
+            fault = refusals(kind.name).fault
+            return [Step(receipt=receipt, status=fault.code, info=fault.info)]
+        said = [Step(receipt=receipt, status=status) for status in ("2", "3")]
+        if outcome is Outcome.REFUSED:
+            reason = REASONS[int(self._roll("reason", ident) * len(REASONS))]
+            return [*said, Step(receipt=receipt, status="100", info=reason)]
+        statuses = _FINAL.get(kind.name, ("399",))
+        if statuses[-1] == "800":
+            statuses = self._inventory(statuses, ident)
+        said += [Step(receipt=receipt, status=status, accepted=True) for status in statuses]
+        said += [Step(receipt=name, status="1", accepted=True) for name in _AFTERWARDS.get(kind.name, ())]
+        if kind.name == "CEB621Message" and "899" in statuses:
+            said.append(Step(receipt="CEB818Message", status="2", accepted=True))
+        return said
+
+    def _inventory(self, statuses: tuple[str, ...], ident: str) -> tuple[str, ...]:
+        told = list(statuses)
+        if self._roll("inspect", ident) < self.inspect:
+            told.insert(-1, "300" if self._roll("which", ident) < 0.5 else "500")  # noqa: PLR2004 (even)
+        if self._roll("close", ident) < self.close:
+            told.append("899")
+        return tuple(told)
+
+    def _timed(self, steps: list[Step], ident: str) -> tuple[Step, ...]:
+        """Give every step its instants; a millisecond apart at least, so that returnTime orders them."""
+        low, high = self.delay_s
+        at, instants = 0.0, list[float]()
+        for place in range(len(steps)):
+            at += max(low + self._roll(f"delay.{place}", ident) * (high - low), 0.001)
+            instants.append(at)
+        sent = list(instants)
+        for first, second in pairwise(range(len(steps))):
+            if self._roll(f"reorder.{first}", ident) < self.reorder:
+                sent[first], sent[second] = sent[second], sent[first]
+        return tuple(
+            Step(
+                receipt=step.receipt,
+                status=step.status,
+                info=step.info,
+                accepted=step.accepted,
+                at_s=instants[place],
+                due_s=self._sent(sent[place], place, ident),
+            )
+            for place, step in enumerate(steps)
+        )
+
+    def _sent(self, due: float, place: int, ident: str) -> tuple[float, ...]:
+        if self._roll(f"duplicate.{place}", ident) >= self.duplicates:
+            return (due,)
+        low, high = self.delay_s
+        return (due, due + low + self._roll(f"again.{place}", ident) * (high - low))
+
+    def _roll(self, purpose: str, ident: str) -> float:
+        """Draw a number from 0 up to 1 that depends on nothing but seed, purpose and identity."""
+        return _hash(f"{self.seed}|{purpose}|{ident}") / 2**64
+
+
+_FINAL: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("CEB311Message", "CEB411Message", "CEB511Message", "CEB513Message"), ("120",)),
+    **dict.fromkeys(("CEB303Message", "CEB403Message", "CEB607Message"), ("120",)),
+    **dict.fromkeys(("CEB621Message", "CEB603Message", "CEB213Message"), ("120", "800")),
+    **dict.fromkeys(("CEB623Message", "CEB625Message", "CEB711Message"), ("120", "399")),
+}
+"""What follows 2 and 3 when customs accepts; 399 alone for the rest (spec ceb/codes.md, returnStatus)."""
+_AFTERWARDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "CEB621Message": ("CEB816Message",),
+    "CEB701Message": ("CEB792Message",),
+}
+"""Tax bill after the release, summary result after the summary receipt (spec messages.md, 6; Catalogue)."""
+
+_USUAL: Final[Mapping[str, str]] = {
+    "2": "新增申报成功[{guid}]", "3": "发送海关成功", "120": "[Code:1800;Desc:逻辑校验通过]",
+    "300": "[Code:1200;Desc:待人工审核]", "399": "海关审结", "500": "查验",
+    "800": "[Code:2600;Desc:放行]", "899": "结关",
+}  # fmt: skip
+
+
+def usual_info(message_type: str, status: str, fields: Mapping[str, str]) -> str:
+    """Give the returnInfo customs usually writes with a status (spec ceb/codes.md, returnInfo)."""
+    if status == "2" and message_type == "CEB621Message":
+        ebc_code, order_no = fields.get("ebcCode", ""), fields.get("orderNo", "")
+        return f"清单新增申报成功[电商企业编码：{ebc_code}订单编号：{order_no}]"
+    kind = "订单" if status == "2" and message_type in {"CEB311Message", "CEB303Message"} else ""
+    return kind + _USUAL.get(status, status).format(guid=fields.get("guid", ""))
+
+
+def _ident(message_type: str, *texts: str) -> str:
+    return "\x1f".join((message_type, *texts))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8])

@@ -1,0 +1,72 @@
+"""simulator.toml → one frozen `SimulatorConfig`; relative paths count from the folder of the file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.config import Port, Section
+from gateway.errors import ConfigError
+from gateway.simulator.script import Script
+
+
+class SftpSection(Section, kw_only=True):
+    """`[sftp]`: the SFTP server of the customs side."""
+
+    root: Path
+    """Folder that holds the two below; made when it is not there."""
+    host_key: Path
+    """Private key file of the server, OpenSSH form."""
+    authorized_keys: Path
+    host: str = "127.0.0.1"
+    port: Port = 0
+    """0: the system chooses."""
+    incoming: str = "in"
+    outgoing: str = "out"
+
+
+class AmqpSection(Section, kw_only=True):
+    """`[amqp]`: the AMQP 1.0 listener of the customs side; needs the extra `amqp`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    outgoing: str = "receipts"
+    """Address at which receipts wait."""
+
+
+class SimulatorConfig(Section, kw_only=True):
+    """The whole of simulator.toml."""
+
+    script: Script = Script()
+    sftp: SftpSection | None = None
+    amqp: AmqpSection | None = None
+    ledger: Path | None = None
+    """JSON lines, one for each envelope that arrived; its folder must be there."""
+    receipts: Path | None = None
+    """JSON lines, one for each receipt body that was sent."""
+    rules_dir: Path | None = None
+
+
+def load_simulator_config(file: Path) -> SimulatorConfig:
+    """Read simulator.toml; unknown keys are errors. Raises ConfigError."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the file: {error.strerror}", where=str(file), fix="name another with -c"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML: {error}", where=str(file), fix="mend that line") from error
+    base = file.resolve().parent
+
+    def path(kind: type[Any], value: Any) -> Path:
+        if kind is Path and isinstance(value, str):
+            return base / value
+        raise TypeError(f"expected a path as text, not {value!r}")
+
+    try:
+        return msgspec.convert(table, SimulatorConfig, dec_hook=path)
+    except msgspec.ValidationError as error:
+        fix = "the keys are those of [script], [sftp], [amqp], ledger, receipts, rules_dir"
+        raise ConfigError(str(error), where=str(file), fix=fix) from error

@@ -1,0 +1,277 @@
+"""Envelopes over AMQP 1.0: pipelined within the peer's credit, delivered only when the peer has accepted."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config import Amqp
+from gateway.errors import DeliveryError
+from gateway.ports import Arrival, Delivery, Parcel
+from gateway.transports.amqp_session import AmqpSession, check_url, load_proton
+from gateway.transports.amqp_wire import decode, encode
+
+PASSING = frozenset({"amqp:resource-limit-exceeded", "amqp:resource-locked", "amqp:internal-error"})
+"""Conditions of a rejection that are about the peer's state and not about the message."""
+GOODBYE_S = 1.0
+
+
+class AmqpTransport:
+    """`gateway.ports.Transport` to `send_address`."""
+
+    def __init__(self, config: Amqp) -> None:
+        """Raises ConfigError for a wrong URL and when Proton is not installed; connects on first use."""
+        load_proton()
+        check_url(config.url)
+        self._config = config
+        self._link: _Outlet | None = None
+
+    def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+        """See `gateway.ports.Transport.send`; the time-out counts from the last sign of progress.
+
+        A rejection that names a reason ends the parcel (`temporary=False`). One without, as brokers give it
+        when a queue is full, and a release may be followed by another attempt.
+        """
+        waiting = deque(parcels)
+        flying: dict[str, int] = {}
+        try:
+            link = self._open()
+            while waiting or flying:
+                while waiting and link.has_credit:
+                    parcel = waiting.popleft()
+                    message = encode(parcel)
+                    if link.takes(len(message)):
+                        flying[link.put(message)] = parcel.entry
+                    else:
+                        yield Delivery(entry=parcel.entry, error=_too_large(len(message), link.where))
+                for tag, error in link.settled(self._deadline(), or_credit=bool(waiting)):
+                    yield Delivery(entry=flying.pop(tag), error=error)
+        except DeliveryError as error:
+            entries = [*flying.values(), *(parcel.entry for parcel in waiting)]
+            flying = {}
+            self._drop()
+            yield from (Delivery(entry=entry, error=error) for entry in entries)
+        finally:
+            if flying:  # the caller has stopped listening: what is on its way must not be met again
+                self._drop()
+
+    def close(self) -> None:
+        """Close the connection in good order."""
+        if self._link is not None:
+            self._link.session.say_goodbye(time.monotonic() + GOODBYE_S)
+            self._link = None
+
+    def _open(self) -> "_Outlet":
+        """Return the link, made anew when the other side has gone away since the last call."""
+        if self._link is not None:
+            try:
+                self._link.session.pump(lambda: False, 0)
+            except DeliveryError:
+                self._drop()
+        if self._link is None:
+            self._link = _Outlet(AmqpSession(self._config, self._deadline()), self._config.send_address)
+        return self._link
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.session.close()
+            self._link = None
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._config.timeout_s
+
+
+class AmqpFeed:
+    """`gateway.ports.Feed` from `receive_address`; at most `prefetch` arrivals are not `done` at a time."""
+
+    def __init__(self, config: Amqp) -> None:
+        """Raises ConfigError for a wrong URL and when Proton is not installed; connects on first use."""
+        load_proton()
+        check_url(config.url)
+        self._config = config
+        self._link: _Inlet | None = None
+
+    def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
+        """See `gateway.ports.Feed.receive`; connecting takes up to the configured time-out on top."""
+        try:
+            return self._open().take(limit, time.monotonic() + timeout_s)
+        except DeliveryError:
+            self._drop()
+            raise
+
+    def done(self, arrivals: Sequence[Arrival]) -> None:
+        """See `gateway.ports.Feed.done`; returns when the acceptances are on the wire."""
+        if not arrivals:
+            return
+        link = self._link
+        tokens = [arrival.token for arrival in arrivals]
+        mine = [token for token in tokens if isinstance(token, _Token) and token.link is link]
+        try:
+            if link is not None:
+                link.accept(mine, time.monotonic() + self._config.timeout_s)
+        except DeliveryError:
+            self._drop()
+            raise
+        if len(mine) != len(tokens):
+            raise DeliveryError(
+                "the connection was lost before these receipts were acknowledged",
+                where=self._config.url,
+                fix="nothing to do: they come again, and the second copy is recognised",
+            )
+
+    def close(self) -> None:
+        """See `gateway.ports.Feed.close`; what is not `done` is released."""
+        if self._link is not None:
+            self._link.release()
+            self._link.session.say_goodbye(time.monotonic() + GOODBYE_S)
+            self._link = None
+
+    def _open(self) -> "_Inlet":
+        if self._link is not None:
+            try:
+                self._link.session.pump(lambda: False, 0)
+            except DeliveryError:
+                self._drop()
+        if self._link is None:
+            session = AmqpSession(self._config, time.monotonic() + self._config.timeout_s)
+            self._link = _Inlet(session, self._config.receive_address, self._config.prefetch)
+        return self._link
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.session.close()
+            self._link = None
+
+
+class _Outlet:
+    """A sending link and the verdicts that have come in on it."""
+
+    def __init__(self, session: AmqpSession, address: str) -> None:
+        self.session = session
+        self.where = f"{session.where} {address}"
+        self._sender = session.attach(address, sending=True)
+        self._verdicts: deque[tuple[str, DeliveryError | None]] = deque()
+        self._sent = 0
+        session.on_delivery = self._heard
+
+    @property
+    def has_credit(self) -> bool:
+        return int(self._sender.credit) > 0
+
+    def takes(self, size_bytes: int) -> bool:
+        """Tell whether the peer takes a message of that size."""
+        largest = int(self._sender.remote_max_message_size)
+        return largest == 0 or size_bytes <= largest
+
+    def put(self, message: bytes) -> str:
+        """Write one message and return its tag; nothing is on the wire before `settled`."""
+        self._sent += 1
+        tag = str(self._sent)
+        self._sender.delivery(tag)
+        self._sender.stream(message)
+        self._sender.advance()
+        return tag
+
+    def settled(self, deadline: float, *, or_credit: bool) -> Iterator[tuple[str, DeliveryError | None]]:
+        """Wait for verdicts (or for credit to send more) and yield those that came."""
+        self.session.wait(lambda: bool(self._verdicts) or (or_credit and self.has_credit), deadline)
+        while self._verdicts:
+            yield self._verdicts.popleft()
+
+    def _heard(self, delivery: Any) -> None:
+        kinds = self.session.proton.Delivery
+        final = (kinds.ACCEPTED, kinds.REJECTED, kinds.RELEASED, kinds.MODIFIED)
+        if not delivery.updated or not (delivery.settled or delivery.remote_state in final):
+            return
+        accepted = delivery.remote_state == kinds.ACCEPTED
+        self._verdicts.append((delivery.tag, None if accepted else self._refusal(delivery)))
+        delivery.settle()
+
+    def _refusal(self, delivery: Any) -> DeliveryError:
+        if delivery.remote_state != self.session.proton.Delivery.REJECTED:
+            return DeliveryError(
+                "the queue gave the envelope back without taking it",
+                where=self.where,
+                fix="see that the queue exists, is not full and has somebody who reads it",
+            )
+        condition = delivery.remote.condition
+        reason = (condition.description or condition.name) if condition is not None else "no reason given"
+        return DeliveryError(
+            f"the queue rejected the envelope: {reason}",
+            where=self.where,
+            fix="mend what the reason names, then retry the entry",
+            temporary=condition is None or condition.name in PASSING,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Token:
+    """What is needed to settle an arrival, and only on the connection that it came by."""
+
+    link: "_Inlet"
+    delivery: Any
+
+
+class _Inlet:
+    """A receiving link: what has come in, and what was handed out and is not settled."""
+
+    def __init__(self, session: AmqpSession, address: str, prefetch: int) -> None:
+        self.session = session
+        self._receiver = session.attach(address, sending=False)
+        self._arrived: deque[Arrival] = deque()
+        self._handed_out: set[_Token] = set()
+        session.on_delivery = self._heard
+        self._receiver.flow(prefetch)
+
+    def take(self, limit: int, deadline: float) -> list[Arrival]:
+        """Wait for the first, then take what is there."""
+        self.session.pump(lambda: bool(self._arrived), deadline)
+        taken = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
+        self._handed_out.update(_token(arrival) for arrival in taken)
+        return taken
+
+    def accept(self, tokens: Sequence[_Token], deadline: float) -> None:
+        """Settle as accepted and give the peer as much new credit."""
+        known = [token for token in tokens if token in self._handed_out]
+        for token in known:
+            token.delivery.update(self.session.proton.Delivery.ACCEPTED)
+            token.delivery.settle()
+        self._handed_out.difference_update(known)
+        self._receiver.flow(len(known))
+        self.session.flush(deadline)
+
+    def release(self) -> None:
+        """Give everything back that is not settled."""
+        for token in (*self._handed_out, *map(_token, self._arrived)):
+            token.delivery.update(self.session.proton.Delivery.RELEASED)
+            token.delivery.settle()
+        self._handed_out.clear()
+        self._arrived.clear()
+
+    def _heard(self, delivery: Any) -> None:
+        if not delivery.readable or delivery.partial:
+            return
+        raw = self._receiver.recv(delivery.pending) or b""
+        self._receiver.advance()
+        if delivery.aborted:
+            delivery.settle()
+            self._receiver.flow(1)
+            return
+        body, name = decode(raw, self.session.proton)
+        self._arrived.append(Arrival(body=body, name=name, token=_Token(self, delivery)))
+
+
+def _token(arrival: Arrival) -> _Token:
+    token = arrival.token
+    assert isinstance(token, _Token)  # noqa: S101  # made by _heard, three lines above
+    return token
+
+
+def _too_large(size_bytes: int, place: str) -> DeliveryError:
+    return DeliveryError(
+        f"the envelope makes a message of {size_bytes} bytes, more than the queue takes",
+        where=place,
+        fix="ask for a larger limit on this queue, or hand in messages of fewer declarations",
+        temporary=False,
+    )

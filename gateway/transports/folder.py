@@ -1,0 +1,145 @@
+"""Files in a local (or mounted) folder: temporary name, fsync, rename, fsync of the folder."""
+
+import heapq
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from gateway.config import Folder
+from gateway.errors import DeliveryError
+from gateway.ports import Clock, Delivery, Parcel
+from gateway.transports.names import check_file_name, is_whole, temporary_name
+from gateway.transports.polled import LARGEST_BYTES, LISTED, PolledFeed, pause, too_large
+
+POLL_S = 0.2
+
+
+class FolderTransport:
+    """`gateway.ports.Transport` into `send_dir`; a file is seen under its final name only whole and durable."""
+
+    def __init__(self, config: Folder) -> None:
+        self._folder = config.send_dir
+
+    def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+        """Write all files, then fsync the folder once, then confirm them.
+
+        A file of the same name is replaced. The folder itself is never created here: a missing mount must
+        not be mistaken for an empty one.
+        """
+        outcomes = [Delivery(entry=parcel.entry, error=self._try_to_write(parcel)) for parcel in parcels]
+        try:
+            _sync_folder(self._folder)
+        except OSError as error:
+            lost = explain(error, self._folder)
+            outcomes = [Delivery(entry=outcome.entry, error=outcome.error or lost) for outcome in outcomes]
+        yield from outcomes
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _try_to_write(self, parcel: Parcel) -> DeliveryError | None:
+        try:
+            check_file_name(parcel.file_name)
+            _write(self._folder, parcel.file_name, parcel.body)
+        except DeliveryError as error:
+            return error
+        except OSError as error:
+            return explain(error, self._folder)
+        return None
+
+
+class FolderFeed(PolledFeed):
+    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes and fsyncs the folder."""
+
+    def __init__(
+        self,
+        config: Folder,
+        *,
+        poll_s: float = POLL_S,
+        wait: Callable[[float], None] = pause,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__(FolderDrop(config.receive_dir), poll_s=poll_s, wait=wait, clock=clock)
+
+
+class FolderDrop:
+    """`gateway.transports.polled.Drop` over a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> Sequence[str]:
+        """List regular files by modification time; links and folders are not followed."""
+        try:
+            with os.scandir(self._folder) as entries:
+                found = heapq.nsmallest(LISTED, _ages(entries))
+        except OSError as error:
+            raise explain(error, self._folder) from error
+        return [name for _, name in found]
+
+    def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
+        """Read whole files; one that is gone, empty or still growing is left for the next listing."""
+        for name in names:
+            try:
+                with (self._folder / name).open("rb") as file:
+                    body = file.read(LARGEST_BYTES + 1)
+                    size = os.fstat(file.fileno()).st_size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                yield name, explain(error, self._folder / name)
+                continue
+            if size > LARGEST_BYTES:
+                yield name, too_large(name, str(self._folder))
+            elif body and len(body) == size:
+                yield name, body
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove and fsync the folder, so that a power cut does not bring the files back."""
+        try:
+            for name in names:
+                (self._folder / name).unlink(missing_ok=True)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise explain(error, self._folder) from error
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def explain(error: OSError, path: Path) -> DeliveryError:
+    """Translate: an operator can mend all of these without touching the message, so all are temporary."""
+    return DeliveryError(
+        f"the folder cannot be used: {error.strerror or error}",
+        where=str(path),
+        fix="see that it exists, is mounted and writable, and that its disk has space",
+    )
+
+
+def _write(folder: Path, file_name: str, body: bytes) -> None:
+    temporary = folder / temporary_name(file_name)
+    with temporary.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / file_name)
+
+
+def _ages(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[int, str]]:
+    for entry in entries:
+        if not is_whole(entry.name):
+            continue
+        try:
+            if entry.is_file(follow_symlinks=False):
+                yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.name
+        except FileNotFoundError:  # another reader was faster
+            continue
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,239 @@
+"""One SSH connection with one SFTP channel: pinned host key, key-file login, nothing looked for elsewhere."""
+
+import base64
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import paramiko
+
+from gateway.config import Sftp
+from gateway.errors import ConfigError, DeliveryError
+from gateway.transports.sftp_wire import ProtocolError, Reply, Request, SftpWire
+
+FAILURES = (OSError, EOFError, paramiko.SSHException, ProtocolError)
+"""What paramiko and the wire raise when a connection is no good."""
+KEEP_ALIVE_S = 15
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+)
+"""GCM first: it spares a pass over each packet; no CBC."""
+LOG_CHANNEL = "gateway.transports.ssh"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """The one key that the server may show."""
+
+    kind: str
+    key: bytes
+
+    @classmethod
+    def parse(cls, line: str) -> "HostKey":
+        """Read `ssh-ed25519 AAAA… [comment]`; raises ConfigError."""
+        fields = line.split()
+        if len(fields) > 1:
+            with suppress(ValueError):
+                key = base64.b64decode(fields[1], validate=True)
+                # The key itself begins with its type (RFC 4253 section 6.6).
+                if key.startswith(len(fields[0]).to_bytes(4, "big") + fields[0].encode()):
+                    return cls(fields[0], key)
+        raise ConfigError(
+            "the host key is not a public key of OpenSSH",
+            where="destination.sftp.host_key",
+            fix='take type and key as `ssh-keyscan HOST` prints them: host_key = "ssh-ed25519 AAAA…"',
+        )
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Signature algorithms to agree on, so that the server shows this key and no other of its keys."""
+        return ("rsa-sha2-512", "rsa-sha2-256") if self.kind == "ssh-rsa" else (self.kind,)
+
+
+class SftpSession:
+    """An open connection. Its methods raise DeliveryError, all temporary, with what to mend."""
+
+    def __init__(self, config: Sftp, host_key: HostKey, deadline: float) -> None:
+        """Connect, check the host key, log in; blocks until `deadline` (monotonic seconds) at most."""
+        self._where = where(config)
+        self._transport: paramiko.Transport | None = None
+        try:
+            self._transport = _transport(config, deadline)
+            _shake_hands(self._transport, config, host_key, deadline)
+            _log_in(self._transport, config)
+            channel = self._transport.open_session(timeout=_left(deadline))
+            channel.settimeout(_left(deadline))
+            channel.invoke_subsystem("sftp")
+            self._wire = SftpWire(channel, deadline)
+        except DeliveryError:
+            self.close()
+            raise
+        except FAILURES as error:
+            self.close()
+            raise lost(error, self._where) from error
+
+    @property
+    def alive(self) -> bool:
+        """False once the other side is known to be gone."""
+        return self._transport is not None and self._transport.is_active()
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """What the server says that it can do beyond the draft."""
+        return self._wire.extensions
+
+    def ask(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+        """See `SftpWire.ask`; after an error the session is closed."""
+        try:
+            return self._wire.ask(requests, deadline)
+        except FAILURES as error:
+            self.close()
+            raise lost(error, self._where) from error
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+
+class SftpLink:
+    """A session that is opened on first use and again after it was lost."""
+
+    def __init__(self, config: Sftp) -> None:
+        """Raises ConfigError for an unreadable host key; connects to nothing yet."""
+        self._config = config
+        self._host_key = HostKey.parse(config.host_key)
+        self._session: SftpSession | None = None
+
+    def use(self, work: Callable[[SftpSession, float], T]) -> T:
+        """Do `work(session, deadline)`; a session that turns out to be dead is replaced and `work` done again.
+
+        `deadline` is in monotonic seconds, one for both tries. Raises what `work` raises, and DeliveryError.
+        """
+        deadline = time.monotonic() + self._config.timeout_s
+        if self._session is not None and self._session.alive:
+            try:
+                return self._do(work, self._session, deadline)
+            except DeliveryError:
+                if self._session.alive or time.monotonic() >= deadline:
+                    raise
+        self.close()
+        self._session = SftpSession(self._config, self._host_key, deadline)
+        return self._do(work, self._session, deadline)
+
+    def _do(self, work: Callable[[SftpSession, float], T], session: SftpSession, deadline: float) -> T:
+        try:
+            return work(session, deadline)
+        except ProtocolError as error:
+            session.close()
+            raise lost(error, where(self._config)) from error
+
+    def close(self) -> None:
+        """Close the session if there is one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def where(config: Sftp) -> str:
+    """Name the server in errors."""
+    return f"sftp {config.user}@{config.host}:{config.port}"
+
+
+def lost(error: Exception, place: str) -> DeliveryError:
+    """Translate a failed connection."""
+    said = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    return DeliveryError(
+        f"the SFTP connection failed: {said}",
+        where=place,
+        fix="see that the server runs and that the network lets us reach it; tried again by itself",
+    )
+
+
+def refused(what: str, reply: Reply, place: str) -> DeliveryError:
+    """Translate a status that is no success; all of them can be mended without touching the message."""
+    return DeliveryError(
+        f"{what}: {reply.text}",
+        where=place,
+        fix="see that the folder exists on the server, that the user may write in it, and that it has space",
+    )
+
+
+def join(folder: str, name: str) -> str:
+    """Path of a file in a folder of the server; an empty folder is where the login leads."""
+    return f"{folder.rstrip('/')}/{name}" if folder else name
+
+
+def _transport(config: Sftp, deadline: float) -> paramiko.Transport:
+    connection = socket.create_connection((config.host, config.port), timeout=_left(deadline))
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport = paramiko.Transport(connection)
+    except BaseException:
+        connection.close()
+        raise
+    # Errors come back as exceptions; without a handler of its own, paramiko's log would end up on stderr.
+    logger = logging.getLogger(LOG_CHANNEL)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    transport.set_log_channel(LOG_CHANNEL)
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = _left(deadline)
+    return transport
+
+
+def _shake_hands(transport: paramiko.Transport, config: Sftp, host_key: HostKey, deadline: float) -> None:
+    refusal = DeliveryError(
+        "the server does not show the pinned host key: the key was changed, or this is another server",
+        where=where(config),
+        fix="ask its operator for the new key, compare, then change destination.sftp.host_key",
+    )
+    try:
+        options = transport.get_security_options()
+        options.key_types = host_key.algorithms
+        options.ciphers = CIPHERS
+        transport.start_client(timeout=_left(deadline))
+    except (paramiko.ssh_exception.IncompatiblePeer, ValueError) as error:
+        raise refusal from error
+    if transport.get_remote_server_key().asbytes() != host_key.key:
+        raise refusal
+    transport.set_keepalive(KEEP_ALIVE_S)
+
+
+def _log_in(transport: paramiko.Transport, config: Sftp) -> None:
+    try:
+        key = paramiko.PKey.from_path(config.key_file)
+    except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        raise DeliveryError(
+            f"the login key cannot be read: {error}",
+            where=str(config.key_file),
+            fix="destination.sftp.key_file must name a private key of OpenSSH or PEM without a passphrase",
+        ) from error
+    try:
+        unfinished = transport.auth_publickey(config.user, key)
+    except paramiko.AuthenticationException as error:
+        raise _not_let_in(config, str(error)) from error
+    if unfinished:
+        raise _not_let_in(config, f"it also asks for {', '.join(unfinished)}")
+
+
+def _not_let_in(config: Sftp, said: str) -> DeliveryError:
+    return DeliveryError(
+        f"the server does not let us in: {said}",
+        where=where(config),
+        fix=f"have the public key of {config.key_file} authorised for the user {config.user}",
+    )
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - time.monotonic())

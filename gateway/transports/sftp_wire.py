@@ -1,0 +1,314 @@
+"""SFTP version 3 requests over an SSH channel, many in flight at once.
+
+paramiko's own client waits for the answer to each open, close, stat and rename; over a batch of small files
+that waiting is most of the time. Requests are therefore packed here (draft-ietf-secsh-filexfer-02), written in
+one go, and their answers read back together.
+"""
+
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import paramiko
+
+IN_FLIGHT = 128
+"""Requests that one window holds at most."""
+IN_FLIGHT_BYTES = 1024 * 1024
+"""Bytes of one window at most, there or back: less than the SSH window, so that neither side blocks."""
+BLOCK_BYTES = 32 * 1024
+"""What every server takes in one read or write (draft section 3)."""
+LARGEST_PACKET_BYTES = 4 * 1024 * 1024
+
+READ, WRITE, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
+HAS_SIZE, HAS_OWNER, HAS_MODE, HAS_TIMES, HAS_MORE = 0x01, 0x02, 0x04, 0x08, 0x80000000
+
+REGULAR = 0o100000
+"""File type bits of a regular file."""
+
+
+class Kind(IntEnum):
+    """Packet types (draft section 3)."""
+
+    INIT = 1
+    VERSION = 2
+    OPEN = 3
+    CLOSE = 4
+    READ = 5
+    WRITE = 6
+    FSTAT = 8
+    OPENDIR = 11
+    READDIR = 12
+    REMOVE = 13
+    STAT = 17
+    RENAME = 18
+    STATUS = 101
+    HANDLE = 102
+    DATA = 103
+    NAME = 104
+    ATTRS = 105
+    EXTENDED = 200
+
+
+class Status(IntEnum):
+    """Status codes (draft section 7) that are told apart."""
+
+    OK = 0
+    EOF = 1
+    NO_SUCH_FILE = 2
+    PERMISSION_DENIED = 3
+    UNSUPPORTED = 8
+
+
+class ProtocolError(Exception):
+    """The other side broke the rules of SFTP, or closed the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; `answer_bytes` is what its answer may weigh."""
+
+    kind: Kind
+    fields: bytes
+    answer_bytes: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What a server tells of a file; absent facts are 0, an absent mode counts as a regular file."""
+
+    name: str = ""
+    size: int = 0
+    mode: int = REGULAR
+    modified: int = 0
+
+
+class Reply:
+    """One answer, read on demand; the readers raise ProtocolError when it is of another kind."""
+
+    __slots__ = ("_body", "kind")
+
+    def __init__(self, kind: int, body: bytes) -> None:
+        self.kind = kind
+        self._body = body
+
+    @property
+    def status(self) -> int:
+        """Status code; OK for every answer that carries a result."""
+        return _Reader(self._body).number() if self.kind == Kind.STATUS else Status.OK
+
+    @property
+    def text(self) -> str:
+        """The server's words beside a status."""
+        if self.kind != Kind.STATUS:
+            return ""
+        reader = _Reader(self._body)
+        code = reader.number()
+        words = reader.string().decode("utf-8", "replace") if reader.more() else ""
+        return words or f"status {code}"
+
+    def string(self) -> bytes:
+        """Return the handle or the data."""
+        if self.kind not in (Kind.HANDLE, Kind.DATA):
+            raise ProtocolError(f"unexpected answer of type {self.kind}")
+        return _Reader(self._body).string()
+
+    def info(self) -> FileInfo:
+        """Return the attributes."""
+        if self.kind != Kind.ATTRS:
+            raise ProtocolError(f"unexpected answer of type {self.kind}")
+        return _Reader(self._body).attributes("")
+
+    def listing(self) -> Iterator[FileInfo]:
+        """Yield the names of one page of a folder."""
+        if self.kind != Kind.NAME:
+            raise ProtocolError(f"unexpected answer of type {self.kind}")
+        reader = _Reader(self._body)
+        for _ in range(reader.number()):
+            name = reader.string().decode("utf-8", "surrogateescape")
+            reader.string()
+            yield reader.attributes(name)
+
+
+class SftpWire:
+    """The client's end of one `sftp` subsystem. Raises OSError, SSHException or ProtocolError when it fails."""
+
+    def __init__(self, channel: paramiko.Channel, deadline: float) -> None:
+        """Shake hands; `deadline` is in monotonic seconds."""
+        self._channel = channel
+        self._unread = bytearray()
+        self._next_id = 0
+        self._channel.settimeout(_left(deadline))
+        channel.sendall(_packet(Kind.INIT, struct.pack(">I", 3)))
+        kind, body = self._packet(deadline)
+        if kind != Kind.VERSION:
+            raise ProtocolError("the server does not speak SFTP")
+        self.extensions = _extensions(body)
+
+    def ask(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+        """Send all requests and return their answers in the same order; the server does them in order."""
+        replies: list[Reply] = []
+        for window in _windows(requests):
+            replies += self._exchange(window, deadline)
+        return replies
+
+    def _exchange(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+        first = self._next_id
+        self._next_id = (first + len(requests)) % 2**31
+        numbered = {(first + place) % 2**31: place for place in range(len(requests))}
+        self._channel.settimeout(_left(deadline))
+        self._channel.sendall(
+            b"".join(
+                _packet(request.kind, struct.pack(">I", number) + request.fields)
+                for number, request in zip(numbered, requests, strict=True)
+            )
+        )
+        replies: dict[int, Reply] = {}
+        while len(replies) < len(requests):
+            kind, body = self._packet(deadline)
+            reader = _Reader(body)
+            place = numbered.get(reader.number())
+            if place is None:
+                raise ProtocolError("the server answered a question that was not asked")
+            replies[place] = Reply(kind, body[4:])
+        return [replies[place] for place in range(len(requests))]
+
+    def _packet(self, deadline: float) -> tuple[int, bytes]:
+        (size,) = struct.unpack(">I", self._bytes(4, deadline))
+        if not 1 <= size <= LARGEST_PACKET_BYTES:
+            raise ProtocolError("the server sent something that is not SFTP")
+        packet = self._bytes(size, deadline)
+        return packet[0], packet[1:]
+
+    def _bytes(self, count: int, deadline: float) -> bytes:
+        while len(self._unread) < count:
+            self._channel.settimeout(_left(deadline))
+            piece = self._channel.recv(256 * 1024)
+            if not piece:
+                raise ProtocolError("the server closed the connection")
+            self._unread += piece
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+
+class _Reader:
+    """Takes big-endian fields off the front of a packet."""
+
+    __slots__ = ("_body", "_place")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._place = 0
+
+    def more(self) -> bool:
+        return self._place < len(self._body)
+
+    def number(self, size: int = 4) -> int:
+        return int.from_bytes(self._take(size), "big")
+
+    def string(self) -> bytes:
+        return self._take(self.number())
+
+    def attributes(self, name: str) -> FileInfo:
+        flags = self.number()
+        size = self.number(8) if flags & HAS_SIZE else 0
+        if flags & HAS_OWNER:
+            self._take(8)
+        mode = self.number() if flags & HAS_MODE else REGULAR
+        modified = 0
+        if flags & HAS_TIMES:
+            self._take(4)
+            modified = self.number()
+        for _ in range(2 * self.number() if flags & HAS_MORE else 0):
+            self.string()
+        return FileInfo(name, size, mode, modified)
+
+    def _take(self, count: int) -> bytes:
+        taken = self._body[self._place : self._place + count]
+        if len(taken) != count:
+            raise ProtocolError("the server sent a truncated packet")
+        self._place += count
+        return taken
+
+
+def text(value: str | bytes) -> bytes:
+    """Pack a string field; names travel as UTF-8."""
+    raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return struct.pack(">I", len(raw)) + raw
+
+
+def open_file(path: str, flags: int) -> Request:
+    """Open; the answer holds the handle."""
+    return Request(Kind.OPEN, text(path) + struct.pack(">II", flags, 0))
+
+
+def write(handle: bytes, offset: int, block: bytes) -> Request:
+    """Write one block of at most `BLOCK_BYTES`."""
+    return Request(Kind.WRITE, text(handle) + struct.pack(">Q", offset) + text(block))
+
+
+def read(handle: bytes, offset: int) -> Request:
+    """Read one block; the answer may be shorter."""
+    return Request(Kind.READ, text(handle) + struct.pack(">QI", offset, BLOCK_BYTES), 256 + BLOCK_BYTES)
+
+
+def on_handle(kind: Kind, handle: bytes) -> Request:
+    """CLOSE, FSTAT or READDIR; a page of a folder weighs up to some ten thousand bytes."""
+    return Request(kind, text(handle), BLOCK_BYTES if kind is Kind.READDIR else 256)
+
+
+def on_path(kind: Kind, path: str) -> Request:
+    """STAT, REMOVE or OPENDIR."""
+    return Request(kind, text(path))
+
+
+def rename(old: str, new: str) -> Request:
+    """Rename as the draft has it: fails when the new name is taken."""
+    return Request(Kind.RENAME, text(old) + text(new))
+
+
+def replace(old: str, new: str) -> Request:
+    """Rename as POSIX has it: takes the place of what has the new name (OpenSSH extension)."""
+    return Request(Kind.EXTENDED, text("posix-rename@openssh.com") + text(old) + text(new))
+
+
+def sync(handle: bytes) -> Request:
+    """Ask the server to fsync (OpenSSH extension)."""
+    return Request(Kind.EXTENDED, text("fsync@openssh.com") + text(handle))
+
+
+def _packet(kind: Kind, body: bytes) -> bytes:
+    return struct.pack(">IB", len(body) + 1, kind) + body
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    return left
+
+
+def _windows(requests: Sequence[Request]) -> Iterator[list[Request]]:
+    window: list[Request] = []
+    size = 0
+    for request in requests:
+        weight = max(len(request.fields), request.answer_bytes)
+        if window and (len(window) == IN_FLIGHT or size + weight > IN_FLIGHT_BYTES):
+            yield window
+            window, size = [], 0
+        window.append(request)
+        size += weight
+    if window:
+        yield window
+
+
+def _extensions(body: bytes) -> frozenset[str]:
+    reader = _Reader(body)
+    reader.number()
+    names: list[str] = []
+    while reader.more():
+        names.append(reader.string().decode("ascii", "replace"))
+        reader.string()
+    return frozenset(names)

@@ -1,0 +1,331 @@
+"""The media of the contract suites: each with a real other side that can be stopped and started again."""
+
+import getpass
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from gateway.config import Amqp, Folder, Sftp
+from gateway.errors import DeliveryError
+from gateway.ports import Feed, Parcel, Transport
+from gateway.simulator.sftp_server import SftpServer
+from gateway.transports.amqp import AmqpFeed, AmqpTransport
+from gateway.transports.folder import FolderFeed, FolderTransport
+from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
+from gateway.transports.sftp import SftpFeed, SftpTransport
+
+REFUSED = b"<refused/>"
+"""A body that the other side does not take."""
+
+SSHD = Path("/usr/sbin/sshd")
+NOT_NOW = b"<later/>"
+"""A body that the AMQP side gives back."""
+
+
+class Medium(Protocol):
+    """One endpoint of customs as the suites see it; `stop` cuts every connection, `start` keeps the port."""
+
+    def transport(self) -> Transport: ...
+    def feed(self) -> Feed: ...
+    def arrived(self) -> list[bytes]: ...
+    def offer(self, body: bytes, name: str) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def parcel(entry: int, body: bytes = b"<x/>") -> Parcel:
+    return Parcel(
+        entry=entry,
+        cop_msg_id=f"COP-{entry}",
+        message_type="CEB311Message",
+        body=body,
+        file_name=f"CEB311Message_COP-{entry}.xml",
+    )
+
+
+class MemoryMedium:
+    refuses = True
+
+    def __init__(self) -> None:
+        self.endpoint = MemoryEndpoint(judge=self._judge)
+
+    def transport(self) -> MemoryTransport:
+        return MemoryTransport(self.endpoint)
+
+    def feed(self) -> MemoryFeed:
+        return MemoryFeed(self.endpoint)
+
+    def arrived(self) -> list[bytes]:
+        return [parcel.body for parcel in self.endpoint.arrived]
+
+    def offer(self, body: bytes, name: str) -> None:
+        self.endpoint.offer(body, name)
+
+    def start(self) -> None:
+        self.endpoint.up = True
+
+    def stop(self) -> None:
+        self.endpoint.up = False
+
+    @staticmethod
+    def _judge(parcel: Parcel) -> DeliveryError | None:
+        return DeliveryError("not taken", temporary=False) if parcel.body == REFUSED else None
+
+
+class FolderMedium:
+    """The other side is a mounted folder; it is gone when the mount is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mount, self.elsewhere = folder / "mount", folder / "elsewhere"
+        for name in ("in", "out"):
+            (self.mount / name).mkdir(parents=True)
+        self.config = Folder(send_dir=self.mount / "in", receive_dir=self.mount / "out")
+
+    def transport(self) -> FolderTransport:
+        return FolderTransport(self.config)
+
+    def feed(self) -> FolderFeed:
+        return FolderFeed(self.config, poll_s=0.01)
+
+    def arrived(self) -> list[bytes]:
+        return whole_files(self.mount / "in")
+
+    def offer(self, body: bytes, name: str) -> None:
+        (self.mount / "out" / f".{name}.tmp").write_bytes(body)
+        (self.mount / "out" / f".{name}.tmp").rename(self.mount / "out" / name)
+
+    def start(self) -> None:
+        if self.elsewhere.exists():
+            self.elsewhere.rename(self.mount)
+
+    def stop(self) -> None:
+        self.mount.rename(self.elsewhere)
+
+
+class SftpMedium:
+    refuses = True
+
+    def __init__(self, folder: Path, *, plain: bool = False) -> None:
+        self.root = folder / "root"
+        write_key(folder / "host")
+        (folder / "authorized_keys").write_text(f"# who may\n{write_key(folder / 'user')} gateway\n")
+        self.server = SftpServer(
+            self.root,
+            host_key_file=folder / "host",
+            authorized_keys=folder / "authorized_keys",
+            on_message=self._take,
+            plain=plain,
+        )
+        self.start()
+        self.config = Sftp(
+            host="127.0.0.1",
+            port=self.server.port,
+            user="gateway",
+            key_file=folder / "user",
+            host_key=self.server.host_key,
+            send_dir="/in",
+            receive_dir="/out",
+            timeout_s=10,
+        )
+
+    def transport(self) -> SftpTransport:
+        return SftpTransport(self.config)
+
+    def feed(self) -> SftpFeed:
+        return SftpFeed(self.config, poll_s=0.01)
+
+    def arrived(self) -> list[bytes]:
+        return whole_files(self.root / "in")
+
+    def offer(self, body: bytes, name: str) -> None:
+        self.server.offer(body, name)
+
+    def start(self) -> None:
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    @staticmethod
+    def _take(body: bytes, name: str) -> None:
+        if body == REFUSED:
+            raise ValueError(name)
+
+
+class OpenSshMedium:
+    """OpenSSH's server for the user who runs the tests, one `sshd -i` for each connection."""
+
+    def __init__(self, folder: Path) -> None:
+        if not SSHD.exists():
+            pytest.skip("OpenSSH's server is not installed here")
+        if os.geteuid() == 0:  # sshd of root asks for this empty folder, which its service makes at start
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        self.root = folder / "root"
+        for name in ("in", "out"):
+            (self.root / name).mkdir(parents=True)
+        host_key = write_key(folder / "host")
+        (folder / "host").chmod(0o600)
+        (folder / "authorized_keys").write_text(write_key(folder / "user"))
+        (folder / "sshd_config").write_text(
+            f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n"
+            "UsePAM no\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n"
+        )
+        self._command = [str(SSHD), "-i", "-f", f"{folder}/sshd_config", "-E", f"{folder}/log"]
+        self._port = 0
+        self.start()
+        self.config = Sftp(
+            host="127.0.0.1",
+            port=self._port,
+            user=getpass.getuser(),
+            key_file=folder / "user",
+            host_key=host_key,
+            send_dir=str(self.root / "in"),
+            receive_dir=str(self.root / "out"),
+            timeout_s=10,
+        )
+
+    def transport(self) -> SftpTransport:
+        return SftpTransport(self.config)
+
+    def feed(self) -> SftpFeed:
+        return SftpFeed(self.config, poll_s=0.01)
+
+    def arrived(self) -> list[bytes]:
+        return whole_files(self.root / "in")
+
+    def offer(self, body: bytes, name: str) -> None:
+        (self.root / "out" / f".{name}.tmp").write_bytes(body)
+        (self.root / "out" / f".{name}.tmp").rename(self.root / "out" / name)
+
+    def start(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = self._listener.getsockname()[1]
+        self._servers: list[subprocess.Popen[bytes]] = []
+        self._connections: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        for server in self._servers:
+            server.wait(10)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._connections.append(connection)
+                number = connection.fileno()
+                self._servers.append(
+                    subprocess.Popen(self._command, stdin=number, stdout=number, stderr=subprocess.DEVNULL)
+                )
+
+
+class AmqpMedium:
+    refuses = True
+
+    def __init__(self, *, idle_timeout_s: float = 0.0) -> None:
+        pytest.importorskip("proton")
+        from gateway.simulator.amqp_server import AmqpServer, NotNow  # noqa: PLC0415  # an extra
+
+        self.not_now = NotNow
+        self.taken: list[bytes] = []
+        self.server = AmqpServer(on_message=self._take, idle_timeout_s=idle_timeout_s)
+        self.start()
+        self.config = Amqp(
+            url=f"amqp://127.0.0.1:{self.server.port}",
+            send_address="envelopes",
+            receive_address="receipts",
+            timeout_s=10,
+        )
+
+    def transport(self) -> AmqpTransport:
+        return AmqpTransport(self.config)
+
+    def feed(self) -> AmqpFeed:
+        return AmqpFeed(self.config)
+
+    def arrived(self) -> list[bytes]:
+        return list(self.taken)
+
+    def offer(self, body: bytes, name: str) -> None:
+        self.server.offer(body, name)
+
+    def start(self) -> None:
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def _take(self, body: bytes, address: str) -> None:
+        assert address == "envelopes"
+        if body == REFUSED:
+            raise ValueError("not a declaration")
+        if body == NOT_NOW:
+            raise self.not_now
+        self.taken.append(body)
+
+
+def write_key(file: Path) -> str:
+    """Write a private key and return its public half as one line."""
+    key = Ed25519PrivateKey.generate()
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def whole_files(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(folder.glob("[!.]*"))]
+
+
+MEDIA = ["memory", "folder", "sftp", "openssh", "amqp"]
+
+
+@pytest.fixture(params=MEDIA)
+def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Medium]:
+    """One endpoint after the other, running."""
+    made = _make(request.param, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[SftpMedium]:
+    made = SftpMedium(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def amqp() -> Iterator[AmqpMedium]:
+    made = AmqpMedium()
+    yield made
+    made.stop()
+
+
+def _make(name: str, folder: Path) -> Medium:
+    match name:
+        case "memory":
+            return MemoryMedium()
+        case "folder":
+            return FolderMedium(folder)
+        case "openssh":
+            return OpenSshMedium(folder)
+        case "amqp":
+            return AmqpMedium()
+        case _:
+            return SftpMedium(folder)

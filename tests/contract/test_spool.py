@@ -1,0 +1,768 @@
+"""What every spool promises, whatever it is made of: add a backend to BACKENDS, not a test."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from spool.entry import (
+    Claimed,
+    Clash,
+    Depth,
+    Fate,
+    Filing,
+    Known,
+    OrphanBody,
+    Settlement,
+    Subject,
+    Taken,
+    TimelineRow,
+)
+from spool.errors import LifecycleError, SpoolError
+from spool.lifecycle import Event, State
+from spool.sqlite import SqliteSpool
+from spool.store import Spool, Topic
+from tests.spooling import START, Clock, collected, offer, settled, uids
+
+Opener = Callable[[], Spool]
+
+
+def _sqlite(folder: Path, clock: Clock) -> Spool:
+    return SqliteSpool(folder, clock)
+
+
+BACKENDS = {"sqlite": _sqlite}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=BACKENDS)
+def opener(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Opener]:
+    """Open the same spool, once for each process that the test plays."""
+    opened: list[Spool] = []
+
+    def open_it() -> Spool:
+        opened.append(BACKENDS[request.param](tmp_path / "state", clock))
+        return opened[-1]
+
+    yield open_it
+    for spool in opened:
+        spool.close()
+
+
+@pytest.fixture
+def spool(opener: Opener) -> Spool:
+    return opener()
+
+
+def claim(spool: Spool, destination: str = "port", *, by: str = "one", limit: int = 100) -> list[Claimed]:
+    return spool.claim(by, destination, limit=limit, lease_s=30)
+
+
+def state(spool: Spool, uid: str) -> State:
+    view = spool.message(uid)
+    assert view is not None
+    return view.state
+
+
+# what comes in
+
+
+def test_offer_is_taken_and_given_back_byte_for_byte(opener: Opener) -> None:
+    one, other = opener(), opener()
+
+    assert one.put([offer("A", "d=1", body=b"\xef\xbb\xbf<a/>\r\n")]) == [Taken(uid="A")]
+
+    view = other.message("A")
+    assert other.body("A") == b"\xef\xbb\xbf<a/>\r\n"
+    assert view is not None
+    assert (view.state, view.attempts, view.identities, view.accepted_at) == (State.READY, 0, ("d=1",), START)
+    assert view.facts == b"facts of A"
+
+
+def test_same_bytes_of_the_same_owner_are_known(spool: Spool) -> None:
+    spool.put([offer("A", body=b"x")])
+
+    assert spool.put([offer("B", body=b"x"), offer("C", body=b"y"), offer("D", body=b"y")]) == [
+        Known(uid="A"),
+        Taken(uid="C"),
+        Known(uid="C"),
+    ]
+    assert spool.message("B") is None
+
+
+def test_same_bytes_of_two_owners_are_two_messages(spool: Spool) -> None:
+    replies = spool.put([offer("A", "d=1", body=b"x"), offer("B", "d=1", owner="bob", body=b"x")])
+
+    assert replies == [Taken(uid="A"), Taken(uid="B")]
+    assert uids(claim(spool)) == ["A", "B"], "declarations of two owners do not wait for each other"
+
+
+def test_request_key_belongs_to_one_message_of_its_owner(spool: Spool) -> None:
+    spool.put([offer("A", body=b"x", request_key="k")])
+
+    assert spool.put(
+        [
+            offer("B", body=b"x", request_key="k"),
+            offer("C", body=b"y", request_key="k"),
+            offer("D", owner="bob", body=b"y", request_key="k"),
+            offer("E", body=b"z"),
+            offer("F", body=b"zz"),
+        ]
+    ) == [
+        Known(uid="A"),
+        Clash(uid="A", reason="request_key"),
+        Taken(uid="D"),
+        Taken(uid="E"),
+        Taken(uid="F"),
+    ]
+
+
+def test_declaration_version_with_other_bytes_clashes(spool: Spool) -> None:
+    spool.put([offer("A", Subject(identity="d=1", version="v1"))])
+
+    assert spool.put(
+        [
+            offer("B", "d=0", Subject(identity="d=1", version="v1")),
+            offer("C", Subject(identity="d=1", version="v2")),
+            offer("D", Subject(identity="d=1")),
+            offer("E", Subject(identity="d=1", version="v1"), owner="bob"),
+        ]
+    ) == [
+        Clash(uid="A", reason="version", identities=("d=1",)),
+        Taken(uid="C"),
+        Taken(uid="D"),
+        Taken(uid="E"),
+    ]
+    assert spool.find(["d=0"]) == [], "a clash leaves nothing behind"
+
+
+def test_version_is_free_again_when_its_message_is_dead_or_discarded(spool: Spool) -> None:
+    first, second = (Subject(identity=f"d={n}", version="v") for n in (1, 2))
+    spool.put([offer("A", first), offer("B", second)])
+    spool.act(Event.DISCARDED, ["A"])
+    spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
+
+    assert spool.put([offer("C", first), offer("D", second)]) == [Taken(uid="C"), Taken(uid="D")]
+
+
+def test_taken_cop_msg_id_clashes_without_naming_another_owner(spool: Spool) -> None:
+    spool.put([offer("A", cop_msg_id="X")])
+
+    assert spool.put(
+        [
+            offer("B", cop_msg_id="X"),
+            offer("C", owner="bob", cop_msg_id="X"),
+            offer("D", cop_msg_id="X", destination="elsewhere"),
+        ]
+    ) == [Clash(uid="A", reason="cop_msg_id"), Clash(uid="", reason="cop_msg_id"), Taken(uid="D")]
+
+
+def test_put_that_raises_has_written_nothing(spool: Spool) -> None:
+    spool.put([offer("A")])
+
+    with pytest.raises(SpoolError) as raised:
+        spool.put([offer("B", "d=1"), offer("A", body=b"another with the same uid", cop_msg_id="X")])
+
+    assert not raised.value.temporary
+    assert spool.message("B") is None
+    assert spool.find(["d=1"]) == []
+    assert spool.put([offer("B", "d=1")]) == [Taken(uid="B")]
+
+
+def test_declaration_named_twice_in_one_message_is_one(spool: Spool) -> None:
+    spool.put([offer("A", Subject(identity="d=1", version="1"), Subject(identity="d=1", version="2"))])
+
+    assert len(spool.find(["d=1"])) == 1
+    assert uids(claim(spool)) == ["A"]
+
+
+# claims and leases
+
+
+def test_claims_go_by_due_time_and_within_the_limit(spool: Spool, clock: Clock) -> None:
+    for uid in "ABC":
+        spool.put([offer(uid)])
+        clock.move(1)
+    spool.settle(settled(claim(spool, limit=1), Fate.DEFERRED, next_at=clock.now))
+
+    assert uids(claim(spool, limit=2)) == ["B", "C"]
+    assert uids(claim(spool, limit=2)) == ["A"]
+    assert claim(spool) == []
+
+
+def test_claim_carries_everything_a_sender_needs(spool: Spool) -> None:
+    spool.put([offer("A", body=b"bytes")])
+
+    (got,) = claim(spool)
+
+    assert (got.uid, got.owner, got.kind, got.destination, got.cop_msg_id, got.attempts) == (
+        "A",
+        "ann",
+        "CEB311Message",
+        "port",
+        "COP-A",
+        0,
+    )
+    assert (got.body, got.facts, got.accepted_at) == (b"bytes", b"facts of A", START)
+
+
+def test_claimed_entry_is_nobody_elses(opener: Opener) -> None:
+    one, other = opener(), opener()
+    one.put([offer("A"), offer("B")])
+
+    assert uids(claim(one, limit=1)) == ["A"]
+    assert uids(claim(other, by="two")) == ["B"]
+    assert claim(one) == []
+
+
+def test_destinations_are_independent(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1", destination="elsewhere")])
+
+    assert uids(claim(spool, "elsewhere")) == ["B"]
+    assert uids(claim(spool)) == ["A"]
+
+
+def test_settlement_takes_effect_once(spool: Spool) -> None:
+    spool.put([offer("A")])
+    done = settled(claim(spool))
+
+    assert spool.settle([*done, *done]) == 1
+    assert spool.settle(done) == 0
+    assert spool.settle([]) == 0
+    assert [line.event for line in spool.history("A")] == ["message.accepted", "entry.sent"]
+
+
+def test_settlement_with_a_wrong_claim_is_void(spool: Spool) -> None:
+    spool.put([offer("A")])
+    (got,) = claim(spool)
+
+    assert spool.settle([Settlement(entry=got.entry, claim=got.claim + 1, fate=Fate.DELIVERED)]) == 0
+    assert spool.settle([Settlement(entry=got.entry + 7, claim=got.claim, fate=Fate.DELIVERED)]) == 0
+    assert state(spool, "A") is State.SENDING
+
+
+def test_recovering_a_dead_claimant_leaves_the_living_alone(spool: Spool) -> None:
+    spool.put([offer("A"), offer("B")])
+    lost = settled(claim(spool, by="dead", limit=1))
+    kept = settled(claim(spool, by="alive"))
+
+    assert spool.recover(claimant="dead") == 1
+    assert spool.recover(claimant="dead") == 0
+
+    assert spool.settle(lost) == 0, "a claim that was taken back is void"
+    (again,) = claim(spool, by="third")
+    assert (again.uid, again.cop_msg_id) == ("A", "COP-A"), "sent again under the same id"
+    assert spool.settle(lost) == 0, "and stays void when the entry is claimed anew"
+    assert spool.settle(kept) == 1
+
+
+def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    claim(spool)
+
+    clock.move(29)
+    assert spool.recover() == 0
+    clock.move(2)
+    assert spool.recover() == 1
+    assert state(spool, "A") is State.READY
+
+
+def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    done = settled(claim(spool))
+    clock.move(3600)
+
+    assert spool.settle(done) == 1
+    assert spool.recover() == 0
+
+
+def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    later = clock.now + timedelta(seconds=10)
+    spool.settle(settled(claim(spool), Fate.DEFERRED, error="no route", next_at=later))
+
+    assert claim(spool) == []
+    assert spool.next_due("port") == later
+    view = spool.message("A")
+    assert view is not None
+    assert (view.state, view.attempts, view.error, view.due_at) == (State.READY, 1, "no route", later)
+    clock.move(10)
+    assert claim(spool)[0].attempts == 1
+    assert spool.next_due("port") is None
+
+
+def test_delivered_entry_tells_when_and_what(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    got = claim(spool)
+    clock.move(5)
+    done = settled(got)
+    spool.settle(done)
+
+    view = spool.message("A")
+    assert view is not None
+    assert (view.state, view.sent_at, view.sent_sha256) == (State.SENT, clock.now, done[0].sent_sha256)
+
+
+def test_dead_entry_waits_for_an_operator(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    spool.settle(settled(claim(spool), Fate.UNDELIVERABLE, error="refused for ever"))
+    clock.move(86400)
+
+    assert claim(spool) == []
+    assert spool.act(Event.RETRIED, ["A"], reason="line repaired") == 1
+    assert claim(spool)[0].attempts == 0
+    assert list(spool.history("A"))[-1].detail == "line repaired"
+
+
+# the operator's hands
+
+
+def test_held_entry_goes_when_released(spool: Spool) -> None:
+    spool.put([offer("A")])
+
+    spool.act(Event.HELD, ["A"])
+    assert claim(spool) == []
+    spool.act(Event.RELEASED, ["A"])
+    assert uids(claim(spool)) == ["A"]
+
+
+def test_operator_acts_on_all_or_on_none(spool: Spool) -> None:
+    spool.put([offer("A"), offer("B")])
+    spool.act(Event.HELD, ["B"])
+
+    with pytest.raises(LifecycleError):
+        spool.act(Event.HELD, ["A", "B"])
+
+    assert state(spool, "A") is State.READY
+
+
+def test_operator_cannot_claim_or_deliver(spool: Spool) -> None:
+    spool.put([offer("A")])
+
+    for event in (Event.CLAIMED, Event.DELIVERED, Event.DEFERRED, Event.UNDELIVERABLE):
+        with pytest.raises(LifecycleError):
+            spool.act(event, ["A"])
+    assert state(spool, "A") is State.READY
+
+
+def test_unknown_messages_are_passed_over(spool: Spool) -> None:
+    spool.put([offer("A")])
+
+    assert spool.act(Event.HELD, ["nobody", "A"]) == 1
+
+
+def test_discarded_entry_is_never_claimed(spool: Spool) -> None:
+    spool.put([offer("A")])
+    spool.act(Event.DISCARDED, ["A"], reason="by telephone")
+
+    assert claim(spool) == []
+    with pytest.raises(LifecycleError):
+        spool.act(Event.RETRIED, ["A"])
+
+
+# the order of a declaration
+
+
+def test_later_entry_waits_until_the_earlier_is_settled(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=2", "d=1"), offer("C", "d=3")])
+
+    first = claim(spool)
+    assert uids(first) == ["A", "C"]
+    view = spool.message("B")
+    assert view is not None
+    assert view.waits_for == ("A",)
+    spool.settle(settled(first))
+    assert uids(claim(spool)) == ["B"]
+
+
+def test_deferred_and_held_entries_keep_the_later_ones_waiting(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=60)))
+
+    assert claim(spool) == []
+    spool.act(Event.HELD, ["A"])
+    clock.move(3600)
+    assert claim(spool) == []
+
+
+@pytest.mark.parametrize("event", [Event.DISCARDED, Event.UNDELIVERABLE])
+def test_giving_up_the_middle_one_keeps_the_order_of_the_rest(spool: Spool, event: Event) -> None:
+    spool.put([offer("A", "x")])
+    dead = settled(claim(spool), Fate.UNDELIVERABLE)
+    spool.put([offer("B", "x", "y"), offer("C", "x", "y"), offer("D", "y")])
+    if event is Event.DISCARDED:
+        spool.act(event, ["C"])
+        spool.settle(settled(claim(spool)))  # nothing was claimable: A is on its way
+        spool.settle(dead)
+        middle = claim(spool)
+        assert uids(middle) == ["B"]
+        spool.settle(settled(middle))
+    else:
+        spool.settle(dead)
+        spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
+        middle = claim(spool)
+        assert uids(middle) == ["C"]
+        assert claim(spool) == [], "D still waits for C"
+        spool.settle(settled(middle))
+    assert uids(claim(spool)) == ["D"]
+
+
+def test_discarded_entry_waits_for_nobody(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.act(Event.DISCARDED, ["B"])
+
+    view = spool.message("B")
+    assert view is not None
+    assert view.waits_for == ()
+
+
+def test_dead_letter_sent_again_takes_its_old_place(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1"), offer("C", "d=1")])
+    for _ in range(3):
+        spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
+
+    spool.act(Event.RETRIED, ["C", "A", "B"])
+
+    for uid in "ABC":
+        got = claim(spool)
+        assert uids(got) == [uid]
+        spool.settle(settled(got))
+
+
+def test_dead_letter_sent_again_waits_for_a_later_one_on_its_way(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1"), offer("C", "d=1")])
+    spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
+    later = claim(spool)
+
+    spool.act(Event.RETRIED, ["A"])
+
+    assert claim(spool) == [], "two of one declaration are never on their way together"
+    spool.settle(settled(later))
+    got = claim(spool)
+    assert uids(got) == ["A"]
+    spool.settle(settled(got))
+    assert uids(claim(spool)) == ["C"]
+
+
+@pytest.mark.parametrize("recovered", [True, False])
+def test_later_one_that_comes_back_unsent_lets_the_earlier_go_first(spool: Spool, recovered: bool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
+    later = claim(spool, by="two")
+    spool.act(Event.RETRIED, ["A"])
+
+    if recovered:
+        spool.recover(claimant="two")
+    else:
+        spool.settle(settled(later, Fate.DEFERRED))
+
+    for uid in "AB":
+        got = claim(spool)
+        assert uids(got) == [uid]
+        spool.settle(settled(got))
+
+
+# what comes back
+
+
+def test_raw_answer_is_kept_once_and_until_it_is_filed(spool: Spool) -> None:
+    assert spool.keep(collected(b"one", b"two", b"one")) == 2
+    assert spool.keep(collected(b"two", feed="another")) == 0
+
+    first, second = spool.unfiled(10)
+    assert (first.body, first.feed, first.received_at, second.body) == (b"one", "replies", START, b"two")
+    spool.file([Filing(arrival=first.id, kind="CEB312Message", cop_msg_id="R-1")])
+    assert [one.id for one in spool.unfiled(10)] == [second.id]
+    assert spool.arrival(first.id) == first, "filed bytes stay"
+    assert spool.arrival(999) is None
+
+
+def row(declaration: int, digest: str, *, at: str = "20261111000000000", index: int = 0) -> TimelineRow:
+    return TimelineRow(
+        declaration=declaration,
+        at=at,
+        kind="CEB312Message",
+        status="2",
+        facts=b"f",
+        digest=digest,
+        index=index,
+    )
+
+
+def arrive(spool: Spool, body: bytes) -> int:
+    spool.keep(collected(body))
+    return next(one.id for one in spool.unfiled(1000) if one.body == body)
+
+
+def declaration(spool: Spool, identity: str, owner: str = "ann") -> int:
+    return next(one.declaration for one in spool.find([identity]) if one.owner == owner)
+
+
+def test_declarations_are_found_by_identity_and_handle(spool: Spool) -> None:
+    subject = Subject(identity="d=1", handles=("guid=G",), facts=b"of d=1")
+    spool.put([offer("A", subject), offer("B", subject, owner="bob")])
+
+    found = spool.find(["guid=G", "guid=G", "nothing"])
+
+    assert [(one.owner, one.identity, one.found_by, one.facts) for one in found] == [
+        ("ann", "d=1", "guid=G", b"of d=1"),
+        ("bob", "d=1", "guid=G", b"of d=1"),
+    ]
+    assert [one.declaration for one in spool.find(["d=1"])] == [one.declaration for one in found]
+
+
+def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:
+    spool.put([offer("A", "d=1", "d=2", cop_msg_id="X")])
+
+    got = spool.travelled("X")
+
+    assert got is not None
+    assert (got.uid, got.owner, {one.identity for one in got.declarations}) == ("A", "ann", {"d=1", "d=2"})
+    assert spool.travelled("Y") is None
+
+
+def test_id_that_two_messages_travelled_under_points_at_nobody(spool: Spool) -> None:
+    spool.put([offer("A", cop_msg_id="X"), offer("B", owner="bob", cop_msg_id="X", destination="elsewhere")])
+
+    assert spool.travelled("X") is None
+
+
+def test_same_answer_twice_is_one_line_of_the_timeline(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=2")])
+    one, two = declaration(spool, "d=1"), declaration(spool, "d=2")
+    first, again = arrive(spool, b"first"), arrive(spool, b"again")
+
+    (done,) = spool.file(
+        [Filing(arrival=first, kind="k", cop_msg_id="", rows=(row(one, "x"), row(two, "x")))]
+    )
+    assert (dict(done.matched), done.duplicates) == ({"ann": 2}, 0)
+    (done,) = spool.file(
+        [Filing(arrival=again, kind="k", cop_msg_id="", rows=(row(one, "x"), row(one, "y")))]
+    )
+    assert (dict(done.matched), done.duplicates) == ({"ann": 1}, 1)
+    assert [line.digest for line in spool.timeline("ann", "d=1")] == ["x", "y"]
+
+
+def test_timeline_goes_by_the_time_customs_says(spool: Spool) -> None:
+    spool.put([offer("A", Subject(identity="d=1", handles=("guid=G",)))])
+    number = declaration(spool, "d=1")
+    times = ("20261111000000300", "20261111000000100", "20261111000000200")
+    for place, at in enumerate(times):
+        arrival = arrive(spool, at.encode())
+        spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(number, str(place), at=at),))])
+
+    assert [line.at for line in spool.timeline("ann", "guid=G")] == sorted(times)
+
+
+def test_owner_sees_own_answers_only(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1", owner="bob")])
+    mine, theirs = declaration(spool, "d=1"), declaration(spool, "d=1", "bob")
+    arrival = arrive(spool, b"both")
+    rows = (row(mine, "x", index=0), row(theirs, "y", index=1))
+    spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="", rows=rows)])
+
+    assert [line.digest for line in spool.timeline("ann", "d=1")] == ["x"]
+    assert [line.digest for line in spool.timeline(None, "d=1")] == ["x", "y"]
+    assert [line.digest for line in spool.filed_for("bob", arrival)] == ["y"]
+    for owner, digest in (("ann", "x"), ("bob", "y")):
+        (notice,) = spool.notices(owner, after=0, limit=10)
+        assert [line.digest for line in notice.rows] == [digest]
+    assert spool.message("A", owner="bob") is None
+    assert spool.message("A", owner="ann") is not None
+
+
+def test_only_who_has_something_new_gets_a_notice(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=1", owner="bob")])
+    mine, theirs = declaration(spool, "d=1"), declaration(spool, "d=1", "bob")
+    first, second = arrive(spool, b"1"), arrive(spool, b"2")
+    spool.file([Filing(arrival=first, kind="k", cop_msg_id="", rows=(row(mine, "x"),))])
+    spool.file([Filing(arrival=second, kind="k", cop_msg_id="", rows=(row(mine, "x"), row(theirs, "x")))])
+
+    assert [one.arrival for one in spool.notices("ann", after=0, limit=10)] == [first]
+    assert [one.arrival for one in spool.notices("bob", after=0, limit=10)] == [second]
+
+
+def test_notices_follow_the_cursor(spool: Spool) -> None:
+    spool.put([offer("A", "d=1")])
+    number = declaration(spool, "d=1")
+    for digest in "xyz":
+        arrival = arrive(spool, digest.encode())
+        spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(number, digest),))])
+
+    first, second = spool.notices("ann", after=0, limit=2)
+    (third,) = spool.notices("ann", after=second.cursor, limit=2)
+
+    assert first.cursor < second.cursor < third.cursor
+    assert [line.digest for one in (first, second, third) for line in one.rows] == ["x", "y", "z"]
+    assert spool.notices("ann", after=third.cursor, limit=2) == []
+
+
+def test_acknowledging_goes_neither_back_nor_beyond_the_newest(spool: Spool) -> None:
+    spool.put([offer("A", "d=1")])
+    number = declaration(spool, "d=1")
+    for digest in "xy":
+        arrival = arrive(spool, digest.encode())
+        spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(number, digest),))])
+    first, second = (one.cursor for one in spool.notices("ann", after=0, limit=10))
+
+    assert spool.acknowledged("ann") == 0
+    assert spool.acknowledge("ann", -5) == 0
+    assert spool.acknowledge("ann", first) == first
+    assert spool.acknowledge("ann", second + 1000) == second
+    assert spool.acknowledge("ann", first) == second
+    assert spool.acknowledged("ann") == second
+    assert spool.acknowledge("bob", 7) == 0
+
+
+def test_learned_handle_finds_the_declaration_and_the_orphans_that_wait_for_it(spool: Spool) -> None:
+    spool.put([offer("A", "d=1")])
+    number = declaration(spool, "d=1")
+    early, late = arrive(spool, b"early"), arrive(spool, b"late")
+    orphan = OrphanBody(index=3, reason="nobody", lookups=("preNo=7", "guid=Q"), facts=b"kept")
+    (done,) = spool.file([Filing(arrival=early, kind="CEB622Message", cop_msg_id="", orphans=(orphan,))])
+    assert (dict(done.matched), done.orphaned) == ({}, 1)
+
+    spool.file(
+        [
+            Filing(
+                arrival=late,
+                kind="k",
+                cop_msg_id="",
+                rows=(row(number, "x"),),
+                learned={number: ("preNo=7",)},
+            )
+        ]
+    )
+
+    assert [one.declaration for one in spool.find(["preNo=7"])] == [number]
+    assert spool.orphans(texts=["unrelated"]) == []
+    (found,) = spool.orphans(texts=["preNo=7", "guid=Q"])
+    assert (found.arrival, found.index, found.kind, found.facts) == (early, 3, "CEB622Message", b"kept")
+    spool.file(
+        [Filing(arrival=early, kind="CEB622Message", cop_msg_id="", rows=(row(number, "y", index=3),))],
+        resolves=[found.id],
+    )
+    assert spool.orphans() == []
+    assert spool.orphans(texts=["preNo=7"]) == []
+    assert [one.arrival for one in spool.notices("ann", after=0, limit=10)] == [late, early]
+
+
+def test_rematch_brings_a_notice_of_what_is_new_and_nothing_else(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=2")])
+    arrival = arrive(spool, b"two bodies")
+    spool.file(
+        [Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(declaration(spool, "d=1"), "x"),))]
+    )
+    spool.file(
+        [Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(declaration(spool, "d=2"), "y"),))]
+    )
+
+    notices = spool.notices("ann", after=0, limit=10)
+
+    assert [[line.digest for line in one.rows] for one in notices] == [["x"], ["y"]]
+
+
+def test_newest_orphans_come_last_and_within_the_limit(spool: Spool) -> None:
+    arrival = arrive(spool, b"garbage")
+    bodies = tuple(OrphanBody(index=number, reason="not_xml") for number in range(3))
+    spool.file([Filing(arrival=arrival, kind="", cop_msg_id="", orphans=bodies)])
+
+    assert [one.index for one in spool.orphans()] == [0, 1, 2]
+    assert [one.index for one in spool.orphans(limit=2)] == [1, 2]
+
+
+# looking
+
+
+def test_search_takes_whatever_an_operator_has_at_hand(spool: Spool) -> None:
+    subject = Subject(identity="T orderNo=O-1 ebcCode=E", handles=("guid=G-1",))
+    spool.put([offer("A", subject, cop_msg_id="X"), offer("B", "T orderNo=O-2 ebcCode=F")])
+    arrival = arrive(spool, b"answer")
+    number = declaration(spool, subject.identity)
+    spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="R", rows=(row(number, "x"),))])
+
+    for text in ("a", "X", "R", subject.identity, "guid=G-1", "G-1", "O-1", "E"):
+        assert spool.search(text) == ["A"], text
+    for text in ("%", "_-1", "O-", "", "nothing"):
+        assert spool.search(text) == [], text
+
+
+def test_entries_are_listed_by_state_and_destination_oldest_first(spool: Spool) -> None:
+    spool.put([offer("A"), offer("B", destination="elsewhere"), offer("C")])
+    spool.settle(settled(claim(spool, limit=1)))
+
+    def listed(*states: State, destination: str = "", limit: int = 100) -> list[str]:
+        return [view.uid for view in spool.entries(states=states, destination=destination, limit=limit)]
+
+    assert listed() == ["A", "B", "C"]
+    assert listed(limit=1) == ["A"]
+    assert listed(State.SENT) == ["A"]
+    assert listed(State.READY) == ["B", "C"]
+    assert listed(State.READY, State.SENT, destination="port") == ["A", "C"]
+    assert listed(State.DEAD) == []
+
+
+def test_depths_count_by_destination_state_and_age(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A"), offer("B", destination="elsewhere")])
+    clock.move(100)
+    spool.put([offer("C"), offer("D")])
+    spool.settle(settled(claim(spool, limit=1)))
+    clock.move(2 * 86400)
+    spool.put([offer("E")])
+
+    assert spool.depths() == [
+        Depth(destination="elsewhere", state=State.READY, age_s=-1, entries=1),
+        Depth(destination="port", state=State.READY, age_s=-1, entries=2),
+        Depth(destination="port", state=State.READY, age_s=10, entries=1),
+    ]
+
+
+def test_history_tells_the_life_of_one_message_in_order(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A"), offer("B")])
+    clock.move(1)
+    spool.settle(settled(claim(spool, limit=1), Fate.DEFERRED, error="no route"))
+    spool.note("message.shown", uid="A", detail="to its owner")
+
+    lines = list(spool.history("A"))
+
+    assert [(line.event, line.detail) for line in lines] == [
+        ("message.accepted", ""),
+        ("entry.deferred", "no route"),
+        ("message.shown", "to its owner"),
+    ]
+    assert [line.at for line in lines] == [START, clock.now, clock.now]
+
+
+# being woken, and opening again
+
+
+def test_taking_in_wakes_those_who_wait_for_entries(opener: Opener) -> None:
+    one, other = opener(), opener()
+    with other.listen(Topic.ENTRIES) as entries, other.listen(Topic.NOTICES) as notices:
+        one.put([offer("A", "d=1"), offer("B", "d=1")])
+        assert entries.wait(10)
+        assert not entries.wait(0), "what was heard is forgotten"
+        one.settle(settled(claim(one)))
+        assert entries.wait(10), "B may go now"
+        assert not notices.wait(0)
+        arrival = arrive(one, b"answer")
+        filing = Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(declaration(one, "d=1"), "x"),))
+        one.file([filing])
+        assert notices.wait(10)
+
+
+def test_spool_opened_again_is_as_it_was(opener: Opener) -> None:
+    one = opener()
+    one.put([offer("A", "d=1"), offer("B", "d=1")])
+    done = settled(claim(one))
+    one.close()
+    one.close()
+
+    again = opener()
+    assert again.settle(done) == 1
+    assert uids(claim(again)) == ["B"]

@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.ports import Parcel
+from gateway.transports.amqp_wire import decode, encode
+
+proton: Any = pytest.importorskip("proton")
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)
+"""As XML can hold it, for what comes from a message: no NUL (which Proton's own reader would cut at)."""
+
+
+@given(TEXT, TEXT, st.binary(max_size=2000))
+def test_message_reads_as_it_was_meant(cop_msg_id: str, message_type: str, body: bytes) -> None:
+    message = proton.Message()
+    message.decode(
+        encode(Parcel(entry=1, cop_msg_id=cop_msg_id, message_type=message_type, body=body, file_name="a"))
+    )
+    assert bytes(message.body) == body
+    assert message.inferred, "the body must be a data section"
+    assert message.durable
+    assert message.id == cop_msg_id
+    assert message.subject == message_type
+    assert message.content_type == "text/xml"
+
+
+@given(st.binary(max_size=500))
+def test_any_bytes_decode_to_something_kept(raw: bytes) -> None:
+    body, _ = decode(raw, proton)
+    assert isinstance(body, bytes)
+
+
+@pytest.mark.parametrize(
+    ("body", "read"), [(b"\0\r\n", b"\0\r\n"), ("海关", "海关".encode()), (memoryview(b"x"), b"x")]
+)
+def test_bytes_and_text_are_both_bodies(body: Any, read: bytes) -> None:
+    message = proton.Message(body=body, id="ID")
+    assert decode(message.encode(), proton) == (read, "ID")
+
+
+def test_other_bodies_are_kept_whole() -> None:
+    raw = proton.Message(body={"a": 1}).encode()
+    assert decode(raw, proton)[0] == raw

@@ -1,0 +1,37 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import DeliveryError
+from gateway.transports.names import LONGEST_BYTES, check_file_name, is_whole, temporary_name
+
+
+@pytest.mark.parametrize("name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml"])
+def test_finished_files_are_whole(name: str) -> None:
+    assert is_whole(name)
+
+
+@pytest.mark.parametrize("name", [".a.xml", ".", "a.tmp", "a.xml.part", "a.xml.READING"])
+def test_names_of_unfinished_files_are_not_whole(name: str) -> None:
+    assert not is_whole(name)
+
+
+@given(st.text(max_size=300))
+def test_accepted_names_stay_in_their_folder_and_their_temporary_name_is_never_taken(name: str) -> None:
+    with suppress(DeliveryError):
+        check_file_name(name)
+        assert "/" not in name
+        assert is_whole(name)
+        assert not is_whole(temporary_name(name))
+        assert len(temporary_name(name).encode("utf-8", "surrogatepass")) <= 255
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../a.xml", "/a.xml", "a\0.xml", ".a.xml", "a.part", "x" * (LONGEST_BYTES + 1)]
+)
+def test_name_that_cannot_be_delivered_is_final(name: str) -> None:
+    with pytest.raises(DeliveryError) as error:
+        check_file_name(name)
+    assert not error.value.temporary
