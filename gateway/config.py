@@ -235,7 +235,7 @@ def _read(file: Path, kind: type[S]) -> S:
 def _decode_path(kind: type[Any], value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(kind)
+    raise TypeError(f"expected the text of a path, got {type(value).__name__}")
 
 
 def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:

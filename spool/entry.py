@@ -42,8 +42,19 @@ class Offer:
     cop_msg_id: str
     """The id under which the entry travels, fixed now and for ever; unique per destination."""
     request_key: str = ""
-    """The owner's own name for the request (Idempotency-Key); empty: none."""
+    """The owner's own name for the request (Idempotency-Key): what comes again under it is the same
+    message, whatever its bytes. Empty: none."""
     subjects: tuple[Subject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A line for the journal about something that is not kept."""
+
+    event: str
+    uid: str = ""
+    """The message it is about, if there is one."""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +75,8 @@ class Known:
 class Clash:
     """The offer contradicts what was taken before; nothing was written.
 
-    `reason` is `version` (a declaration version with other bytes), `request_key` (used for other bytes)
-    or `cop_msg_id` (taken by another message).
+    `reason` is `version` (a declaration version with other bytes) or `cop_msg_id` (taken by another
+    message).
     """
 
     uid: str
@@ -230,6 +241,7 @@ class TimelineEntry:
     kind: str
     status: str
     facts: bytes
+    digest: str
     index: int
     arrival: int
     received_at: datetime

@@ -59,6 +59,9 @@ NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
 UNSETTLED: Final = frozenset({State.READY, State.SENDING, State.HELD})
 """States in which a later entry of the same declaration has to wait for this one."""
 
+OPERATORS: Final = frozenset({Event.HELD, Event.RELEASED, Event.RETRIED, Event.DISCARDED})
+"""Events that an operator may bring about; all others belong to the holder of a claim."""
+
 
 def after(state: State, event: Event) -> State:
     """Return the state that follows; raises LifecycleError when the table knows no such step."""

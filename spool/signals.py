@@ -1,20 +1,21 @@
 """Waking other processes of one machine: a datagram socket per listener in a folder, no broker, no polling.
 
 A signal is a hint that looking may be worth it, never the news itself: one that gets lost (a full
-buffer, a listener that just died) costs the listener its time-out, nothing else.
+buffer, a listener that just died) costs the listener its time-out, nothing else. So nothing that
+goes wrong with a signal is an error of whoever gave it.
 """
 
 import contextlib
 import os
+import secrets
 import select
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _ADDRESS_BYTES = 107
-"""What sun_path of a Unix socket address holds, without its closing NUL."""
+"""What sun_path of a Unix socket address holds, without its closing NUL (man 7 unix)."""
 
 
 class SocketWaiter:
@@ -22,6 +23,8 @@ class SocketWaiter:
 
     def __init__(self, receiver: socket.socket) -> None:
         self._receiver = receiver
+        self._poll = select.poll()  # unlike select(), not limited to descriptors below 1024
+        self._poll.register(receiver, select.POLLIN)
 
     def fileno(self) -> int:
         """Return the descriptor to watch."""
@@ -29,7 +32,7 @@ class SocketWaiter:
 
     def wait(self, timeout_s: float) -> bool:
         """Block until a signal or the end of the time; swallow every signal that is there."""
-        ready, _, _ = select.select([self._receiver], [], [], max(0.0, timeout_s))
+        ready = self._poll.poll(max(0.0, timeout_s) * 1000)
         self.drain()
         return bool(ready)
 
@@ -41,45 +44,52 @@ class SocketWaiter:
 
 
 class Signals:
-    """The sockets of one folder; the folder's path should be short (a socket address has 107 bytes)."""
+    """The sockets of one folder, which may lie as deep as it likes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder.absolute()
+        self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._sender.setblocking(False)
 
     @contextmanager
     def listen(self, topic: str) -> Iterator[SocketWaiter]:
         """Bind a socket under the topic; unbound at the end, or swept away after a crash."""
-        with tempfile.NamedTemporaryFile(prefix=f"{topic}-", dir=self._folder, delete=False) as unique:
-            pass  # reserves a name that no other process takes
-        path = Path(unique.name + ".s")
+        name = f"{topic}-{os.getpid()}-{secrets.token_hex(8)}.s"
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             receiver.setblocking(False)
-            receiver.bind(_address(path))
+            receiver.bind(self._address(name))
             yield SocketWaiter(receiver)
         finally:
             receiver.close()
-            path.unlink(missing_ok=True)
-            Path(unique.name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
 
     def wake(self, topic: str) -> None:
-        """Signal every listener of the topic; remove the sockets of the dead."""
-        for path in self._folder.glob(f"{topic}-*.s"):
-            try:
-                self._sender.sendto(b"!", _address(path))
-            except BlockingIOError:
-                pass  # its buffer is full of signals already
-            except (ConnectionRefusedError, FileNotFoundError):
-                path.unlink(missing_ok=True)
-                path.with_suffix("").unlink(missing_ok=True)
+        """Signal every listener of the topic; remove the sockets of the dead. Never raises OSError."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob(f"{topic}-*.s"):
+                self._signal(path)
+
+    def _signal(self, path: Path) -> None:
+        try:
+            self._sender.sendto(b"!", self._address(path.name))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)  # its process is gone
+        except OSError:
+            pass  # its buffer is full of signals already, or it went meanwhile: a hint is lost
+
+    def _address(self, name: str) -> str:
+        """Return a path that fits into a socket address."""
+        path = str(self._folder / name)
+        short = len(os.fsencode(path)) <= _ADDRESS_BYTES
+        return path if short else f"/proc/self/fd/{self._descriptor}/{name}"
 
     def close(self) -> None:
-        """Let go of the sending socket."""
+        """Let go of the sending socket and the folder; again does nothing."""
         self._sender.close()
-
-
-def _address(path: Path) -> str:
-    return os.path.relpath(path) if len(os.fsencode(path)) > _ADDRESS_BYTES else str(path)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

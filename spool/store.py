@@ -19,6 +19,7 @@ from spool.entry import (
     Found,
     Happening,
     MessageView,
+    Note,
     Notice,
     Offer,
     Orphan,
@@ -57,12 +58,8 @@ class Spool(Protocol):
 
     # what comes in
 
-    def put(self, offers: Sequence[Offer]) -> list[Reply]:
-        """Take in offers, in order, in one commit; one reply each."""
-        ...
-
-    def note(self, event: str, *, uid: str = "", detail: str = "") -> None:
-        """Write one line in the journal."""
+    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
         ...
 
     # what goes out
@@ -117,6 +114,10 @@ class Spool(Protocol):
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
         """Return what was filed for this owner after the cursor, in cursor order."""
+        ...
+
+    def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
+        """Return the rows of one arrival that are this owner's."""
         ...
 
     def acknowledge(self, owner: str, cursor: int) -> int:

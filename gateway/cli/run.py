@@ -49,7 +49,9 @@ def open_door(host: str, port: int) -> socket.socket:
     from gateway.errors import ConfigError  # noqa: PLC0415
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
+    # named TCP in full: the event loop asks for TCP_NODELAY on those only, and without it every answer
+    # waits 40 ms for the caller's delayed acknowledgement
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind((host, port))

@@ -207,11 +207,6 @@ _CLASHES = {
         "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
         "declare a change with a newer appTime",
     ),
-    "request_key": (
-        "this Idempotency-Key was used for other bytes",
-        "该 Idempotency-Key 已用于不同内容的请求",
-        "use a new key for a new message",
-    ),
     "cop_msg_id": (
         "this CopMsgId was used for another message",
         "该 CopMsgId 已用于其他报文",

@@ -16,6 +16,8 @@ from gateway.rules import Rules
 from spool.store import Spool
 
 _DRAIN_S = 10
+_KEEP_ALIVE_S = 75
+"""A platform that submits now and then keeps its connection."""
 
 
 class _Server(uvicorn.Server):
@@ -71,6 +73,7 @@ async def _serve(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             backlog=2048,
         ),
         bell,

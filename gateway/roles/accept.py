@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import queue
 import threading
@@ -18,7 +19,7 @@ from gateway.observe import log
 from gateway.pipeline import Refusal, examine
 from gateway.rules import Rules
 from gateway.stages.correlate import handles, identity
-from spool.entry import Clash, Offer, Reply, Subject
+from spool.entry import Clash, Note, Offer, Reply, Subject
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -58,14 +59,17 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
-    async def put(self, offer: Offer) -> Reply:
-        """Return once the offer is on disk; raises SpoolError, temporary when waiting may help."""
+    async def put(self, item: Offer | Note) -> Reply | None:
+        """Return once it is on disk, with the reply to an offer.
+
+        Raises SpoolError, temporary when waiting may help.
+        """
         if self._queue.qsize() > _WAITING_AT_MOST:
             raise SpoolError(
                 "too many messages wait for the disk", fix="try again in a few seconds", temporary=True
             )
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(offer=offer, future=loop.create_future(), loop=loop)
+        waiting = _Waiting(item=item, future=loop.create_future(), loop=loop)
         self._queue.put(waiting)
         return await waiting.future
 
@@ -94,22 +98,26 @@ class GroupCommit:
 
     @staticmethod
     def _commit(spool: Spool, batch: Sequence["_Waiting"]) -> None:
+        loop = batch[0].loop
+        offers = [waiting.item for waiting in batch if isinstance(waiting.item, Offer)]
+        notes = [waiting.item for waiting in batch if isinstance(waiting.item, Note)]
         try:
-            replies = spool.put([waiting.offer for waiting in batch])
+            replies = iter(spool.put(offers, notes=notes))
         except SpoolError as error:
-            batch[0].loop.call_soon_threadsafe(_fail, batch, error)
+            loop.call_soon_threadsafe(_fail, batch, error)
         else:
-            batch[0].loop.call_soon_threadsafe(_resolve, batch, replies)
+            answers = [next(replies) if isinstance(waiting.item, Offer) else None for waiting in batch]
+            loop.call_soon_threadsafe(_resolve, batch, answers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    offer: Offer
-    future: asyncio.Future[Reply]
+    item: Offer | Note
+    future: asyncio.Future[Reply | None]
     loop: asyncio.AbstractEventLoop
 
 
-def _resolve(batch: Sequence[_Waiting], replies: Sequence[Reply]) -> None:
+def _resolve(batch: Sequence[_Waiting], replies: Sequence[Reply | None]) -> None:
     for waiting, reply in zip(batch, replies, strict=True):
         if not waiting.future.done():  # its caller may have gone away
             waiting.future.set_result(reply)
@@ -137,19 +145,12 @@ class Intake:
         """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""
         verdict = self.examine(body, caller)
         if isinstance(verdict, Refusal):
-            log(
-                "message.refused",
-                enterprise=caller.id,
-                sha256=hashlib.sha256(body).hexdigest(),
-                size_bytes=len(body),
-                problem=verdict.problem,
-                rules=sorted({fault.rule for fault in verdict.faults}),
-                faults=len(verdict.faults),
-            )
+            await self._refuse(body, caller, verdict)
             return verdict
         uid = new_message_id(datetime.now(UTC))
         offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
         reply = await self._commit.put(offer)
+        assert reply is not None  # noqa: S101 (an offer has one)
         about = {"enterprise": caller.id, "message_type": offer.kind}
         if isinstance(reply, Clash):
             log(
@@ -170,6 +171,19 @@ class Intake:
             **about,
         )
         return Accepted(uid=MessageId(reply.uid), message=verdict, sha256=offer.sha256.hex(), first=first)
+
+    async def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal) -> None:
+        """Log and journal why a body was not taken; nothing of the body itself."""
+        why = {
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "size_bytes": len(body),
+            "problem": refusal.problem,
+            "rules": sorted({fault.rule for fault in refusal.faults}),
+            "faults": len(refusal.faults),
+        }
+        log("message.refused", enterprise=caller.id, **why)
+        detail = json.dumps({"enterprise": caller.id, **why})
+        await self._commit.put(Note(event="message.refused", detail=detail))
 
 
 def offer_of(

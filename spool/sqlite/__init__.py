@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from pathlib import Path
 
+from spool.errors import SpoolError
 from spool.signals import Signals
 from spool.sqlite.accepting import Accepting
 from spool.sqlite.database import Database
@@ -18,14 +20,33 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _unusable(state_dir: Path, error: OSError) -> SpoolError:
+    return SpoolError(
+        f"the state folder cannot be used: {error.strerror}",
+        where=str(state_dir),
+        fix="name a folder that this user may write to, or free disk space",
+        temporary=error.errno in {ENOSPC, EDQUOT, EMFILE, ENFILE},
+    )
+
+
 class SqliteSpool(Accepting, Forwarding, FilingCabinet, Looking):
     """`spool.store.Spool` in `<state_dir>/spool.db`; open one for each process and thread."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         """Open, and make or bring up to date, the database in the folder. Raises SpoolError."""
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.db = Database(state_dir / "spool.db", clock)
-        self.signals = Signals(state_dir / "wake")
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.signals = Signals(state_dir / "wake")
+        except OSError as error:
+            raise _unusable(state_dir, error) from error
+        try:
+            self.db = Database(state_dir / "spool.db", clock)
+        except OSError as error:
+            self.signals.close()
+            raise _unusable(state_dir, error) from error
+        except SpoolError:
+            self.signals.close()
+            raise
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""

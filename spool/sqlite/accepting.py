@@ -3,12 +3,11 @@
 import sqlite3
 from collections.abc import Sequence
 
-from spool.entry import Clash, Known, Offer, Reply, Taken
-from spool.lifecycle import UNSETTLED, State
+from spool.entry import Clash, Known, Note, Offer, Reply, Taken
+from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
-
-_UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
+from spool.sqlite.ordering import add_waits, unsettled
 
 
 class Accepting:
@@ -17,19 +16,16 @@ class Accepting:
     db: Database
     signals: Signals
 
-    def put(self, offers: Sequence[Offer]) -> list[Reply]:
-        """Take in offers, in order, in one commit."""
+    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
         with self.db.write() as connection:
             now = self.db.now()
             replies = [_take(connection, offer, now) for offer in offers]
+            for note in notes:
+                journal(connection, now, note.event, note.uid, note.detail)
         if any(isinstance(reply, Taken) for reply in replies):
             self.signals.wake("entries")
         return replies
-
-    def note(self, event: str, *, uid: str = "", detail: str = "") -> None:
-        """Write one line in the journal."""
-        with self.db.write() as connection:
-            journal(connection, self.db.now(), event, uid, detail)
 
 
 def journal(connection: sqlite3.Connection, now: int, event: str, uid: str, detail: str = "") -> None:
@@ -54,32 +50,30 @@ def _take(connection: sqlite3.Connection, offer: Offer, now: int) -> Reply:
         (offer.uid, offer.owner, offer.kind, offer.sha256, offer.request_key, offer.facts, now),
     ).lastrowid
     run("INSERT INTO payload (message, body) VALUES (?, ?)", (message, offer.body))
-    blockers = _unsettled(connection, offer.destination, [number for number in known if number is not None])
+    blockers = unsettled(connection, offer.destination, [number for number in known if number is not None])
     entry = run(
         "INSERT INTO entry (message, destination, cop_msg_id, state, due_at, blockers) VALUES (?, ?, ?, ?, ?, ?)",
         (message, offer.destination, offer.cop_msg_id, State.READY.value, now, len(blockers)),
     ).lastrowid
+    assert entry is not None  # noqa: S101 (SQLite just gave it)
     if blockers:
-        connection.executemany(
-            "INSERT INTO wait (blocker, entry) VALUES (?, ?)", [(blocker, entry) for blocker in blockers]
-        )
+        add_waits(connection, [(blocker, entry) for blocker in blockers])
     _index(connection, offer, known, message)
     journal(connection, now, "message.accepted", offer.uid)
     return Taken(uid=offer.uid)
 
 
-def _same(connection: sqlite3.Connection, offer: Offer) -> Known | Clash | None:
-    row = connection.execute(
-        "SELECT uid FROM message WHERE owner = ? AND sha256 = ?", (offer.owner, offer.sha256)
-    ).fetchone()
-    if row is not None:
-        return Known(uid=row[0])
+def _same(connection: sqlite3.Connection, offer: Offer) -> Known | None:
+    """Find what was taken before: the same bytes, or the owner's own name for the request."""
+    ways: list[tuple[str, str | bytes]] = [("sha256", offer.sha256)]
     if offer.request_key:
+        ways.append(("request_key", offer.request_key))
+    for column, value in ways:
         row = connection.execute(
-            "SELECT uid FROM message WHERE owner = ? AND request_key = ?", (offer.owner, offer.request_key)
+            f"SELECT uid FROM message WHERE owner = ? AND {column} = ?", (offer.owner, value)
         ).fetchone()
         if row is not None:
-            return Clash(uid=row[0], reason="request_key")
+            return Known(uid=row[0])
     return None
 
 
@@ -111,19 +105,6 @@ def _contradiction(connection: sqlite3.Connection, offer: Offer, known: Sequence
     return None
 
 
-def _unsettled(connection: sqlite3.Connection, destination: str, declarations: Sequence[int]) -> set[int]:
-    """Return the entries that must go before: all unsettled ones that share a declaration."""
-    return {
-        entry
-        for declaration in declarations
-        for (entry,) in connection.execute(
-            "SELECT e.id FROM version v JOIN entry e ON e.message = v.message"
-            f" WHERE v.declaration = ? AND e.destination = ? AND e.state IN ({_UNSETTLED})",
-            (declaration, destination),
-        )
-    }
-
-
 def _index(
     connection: sqlite3.Connection, offer: Offer, known: Sequence[int | None], message: int | None
 ) -> None:
@@ -136,6 +117,11 @@ def _index(
                 (subject.identity, offer.owner, subject.facts),
             ).lastrowid
             made[subject.identity] = declaration
+        else:  # a later version may change what answers are compared with
+            connection.execute(
+                "UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1",
+                (subject.facts, declaration),
+            )
         connection.execute(
             "INSERT OR IGNORE INTO version (declaration, version, message) VALUES (?, ?, ?)",
             (declaration, subject.version, message),

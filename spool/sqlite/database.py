@@ -34,12 +34,20 @@ class Database:
         # SQLite makes a waiting writer sleep and try again; a lock of the kernel hands over at once
         # and dies with its holder.
         self._lock = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._closed = False
         try:
             self.connection = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise self._explain(error) from error
+        try:
             file.chmod(0o600)
             self._prepare()
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._explain(error) from error
+            raise
 
     def _prepare(self) -> None:
         run = self.connection.execute
@@ -103,9 +111,11 @@ class Database:
         return to_number(self.clock())
 
     def close(self) -> None:
-        """Let go of the files."""
-        self.connection.close()
-        os.close(self._lock)
+        """Let go of the files; again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self.connection.close()
+            os.close(self._lock)
 
     def _explain(self, error: sqlite3.Error) -> SpoolError:
         name = getattr(error, "sqlite_errorname", "")

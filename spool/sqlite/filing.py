@@ -21,7 +21,7 @@ from spool.sqlite.database import Database, to_time
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
-    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.body_index, t.arrival, a.received_at"
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
 
@@ -70,15 +70,16 @@ class FilingCabinet:
             ]
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId."""
+        """Return the message that went out under this CopMsgId; None when there is none or more than one."""
         with self.db.read() as connection:
-            message = connection.execute(
+            messages = connection.execute(
                 "SELECT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
                 " WHERE e.cop_msg_id = ?",
                 (cop_msg_id,),
-            ).fetchone()
-            if message is None:
+            ).fetchall()
+            if len(messages) != 1:  # by two owners, to two destinations: nobody may see the other's answers
                 return None
+            (message,) = messages
             rows = connection.execute(
                 "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
                 " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
@@ -157,13 +158,22 @@ class FilingCabinet:
                     rows=tuple(
                         timeline_entry(row)
                         for row in connection.execute(
-                            f"{_TIMELINE} WHERE t.arrival = ? AND d.owner = ? ORDER BY t.body_index, t.id",
-                            (arrival, owner),
+                            f"{_TIMELINE} WHERE t.notice = ? ORDER BY t.body_index, t.id",
+                            (cursor,),
                         )
                     ),
                 )
                 for cursor, arrival, kind, received_at in rows
             ]
+
+    def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
+        """Return the rows of one arrival that are this owner's."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                f"{_TIMELINE} WHERE t.arrival = ? AND d.owner = ? ORDER BY t.body_index, t.id",
+                (arrival, owner),
+            ).fetchall()
+        return [timeline_entry(row) for row in rows]
 
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
@@ -174,7 +184,7 @@ class FilingCabinet:
             row = connection.execute(
                 "INSERT INTO acknowledged (owner, cursor) VALUES (?1, min(?2, ?3)) ON CONFLICT (owner) DO UPDATE"
                 " SET cursor = max(cursor, min(?2, ?3)) RETURNING cursor",
-                (owner, cursor, newest),
+                (owner, max(0, cursor), newest),
             ).fetchone()
         return int(row[0])
 
@@ -196,15 +206,16 @@ class FilingCabinet:
         return [timeline_entry(row) for row in rows]
 
 
-def timeline_entry(row: tuple[str, str, str, str, bytes, int, int, int]) -> TimelineEntry:
+def timeline_entry(row: tuple[str, str, str, str, bytes, str, int, int, int]) -> TimelineEntry:
     """Make the value from a row of the timeline query."""
-    identity, at, kind, status, facts, index, arrival, received_at = row
+    identity, at, kind, status, facts, digest, index, arrival, received_at = row
     return TimelineEntry(
         identity=identity,
         at=at,
         kind=kind,
         status=status,
         facts=facts,
+        digest=digest,
         index=index,
         arrival=arrival,
         received_at=to_time(received_at),
@@ -219,20 +230,35 @@ def _raw(row: tuple[int, str, str, bytes, int]) -> RawArrival:
 def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
     run = connection.execute
     matched: Counter[str] = Counter()
+    notices: dict[str, int | None] = {}
     duplicates = 0
     for row in filing.rows:
-        added = run(
-            "INSERT INTO timeline (declaration, at, kind, status, facts, digest, body_index, arrival)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (declaration, digest) DO NOTHING",
-            (row.declaration, row.at, row.kind, row.status, row.facts, row.digest, row.index, filing.arrival),
-        ).rowcount
-        if not added:
+        (owner,) = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        if run(
+            "SELECT 1 FROM timeline WHERE declaration = ? AND digest = ?", (row.declaration, row.digest)
+        ).fetchone():
             duplicates += 1
             continue
-        (owner,) = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        if owner not in notices:
+            notices[owner] = run(
+                "INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival)
+            ).lastrowid
+        run(
+            "INSERT INTO timeline (declaration, at, kind, status, facts, digest, body_index, arrival, notice)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.declaration,
+                row.at,
+                row.kind,
+                row.status,
+                row.facts,
+                row.digest,
+                row.index,
+                filing.arrival,
+                notices[owner],
+            ),
+        )
         matched[owner] += 1
-    for owner in matched:
-        run("INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival))
     for declaration, texts in filing.learned.items():
         for text in texts:
             run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))

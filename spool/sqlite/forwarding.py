@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from spool.entry import Claimed, Fate, Settlement
-from spool.lifecycle import UNSETTLED, Event, State, after
+from spool.errors import LifecycleError
+from spool.lifecycle import OPERATORS, UNSETTLED, Event, State, after
 from spool.signals import Signals
 from spool.sqlite.accepting import journal
 from spool.sqlite.database import Database, to_number, to_time
+from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
 
 _EVENTS = {
     Fate.DELIVERED: Event.DELIVERED,
@@ -20,6 +22,12 @@ _HAPPENED = {
     Fate.DEFERRED: "entry.deferred",
     Fate.UNDELIVERABLE: "entry.dead",
 }
+_CLAIMABLE = (
+    "SELECT e.id, e.claim + 1, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, m.accepted_at,"
+    " m.facts, p.body FROM entry e JOIN message m ON m.id = e.message JOIN payload p ON p.message = m.id"
+    " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.due_at <= ?"
+    " ORDER BY e.due_at, e.id LIMIT ?"
+)
 
 
 class Forwarding:
@@ -33,15 +41,14 @@ class Forwarding:
         if not self._anything_due(destination):
             return []
         with self.db.write() as connection:
-            now = self.db.now()
             until = to_number(self.db.clock() + timedelta(seconds=lease_s))
-            taken = connection.execute(
-                "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ? WHERE id IN ("
-                " SELECT id FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ? AND due_at <= ?"
-                " ORDER BY due_at, id LIMIT ?) RETURNING id",
-                (after(State.READY, Event.CLAIMED).value, claimant, until, destination, now, limit),
-            ).fetchall()
-            return [_claimed(connection, entry) for (entry,) in sorted(taken)]
+            rows = connection.execute(_CLAIMABLE, (destination, self.db.now(), limit)).fetchall()
+            sending = after(State.READY, Event.CLAIMED).value
+            connection.executemany(
+                "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ? WHERE id = ?",
+                [(sending, claimant, until, row[0]) for row in rows],
+            )
+        return [_claimed(row) for row in rows]
 
     def _anything_due(self, destination: str) -> bool:
         with self.db.read() as connection:
@@ -80,11 +87,14 @@ class Forwarding:
         with self.db.write() as connection:
             now = self.db.now()
             rows = connection.execute(
-                f"UPDATE entry SET state = ?, due_at = ? WHERE state = 'sending' AND {condition} RETURNING message",
-                (after(State.SENDING, Event.DEFERRED).value, now, value),
+                "SELECT e.id, m.uid FROM entry e JOIN message m ON m.id = e.message"
+                f" WHERE e.state = 'sending' AND e.{condition} ORDER BY e.id",
+                (value,),
             ).fetchall()
-            for (message,) in rows:
-                (uid,) = connection.execute("SELECT uid FROM message WHERE id = ?", (message,)).fetchone()
+            ready = after(State.SENDING, Event.DEFERRED).value
+            for entry, uid in rows:
+                connection.execute("UPDATE entry SET state = ?, due_at = ? WHERE id = ?", (ready, now, entry))
+                step_back(connection, entry)
                 journal(
                     connection, now, "entry.deferred", uid, "found unfinished; sent again under the same id"
                 )
@@ -93,35 +103,22 @@ class Forwarding:
         return len(rows)
 
     def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
-        """Let an operator's event happen to these messages' entries. Raises LifecycleError."""
+        """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.
+
+        Returns how many it happened to; uids that nobody knows are passed over.
+        """
+        if event not in OPERATORS:
+            raise LifecycleError(f"{event.value} is not for an operator to say")
         with self.db.write() as connection:
             now = self.db.now()
-            for uid in uids:
-                for entry, state in connection.execute(
-                    "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = ?",
-                    (uid,),
-                ).fetchall():
-                    target = after(State(state), event)
-                    connection.execute(
-                        "UPDATE entry SET state = ?, due_at = ?, attempts = CASE ? WHEN 'retried' THEN 0"
-                        " ELSE attempts END WHERE id = ?",
-                        (target.value, now, event.value, entry),
-                    )
-                    if target not in UNSETTLED:
-                        free_followers(connection, entry)
-                    journal(connection, now, f"entry.{event.value}", uid, reason)
-        self.signals.wake("entries")
-        return len(uids)
+            done = sum(_act(connection, event, uid, reason, now) for uid in uids)
+        if done:
+            self.signals.wake("entries")
+        return done
 
 
-def _claimed(connection: sqlite3.Connection, entry: int) -> Claimed:
-    row = connection.execute(
-        "SELECT e.claim, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, m.accepted_at,"
-        " m.facts, p.body FROM entry e JOIN message m ON m.id = e.message JOIN payload p ON p.message = m.id"
-        " WHERE e.id = ?",
-        (entry,),
-    ).fetchone()
-    claim, uid, owner, kind, destination, cop_msg_id, attempts, accepted_at, facts, body = row
+def _claimed(row: tuple[int, int, str, str, str, str, str, int, int, bytes, bytes]) -> Claimed:
+    entry, claim, uid, owner, kind, destination, cop_msg_id, attempts, accepted_at, facts, body = row
     return Claimed(
         entry=entry,
         claim=claim,
@@ -138,13 +135,20 @@ def _claimed(connection: sqlite3.Connection, entry: int) -> Claimed:
 
 
 def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> bool | None:
-    """Return None for a void claim, else whether followers became free."""
+    """Return None for a void claim, else whether others became free."""
+    row = connection.execute(
+        "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message"
+        " WHERE e.id = ? AND e.claim = ? AND e.state = 'sending'",
+        (settlement.entry, settlement.claim),
+    ).fetchone()
+    if row is None:
+        return None
     target = after(State.SENDING, _EVENTS[settlement.fate])
     delivered = settlement.fate is Fate.DELIVERED
     due = now if settlement.next_at is None else to_number(settlement.next_at)
-    row = connection.execute(
+    connection.execute(
         "UPDATE entry SET state = ?, attempts = attempts + ?, due_at = ?, error = ?, sent_at = ?, sent_sha256 = ?,"
-        " lease_until = 0 WHERE id = ? AND claim = ? AND state = 'sending' RETURNING message",
+        " lease_until = 0 WHERE id = ?",
         (
             target.value,
             0 if delivered else 1,
@@ -153,20 +157,30 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
             now if delivered else None,
             settlement.sent_sha256,
             settlement.entry,
-            settlement.claim,
         ),
+    )
+    journal(connection, now, _HAPPENED[settlement.fate], row[0], settlement.error)
+    settled = target not in UNSETTLED
+    return leave(connection, settlement.entry) if settled else step_back(connection, settlement.entry)
+
+
+def _act(connection: sqlite3.Connection, event: Event, uid: str, reason: str, now: int) -> bool:
+    row = connection.execute(
+        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = ?", (uid,)
     ).fetchone()
     if row is None:
-        return None
-    (uid,) = connection.execute("SELECT uid FROM message WHERE id = ?", row).fetchone()
-    journal(connection, now, _HAPPENED[settlement.fate], uid, settlement.error)
-    return free_followers(connection, settlement.entry) if target not in UNSETTLED else False
-
-
-def free_followers(connection: sqlite3.Connection, blocker: int) -> bool:
-    """Take the settled entry out of the way of later ones; say whether there were any."""
-    followers = connection.execute(
-        "DELETE FROM wait WHERE blocker = ? RETURNING entry", (blocker,)
-    ).fetchall()
-    connection.executemany("UPDATE entry SET blockers = blockers - 1 WHERE id = ?", followers)
-    return bool(followers)
+        return False
+    entry, state = row[0], State(row[1])
+    target = after(state, event)
+    attempts = "0" if event is Event.RETRIED else "attempts"
+    connection.execute(
+        f"UPDATE entry SET state = ?, due_at = ?, attempts = {attempts} WHERE id = ?",
+        (target.value, now, entry),
+    )
+    if target not in UNSETTLED:
+        leave(connection, entry)
+        stop_waiting(connection, entry)
+    elif state not in UNSETTLED:
+        line_up(connection, entry)
+    journal(connection, now, f"entry.{event.value}", uid, reason)
+    return True

@@ -12,6 +12,9 @@ _VIEW = (
     " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
+_SETTLED = frozenset({State.SENT, State.DISCARDED})
+_OPEN = "e.state IN ('ready', 'sending', 'held', 'dead')"
+"""Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
 AGES_S = (10, 60, 600, 3600, 86400)
 """Upper bounds of the age classes of `depths`, in seconds."""
 
@@ -51,8 +54,8 @@ class Looking:
             of_declaration.format("SELECT declaration FROM handle WHERE text = ?1"),
             # not indexed: reads every declaration, the price of a bare value
             of_declaration.format(
-                "SELECT id FROM declaration WHERE identity || ' ' LIKE '%=' || ?1 || ' %'"
-                " UNION SELECT declaration FROM handle WHERE text LIKE '%=' || ?1"
+                "SELECT id FROM declaration WHERE instr(identity || ' ', '=' || ?1 || ' ') > 0"
+                " UNION SELECT declaration FROM handle WHERE substr(text, -length(?1) - 1) = '=' || ?1"
             ),
         )
         with self.db.read() as connection:
@@ -66,11 +69,12 @@ class Looking:
         self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
     ) -> list[MessageView]:
         """Return messages by the state of their entry, oldest first."""
-        marks = ", ".join("?" for _ in states)
-        conditions = [f"e.state IN ({marks})"] if states else []
+        wanted = ", ".join(f"'{state.value}'" for state in states)
+        conditions = [f"e.state IN ({wanted})"] if states else []
         conditions += ["e.destination = ?"] if destination else []
+        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        values = [state.value for state in states] + ([destination] if destination else [])
+        values = [destination] if destination else []
         with self.db.read() as connection:
             rows = connection.execute(f"{_VIEW}{where} ORDER BY m.id LIMIT ?", (*values, limit)).fetchall()
             return [_view(connection, row) for row in rows]
@@ -82,7 +86,7 @@ class Looking:
             rows = connection.execute(
                 f"SELECT e.destination, e.state, CASE {classes} ELSE -1 END AS age, count(*)"
                 " FROM entry e JOIN message m ON m.id = e.message"
-                " WHERE e.state IN ('ready', 'sending', 'held', 'dead') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+                f" WHERE {_OPEN} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
                 (self.db.now(),),
             ).fetchall()
         return [

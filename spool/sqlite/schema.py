@@ -84,9 +84,11 @@ STEPS: Final[tuple[str, ...]] = (
         digest      TEXT NOT NULL,
         body_index  INTEGER NOT NULL,
         arrival     INTEGER NOT NULL REFERENCES arrival,
+        notice      INTEGER NOT NULL,           -- by which its owner hears of it
         UNIQUE (declaration, digest)
     );
     CREATE INDEX timeline_arrival ON timeline (arrival);
+    CREATE INDEX timeline_notice ON timeline (notice);
     CREATE TABLE orphan (
         id         INTEGER PRIMARY KEY,
         arrival    INTEGER NOT NULL REFERENCES arrival,

@@ -13,6 +13,7 @@ from spool.entry import (
     Fate,
     Filing,
     Known,
+    Note,
     OrphanBody,
     Settlement,
     Subject,
@@ -115,7 +116,7 @@ def test_request_key_belongs_to_one_message_of_its_owner(spool: Spool) -> None:
         ]
     ) == [
         Known(uid="A"),
-        Clash(uid="A", reason="request_key"),
+        Known(uid="A"),
         Taken(uid="D"),
         Taken(uid="E"),
         Taken(uid="F"),
@@ -726,7 +727,7 @@ def test_history_tells_the_life_of_one_message_in_order(spool: Spool, clock: Clo
     spool.put([offer("A"), offer("B")])
     clock.move(1)
     spool.settle(settled(claim(spool, limit=1), Fate.DEFERRED, error="no route"))
-    spool.note("message.shown", uid="A", detail="to its owner")
+    spool.put((), notes=[Note(event="message.shown", uid="A", detail="to its owner")])
 
     lines = list(spool.history("A"))
 

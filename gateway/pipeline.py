@@ -1,0 +1,126 @@
+"""The stages in order: the bytes of one caller become a message we answer for, or everything wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from gateway.config import Limits
+from gateway.errors import EnvelopeError, Refused
+from gateway.model import Enterprise, Fault, Header, Message
+from gateway.rules import Rules
+from gateway.schemas import View
+from gateway.stages.authorise import authorise, authorise_envelope
+from gateway.stages.decode import decode
+from gateway.stages.identify import identify, uncorrelatable
+from gateway.stages.seal import DXP, Unsealed, unseal_tree
+from gateway.stages.signature import check_signature
+from gateway.stages.validate import validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a body is not taken: a key of `gateway.problems.PROBLEMS`, and every fault found."""
+
+    problem: str
+    faults: tuple[Fault, ...]
+
+
+def examine(body: bytes, caller: Enterprise, rules: Rules, limits: Limits) -> Message | Refusal:
+    """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
+
+    A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
+    goes out as it is, so it must be all that customs demands (view `sendable`).
+    """
+    try:
+        document = decode(body, limits)
+        if etree.QName(document).namespace == DXP:
+            return _examine_wrapped(document, body, caller, rules, limits)
+        header = _examine_document(document, body, caller, rules, View.DECLARED)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
+    return Message(body=body, header=header)
+
+
+def _examine_document(
+    document: etree._Element, body: bytes, caller: Enterprise, rules: Rules, view: View
+) -> Header:
+    header = identify(document, rules.catalogue, rules.schemas.edition)
+    authorise(header, caller)
+    _all_in_order("invalid-message", _faults(document, header, rules, view))
+    check_signature(body, header)
+    return header
+
+
+def _examine_wrapped(
+    root: etree._Element, body: bytes, caller: Enterprise, rules: Rules, limits: Limits
+) -> Message:
+    unsealed = _unseal(root, body)
+    authorise_envelope(unsealed.envelope, caller)
+    document = decode(unsealed.business, limits)
+    header = identify(document, rules.catalogue, rules.schemas.edition)
+    authorise(header, caller)
+    outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
+    inside = _faults(document, header, rules, View.SENDABLE)
+    _all_in_order("invalid-message" if inside else "invalid-envelope", [*outside, *inside])
+    check_signature(unsealed.business, header)
+    return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
+
+
+def _faults(document: etree._Element, header: Header, rules: Rules, view: View) -> list[Fault]:
+    """Everything wrong with the document itself."""
+    return [*validate(document, rules.schemas, view), *uncorrelatable(header)] or _anonymous(header)
+
+
+def _all_in_order(problem: str, faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Refused(problem, faults)
+
+
+def _anonymous(header: Header) -> list[Fault]:
+    """Name what must be there for us to know who speaks, should a schema ever leave it open."""
+    named = {"copCode": header.cop_code, "dxpId": header.dxp_id}
+    return [
+        Fault(
+            path=f"/{header.message_type.name}/BaseTransfer/{element}",
+            element=element,
+            rule="missing",
+            message=f"BaseTransfer/{element} must not be blank",
+            message_zh=f"BaseTransfer/{element}不能为空",
+            fix=f"put your own code in {element}",
+        )
+        for element, value in named.items()
+        if not value
+    ]
+
+
+def _unseal(root: etree._Element, body: bytes) -> Unsealed:
+    name = etree.QName(root).localname
+    if name != "DxpMsg":
+        raise _bad_envelope(
+            f"/{name[:100]}", "unknown_root", f"{name[:100]} is not for enterprises to hand in",
+            f"企业只能提交DxpMsg或CEB报文，不能提交{name[:100]}", "hand in a DxpMsg, or the CEB document alone",
+        )  # fmt: skip
+    try:
+        return unseal_tree(root, body)
+    except EnvelopeError as error:
+        raise _bad_envelope(
+            "/DxpMsg/Data", "envelope", error.what, f"DxpMsg的Data无法解开：{error.what}", error.fix
+        ) from error
+
+
+def _says_otherwise(unsealed: Unsealed, header: Header) -> tuple[Fault, ...]:
+    """MsgType may be empty, but not say another type than the document inside (spec dxp.md, MsgType)."""
+    said, is_ = unsealed.envelope.msg_type, header.message_type.name
+    if said in ("", is_):
+        return ()
+    return _bad_envelope(
+        "/DxpMsg/TransInfo/MsgType", "type_mismatch", f"MsgType says {said[:100]}, but Data holds {is_}",
+        f"MsgType为{said[:100]}，而Data中是{is_}", f"write {is_}, or leave MsgType empty",
+    ).faults  # fmt: skip
+
+
+def _bad_envelope(path: str, rule: str, message: str, message_zh: str, fix: str) -> Refused:
+    element = path.rpartition("/")[2]
+    fault = Fault(path=path, element=element, rule=rule, message=message, message_zh=message_zh, fix=fix)
+    return Refused("invalid-envelope", [fault])

@@ -1,0 +1,129 @@
+"""Every problem the gateway reports over HTTP: its stable code, status and title, and its document.
+
+| code | status | when |
+|---|---|---|
+| `bad-request` | 400 | a parameter or header of the request is wrong |
+| `unauthorised` | 401 | no token, or one that nobody has |
+| `not-your-identity` | 403 | copCode, dxpId or SenderId is not the caller's, or the caller is disabled |
+| `not-found` | 404 | nothing of that name, or it belongs to somebody else |
+| `method-not-allowed` | 405 | the address knows other methods |
+| `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
+| `too-large` | 413 | more bytes than a message may have |
+| `unsupported-media-type` | 415 | neither XML nor anything else that is understood |
+| `not-xml` | 422 | empty, cut off, or not well-formed |
+| `unsafe-xml` | 422 | a DOCTYPE, too many elements, nested too deep |
+| `wrong-encoding` | 422 | an encoding not in use here, or bytes that are not in it |
+| `unknown-message` | 422 | the root element is no declaration of customs |
+| `invalid-envelope` | 422 | a DxpMsg that cannot be opened or says other things than its content |
+| `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
+| `invalid-signature` | 422 | it came signed and the signature does not hold |
+| `quota-exceeded` | 429 | the caller sends faster than agreed; `Retry-After` |
+| `internal-error` | 500 | a mistake of ours; nothing was taken |
+| `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
+
+Documents are those of RFC 9457; `faults` is our extension member (DESIGN section 7).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+from gateway.model import Fault
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_BASE: Final = "urn:customs-exchange-gateway:problem:"
+"""What stands before the code in `type`: a name, not an address to fetch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One kind of problem."""
+
+    status: HTTPStatus
+    title: str
+    title_zh: str
+
+
+def _problem(status: HTTPStatus, title: str, title_zh: str) -> Problem:
+    return Problem(status=status, title=title, title_zh=title_zh)
+
+
+PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
+    {
+        "bad-request": _problem(HTTPStatus.BAD_REQUEST, "The request cannot be understood", "请求无法识别"),
+        "unauthorised": _problem(HTTPStatus.UNAUTHORIZED, "Unknown caller", "身份未通过验证"),
+        "not-your-identity": _problem(
+            HTTPStatus.FORBIDDEN, "The message speaks for somebody else", "报文身份不属于调用方"
+        ),
+        "not-found": _problem(HTTPStatus.NOT_FOUND, "There is no such thing", "未找到"),
+        "method-not-allowed": _problem(
+            HTTPStatus.METHOD_NOT_ALLOWED, "This address knows other methods", "不支持的请求方法"
+        ),
+        "conflicting-version": _problem(
+            HTTPStatus.CONFLICT,
+            "This version of the declaration was handed in before with other content",
+            "同一版本的单证已提交过，但内容不同",
+        ),
+        "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
+        "unsupported-media-type": _problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This kind of content is not understood", "不支持的内容类型"
+        ),
+        "not-xml": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The message is not XML", "报文不是XML"),
+        "unsafe-xml": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The message uses XML in a way that is not allowed",
+            "报文使用了不允许的XML结构",
+        ),
+        "wrong-encoding": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The encoding is wrong or not supported", "编码错误或不支持"
+        ),
+        "unknown-message": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "This is no declaration of customs", "不是海关申报报文"
+        ),
+        "invalid-envelope": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The DxpMsg is not in order", "DxpMsg传输报文有误"
+        ),
+        "invalid-message": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The message breaks the rules of customs", "报文不符合海关规范"
+        ),
+        "invalid-signature": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The signature does not hold", "签名验证失败"
+        ),
+        "quota-exceeded": _problem(HTTPStatus.TOO_MANY_REQUESTS, "Too much at once", "请求过于频繁"),
+        "internal-error": _problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway made a mistake; nothing was taken", "网关内部错误"
+        ),
+        "unavailable": _problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The gateway cannot take messages now", "网关暂时无法接收报文"
+        ),
+    }
+)
+
+
+def problem_document(problem: str, faults: Sequence[Fault], instance: str = "") -> dict[str, Any]:
+    """Build the RFC 9457 document, ready for JSON; KeyError for a code that is not in the table.
+
+    `detail` and `detail_zh` say the first fault in one sentence; `faults` gives them all. A fault's members
+    are those that `gateway validate --json` prints (DESIGN section 6).
+    """
+    known = PROBLEMS[problem]
+    document: dict[str, Any] = {
+        "type": TYPE_BASE + problem,
+        "code": problem,
+        "title": known.title,
+        "title_zh": known.title_zh,
+        "status": known.status.value,
+        "faults": [asdict(fault) for fault in faults],
+    }
+    if faults:
+        document["detail"] = _sentence(faults[0].message, len(faults))
+        document["detail_zh"] = faults[0].message_zh + (f"（共{len(faults)}处）" if len(faults) > 1 else "")
+    if instance:
+        document["instance"] = instance
+    return document
+
+
+def _sentence(message: str, count: int) -> str:
+    return f"{message} (and {count - 1} more)" if count > 1 else message

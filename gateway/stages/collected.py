@@ -1,0 +1,197 @@
+"""What customs sent → opened: which layer speaks, and one `Answer` for each body, not yet matched.
+
+Three layers are told apart: DxpRep (the exchange platform), CEB900 (the format check) and any other CEB
+receipt (spec dxp.md, DxpRep). Receipts are not validated: real ones have elements in places where the
+schema has none (spec ceb/messages.md, Correlating 6). A copy of a declaration, as BaseSubscribe `DATA`
+asks for, opens with no answers.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Final
+
+from lxml import etree
+
+from gateway.catalogue import Catalogue
+from gateway.config import Limits
+from gateway.errors import EnvelopeError, Refused
+from gateway.explain import own_text
+from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
+from gateway.stages.decode import decode
+from gateway.stages.seal import DXP, envelope_in, unseal_tree
+from gateway.stages.spans import child_spans
+
+LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
+"""A collected message may be larger than one handed in: a CEB900 holds the whole original."""
+
+_CUSTOMS_HEADER: Final = b"\x00"
+_WRAPPERS: Final = frozenset({"BaseTransfer", "BaseSubscribe", "ExtendMessage", "Signature"})
+_ORIGINAL: Final = "oriBizMessage"
+_ALIASES: Final = {"logisticsNo": "logisticNo"}
+"""The spec's table of 816 says logisticNo, real messages say logisticsNo (spec messages.md, 816)."""
+_GENERIC: Final = ("returnStatus", "returnTime", "returnInfo")
+
+
+def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
+    """Open DxpMsg, DxpMsgSv, DxpRep or a bare CEB document; one leading 0x00 byte is skipped.
+
+    An unknown CEB number is opened as far as it can be read. Raises EnvelopeError for anything else, and
+    for what is over `LIMITS`.
+    """
+    body = raw.removeprefix(_CUSTOMS_HEADER)
+    root = _parse(body)
+    envelope: Envelope | None = None
+    if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
+        unsealed = unseal_tree(root, body)
+        envelope, body = unsealed.envelope, unsealed.business
+        root = _parse(body)
+    if root.tag == f"{{{DXP}}}DxpRep":
+        return Opened(envelope=envelope, business=body, message_type="DxpRep", answers=_responses(root))
+    name, kind = _message_type(root, catalogue)
+    return Opened(envelope=envelope, business=body, message_type=name, answers=_answers(root, name, kind))
+
+
+def cut_to(business: bytes, keep: Collection[int]) -> bytes:
+    """Cut all bodies but those of the given indexes (as in `Answer.index`) out of a receipt document.
+
+    Every other byte stays, so that an owner sees the original words of its own bodies and nothing of
+    others. The same object comes back when there is nothing to cut. Raises EnvelopeError.
+    """
+    bodies = [span for span in child_spans(business) if span.name not in _WRAPPERS]
+    pieces, at = [], 0
+    for index, span in enumerate(bodies):
+        if index not in keep:
+            pieces.append(business[at : span.start])
+            at = span.end
+    return b"".join((*pieces, business[at:])) if pieces else business
+
+
+def _parse(body: bytes) -> etree._Element:
+    try:
+        return decode(body, LIMITS)
+    except Refused as refused:
+        raise EnvelopeError(
+            f"cannot be read: {refused.faults[0].message}",
+            where="collected message",
+            fix="look at the raw bytes",
+        ) from refused
+
+
+def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, MessageType | None]:
+    """Name the type; an official sample has the root `CEB214`, so the ending may be missing."""
+    name = _local(root)
+    for known in (name, f"{name}Message"):
+        kind = catalogue.by_name(known)
+        if kind is not None:
+            return known, kind
+    if not (name.startswith("CEB") and name[3:6].isdigit()):
+        raise EnvelopeError(
+            f"the root element {name[:100]} is no message of customs",
+            where="collected message",
+            fix="look at the raw bytes",
+        )
+    return name, None
+
+
+def _responses(root: etree._Element) -> tuple[Answer, ...]:
+    """One answer for each Response of a DxpRep; its day, `NoticeTime`, as 8 digits."""
+    return tuple(
+        _response(index, element) for index, element in enumerate(root.iterchildren(f"{{{DXP}}}Response"))
+    )
+
+
+def _response(index: int, element: etree._Element) -> Answer:
+    fields = _fields(element, "")
+    head = next(element.iterchildren(f"{{{DXP}}}OriHead"), None)
+    return Answer(
+        layer=Layer.TRANSPORT,
+        message_type="DxpRep",
+        index=index,
+        status=fields.get("ResponseCode", ""),
+        info=fields.get("ResponseInfo", ""),
+        time=fields.get("NoticeTime", "")[:10].replace("-", ""),
+        key={},
+        numbers={},
+        codes={},
+        cop_msg_id="" if head is None else envelope_in(head).cop_msg_id,
+        digest=_digest(element),
+        fields=fields,
+    )
+
+
+def _answers(root: etree._Element, name: str, kind: MessageType | None) -> tuple[Answer, ...]:
+    if kind is not None and kind.direction is Direction.DECLARATION:
+        return ()
+    bodies = (body for body in root.iterchildren(etree.Element) if _local(body) not in _WRAPPERS)
+    return tuple(_answer(index, body, name, kind) for index, body in enumerate(bodies))
+
+
+def _answer(index: int, body: etree._Element, name: str, kind: MessageType | None) -> Answer:
+    fields = _fields(body, kind.head if kind else "")
+    status, time, info = (kind.status, kind.time, kind.info) if kind else _GENERIC
+    cop_msg_id = fields.get("oriCopMsgId", "") if name == "CEB900Message" else ""
+    return Answer(
+        layer=Layer.FORMAT if name == "CEB900Message" else Layer.BUSINESS,
+        message_type=name,
+        index=index,
+        status=fields.get(status, ""),
+        info=fields.get(info, ""),
+        time=fields.get(time, ""),
+        key=_only(kind.key if kind else (), fields),
+        numbers=_only(kind.numbers if kind else (), fields),
+        codes=_only(kind.codes if kind else (), fields),
+        cop_msg_id=cop_msg_id,
+        digest=_digest(body),
+        fields=fields,
+    )
+
+
+def _fields(body: etree._Element, head: str) -> dict[str, str]:
+    """Every leaf by name: those of the body and its head plainly, deeper ones as `TaxListRd[2]/gnum`."""
+    found: dict[str, str] = {}
+    for name, element in _leaves(body, head):
+        text = own_text(element)
+        if name == _ORIGINAL:
+            original = text.encode()
+            found[f"{name}.sha256"] = sha256(original).hexdigest()
+            found[f"{name}.size_bytes"] = str(len(original))
+        else:
+            found.setdefault(name, text.strip())
+    return found
+
+
+def _leaves(body: etree._Element, head: str) -> Iterator[tuple[str, etree._Element]]:
+    """Name every leaf; from the second of a name on, and for those that hold others, with a position."""
+    seen: dict[str, int] = {}
+    for child in body.iterchildren(etree.Element):
+        name = _local(child)
+        seen[name] = position = seen.get(name, 0) + 1
+        if _is_leaf(child):
+            yield (name if position == 1 else f"{name}[{position}]"), child
+        elif name == head:
+            yield from _leaves(child, "")
+        else:
+            yield from ((f"{name}[{position}]/{inner}", leaf) for inner, leaf in _leaves(child, ""))
+
+
+def _is_leaf(element: etree._Element) -> bool:
+    return len(element) == 0 or next(element.iterchildren(etree.Element), None) is None
+
+
+def _only(names: Iterable[str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Pick what is given and not empty."""
+    given = {name: fields.get(name) or fields.get(_ALIASES.get(name, "")) for name in names}
+    return {name: text for name, text in given.items() if text}
+
+
+def _digest(body: etree._Element) -> str:
+    """Hex SHA-256 of the exclusive canonical form: equal for the same body in another message."""
+    try:
+        canonical = etree.tostring(body, method="c14n", exclusive=True)
+    except etree.LxmlError:  # a namespace name that C14N refuses: the text as it stands must do
+        canonical = etree.tostring(body, with_tail=False)
+    return sha256(canonical).hexdigest()
+
+
+def _local(element: etree._Element) -> str:
+    return str(element.tag).rpartition("}")[2]

@@ -1,0 +1,190 @@
+"""Receipt bodies + what we know → whose they are: by business key, never by guid.
+
+Customs makes up its own guid for a receipt, so only what the enterprise declared (its key) and what
+customs assigned earlier (its numbers) can lead back (spec ceb/messages.md, Correlating a receipt). The
+look-up texts made here are what the spool's index stores; an answer goes to one owner or to nobody.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote
+
+from gateway.catalogue import Catalogue
+from gateway.model import Answer, Declaration, EnterpriseId, Layer, MessageType
+
+_BY_NUMBER: Final = 2
+_SHORTEST_KEY: Final = 2
+"""No key of the catalogue has fewer fields."""
+_ESCAPED: Final = {"%": "%25", "=": "%3D", " ": "%20"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A declaration that one of an answer's look-up texts led to."""
+
+    ref: int
+    """The spool's number of the declaration; means nothing here."""
+    owner: EnterpriseId
+    message_type: str
+    found_by: str
+    """The look-up text that led here."""
+    key: Mapping[str, str]
+    codes: Mapping[str, str]
+    dxp_id: str
+    """BaseTransfer.dxpId of the declaration: where customs' answers to it go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The declaration answered: all its submissions, of one owner and one identity."""
+
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """Nobody gets it."""
+
+    reason: Literal["unknown", "ambiguous"]
+    """`unknown`: no candidate fits. `ambiguous`: more than one does, and a guess could hit a stranger."""
+
+
+def identity(declaration: Declaration) -> str:
+    """Name a declaration in one line: `CEB621Message agentCode=X copNo=Y`, fields in catalogue order.
+
+    Equal for all submissions of one declaration. Every key of the catalogue has two fields or more; where
+    fewer are given they name nothing by themselves, and the numbers given count too.
+    """
+    whole = len(declaration.key) >= _SHORTEST_KEY
+    fields = declaration.key if whole else {**declaration.key, **declaration.numbers}
+    return _text(declaration.message_type, fields.items())
+
+
+def handles(declaration: Declaration, message_type: MessageType) -> tuple[str, ...]:
+    """Give the shorter texts by which an answer may ask: the handle field, else the numbers declared.
+
+    Numbers that an enterprise merely claims count only where it gave no key to go by; all others are
+    learned from customs, so that nobody draws a stranger's answers by declaring its numbers.
+    """
+    if message_type.handle in declaration.key:
+        return (
+            _text(declaration.message_type, [(message_type.handle, declaration.key[message_type.handle])]),
+        )
+    if all(name in declaration.key for name in message_type.key):
+        return ()
+    return tuple(
+        _text(declaration.message_type, [(name, declaration.numbers[name])])
+        for name in message_type.numbers
+        if name in declaration.numbers
+    )
+
+
+def lookups(answer: Answer, catalogue: Catalogue) -> tuple[str, ...]:
+    """Give the texts to look an answer's declaration up by, strongest first: keys, handles, numbers.
+
+    Empty for DxpRep and CEB900, which refer to the envelope's CopMsgId, and for unknown receipts.
+    """
+    if answer.layer is not Layer.BUSINESS:
+        return ()
+    answered = catalogue.for_answer(answer.message_type)
+    return tuple(
+        dict.fromkeys(
+            [*_by_key(answer, answered), *_by_handle(answer, answered), *_by_number(answer, answered)]
+        )
+    )
+
+
+def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
+    """Give the texts of the numbers an answer taught us, to index for the declaration it matched.
+
+    816 and 818 carry only invtNo, 792 only sumNo (spec ceb/messages.md, Correlating 4).
+    """
+    return tuple(_text(declared_type_name, [pair]) for pair in answer.numbers.items())
+
+
+def correlate(
+    answer: Answer, candidates: Sequence[Candidate], receiver_ids: Collection[str]
+) -> Match | Unmatched:
+    """Choose among the candidates; never guess between owners.
+
+    Candidates that contradict the answer in a key field or code are out. Of the rest, those found by
+    the whole key go before those found by handle, and these before those found by a number. If several
+    owners remain, only those count to whose DXP id the envelope was addressed (Correlating 1); so it is
+    for a number that was only claimed.
+    """
+    fitting = [
+        candidate
+        for candidate in candidates
+        if not _contradicts(candidate, answer)
+        and (candidate.dxp_id in receiver_ids or not _only_claimed(candidate, answer))
+    ]
+    if not fitting:
+        return Unmatched(reason="unknown")
+    best = min(_rank(candidate, answer) for candidate in fitting)
+    chosen = [candidate for candidate in fitting if _rank(candidate, answer) == best]
+    if len({candidate.owner for candidate in chosen}) > 1:
+        chosen = [candidate for candidate in chosen if candidate.dxp_id in receiver_ids]
+    if len({(candidate.owner, _named(candidate)) for candidate in chosen}) != 1:
+        return Unmatched(reason="ambiguous")
+    return Match(candidates=tuple(chosen))
+
+
+def _by_key(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]:
+    for kind in answered:
+        if kind.key and all(name in answer.key for name in kind.key):
+            yield _text(kind.name, [(name, answer.key[name]) for name in kind.key])
+
+
+def _by_handle(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]:
+    for kind in answered:
+        if kind.handle and kind.handle in answer.key:
+            yield _text(kind.name, [(kind.handle, answer.key[kind.handle])])
+
+
+def _by_number(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]:
+    for kind in answered:
+        for name in kind.numbers:
+            if name in answer.numbers:
+                yield _text(kind.name, [(name, answer.numbers[name])])
+
+
+def _contradicts(candidate: Candidate, answer: Answer) -> bool:
+    said = {**answer.codes, **answer.key}
+    known = {**candidate.codes, **candidate.key}
+    return any(known[name] != said[name] for name in said.keys() & known.keys())
+
+
+def _only_claimed(candidate: Candidate, answer: Answer) -> bool:
+    """A declaration without a key is the only one whose own numbers are looked up, see `handles`."""
+    return len(candidate.key) < _SHORTEST_KEY and _rank(candidate, answer) == _BY_NUMBER
+
+
+def _rank(candidate: Candidate, answer: Answer) -> int:
+    """Tell by what it was found: 0 whole key, 1 handle, 2 number."""
+    names = [part.partition("=")[0] for part in candidate.found_by.split(" ")[1:]]
+    if any(name not in answer.key for name in names):
+        return _BY_NUMBER
+    return 0 if len(names) >= _SHORTEST_KEY else 1
+
+
+def _named(candidate: Candidate) -> str:
+    return _text(candidate.message_type, candidate.key.items())
+
+
+def _text(message_type: str, fields: Iterable[tuple[str, str]]) -> str:
+    return " ".join([message_type, *(f"{name}={_escape(value)}" for name, value in fields)])
+
+
+def _escape(value: str) -> str:
+    """Percent-escape what has a meaning in these texts, and any other white space."""
+    if value.isalnum():
+        return value
+    return "".join(_ESCAPED.get(char) or (f"%{ord(char):02X}" if char.isspace() else char) for char in value)
+
+
+def parse_identity(text: str) -> tuple[str, dict[str, str]]:
+    """Read what `identity` wrote: the message type and the fields with their values."""
+    message_type, *fields = text.split(" ")
+    pairs = (field.partition("=") for field in fields)
+    return message_type, {name: unquote(value) for name, _, value in pairs}

@@ -1,0 +1,219 @@
+"""Roles are killed at random while platforms submit: nothing answered 202 is lost, changed or misdelivered."""
+
+import hashlib
+import os
+import queue
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+
+from gateway.playground import Playground, Watched
+from gateway.rules import load_rules
+from gateway.simulator.compose import compose
+from spool.sqlite import SqliteSpool
+from spool.store import Topic
+from tests.platforms import Platform, enterprises
+
+MESSAGES = 2000
+KILLS = 24
+SUBMITTERS = 4
+SEED = int(os.environ.get("GATEWAY_SEED", "20261111"))
+
+
+class Killer(threading.Thread):
+    """Kills one role after another, each time after so many more answers, and sees it come back."""
+
+    def __init__(self, gateway: Watched, rng: random.Random) -> None:
+        super().__init__(daemon=True)
+        self.answered = threading.Semaphore(0)
+        self.kills: Counter[str] = Counter()
+        self._gateway = gateway
+        self._rng = rng
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for number in range(KILLS):
+                for _ in range(self._rng.randint(MESSAGES // KILLS // 2, MESSAGES // KILLS)):
+                    self.answered.acquire()
+                self._kill(number)
+        except BaseException as error:  # noqa: BLE001 (shown by the test)
+            self.error = error
+
+    def _kill(self, number: int) -> None:
+        alive = self._roles()
+        role = sorted(alive)[number % len(alive)]
+        pid = alive[role]
+        os.kill(pid, signal.SIGKILL)
+        self.kills[role.partition("/")[0]] += 1
+        self._gateway.wait_for(
+            lambda line: line.get("event") == "role.restarted" and line["role"] == role and line["pid"] > 0
+            and self._roles()[role] != pid,
+            30,
+        )  # fmt: skip
+
+    def _roles(self) -> dict[str, int]:
+        started = ("role.started", "role.restarted")
+        return {line["role"]: line["pid"] for line in list(self._gateway.events) if line["event"] in started}
+
+
+def work(seed: int) -> list[tuple[str, str, bytes]]:
+    """MESSAGES messages of all declaration types: (enterprise, type, body)."""
+    rng = random.Random(seed)
+    types = [kind.name for kind in load_rules().catalogue.declarations()]
+    made = []
+    for number in range(MESSAGES):
+        one = enterprises(8)[number % 8]
+        kind = types[number % len(types)]
+        bodies = rng.choice((1, 1, 1, 3)) if kind != "CEB711Message" else 1
+        composed = compose(kind, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng)
+        made.append((one.id, kind, composed.body))
+    return made
+
+
+def submit_all(
+    world: Playground, messages: list[tuple[str, str, bytes]], killer: Killer
+) -> list[tuple[str, str, bytes, dict[str, Any]]]:
+    """Submit everything from several threads; returns what was answered with 202 or 200."""
+    todo: queue.SimpleQueue[tuple[str, str, bytes]] = queue.SimpleQueue()
+    for message in messages:
+        todo.put(message)
+    done: list[tuple[str, str, bytes, dict[str, Any]]] = []
+    errors: list[str] = []
+
+    def run() -> None:
+        platforms = {str(owner): Platform(world.address, token) for owner, token in world.site.tokens.items()}
+        while True:
+            try:
+                owner, kind, body = todo.get_nowait()
+            except queue.Empty:
+                break
+            try:
+                reply = platforms[owner].submit(body)
+            except Exception as error:  # noqa: BLE001 (shown by the test)
+                errors.append(f"{kind}: {error!r}")
+                continue
+            if reply.status not in (200, 202):
+                errors.append(f"{kind}: {reply.status} {reply.body.decode()[:500]}")
+                continue
+            done.append((owner, kind, body, reply.json()))
+            killer.answered.release()
+        for platform in platforms.values():
+            platform.close()
+
+    threads = [threading.Thread(target=run) for _ in range(SUBMITTERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[:5]
+    return done
+
+
+def wait_until_sent(state: Path, timeout_s: float) -> None:
+    """Wait until no entry is unsettled, woken by the spool's own signals."""
+    spool = SqliteSpool(state)
+    until = time.monotonic() + timeout_s
+    with spool.listen(Topic.ENTRIES) as waiter:
+        while depths := spool.depths():
+            assert time.monotonic() < until, depths
+            waiter.wait(1.0)
+    spool.close()
+
+
+def bring_home(world: Playground, timeout_s: float) -> dict[str, set[tuple[str, str, str, frozenset[Any]]]]:
+    """Pull receipts for every enterprise until everything that customs sent has come."""
+    got: dict[str, set[tuple[str, str, str, frozenset[Any]]]] = defaultdict(set)
+    platforms = {str(owner): Platform(world.address, token) for owner, token in world.site.tokens.items()}
+    until = time.monotonic() + timeout_s
+    while True:
+        expected = expected_bodies(world)
+        for owner, platform in platforms.items():
+            if got[owner] >= expected[owner]:
+                continue
+            for receipt in platform.receipts(wait_s=1):
+                for body in receipt["bodies"]:
+                    for declaration in body["declarations"]:
+                        key = frozenset(declaration["key"].items())
+                        got[owner].add((body["message_type"], body["status"], body["time"], key))
+        idle = expected == expected_bodies(world)
+        if idle and all(got[owner] >= expected[owner] for owner in platforms):
+            for platform in platforms.values():
+                platform.close()
+            return got
+        assert time.monotonic() < until, {
+            owner: sorted(map(str, expected[owner] - got[owner]))[:3] for owner in platforms
+        }
+
+
+def expected_bodies(world: Playground) -> dict[str, set[tuple[str, str, str, frozenset[Any]]]]:
+    owners = {code: one.id for one in enterprises(8) for code in one.cop_codes}
+    wanted: dict[str, set[tuple[str, str, str, frozenset[Any]]]] = defaultdict(set)
+    for line in world.customs_sent():
+        if line["owner"] and line["message_type"]:
+            key = frozenset(line["key"].items())
+            wanted[owners[line["owner"]]].add((line["receipt"], line["status"], line["time"], key))
+    return wanted
+
+
+def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_killed(tmp_path: Path) -> None:
+    script = {
+        "seed": SEED,
+        "delay_s": [0.0, 0.5],
+        "duplicates": 0.1,
+        "reorder": 0.2,
+        "refuse": 0.1,
+        "batch": 20,
+    }
+    messages = work(SEED)
+    with Playground(tmp_path, script=script, enterprises=enterprises(8), forwarders=2) as world:
+        assert world.gateway is not None
+        killer = Killer(world.gateway, random.Random(SEED))
+        killer.start()
+        answered = submit_all(world, messages, killer)
+        killer.join(120)
+        assert killer.error is None, killer.error
+        assert not killer.is_alive()
+        wait_until_sent(world.site.state, 120)
+        arrived = world.customs_saw()
+        got = bring_home(world, 120)
+
+    assert sum(killer.kills.values()) >= 20
+    assert set(killer.kills) == {"accept", "forward", "collect", "keep"}
+    assert len(answered) == MESSAGES
+
+    by_original: dict[str, set[str]] = defaultdict(set)
+    for line in arrived:
+        by_original[line["original_sha256"]].add(line["cop_msg_id"])
+    lost = [
+        reply["id"] for _, _, body, reply in answered if hashlib.sha256(body).hexdigest() not in by_original
+    ]
+    assert lost == []
+    doubled = {original: ids for original, ids in by_original.items() if len(ids) != 1}
+    assert doubled == {}
+    wrong_id = [
+        reply["id"] for _, _, body, reply in answered
+        if by_original[hashlib.sha256(body).hexdigest()] != {reply["id"]}
+    ]  # fmt: skip
+    assert wrong_id == []
+    accepted = {hashlib.sha256(body).hexdigest() for _, _, body, _ in answered}
+    changed = set(by_original) - accepted
+    assert changed == set()
+    assert {line["verdict"] for line in arrived} == {"processed"}
+
+    expected = expected_bodies(world)
+    misdelivered = {owner: got[owner] - expected[owner] for owner in got if got[owner] - expected[owner]}
+    missing = {owner: expected[owner] - got[owner] for owner in expected if expected[owner] - got[owner]}
+    assert misdelivered == {}
+    assert missing == {}
+    repeats = sum(line["repeat"] for line in arrived)
+    print(
+        f"{len(answered)} accepted, {sum(killer.kills.values())} kills {dict(killer.kills)}, "
+        f"{len(arrived)} arrivals of which {repeats} repeats, "
+        f"{sum(map(len, got.values()))} receipt bodies at home, lost 0, changed 0, misdelivered 0, doubled 0"
+    )

@@ -1,0 +1,211 @@
+"""Whatever the order of events: the spool agrees with a model of a few lines, and keeps its promises."""
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from spool.entry import Claimed, Fate, Known, Settlement, Taken
+from spool.errors import LifecycleError
+from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
+from spool.sqlite import SqliteSpool
+from tests.spooling import Clock, offer
+
+DESTINATIONS = ("port", "elsewhere")
+LEASE_S = 30.0
+RECENT = 4
+"""How many of the last claims are settled: older ones are void nearly always."""
+destinations = st.sampled_from(("port", "port", "port", "elsewhere"))
+abouts = st.sampled_from((("x",), ("x", "y"), ("y",), ("y", "z"), ()))
+picks = st.integers(0, 1_000_000)
+_EVENT = {
+    Fate.DELIVERED: Event.DELIVERED,
+    Fate.DEFERRED: Event.DEFERRED,
+    Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
+}
+
+
+@dataclass
+class Modelled:
+    """What an entry should be like."""
+
+    number: int
+    destination: str
+    about: frozenset[str]
+    due: datetime
+    state: State = State.READY
+    attempts: int = 0
+    claim: int = 0
+    claimant: str = ""
+    lease: datetime | None = None
+
+    @property
+    def uid(self) -> str:
+        return f"M{self.number}"
+
+
+@dataclass
+class Model:
+    """All entries, and the one rule of order."""
+
+    entries: list[Modelled] = field(default_factory=list)
+
+    def blocked(self, one: Modelled) -> bool:
+        return any(
+            other.state is State.SENDING or (other.number < one.number and other.state in UNSETTLED)
+            for other in self.entries
+            if other is not one and other.destination == one.destination and other.about & one.about
+        )
+
+    def claimable(self, destination: str, now: datetime) -> list[Modelled]:
+        due = [
+            one
+            for one in self.entries
+            if one.destination == destination
+            and one.state is State.READY
+            and one.due <= now
+            and not self.blocked(one)
+        ]
+        return sorted(due, key=lambda one: (one.due, one.number))
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """The spool beside the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = Clock()
+        self.spool = self._open()
+        self.model = Model()
+        self.claims: list[tuple[Modelled, Claimed]] = []
+        self.delivered: set[str] = set()
+
+    def _open(self) -> SqliteSpool:
+        spool = SqliteSpool(Path(self.folder.name), self.clock)
+        spool.db.connection.execute("PRAGMA synchronous = OFF")  # the power does not fail here
+        return spool
+
+    def teardown(self) -> None:
+        self.spool.close()
+        self.folder.cleanup()
+
+    @initialize()
+    def start_with_a_queue(self) -> None:
+        for about in (("x",), ("x", "y"), ("y",)):
+            self.put("port", about)
+
+    @rule(destination=destinations, about=abouts)
+    def put(self, destination: str, about: tuple[str, ...]) -> None:
+        number = len(self.model.entries)
+        one = Modelled(number=number, destination=destination, about=frozenset(about), due=self.clock.now)
+        self.model.entries.append(one)
+        reply = self.spool.put([offer(one.uid, *about, destination=destination)])
+        assert reply == [Taken(uid=one.uid)]
+
+    @precondition(lambda self: self.model.entries)
+    @rule(pick=picks)
+    def put_again(self, pick: int) -> None:
+        one = self.model.entries[pick % len(self.model.entries)]
+        assert self.spool.put([offer(one.uid, *one.about)]) == [Known(uid=one.uid)]
+
+    @rule(destination=destinations, limit=st.integers(1, 3), claimant=st.sampled_from("pq"))
+    def claim(self, destination: str, limit: int, claimant: str) -> None:
+        # two of one declaration are never claimable together, so the order of the model is enough
+        expected = self.model.claimable(destination, self.clock.now)[:limit]
+        got = self.spool.claim(claimant, destination, limit=limit, lease_s=LEASE_S)
+        assert [one.uid for one in got] == [one.uid for one in expected]
+        for one, claimed in zip(expected, got, strict=True):
+            assert claimed.uid not in self.delivered
+            assert claimed.attempts == one.attempts
+            assert claimed.body == b"body of " + one.uid.encode()
+            one.state, one.claim, one.claimant = State.SENDING, claimed.claim, claimant
+            one.lease = self.clock.now + timedelta(seconds=LEASE_S)
+            self.claims.append((one, claimed))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, fate=st.sampled_from(Fate), wait_s=st.sampled_from((0, 0, 5)))
+    def settle(self, pick: int, fate: Fate, wait_s: int) -> None:
+        one, claimed = self.claims[-1 - pick % min(len(self.claims), RECENT)]
+        next_at = self.clock.now + timedelta(seconds=wait_s) if fate is Fate.DEFERRED else None
+        live = one.state is State.SENDING and one.claim == claimed.claim
+        settlement = Settlement(entry=claimed.entry, claim=claimed.claim, fate=fate, next_at=next_at)
+        assert self.spool.settle([settlement, settlement]) == int(live)
+        if not live:
+            return
+        one.state = NEXT[State.SENDING][_EVENT[fate]]
+        one.attempts += fate is not Fate.DELIVERED
+        one.due = next_at or self.clock.now
+        if fate is Fate.DELIVERED:
+            assert one.uid not in self.delivered
+            self.delivered.add(one.uid)
+
+    @rule(claimant=st.sampled_from(["p", "q", None]))
+    def recover(self, claimant: str | None) -> None:
+        lost = [
+            one
+            for one in self.model.entries
+            if one.state is State.SENDING
+            and (one.claimant == claimant if claimant else one.lease and one.lease < self.clock.now)
+        ]
+        assert self.spool.recover(claimant=claimant) == len(lost)
+        for one in lost:
+            one.state, one.due = State.READY, self.clock.now
+
+    @precondition(lambda self: self.model.entries)
+    @rule(pick=picks, event=st.sampled_from(sorted(OPERATORS)))
+    def act(self, pick: int, event: Event) -> None:
+        one = self.model.entries[pick % len(self.model.entries)]
+        try:
+            self.spool.act(event, [one.uid])
+        except LifecycleError:
+            assert event not in NEXT[one.state]
+            return
+        one.state, one.due = NEXT[one.state][event], self.clock.now
+        one.attempts = 0 if event is Event.RETRIED else one.attempts
+
+    @precondition(lambda self: any(one.state is State.DEAD for one in self.model.entries))
+    @rule(pick=picks)
+    def retry_a_dead_one(self, pick: int) -> None:
+        dead = [one.number for one in self.model.entries if one.state is State.DEAD]
+        self.act(dead[pick % len(dead)], Event.RETRIED)
+
+    @rule()
+    def let_leases_expire(self) -> None:
+        self.clock.move(LEASE_S + 1)
+        self.recover(None)
+
+    @rule(seconds=st.integers(-5, 40))
+    def move_clock(self, seconds: int) -> None:
+        self.clock.move(seconds)
+
+    @rule()
+    def open_again(self) -> None:
+        self.spool.close()
+        self.spool = self._open()
+
+    @invariant()
+    def nothing_is_lost_or_different(self) -> None:
+        views = self.spool.entries(limit=1000)
+        assert [(view.uid, view.state, view.attempts) for view in views] == [
+            (one.uid, one.state, one.attempts) for one in self.model.entries
+        ]
+        ready = {view.uid: bool(view.waits_for) for view in views if view.state is State.READY}
+        assert ready == {
+            one.uid: self.model.blocked(one) for one in self.model.entries if one.state is State.READY
+        }
+
+    @invariant()
+    def two_of_one_declaration_are_never_on_their_way(self) -> None:
+        sending = [one for one in self.model.entries if one.state is State.SENDING]
+        for destination in DESTINATIONS:
+            about = [text for one in sending if one.destination == destination for text in one.about]
+            assert len(about) == len(set(about))
+
+
+SpoolMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+TestSpoolMachine = SpoolMachine.TestCase

@@ -1,0 +1,81 @@
+"""`gateway enterprise`: tenants by file, tokens that are shown once."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load_enterprises
+from gateway.model import Enterprise, EnterpriseId
+from gateway.site import write_site
+from tests.command_line import invoke, lines
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write_site(tmp_path / "site", port=0).config
+
+
+def loaded(site: Path, name: str) -> Enterprise:
+    return load_enterprises(site.parent / "enterprises")[EnterpriseId(name)]
+
+
+def test_added_enterprise_is_let_in_with_the_token_that_is_shown(site: Path) -> None:
+    options = ("--name", "示例店铺", "--cop-code", "1", "--cop-code", "2", "--dxp-id", "D1", "--key", "node")
+    (line,) = lines(invoke("enterprise", "add", "shop", *options, "-c", site, "--json"))
+    one = loaded(site, "shop")
+    assert one.token_sha256 == hashlib.sha256(line["token"].encode()).hexdigest()
+    assert (one.name, one.cop_codes, one.dxp_ids, one.key) == ("示例店铺", {"1", "2"}, {"D1"}, "node")
+    assert (site.parent / "enterprises" / "shop.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_enterprise_is_never_replaced_and_names_and_keys_are_checked(site: Path) -> None:
+    before = loaded(site, "demo")
+    options = ("--cop-code", "1", "--dxp-id", "D", "-c", site)
+    assert invoke("enterprise", "add", "demo", *options).exit_code == 2
+    assert invoke("enterprise", "add", "../x", *options).exit_code == 2
+    assert invoke("enterprise", "add", "new", *options, "--key", "none").exit_code == 2
+    assert invoke("enterprise", "add", "new", "-c", site).exit_code == 2
+    assert loaded(site, "demo") == before
+    assert len(list((site.parent / "enterprises").iterdir())) == 1
+
+
+def test_list_and_show_never_tell_a_token(site: Path) -> None:
+    token = (site.parent / "demo.token").read_text().strip()
+    for arguments in (("list",), ("show", "demo"), ("list", "--json"), ("show", "demo", "--json")):
+        result = invoke("enterprise", *arguments, "-c", site)
+        assert result.exit_code == 0
+        assert "4400000001" in result.stdout
+        assert token not in result.stdout
+
+
+def test_new_token_takes_the_place_of_the_old_one_and_nothing_else_changes(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    file.write_text(file.read_text() + "# agreed with Zhang on the telephone\n")
+    before = loaded(site, "demo")
+    (line,) = lines(invoke("enterprise", "rotate-token", "demo", "-c", site, "--json"))
+    after = loaded(site, "demo")
+    assert after.token_sha256 == hashlib.sha256(line["token"].encode()).hexdigest() != before.token_sha256
+    assert (after.name, after.cop_codes, after.dxp_ids) == (before.name, before.cop_codes, before.dxp_ids)
+    assert "# agreed with Zhang" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_disabling_can_be_undone(site: Path) -> None:
+    assert invoke("enterprise", "disable", "demo", "-c", site).exit_code == 0
+    assert loaded(site, "demo").disabled
+    assert invoke("enterprise", "disable", "demo", "--undo", "-c", site).exit_code == 0
+    assert not loaded(site, "demo").disabled
+
+
+def test_disabling_works_on_a_file_that_does_not_say_whether_it_is(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    file.write_text(file.read_text().replace("disabled = false", ""))
+    assert invoke("enterprise", "disable", "demo", "-c", site).exit_code == 0
+    assert loaded(site, "demo").disabled
+
+
+@pytest.mark.parametrize("command", ["show", "rotate-token", "disable"])
+def test_unknown_enterprise_ends_with_1(site: Path, command: str) -> None:
+    result = invoke("enterprise", command, "nobody", "-c", site)
+    assert (result.exit_code, result.stdout) == (1, "")
