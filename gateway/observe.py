@@ -47,6 +47,9 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="a role met an error it cannot answer and ends",
         do="the error says what to mend",
     ),
+    "request.failed": Event(
+        level="error", meaning="an HTTP request met a defect; the caller got 500", do="report it with the trace"
+    ),
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
     "message.refused": Event(level="info", meaning="a message was not taken; `problem` and `rules` say why"),

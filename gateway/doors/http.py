@@ -3,12 +3,16 @@
 import asyncio
 import hashlib
 import hmac
+import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -73,6 +77,7 @@ def build(counter: Counter) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
+        exception_handlers={404: _elsewhere, 405: _elsewhere},
         routes=[
             at("/v1/messages", _post_message, "POST"),
             at("/v1/messages/{id}", _get_message, "GET"),
@@ -131,6 +136,13 @@ class Bell:
             return
 
 
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    """Answer for what has no handler: no such path, or another method."""
+    known = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return _problem("method-not-allowed" if known else "not-found", (), request, headers=headers)
+
+
 def _guarded(handler: Handler, counter: Counter) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         try:
@@ -142,6 +154,10 @@ def _guarded(handler: Handler, counter: Counter) -> Callable[[Request], Awaitabl
             return _problem("unavailable", (), request, headers={"Retry-After": _RETRY_AFTER_S})
         except ClientDisconnect:
             return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            log("request.failed", path=request.url.path, error=f"{type(error).__name__}: {error}")
+            traceback.print_exc(file=sys.stderr)
+            return _problem("internal-error", (), request)
 
     return guarded
 

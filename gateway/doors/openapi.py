@@ -54,10 +54,21 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             200: ("The same bytes were accepted before: the first answer", views.AcceptedView),
         },
         problems=(
-            "bad-request", "unauthorised", "not-your-identity", "conflicting-version", "too-large",
-            "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
-            "invalid-envelope", "invalid-message", "invalid-signature", "unavailable",
-        ),  # fmt: skip
+            "bad-request",
+            "unauthorised",
+            "not-your-identity",
+            "conflicting-version",
+            "too-large",
+            "unsupported-media-type",
+            "not-xml",
+            "unsafe-xml",
+            "wrong-encoding",
+            "unknown-message",
+            "invalid-envelope",
+            "invalid-message",
+            "invalid-signature",
+            "unavailable",
+        ),
         parameters=(
             Parameter(name="dry_run", place="query", description="`true`: check, keep nothing"),
             Parameter(name="Idempotency-Key", place="header", description="Your own name for this request"),
@@ -106,9 +117,18 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answers={200: ("A page of receipts", views.ReceiptsView)},
         problems=("unauthorised", "bad-request"),
         parameters=(
-            Parameter(name="after", place="query", description="Cursor; default: the acknowledged one", kind="integer"),
-            Parameter(name="limit", place="query", description="At most so many, 1 to 1000; 100", kind="integer"),
-            Parameter(name="wait", place="query", description="Seconds to wait for news, up to 60", kind="integer"),
+            Parameter(
+                name="after",
+                place="query",
+                description="Cursor; default: the acknowledged one",
+                kind="integer",
+            ),
+            Parameter(
+                name="limit", place="query", description="At most so many, 1 to 1000; 100", kind="integer"
+            ),
+            Parameter(
+                name="wait", place="query", description="Seconds to wait for news, up to 60", kind="integer"
+            ),
         ),
     ),
     Operation(
@@ -130,14 +150,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         body="application/json",
     ),
     Operation(
-        method="get", path="/healthz", summary="Alive?", detail="", secured=False,
+        method="get",
+        path="/healthz",
+        summary="Alive?",
+        detail="",
+        secured=False,
         answers={200: ("Yes", views.HealthView)},
     ),
     Operation(
-        method="get", path="/readyz", summary="Can it accept now?", detail="", secured=False,
+        method="get",
+        path="/readyz",
+        summary="Can it accept now?",
+        detail="",
+        secured=False,
         answers={200: ("Yes", views.HealthView), 503: ("No, and why not", views.HealthView)},
     ),
-)  # fmt: skip
+)
 
 
 @cache

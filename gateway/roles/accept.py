@@ -56,7 +56,7 @@ class GroupCommit:
         self._open_spool = open_spool
         self._batch = batch
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="group-commit", daemon=True)
         self._thread.start()
 
     async def put(self, item: Offer | Note) -> Reply | None:
@@ -77,6 +77,14 @@ class GroupCommit:
         """Commit what waits, then end."""
         self._queue.put(None)
         self._thread.join()
+
+    def _live(self) -> None:
+        """Commit until closed; without this thread nobody would ever be answered, so its end is the role's."""
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 (the last place that can say why)
+            log("role.failed", role="accept", error=f"{type(error).__name__}: {error}")
+            os._exit(1)
 
     def _run(self) -> None:
         spool = self._open_spool()

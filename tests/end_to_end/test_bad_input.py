@@ -183,6 +183,14 @@ def test_unknown_content_type_is_415(node: Node) -> None:
     assert (reply.status, reply.json()["code"]) == (415, "unsupported-media-type")
 
 
+def test_unknown_paths_and_methods_are_problem_documents(node: Node) -> None:
+    with closing(node.platform()) as platform:
+        missing = platform.once("GET", "/v2/nothing")
+        method = platform.once("DELETE", "/v1/messages")
+    assert (missing.status, missing.json()["code"]) == (404, "not-found")
+    assert (method.status, method.json()["code"]) == (405, "method-not-allowed")
+
+
 def test_same_bytes_get_the_first_answer_and_other_bytes_of_one_version_are_409(node: Node) -> None:
     body = good(seed=5)
     with closing(node.platform()) as platform:

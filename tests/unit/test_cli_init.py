@@ -12,7 +12,6 @@ from gateway.site import DEMO, NewEnterprise, add_enterprise, write_site
 from signing.certificate import make_self_signed
 from tests.command_line import invoke, lines
 
-
 SFTP = """
 [destination.sftp]
 host = "127.0.0.1"

@@ -1,6 +1,5 @@
 """`gateway spool`, `trace` and `receipts` on a real spool: what an operator sees and can do at night."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 
@@ -21,8 +20,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def node(template: Path, tmp_path: Path) -> Iterator[Node]:
-    yield node_at(Path(copytree(template, tmp_path / "site")))
+def node(template: Path, tmp_path: Path) -> Node:
+    return node_at(Path(copytree(template, tmp_path / "site")))
 
 
 def other_order(order_no: str) -> bytes:

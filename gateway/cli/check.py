@@ -1,0 +1,43 @@
+"""`gateway check`: is the whole configuration in order, and can what it names be reached."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.failure import NOT_IN_ORDER
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import emit
+from gateway.cli.probes import Check, Grade, failed, probe
+from gateway.config import load_config
+from gateway.errors import ConfigError
+
+
+@click.command()
+@config_option
+@json_option
+def check(file: Path, as_json: bool) -> None:
+    """Check files, keys, schemas, enterprises, the state folder and every destination. Exit code 1: one fails.
+
+    Nothing is changed, nothing is sent; destinations are logged in to.
+    """
+    if not file.is_file():
+        load_config(file)  # says that there is none, exit code 2
+    checks = _checks(file)
+    if as_json:
+        for one in checks:
+            emit(one)
+    else:
+        drawing.table(
+            ("", "what", "how it is", "fix"), ((one.grade, one.name, one.detail, one.fix) for one in checks)
+        )
+    if any(one.grade is Grade.FAIL for one in checks):
+        click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _checks(file: Path) -> list[Check]:
+    try:
+        config = load_config(file)
+    except ConfigError as error:
+        return [failed("configuration", error)]
+    return [Check(name="configuration", grade=Grade.OK, detail=str(file)), *probe(config)]

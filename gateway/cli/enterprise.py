@@ -1,0 +1,169 @@
+"""`gateway enterprise`: the tenants, a file each; a token is shown once and kept as its digest only."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import emit, facts, replace
+from gateway.config import load_config, load_enterprises
+from gateway.errors import ConfigError
+from gateway.model import Enterprise, EnterpriseId
+from gateway.site import NewEnterprise, add_enterprise, new_token, token_digest
+
+_RELOAD: Final = "a running gateway takes it up on SIGHUP"
+_identifier = click.argument("identifier", metavar="ID")
+
+
+@click.group()
+def enterprise() -> None:
+    """Add, show and disable enterprises."""
+
+
+@enterprise.command()
+@_identifier
+@click.option("--name", default="", help="Name for people; default: ID.")
+@click.option("--cop-code", "cop_codes", multiple=True, required=True, help="A copCode it may use.")
+@click.option("--dxp-id", "dxp_ids", multiple=True, required=True, help="A DXP id it may use.")
+@click.option("--key", default="", help="Name of the [[key]] that signs for it; default: the node's.")
+@config_option
+@json_option
+def add(
+    *,
+    identifier: str,
+    name: str,
+    cop_codes: tuple[str, ...],
+    dxp_ids: tuple[str, ...],
+    key: str,
+    file: Path,
+    as_json: bool,
+) -> None:
+    """Add an enterprise and show its token, this once."""
+    config = load_config(file)
+    known = [one.name for one in config.key]
+    if key and key not in known:
+        raise ConfigError(
+            f"there is no signing key {key}", where=str(file), fix=f"one of: {', '.join(known)}"
+        )
+    new = NewEnterprise(id=identifier, name=name or identifier, cop_codes=cop_codes, dxp_ids=dxp_ids, key=key)
+    _show_token(identifier, add_enterprise(config.accept.enterprises_dir, new), as_json=as_json)
+
+
+@enterprise.command("list")
+@config_option
+@json_option
+def list_(file: Path, as_json: bool) -> None:
+    """List the enterprises."""
+    found = load_enterprises(load_config(file).accept.enterprises_dir).values()
+    if as_json:
+        for one in found:
+            emit(_view(one))
+    else:
+        drawing.table(
+            ("enterprise", "name", "copCodes", "DXP ids", "key", "disabled"),
+            (
+                (
+                    one.id,
+                    one.name,
+                    " ".join(sorted(one.cop_codes)),
+                    " ".join(sorted(one.dxp_ids)),
+                    one.key or "(default)",
+                    "yes" if one.disabled else "",
+                )
+                for one in found
+            ),
+        )
+
+
+@enterprise.command()
+@_identifier
+@config_option
+@json_option
+def show(identifier: str, file: Path, as_json: bool) -> None:
+    """Show one enterprise."""
+    one = _found(identifier, file)
+    if as_json:
+        emit(_view(one))
+        return
+    facts(
+        {
+            "enterprise": one.id,
+            "name": one.name,
+            "copCodes": " ".join(sorted(one.cop_codes)),
+            "DXP ids": " ".join(sorted(one.dxp_ids)),
+            "signing key": one.key or "(default)",
+            "disabled": "yes" if one.disabled else "no",
+            "token SHA-256": one.token_sha256,
+        }
+    )
+
+
+@enterprise.command("rotate-token")
+@_identifier
+@config_option
+@json_option
+def rotate_token(identifier: str, file: Path, as_json: bool) -> None:
+    """Give an enterprise a new token; the old one ends with the next SIGHUP."""
+    token = new_token()
+    _found(identifier, file)
+    _change(identifier, file, "token_sha256", f'"{token_digest(token)}"')
+    _show_token(identifier, token, as_json=as_json)
+
+
+@enterprise.command()
+@_identifier
+@click.option("--undo", is_flag=True, help="Let it in again.")
+@config_option
+def disable(identifier: str, undo: bool, file: Path) -> None:
+    """Let an enterprise hand in nothing more; what it handed in goes its way."""
+    _found(identifier, file)
+    _change(identifier, file, "disabled", "false" if undo else "true")
+    say("note", f"{identifier} is {'enabled' if undo else 'disabled'}; {_RELOAD}")
+
+
+def _found(identifier: str, file: Path) -> Enterprise:
+    found = load_enterprises(load_config(file).accept.enterprises_dir)
+    one = found.get(EnterpriseId(identifier))
+    if one is None:
+        say("error", f"there is no enterprise {identifier}", fix="`gateway enterprise list` names them")
+        click.get_current_context().exit(NOT_IN_ORDER)
+    return one
+
+
+def _change(identifier: str, file: Path, key: str, value: str) -> None:
+    """Change one line of an enterprise's file and nothing else, so that the operator's comments stay."""
+    target = load_config(file).accept.enterprises_dir / f"{identifier}.toml"
+    try:
+        old = target.read_text(encoding="utf-8")
+        line = f"{key} = {value}"
+        new, times = re.subn(rf"(?m)^{key}\s*=.*$", line, old)
+        new = new if times else f"{old.rstrip()}\n{line}\n"
+        if tomllib.loads(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
+            raise ConfigError(f"cannot change {key} by itself", where=str(target), fix=f"write {line} there")
+        replace(target, new.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write the file: {error.strerror}", where=str(target)) from error
+
+
+def _show_token(identifier: str, token: str, *, as_json: bool) -> None:
+    if as_json:
+        emit({"id": identifier, "token": token})
+    else:
+        click.echo(f"token of {identifier}: {token}")
+        say("note", f"it is shown this once; {_RELOAD}")
+
+
+def _view(one: Enterprise) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "cop_codes": sorted(one.cop_codes),
+        "dxp_ids": sorted(one.dxp_ids),
+        "key": one.key,
+        "disabled": one.disabled,
+    }

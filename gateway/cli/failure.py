@@ -1,0 +1,36 @@
+"""What a command raises on purpose → what, where and how to fix it on stderr, and the exit code."""
+
+from typing import Final
+
+import click
+
+from gateway.errors import ConfigError, GatewayError, RulesError
+from signing.errors import SigningError
+from spool.errors import LifecycleError, SpoolError
+
+NOT_IN_ORDER: Final = 1
+"""The thing asked about is invalid, not verified, not found (DESIGN.md 6)."""
+USAGE: Final = 2
+"""Usage or configuration."""
+FAILURES: Final = (GatewayError, SigningError, SpoolError)
+
+
+def report(error: GatewayError | SigningError | SpoolError) -> int:
+    """Say on stderr what went wrong, a line for each part, and return the exit code that it means."""
+    say("error", error.what, error.where, error.fix)
+    match error:
+        case LifecycleError():
+            return NOT_IN_ORDER
+        case ConfigError() | RulesError() | SpoolError():
+            return USAGE
+        case _:
+            return NOT_IN_ORDER
+
+
+def say(kind: str, what: str, where: str = "", fix: str = "") -> None:
+    """Write to stderr: `kind: what`, and below it `where` and `fix` if there are any."""
+    click.echo(f"{kind}: {what}", err=True)
+    if where:
+        click.echo(f"  where: {where}", err=True)
+    if fix:
+        click.echo(f"  fix:   {fix}", err=True)

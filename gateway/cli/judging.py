@@ -1,0 +1,77 @@
+"""One document, whatever it is → what kind of message it is and every fault in it, as `validate` tells them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lxml import etree
+
+from gateway.config import Limits
+from gateway.errors import EnvelopeError, Refused
+from gateway.model import Direction, Fault
+from gateway.rules import Rules
+from gateway.schemas import View
+from gateway.stages.decode import decode
+from gateway.stages.identify import identify, uncorrelatable
+from gateway.stages.seal import DXP, unseal_tree
+from gateway.stages.validate import validate
+
+_DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The verdict on one document."""
+
+    message_type: str
+    """Local name of the root (`CEB311Message`, `DxpMsg`); empty when the root is no message we know."""
+    faults: tuple[Fault, ...]
+    """In the order of the document; empty when it is valid."""
+
+
+def judge(body: bytes, rules: Rules, view: View, limits: Limits | None = None) -> Judged:
+    """Judge a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
+
+    View `declared` also finds declarations that no answer could be matched to, as the gateway does when it is
+    handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
+    and then the CEB document in it: the paths of that document's faults begin with the path of Data, their
+    lines and columns count inside the decoded document. Signatures are not verified here.
+    """
+    bounds = limits or Limits()
+    try:
+        root = decode(body, bounds)
+    except Refused as refused:
+        return Judged(message_type="", faults=refused.faults)
+    faults = [*validate(root, rules.schemas, view)]
+    name = etree.QName(root).localname
+    if name in _DATA and etree.QName(root).namespace == DXP:
+        faults += _inside(root, body, rules, view, bounds)
+    elif not faults and view is View.DECLARED:
+        faults += _unanswerable(root, rules)
+    return Judged(message_type=name if name in rules.schemas.roots else "", faults=tuple(faults))
+
+
+def _unanswerable(root: etree._Element, rules: Rules) -> tuple[Fault, ...]:
+    kind = rules.catalogue.by_name(etree.QName(root).localname)
+    if kind is None or kind.direction is not Direction.DECLARATION:
+        return ()
+    return uncorrelatable(identify(root, rules.catalogue, rules.schemas.edition))
+
+
+def _inside(root: etree._Element, body: bytes, rules: Rules, view: View, limits: Limits) -> Iterator[Fault]:
+    """Judge the document in the envelope; faults of the envelope itself are known already."""
+    data = _DATA[etree.QName(root).localname]
+    try:
+        business = unseal_tree(root, body).business
+    except EnvelopeError as error:
+        yield Fault(
+            path=data,
+            element="Data",
+            rule="envelope",
+            message=error.what,
+            message_zh=f"Data无法解开：{error.what}",
+            fix=error.fix,
+        )
+        return
+    for fault in judge(business, rules, view, limits).faults:
+        yield replace(fault, path=f"{data}{fault.path}")

@@ -1,0 +1,85 @@
+"""What `--key` may name: a key file, a folder with one key in it, or a key of gateway.toml."""
+
+from pathlib import Path
+from typing import Final
+
+from gateway.app import load_signer
+from gateway.config import load_config
+from gateway.errors import ConfigError
+from signing.errors import SigningError
+from signing.keys import RsaSigner, Signer, load_pem, load_pkcs12
+
+_PKCS12: Final = frozenset({".p12", ".pfx"})
+_KEYS: Final = frozenset({".key", ".pem", *_PKCS12})
+_CERTIFICATES: Final = (".crt", ".cer", ".pem")
+
+
+def find_signer(
+    name: str, *, certificate: Path | None, password_file: Path | None, pkcs12: bool, config: Path
+) -> Signer:
+    """Load the key that `name` means; what is a path is a file or folder, everything else a [[key]].
+
+    The certificate of a PEM key, where none is named, is in the key file itself or beside it under the same
+    name (`node.key`, `node.crt`); one that does not belong to the key is never used. Raises ConfigError.
+    """
+    path = Path(name)
+    if path.is_dir():
+        path = _only_key(path)
+    if path.is_file():
+        return _from_file(path, certificate, _password(password_file), pkcs12=pkcs12)
+    return _configured(name, config)
+
+
+def _only_key(folder: Path) -> Path:
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in _KEYS and _is_key(path)]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{len(found)} private keys in the folder", where=str(folder), fix="name the key file itself"
+        )
+    return found[0]
+
+
+def _is_key(path: Path) -> bool:
+    return path.suffix in _PKCS12 or b"PRIVATE KEY-----" in path.read_bytes()
+
+
+def _from_file(path: Path, certificate: Path | None, password: str | None, *, pkcs12: bool) -> RsaSigner:
+    try:
+        if pkcs12 or path.suffix.lower() in _PKCS12:
+            return load_pkcs12(path, password)
+        return load_pem(path, certificate or _certificate_of(path), password)
+    except SigningError as error:
+        raise ConfigError(error.what, where=error.where, fix=error.fix) from error
+
+
+def _certificate_of(key: Path) -> Path:
+    if b"-----BEGIN CERTIFICATE-----" in key.read_bytes():
+        return key
+    beside = (key.with_suffix(suffix) for suffix in _CERTIFICATES)
+    found = next((path for path in beside if path != key and path.is_file()), None)
+    if found is None:
+        raise ConfigError(
+            "the key has no certificate beside it", where=str(key), fix="name it with --certificate"
+        )
+    return found
+
+
+def _password(file: Path | None) -> str | None:
+    try:
+        return None if file is None else file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the password file: {error}", where=str(file)) from error
+
+
+def _configured(name: str, config: Path) -> Signer:
+    if not config.is_file():
+        raise ConfigError(
+            f"there is no key file {name}, and no {config} that could name a key",
+            fix="name a PEM or PKCS#12 file, or a [[key]] of the configuration given with -c",
+        )
+    keys = {key.name: key for key in load_config(config).key}
+    if name not in keys:
+        raise ConfigError(
+            f"neither a file nor a [[key]]: {name}", where=str(config), fix=f"one of: {', '.join(keys)}"
+        )
+    return load_signer(keys[name])

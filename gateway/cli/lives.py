@@ -1,0 +1,127 @@
+"""Everything that is known of one message, and how it is shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from gateway.cli.output import emit, facts, instant
+from gateway.cli.waiting import Waiting, waits_for
+from gateway.codes import Codes
+from gateway.doors.views import AnswerView, answer_views, status_view
+from gateway.facts import message_facts
+from spool.entry import Happening, MessageView
+from spool.store import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """One message with all that is known of it."""
+
+    view: MessageView
+    history: tuple[Happening, ...]
+    answers: Mapping[str, tuple[AnswerView, ...]]
+    """By the identity of its declarations, in customs' own order."""
+    waiting: Waiting
+
+
+def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
+    """Gather what is known of one message; None when there is none of that id."""
+    view = spool.message(uid)
+    if view is None:
+        return None
+    answers = {
+        identity: answer_views(spool.timeline(view.owner, identity), codes) for identity in view.identities
+    }
+    return Life(
+        view=view,
+        history=tuple(spool.history(uid)),
+        answers=answers,
+        waiting=waits_for(view, list(answers.values())),
+    )
+
+
+def emit_life(life: Life) -> None:
+    """Write a life as one JSON object."""
+    known = status_view(life.view)
+    emit(
+        {
+            "id": known.id,
+            "enterprise": life.view.owner,
+            "message_type": known.message_type,
+            "edition": known.edition,
+            "sha256": known.sha256,
+            "accepted_at": known.accepted_at,
+            "destination": known.destination,
+            "cop_msg_id": known.cop_msg_id,
+            "state": known.state,
+            "attempts": known.attempts,
+            "next_attempt_at": known.next_attempt_at,
+            "error": known.error,
+            "sent_at": known.sent_at,
+            "sent_sha256": life.view.sent_sha256.hex(),
+            "waits_for": known.waits_for,
+            "waiting": {"who": life.waiting.who, "why": life.waiting.why},
+            "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
+            "declarations": [
+                {"identity": identity, "answers": [_answer(one) for one in answers]}
+                for identity, answers in life.answers.items()
+            ],
+        }
+    )
+
+
+def _answer(answer: AnswerView) -> dict[str, object]:
+    return {
+        "message_type": answer.message_type,
+        "layer": answer.layer,
+        "status": answer.status,
+        "meaning": answer.meaning,
+        "time": answer.time,
+        "info": answer.info,
+        "receipt": answer.receipt,
+        "index": answer.index,
+    }
+
+
+def tell_life(life: Life) -> None:
+    """Write a life for people."""
+    view = life.view
+    known = message_facts(view.facts)
+    click.echo(f"{view.kind} {view.uid}")
+    facts(
+        {
+            "enterprise": view.owner,
+            "edition": known.edition,
+            "handed in": f"{'as a DxpMsg' if known.wrapped else 'bare'}, {'signed' if known.signed else 'unsigned'}",
+            "SHA-256": view.sha256.hex(),
+            "CopMsgId": view.cop_msg_id,
+            "destination": view.destination,
+            "state": view.state,
+            "failed attempts": str(view.attempts or ""),
+            "error": view.error,
+            "sent SHA-256": view.sent_sha256.hex(),
+            "waits for": f"{life.waiting.who}: {life.waiting.why}",
+        },
+        indent="  ",
+    )
+    for one in life.history:
+        click.echo(f"  {instant(one.at)}  {one.event}  {one.detail}".rstrip())
+    for identity, answers in life.answers.items():
+        click.echo(f"  {identity}")
+        _tell_answers(answers)
+
+
+def _tell_answers(answers: Sequence[AnswerView]) -> None:
+    if not answers:
+        click.echo("    no answer yet")
+    for answer in answers:
+        meaning = answer.meaning
+        click.echo(
+            f"    {answer.time}  {answer.message_type} {answer.status}  {meaning.zh} / {meaning.en}  "
+            f"[{meaning.kind}]  receipt {answer.receipt}"
+        )
+        if answer.info:
+            click.echo(f"      {answer.info}")
+        if meaning.advice_en:
+            click.echo(f"      {meaning.advice_zh} / {meaning.advice_en}")

@@ -1,0 +1,46 @@
+"""Opening what a configuration names, for commands that only look or act on the spool.
+
+Keys and enterprises are not read: an operator must be able to look at the spool when one of them is broken.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.config import Config, load_config
+from gateway.errors import ConfigError
+from gateway.rules import Rules, load_rules
+from spool.sqlite import SqliteSpool
+from spool.store import Spool
+
+
+@contextmanager
+def open_spool(config: Config) -> Iterator[Spool]:
+    """Open the spool of a configuration and close it again. Raises ConfigError when there is no state folder.
+
+    A missing folder is never made here: a wrong configuration must not look like an empty spool.
+    """
+    folder = config.node.state_dir
+    if not folder.is_dir():
+        raise ConfigError(
+            "there is no state folder",
+            where=str(folder),
+            fix="start `gateway run` once, or name another with -c",
+        )
+    spool = SqliteSpool(folder)
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+@contextmanager
+def spool_of(file: Path) -> Iterator[Spool]:
+    """Open the spool that a configuration file names. Raises ConfigError and SpoolError."""
+    with open_spool(load_config(file)) as spool:
+        yield spool
+
+
+def rules_of(config: Config) -> Rules:
+    """Load the rules that a configuration names. Raises RulesError."""
+    return load_rules(config.rules.rules_dir, config.rules.edition)

@@ -1,0 +1,67 @@
+"""What commands write: JSON lines, `name  value` lines, and bytes as they are."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import click
+import msgspec
+
+from gateway.errors import ConfigError
+
+
+def emit(value: object) -> None:
+    """Write one JSON object and a line end to stdout; times in UTC, dataclasses as objects."""
+    click.echo(msgspec.json.encode(value, enc_hook=str))
+
+
+def facts(pairs: Mapping[str, str], *, indent: str = "") -> None:
+    """Write `name  value` lines, the empty values left out."""
+    width = max((len(name) for name, value in pairs.items() if value), default=0)
+    for name, value in pairs.items():
+        if value:
+            click.echo(f"{indent}{name:<{width}}  {value}")
+
+
+def instant(time: datetime | None) -> str:
+    """Write a time as people and programs read it, in UTC to the second; empty for None."""
+    return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def deliver(body: bytes, out: Path | None) -> None:
+    """Write bytes to `out`, whole or not at all, or to stdout as they are. Raises ConfigError."""
+    if out is None:
+        click.echo(body, nl=False)
+        return
+    try:
+        if out.exists() and not out.is_file():  # a device or a pipe
+            out.write_bytes(body)
+        else:
+            replace(out, body)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the file: {error.strerror}", where=str(out), fix="name a file that may be written"
+        ) from error
+
+
+def replace(file: Path, body: bytes) -> None:
+    """Put a file in place of another in one step, with the mode of the old one. Raises OSError."""
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+        path = Path(draft.name)
+        try:
+            draft.write(body)
+            draft.flush()
+            os.fsync(draft.fileno())
+            path.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
+            path.replace(file)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,265 @@
+"""The questions of `gateway check`, one function each: what is asked of, how it is, and how to mend it."""
+
+import os
+import shutil
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from gateway.app import load_signer
+from gateway.cli.opening import rules_of
+from gateway.config import Amqp, Config, Destination, Folder, Key, Sftp, load_enterprises
+from gateway.errors import ConfigError, GatewayError
+from gateway.model import Enterprise, EnterpriseId
+from gateway.schemas import View
+from signing.keys import RsaSigner, Signer, certificate_facts
+from spool.errors import SpoolError
+from spool.sqlite import SqliteSpool
+
+_SOON: Final = timedelta(days=30)
+_LOW_BYTES: Final = 1 << 30
+_PATIENCE_S: Final = 5.0
+"""How long a destination may take to answer here, whatever its own time-out."""
+
+
+class Grade(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One answer."""
+
+    name: str
+    """What was looked at: `key node`, `destination customs`."""
+    grade: Grade
+    detail: str
+    fix: str = ""
+
+
+def probe(config: Config) -> Iterator[Check]:
+    """Look at everything that a configuration names; connects to destinations, changes nothing there."""
+    yield from _rules(config)
+    for key in config.key:
+        yield from _key(key)
+    yield from _enterprises(config)
+    yield from _state(config.node.state_dir)
+    yield from _door(config)
+    yield from _families(config)
+    for destination in config.destination:
+        yield _destination(destination)
+
+
+def failed(name: str, error: GatewayError | SpoolError) -> Check:
+    """Turn an error into an answer."""
+    detail = f"{error.what} ({error.where})" if error.where else error.what
+    return Check(name=name, grade=Grade.FAIL, detail=detail, fix=error.fix)
+
+
+def _rules(config: Config) -> Iterator[Check]:
+    try:
+        rules = rules_of(config)
+        for root in sorted(rules.schemas.roots):
+            for view in View:
+                rules.schemas.schema_for(root, view)
+    except GatewayError as error:
+        yield failed("rules", error)
+        return
+    detail = f"edition {rules.schemas.edition}, {len(rules.schemas.roots)} message types, all schemas compile"
+    yield Check(name="rules", grade=Grade.OK, detail=detail)
+
+
+def _key(key: Key) -> Iterator[Check]:
+    name = f"key {key.name}"
+    try:
+        signer = load_signer(key)
+    except ConfigError as error:
+        yield failed(name, error)
+        return
+    yield _certificate(name, signer)
+    for warning in signer.warnings if isinstance(signer, RsaSigner) else ():
+        yield Check(name=name, grade=Grade.WARN, detail=warning, fix="chmod 600")
+
+
+def _certificate(name: str, signer: Signer) -> Check:
+    known, now = certificate_facts(signer.certificate_der), datetime.now(UTC)
+    detail = f"{signer.suite.name}, certificate {known.serial} until {known.not_after:%Y-%m-%d}"
+    fix = "get a new certificate and name it in gateway.toml"
+    if now < known.not_before:
+        return Check(name=name, grade=Grade.FAIL, detail=f"{detail}: not valid yet", fix="see to the clock")
+    if known.not_after < now:
+        return Check(name=name, grade=Grade.FAIL, detail=f"{detail}: expired", fix=fix)
+    if known.not_after - now < _SOON:
+        return Check(name=name, grade=Grade.WARN, detail=f"{detail}: ends soon", fix=fix)
+    return Check(name=name, grade=Grade.OK, detail=detail)
+
+
+def _enterprises(config: Config) -> Iterator[Check]:
+    try:
+        found = load_enterprises(config.accept.enterprises_dir)
+    except ConfigError as error:
+        yield failed("enterprises", error)
+        return
+    if not found:
+        yield Check(
+            name="enterprises", grade=Grade.WARN, detail="there is none", fix="gateway enterprise add ID …"
+        )
+        return
+    mistakes = list(_mistakes(found, {key.name for key in config.key}))
+    yield from mistakes
+    if not mistakes:
+        disabled = sum(one.disabled for one in found.values())
+        yield Check(name="enterprises", grade=Grade.OK, detail=f"{len(found)}, {disabled} of them disabled")
+
+
+def _mistakes(found: Mapping[EnterpriseId, Enterprise], keys: set[str]) -> Iterator[Check]:
+    tokens = Counter(one.token_sha256 for one in found.values())
+    for name, one in found.items():
+        if one.key and one.key not in keys:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.FAIL,
+                detail=f"there is no signing key {one.key}",
+                fix=f"one of: {', '.join(sorted(keys))}",
+            )
+        if tokens[one.token_sha256] > 1:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.FAIL,
+                detail="another enterprise has the same token",
+                fix=f"gateway enterprise rotate-token {name}",
+            )
+
+
+def _state(folder: Path) -> Iterator[Check]:
+    try:
+        if folder.is_dir():
+            _try_to_write(folder)
+        elif not os.access(next(path for path in folder.parents if path.exists()), os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        elif not folder.exists():
+            yield Check(name="state", grade=Grade.OK, detail=f"{folder} is made when the gateway starts")
+            return
+        if (folder / "spool.db").exists():
+            SqliteSpool(folder).close()
+    except OSError as error:
+        what = f"the state folder cannot be written: {error.strerror}"
+        yield Check(name="state", grade=Grade.FAIL, detail=f"{what} ({folder})", fix="give it to this user")
+        return
+    except SpoolError as error:
+        yield failed("state", error)
+        return
+    free = shutil.disk_usage(folder).free
+    low = free < _LOW_BYTES
+    yield Check(
+        name="state",
+        grade=Grade.WARN if low else Grade.OK,
+        detail=f"{folder}, {free >> 20} MiB free",
+        fix="free disk space" if low else "",
+    )
+
+
+def _try_to_write(folder: Path) -> None:
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"check")
+
+
+def _door(config: Config) -> Iterator[Check]:
+    host, port = config.accept.host, config.accept.port
+    name = "http door"
+    try:
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(address[0], socket.SOCK_STREAM) as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address[4])
+    except OSError as error:
+        yield Check(
+            name=name,
+            grade=Grade.WARN,
+            detail=f"{host}:{port} cannot be had now: {error.strerror or error}",
+            fix="fine if a gateway runs already; else choose another accept.port",
+        )
+    else:
+        yield Check(name=name, grade=Grade.OK, detail=f"{host}:{port} is free")
+
+
+def _families(config: Config) -> Iterator[Check]:
+    for family in ("import", "export"):
+        if not any(family in destination.families for destination in config.destination):
+            yield Check(
+                name=f"{family} messages",
+                grade=Grade.WARN,
+                detail="no destination carries them",
+                fix=f'add "{family}" to the families of one',
+            )
+
+
+def _destination(destination: Destination) -> Check:
+    name = f"destination {destination.name}"
+    try:
+        if destination.sftp is not None:
+            detail = _reach_sftp(destination.sftp)
+        elif destination.amqp is not None:
+            detail = _reach_amqp(destination.amqp)
+        elif destination.folder is not None:
+            detail = _reach_folder(destination.folder)
+        else:
+            detail = ""
+    except GatewayError as error:
+        return failed(name, error)
+    return Check(name=name, grade=Grade.OK, detail=detail)
+
+
+def _reach_folder(folder: Folder) -> str:
+    for path in (folder.send_dir, folder.receive_dir):
+        try:
+            _try_to_write(path)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write there: {error.strerror}", where=str(path), fix="make the folder, or mount it"
+            ) from error
+    return f"folders {folder.send_dir} and {folder.receive_dir} can be written"
+
+
+def _reach_sftp(config: Sftp) -> str:
+    from gateway.transports.sftp_session import SftpLink, SftpSession  # noqa: PLC0415 (only who uses it)
+    from gateway.transports.sftp_wire import Kind, Status, on_path  # noqa: PLC0415
+
+    folders = (config.send_dir, config.receive_dir)
+
+    def look(session: SftpSession, deadline: float) -> list[str]:
+        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], deadline)
+        return [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
+
+    link = SftpLink(config)
+    try:
+        missing = link.use(look)
+    finally:
+        with suppress(OSError):
+            link.close()
+    if missing:
+        raise ConfigError(
+            f"logged in, but there is no folder {', '.join(missing)}",
+            where=f"sftp {config.host}:{config.port}",
+            fix="make it there, or change send_dir and receive_dir",
+        )
+    return f"sftp {config.host}:{config.port}, logged in, both folders there"
+
+
+def _reach_amqp(config: Amqp) -> str:
+    from gateway.transports.amqp_session import AmqpSession  # noqa: PLC0415 (an extra)
+
+    AmqpSession(config, time.monotonic() + min(config.timeout_s, _PATIENCE_S)).close()
+    return f"amqp {config.url}, logged in"

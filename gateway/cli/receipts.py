@@ -1,0 +1,225 @@
+"""`gateway receipts`: what customs answered, to whom, and what nobody was found for."""
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.opening import open_spool, rules_of, spool_of
+from gateway.cli.options import config_option, json_option, out_option
+from gateway.cli.output import deliver, emit, facts, instant
+from gateway.config import load_config, load_enterprises
+from gateway.doors.views import ReceiptView, receipts_view
+from gateway.errors import EnvelopeError
+from gateway.model import Answer
+from gateway.roles.collect import Registry
+from gateway.rules import Rules
+from gateway.stages.collected import open_collected
+from spool.entry import RawArrival
+
+
+@click.group()
+def receipts() -> None:
+    """Look at the answers of customs, matched and not."""
+
+
+@receipts.command("list")
+@click.option("--enterprise", default="", help="Only what is this enterprise's.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only what came after this cursor.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many for each."
+)
+@config_option
+@json_option
+def list_(enterprise: str, after: int, limit: int, file: Path, as_json: bool) -> None:
+    """List receipts as the enterprises see them, oldest first."""
+    config = load_config(file)
+    codes = rules_of(config).codes
+    known = load_enterprises(config.accept.enterprises_dir)
+    owners = [enterprise] if enterprise else [str(name) for name in known]
+    with open_spool(config) as spool:
+        pages = [
+            (
+                owner,
+                spool.acknowledged(owner),
+                receipts_view(spool.notices(owner, after=after, limit=limit), codes, after=after).receipts,
+            )
+            for owner in owners
+        ]
+    if as_json:
+        for owner, read, page in pages:
+            for one in page:
+                emit(_view(owner, one, acknowledged=one.cursor <= read))
+        return
+    columns = (
+        "cursor",
+        "receipt",
+        "enterprise",
+        "type",
+        "received",
+        "status",
+        "meaning",
+        "declaration",
+        "read",
+    )
+    drawing.table(
+        columns,
+        (
+            row
+            for owner, read, page in pages
+            for one in page
+            for row in _rows(owner, one, acknowledged=one.cursor <= read)
+        ),
+        right=("cursor", "receipt"),
+    )
+
+
+def _view(owner: str, one: ReceiptView, *, acknowledged: bool) -> dict[str, object]:
+    return {
+        "cursor": one.cursor,
+        "id": one.id,
+        "enterprise": owner,
+        "message_type": one.message_type,
+        "received_at": one.received_at,
+        "acknowledged": acknowledged,
+        "bodies": [
+            {
+                "index": body.index,
+                "layer": body.layer,
+                "status": body.status,
+                "meaning": body.meaning,
+                "time": body.time,
+                "info": body.info,
+                "declarations": body.declarations,
+            }
+            for body in one.bodies
+        ],
+    }
+
+
+def _rows(owner: str, one: ReceiptView, *, acknowledged: bool) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(one.cursor),
+            one.id,
+            owner,
+            one.message_type,
+            instant(one.received_at),
+            body.status,
+            f"{body.meaning.zh} / {body.meaning.en}",
+            " ".join((declaration.type, *(f"{name}={value}" for name, value in declaration.key.items()))),
+            "yes" if acknowledged else "no",
+        )
+        for body in one.bodies
+        for declaration in body.declarations
+    ]
+
+
+@receipts.command()
+@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.option("--content", is_flag=True, help="The bytes as they came, and nothing else.")
+@out_option
+@config_option
+@json_option
+def show(number: int, content: bool, out: Path | None, file: Path, as_json: bool) -> None:
+    """Show one receipt as it came, with every answer in it, whosesoever they are."""
+    config = load_config(file)
+    with open_spool(config) as spool:
+        raw = spool.arrival(number)
+    if raw is None:
+        say("error", f"there is no receipt {number}", fix="`gateway receipts list` and `… orphans` name them")
+        click.get_current_context().exit(NOT_IN_ORDER)
+    if content or out is not None:
+        deliver(raw.body, out)
+        return
+    kind, answers, error = _opened(raw, rules_of(config))
+    if as_json:
+        told = [
+            {"index": one.index, "layer": one.layer, "status": one.status, "time": one.time, "info": one.info,
+             "key": one.key, "numbers": one.numbers, "cop_msg_id": one.cop_msg_id}
+            for one in answers
+        ]  # fmt: skip
+        emit(
+            {
+                "id": raw.id, "feed": raw.feed, "name": raw.name, "received_at": raw.received_at,
+                "size_bytes": len(raw.body), "message_type": kind, "error": error, "answers": told,
+            }
+        )  # fmt: skip
+        return
+    facts(
+        {
+            "receipt": str(raw.id),
+            "type": kind,
+            "came from": raw.feed,
+            "under the name": raw.name,
+            "received": instant(raw.received_at),
+            "bytes": str(len(raw.body)),
+            "cannot be read": error,
+        }
+    )
+    for one in answers:
+        key = " ".join(f"{name}={value}" for name, value in {**one.key, **one.numbers}.items())
+        click.echo(f"  {one.index}  {one.time}  {one.status}  {key or one.cop_msg_id}  {one.info}")
+
+
+def _opened(raw: RawArrival, rules: Rules) -> tuple[str, tuple[Answer, ...], str]:
+    try:
+        opened = open_collected(raw.body, rules.catalogue)
+    except EnvelopeError as error:
+        return "", (), str(error)
+    return opened.message_type, opened.answers, ""
+
+
+@receipts.command()
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@config_option
+@json_option
+def orphans(limit: int, file: Path, as_json: bool) -> None:
+    """List answers nobody was found for, and what could not be read at all."""
+    with spool_of(file) as spool:
+        found = spool.orphans(limit=limit)
+    if as_json:
+        for one in found:
+            emit(
+                {
+                    "id": one.id, "receipt": one.arrival, "index": one.index, "message_type": one.kind,
+                    "reason": one.reason, "feed": one.feed, "name": one.name, "received_at": one.received_at,
+                }
+            )  # fmt: skip
+        return
+    drawing.table(
+        ("orphan", "receipt", "body", "type", "received", "came from", "name", "reason"),
+        (
+            (
+                str(one.id),
+                str(one.arrival),
+                str(one.index) if one.index >= 0 else "",
+                one.kind,
+                instant(one.received_at),
+                one.feed,
+                one.name,
+                one.reason,
+            )
+            for one in found
+        ),
+        right=("orphan", "receipt", "body"),
+    )
+
+
+@receipts.command()
+@config_option
+@json_option
+def rematch(file: Path, as_json: bool) -> None:
+    """Try every orphan again with what is known by now."""
+    config = load_config(file)
+    rules = rules_of(config)
+    with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
+        waiting = spool.orphans()
+        matched = Registry(spool=spool, rules=rules).rematch(waiting)
+    if as_json:
+        emit({"orphans": len(waiting), "matched": matched})
+    else:
+        click.echo(f"{matched} of {len(waiting)} orphans found their owner")

@@ -1,0 +1,71 @@
+"""`gateway sign`: the signature is spliced in; taking it out again must give back the very bytes."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.failure import say
+from gateway.cli.keys import find_signer
+from gateway.cli.options import document_argument, out_option
+from gateway.cli.output import deliver
+from gateway.cli.validate import read
+from gateway.rules import RULES, load_catalogue
+from gateway.stages.seal import root_name
+from signing.errors import SigningError
+from signing.keys import RsaSigner
+from signing.xmldsig import cut
+from signing.xmldsig import sign as splice
+
+
+@click.command()
+@document_argument
+@click.option("--key", "name", required=True, metavar="K", help="Key file, folder with one, or a [[key]].")
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate of a PEM key; default: in the key file, or beside it as NAME.crt.",
+)
+@click.option("--pkcs12", is_flag=True, help="The key file is PKCS#12, whatever its name ends in.")
+@click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File that holds the password of the key.",
+)
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("gateway.toml"),
+    show_default=True,
+    help="The configuration, when K is the name of a [[key]].",
+)
+@out_option
+def sign(
+    *,
+    document: Path,
+    name: str,
+    certificate: Path | None,
+    pkcs12: bool,
+    password_file: Path | None,
+    config: Path,
+    out: Path | None,
+) -> None:
+    """Sign FILE; the signed document goes to stdout or OUT. Exit code 1: it cannot be signed as it is.
+
+    The Signature stands before the root end tag, in export messages before ExtendMessage; no other byte
+    changes: byte order mark, line ends and encoding stay.
+    """
+    signer = find_signer(
+        name, certificate=certificate, password_file=password_file, pkcs12=pkcs12, config=config
+    )
+    body = read(document)
+    kind = load_catalogue(RULES / "mappings" / "catalogue.toml").by_name(root_name(body))
+    signed = splice(body, signer, before=kind.signature_before if kind else "")
+    if cut(signed.body, signed.span) != body:
+        raise SigningError(
+            "signing changed other bytes; nothing was written", where=str(document), fix="report this defect"
+        )
+    if isinstance(signer, RsaSigner):
+        for warning in signer.warnings:
+            say("warning", warning)
+    deliver(signed.body, out)

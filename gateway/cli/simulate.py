@@ -1,0 +1,105 @@
+"""`gateway simulate`: the customs side, scripted and seeded, until SIGTERM."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway.errors import ConfigError
+from gateway.observe import configure_logs
+from gateway.simulator.service import Simulator
+from gateway.simulator.settings import load_simulator_config
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("simulator.toml"),
+    show_default=True,
+    help="The switches of the customs side.",
+)
+@click.option("--write-config", is_flag=True, help="Print a commented example and end.")
+def simulate(file: Path, write_config: bool) -> None:
+    """Play the customs side over SFTP and AMQP 1.0 until SIGTERM: checks what arrives and answers it.
+
+    The same seed gives the same answers to the same declarations in every run.
+    """
+    if write_config:
+        click.echo(EXAMPLE, nl=False)
+        return
+    configure_logs("info")
+    try:
+        Simulator(load_simulator_config(file)).run()
+    except OSError as error:
+        raise ConfigError(
+            f"the simulator cannot start: {error}",
+            where=str(file),
+            fix="see to the file or port that it names",
+        ) from error
+
+
+EXAMPLE: Final = """\
+# The simulated customs side: `gateway simulate -c simulator.toml`.
+# Relative paths count from the folder of this file.
+
+# What arrived and what was answered, a JSON object a line; the folder must be there.
+# ledger = "ledger.jsonl"
+# receipts = "receipts.jsonl"
+# A folder with xsd/ and mappings/ to use in place of the built-in ones.
+# rules_dir = "rules"
+
+[sftp]
+# Holds the folders `in` (from the gateway) and `out` (receipts); made when it is not there.
+root = "customs"
+host = "127.0.0.1"
+# 0 lets the system choose; the log says which.
+port = 2222
+# ssh-keygen -q -t ed25519 -N '' -f customs_host_key
+host_key = "customs_host_key"
+# Public keys that may log in, as in OpenSSH's file of that name; options are not supported.
+authorized_keys = "authorized_keys"
+
+# AMQP 1.0 (needs the extra `amqp`):
+# [amqp]
+# host = "127.0.0.1"
+# port = 5672
+# outgoing = "receipts"
+
+[script]
+# The same seed gives the same answers to the same declarations in every run.
+seed = 1
+# Least and most seconds between two receipts of one declaration.
+delay_s = [0.0, 1.0]
+
+# Shares from 0 (never) to 1 (always):
+# receipts sent twice, and neighbours that change places on the way
+duplicates = 0.0
+reorder = 0.0
+# new declarations returned with 100, or answered with a negative code
+refuse = 0.0
+negative = 0.0
+# messages answered by a format error (CEB900), by the exchange platform (DxpRep), or never
+ceb900 = 0.0
+dxprep = 0.0
+silence = 0.0
+# receipts about unknown declarations, and answers that are no XML
+unmatched = 0.0
+garbage = 0.0
+# receipts that leave out the optional owner codes
+bare = 0.0
+# inventories held for review or inspection before release, and closed (899) afterwards
+inspect = 0.0
+close = 0.0
+
+# Bodies in one receipt message at most, 1 to 100.
+batch = 1
+# Refuse a new declaration under a business key that is on file.
+refuse_duplicates = false
+# Verify signatures; without it only the schema asks for them.
+check_signatures = true
+# Bytes of a business message from which on it is refused as a format error.
+large = 4194304
+"""

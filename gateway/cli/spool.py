@@ -1,0 +1,263 @@
+"""`gateway spool`: the operator's eyes and hands."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.lives import emit_life, life_of, tell_life
+from gateway.cli.opening import open_spool, rules_of, spool_of
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import emit, instant
+from gateway.cli.selection import OPEN, Selection, filter_options, selection
+from gateway.config import load_config
+from gateway.doors.views import status_view
+from spool.entry import Depth, MessageView
+from spool.lifecycle import NEXT, Event, State, after
+from spool.store import Spool
+
+F = TypeVar("F", bound=Callable[..., Any])
+AGES: Final = {10: "10s", 60: "1m", 600: "10m", 3600: "1h", 86400: "1d", -1: "older"}
+"""Age classes of `spool.entry.Depth`, youngest first: an entry is younger than what the column says."""
+
+
+@click.group()
+def spool() -> None:
+    """Look at the spool and act on what is in it."""
+
+
+@spool.command()
+@config_option
+@json_option
+def status(file: Path, as_json: bool) -> None:
+    """Show how many entries each destination has, by state and age since acceptance."""
+    config = load_config(file)
+    with open_spool(config) as opened:
+        counts = _count(opened.depths())
+    for destination in config.destination:
+        if not any(known == destination.name for known, _ in counts):
+            counts[destination.name, State.READY] = {}
+    rows = sorted(counts.items())
+    if as_json:
+        for (destination_name, state), ages in rows:
+            emit(
+                {
+                    "destination": destination_name,
+                    "state": state,
+                    "total": sum(ages.values()),
+                    "ages": {name: ages.get(age, 0) for age, name in AGES.items()},
+                }
+            )
+        return
+    columns = ("destination", "state", "total", *AGES.values())
+    drawing.table(
+        columns,
+        (
+            (name, state, str(sum(ages.values())), *(str(ages.get(age, 0)) for age in AGES))
+            for (name, state), ages in rows
+        ),
+        right=columns[2:],
+    )
+
+
+def _count(depths: Sequence[Depth]) -> dict[tuple[str, State], dict[int, int]]:
+    counts: dict[tuple[str, State], dict[int, int]] = defaultdict(dict)
+    for depth in depths:
+        counts[depth.destination, depth.state][depth.age_s] = depth.entries
+    return counts
+
+
+@spool.command("list")
+@filter_options
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@config_option
+@json_option
+def list_(file: Path, as_json: bool, limit: int, **filters: Any) -> None:
+    """List messages, oldest first; without --state those that still need somebody."""
+    chosen = selection(**filters)
+    with spool_of(file) as opened:
+        among = tuple(State) if chosen.states else OPEN
+        found = chosen.messages(opened, among=among, limit=limit)
+    if as_json:
+        for view in found:
+            emit(_summary(view))
+        return
+    drawing.table(
+        ("id", "enterprise", "type", "destination", "state", "accepted", "attempts", "next attempt", "error"),
+        (
+            (
+                view.uid,
+                view.owner,
+                view.kind,
+                view.destination,
+                view.state,
+                instant(view.accepted_at),
+                str(view.attempts),
+                instant(view.due_at) if view.state is State.READY else "",
+                view.error,
+            )
+            for view in found
+        ),
+        right=("attempts",),
+    )
+
+
+@spool.command()
+@click.argument("uid", metavar="ID")
+@config_option
+@json_option
+def show(uid: str, file: Path, as_json: bool) -> None:
+    """Show one message, its entry and what happened to it. ID may be its CopMsgId."""
+    config = load_config(file)
+    codes = rules_of(config).codes
+    with open_spool(config) as opened:
+        life = life_of(opened, _one(opened, uid), codes)
+    if life is not None:
+        emit_life(life) if as_json else tell_life(life)
+
+
+def _one(opened: Spool, uid: str) -> str:
+    found = opened.search(uid)
+    if len(found) != 1:
+        what = f"{len(found)} messages are meant by {uid}" if found else f"there is no message {uid}"
+        say("error", what, fix="give the id of one: `gateway spool list` and `gateway trace` show them")
+        click.get_current_context().exit(NOT_IN_ORDER)
+    return found[0]
+
+
+def _summary(view: MessageView) -> dict[str, object]:
+    known = status_view(view)
+    return {
+        "id": known.id,
+        "enterprise": view.owner,
+        "message_type": known.message_type,
+        "edition": known.edition,
+        "sha256": known.sha256,
+        "accepted_at": known.accepted_at,
+        "destination": known.destination,
+        "cop_msg_id": known.cop_msg_id,
+        "state": known.state,
+        "attempts": known.attempts,
+        "next_attempt_at": known.next_attempt_at,
+        "waits_for": known.waits_for,
+        "error": known.error,
+        "sent_at": known.sent_at,
+        "sent_sha256": view.sent_sha256.hex(),
+    }
+
+
+def _acting(command: F) -> F:
+    """Add the arguments of every command that acts: ids, or --all with filters."""
+    options = (
+        click.argument("uids", metavar="[ID…]", nargs=-1),
+        click.option("--all", "everything", is_flag=True, help="All that the filters let pass."),
+        filter_options,
+        click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+        config_option,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@spool.command()
+@_acting
+def retry(**given: Any) -> None:
+    """Try again now: dead letters, and entries that wait for their next attempt."""
+    _act(Event.RETRIED, **given)
+
+
+@spool.command()
+@_acting
+def hold(**given: Any) -> None:
+    """Keep back what is ready to go."""
+    _act(Event.HELD, **given)
+
+
+@spool.command()
+@_acting
+def release(**given: Any) -> None:
+    """Let go what is held."""
+    _act(Event.RELEASED, **given)
+
+
+@spool.command()
+@click.option("--reason", required=True, help="Why; it is kept in the journal.")
+@_acting
+def discard(reason: str, **given: Any) -> None:
+    """Give messages up for good. The bytes and the history stay; with --all a filter is required."""
+    _act(Event.DISCARDED, reason=reason, **given)
+
+
+def _act(
+    event: Event,
+    *,
+    uids: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    file: Path,
+    as_json: bool,
+    reason: str = "",
+    **filters: Any,
+) -> None:
+    chosen = selection(**filters)
+    _check_usage(event, uids, chosen, everything=everything)
+    among = [state for state, steps in NEXT.items() if event in steps]
+    with spool_of(file) as opened:
+        views = _named(opened, uids) if uids else chosen.messages(opened, among=among)
+        states = {view.uid: after(view.state, event) for view in views}
+        if not dry_run and views:
+            opened.act(event, [view.uid for view in views], reason=reason)
+    _tell(views, event, states, dry_run=dry_run, as_json=as_json)
+
+
+def _check_usage(event: Event, uids: Sequence[str], chosen: Selection, *, everything: bool) -> None:
+    if bool(uids) == everything:
+        raise click.UsageError("give the ids of messages, or --all")
+    if uids and chosen.narrows:
+        raise click.UsageError("filters go with --all, not with ids")
+    if everything and event is Event.DISCARDED and not chosen.narrows:
+        raise click.UsageError("discard --all needs a filter: --state, --destination, --enterprise or --type")
+
+
+def _named(opened: Spool, uids: Sequence[str]) -> list[MessageView]:
+    """Find every message named, or find none and end: half of what was asked for helps nobody."""
+    views = {uid: opened.message(uid.upper()) for uid in uids}
+    missing = [uid for uid, view in views.items() if view is None]
+    if missing:
+        say(
+            "error",
+            f"there is no message {', '.join(missing)}; nothing was changed",
+            fix="`gateway spool list`",
+        )
+        click.get_current_context().exit(NOT_IN_ORDER)
+    return [view for view in views.values() if view is not None]
+
+
+def _tell(
+    views: Sequence[MessageView],
+    event: Event,
+    states: Mapping[str, State],
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    for view in views:
+        if as_json:
+            emit(
+                {
+                    "id": view.uid,
+                    "event": event,
+                    "from": view.state,
+                    "to": states[view.uid],
+                    "done": not dry_run,
+                }
+            )
+        else:
+            click.echo(f"{view.uid}  {view.state} -> {states[view.uid]}")
+    say("note", f"{len(views)} {'would be ' if dry_run else ''}{event}")

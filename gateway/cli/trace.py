@@ -1,0 +1,65 @@
+"""`gateway trace`: the whole life of a message, and who it waits for."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.lives import emit_life, life_of, tell_life
+from gateway.cli.opening import open_spool, rules_of
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import emit, instant
+from gateway.config import Config, load_config, load_enterprises
+from spool.entry import Orphan
+from spool.store import Spool
+
+
+@click.command()
+@click.argument("key")
+@config_option
+@json_option
+def trace(key: str, file: Path, as_json: bool) -> None:
+    """Tell everything about KEY: a message, a declaration, a receipt, a CopMsgId.
+
+    KEY may be the id of a message, a CopMsgId (ours, or that of a receipt's envelope), the number of a
+    receipt, a declaration as `CEB621Message agentCode=X copNo=Y`, or a bare value such as an order number.
+    Exit code 1: nothing is known of it.
+    """
+    config = load_config(file)
+    codes = rules_of(config).codes
+    with open_spool(config) as spool:
+        uids = spool.search(key) or _of_receipt(spool, key, config)
+        lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
+        orphans = [] if lives else spool.orphans(texts=[key])
+    for life in lives:
+        emit_life(life) if as_json else tell_life(life)
+    for orphan in orphans:
+        _emit_orphan(orphan) if as_json else _tell_orphan(orphan)
+    if not lives and not orphans:
+        say("error", f"nothing is known of {key}", fix="`gateway spool list` and `gateway receipts list`")
+        click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
+    """Take KEY for the number of a receipt: the messages whose declarations it answers."""
+    if not (key.isascii() and key.isdigit()) or len(key) > 18:  # noqa: PLR2004 (fits 63 bits)
+        return []
+    identities = {
+        row.identity
+        for owner in load_enterprises(config.accept.enterprises_dir)
+        for row in spool.filed_for(owner, int(key))
+    }
+    return list(dict.fromkeys(uid for identity in sorted(identities) for uid in spool.search(identity)))
+
+
+def _emit_orphan(orphan: Orphan) -> None:
+    emit(
+        {"orphan": orphan.id, "receipt": orphan.arrival, "message_type": orphan.kind, "reason": orphan.reason}
+    )
+
+
+def _tell_orphan(orphan: Orphan) -> None:
+    click.echo(
+        f"{orphan.kind} in receipt {orphan.arrival}, {instant(orphan.received_at)}: "
+        f"an answer nobody was found for ({orphan.reason})"
+    )

@@ -1,0 +1,97 @@
+"""`gateway validate`: the offline check, as a message is handed in or exactly as customs' schema judges it."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.failure import NOT_IN_ORDER
+from gateway.cli.judging import Judged, judge
+from gateway.cli.options import documents, files_argument, json_option
+from gateway.cli.output import emit
+from gateway.errors import ConfigError
+from gateway.model import Fault
+from gateway.rules import RULES, load_rules
+from gateway.schemas import View
+
+
+@click.command()
+@files_argument
+@click.option("--edition", default="202205", show_default=True, help="Edition of the customs schemas.")
+@click.option(
+    "--sendable", is_flag=True, help="Judge exactly as customs' schema does: 621, 623, 625 and 711 signed."
+)
+@click.option(
+    "--rules-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with xsd/ and mappings/ to use in place of the built-in ones.",
+)
+@json_option
+def validate(
+    paths: tuple[Path, ...], edition: str, sendable: bool, rules_dir: Path | None, as_json: bool
+) -> None:
+    """Check declarations, receipts and envelopes; folders are searched for *.xml. Exit code 1: one is invalid.
+
+    An envelope (DxpMsg, DxpMsgSv, DxpRep) is checked, and then the document in its Data: the path of a fault
+    in there begins with the path of Data, its line counts inside that document.
+    Signatures are not verified: `gateway verify` does that.
+    """
+    _known_edition(edition, rules_dir)
+    rules = load_rules(rules_dir, edition)
+    view = View.SENDABLE if sendable else View.DECLARED
+    valid = True
+    for file in drawing.progress(documents(paths), "validating"):
+        judged = judge(read(file), rules, view)
+        valid = valid and not judged.faults
+        if as_json:
+            emit(
+                {
+                    "file": str(file),
+                    "valid": not judged.faults,
+                    "message_type": judged.message_type,
+                    "edition": edition,
+                    "faults": judged.faults,
+                }
+            )
+        else:
+            _tell(file, judged, edition)
+    if not valid:
+        click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def read(file: Path) -> bytes:
+    """Read a file that was named on the command line; raises ConfigError."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the file: {error.strerror}", where=str(file), fix="check path and permissions"
+        ) from error
+
+
+def _known_edition(edition: str, rules_dir: Path | None) -> None:
+    folder = (rules_dir or RULES) / "xsd"
+    known = sorted(path.name for path in folder.glob("*") if path.is_dir())
+    if edition not in known:
+        raise click.UsageError(f"there is no edition {edition} in {folder}; there is: {', '.join(known)}")
+
+
+def _tell(file: Path, judged: Judged, edition: str) -> None:
+    kind = f" ({judged.message_type}, edition {edition})" if judged.message_type else ""
+    if not judged.faults:
+        click.echo(f"{file}: valid{kind}")
+        return
+    click.echo(f"{file}: NOT valid{kind}, {len(judged.faults)} found")
+    for fault in judged.faults:
+        click.echo(f"  {_place(fault)}")
+        click.echo(f"    {fault.message}")
+        click.echo(f"    {fault.message_zh}")
+        if fault.fix:
+            click.echo(f"    fix: {fault.fix}")
+
+
+def _place(fault: Fault) -> str:
+    line = f"line {fault.line}" if fault.line else ""
+    column = f"column {fault.column}" if fault.column else ""
+    where = ", ".join(part for part in (line, column) if part)
+    return "  ".join(part for part in (where, fault.path, fault.name_zh, f"[{fault.rule}]") if part)

@@ -1,0 +1,213 @@
+"""A client of the HTTP API for platforms: one kept connection, patient with a gateway that restarts.
+
+Everything may be sent again: the same bytes under the same Idempotency-Key are the same message
+(DESIGN.md 7), so a lost answer never makes two messages out of one.
+"""
+
+import hashlib
+import http.client
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+import msgspec
+from msgspec import Struct
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from gateway.doors.views import AcceptedView, CursorView, ReceiptsView, StatusView, TimelineView
+from gateway.errors import ConfigError, DeliveryError
+
+V = TypeVar("V")
+_PATIENT: Final = frozenset({429, 503})
+_LONGEST_PAUSE_S: Final = 30.0
+_backoff = wait_random_exponential(multiplier=0.2, max=5.0)
+
+
+class ProblemView(Struct, frozen=True, kw_only=True):
+    """An RFC 9457 answer of the gateway: why it did not take or give something."""
+
+    status: int
+    code: str = ""
+    title: str = ""
+    title_zh: str = ""
+    detail: str = ""
+    detail_zh: str = ""
+    faults: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The message is the gateway's to deliver."""
+
+    message: AcceptedView
+    first: bool
+    """False when it was accepted before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    status: int
+    body: bytes
+    retry_after_s: float
+
+
+class _NotNow(Exception):  # noqa: N818 (not an error, a reason to wait)
+    """Trying again may help."""
+
+    def __init__(self, what: str, pause_s: float = 0.0) -> None:
+        super().__init__(what)
+        self.pause_s = pause_s
+
+
+class GatewayClient:
+    """One caller of one gateway; for one thread. Methods block, at most `patience_s` and one time-out longer.
+
+    They raise DeliveryError when the gateway cannot be reached in that time, and for an answer that is none.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0, patience_s: float = 60.0) -> None:
+        """Connects on first use. `url` is `http://host:port` or `https://…`; raises ConfigError."""
+        self._url = _checked(url)
+        self._token = token
+        self._timeout_s = timeout_s
+        self._patience_s = patience_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def submit(self, body: bytes) -> Submitted | ProblemView:
+        """Hand in a message: XML of customs or a DxpMsg, exactly these bytes."""
+        reply = self._ask("POST", "/v1/messages", body, {
+            "Content-Type": "application/xml",
+            "Idempotency-Key": hashlib.sha256(body).hexdigest(),
+        })  # fmt: skip
+        view = self._read(reply, AcceptedView)
+        if isinstance(view, ProblemView):
+            return view
+        return Submitted(message=view, first=reply.status == http.HTTPStatus.ACCEPTED)
+
+    def message(self, uid: str) -> StatusView | ProblemView:
+        """Ask how a message stands."""
+        return self._read(self._ask("GET", f"/v1/messages/{quote(uid, safe='')}"), StatusView)
+
+    def declaration(self, message_type: str, key: str) -> TimelineView | ProblemView:
+        """Ask for all answers about a declaration; `key` as `agentCode=X copNo=Y`."""
+        return self._read(
+            self._ask("GET", f"/v1/declarations?{urlencode({'type': message_type, 'key': key})}"),
+            TimelineView,
+        )
+
+    def receipts(
+        self, *, after: int | None = None, limit: int = 100, wait_s: int = 0
+    ) -> ReceiptsView | ProblemView:
+        """Fetch what came after a cursor, without one after the last acknowledged; waits up to `wait_s`."""
+        asked = {"limit": limit, "wait": wait_s} | ({} if after is None else {"after": after})
+        return self._read(self._ask("GET", f"/v1/receipts?{urlencode(asked)}", wait_s=wait_s), ReceiptsView)
+
+    def acknowledge(self, cursor: int) -> CursorView | ProblemView:
+        """Tell that everything up to the cursor is safe here."""
+        body = msgspec.json.encode(CursorView(cursor=cursor))
+        return self._read(
+            self._ask("POST", "/v1/receipts/ack", body, {"Content-Type": "application/json"}), CursorView
+        )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _read(self, reply: _Reply, shape: type[V]) -> V | ProblemView:
+        try:
+            if reply.status < http.HTTPStatus.BAD_REQUEST:
+                return msgspec.json.decode(reply.body, type=shape)
+            return msgspec.json.decode(reply.body, type=ProblemView)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DeliveryError(
+                f"an answer that no gateway gives, status {reply.status}",
+                where=self._url.geturl(),
+                fix="see that the address is that of a gateway",
+                temporary=False,
+            ) from error
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        wait_s: float = 0.0,
+    ) -> _Reply:
+        retrying = Retrying(
+            retry=retry_if_exception_type(_NotNow),
+            stop=stop_before_delay(self._patience_s),
+            wait=_pause,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, method, path, body, headers or {}, self._timeout_s + wait_s)
+        except _NotNow as error:
+            raise DeliveryError(
+                f"the gateway cannot be reached: {error}",
+                where=self._url.geturl(),
+                fix="see that it runs and that the address is right, then submit the same files again",
+            ) from error
+
+    def _once(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+    ) -> _Reply:
+        try:
+            reply = self._exchange(method, path, body, headers, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _NotNow(str(error) or type(error).__name__) from error
+        if reply.status in _PATIENT:
+            raise _NotNow(f"it answers {reply.status} for now", reply.retry_after_s)
+        return reply
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+    ) -> _Reply:
+        connection = self._connection or self._connect()
+        self._connection = connection
+        connection.timeout = timeout_s
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_s)
+        everywhere = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        connection.request(method, self._url.path + path, body, {**everywhere, **headers})
+        answer = connection.getresponse()
+        wanted = answer.getheader("Retry-After", "")
+        return _Reply(
+            status=answer.status,
+            body=answer.read(),
+            retry_after_s=float(wanted) if wanted.isascii() and wanted.isdigit() else 0.0,
+        )
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host = self._url.hostname or ""
+        if self._url.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, self._url.port, timeout=self._timeout_s, context=context)
+        return http.client.HTTPConnection(host, self._url.port, timeout=self._timeout_s)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Wait as long as the gateway asked for, else longer and longer; in seconds."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.pause_s if isinstance(error, _NotNow) else 0.0
+    return min(asked, _LONGEST_PAUSE_S) or _backoff(state)
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigError(
+            f"not the address of a gateway: {url}", fix="write it as http://127.0.0.1:8080 or https://…"
+        )
+    return parts

@@ -1,0 +1,301 @@
+"""A place for one gateway: the commented gateway.toml, demo keys, enterprises with fresh tokens.
+
+What `gateway init` writes and what the demonstration runs on. Nothing that is there is ever replaced.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import ConfigError
+from gateway.model import EnterpriseId
+from signing.certificate import make_self_signed
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_TOKEN_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEnterprise:
+    """An enterprise to be written; its token is made then."""
+
+    id: str
+    """1 to 40 of `a-z 0-9 . _ -`; the name of its file."""
+    name: str
+    cop_codes: tuple[str, ...]
+    dxp_ids: tuple[str, ...]
+    key: str = ""
+    """Name of its signing key; empty: the default key of the node."""
+
+
+DEMO: Final = NewEnterprise(
+    id="demo", name="Demo enterprise", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",)
+)
+"""Invented codes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What was written, and the secrets that are told this once."""
+
+    folder: Path
+    config: Path
+    """gateway.toml"""
+    key: Path
+    """RSA-2048, PEM, mode 0600."""
+    certificate: Path
+    enterprises: Path
+    state: Path
+    tokens: Mapping[EnterpriseId, str] = field(repr=False)
+
+    def token_file(self, enterprise: EnterpriseId) -> Path:
+        """Name the file, mode 0600, that holds the token of an enterprise."""
+        return self.folder / f"{enterprise}.token"
+
+
+def write_site(
+    folder: Path,
+    *,
+    destination_toml: str | None = None,
+    enterprises: Sequence[NewEnterprise] = (DEMO,),
+    port: int = 8080,
+) -> Site:
+    """Write a whole site into `folder`, which is made when it is not there.
+
+    `destination_toml` takes the place of the default `[[destination]]`, a folder under state/ that works
+    without any server. `port` is that of the HTTP door on 127.0.0.1; 0 lets the system choose. Makes a key
+    (a tenth of a second). Raises ConfigError when a file is there already or cannot be written.
+    """
+    folder = folder.resolve()
+    site = Site(
+        folder=folder,
+        config=folder / "gateway.toml",
+        key=folder / "keys" / "node.key",
+        certificate=folder / "keys" / "node.crt",
+        enterprises=folder / "enterprises",
+        state=folder / "state",
+        tokens={EnterpriseId(one.id): new_token() for one in enterprises},
+    )
+    text = _TEMPLATE.format(port=port, destination=(destination_toml or _FOLDER).strip())
+    tenants = {one.id: enterprise_toml(one, site.tokens[EnterpriseId(one.id)]) for one in enterprises}
+    _refuse_to_replace(site)
+    try:
+        _write_files(site, text, tenants, with_folders=destination_toml is None)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the site: {error.strerror}",
+            where=str(error.filename or folder),
+            fix="name a folder that may be written",
+        ) from error
+    return site
+
+
+def new_token() -> str:
+    """Make a bearer token: 43 random characters that need no quoting anywhere."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def token_digest(token: str) -> str:
+    """Give what an enterprise file keeps of a token: hex SHA-256, lower case."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def enterprise_toml(enterprise: NewEnterprise, token: str) -> str:
+    """Write the file of an enterprise; only the digest of the token is in it. Raises ConfigError."""
+    if not _ID.fullmatch(enterprise.id):
+        raise ConfigError(
+            f"{enterprise.id!r} cannot be the name of an enterprise",
+            fix="use 1 to 40 of a-z, 0-9, '.', '_' and '-', first a letter or digit",
+        )
+    return _ENTERPRISE.format(
+        name=_text(enterprise.name),
+        cop_codes=_texts(enterprise.cop_codes),
+        dxp_ids=_texts(enterprise.dxp_ids),
+        token_sha256=_text(token_digest(token)),
+        key=_text(enterprise.key),
+    )
+
+
+def add_enterprise(folder: Path, enterprise: NewEnterprise) -> str:
+    """Write `<id>.toml` into the enterprises folder and return the token. Raises ConfigError."""
+    token = new_token()
+    text = enterprise_toml(enterprise, token)
+    file = folder / f"{enterprise.id}.toml"
+    try:
+        _create(file, text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"there is an enterprise {enterprise.id} already",
+            where=str(file),
+            fix="choose another name; a new token is made by `gateway enterprise rotate-token`",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"cannot write the file: {error.strerror}", where=str(file)) from error
+    return token
+
+
+def _refuse_to_replace(site: Site) -> None:
+    files = (site.config, site.key, site.certificate, site.enterprises, *map(site.token_file, site.tokens))
+    for file in files:
+        if file.exists():
+            raise ConfigError(
+                "there is a gateway here already, nothing was changed",
+                where=str(file),
+                fix="name another folder, or remove the old one yourself",
+            )
+
+
+def _write_files(site: Site, text: str, tenants: Mapping[str, str], *, with_folders: bool) -> None:
+    folders = [site.folder, site.key.parent, site.enterprises, site.state]
+    if with_folders:
+        folders += [site.state / "outbox", site.state / "inbox"]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755 if folder == site.folder else 0o700)
+    key, certificate = make_self_signed("Customs exchange gateway demonstration")
+    _create(site.key, key.decode())
+    _create(site.certificate, certificate.decode())
+    for name, tenant in tenants.items():
+        _create(site.enterprises / f"{name}.toml", tenant)
+    for identifier, token in site.tokens.items():
+        _create(site.token_file(identifier), f"{token}\n")
+    _create(site.config, text, mode=0o644)  # last: with it the site is whole
+
+
+def _create(file: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a new file that nobody else may read; FileExistsError when it is there."""
+    file.touch(mode=mode, exist_ok=False)
+    file.write_text(text, encoding="utf-8")
+
+
+def _text(value: str) -> str:
+    """Write a TOML basic string; its escapes are those of JSON."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _texts(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_text, values))}]"
+
+
+_ENTERPRISE: Final = """\
+name = {name}
+# Codes that BaseTransfer.copCode of its messages may have.
+cop_codes = {cop_codes}
+# DXP ids that BaseTransfer.dxpId and SenderId may have.
+dxp_ids = {dxp_ids}
+# SHA-256 of its bearer token; the token itself is kept nowhere.
+token_sha256 = {token_sha256}
+# Name of the [[key]] that signs for it; empty: signing.default_key.
+key = {key}
+disabled = false
+"""
+
+_FOLDER: Final = """\
+[[destination]]
+name = "customs"
+# Which messages go there: "import", "export" or both.
+families = ["import", "export"]
+# DxpMsg, as an enterprise terminal sends, or DxpMsgSv, as a transfer node does.
+envelope = "DxpMsg"
+# EndNode of a DxpMsgSv.
+end_node = "00000002"
+# Entries that one process takes at once, and how many processes carry them.
+batch = 32
+active = 1
+
+# This one is a folder on this machine: it works at once, and nobody answers unless somebody puts answers
+# into receive_dir. Exactly one of folder, sftp and amqp belongs to a destination.
+[destination.folder]
+send_dir = "state/outbox"
+receive_dir = "state/inbox"
+"""
+
+_TEMPLATE: Final = """\
+# Configuration of the customs exchange gateway.
+# Relative paths count from the folder of this file. Secrets are files, never values.
+# `gateway check` says whether all of it is in order; SIGHUP makes a running gateway read it again.
+
+# How long a claim on an entry holds when its process falls silent.
+lease_s = 60.0
+# debug, info, warning or error
+log_level = "info"
+
+[node]
+# Shown in logs.
+name = "gateway"
+# The spool: the only memory. On a disk of this machine, never inside a checkout.
+state_dir = "state"
+# Our own DXP id: SenderId where a message names none that fits (1 to 16 characters).
+dxp_id = "DXPENT0000000001"
+# Our 8-digit transfer node id; only for DxpMsgSv.
+node_id = "00000000"
+
+[accept]
+# The HTTP door. Put a TLS proxy in front of it before anybody else can reach it.
+host = "127.0.0.1"
+port = {port}
+# A file for each enterprise: `gateway enterprise add` writes one.
+enterprises_dir = "enterprises"
+# Messages that one commit takes at most.
+commit_batch = 256
+
+[accept.limits]
+# What one message may be at most.
+size_bytes = 4194304
+depth = 64
+elements = 200000
+
+[rules]
+# Edition of the customs schemas.
+edition = "202205"
+# A folder with xsd/ and mappings/ to use in place of the built-in ones.
+# rules_dir = "rules"
+
+[signing]
+# Which key signs what is handed in unsigned, where the enterprise names none.
+default_key = "node"
+
+# A demonstration key that customs does not know. For PKCS#12: kind = "pkcs12", file = "keys/node.p12".
+[[key]]
+name = "node"
+kind = "pem"
+file = "keys/node.key"
+certificate = "keys/node.crt"
+# password_file = "keys/node.password"
+
+[retry]
+# A failed attempt is tried again after first_s, then longer and longer up to ceiling_s; after so many
+# failed attempts the entry is a dead letter and waits for an operator.
+first_s = 2.0
+ceiling_s = 600.0
+attempts = 200
+
+{destination}
+
+# The same by SFTP:
+# [destination.sftp]
+# host = "sftp.example.net"
+# port = 22
+# user = "gateway"
+# key_file = "keys/sftp.key"
+# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused.
+# host_key = "ssh-ed25519 AAAA..."
+# send_dir = "/in"
+# receive_dir = "/out"
+# timeout_s = 20.0
+
+# The same by AMQP 1.0 (needs the extra `amqp`):
+# [destination.amqp]
+# url = "amqps://mq.example.net:5671"
+# send_address = "CUSTOMS.IN"
+# receive_address = "CUSTOMS.OUT"
+# user = "gateway"
+# password_file = "keys/mq.password"
+# ca_file = "keys/mq-ca.crt"
+# timeout_s = 20.0
+# prefetch = 100
+"""

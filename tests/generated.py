@@ -1,0 +1,76 @@
+"""The pages that are written from the code: `make docs` writes them, a test compares them."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.reference import reference
+from gateway.observe import event_table
+from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
+from spool.lifecycle import diagram
+
+REPOSITORY: Final = Path(__file__).resolve().parents[1]
+_MERMAID: Final = re.compile(r"(?<=^```mermaid\n).*?(?=\n```$)", re.MULTILINE | re.DOTALL)
+_EVENTS: Final = """\
+# Log events
+
+Written from `gateway/observe.py` by `make docs`; a test compares the two.
+
+The gateway logs one JSON object a line on stdout. Every line has `event`, `level` and `time` (UTC). A line
+about a message carries `message_id`, `enterprise` and `message_type`; one about an attempt `destination`,
+`attempt` and `error`. Bodies, keys, names and numbers of people never appear.
+
+"""
+_PROBLEMS: Final = f"""\
+# Problems
+
+Written from `gateway/problems.py` by `make docs`; a test compares the two.
+
+Whatever the HTTP API cannot do it answers with an RFC 9457 document, `{MEDIA_TYPE}`: `code` is from this
+table and never changes its meaning, `type` is `{TYPE_BASE}` and the code, `faults` lists every place that
+is wrong.
+
+| code | status | title | 中文 |
+|---|---|---|---|
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Return each generated page: its file, and what is to stand in it."""
+    docs = REPOSITORY / "docs"
+    architecture = REPOSITORY / "ARCHITECTURE.md"
+    return {
+        docs / "cli.md": reference(),
+        docs / "events.md": _EVENTS + event_table(),
+        docs / "problems.md": _problems(),
+        architecture: with_diagram(architecture.read_text(encoding="utf-8")),
+    }
+
+
+def with_diagram(page: str) -> str:
+    """Return a page with the state diagram in its one Mermaid block; ValueError when it has not just one."""
+    written, blocks = _MERMAID.subn(lambda _: diagram(), page)
+    if blocks != 1:
+        raise ValueError(f"ARCHITECTURE.md has {blocks} Mermaid blocks, must have one")
+    return written
+
+
+def _problems() -> str:
+    return _PROBLEMS + "".join(
+        f"| `{code}` | {one.status.value} | {one.title} | {one.title_zh} |\n"
+        for code, one in PROBLEMS.items()
+    )
+
+
+def main() -> int:
+    """Write the pages that are not up to date, and name them."""
+    for file, text in pages().items():
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+            print(f"written: {file.relative_to(REPOSITORY)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
