@@ -242,7 +242,7 @@ def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
     """Say which key is wrong and what a right one looks like; msgspec ends with `at `$.a.b``."""
     text, _, place = str(error).partition(" - at ")
     key = place.strip("`").removeprefix("$").lstrip(".")
-    names = re.findall(r"`(\w+)`", text) or re.findall(r"\w+", key)
+    names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
     example = next((EXAMPLES[name] for name in reversed(names) if name in EXAMPLES), "")
     return ConfigError(
         text,

@@ -48,7 +48,9 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="the error says what to mend",
     ),
     "request.failed": Event(
-        level="error", meaning="an HTTP request met a defect; the caller got 500", do="report it with the trace"
+        level="error",
+        meaning="an HTTP request met a defect; the caller got 500",
+        do="report it with the trace",
     ),
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
@@ -87,10 +89,10 @@ EVENTS: Final[Mapping[str, Event]] = {
 }
 
 _PERSONAL: Final = re.compile(
-    r"name$|buyer|consignee|telephone|idnumber|idtype|address$(?<!^address)|token|password|secret|body$",
+    r"name$|buyer|consignee|telephone|idnumber|idtype|address$|token|password|secret|body$",
     re.IGNORECASE,
 )
-_ALLOWED: Final = frozenset({"address", "file_name"})
+_ALLOWED: Final = frozenset({"address", "file_name", "key_name"})
 _NUMBERS: Final = re.compile(r"(?<!\d)(?:1\d{10}|\d{17}[\dXx]|\d{15})(?!\d)")
 _FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where"})
 _GONE: Final = "[redacted]"

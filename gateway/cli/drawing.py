@@ -31,9 +31,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def progress(things: Sequence[T], doing: str) -> Iterator[T]:
-    """Pass the things on, with a progress bar when they are many and stderr is a terminal."""
-    if len(things) < _MANY or not sys.stderr.isatty():
+def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:
+    """Pass the things on, with a progress bar when they are many and stderr is a terminal.
+
+    `speaks`: the command writes to stdout meanwhile; on the same terminal its lines are progress enough.
+    """
+    crowded = speaks and sys.stdout.isatty()
+    if len(things) < _MANY or crowded or not sys.stderr.isatty():
         yield from things
         return
     yield from track(things, description=doing, console=Console(stderr=True), transient=True)

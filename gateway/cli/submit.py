@@ -86,7 +86,7 @@ def _token(token: str, file: Path | None) -> str:
 def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> dict[Path, Result]:
     results: dict[Path, Result] = {}
     lost: DeliveryError | None = None
-    for path in drawing.progress(files, "submitting"):
+    for path in drawing.progress(files, "submitting", speaks=as_json):
         result: Result
         try:
             result = lost or client.submit(read(path))

@@ -40,7 +40,7 @@ def validate(
     rules = load_rules(rules_dir, edition)
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
-    for file in drawing.progress(documents(paths), "validating"):
+    for file in drawing.progress(documents(paths), "validating", speaks=True):
         judged = judge(read(file), rules, view)
         valid = valid and not judged.faults
         if as_json:

@@ -26,7 +26,7 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> None:
     asked: there is no list of issuers here.
     """
     valid = True
-    for file in drawing.progress(documents(paths), "verifying"):
+    for file in drawing.progress(documents(paths), "verifying", speaks=True):
         verdict = _verdict(read(file))
         valid = valid and verdict.valid
         if as_json:

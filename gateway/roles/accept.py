@@ -164,7 +164,7 @@ class Intake:
             log(
                 "message.refused",
                 message_id=reply.uid,
-                problem="conflict",
+                problem="conflicting-version",
                 rules=[reply.reason],
                 sha256=offer.sha256.hex(),
                 **about,

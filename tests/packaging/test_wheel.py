@@ -63,7 +63,7 @@ def test_wheel_holds_the_rules_the_types_and_no_name_that_is_not_ours(wheel: Pat
         "signing/py.typed",
         "spool/py.typed",
     } <= names
-    assert [name for name in names if "test" in name or name.endswith((".pyc", ".key", ".pem"))] == []
+    assert [name for name in names if "/test" in name or name.endswith((".pyc", ".key", ".pem"))] == []
 
 
 def test_wheel_holds_every_file_of_the_rooms(wheel: Path) -> None:

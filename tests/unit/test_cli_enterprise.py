@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -11,9 +12,14 @@ from gateway.site import write_site
 from tests.command_line import invoke, lines
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_site(tmp_path_factory.mktemp("template") / "site", port=0).folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    return write_site(tmp_path / "site", port=0).config
+def site(template: Path, tmp_path: Path) -> Path:
+    return Path(copytree(template, tmp_path / "site")) / "gateway.toml"
 
 
 def loaded(site: Path, name: str) -> Enterprise:

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -30,10 +31,14 @@ receive_address = "b"
 """
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_site(tmp_path_factory.mktemp("template") / "site", port=0).folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    write_site(tmp_path / "site", port=0)
-    return tmp_path / "site"
+def site(template: Path, tmp_path: Path) -> Path:
+    return Path(copytree(template, tmp_path / "site"))
 
 
 def graded(folder: Path) -> dict[str, str]:

@@ -1,0 +1,58 @@
+"""A supervisor over small roles, for tests: `python -m tests.unit.supervisor_child DRAIN_S RELOAD ROLE…`.
+
+ROLE is `patient` (ends when asked), `deaf` (does not) or `failing` (raises at once); RELOAD is `keep` (the new
+configuration is unusable) or the role to run from then on. Everything is told as one JSON object a line.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from gateway.observe import configure_logs
+from gateway.roles.stop import Stop
+from gateway.supervisor import Role, Supervisor
+
+
+def tell(event: str, **fields: object) -> None:
+    line = json.dumps({"event": event, "pid": os.getpid(), **fields}) + "\n"
+    os.write(sys.stdout.fileno(), line.encode())  # one write a line: the lines of processes do not mix
+
+
+def patient() -> None:
+    stop = Stop().on_sigterm()
+    tell("up")
+    stop.pause(3600)
+    tell("down")
+
+
+def deaf() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tell("up")
+    while True:
+        signal.pause()
+
+
+def failing() -> None:
+    tell("up", at=time.monotonic())
+    raise RuntimeError("no such host")
+
+
+ROLES = {run.__name__: Role(name=run.__name__, run=run) for run in (patient, deaf, failing)}
+
+
+def main(drain_s: str, renewed: str, *names: str) -> None:
+    def reload() -> Sequence[Role] | None:
+        tell("reload asked")
+        return None if renewed == "keep" else [ROLES[renewed]]
+
+    configure_logs("debug")
+    began, worked = time.monotonic(), time.process_time()
+    Supervisor([ROLES[name] for name in names], reload=reload, drain_s=float(drain_s)).run()
+    tell("end", wall_s=time.monotonic() - began, cpu_s=time.process_time() - worked)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
