@@ -28,7 +28,10 @@ def there(sign: str) -> bool:
 
 def has_module(name: str) -> bool:
     """Say whether the system's Python can import a module."""
-    return subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def missing(purpose: str) -> list[str]:
@@ -47,7 +50,7 @@ def main(purpose: str) -> int:
         return 0
     line = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0:
-        print(f"missing Debian packages; as root: {line}", file=sys.stderr)  # noqa: T201
+        print(f"missing Debian packages; as root: {line}", file=sys.stderr)
         return 0
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-q"], check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -152,7 +152,7 @@ def _line_of_depth(root: etree._Element, depth: int) -> int:
     """Give the line of the first element below `depth` levels."""
     first = root.xpath(f"({'/*' * (depth + 1)})[1]")
     element = first[0] if isinstance(first, list) and first else root
-    line = element.sourceline if isinstance(element, etree._Element) else 1
+    line = getattr(element, "sourceline", 1)
     return line if isinstance(line, int) else 1
 
 

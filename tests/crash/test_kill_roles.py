@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-
 from gateway.playground import Playground, Watched
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose

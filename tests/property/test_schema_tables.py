@@ -28,7 +28,7 @@ def roots() -> list[str]:
 
 def agree(name: str, mutations: list[Mutation], view: View, seed: int) -> bool:
     """Compose a document, spoil it, and have the schema and the table judge it; gives their common verdict."""
-    random = Random(seed)  # noqa: S311 (documents, not secrets)
+    random = Random(seed)
     table: Row = tables()[name]
     document = spoil(compose(table, random), table, mutations, random)
     expected = judge(document, tables(), signature_required=view is View.SENDABLE)
