@@ -82,8 +82,15 @@ EVENTS: Final[Mapping[str, Event]] = {
     "certificate.expiring": Event(
         level="warning", meaning="a signing certificate ends in less than 30 days", do="renew it"
     ),
+    "spool.unavailable": Event(
+        level="error",
+        meaning="the spool could not do what a request needed; the caller was asked to come again",
+        do="`error` says what to mend",
+    ),
     "spool.watermark": Event(
-        level="warning", meaning="the disk of the spool runs low", do="free space before the second mark"
+        level="warning",
+        meaning="the disk of the spool runs low",
+        do="free space: without any the door answers 503, and nothing accepted is lost",
     ),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
 }

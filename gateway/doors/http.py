@@ -150,7 +150,7 @@ def _guarded(handler: Handler, counter: Counter) -> Callable[[Request], Awaitabl
         except Problem as problem:
             return _problem(problem.problem, problem.faults, request, headers=problem.headers)
         except SpoolError as error:
-            log("message.refused", problem="unavailable", error=str(error))
+            log("spool.unavailable", path=request.url.path, error=str(error))
             return _problem("unavailable", (), request, headers={"Retry-After": _RETRY_AFTER_S})
         except ClientDisconnect:
             return Response(status_code=499)
@@ -235,10 +235,11 @@ def _clash_fault(clash: Clash) -> Fault:
     message, message_zh, fix = _CLASHES[clash.reason]
     named = f": {', '.join(clash.identities)}" if clash.identities else ""
     earlier = f" (message {clash.uid})" if clash.uid else ""
+    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
     return Fault(
         rule=f"conflict_{clash.reason}",
         message=f"{message}{earlier}{named}",
-        message_zh=f"{message_zh}{earlier}{named}",
+        message_zh=f"{message_zh}{earlier_zh}{named}",
         fix=fix,
     )
 

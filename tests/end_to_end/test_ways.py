@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import random
+import re
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_every_type_goes_out_untouched_and_all_layers_come_home(
         assert layers["format"] == {"CEB900Message"}
         assert len(layers["business"]) > 10
         assert_raw_receipts_are_ours_alone(ours, theirs, told)
+        assert_nothing_personal_in((tmp_path / "run.log").read_text("utf-8"), bodies)
         if transport == "sftp":
             assert_envelopes_verify(tmp_path / "customs" / "files" / "in", bodies)
 
@@ -108,6 +110,21 @@ def everything_customs_says(world: Playground, platform: Platform, messages: int
 
 
 FINAL = ("100", "120", "399", "800")
+
+
+PERSONAL = re.compile(
+    r"<ceb:(buyer\w+|consignee\w*|payerIdNumber|payerName|telephone|\w*Telephone)>([^<]{2,})<", re.IGNORECASE
+)
+
+
+def assert_nothing_personal_in(log: str, bodies: dict[str, bytes]) -> None:
+    """Names, identity and telephone numbers of the declarations stand nowhere in the log."""
+    values = {value for body in bodies.values() for _, value in PERSONAL.findall(body.decode())}
+    assert len(values) > 20
+    assert [value for value in values if value in log and not value.isdigit()] == []
+    assert [
+        value for value in values if re.search(rf"(?<!\d){re.escape(value)}(?!\d)", log) and len(value) > 8
+    ] == []
 
 
 def assert_raw_receipts_are_ours_alone(ours: Platform, theirs: Platform, told: list[dict[str, Any]]) -> None:
