@@ -26,8 +26,21 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way out of a message: it becomes one entry, with a fate of its own."""
+
+    destination: str
+    cop_msg_id: str
+    """The id under which the entry travels, fixed now and for ever."""
+    part: str = ""
+    """Tells ways with one CopMsgId to one destination apart (one receiver each)."""
+    facts: bytes = b""
+    """Opaque to the spool; given back with the entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A message to take in, with the destination that its one entry goes to."""
+    """A message to take in, with the ways it goes out."""
 
     uid: str
     """Public id of the message, unique."""
@@ -38,9 +51,10 @@ class Offer:
     body: bytes
     facts: bytes
     """Opaque to the spool; given back with the message and its entry."""
-    destination: str
-    cop_msg_id: str
-    """The id under which the entry travels, fixed now and for ever; unique per destination."""
+    ways: tuple[Way, ...]
+    """(CopMsgId, destination, part) is unique in the spool."""
+    priority: int = 1
+    """0 goes before 1 before 2, within one owner."""
     request_key: str = ""
     """The owner's own name for the request (Idempotency-Key): what comes again under it is the same
     message, whatever its bytes. Empty: none."""
@@ -104,6 +118,9 @@ class Claimed:
     """Failed attempts so far."""
     accepted_at: datetime
     facts: bytes
+    """Of the message."""
+    way: bytes
+    """Facts of this way."""
     body: bytes
 
 
@@ -249,7 +266,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageView:
-    """A message and its entry as they stand now."""
+    """A message and one of its entries as they stand now."""
 
     uid: str
     owner: str
@@ -260,6 +277,7 @@ class MessageView:
     entry: int
     destination: str
     cop_msg_id: str
+    part: str
     state: State
     attempts: int
     due_at: datetime

@@ -65,7 +65,11 @@ class Spool(Protocol):
     # what goes out
 
     def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
-        """Take up to `limit` entries whose turn has come, oldest due first."""
+        """Take up to `limit` entries whose turn has come, in turn from each owner that has any.
+
+        Within an owner by priority, then oldest due first. Owners take turns from one call to the next, so
+        a thousand entries of one do not hold up the single one of another.
+        """
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
@@ -131,7 +135,11 @@ class Spool(Protocol):
     # looking
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
-        """Return one message; with `owner` only if it is theirs."""
+        """Return one message with its first entry; with `owner` only if it is theirs."""
+        ...
+
+    def ways(self, uid: str) -> list[MessageView]:
+        """Return one message with each of its entries, in the order of the offer's ways."""
         ...
 
     def body(self, uid: str) -> bytes | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from spool.entry import Claimed, Collected, Fate, Offer, Settlement, Subject
+from spool.entry import Claimed, Collected, Fate, Offer, Settlement, Subject, Way
 
 START = datetime(2026, 11, 11, tzinfo=UTC)
 
@@ -31,6 +31,8 @@ def offer(
     destination: str = "port",
     cop_msg_id: str = "",
     request_key: str = "",
+    more_ways: tuple[Way, ...] = (),
+    priority: int = 1,
 ) -> Offer:
     """Return an offer whose bytes, unless given, and CopMsgId follow from its uid."""
     content = body or b"body of " + uid.encode()
@@ -41,8 +43,8 @@ def offer(
         sha256=hashlib.sha256(content).digest(),
         body=content,
         facts=b"facts of " + uid.encode(),
-        destination=destination,
-        cop_msg_id=cop_msg_id or f"COP-{uid}",
+        ways=(Way(destination=destination, cop_msg_id=cop_msg_id or f"COP-{uid}"), *more_ways),
+        priority=priority,
         request_key=request_key,
         subjects=tuple(one if isinstance(one, Subject) else Subject(identity=one) for one in about),
     )

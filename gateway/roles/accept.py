@@ -19,7 +19,7 @@ from gateway.observe import log
 from gateway.pipeline import Refusal, examine
 from gateway.rules import Rules
 from gateway.stages.correlate import handles, identity
-from spool.entry import Clash, Note, Offer, Reply, Subject
+from spool.entry import Clash, Note, Offer, Reply, Subject, Way
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -203,6 +203,7 @@ def offer_of(
     body = message.wrapped or message.body
     dxp_id = header.dxp_id
     sender = dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004 (spec dxp.md, SenderId)
+    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
     return Offer(
         uid=uid,
         owner=caller.id,
@@ -210,8 +211,7 @@ def offer_of(
         sha256=hashlib.sha256(body).digest(),
         body=body,
         facts=facts.of_message(message, sender=sender, key_name=caller.key),
-        destination=destination.name,
-        cop_msg_id=message.envelope.cop_msg_id if message.envelope else uid,
+        ways=(Way(destination=destination.name, cop_msg_id=cop_msg_id),),
         request_key=request_key,
         subjects=tuple(
             Subject(

@@ -34,6 +34,7 @@ class SqliteSpool(Accepting, Forwarding, FilingCabinet, Looking):
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         """Open, and make or bring up to date, the database in the folder. Raises SpoolError."""
+        self._last_owner = {}
         try:
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.signals = Signals(state_dir / "wake")

@@ -1,13 +1,17 @@
 """Taking messages in: duplicates known, contradictions told, order fixed, all in one commit."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Taken
+from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
 from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
-from spool.sqlite.ordering import add_waits, unsettled
+from spool.sqlite.ordering import unsettled
+
+_SETTLED_UNSENT = "('dead', 'discarded')"
 
 
 class Accepting:
@@ -19,114 +23,202 @@ class Accepting:
     def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
         """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
         with self.db.write() as connection:
-            now = self.db.now()
-            replies = [_take(connection, offer, now) for offer in offers]
-            for note in notes:
-                journal(connection, now, note.event, note.uid, note.detail)
+            batch = _Batch(connection, self.db.now())
+            replies = [batch.take(offer) for offer in offers]
+            batch.write()
+            write_journal(connection, batch.now, [(note.event, note.uid, note.detail) for note in notes])
         if any(isinstance(reply, Taken) for reply in replies):
             self.signals.wake("entries")
         return replies
 
 
-def journal(connection: sqlite3.Connection, now: int, event: str, uid: str, detail: str = "") -> None:
-    """Append a line to the journal, within the caller's transaction."""
-    connection.execute(
-        "INSERT INTO journal (at, event, uid, detail) VALUES (?, ?, ?, ?)", (now, event, uid, detail)
+def write_journal(connection: sqlite3.Connection, now: int, lines: Iterable[tuple[str, str, str]]) -> None:
+    """Append (event, uid, detail) lines to the journal, within the caller's transaction."""
+    connection.executemany(
+        "INSERT INTO journal (at, event, uid, detail) VALUES (?, ?, ?, ?)",
+        [(now, event, uid, detail) for event, uid, detail in lines],
     )
 
 
-def _take(connection: sqlite3.Connection, offer: Offer, now: int) -> Reply:
-    earlier = _same(connection, offer)
-    if earlier is not None:
-        return earlier
-    known = [_declaration(connection, offer.owner, subject.identity) for subject in offer.subjects]
-    clash = _contradiction(connection, offer, known)
-    if clash is not None:
-        return clash
-    run = connection.execute
-    message = run(
-        "INSERT INTO message (uid, owner, kind, sha256, request_key, facts, accepted_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (offer.uid, offer.owner, offer.kind, offer.sha256, offer.request_key, offer.facts, now),
-    ).lastrowid
-    run("INSERT INTO payload (message, body) VALUES (?, ?)", (message, offer.body))
-    blockers = unsettled(connection, offer.destination, [number for number in known if number is not None])
-    entry = run(
-        "INSERT INTO entry (message, destination, cop_msg_id, state, due_at, blockers) VALUES (?, ?, ?, ?, ?, ?)",
-        (message, offer.destination, offer.cop_msg_id, State.READY.value, now, len(blockers)),
-    ).lastrowid
-    assert entry is not None  # noqa: S101 (SQLite just gave it)
-    if blockers:
-        add_waits(connection, [(blocker, entry) for blocker in blockers])
-    _index(connection, offer, known, message)
-    journal(connection, now, "message.accepted", offer.uid)
-    return Taken(uid=offer.uid)
+@dataclass(slots=True)
+class _Rows:
+    """What one commit inserts, a list a table: a statement for many rows costs a fraction of one for each."""
+
+    message: list[tuple[int, str, str, str, bytes, str, bytes, int]] = field(default_factory=list)
+    payload: list[tuple[int, bytes]] = field(default_factory=list)
+    entry: list[tuple[object, ...]] = field(default_factory=list)
+    wait: list[tuple[int, int]] = field(default_factory=list)
+    declaration: list[tuple[int, str, str, bytes]] = field(default_factory=list)
+    facts: list[tuple[bytes, int]] = field(default_factory=list)
+    version: list[tuple[int, str, int]] = field(default_factory=list)
+    handle: list[tuple[str, int]] = field(default_factory=list)
 
 
-def _same(connection: sqlite3.Connection, offer: Offer) -> Known | None:
-    """Find what was taken before: the same bytes, or the owner's own name for the request."""
-    ways: list[tuple[str, str | bytes]] = [("sha256", offer.sha256)]
-    if offer.request_key:
-        ways.append(("request_key", offer.request_key))
-    for column, value in ways:
-        row = connection.execute(
-            f"SELECT uid FROM message WHERE owner = ? AND {column} = ?", (offer.owner, value)
+class _Batch:
+    """The offers of one commit: judged against the database and against each other, then written at once."""
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self._run = connection.execute
+        self._connection = connection
+        self.now = now
+        self._rows = _Rows()
+        # nobody else writes during this transaction, so the numbers are ours to give
+        self._message, self._entry, self._declaration = self._run(
+            "SELECT (SELECT coalesce(max(id), 0) FROM message), (SELECT coalesce(max(id), 0) FROM entry),"
+            " (SELECT coalesce(max(id), 0) FROM declaration)"
         ).fetchone()
-        if row is not None:
-            return Known(uid=row[0])
-    return None
+        self._requests: dict[tuple[str, str | bytes], str] = {}
+        self._travelling: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._declared: dict[tuple[str, str], int] = {}
+        self._versions: dict[tuple[int, str], str] = {}
+        self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
 
+    def take(self, offer: Offer) -> Reply:
+        """Judge one offer; if it is new, its rows are to be written."""
+        reply = self._same(offer) or self._travels(offer)
+        if reply is not None:
+            return reply
+        known = [self._find(offer.owner, subject.identity) for subject in offer.subjects]
+        clash = self._contradiction(offer, known)
+        if clash is not None:
+            return clash
+        self._add(offer, known)
+        return Taken(uid=offer.uid)
 
-def _declaration(connection: sqlite3.Connection, owner: str, identity: str) -> int | None:
-    row = connection.execute(
-        "SELECT id FROM declaration WHERE identity = ? AND owner = ?", (identity, owner)
-    ).fetchone()
-    return None if row is None else int(row[0])
+    def _same(self, offer: Offer) -> Known | None:
+        """Find what was taken before: the same bytes, or the owner's own name for the request."""
+        names: list[tuple[str, str | bytes]] = [("sha256", offer.sha256)]
+        if offer.request_key:
+            names.append(("request_key", offer.request_key))
+        for column, value in names:
+            uid = self._requests.get((offer.owner, value))
+            if uid is not None:
+                return Known(uid=uid)
+            row = self._run(
+                f"SELECT uid FROM message WHERE owner = ? AND {column} = ?", (offer.owner, value)
+            ).fetchone()
+            if row is not None:
+                return Known(uid=row[0])
+        return None
 
-
-def _contradiction(connection: sqlite3.Connection, offer: Offer, known: Sequence[int | None]) -> Clash | None:
-    row = connection.execute(
-        "SELECT m.uid, m.owner FROM entry e JOIN message m ON m.id = e.message"
-        " WHERE e.cop_msg_id = ? AND e.destination = ?",
-        (offer.cop_msg_id, offer.destination),
-    ).fetchone()
-    if row is not None:
-        return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
-    for subject, declaration in zip(offer.subjects, known, strict=True):
-        if declaration is None or not subject.version:
-            continue
-        row = connection.execute(
-            "SELECT m.uid FROM version v JOIN message m ON m.id = v.message JOIN entry e ON e.message = m.id"
-            " WHERE v.declaration = ? AND v.version = ? AND e.state NOT IN ('dead', 'discarded') LIMIT 1",
-            (declaration, subject.version),
-        ).fetchone()
-        if row is not None:
-            return Clash(uid=row[0], reason="version", identities=(subject.identity,))
-    return None
-
-
-def _index(
-    connection: sqlite3.Connection, offer: Offer, known: Sequence[int | None], message: int | None
-) -> None:
-    made: dict[str, int | None] = {}
-    for subject, earlier in zip(offer.subjects, known, strict=True):
-        declaration = earlier if earlier is not None else made.get(subject.identity)
-        if declaration is None:
-            declaration = connection.execute(
-                "INSERT INTO declaration (identity, owner, facts) VALUES (?, ?, ?)",
-                (subject.identity, offer.owner, subject.facts),
-            ).lastrowid
-            made[subject.identity] = declaration
-        else:  # a later version may change what answers are compared with
-            connection.execute(
-                "UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1",
-                (subject.facts, declaration),
+    def _travels(self, offer: Offer) -> Clash | None:
+        """Find another message under one of the offer's CopMsgIds; one made from our uid cannot have been used."""
+        for way in offer.ways:
+            if way.cop_msg_id == offer.uid:
+                continue
+            row = (
+                self._travelling.get((way.cop_msg_id, way.destination, way.part))
+                or self._run(
+                    "SELECT m.uid, m.owner FROM entry e JOIN message m ON m.id = e.message"
+                    " WHERE e.cop_msg_id = ? AND e.destination = ? AND e.part = ?",
+                    (way.cop_msg_id, way.destination, way.part),
+                ).fetchone()
             )
-        connection.execute(
-            "INSERT OR IGNORE INTO version (declaration, version, message) VALUES (?, ?, ?)",
-            (declaration, subject.version, message),
+            if row is not None:
+                return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
+        return None
+
+    def _find(self, owner: str, identity: str) -> int | None:
+        number = self._declared.get((owner, identity))
+        if number is not None:
+            return number
+        row = self._run(
+            "SELECT id FROM declaration WHERE identity = ? AND owner = ?", (identity, owner)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _contradiction(self, offer: Offer, known: Sequence[int | None]) -> Clash | None:
+        for subject, declaration in zip(offer.subjects, known, strict=True):
+            if declaration is None or not subject.version:
+                continue
+            uid = self._versions.get((declaration, subject.version))
+            row = (uid,) if uid else self._run(
+                "SELECT m.uid FROM version v JOIN message m ON m.id = v.message JOIN entry e ON e.message = m.id"
+                f" WHERE v.declaration = ? AND v.version = ? AND e.state NOT IN {_SETTLED_UNSENT} LIMIT 1",
+                (declaration, subject.version),
+            ).fetchone()  # fmt: skip
+            if row is not None:
+                return Clash(uid=row[0], reason="version", identities=(subject.identity,))
+        return None
+
+    def _add(self, offer: Offer, known: Sequence[int | None]) -> None:
+        self._message += 1
+        message = self._message
+        self._requests[offer.owner, offer.sha256] = offer.uid
+        if offer.request_key:
+            self._requests[offer.owner, offer.request_key] = offer.uid
+        self._rows.message.append(
+            (
+                message,
+                offer.uid,
+                offer.owner,
+                offer.kind,
+                offer.sha256,
+                offer.request_key,
+                offer.facts,
+                self.now,
+            )
         )
-        for text in subject.handles:
-            connection.execute(
-                "INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration)
+        self._rows.payload.append((message, offer.body))
+        numbers = [
+            self._subject(offer, subject, declaration, message)
+            for subject, declaration in zip(offer.subjects, known, strict=True)
+        ]
+        earlier = [number for number in known if number is not None]
+        for way in offer.ways:
+            self._way(offer, way, message, numbers, earlier)
+
+    def _subject(self, offer: Offer, subject: Subject, declaration: int | None, message: int) -> int:
+        declaration = declaration or self._declared.get((offer.owner, subject.identity))
+        if declaration is None:
+            self._declaration += 1
+            declaration = self._declaration
+            self._declared[offer.owner, subject.identity] = declaration
+            self._rows.declaration.append((declaration, subject.identity, offer.owner, subject.facts))
+        else:  # a later version may change what answers are compared with
+            self._rows.facts.append((subject.facts, declaration))
+        if subject.version:
+            self._versions[declaration, subject.version] = offer.uid
+        self._rows.version.append((declaration, subject.version, message))
+        self._rows.handle += [(text, declaration) for text in subject.handles]
+        return declaration
+
+    def _way(
+        self, offer: Offer, way: Way, message: int, numbers: Sequence[int], earlier: Sequence[int]
+    ) -> None:
+        self._entry += 1
+        entry = self._entry
+        blockers = unsettled(self._connection, way.destination, earlier) if earlier else set()
+        for number in earlier:
+            blockers.update(self._waiting[number, way.destination])
+        self._rows.wait += [(blocker, entry) for blocker in blockers]
+        for number in numbers:
+            self._waiting[number, way.destination].append(entry)
+        self._travelling[way.cop_msg_id, way.destination, way.part] = (offer.uid, offer.owner)
+        ready = State.READY.value
+        self._rows.entry.append(
+            (
+                entry, message, offer.owner, way.destination, way.cop_msg_id, way.part, way.facts,
+                offer.priority, ready, self.now, len(blockers),
             )
+        )  # fmt: skip
+
+    def write(self) -> None:
+        """Insert the rows of everything taken."""
+        rows, many = self._rows, self._connection.executemany
+        if not rows.message:
+            return
+        many("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.message)
+        many("INSERT INTO payload VALUES (?, ?)", rows.payload)
+        many(
+            "INSERT INTO entry (id, message, owner, destination, cop_msg_id, part, facts, priority, state, due_at,"
+            " blockers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows.entry,
+        )
+        many("INSERT INTO wait (blocker, entry) VALUES (?, ?)", rows.wait)
+        many("INSERT INTO declaration VALUES (?, ?, ?, ?)", rows.declaration)
+        many("UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1", rows.facts)
+        many("INSERT OR IGNORE INTO version VALUES (?, ?, ?)", rows.version)
+        many("INSERT OR IGNORE INTO handle VALUES (?, ?)", rows.handle)
+        accepted = [("message.accepted", row[1], "") for row in rows.message]
+        write_journal(self._connection, self.now, accepted)

@@ -16,7 +16,7 @@ from spool.entry import (
     Travelled,
 )
 from spool.signals import Signals
-from spool.sqlite.accepting import journal
+from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
@@ -77,9 +77,11 @@ class FilingCabinet:
                 " WHERE e.cop_msg_id = ?",
                 (cop_msg_id,),
             ).fetchall()
-            if len(messages) != 1:  # by two owners, to two destinations: nobody may see the other's answers
+            if (
+                len({message[0] for message in messages}) != 1
+            ):  # by two owners, to two destinations: nobody may see the other's answers
                 return None
-            (message,) = messages
+            message = messages[0]
             rows = connection.execute(
                 "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
                 " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
@@ -276,7 +278,7 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
     detail = (
         f"{filing.kind} {sum(matched.values())} matched, {duplicates} known, {len(filing.orphans)} orphaned"
     )
-    journal(connection, now, "receipt.filed", filing.cop_msg_id, detail)
+    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, detail)])
     return Filed(
         arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(filing.orphans)
     )

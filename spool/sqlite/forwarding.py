@@ -1,14 +1,15 @@
 """Handing entries out under a lease, and taking back how it went."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain, islice
 
 from spool.entry import Claimed, Fate, Settlement
 from spool.errors import LifecycleError
-from spool.lifecycle import OPERATORS, UNSETTLED, Event, State, after
+from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.signals import Signals
-from spool.sqlite.accepting import journal
+from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_number, to_time
 from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
 
@@ -22,12 +23,21 @@ _HAPPENED = {
     Fate.DEFERRED: "entry.deferred",
     Fate.UNDELIVERABLE: "entry.dead",
 }
-_CLAIMABLE = (
+_DUE = "state = 'ready' AND blockers = 0 AND destination = ?"
+"""Word for word the condition of the indexes `entry_due` and `entry_next`."""
+_NEXT_OF_OWNER = (
     "SELECT e.id, e.claim + 1, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, m.accepted_at,"
-    " m.facts, p.body FROM entry e JOIN message m ON m.id = e.message JOIN payload p ON p.message = m.id"
-    " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.due_at <= ?"
-    " ORDER BY e.due_at, e.id LIMIT ?"
+    " m.facts, e.facts, p.body FROM entry e JOIN message m ON m.id = e.message JOIN payload p ON p.message = m.id"
+    " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.owner = ? AND e.priority = ?"
+    " AND e.due_at <= ? ORDER BY e.due_at, e.id LIMIT ?"
 )
+_PRIORITIES = (0, 1, 2)
+_OWNERS_AT_MOST = 512
+"""Owners that one claim looks at; the next claim goes on after the last of them."""
+
+
+_UNFINISHED = "found unfinished; sent again under the same id"
+_Row = tuple[int, int, str, str, str, str, str, int, int, bytes, bytes, bytes]
 
 
 class Forwarding:
@@ -35,14 +45,16 @@ class Forwarding:
 
     db: Database
     signals: Signals
+    _last_owner: dict[str, str]
+    """Destination → the owner that was served last, in this process."""
 
     def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
-        """Take up to `limit` entries whose turn has come, oldest due first."""
+        """Take up to `limit` entries whose turn has come, in turn from each owner that has any."""
         if not self._anything_due(destination):
             return []
         with self.db.write() as connection:
             until = to_number(self.db.clock() + timedelta(seconds=lease_s))
-            rows = connection.execute(_CLAIMABLE, (destination, self.db.now(), limit)).fetchall()
+            rows = self._turns(connection, destination, limit)
             sending = after(State.READY, Event.CLAIMED).value
             connection.executemany(
                 "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ? WHERE id = ?",
@@ -50,14 +62,38 @@ class Forwarding:
             )
         return [_claimed(row) for row in rows]
 
+    def _turns(self, connection: sqlite3.Connection, destination: str, limit: int) -> list[_Row]:
+        """Give every owner an equal share; what some do not use goes to the others."""
+        now = self.db.now()
+        owners = self._owners(connection, destination, limit)
+        share = max(1, limit // max(1, len(owners)))
+        rows: list[_Row] = []
+        hungry: list[str] = []
+        for owner in owners:
+            got = _of_owner(connection, destination, owner, now, limit=min(share, limit - len(rows)))
+            rows += got
+            if got:
+                self._last_owner[destination] = owner
+            if len(got) == share:
+                hungry.append(owner)
+            if len(rows) == limit:
+                return rows
+        for owner in hungry:
+            rows += _of_owner(connection, destination, owner, now, limit=limit - len(rows), skip=share)
+        return rows
+
+    def _owners(self, connection: sqlite3.Connection, destination: str, limit: int) -> list[str]:
+        """Name owners with something ready, once round, from the one after the last that was served."""
+        last = self._last_owner.get(destination, "")
+        names = chain(
+            _names(connection, destination, above=last),
+            _names(connection, destination, above="", up_to=last) if last else (),
+        )
+        return list(islice(names, min(limit, _OWNERS_AT_MOST)))
+
     def _anything_due(self, destination: str) -> bool:
-        with self.db.read() as connection:
-            row = connection.execute(
-                "SELECT 1 FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ? AND due_at <= ?"
-                " LIMIT 1",
-                (destination, self.db.now()),
-            ).fetchone()
-        return row is not None
+        due = self.next_due(destination)
+        return due is not None and due <= self.db.clock()
 
     def next_due(self, destination: str) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
@@ -73,11 +109,11 @@ class Forwarding:
         if not settlements:
             return 0
         with self.db.write() as connection:
-            now = self.db.now()
-            done = [_settle(connection, settlement, now) for settlement in settlements]
-        if True in done:
+            valid = _valid(connection, settlements)
+            freed = _end(connection, valid, self.db.now())
+        if freed:
             self.signals.wake("entries")
-        return sum(result is not None for result in done)
+        return len(valid)
 
     def recover(self, *, claimant: str | None = None) -> int:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
@@ -92,12 +128,10 @@ class Forwarding:
                 (value,),
             ).fetchall()
             ready = after(State.SENDING, Event.DEFERRED).value
-            for entry, uid in rows:
+            for entry, _ in rows:
                 connection.execute("UPDATE entry SET state = ?, due_at = ? WHERE id = ?", (ready, now, entry))
                 step_back(connection, entry)
-                journal(
-                    connection, now, "entry.deferred", uid, "found unfinished; sent again under the same id"
-                )
+            write_journal(connection, now, [("entry.deferred", uid, _UNFINISHED) for _, uid in rows])
         if rows:
             self.signals.wake("entries")
         return len(rows)
@@ -117,8 +151,34 @@ class Forwarding:
         return done
 
 
-def _claimed(row: tuple[int, int, str, str, str, str, str, int, int, bytes, bytes]) -> Claimed:
-    entry, claim, uid, owner, kind, destination, cop_msg_id, attempts, accepted_at, facts, body = row
+def _names(
+    connection: sqlite3.Connection, destination: str, *, above: str, up_to: str | None = None
+) -> Iterator[str]:
+    """Walk the owners with something ready: one step in the index an owner, however much each has."""
+    while True:
+        (name,) = connection.execute(
+            f"SELECT min(owner) FROM entry WHERE {_DUE} AND owner > ?", (destination, above)
+        ).fetchone()
+        if name is None or (up_to is not None and name > up_to):
+            return
+        yield name
+        above = name
+
+
+def _of_owner(
+    connection: sqlite3.Connection, destination: str, owner: str, now: int, *, limit: int, skip: int = 0
+) -> list[_Row]:
+    """Read one owner's due entries, by priority, without the first `skip`."""
+    rows: list[_Row] = []
+    for priority in _PRIORITIES:
+        room = limit + skip - len(rows)
+        if room > 0:
+            rows += connection.execute(_NEXT_OF_OWNER, (destination, owner, priority, now, room)).fetchall()
+    return rows[skip:]
+
+
+def _claimed(row: _Row) -> Claimed:
+    entry, claim, uid, owner, kind, destination, cop_msg_id, attempts, accepted_at, facts, way, body = row
     return Claimed(
         entry=entry,
         claim=claim,
@@ -130,57 +190,73 @@ def _claimed(row: tuple[int, int, str, str, str, str, str, int, int, bytes, byte
         attempts=attempts,
         accepted_at=to_time(accepted_at),
         facts=facts,
+        way=way,
         body=body,
     )
 
 
-def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> bool | None:
-    """Return None for a void claim, else whether others became free."""
-    row = connection.execute(
-        "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message"
-        " WHERE e.id = ? AND e.claim = ? AND e.state = 'sending'",
-        (settlement.entry, settlement.claim),
-    ).fetchone()
-    if row is None:
-        return None
-    target = after(State.SENDING, _EVENTS[settlement.fate])
-    delivered = settlement.fate is Fate.DELIVERED
-    due = now if settlement.next_at is None else to_number(settlement.next_at)
-    connection.execute(
+def _valid(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> list[tuple[Settlement, str]]:
+    """Return those whose claim still holds, once each, with the uid of their message."""
+    found: dict[int, tuple[Settlement, str]] = {}
+    for one in settlements:
+        row = connection.execute(
+            "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message"
+            " WHERE e.id = ? AND e.claim = ? AND e.state = 'sending'",
+            (one.entry, one.claim),
+        ).fetchone()
+        if row is not None:
+            found.setdefault(one.entry, (one, row[0]))
+    return list(found.values())
+
+
+def _end(connection: sqlite3.Connection, valid: Sequence[tuple[Settlement, str]], now: int) -> bool:
+    """Write how the attempts ended; say whether others became free."""
+    rows = []
+    for one, _ in valid:
+        delivered = one.fate is Fate.DELIVERED
+        state = after(State.SENDING, _EVENTS[one.fate])
+        due = now if one.next_at is None else to_number(one.next_at)
+        sent_at = now if delivered else None
+        rows.append((state.value, 0 if delivered else 1, due, one.error, sent_at, one.sent_sha256, one.entry))
+    connection.executemany(
         "UPDATE entry SET state = ?, attempts = attempts + ?, due_at = ?, error = ?, sent_at = ?, sent_sha256 = ?,"
         " lease_until = 0 WHERE id = ?",
-        (
-            target.value,
-            0 if delivered else 1,
-            due,
-            settlement.error,
-            now if delivered else None,
-            settlement.sent_sha256,
-            settlement.entry,
-        ),
+        rows,
     )
-    journal(connection, now, _HAPPENED[settlement.fate], row[0], settlement.error)
-    settled = target not in UNSETTLED
-    return leave(connection, settlement.entry) if settled else step_back(connection, settlement.entry)
+    write_journal(connection, now, [(_HAPPENED[one.fate], uid, one.error) for one, uid in valid])
+    (anybody_waits,) = connection.execute("SELECT EXISTS (SELECT 1 FROM wait)").fetchone()
+    if not anybody_waits:
+        return False
+    freed = [
+        leave(connection, one.entry)
+        if after(State.SENDING, _EVENTS[one.fate]) not in UNSETTLED
+        else step_back(connection, one.entry)
+        for one, _ in valid
+    ]
+    return any(freed)
 
 
 def _act(connection: sqlite3.Connection, event: Event, uid: str, reason: str, now: int) -> bool:
-    row = connection.execute(
-        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = ?", (uid,)
-    ).fetchone()
-    if row is None:
+    rows = connection.execute(
+        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = ? ORDER BY e.id",
+        (uid,),
+    ).fetchall()
+    if not rows:
         return False
-    entry, state = row[0], State(row[1])
-    target = after(state, event)
+    able = [(entry, State(state)) for entry, state in rows if event in NEXT[State(state)]]
+    if not able:
+        after(State(rows[0][1]), event)  # says why not
     attempts = "0" if event is Event.RETRIED else "attempts"
-    connection.execute(
-        f"UPDATE entry SET state = ?, due_at = ?, attempts = {attempts} WHERE id = ?",
-        (target.value, now, entry),
-    )
-    if target not in UNSETTLED:
-        leave(connection, entry)
-        stop_waiting(connection, entry)
-    elif state not in UNSETTLED:
-        line_up(connection, entry)
-    journal(connection, now, f"entry.{event.value}", uid, reason)
+    for entry, state in able:
+        target = after(state, event)
+        connection.execute(
+            f"UPDATE entry SET state = ?, due_at = ?, attempts = {attempts} WHERE id = ?",
+            (target.value, now, entry),
+        )
+        if target not in UNSETTLED:
+            leave(connection, entry)
+            stop_waiting(connection, entry)
+        elif state not in UNSETTLED:
+            line_up(connection, entry)
+    write_journal(connection, now, [(f"entry.{event.value}", uid, reason)])
     return True

@@ -9,7 +9,7 @@ from spool.sqlite.database import Database, to_time
 
 _VIEW = (
     "SELECT m.id, m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id,"
-    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
+    " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
 _SETTLED = frozenset({State.SENT, State.DISCARDED})
@@ -28,9 +28,16 @@ class Looking:
         """Return one message; with `owner` only if it is theirs."""
         with self.db.read() as connection:
             row = connection.execute(
-                f"{_VIEW} WHERE m.uid = ?1 AND (?2 IS NULL OR m.owner = ?2)", (uid, owner)
+                f"{_VIEW} WHERE m.uid = ?1 AND (?2 IS NULL OR m.owner = ?2) ORDER BY e.id LIMIT 1",
+                (uid, owner),
             ).fetchone()
             return None if row is None else _view(connection, row)
+
+    def ways(self, uid: str) -> list[MessageView]:
+        """Return one message with each of its entries, in the order of the offer's ways."""
+        with self.db.read() as connection:
+            rows = connection.execute(f"{_VIEW} WHERE m.uid = ? ORDER BY e.id", (uid,)).fetchall()
+            return [_view(connection, row) for row in rows]
 
     def body(self, uid: str) -> bytes | None:
         """Return the accepted bytes of a message."""
@@ -106,7 +113,7 @@ class Looking:
 
 def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
     (number, uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id) = row[:10]
-    state, attempts, due_at, error, sent_at, sent_sha256 = row[10:]
+    part, state, attempts, due_at, error, sent_at, sent_sha256 = row[10:]
     waits_for = connection.execute(
         "SELECT m.uid FROM wait w JOIN entry e ON e.id = w.blocker JOIN message m ON m.id = e.message"
         " WHERE w.entry = ? ORDER BY e.id",
@@ -127,6 +134,7 @@ def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
         entry=_int(entry),
         destination=str(destination),
         cop_msg_id=str(cop_msg_id),
+        part=str(part),
         state=State(str(state)),
         attempts=_int(attempts),
         due_at=to_time(_int(due_at)),

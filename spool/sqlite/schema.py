@@ -21,8 +21,12 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE TABLE entry (
         id          INTEGER PRIMARY KEY,
         message     INTEGER NOT NULL REFERENCES message,
+        owner       TEXT NOT NULL,              -- that of the message, for the fair claim
         destination TEXT NOT NULL,
         cop_msg_id  TEXT NOT NULL,
+        part        TEXT NOT NULL,
+        facts       BLOB NOT NULL,
+        priority    INTEGER NOT NULL,
         state       TEXT NOT NULL,
         attempts    INTEGER NOT NULL DEFAULT 0,
         due_at      INTEGER NOT NULL,
@@ -33,10 +37,12 @@ STEPS: Final[tuple[str, ...]] = (
         error       TEXT NOT NULL DEFAULT '',
         sent_at     INTEGER,
         sent_sha256 BLOB NOT NULL DEFAULT x'',
-        UNIQUE (cop_msg_id, destination)
+        UNIQUE (cop_msg_id, destination, part)
     );
     CREATE INDEX entry_message ON entry (message);
-    CREATE INDEX entry_due ON entry (destination, due_at, id) WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_due ON entry (destination, owner, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_next ON entry (destination, due_at) WHERE state = 'ready' AND blockers = 0;
     CREATE INDEX entry_leased ON entry (lease_until) WHERE state = 'sending';
     CREATE INDEX entry_open ON entry (destination, state, message)
         WHERE state IN ('ready', 'sending', 'held', 'dead');

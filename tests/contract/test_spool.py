@@ -19,6 +19,7 @@ from spool.entry import (
     Subject,
     Taken,
     TimelineRow,
+    Way,
 )
 from spool.errors import LifecycleError, SpoolError
 from spool.lifecycle import Event, State
@@ -767,3 +768,75 @@ def test_spool_opened_again_is_as_it_was(opener: Opener) -> None:
     again = opener()
     assert again.settle(done) == 1
     assert uids(claim(again)) == ["B"]
+
+
+# turns: owners, priorities, several ways
+
+
+def test_an_owner_that_floods_does_not_hold_up_the_single_entry_of_another(spool: Spool) -> None:
+    spool.put([offer(f"A{number:03d}", owner="ann") for number in range(200)])
+    spool.put([offer("B", owner="bob")])
+    assert "B" in uids(spool.claim("f", "port", limit=4, lease_s=60))
+
+
+def test_owners_take_turns_from_one_claim_to_the_next(spool: Spool) -> None:
+    owners = ("ann", "bob", "cho", "dan", "eve")
+    spool.put([offer(f"{owner}{number}", owner=owner) for owner in owners for number in range(4)])
+    turns = [[one.owner for one in spool.claim("f", "port", limit=2, lease_s=60)] for _ in range(5)]
+    assert [len(turn) for turn in turns] == [2] * 5
+    assert all(len(set(turn)) == 2 for turn in turns)
+    served = [owner for turn in turns for owner in turn]
+    assert {served.count(owner) for owner in owners} == {2}, "each as often as the others"
+
+
+def test_a_share_that_one_owner_does_not_use_goes_to_the_others(spool: Spool) -> None:
+    spool.put([offer(f"A{number}", owner="ann") for number in range(9)])
+    spool.put([offer("B", owner="bob")])
+    assert sorted(uids(spool.claim("f", "port", limit=8, lease_s=60))) == [*(f"A{n}" for n in range(7)), "B"]
+
+
+def test_within_an_owner_the_higher_priority_goes_first(spool: Spool) -> None:
+    spool.put([offer("late", priority=2), offer("usual"), offer("urgent", priority=0), offer("usual2")])
+    claimed = [uids(spool.claim("f", "port", limit=1, lease_s=60))[0] for _ in range(4)]
+    assert claimed == ["urgent", "usual", "usual2", "late"]
+
+
+def test_each_way_of_a_message_has_a_fate_of_its_own(spool: Spool) -> None:
+    tax = Way(destination="tax", cop_msg_id="COP-A", facts=b"other office")
+    part = Way(destination="port", cop_msg_id="COP-A", part="2")
+    spool.put([offer("A", "X", more_ways=(tax, part))])
+    (to_tax,) = spool.claim("f", "tax", limit=9, lease_s=60)
+    to_port = spool.claim("f", "port", limit=9, lease_s=60)
+    assert (to_tax.way, to_tax.cop_msg_id, len(to_port)) == (b"other office", "COP-A", 2)
+    spool.settle(settled([to_tax]))
+    spool.settle(settled(to_port[:1]) + settled(to_port[1:], Fate.UNDELIVERABLE, error="no"))
+    states = [(view.destination, view.part, view.state) for view in spool.ways("A")]
+    assert states == [("port", "", State.SENT), ("tax", "", State.SENT), ("port", "2", State.DEAD)]
+    found = spool.travelled("COP-A")
+    assert found is not None
+    assert [declaration.identity for declaration in found.declarations] == ["X"]
+    assert spool.act(Event.RETRIED, ["A"]) == 1
+    assert [view.state for view in spool.ways("A")] == [State.SENT, State.SENT, State.READY]
+
+
+def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> None:
+    first = Subject(identity="X", version="1")
+    replies = spool.put(
+        [
+            offer("A", first, body=b"a", request_key="r"),
+            offer("B", first, body=b"a"),
+            offer("C", body=b"c", request_key="r"),
+            offer("D", first, body=b"d"),
+            offer("E", body=b"e", cop_msg_id="COP-A"),
+            offer("F", Subject(identity="X", version="2"), body=b"f"),
+        ]
+    )
+    assert replies == [
+        Taken(uid="A"),
+        Known(uid="A"),
+        Known(uid="A"),
+        Clash(uid="A", reason="version", identities=("X",)),
+        Clash(uid="A", reason="cop_msg_id"),
+        Taken(uid="F"),
+    ]
+    assert uids(spool.claim("f", "port", limit=9, lease_s=60)) == ["A"], "F waits for A"

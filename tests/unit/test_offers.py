@@ -76,8 +76,8 @@ def test_message_ids_are_ordered_by_the_millisecond() -> None:
 def test_bare_document_travels_under_the_id_that_we_gave_it(rules: Rules) -> None:
     body = order("ORDER-1", "ORDER-2")
     offer = offer_of(accepted(body, rules), ME, uid=UID, config=config(), request_key="R-1")
-    assert (offer.uid, offer.cop_msg_id, offer.request_key) == (UID, UID, "R-1")
-    assert (offer.owner, offer.kind, offer.destination) == ("one", "CEB311Message", "customs")
+    assert (offer.uid, offer.ways[0].cop_msg_id, offer.request_key) == (UID, UID, "R-1")
+    assert (offer.owner, offer.kind, offer.ways[0].destination) == ("one", "CEB311Message", "customs")
     assert offer.body is body
     assert offer.sha256 == hashlib.sha256(body).digest()
 
@@ -107,7 +107,7 @@ def test_dxp_msg_of_the_sender_travels_as_it_is_under_its_own_id(rules: Rules) -
     business = order()
     wrapped = seal(business, envelope)
     offer = offer_of(accepted(wrapped, rules), ME, uid=UID, config=config())
-    assert (offer.uid, offer.cop_msg_id) == (UID, "MY-OWN-ID-1")
+    assert (offer.uid, offer.ways[0].cop_msg_id) == (UID, "MY-OWN-ID-1")
     assert offer.body is wrapped
     assert offer.sha256 == hashlib.sha256(wrapped).digest()
     assert facts.message_facts(offer.facts).wrapped
@@ -129,7 +129,7 @@ def test_each_family_goes_to_the_first_destination_that_carries_it(rules: Rules)
         destination("in", "import"), destination("out", "export"), destination("both", "import", "export")
     )
     for body, name in ((order(), "in"), (export_order(), "out")):
-        assert offer_of(accepted(body, rules), ME, uid=UID, config=parted).destination == name
+        assert offer_of(accepted(body, rules), ME, uid=UID, config=parted).ways[0].destination == name
 
 
 def test_family_that_nobody_carries_is_an_error_of_the_configuration() -> None:
