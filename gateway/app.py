@@ -11,13 +11,15 @@ from gateway.ports import Feed, Transport
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
+from gateway.roles.retain import retention
 from gateway.roles.stop import Stop
+from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
+from gateway.spooling import build_spool
 from gateway.supervisor import Role
 from signing.errors import SigningError
 from signing.keys import Signer, load_pem, load_pkcs12
-from spool.sqlite import SqliteSpool
 from spool.store import Spool
 
 
@@ -32,6 +34,7 @@ class App:
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
             self.config.accept.enterprises_dir
         )
+        self.metrics_token = _secret(self.config.metrics.token_file)
         self.signers: Mapping[str, Signer] = {key.name: load_signer(key) for key in self.config.key}
 
     def warm(self) -> None:
@@ -43,7 +46,7 @@ class App:
 
     def spool(self) -> Spool:
         """Open the spool, for one thread of one process."""
-        return SqliteSpool(self.config.node.state_dir)
+        return build_spool(self.config)
 
     def forward(self, destination: Destination, number: int) -> Forward:
         """Build the forward role number `number` of a destination."""
@@ -73,7 +76,8 @@ class App:
             spool=spool,
             registry=Registry(spool=spool, rules=self.rules),
             signers=self.signers,
-            state_dir=self.config.node.state_dir,
+            gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
+            retention=retention(self.config, spool) if self.config.retention.days else None,
         )
 
     def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
@@ -98,7 +102,9 @@ class App:
             config=self.config,
             rules=self.rules,
             enterprises=self.enterprises,
+            suites={name: signer.suite for name, signer in self.signers.items()},
             open_spool=self.spool,
+            metrics_token=self.metrics_token,
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
@@ -116,6 +122,19 @@ class App:
             role.close()
 
         return Role(name=f"collect/{destination.name}", run=run)
+
+
+def _secret(file: Path | None) -> str:
+    """Read a file that holds one secret; empty when none is named. Raises ConfigError."""
+    if file is None:
+        return ""
+    try:
+        secret = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the token file: {error}", where=str(file)) from error
+    if not secret:
+        raise ConfigError("the token file is empty", where=str(file), fix="write a random token into it")
+    return secret
 
 
 def load_signer(key: Key) -> Signer:
@@ -142,6 +161,10 @@ def build_transport(destination: Destination) -> Transport:
         from gateway.transports.sftp import SftpTransport  # noqa: PLC0415 (only who uses it loads it)
 
         return SftpTransport(destination.sftp)
+    if destination.rabbitmq is not None:
+        from gateway.transports.rabbitmq import RabbitmqTransport  # noqa: PLC0415
+
+        return RabbitmqTransport(destination.rabbitmq)
     if destination.amqp is not None:
         from gateway.transports.amqp import AmqpTransport  # noqa: PLC0415 (an extra)
 
@@ -157,6 +180,10 @@ def build_feed(destination: Destination) -> Feed:
         from gateway.transports.sftp import SftpFeed  # noqa: PLC0415 (only who uses it loads it)
 
         return SftpFeed(destination.sftp)
+    if destination.rabbitmq is not None:
+        from gateway.transports.rabbitmq import RabbitmqFeed  # noqa: PLC0415
+
+        return RabbitmqFeed(destination.rabbitmq)
     if destination.amqp is not None:
         from gateway.transports.amqp import AmqpFeed  # noqa: PLC0415 (an extra)
 

@@ -18,6 +18,8 @@ from gateway.model import Enterprise, EnterpriseId
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Mark = Annotated[int, Meta(ge=0)]
+"""A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
 """SenderId and ReceiverId hold 1 to 16 characters (spec dxp.md, DxpMsg)."""
 
@@ -113,6 +115,29 @@ class Amqp(Section, kw_only=True):
     prefetch: Count = 100
 
 
+class Rabbitmq(Section, kw_only=True):
+    """`[destination.rabbitmq]`: AMQP 0-9-1. The queues are the site's: none is declared or changed."""
+
+    hosts: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """`amqp://host:port` or `amqps://…`, tried in this order; we stay with the one that answers."""
+    vhost: str = "/"
+    user: str = ""
+    """Without one, the login is by `client_certificate` (SASL EXTERNAL)."""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    exchange: str = ""
+    """Empty: the default exchange, where the routing key is the queue's name."""
+    send_queue: Annotated[str, Meta(min_length=1)]
+    """Routing key, with the places `{sender}`, `{receiver}`, `{type}` (CEB311Message), `{number}` (311)."""
+    receive_queues: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
+    prefetch: Annotated[int, Meta(ge=1, le=65535)] = 100
+    """Arrivals of each queue that are with us and not acknowledged, at most."""
+    heartbeat_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+    timeout_s: Seconds = 20.0
+
+
 class Folder(Section, kw_only=True):
     """`[destination.folder]`."""
 
@@ -121,7 +146,7 @@ class Folder(Section, kw_only=True):
 
 
 class Destination(Section, kw_only=True):
-    """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `amqp`, `folder`."""
+    """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `rabbitmq`, `amqp`, `folder`."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
     families: tuple[Literal["import", "export"], ...] = ("import", "export")
@@ -129,12 +154,23 @@ class Destination(Section, kw_only=True):
     end_node: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000002"
     """EndNode of DxpMsgSv: the node of the receiver (spec dxp.md, DxpMsgSv, Real ids)."""
     sftp: Sftp | None = None
+    rabbitmq: Rabbitmq | None = None
     amqp: Amqp | None = None
     folder: Folder | None = None
     batch: Count = 32
     """Entries that one claim takes at most."""
     active: Count = 1
     """Forward processes for this destination."""
+
+
+class SpoolTable(Section, kw_only=True):
+    """`[spool]`: what the spool is made of."""
+
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    """One node: a file in `state_dir`. Several nodes: one PostgreSQL; each node has a name of its own."""
+    dsn: str = ""
+    """Only for `postgres`: libpq's connection string, `host=… dbname=… user=…`, without the password."""
+    password_file: Path | None = None
 
 
 class Retry(Section, kw_only=True):
@@ -146,6 +182,37 @@ class Retry(Section, kw_only=True):
     """After so many failed attempts an entry becomes a dead letter."""
 
 
+class Watermarks(Section, kw_only=True):
+    """`[watermarks]`: how full the spool may get; 0 turns a mark off."""
+
+    free_bytes_warn: Mark = 2 * 1024**3
+    free_bytes_refuse: Mark = 512 * 1024**2
+    """With less than that free on the disk of `state_dir` the door refuses new messages."""
+    age_warn_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Age of the oldest message that waits to go and is not held back."""
+    depth_warn: Mark = 0
+    depth_refuse: Mark = 0
+    """Unsettled entries: with so many the door refuses new messages."""
+
+
+class Retention(Section, kw_only=True):
+    """`[retention]`: how long messages that are over stay in the spool."""
+
+    days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """After so many days without anything happening they are archived and purged; 0: never."""
+    archive_dir: Path | None = None
+    """Default: `archive` in `state_dir`."""
+    batch: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Messages that one commit purges at most."""
+
+
+class Metrics(Section, kw_only=True):
+    """`[metrics]`: `GET /metrics`."""
+
+    token_file: Path | None = None
+    """A file with the bearer token that it asks for; without one, none."""
+
+
 class Config(Section, kw_only=True):
     """The whole of gateway.toml."""
 
@@ -155,7 +222,11 @@ class Config(Section, kw_only=True):
     signing: Signing
     key: tuple[Key, ...]
     destination: tuple[Destination, ...]
+    spool: SpoolTable = SpoolTable()
     retry: Retry = Retry()
+    watermarks: Watermarks = Watermarks()
+    retention: Retention = Retention()
+    metrics: Metrics = Metrics()
     lease_s: Seconds = 60.0
     """How long a claim on an entry holds if its process falls silent."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -179,9 +250,15 @@ EXAMPLES = {
     "kind": 'kind = "pem"',
     "envelope": 'envelope = "DxpMsg"',
     "host_key": 'host_key = "ssh-ed25519 AAAA…"',
+    "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',
     "url": 'url = "amqp://127.0.0.1:5672"',
+    "hosts": 'hosts = ["amqps://mq1.example.com:5671", "amqps://mq2.example.com:5671"]',
+    "send_queue": 'send_queue = "{receiver}"',
+    "receive_queues": 'receive_queues = ["DXPENT0000000001_HZ"]',
     "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
 }
+
+TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")
 
 
 def load_config(file: Path) -> Config:
@@ -283,11 +360,34 @@ def _check(config: Config, file: Path) -> None:
             where=f"{file}, signing.default_key",
             fix=f"one of: {', '.join(keys)}",
         )
+    marks = config.watermarks
+    if 0 < marks.free_bytes_warn < marks.free_bytes_refuse or 0 < marks.depth_refuse < marks.depth_warn:
+        raise ConfigError(
+            "a mark that refuses lies before the one that warns",
+            where=f"{file}, watermarks",
+            fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
+        )
+    _check_spool(config.spool, file)
     for destination in config.destination:
-        kinds = [kind for kind in ("sftp", "amqp", "folder") if getattr(destination, kind) is not None]
+        kinds = [kind for kind in TRANSPORTS if getattr(destination, kind) is not None]
         if len(kinds) != 1:
             raise ConfigError(
                 f"destination {destination.name} has {len(kinds)} transports, must have one",
                 where=f"{file}, destination {destination.name}",
-                fix="keep exactly one of [destination.sftp], [destination.amqp], [destination.folder]",
+                fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
             )
+
+
+def _check_spool(spool: SpoolTable, file: Path) -> None:
+    if (spool.kind == "postgres") != bool(spool.dsn):
+        raise ConfigError(
+            'dsn and kind = "postgres" go together',
+            where=f"{file}, spool.dsn",
+            fix=f"for example: {EXAMPLES['dsn']}",
+        )
+    if re.search(r"\bpassword\s*=|://[^/@]*:[^/@]*@", spool.dsn):
+        raise ConfigError(
+            "a password is no part of the configuration",
+            where=f"{file}, spool.dsn",
+            fix='write it into a file and name that: password_file = "keys/database.password"',
+        )

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.model import Answer, Declaration, Message
+from signing.xmldsig import Draft
 
 
 class DeclaredFacts(Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class MessageFacts(Struct, frozen=True, kw_only=True):
     key_name: str = ""
     """Which signing key the enterprise asks for; empty: the default."""
     declarations: tuple[DeclaredFacts, ...]
+    draft: Draft | None = None
 
 
 class DeclarationFacts(Struct, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
         signed=header.signed,
         wrapped=bool(message.wrapped),
         key_name=key_name,
+        draft=message.draft,
         declarations=tuple(DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations),
     )
     return _encode(facts)

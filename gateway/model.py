@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from signing.xmldsig import Draft
+
 MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (spec dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)
@@ -168,6 +170,8 @@ class Message:
     """Set when the sender handed in a DxpMsg of its own."""
     wrapped: bytes = b""
     """That DxpMsg, byte for byte; empty otherwise."""
+    draft: Draft | None = None
+    """What signing needs of an unsigned document, made while its tree was at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

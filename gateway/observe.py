@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -89,8 +90,15 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "spool.watermark": Event(
         level="warning",
-        meaning="the disk of the spool runs low",
-        do="free space: without any the door answers 503, and nothing accepted is lost",
+        meaning="the spool has crossed the watermark `mark`; with `refuses` new messages are answered 503",
+        do="free disk space, or see why the destinations do not take what waits; nothing accepted is lost",
+    ),
+    "spool.watermark_cleared": Event(level="info", meaning="the spool is on the right side of `mark` again"),
+    "spool.purged": Event(level="info", meaning="old messages were archived and have left the spool"),
+    "spool.purge_failed": Event(
+        level="error",
+        meaning="old messages could not be archived or purged; nothing was lost",
+        do="`error` says what to mend; it is tried again within the hour",
     ),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
 }
@@ -118,21 +126,33 @@ def configure_logs(level: Level) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=False,
     )
+    _logger.cache_clear()
 
 
 def log(event: str, **fields: object) -> None:
     """Log one event at the level that the table gives it; an unknown name is a defect (KeyError)."""
-    getattr(structlog.get_logger(), EVENTS[event].level)(event, **fields)
+    getattr(_logger(), EVENTS[event].level)(event, **fields)
+
+
+@cache
+def _logger() -> Any:
+    """Return the logger, bound once: structlog takes longer to find it than to write a line."""
+    return structlog.get_logger().bind()
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take out what must never be logged: personal fields by name, person's numbers in free text."""
     for key, value in line.items():
-        if key not in _ALLOWED and _PERSONAL.search(key):
+        if _is_personal(key):
             line[key] = _GONE
         elif key in _FREE_TEXT and isinstance(value, str):
             line[key] = _NUMBERS.sub(_GONE, value)
     return line
+
+
+@lru_cache(maxsize=1024)
+def _is_personal(key: str) -> bool:
+    return key not in _ALLOWED and _PERSONAL.search(key) is not None
 
 
 def event_table() -> str:

@@ -16,6 +16,9 @@ from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.seal import DXP, Unsealed, unseal_tree
 from gateway.stages.signature import check_signature
 from gateway.stages.validate import validate
+from signing.errors import SigningError
+from signing.suite import Suite
+from signing.xmldsig import Draft, draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +29,14 @@ class Refusal:
     faults: tuple[Fault, ...]
 
 
-def examine(body: bytes, caller: Enterprise, rules: Rules, limits: Limits) -> Message | Refusal:
+def examine(
+    body: bytes, caller: Enterprise, rules: Rules, limits: Limits, suite: Suite | None = None
+) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
 
     A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
-    goes out as it is, so it must be all that customs demands (view `sendable`).
+    goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
+    sign it, an unsigned document also gets its draft.
     """
     try:
         document = decode(body, limits)
@@ -39,7 +45,16 @@ def examine(body: bytes, caller: Enterprise, rules: Rules, limits: Limits) -> Me
         header = _examine_document(document, body, caller, rules, View.DECLARED)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
-    return Message(body=body, header=header)
+    drafted = None if suite is None or header.signed else _draft(body, document, header, suite)
+    return Message(body=body, header=header, draft=drafted)
+
+
+def _draft(body: bytes, document: etree._Element, header: Header, suite: Suite) -> Draft | None:
+    """Make the draft; None when it cannot be made: the forwarder will say why."""
+    try:
+        return draft(body, document, suite, before=header.message_type.signature_before)
+    except SigningError:
+        return None
 
 
 def _examine_document(

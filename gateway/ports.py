@@ -23,6 +23,9 @@ class Parcel:
     """The envelope, exactly as it must arrive."""
     file_name: str
     """Name for file transports, unique per entry and stable over retries: `<MsgType>_<CopMsgId>.xml`."""
+    sender_id: str = ""
+    receiver_id: str = ""
+    """The DXP ids of the envelope, for transports that name queues after them; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

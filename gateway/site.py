@@ -274,6 +274,30 @@ first_s = 2.0
 ceiling_s = 600.0
 attempts = 200
 
+[watermarks]
+# Below the first mark a warning is logged; below the second new messages are answered 503 until there is room
+# again, while receipts, sending and collecting go on. Bytes free on the disk of state_dir; 0 turns a mark off.
+# free_bytes_warn = 2147483648
+# free_bytes_refuse = 536870912
+# Seconds since the oldest message that waits to go was accepted.
+# age_warn_s = 0.0
+# Messages on their way out.
+# depth_warn = 0
+# depth_refuse = 0
+
+[retention]
+# Messages that are sent or discarded, answered or not, and about which nothing happened for so many days are
+# archived and leave the spool; a late answer about one of them is an orphan. 0 keeps everything for ever.
+# days = 0
+# Where the archive is kept, a file for each day; default: archive in state_dir.
+# archive_dir = "state/archive"
+# Messages that one commit purges.
+# batch = 50
+
+[metrics]
+# GET /metrics asks for the bearer token in this file; without one, for none.
+# token_file = "keys/metrics.token"
+
 {destination}
 
 # The same by SFTP:

@@ -50,6 +50,15 @@ def parse(body: bytes) -> Document:
         raise SigningError(
             "not a well-formed XML document", where=str(err), fix="send well-formed XML"
         ) from err
+    return _checked(body, encoding, root)
+
+
+def adopt(body: bytes, root: etree._Element) -> Document:
+    """Take a tree that the caller has parsed of `body` already; raises SigningError as `parse` does."""
+    return _checked(body, _encoding(body), root)
+
+
+def _checked(body: bytes, encoding: str, root: etree._Element) -> Document:
     if _NAMESPACE_WITH_AMPERSAND.search(body) and any("&" in uri for uri in _namespaces(root)):
         # libxml2 does not escape it in canonical form, others do: such a signature would hold here only
         raise SigningError("a namespace name with an ampersand", fix="use a namespace name without it")

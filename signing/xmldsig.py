@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from signing.c14n import canonical_document, inherited_attributes, start_tag
-from signing.document import Document, parse
+from signing.document import Document, adopt, parse
 from signing.errors import SigningError
 from signing.keys import Signer
 from signing.splice import child_span, child_start, root_end
@@ -44,6 +44,22 @@ class Signed:
     """The raw DigestValue: 20 bytes for SHA-1, 32 for SM3."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """All that signing needs to know of one document; may be kept as long as the bytes are."""
+
+    suite: str
+    """Name of the suite whose digest this is."""
+    place: int
+    """Byte offset at which the Signature goes in."""
+    digest: bytes
+    """The raw DigestValue."""
+    start_tag: str
+    """Canonical start tag of SignedInfo, with the namespaces in scope there."""
+    xsi_in_scope: bool
+    """Whether the root declares xmlns:xsi, so that SignedInfo need not."""
+
+
 def sign(body: bytes, signer: Signer, *, before: str = "") -> Signed:
     """Insert one ds:Signature right before the root end tag, or before the root's child `before`.
 
@@ -52,18 +68,42 @@ def sign(body: bytes, signer: Signer, *, before: str = "") -> Signed:
     Blocks for as long as `signer.sign` does. Raises SigningError for what is not well-formed, has a DOCTYPE,
     another encoding, an empty root tag or a Signature already; and what `signer` raises.
     """
-    document = parse(body)
-    if next(document.root.iter(SIGNATURE), None) is not None:
-        raise SigningError(
-            "the document has a Signature already", fix="send it as it is, or take that one out"
+    return finish(body, _draft(parse(body), signer.suite, before), signer)
+
+
+def draft(body: bytes, root: etree._Element, suite: Suite, *, before: str = "") -> Draft:
+    """Do all of `sign` that needs no key, with a tree of `body` that the caller has already.
+
+    The parser must have kept white space, comments and processing instructions, and read no DTD. Raises
+    SigningError as `sign` does.
+    """
+    return _draft(adopt(body, root), suite, before)
+
+
+def finish(body: bytes, draft: Draft, signer: Signer) -> Signed:
+    """Sign the document that the draft was made of. Blocks and raises as `signer.sign` does.
+
+    Raises SigningError for a draft made for another suite than the signer's.
+    """
+    suite = signer.suite
+    if draft.suite != suite.name:
+        raise SigningError(f"the draft is for {draft.suite}, the key signs {suite.name}", fix="sign anew")
+    signed_info = "".join(
+        (
+            *(_METHODS, suite.signature_method, _REFERENCE, suite.digest_method),
+            *(_DIGEST, b64encode(draft.digest).decode(), _SIGNED_INFO_END),
         )
-    place = _place(document, before)
-    digest = signer.suite.digest_of(canonical_document(document.tree))
-    signature = _signature(document.root, signer, digest)
+    )
+    value = b64encode(signer.sign((draft.start_tag + signed_info).encode())).decode()
+    opening = _OPEN if draft.xsi_in_scope else _OPEN_WITH_XSI
+    signature = (
+        f"{opening}{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>{signer.key_info}</ds:Signature>"
+    ).encode()
+    place = draft.place
     return Signed(
         body=b"".join((body[:place], signature, body[place:])),
         span=(place, place + len(signature)),
-        digest=digest,
+        digest=draft.digest,
     )
 
 
@@ -104,18 +144,18 @@ def _place(document: Document, before: str) -> int:
     return root_end(document) if child is None else child_start(document, child)
 
 
-def _signature(root: etree._Element, signer: Signer, digest: bytes) -> bytes:
-    """Write SignedInfo once and give it two start tags: namespaces in scope written out, and as spliced."""
-    suite, scope = signer.suite, root.nsmap
-    signed_info = "".join(
-        (
-            *(_METHODS, suite.signature_method, _REFERENCE, suite.digest_method),
-            *(_DIGEST, b64encode(digest).decode(), _SIGNED_INFO_END),
+def _draft(document: Document, suite: Suite, before: str) -> Draft:
+    if next(document.root.iter(SIGNATURE), None) is not None:
+        raise SigningError(
+            "the document has a Signature already", fix="send it as it is, or take that one out"
         )
+    scope = document.root.nsmap
+    return Draft(
+        suite=suite.name,
+        place=_place(document, before),
+        digest=suite.digest_of(canonical_document(document.tree)),
+        start_tag=start_tag(
+            "ds:SignedInfo", {**scope, "ds": DSIG, "xsi": XSI}, inherited_attributes((document.root,))
+        ),
+        xsi_in_scope=scope.get("xsi") == XSI,
     )
-    start = start_tag("ds:SignedInfo", {**scope, "ds": DSIG, "xsi": XSI}, inherited_attributes((root,)))
-    value = b64encode(signer.sign((start + signed_info).encode())).decode()
-    opening = _OPEN if scope.get("xsi") == XSI else _OPEN_WITH_XSI
-    return (
-        f"{opening}{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>{signer.key_info}</ds:Signature>"
-    ).encode()

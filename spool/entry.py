@@ -323,3 +323,32 @@ class Depth:
     age_s: int
     """Upper bound of the age class in seconds; the last class has none and says -1."""
     entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """Messages that may be archived and purged, and where to go on looking."""
+
+    uids: tuple[str, ...]
+    cursor: str
+    """Opaque; empty when nothing younger is left to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits to go to one destination."""
+
+    destination: str
+    entries: int
+    """Unsettled ones; counted no further than asked for."""
+    oldest: datetime | None
+    """When the oldest message was accepted that is not held back; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outstanding:
+    """What waits for somebody outside."""
+
+    orphans: int
+    unacknowledged: Mapping[str, int]
+    """Owner → notices after the cursor that it has acknowledged."""

@@ -10,7 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from spool.archived import Archived
 from spool.entry import (
+    Backlog,
     Claimed,
     Collected,
     Depth,
@@ -22,7 +24,9 @@ from spool.entry import (
     Note,
     Notice,
     Offer,
+    Old,
     Orphan,
+    Outstanding,
     RawArrival,
     Reply,
     Settlement,
@@ -170,6 +174,43 @@ class Spool(Protocol):
 
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
+        ...
+
+    # measuring
+
+    def backlog(self, *, at_most: int) -> list[Backlog]:
+        """Return what waits for each destination; no more than `at_most` entries of each are counted.
+
+        Cheap, whatever waits: the price grows with `at_most` alone.
+        """
+        ...
+
+    def outstanding(self) -> Outstanding:
+        """Return what waits for somebody outside: orphans, and notices by owner."""
+        ...
+
+    # retention
+
+    def old(self, before: datetime, *, limit: int, cursor: str = "") -> Old:
+        """Return up to `limit` messages that were over before this time, oldest first.
+
+        Over means: accepted before it, every entry sent or discarded before it, no answer about one of
+        its declarations since, and every notice of such an answer acknowledged. One call looks at a
+        bounded number of messages; the next one goes on at the cursor, until that is empty.
+        """
+        ...
+
+    def export(self, uid: str) -> Archived | None:
+        """Return everything that is known of one message; None when there is none of that id."""
+        ...
+
+    def purge(self, archived: Sequence[Archived], *, before: datetime) -> list[str]:
+        """Take messages out of the spool that were over before this time, in one commit.
+
+        One that is not over, or has other answers than at its export, stays as it is. Declarations that
+        no other message speaks of go with them, and raw answers that speak of nobody else. Returns the
+        uids that went.
+        """
         ...
 
     # being woken

@@ -8,15 +8,22 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEST = {
     "gcc": "gcc",
     "libssl-dev": "/usr/include/openssl/ssl.h",
     "pkg-config": "pkg-config",
+    "postgresql-15": "/usr/lib/postgresql/15/bin/postgres",
+    "rabbitmq-server": "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "xmlsec1": "xmlsec1",
 }
 """Debian package → the command or file by which we know that it is there."""
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""What Debian's packages ask whether they may start their service; nobody's file unless somebody made it."""
 
 
 def there(sign: str) -> bool:
@@ -43,6 +50,36 @@ def missing(purpose: str) -> list[str]:
     return found if header.exists() else [*found, "python3-dev"]
 
 
+def want_no_cluster() -> None:
+    """Say beforehand that PostgreSQL's package shall neither make nor start a cluster of its own."""
+    folder = Path("/etc/postgresql-common/createcluster.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "no-main-cluster.conf").write_text("create_main_cluster = false\n", encoding="utf-8")
+
+
+@contextmanager
+def services_left_alone() -> Iterator[None]:
+    """Meanwhile no package starts or restarts a service: tests start their own, and what runs goes on.
+
+    A policy that the machine has already is left as it is.
+    """
+    ours = not POLICY.exists()
+    if ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink()
+
+
+def keep_off_at_boot(packages: list[str]) -> None:
+    """A broker that came with us, for its programs, shall not start with the machine either."""
+    if "rabbitmq-server" in packages and Path("/run/systemd/system").exists():
+        subprocess.run(["systemctl", "--quiet", "disable", "rabbitmq-server"], check=False)
+
+
 def main(purpose: str) -> int:
     """Install what is missing; 0 when everything is there afterwards, or when we may not install."""
     packages = missing(purpose)
@@ -53,8 +90,12 @@ def main(purpose: str) -> int:
         print(f"missing Debian packages; as root: {line}", file=sys.stderr)
         return 0
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if any(package.startswith("postgresql") for package in packages):
+        want_no_cluster()
     subprocess.run(["apt-get", "update", "-q"], check=True, env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run(line.split(), check=True, env=environment, stdout=subprocess.DEVNULL)
+    with services_left_alone():
+        subprocess.run(line.split(), check=True, env=environment, stdout=subprocess.DEVNULL)
+    keep_off_at_boot(packages)
     return 0
 
 

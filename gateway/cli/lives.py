@@ -10,6 +10,7 @@ from gateway.cli.waiting import Waiting, waits_for
 from gateway.codes import Codes
 from gateway.doors.views import AnswerView, answer_views, status_view
 from gateway.facts import message_facts
+from spool.archive import Shelved
 from spool.entry import Happening, MessageView
 from spool.store import Spool
 
@@ -23,6 +24,8 @@ class Life:
     answers: Mapping[str, tuple[AnswerView, ...]]
     """By the identity of its declarations, in customs' own order."""
     waiting: Waiting
+    archived_in: str = ""
+    """The file of the archive that it lies in; empty: it is in the spool."""
 
 
 def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
@@ -38,6 +41,20 @@ def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
         history=tuple(spool.history(uid)),
         answers=answers,
         waiting=waits_for(view, list(answers.values())),
+    )
+
+
+def archived_life(shelved: Shelved, codes: Codes) -> Life:
+    """Tell the life of a message that has left the spool."""
+    message = shelved.message
+    view = message.ways[0]
+    answers = {identity: answer_views(rows, codes) for identity, rows in message.timelines.items()}
+    return Life(
+        view=view,
+        history=message.history,
+        answers=answers,
+        waiting=waits_for(view, list(answers.values())),
+        archived_in=str(shelved.file),
     )
 
 
@@ -61,6 +78,7 @@ def emit_life(life: Life) -> None:
             "sent_at": known.sent_at,
             "sent_sha256": life.view.sent_sha256.hex(),
             "waits_for": known.waits_for,
+            "archived_in": life.archived_in,
             "waiting": {"who": life.waiting.who, "why": life.waiting.why},
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
@@ -101,6 +119,7 @@ def tell_life(life: Life) -> None:
             "failed attempts": str(view.attempts or ""),
             "error": view.error,
             "sent SHA-256": view.sent_sha256.hex(),
+            "archived in": life.archived_in,
             "waits for": f"{life.waiting.who}: {life.waiting.why}",
         },
         indent="  ",

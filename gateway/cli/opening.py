@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
 from gateway.rules import Rules, load_rules
-from spool.sqlite import SqliteSpool
+from gateway.spooling import build_spool
 from spool.store import Spool
 
 
@@ -21,13 +21,13 @@ def open_spool(config: Config) -> Iterator[Spool]:
     A missing folder is never made here: a wrong configuration must not look like an empty spool.
     """
     folder = config.node.state_dir
-    if not folder.is_dir():
+    if config.spool.kind == "sqlite" and not folder.is_dir():
         raise ConfigError(
             "there is no state folder",
             where=str(folder),
             fix="start `gateway run` once, or name another with -c",
         )
-    spool = SqliteSpool(folder)
+    spool = build_spool(config)
     try:
         yield spool
     finally:

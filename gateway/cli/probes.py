@@ -6,7 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -20,12 +20,12 @@ from gateway.config import Amqp, Config, Destination, Folder, Key, Sftp, load_en
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.schemas import View
+from gateway.spooling import build_spool
 from signing.keys import RsaSigner, Signer, certificate_facts
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
 _SOON: Final = timedelta(days=30)
-_LOW_BYTES: Final = 1 << 30
 _PATIENCE_S: Final = 5.0
 """How long a destination may take to answer here, whatever its own time-out."""
 
@@ -55,7 +55,9 @@ def probe(config: Config) -> Iterator[Check]:
     for key in config.key:
         yield from _key(key)
     yield from _enterprises(config)
-    yield from _state(config.node.state_dir)
+    yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
+    if config.spool.kind != "sqlite":
+        yield _database(config)
     yield from _door(config)
     yield from _families(config)
     for destination in config.destination:
@@ -143,7 +145,7 @@ def _mistakes(found: Mapping[EnterpriseId, Enterprise], keys: set[str]) -> Itera
             )
 
 
-def _state(folder: Path) -> Iterator[Check]:
+def _state(folder: Path, low_bytes: int) -> Iterator[Check]:
     try:
         if folder.is_dir():
             _try_to_write(folder)
@@ -162,13 +164,22 @@ def _state(folder: Path) -> Iterator[Check]:
         yield failed("state", error)
         return
     free = shutil.disk_usage(folder).free
-    low = free < _LOW_BYTES
+    low = free < low_bytes
     yield Check(
         name="state",
         grade=Grade.WARN if low else Grade.OK,
         detail=f"{folder}, {free >> 20} MiB free",
         fix="free disk space" if low else "",
     )
+
+
+def _database(config: Config) -> Check:
+    try:
+        with closing(build_spool(config)) as spool:
+            spool.acknowledged("")
+    except (GatewayError, SpoolError) as error:
+        return failed("spool", error)
+    return Check(name="spool", grade=Grade.OK, detail=f"{config.spool.kind}, {config.spool.dsn}")
 
 
 def _try_to_write(folder: Path) -> None:

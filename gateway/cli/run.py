@@ -1,6 +1,7 @@
 """`gateway run`: the gateway itself."""
 
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -25,7 +26,8 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     wanted = names or ROLES
     app = App(file)
     configure_logs(app.config.log_level)
-    app.spool().close()  # makes or updates the database before anybody uses it
+    with closing(app.spool()) as spool:
+        spool.acknowledged("")  # makes or updates the database before anybody uses it
     app.warm()
     door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
     if door is not None:

@@ -16,6 +16,8 @@ from gateway.cli.output import emit, instant
 from gateway.cli.selection import OPEN, Selection, filter_options, selection
 from gateway.config import load_config
 from gateway.doors.views import status_view
+from gateway.errors import ConfigError
+from gateway.roles.retain import archive_dir, retention
 from spool.entry import Depth, MessageView
 from spool.lifecycle import NEXT, Event, State, after
 from spool.store import Spool
@@ -192,6 +194,35 @@ def release(**given: Any) -> None:
 def discard(reason: str, **given: Any) -> None:
     """Give messages up for good. The bytes and the history stay; with --all a filter is required."""
     _act(Event.DISCARDED, reason=reason, **given)
+
+
+@spool.command()
+@click.option("--days", type=click.IntRange(1), help="In place of retention.days.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@config_option
+@json_option
+def purge(file: Path, days: int | None, dry_run: bool, as_json: bool) -> None:
+    """Archive what is over for retention.days and take it out of the spool, now.
+
+    Over is a message that is sent or discarded, and about which nothing happened for so long; every answer
+    about it has been acknowledged. `gateway trace` still finds it. The keep role does the same by itself.
+    """
+    config = load_config(file)
+    if not config.retention.days and days is None:
+        raise ConfigError(
+            "retention.days is 0: everything is kept", where=str(file), fix="set it, or give --days N"
+        )
+    count, more = 0, True
+    with open_spool(config) as opened:
+        moving = retention(config, opened, days=days)
+        while more:
+            batch = moving.step(dry_run=dry_run)
+            more = batch.more
+            for uid in batch.found if dry_run else batch.purged:
+                count += 1
+                emit({"id": uid, "done": not dry_run}) if as_json else click.echo(uid)
+    into = f" into {archive_dir(config)}" if count and not dry_run else ""
+    say("note", f"{count} {'would be ' if dry_run else ''}archived and purged{into}")
 
 
 def _act(

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,22 +19,27 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.doors import openapi, views
+from gateway.doors.bell import Bell
 from gateway.errors import EnvelopeError
+from gateway.metrics import MEDIA_TYPE, Meter
 from gateway.model import Enterprise, EnterpriseId, Fault
 from gateway.observe import log
 from gateway.pipeline import Refusal
 from gateway.problems import PROBLEMS, problem_document
 from gateway.roles.accept import Accepted, Contradicted, Intake
+from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules
 from gateway.stages.collected import cut_to, open_collected
 from spool.entry import Clash
 from spool.errors import SpoolError
-from spool.store import Spool, Topic, Waiter
+from spool.store import Spool
 
 _WAIT_AT_MOST_S = 60.0
 _PAGE = 100
 _PAGE_AT_MOST = 1000
 _RETRY_AFTER_S = "5"
+_REFUSED_FOR_S = "15"
+"""At a watermark: room is not made in a moment."""
 _FORMS = ("application/xml", "text/xml", "application/octet-stream", "")
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +54,11 @@ class Counter:
     size_bytes: int
     enterprises: Callable[[], Mapping[EnterpriseId, Enterprise]]
     """Asked anew each time, so that a reload counts from the next request on."""
-    bell: "Bell"
+    bell: Bell
+    gauge: Gauge
+    meter: Meter
+    metrics_token: str
+    """What `/metrics` asks for; empty: nothing."""
 
 
 class Problem(Exception):  # noqa: N818 (it is an answer)
@@ -73,7 +83,7 @@ def build(counter: Counter) -> Starlette:
             yield
 
     def at(path: str, handler: Handler, method: str) -> Route:
-        return Route(path, _guarded(handler, counter), methods=[method])
+        return Route(path, _guarded(handler, counter, f"{method} {path}"), methods=[method])
 
     return Starlette(
         lifespan=lifespan,
@@ -88,52 +98,11 @@ def build(counter: Counter) -> Starlette:
             at("/v1/receipts/ack", _post_ack, "POST"),
             Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
             Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
+            Route("/metrics", _figures(counter), methods=["GET"]),
             Route("/openapi.json", lambda _: _json(openapi.document()), methods=["GET"]),
             Route("/docs", lambda _: HTMLResponse(openapi.page()), methods=["GET"]),
         ],
     )
-
-
-class Bell:
-    """Lets many requests of one process wait for the spool's signal through one socket."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._rung = asyncio.Event()
-        self.silent = False
-        """No more waiting: the process is about to end."""
-
-    @asynccontextmanager
-    async def ringing(self) -> AsyncIterator[None]:
-        """Listen while the application lives."""
-        loop = asyncio.get_running_loop()
-        with self._spool.listen(Topic.NOTICES) as waiter:
-            loop.add_reader(waiter.fileno(), self._ring, waiter)
-            try:
-                yield
-            finally:
-                loop.remove_reader(waiter.fileno())
-
-    def dismiss(self) -> None:
-        """Send everybody home who waits, now and from now on."""
-        self.silent = True
-        self._wake()
-
-    def _ring(self, waiter: Waiter) -> None:
-        waiter.wait(0.0)
-        self._wake()
-
-    def _wake(self) -> None:
-        self._rung.set()
-        self._rung = asyncio.Event()
-
-    async def heard(self, seconds: float) -> None:
-        """Return at the next signal or after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        except TimeoutError:
-            return
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
@@ -143,21 +112,28 @@ async def _elsewhere(request: Request, error: Exception) -> Response:
     return _problem("method-not-allowed" if known else "not-found", (), request, headers=headers)
 
 
-def _guarded(handler: Handler, counter: Counter) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Request], Awaitable[Response]]:
+    answered = counter.meter.answered
+
     async def guarded(request: Request) -> Response:
         try:
-            return await handler(request, counter, _caller(request, counter))
+            response = await handler(request, counter, _caller(request, counter))
         except Problem as problem:
+            answered(operation, problem.problem)
             return _problem(problem.problem, problem.faults, request, headers=problem.headers)
         except SpoolError as error:
             log("spool.unavailable", path=request.url.path, error=str(error))
+            answered(operation, "unavailable")
             return _problem("unavailable", (), request, headers={"Retry-After": _RETRY_AFTER_S})
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
             log("request.failed", path=request.url.path, error=f"{type(error).__name__}: {error}")
             traceback.print_exc(file=sys.stderr)
+            answered(operation, "internal-error")
             return _problem("internal-error", (), request)
+        answered(operation)
+        return response
 
     return guarded
 
@@ -175,15 +151,20 @@ def _caller(request: Request, counter: Counter) -> Enterprise:
 
 
 async def _post_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    began = time.monotonic()
     form = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form not in _FORMS:
         raise Problem("unsupported-media-type")
+    dry_run = request.query_params.get("dry_run") == "true"
+    refusals = () if dry_run else counter.gauge.refusals()
+    if refusals:
+        raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
     body = await _read(request, counter.size_bytes)
-    if request.query_params.get("dry_run") == "true":
+    if dry_run:
         verdict = counter.intake.examine(body, caller)
         if isinstance(verdict, Refusal):
             raise Problem(verdict.problem, *verdict.faults)
-        return _json(views.dry_view(verdict, hashlib.sha256(body).hexdigest()))
+        return _json(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
     outcome = await counter.intake.submit(
         body, caller, request_key=request.headers.get("idempotency-key", "")[:255]
     )
@@ -193,13 +174,16 @@ async def _post_message(request: Request, counter: Counter, caller: Enterprise) 
         case Contradicted(clash=clash):
             raise Problem("conflicting-version", _clash_fault(clash))
         case Accepted():
+            counter.meter.accepted(caller.id, time.monotonic() - began, first=outcome.first)
+            where = {"Location": f"/v1/messages/{outcome.uid}"}
+            if outcome.first:
+                return _json(
+                    views.first_view(outcome.uid, outcome.message, outcome.sha256), status=202, headers=where
+                )
             view = counter.spool.message(outcome.uid, owner=caller.id)
             if view is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            status = 202 if outcome.first else 200
-            return _json(
-                views.accepted_view(view), status=status, headers={"Location": f"/v1/messages/{view.uid}"}
-            )
+            return _json(views.accepted_view(view), headers=where)
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -327,9 +311,27 @@ def _number(request: Request, name: str, default: int) -> int:
 def _ready(counter: Counter) -> Response:
     try:
         counter.spool.acknowledged("")
+        reasons = tuple(fault.message for fault in counter.gauge.refusals())
     except SpoolError as error:
-        return _json(views.HealthView(status="not ready", reasons=(str(error),)), status=503)
+        reasons = (str(error),)
+    if reasons:
+        return _json(views.HealthView(status="not ready", reasons=reasons), status=503)
     return _json(views.HealthView(status="ready"))
+
+
+def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:
+    wanted = hashlib.sha256(f"Bearer {counter.metrics_token}".encode()).digest()
+
+    async def figures(request: Request) -> Response:
+        """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
+        header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
+        if counter.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
+            return _problem(
+                "unauthorised", (), request, headers={"WWW-Authenticate": 'Bearer realm="metrics"'}
+            )
+        return Response(await asyncio.to_thread(counter.meter.text), media_type=MEDIA_TYPE)
+
+    return figures
 
 
 def _json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -40,6 +40,8 @@ class Operation:
     body: str = ""
     """Media type of the request body; empty: none."""
     secured: bool = True
+    media_type: str = "application/octet-stream"
+    """Of answers without a view."""
 
 
 _ID = Parameter(name="id", place="path", description="Id of the message, as the submission answered")
@@ -165,6 +167,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         secured=False,
         answers={200: ("Yes", views.HealthView), 503: ("No, and why not", views.HealthView)},
     ),
+    Operation(
+        method="get",
+        path="/metrics",
+        summary="Figures for Prometheus",
+        detail="Asks for the token of `metrics.token_file` when the operator has set one.",
+        secured=False,
+        answers={200: ("The figures, as text in Prometheus' format", None)},
+        media_type="text/plain",
+        problems=("unauthorised",),
+    ),
 )
 
 
@@ -236,7 +248,7 @@ def _operation(one: Operation) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for status, (text, view) in one.answers.items():
         content = (
-            {"application/octet-stream": {}}
+            {one.media_type: {}}
             if view is None
             else {"application/json": {"schema": {"$ref": _REF.format(name=view.__name__)}}}
         )

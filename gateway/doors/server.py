@@ -9,10 +9,14 @@ from types import FrameType
 import uvicorn
 
 from gateway.config import Config
-from gateway.doors.http import Bell, Counter, build
+from gateway.doors.bell import Bell
+from gateway.doors.http import Counter, build
+from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
 from gateway.roles.accept import GroupCommit, Intake
+from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
+from signing.suite import Suite
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -38,11 +42,26 @@ def serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
+    suites: Mapping[str, Suite],
     open_spool: Callable[[], Spool],
+    metrics_token: str,
 ) -> None:
-    """Serve until SIGTERM; returns when every request that was begun has its answer."""
+    """Serve until SIGTERM; returns when every request that was begun has its answer.
+
+    `metrics_token`: what `/metrics` asks for; empty: nothing.
+    """
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)  # raised again by the server at its end
-    asyncio.run(_serve(door, config=config, rules=rules, enterprises=enterprises, open_spool=open_spool))
+    asyncio.run(
+        _serve(
+            door,
+            config=config,
+            rules=rules,
+            enterprises=enterprises,
+            suites=suites,
+            open_spool=open_spool,
+            metrics_token=metrics_token,
+        )
+    )
 
 
 async def _serve(
@@ -51,18 +70,24 @@ async def _serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
+    suites: Mapping[str, Suite],
     open_spool: Callable[[], Spool],
+    metrics_token: str,
 ) -> None:
     spool = open_spool()
-    commit = GroupCommit(open_spool, batch=config.accept.commit_batch)
+    meter = Meter()
+    commit = GroupCommit(open_spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
-        intake=Intake(config=config, rules=rules, commit=commit),
+        intake=Intake(config=config, rules=rules, suites=suites, commit=commit),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,
         enterprises=lambda: enterprises,
         bell=bell,
+        gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
+        meter=meter,
+        metrics_token=metrics_token,
     )
     server = _Server(
         uvicorn.Config(
@@ -71,6 +96,7 @@ async def _serve(
             loop="asyncio",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
             timeout_keep_alive=_KEEP_ALIVE_S,
@@ -79,7 +105,8 @@ async def _serve(
         bell,
     )
     try:
-        await server.serve(sockets=[door])
+        with spool_metrics(meter, open_spool, lambda: free_bytes(config.node.state_dir)):
+            await server.serve(sockets=[door])
     finally:
         commit.close()
         spool.close()

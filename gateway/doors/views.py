@@ -154,16 +154,16 @@ def accepted_view(view: MessageView) -> AcceptedView:
     )
 
 
-def dry_view(message: Message, sha256: str) -> AcceptedView:
-    """Say what would be accepted; no id, nothing is kept."""
+def first_view(uid: str, message: Message, sha256: str, *, state: str = "accepted") -> AcceptedView:
+    """Say what was accepted just now; equal to what `accepted_view` says of it ever after."""
     header = message.header
     return AcceptedView(
-        id="",
+        id=uid,
         sha256=sha256,
         message_type=header.message_type.name,
         edition=header.edition,
         declarations=tuple(DeclarationView(key=one.key, guid=one.guid) for one in header.declarations),
-        state="valid",
+        state=state,
     )
 
 

@@ -22,6 +22,8 @@ from spool.store import Spool
 
 _BATCH = 64
 _WAIT_S = 2.0
+_GATHER_S = 0.02
+"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 UNREADABLE: Final = "unreadable"
 """Kind of an arrival that could not be opened."""
@@ -194,8 +196,10 @@ class Collect:
         failures = 0
         while not stop():
             try:
-                self.step()
+                taken = self.step()
                 failures = 0
+                if 0 < taken < _BATCH:
+                    stop.pause(_GATHER_S)
             except DeliveryError as error:
                 failures += 1
                 log("feed.failed", destination=self._destination, attempt=failures, error=str(error))

@@ -23,12 +23,14 @@ from gateway.stages.seal import (
 )
 from signing.errors import SigningError
 from signing.keys import Signer
-from signing.xmldsig import cut, sign
+from signing.xmldsig import cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
 from spool.retry import RetryPolicy
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
+_GATHER_S = 0.01
+"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _IDLE_S = 5.0
 """A signal may get lost; this is how long that can cost."""
 
@@ -65,9 +67,12 @@ class Forward:
             log("lease.expired", claimant=self._claimant, entries=recovered)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
-                if not self.step():
+                carried = self.step()
+                if not carried:
                     stop.pause(self._patience(), [waiter.fileno()])
                     waiter.wait(0.0)
+                elif carried < self._destination.batch:
+                    stop.pause(_GATHER_S)
 
     def _patience(self) -> float:
         due = self._spool.next_due(self._destination.name)
@@ -165,6 +170,8 @@ def prepare(
         message_type=entry.kind,
         body=dxp_msg,
         file_name=name,
+        sender_id=facts.sender,
+        receiver_id=facts.receiver,
     )
     return parcel, hashlib.sha256(business).digest()
 
@@ -178,7 +185,10 @@ def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], 
             where=f"enterprise {entry.owner}",
             fix="add it as a [[key]], or name another in the enterprise's file",
         )
-    signed = sign(entry.body, signer, before=facts.signature_before)
+    if facts.draft is not None and facts.draft.suite == signer.suite.name:
+        signed = finish(entry.body, facts.draft, signer)
+    else:
+        signed = sign(entry.body, signer, before=facts.signature_before)
     if cut(signed.body, signed.span) != entry.body:
         raise DeliveryError(
             "signing changed the message: it will not be sent like this",

@@ -1,21 +1,25 @@
 """The keep role: what has to be done now and then so that the others need not think of it."""
 
-import shutil
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from gateway.observe import log
 from gateway.roles.collect import Registry
+from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
+from gateway.roles.watermarks import Gauge, Watch
 from signing.keys import Signer, certificate_facts
+from spool.errors import SpoolError
 from spool.store import Spool
 
 _EXPIRING: Final = timedelta(days=30)
-_LOW_BYTES: Final = 1 << 30
 _ROUND_S: Final = 5.0
 _DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
+_HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
+_PURGE_S: Final = 2.0
+"""How long one round purges at most."""
 
 
 class Keep:
@@ -27,34 +31,53 @@ class Keep:
         spool: Spool,
         registry: Registry,
         signers: Mapping[str, Signer],
-        state_dir: Path,
+        gauge: Gauge,
+        retention: Retention | None,
     ) -> None:
+        """`retention`: None keeps everything for ever."""
         self._spool = spool
         self._registry = registry
         self._signers = signers
-        self._state_dir = state_dir
-        self._low = False
+        self._gauge = gauge
+        self._watch = Watch()
+        self._retention = retention
+        self._next_purge = 0
+        self._rounds = 0
 
     def run(self, stop: Stop) -> None:
         """Make the round every few seconds until asked to stop."""
-        rounds = 0
         while not stop():
             self.round()
-            if rounds % _DAY_ROUNDS == 0:
+            if self._rounds % _DAY_ROUNDS == 0:
                 self.look_at_certificates()
                 self._registry.rematch(self._spool.orphans())
-            rounds += 1
+            if self._retention is not None and self._rounds >= self._next_purge:
+                self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
+            self._rounds += 1
             stop.pause(_ROUND_S)
 
     def round(self) -> None:
-        """Free what silent processes hold, and look at the disk."""
+        """Look at the watermarks, and free what silent processes hold."""
+        self._watch.look(self._gauge.crossed())
         freed = self._spool.recover()
         if freed:
             log("lease.expired", entries=freed)
-        free = shutil.disk_usage(self._state_dir).free
-        if free < _LOW_BYTES and not self._low:
-            log("spool.watermark", free_bytes=free, mark_bytes=_LOW_BYTES)
-        self._low = free < _LOW_BYTES
+
+    def purge(self, stop: Stop, retention: Retention) -> bool:
+        """Archive and purge for a while; says whether there is more. What fails is logged and tried later."""
+        until = time.monotonic() + _PURGE_S
+        purged, more = 0, True
+        try:
+            while more and not stop() and time.monotonic() < until:
+                batch = retention.step()
+                purged += len(batch.purged)
+                more = batch.more
+        except SpoolError as error:
+            log("spool.purge_failed", error=str(error))
+            more = False
+        if purged:
+            log("spool.purged", messages=purged)
+        return more
 
     def look_at_certificates(self) -> None:
         """Warn of signing certificates that end soon."""

@@ -105,6 +105,8 @@ class Script(Section, kw_only=True):
     """Share of inventories held for manual review (300) or inspection (500) before release."""
     close: Rate = 0.0
     """Share of released inventories that are closed (899) afterwards."""
+    final_only: bool = False
+    """Send only the last receipt of each declaration, not those on the way to it."""
     batch: Annotated[int, Meta(ge=1, le=100)] = 1
     """Bodies in one receipt message at most; whoever shares a receiver id shares the message."""
     refuse_duplicates: bool = False
@@ -143,7 +145,7 @@ class Script(Section, kw_only=True):
         outcome = self.outcome(kind.name, key, app_type)
         return Plan(
             outcome=outcome,
-            steps=self._timed(self._told(kind, ident, outcome), ident),
+            steps=self._timed(self._told(kind, ident, outcome)[-1 if self.final_only else 0 :], ident),
             stray=self._roll("unmatched", ident) < self.unmatched,
             garbage=self._roll("garbage", ident) < self.garbage,
             bare=self._roll("bare", ident) < self.bare,

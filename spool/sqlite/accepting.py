@@ -63,10 +63,10 @@ class _Batch:
         self.now = now
         self._rows = _Rows()
         # nobody else writes during this transaction, so the numbers are ours to give
-        self._message, self._entry, self._declaration = self._run(
-            "SELECT (SELECT coalesce(max(id), 0) FROM message), (SELECT coalesce(max(id), 0) FROM entry),"
-            " (SELECT coalesce(max(id), 0) FROM declaration)"
-        ).fetchone()
+        given = dict(self._run("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._message, self._entry, self._declaration = (
+            int(given.get(table, 0)) for table in ("message", "entry", "declaration")
+        )
         self._requests: dict[tuple[str, str | bytes], str] = {}
         self._travelling: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._declared: dict[tuple[str, str], int] = {}

@@ -15,6 +15,7 @@ from spool.entry import (
     TimelineEntry,
     Travelled,
 )
+from spool.errors import SpoolError
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
@@ -235,7 +236,15 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
     notices: dict[str, int | None] = {}
     duplicates = 0
     for row in filing.rows:
-        (owner,) = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        found = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        if found is None:
+            raise SpoolError(
+                "the declaration of an answer was purged a moment ago",
+                where=f"arrival {filing.arrival}",
+                fix="nothing to do: the answer is filed again, as an orphan",
+                temporary=True,
+            )
+        (owner,) = found
         if run(
             "SELECT 1 FROM timeline WHERE declaration = ? AND digest = ?", (row.declaration, row.digest)
         ).fetchone():

@@ -105,7 +105,7 @@ class Looking:
         """Return the journal lines of one message, oldest first."""
         with self.db.read() as connection:
             rows = connection.execute(
-                "SELECT at, event, uid, detail FROM journal WHERE uid = ? ORDER BY id", (uid,)
+                "SELECT at, event, uid, detail FROM journal WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)
             ).fetchall()
         for at, event, of, detail in rows:
             yield Happening(at=to_time(at), event=event, uid=of, detail=detail)

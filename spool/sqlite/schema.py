@@ -1,11 +1,15 @@
-"""The tables, as numbered steps from an empty file to today's layout."""
+"""The tables, as numbered steps from an empty file to today's layout.
+
+Numbers are never given twice (AUTOINCREMENT), also not after a purge: who holds the number of something
+that is gone finds nothing, never something else.
+"""
 
 from typing import Final
 
 STEPS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE message (
-        id          INTEGER PRIMARY KEY,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
         uid         TEXT NOT NULL UNIQUE,
         owner       TEXT NOT NULL,
         kind        TEXT NOT NULL,
@@ -19,7 +23,7 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE TABLE payload (message INTEGER PRIMARY KEY REFERENCES message, body BLOB NOT NULL);
 
     CREATE TABLE entry (
-        id          INTEGER PRIMARY KEY,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
         message     INTEGER NOT NULL REFERENCES message,
         owner       TEXT NOT NULL,              -- that of the message, for the fair claim
         destination TEXT NOT NULL,
@@ -52,7 +56,7 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX wait_entry ON wait (entry);
 
     CREATE TABLE declaration (
-        id       INTEGER PRIMARY KEY,
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
         identity TEXT NOT NULL,
         owner    TEXT NOT NULL,
         facts    BLOB NOT NULL,
@@ -66,9 +70,10 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE TABLE handle (
         text TEXT NOT NULL, declaration INTEGER NOT NULL, PRIMARY KEY (text, declaration)
     ) WITHOUT ROWID;
+    CREATE INDEX handle_declaration ON handle (declaration);
 
     CREATE TABLE arrival (
-        id          INTEGER PRIMARY KEY,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
         feed        TEXT NOT NULL,
         name        TEXT NOT NULL,
         sha256      BLOB NOT NULL UNIQUE,
@@ -104,6 +109,7 @@ STEPS: Final[tuple[str, ...]] = (
         resolved   INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX orphan_open ON orphan (id) WHERE resolved = 0;
+    CREATE INDEX orphan_arrival ON orphan (arrival);
     CREATE TABLE orphan_lookup (
         text TEXT NOT NULL, orphan INTEGER NOT NULL, PRIMARY KEY (text, orphan)
     ) WITHOUT ROWID;

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,14 +15,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from gateway.config import Amqp, Folder, Sftp
+from gateway.config import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Feed, Parcel, Transport
 from gateway.simulator.sftp_server import SftpServer
 from gateway.transports.amqp import AmqpFeed, AmqpTransport
 from gateway.transports.folder import FolderFeed, FolderTransport
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
+from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
 from gateway.transports.sftp import SftpFeed, SftpTransport
+from tests.servers.rabbitmq import USER, Brokers, need_rabbitmq
+from tests.servers.rabbitmq_site import Site
+from tests.servers.tcp_door import TcpDoor
 
 REFUSED = b"<refused/>"
 """A body that the other side does not take."""
@@ -281,6 +286,63 @@ class AmqpMedium:
         self.taken.append(body)
 
 
+class RabbitmqMedium:
+    """Two quorum queues of a real broker; it is gone when the door to it is shut."""
+
+    def __init__(self, brokers: Brokers, folder: Path, *, queue_type: str = "quorum") -> None:
+        self.brokers = brokers
+        self.site = Site(brokers.node.port, folder)
+        own = uuid.uuid4().hex[:12]
+        self.queue, self.answers = f"DXP{own}", f"DXP{own}_HZ"
+        self.site.declare(self.queue, self.answers, queue_type=queue_type)
+        self.door = TcpDoor(brokers.node.port)
+        self.taken: list[bytes] = []
+        self.config: Rabbitmq = self.site.config(
+            self.door.port, send_queue=self.queue, receive_queues=(self.answers,)
+        )
+
+    def transport(self) -> Transport:
+        return RabbitmqTransport(self.config)
+
+    def feed(self) -> Feed:
+        return RabbitmqFeed(self.config)
+
+    def arrived(self) -> list[bytes]:
+        self.taken += [body for body, _ in self.site.take(self.queue)]
+        return list(self.taken)
+
+    def offer(self, body: bytes, name: str) -> None:
+        self.site.put(self.answers, body, name)
+
+    def start(self) -> None:
+        self.door.start()
+
+    def stop(self) -> None:
+        self.door.stop()
+
+
+class RabbitmqPluginMedium(RabbitmqMedium):
+    """The same broker by AMQP 1.0, which it speaks with a plugin; the queues' owner speaks 0-9-1."""
+
+    def __init__(self, brokers: Brokers, folder: Path) -> None:
+        pytest.importorskip("proton")
+        super().__init__(brokers, folder)
+        self.amqp = Amqp(
+            url=f"amqp://127.0.0.1:{self.door.port}",
+            send_address=f"/amq/queue/{self.queue}",
+            receive_address=f"/amq/queue/{self.answers}",
+            user=USER,
+            password_file=self.site.password_file,
+            timeout_s=10,
+        )
+
+    def transport(self) -> Transport:
+        return AmqpTransport(self.amqp)
+
+    def feed(self) -> Feed:
+        return AmqpFeed(self.amqp)
+
+
 def write_key(file: Path) -> str:
     """Write a private key and return its public half as one line."""
     key = Ed25519PrivateKey.generate()
@@ -292,13 +354,34 @@ def whole_files(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.glob("[!.]*"))]
 
 
-MEDIA = ["memory", "folder", "sftp", "openssh", "amqp"]
+MEDIA = ["memory", "folder", "sftp", "openssh", "amqp", "rabbitmq", "rabbitmq_amqp_1_0"]
 
 
 @pytest.fixture(params=MEDIA)
 def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Medium]:
     """One endpoint after the other, running."""
-    made = _make(request.param, tmp_path)
+    match request.param:
+        case "rabbitmq":
+            made: Medium = RabbitmqMedium(request.getfixturevalue("brokers"), tmp_path)
+        case "rabbitmq_amqp_1_0":
+            made = RabbitmqPluginMedium(request.getfixturevalue("brokers"), tmp_path)
+        case name:
+            made = _make(name, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def brokers() -> Iterator[Brokers]:
+    """One RabbitMQ for all tests; who stops it starts it again."""
+    need_rabbitmq()
+    with Brokers() as made:
+        yield made
+
+
+@pytest.fixture
+def rabbitmq(brokers: Brokers, tmp_path: Path) -> Iterator[RabbitmqMedium]:
+    made = RabbitmqMedium(brokers, tmp_path)
     yield made
     made.stop()
 

@@ -23,8 +23,10 @@ from spool.entry import (
 )
 from spool.errors import LifecycleError, SpoolError
 from spool.lifecycle import Event, State
+from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool, Topic
+from tests.servers.postgres import shared
 from tests.spooling import START, Clock, collected, offer, settled, uids
 
 Opener = Callable[[], Spool]
@@ -34,7 +36,11 @@ def _sqlite(folder: Path, clock: Clock) -> Spool:
     return SqliteSpool(folder, clock)
 
 
-BACKENDS = {"sqlite": _sqlite}
+def _postgres(folder: Path, clock: Clock) -> Spool:
+    return PostgresSpool(shared().schema_for(folder), clock=clock)
+
+
+BACKENDS = {"sqlite": _sqlite, "postgres": _postgres}
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def wanted(*groups: str) -> list[Requirement]:
     project = table["project"]
     sources = {
         "run": project["dependencies"],
-        "amqp": project["optional-dependencies"]["amqp"],
+        **project["optional-dependencies"],
         **table["dependency-groups"],
     }
     return [Requirement(text) for group in groups for text in sources[group]]
@@ -53,7 +53,8 @@ def test_lock_of_the_tests_has_the_same_versions(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "groups"), [("run", ["run"]), ("build", ["build"]), ("test", ["run", "amqp", "build", "dev"])]
+    ("name", "groups"),
+    [("run", ["run"]), ("build", ["build"]), ("test", ["run", "amqp", "postgres", "build", "dev"])],
 )
 def test_lock_satisfies_what_the_project_asks_for(name: str, groups: list[str]) -> None:
     for requirement in wanted(*groups):
@@ -63,5 +64,5 @@ def test_lock_satisfies_what_the_project_asks_for(name: str, groups: list[str]) 
 
 
 def test_running_needs_neither_a_compiler_nor_what_tests_need() -> None:
-    only_for_others = {canonicalize_name(one.name) for one in wanted("amqp", "dev")}
+    only_for_others = {canonicalize_name(one.name) for one in wanted("amqp", "postgres", "dev")}
     assert only_for_others & lock("run").keys() == set()

@@ -1,6 +1,8 @@
 """Whatever the order of events: the spool agrees with a model of a few lines, and keeps its promises."""
 
+import os
 import tempfile
+import unittest
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from spool.entry import Claimed, Fate, Known, Settlement, Taken
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
+from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
+from spool.store import Spool
+from tests.servers.postgres import empty, shared, unavailable
 from tests.spooling import Clock, offer
 
 DESTINATIONS = ("port", "elsewhere")
@@ -78,21 +83,17 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
         self.clock = Clock()
         self.spool = self._open()
         self.model = Model()
         self.claims: list[tuple[Modelled, Claimed]] = []
         self.delivered: set[str] = set()
 
-    def _open(self) -> SqliteSpool:
-        spool = SqliteSpool(Path(self.folder.name), self.clock)
-        spool.db.connection.execute("PRAGMA synchronous = OFF")  # the power does not fail here
-        return spool
+    def _open(self) -> Spool:
+        raise NotImplementedError
 
     def teardown(self) -> None:
         self.spool.close()
-        self.folder.cleanup()
 
     @initialize()
     def start_with_a_queue(self) -> None:
@@ -207,5 +208,38 @@ class SpoolMachine(RuleBasedStateMachine):
             assert len(about) == len(set(about))
 
 
-SpoolMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
-TestSpoolMachine = SpoolMachine.TestCase
+class SqliteMachine(SpoolMachine):
+    """Each example has a file of its own."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        super().__init__()
+
+    def _open(self) -> Spool:
+        spool = SqliteSpool(Path(self.folder.name), self.clock)
+        spool.db.connection.execute("PRAGMA synchronous = OFF")  # the power does not fail here
+        return spool
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+class PostgresMachine(SpoolMachine):
+    """All examples have one schema, emptied before each."""
+
+    def __init__(self) -> None:
+        self.dsn = shared().schema_for(Path("machine"))
+        super().__init__()
+        empty(self.dsn)
+
+    def _open(self) -> Spool:
+        return PostgresSpool(self.dsn, clock=self.clock)
+
+
+TestSqliteMachine = SqliteMachine.TestCase
+TestSqliteMachine.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+TestPostgresMachine = PostgresMachine.TestCase
+TestPostgresMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+if unavailable() and not os.environ.get("CI"):
+    TestPostgresMachine = unittest.skip(unavailable())(TestPostgresMachine)

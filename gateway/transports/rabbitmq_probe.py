@@ -1,0 +1,40 @@
+"""Look whether a broker would have us, without sending or taking anything: for `gateway check`."""
+
+from pamqp import commands
+
+from gateway.config import Rabbitmq
+from gateway.transports.rabbitmq_hosts import PLACES
+from gateway.transports.rabbitmq_links import Line
+from gateway.transports.rabbitmq_session import RabbitmqSession
+
+
+def reach(config: Rabbitmq) -> str:
+    """Log in and see that exchange and queues are there; returns what to tell.
+
+    A `send_queue` with places is not looked for. Raises ConfigError and DeliveryError.
+    """
+    line = Line(config, lambda session, deadline: _Look(session, config, deadline))
+    try:
+        look = line.open()
+        return f"rabbitmq {look.session.where}, logged in, there: {', '.join(look.found)}"
+    finally:
+        line.close()
+
+
+class _Look:
+    """A connection on which everything was found."""
+
+    is_worn = False
+
+    def __init__(self, session: RabbitmqSession, config: Rabbitmq, deadline: float) -> None:
+        self.session = session
+        queues = list(config.receive_queues)
+        if not config.exchange and not PLACES.search(config.send_queue):
+            queues.insert(0, config.send_queue)
+        for queue in queues:
+            session.call(commands.Queue.Declare(0, queue, passive=True), commands.Queue.DeclareOk, deadline)
+        self.found = [f"queue {queue}" for queue in queues]
+        if config.exchange:
+            exchange = commands.Exchange.Declare(0, config.exchange, passive=True)
+            session.call(exchange, commands.Exchange.DeclareOk, deadline)
+            self.found.insert(0, f"exchange {config.exchange}")

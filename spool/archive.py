@@ -1,0 +1,312 @@
+"""The archive of settled messages: one compressed file a day, appended to safely, with an index beside it.
+
+`2026-11-11.tar.gz` is a tar archive in gzip members, one member a message: its bytes, every raw answer about
+it and `record.json`, which holds the rest. Standard tools read it: `tar -xzf`. `2026-11-11.index` says where a
+message lies and by which texts it is found; it holds hashes of these texts only, and is made anew from the
+archive when it is gone. A day is that of archiving: files of past days are never touched again and may be
+moved away, each with its index.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from spool.archived import RECEIPT, Archived, packed, texts_of, unpacked
+from spool.errors import SpoolError
+
+_ARCHIVE: Final = ".tar.gz"
+_INDEX: Final = ".index"
+_CHUNK_BYTES: Final = 1 << 20
+_TABLES: Final = """
+    CREATE TABLE IF NOT EXISTS member (
+        number INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, digest BLOB NOT NULL,
+        offset INTEGER NOT NULL, length INTEGER NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS key (
+        hash INTEGER NOT NULL, member INTEGER NOT NULL, PRIMARY KEY (hash, member)
+    ) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelved:
+    """An archived message and the file it lies in."""
+
+    file: Path
+    message: Archived
+
+
+class Archive:
+    """The files of one folder. One process appends at a time, any may read; raises SpoolError."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """Nothing is made before the first message is appended."""
+        self._folder = folder
+        self._clock = clock
+
+    def append(self, messages: Sequence[Archived]) -> int:
+        """Write messages to today's file and its index; returns how many were not there as they are.
+
+        When this returns, they are on disk. A message that is there in the same form is not written twice.
+        """
+        if not messages:
+            return 0
+        with self._told(), self._alone():
+            file = self._folder / f"{self._clock():%Y-%m-%d}{_ARCHIVE}"
+            with _in_step(file) as (archive, connection):
+                new = _not_there(connection, [(one, packed(one)) for one in messages])
+                places = _written(archive, [content for _, content in new])
+                _sync_folder(self._folder)
+                with _transaction(connection):
+                    for (message, content), (offset, length) in zip(new, places, strict=True):
+                        _enter(connection, message, content, offset, length)
+            return len(new)
+
+    def search(self, text: str, *, limit: int = 20) -> list[str]:
+        """Return uids of messages that the text may mean, as `Spool.search`, or the number of a receipt."""
+        with self._told():
+            for asked in (text, f"={text}", f"{RECEIPT}{text}"):
+                found = [uid for index in self._indexes() for uid in _uids(index, asked, limit)]
+                if found:
+                    return list(dict.fromkeys(found))[:limit]
+        return []
+
+    def get(self, uid: str) -> Shelved | None:
+        """Return one message, as it was archived last; None when it is not here."""
+        with self._told():
+            for index in self._indexes():
+                with closing(_existing(index)) as connection:
+                    row = connection.execute(
+                        "SELECT offset, length FROM member WHERE uid = ?", (uid,)
+                    ).fetchone()
+                if row is not None:
+                    file = index.with_name(f"{index.stem}{_ARCHIVE}")
+                    return Shelved(file=file, message=_unpacked(_read(file, *row), file))
+        return None
+
+    def _indexes(self) -> list[Path]:
+        """Name the indexes, newest first; one that is gone is made anew."""
+        for file in self._folder.glob(f"*{_ARCHIVE}"):
+            if not _index_of(file).exists():
+                with self._alone(), _in_step(file):
+                    pass
+        return sorted(self._folder.glob(f"*{_INDEX}"), reverse=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Make the folder, and keep other writers out of it; the lock dies with its holder."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in our own words what the system or SQLite says."""
+        try:
+            yield
+        except OSError as error:
+            raise SpoolError(
+                f"the archive cannot be used: {error.strerror}",
+                where=str(error.filename or self._folder),
+                fix="see that there is room and that this user may write there; nothing was purged",
+                temporary=True,
+            ) from error
+        except sqlite3.Error as error:
+            raise SpoolError(
+                f"an index of the archive says: {error}",
+                where=str(self._folder),
+                fix="see that there is room; an index that is broken may be removed, it is made anew for today's file",
+                temporary=True,
+            ) from error
+
+
+@contextmanager
+def _in_step(file: Path) -> Iterator[tuple[int, sqlite3.Connection]]:
+    """Open a day's file and its index, and bring them together: a crash may have come between the two."""
+    lost = file.exists() and not _index_of(file).exists()
+    with closing(_index(_index_of(file))) as connection, _opened(file) as archive:
+        end = _catch_up(archive, connection, file)
+        if lost and end < os.fstat(archive).st_size:
+            _index_of(file).unlink()
+            raise _damaged(file, f"cannot be read from byte {end} on")
+        os.ftruncate(archive, end)  # a torn member: it was never in the index, so nothing of it was purged
+        yield archive, connection
+
+
+def _index_of(file: Path) -> Path:
+    return file.with_name(f"{file.name.removesuffix(_ARCHIVE)}{_INDEX}")
+
+
+def _damaged(file: Path, how: str) -> SpoolError:
+    return SpoolError(
+        f"an archive {how}", where=str(file), fix="put it back from a backup, or move it and its index away"
+    )
+
+
+def _unpacked(content: bytes, file: Path) -> Archived:
+    try:
+        return unpacked(content)
+    except ValueError as error:
+        raise _damaged(file, f"has a member that cannot be read: {error}") from error
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[int]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _index(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=60, isolation_level=None)
+    try:
+        file.chmod(0o600)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_TABLES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _existing(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _catch_up(archive: int, connection: sqlite3.Connection, file: Path) -> int:
+    """Enter whole members that the index does not have; returns where they end."""
+    (end,) = connection.execute("SELECT coalesce(max(offset + length), 0) FROM member").fetchone()
+    size = os.fstat(archive).st_size
+    if size < end:
+        raise _damaged(file, f"has {size} bytes, its index says {end}")
+    with _transaction(connection):
+        for offset, length, content in _members(archive, end, size):
+            _enter(connection, _unpacked(content, file), content, offset, length)
+            end = offset + length
+    return int(end)
+
+
+def _members(archive: int, start: int, size: int) -> Iterator[tuple[int, int, bytes]]:
+    """Read whole gzip members from here on: offset, length, content; ends at one that is not whole."""
+    while start < size:
+        member = zlib.decompressobj(wbits=31)
+        content, position = [], start
+        try:
+            while not member.eof and (chunk := os.pread(archive, _CHUNK_BYTES, position)):
+                position += len(chunk)
+                content.append(member.decompress(chunk))
+        except zlib.error:
+            return
+        if not member.eof:
+            return
+        length = position - len(member.unused_data) - start
+        yield start, length, b"".join(content)
+        start += length
+
+
+def _not_there(
+    connection: sqlite3.Connection, messages: Sequence[tuple[Archived, bytes]]
+) -> list[tuple[Archived, bytes]]:
+    return [
+        (message, content)
+        for message, content in messages
+        if connection.execute(
+            "SELECT 1 FROM member WHERE uid = ? AND digest = ?", (message.uid, _digest(content))
+        ).fetchone()
+        is None
+    ]
+
+
+def _written(archive: int, contents: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Append each as a gzip member and bring all to disk; returns offsets and lengths."""
+    offset = os.lseek(archive, 0, os.SEEK_END)
+    members = [gzip.compress(content, compresslevel=6, mtime=0) for content in contents]
+    places = []
+    for member in members:
+        places.append((offset, len(member)))
+        offset += len(member)
+    left = memoryview(b"".join(members))
+    while left:
+        left = left[os.write(archive, left) :]
+    os.fsync(archive)
+    return places
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _enter(
+    connection: sqlite3.Connection, message: Archived, content: bytes, offset: int, length: int
+) -> None:
+    """Enter a message in the index, in the caller's transaction; what came later counts."""
+    (number,) = connection.execute(
+        "INSERT INTO member (uid, digest, offset, length) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uid) DO UPDATE"
+        " SET digest = ?2, offset = ?3, length = ?4 RETURNING number",
+        (message.uid, _digest(content), offset, length),
+    ).fetchone()
+    connection.executemany(
+        "INSERT OR IGNORE INTO key (hash, member) VALUES (?, ?)",
+        [(_hash(text), number) for text in texts_of(message)],
+    )
+
+
+def _uids(index: Path, text: str, limit: int) -> list[str]:
+    with closing(_existing(index)) as connection:
+        rows = connection.execute(
+            "SELECT m.uid FROM key k JOIN member m ON m.number = k.member WHERE k.hash IN (?, ?)"
+            " ORDER BY m.number DESC LIMIT ?",
+            (_hash(text), _hash(text.upper()), limit),
+        ).fetchall()
+    return [str(uid) for (uid,) in rows]
+
+
+def _read(file: Path, offset: int, length: int) -> bytes:
+    try:
+        with file.open("rb") as archive:
+            archive.seek(offset)
+            return gzip.decompress(archive.read(length))
+    except FileNotFoundError as error:
+        raise _damaged(file, "is not where its index is") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(file, f"has a member that cannot be read: {error}") from error
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _hash(text: str) -> int:
+    """Return 64 bits, signed as SQLite has them: two texts with one hash are not to be expected."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

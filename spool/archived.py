@@ -1,0 +1,118 @@
+"""An archived message: everything the spool knows of it as one value, and as the tar entries it is kept in."""
+
+import io
+import tarfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from spool.entry import Happening, MessageView, TimelineEntry
+
+_RECORD: Final = "record.json"
+_BODY: Final = "body"
+RECEIPT: Final = "receipt-"
+"""Stands before the number of a raw answer, as the name of its file and as a text it is found by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedDeclaration:
+    """A declaration of an archived message, with every answer about it."""
+
+    identity: str
+    version: str
+    facts: bytes
+    handles: tuple[str, ...]
+    answers: tuple[TimelineEntry, ...]
+    """In the order of customs' own time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedReceipt:
+    """A raw answer that speaks of one of the declarations, as it came."""
+
+    id: int
+    feed: str
+    name: str
+    kind: str
+    cop_msg_id: str
+    received_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """Everything the spool knows of one settled message."""
+
+    ways: tuple[MessageView, ...]
+    """The message with each of its entries; at least one."""
+    way_facts: tuple[bytes, ...]
+    request_key: str
+    body: bytes
+    """The accepted bytes."""
+    declarations: tuple[ArchivedDeclaration, ...]
+    receipts: tuple[ArchivedReceipt, ...]
+    history: tuple[Happening, ...]
+    """Journal lines of the message and of its receipts, oldest first."""
+
+    @property
+    def uid(self) -> str:
+        """Public id of the message."""
+        return self.ways[0].uid
+
+    @property
+    def answers(self) -> int:
+        """How many answers its declarations have."""
+        return sum(len(rows) for rows in self.timelines.values())
+
+    @property
+    def timelines(self) -> dict[str, tuple[TimelineEntry, ...]]:
+        """Answers by the identity of the declaration, which may stand in a message in several versions."""
+        return {one.identity: one.answers for one in self.declarations}
+
+
+def packed(message: Archived) -> bytes:
+    """Return a message as tar entries: without the end mark, so that many make one archive."""
+    folder = quote(message.uid, safe="")
+    bare = replace(message, body=b"", receipts=tuple(replace(one, body=b"") for one in message.receipts))
+    parts = [(_RECORD, msgspec.json.encode(bare)), (_BODY, message.body)]
+    parts += [(f"{RECEIPT}{one.id}", one.body) for one in message.receipts]
+    at = int(message.ways[0].accepted_at.timestamp())
+    whole = io.BytesIO()
+    for name, content in parts:
+        entry = tarfile.TarInfo(f"{folder}/{name}")
+        entry.size, entry.mtime, entry.mode = len(content), at, 0o600
+        whole.write(entry.tobuf(tarfile.GNU_FORMAT))
+        whole.write(content.ljust(-(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, b"\0"))
+    return whole.getvalue()
+
+
+def unpacked(content: bytes) -> Archived:
+    """Return what was packed; ValueError when it is none."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            parts = {
+                entry.name.rpartition("/")[2]: part.read()
+                for entry in archive
+                if (part := archive.extractfile(entry)) is not None
+            }
+        message = msgspec.json.decode(parts[_RECORD], type=Archived)
+        body = parts[_BODY]
+        receipts = tuple(replace(one, body=parts[f"{RECEIPT}{one.id}"]) for one in message.receipts)
+    except (tarfile.TarError, msgspec.MsgspecError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    return replace(message, body=body, receipts=receipts)
+
+
+def texts_of(message: Archived) -> set[str]:
+    """Return by what it is found; `=value` for a bare value, as it stands behind a name."""
+    texts = {message.uid, *(way.cop_msg_id for way in message.ways)}
+    for receipt in message.receipts:
+        texts |= {receipt.cop_msg_id, f"{RECEIPT}{receipt.id}"}
+    for declaration in message.declarations:
+        texts |= {declaration.identity, *declaration.handles}
+        for text in (declaration.identity, *declaration.handles):
+            texts |= {f"={value}" for word in text.split(" ") if (value := word.partition("=")[2])}
+    return texts - {""}

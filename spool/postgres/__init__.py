@@ -1,0 +1,47 @@
+"""The spool on PostgreSQL: several nodes on one database (ADR 0011). Needs the extra `postgres`."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+from spool.postgres.accepting import Accepting
+from spool.postgres.archiving import Archiving
+from spool.postgres.database import Database
+from spool.postgres.filing import FilingCabinet
+from spool.postgres.forwarding import Forwarding
+from spool.postgres.homing import Homing
+from spool.postgres.looking import Looking
+from spool.postgres.measuring import Measuring
+from spool.postgres.signals import listening
+from spool.store import Topic, Waiter
+
+
+class PostgresSpool(Accepting, Forwarding, FilingCabinet, Homing, Archiving, Looking, Measuring):
+    """`spool.store.Spool` in one schema of a PostgreSQL database; open one for each process and thread.
+
+    A lost connection is a temporary SpoolError at most; the next call connects again.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        password_file: Path | None = None,
+    ) -> None:
+        """Remember where the spool is; the first use connects, and makes or brings up to date the tables.
+
+        `conninfo` is a libpq connection string or URI; the tables live in the first schema of its search_path.
+        Without a clock, the server tells the time, so that all nodes agree when a lease is over.
+        """
+        self.db = Database(conninfo, clock, password_file)
+        self._last_owner = {}
+
+    def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
+        """Start to listen; what happens from now on wakes the waiter, from any process of any node."""
+        return listening(self.db, topic.value)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.db.close()

@@ -1,0 +1,324 @@
+"""Taking messages in: judged against the database and each other, then written with a statement a table.
+
+What keeps two nodes from contradicting each other, at READ COMMITTED: declarations that are there are locked,
+in one order for all, before anything is read about them, and stay locked until the commit; of two nodes that
+make the same declaration, message or CopMsgId at once, the unique index stops the slower until the faster has
+committed, then the slower judges its offers anew (`Database.write`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.lifecycle import State
+from spool.postgres.arrays import blobs, int8s, texts
+from spool.postgres.database import Database, Transaction, numbers
+from spool.postgres.ordering import unsettled
+from spool.postgres.signals import wake
+from spool.postgres.texts import short
+
+_SETTLED_UNSENT = "('dead', 'discarded')"
+
+
+class Accepting:
+    """The accepting part of the spool."""
+
+    db: Database
+
+    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
+
+        def work(transaction: Transaction) -> list[Reply]:
+            replies: list[Reply] = []
+            if offers:
+                batch = _Batch(transaction, offers)
+                replies = [batch.take(offer) for offer in offers]
+                batch.write()
+            lines = [("message.accepted", one.uid, "") for one in replies if isinstance(one, Taken)]
+            write_journal(transaction, [*lines, *((note.event, note.uid, note.detail) for note in notes)])
+            if lines:
+                wake(transaction, "entries")
+            return replies
+
+        return self.db.write(work)
+
+
+def write_journal(transaction: Transaction, lines: Iterable[tuple[str, str, str]]) -> None:
+    """Append (event, uid, detail) lines to the journal."""
+    rows = list(lines)
+    if rows:
+        transaction.run(
+            "INSERT INTO journal (day, at, event, uid, detail)"
+            " SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[])",
+            transaction.day,
+            transaction.now,
+            texts(row[0] for row in rows),
+            texts(short(row[1]) for row in rows),
+            texts(row[2] for row in rows),
+        )
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What one commit inserts."""
+
+    message: list[tuple[int, Offer]] = field(default_factory=list)
+    entry: list[tuple[int, int, Offer, Way, int]] = field(default_factory=list)
+    wait: list[tuple[int, int, str]] = field(default_factory=list)
+    declaration: list[tuple[str, str, int, bytes]] = field(default_factory=list)
+    facts: dict[int, bytes] = field(default_factory=dict)
+    version: dict[tuple[int, str, int], str] = field(default_factory=dict)
+    handle: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+class _Batch:
+    """The offers of one commit."""
+
+    def __init__(self, transaction: Transaction, offers: Sequence[Offer]) -> None:
+        self._transaction = transaction
+        self._rows = _Rows()
+        self._versions: dict[tuple[int, str], str] = {}
+        self._waiting: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
+        self._look(offers)
+        if self._declared:
+            self._look_at_declarations(offers)
+
+    def _look(self, offers: Sequence[Offer]) -> None:
+        """Ask everything that the offers alone name; lock the declarations that are there."""
+        run = self._transaction.run
+        keyed = [offer for offer in offers if offer.request_key]
+        own = [way for offer in offers for way in offer.ways if way.cop_msg_id != offer.uid]
+        about = sorted({(offer.owner, one.identity) for offer in offers for one in offer.subjects})
+        same = run(
+            "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
+            " JOIN message m ON m.owner = o.owner AND m.sha256 = o.sha256",
+            texts(offer.owner for offer in offers),
+            blobs(offer.sha256 for offer in offers),
+        )
+        named = keyed and run(
+            "SELECT m.owner, m.request_key, m.uid FROM unnest(%s::text[], %s::text[]) AS o (owner, key)"
+            " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
+            texts(offer.owner for offer in keyed),
+            texts(offer.request_key for offer in keyed),
+        )
+        travelling = own and run(
+            "SELECT e.cop_msg_id, e.destination, e.part, e.uid, e.owner"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (cop_msg_id, destination, part)"
+            " JOIN entry e USING (cop_msg_id, destination, part)",
+            texts(way.cop_msg_id for way in own),
+            texts(way.destination for way in own),
+            texts(way.part for way in own),
+        )
+        declared = about and run(
+            "SELECT d.owner, d.identity, d.id FROM unnest(%s::text[], %s::text[]) AS o (owner, identity)"
+            " JOIN declaration d ON d.identity = o.identity AND d.owner = o.owner"
+            " ORDER BY d.owner, d.identity FOR NO KEY UPDATE OF d",
+            texts(owner for owner, _ in about),
+            texts(identity for _, identity in about),
+        )
+        # after the locks: who comes later has the higher numbers
+        self._messages = iter(numbers(self._transaction, "message_number", len(offers)))
+        self._entries = iter(
+            numbers(self._transaction, "entry_number", sum(len(offer.ways) for offer in offers))
+        )
+        self._requests: dict[tuple[str, str | bytes], str] = {(row[0], row[1]): row[2] for row in same}
+        self._requests.update({(row[0], row[1]): row[2] for row in named or ()})
+        self._travelling: dict[tuple[str, str, str], tuple[str, str]] = {
+            (row[0], row[1], row[2]): (row[3], row[4]) for row in travelling or ()
+        }
+        self._declared: dict[tuple[str, str], int] = {(row[0], row[1]): row[2] for row in declared or ()}
+        new = len(about) - len(self._declared)
+        self._declarations = iter(numbers(self._transaction, "declaration_number", new) if new else ())
+
+    def _look_at_declarations(self, offers: Sequence[Offer]) -> None:
+        """Ask what was handed in about the declarations that are there."""
+        declared = self._declared
+        told = {
+            (declared[offer.owner, one.identity], one.version)
+            for offer in offers
+            for one in offer.subjects
+            if one.version and (offer.owner, one.identity) in declared
+        }
+        versions = told and self._transaction.run(
+            "SELECT v.declaration, v.version, e.uid FROM unnest(%s::bigint[], %s::text[]) AS o (declaration, version)"
+            " JOIN version v USING (declaration, version) JOIN entry e ON e.message = v.message"
+            f" WHERE e.state NOT IN {_SETTLED_UNSENT}",
+            int8s(declaration for declaration, _ in told),
+            texts(version for _, version in told),
+        )
+        destinations = {way.destination for offer in offers for way in offer.ways}
+        for declaration, destination, entry in unsettled(
+            self._transaction, list(declared.values()), destinations
+        ):
+            self._waiting[declaration, destination].add(entry)
+        self._versions.update({(row[0], row[1]): row[2] for row in versions or ()})
+
+    def take(self, offer: Offer) -> Reply:
+        """Judge one offer; if it is new, its rows are to be written."""
+        reply = self._same(offer) or self._travels(offer) or self._contradiction(offer)
+        if reply is not None:
+            return reply
+        self._add(offer)
+        return Taken(uid=offer.uid)
+
+    def _same(self, offer: Offer) -> Known | None:
+        uid = self._requests.get((offer.owner, offer.sha256))
+        if uid is None and offer.request_key:
+            uid = self._requests.get((offer.owner, offer.request_key))
+        return None if uid is None else Known(uid=uid)
+
+    def _travels(self, offer: Offer) -> Clash | None:
+        for way in offer.ways:
+            row = self._travelling.get((way.cop_msg_id, way.destination, way.part))
+            if row is not None:
+                return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
+        return None
+
+    def _contradiction(self, offer: Offer) -> Clash | None:
+        for subject in offer.subjects:
+            declaration = self._declared.get((offer.owner, subject.identity))
+            if declaration is not None and subject.version:
+                uid = self._versions.get((declaration, subject.version))
+                if uid is not None:
+                    return Clash(uid=uid, reason="version", identities=(subject.identity,))
+        return None
+
+    def _add(self, offer: Offer) -> None:
+        message = next(self._messages)
+        self._requests[offer.owner, offer.sha256] = offer.uid
+        if offer.request_key:
+            self._requests[offer.owner, offer.request_key] = offer.uid
+        self._rows.message.append((message, offer))
+        about = dict.fromkeys(self._subject(offer, one, message) for one in offer.subjects)
+        blockers = {
+            way.destination: {
+                entry for number in about for entry in self._waiting.get((number, way.destination), ())
+            }
+            for way in offer.ways
+        }
+        for way in offer.ways:
+            entry = next(self._entries)
+            self._rows.entry.append((entry, message, offer, way, len(blockers[way.destination])))
+            self._rows.wait += [(blocker, entry, offer.owner) for blocker in blockers[way.destination]]
+            self._travelling[way.cop_msg_id, way.destination, way.part] = (offer.uid, offer.owner)
+            for number in about:
+                self._waiting[number, way.destination].add(entry)
+
+    def _subject(self, offer: Offer, subject: Subject, message: int) -> int:
+        declaration = self._declared.get((offer.owner, subject.identity))
+        if declaration is None:
+            declaration = self._declared[offer.owner, subject.identity] = next(self._declarations)
+            self._rows.declaration.append((offer.owner, subject.identity, declaration, subject.facts))
+        else:  # a later version may change what answers are compared with
+            self._rows.facts[declaration] = subject.facts
+        if subject.version:
+            self._versions[declaration, subject.version] = offer.uid
+        self._rows.version[declaration, subject.version, message] = offer.owner
+        for text in subject.handles:
+            self._rows.handle[short(text), declaration] = offer.owner
+        return declaration
+
+    def write(self) -> None:
+        """Insert the rows of everything taken; in the same order on every node where rows can be contested."""
+        if not self._rows.message:
+            return
+        self._write_declarations()
+        self._write_messages()
+        self._write_entries()
+
+    def _write_declarations(self) -> None:
+        rows, run = self._rows, self._transaction.run
+        if rows.declaration:
+            made = sorted(rows.declaration)
+            run(
+                "INSERT INTO declaration (owner, identity, id, facts)"
+                " SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bytea[])",
+                texts(row[0] for row in made),
+                texts(row[1] for row in made),
+                int8s(row[2] for row in made),
+                blobs(row[3] for row in made),
+            )
+        if rows.facts:
+            run(
+                "UPDATE declaration d SET facts = o.facts FROM unnest(%s::bigint[], %s::bytea[]) AS o (id, facts)"
+                " WHERE d.id = o.id AND d.facts <> o.facts",
+                int8s(rows.facts),
+                blobs(rows.facts.values()),
+            )
+        if rows.version:
+            run(
+                "INSERT INTO version (declaration, version, message, owner)"
+                " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[])",
+                int8s(declaration for declaration, _, _ in rows.version),
+                texts(version for _, version, _ in rows.version),
+                int8s(message for _, _, message in rows.version),
+                texts(rows.version.values()),
+            )
+        if rows.handle:
+            run(
+                "INSERT INTO handle (text, declaration, owner)"
+                " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING",
+                texts(text for text, _ in rows.handle),
+                int8s(declaration for _, declaration in rows.handle),
+                texts(rows.handle.values()),
+            )
+
+    def _write_messages(self) -> None:
+        run, day = self._transaction.run, self._transaction.day
+        rows = sorted(self._rows.message, key=lambda row: (row[1].owner, row[1].sha256))
+        ids = int8s(number for number, _ in rows)
+        owners = texts(offer.owner for _, offer in rows)
+        run(
+            "INSERT INTO message (day, accepted_at, id, owner, uid, kind, sha256, request_key, facts)"
+            " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bytea[],"
+            " %s::text[], %s::bytea[])",
+            day,
+            self._transaction.now,
+            ids,
+            owners,
+            texts(offer.uid for _, offer in rows),
+            texts(offer.kind for _, offer in rows),
+            blobs(offer.sha256 for _, offer in rows),
+            texts(offer.request_key for _, offer in rows),
+            blobs(offer.facts for _, offer in rows),
+        )
+        run(
+            "INSERT INTO payload (day, message, owner, body)"
+            " SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::bytea[])",
+            day,
+            ids,
+            owners,
+            blobs(offer.body for _, offer in rows),
+        )
+
+    def _write_entries(self) -> None:
+        run = self._transaction.run
+        rows = self._rows.entry
+        if not rows:
+            return
+        run(
+            "INSERT INTO entry (state, due_at, id, message, uid, owner, destination, cop_msg_id, part, facts, priority,"
+            " blockers) SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
+            " %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])",
+            State.READY.value,
+            self._transaction.now,
+            int8s(row[0] for row in rows),
+            int8s(row[1] for row in rows),
+            texts(offer.uid for _, _, offer, _, _ in rows),
+            texts(offer.owner for _, _, offer, _, _ in rows),
+            texts(way.destination for _, _, _, way, _ in rows),
+            texts(way.cop_msg_id for _, _, _, way, _ in rows),
+            texts(way.part for _, _, _, way, _ in rows),
+            blobs(way.facts for _, _, _, way, _ in rows),
+            int8s(offer.priority for _, _, offer, _, _ in rows),
+            int8s(row[4] for row in rows),
+        )
+        if self._rows.wait:
+            run(
+                "INSERT INTO wait (blocker, entry, owner)"
+                " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[])",
+                int8s(row[0] for row in self._rows.wait),
+                int8s(row[1] for row in self._rows.wait),
+                texts(row[2] for row in self._rows.wait),
+            )

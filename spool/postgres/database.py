@@ -1,0 +1,312 @@
+"""One connection to PostgreSQL that comes back by itself, and transactions that are tried again when overtaken."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import Connection, Cursor, errors
+from psycopg.conninfo import conninfo_to_dict
+
+from spool.errors import SpoolError
+from spool.postgres.arrays import adapt
+from spool.postgres.days import DAY, LOCK, Days, drop_empty
+from spool.postgres.schema import STEPS
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CLOCK_CHECKED_S: Final = 30.0
+_TRIES: Final = 8
+"""How often a transaction that others overtook is begun anew; twice is rare."""
+_DEFAULTS: Final = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "application_name": "customs-exchange-gateway",
+}
+"""A host that falls silent is given up within about 15 s."""
+_SESSION: Final = """
+    SET idle_in_transaction_session_timeout = '15s';
+    SET lock_timeout = '15s';
+    SET jit = off;
+    SET enable_seqscan = off;
+    SET client_min_messages = warning;
+"""
+"""A node that freezes within a transaction loses it. Every query of ours has its index: a plan made while the
+tables were empty must not become a walk through millions of rows."""
+_RACES: Final = (
+    "message_sha256",
+    "message_request",
+    "entry_way",
+    "declaration_identity",
+    "timeline_answer",
+)
+"""Constraints that say that another node was faster; looked at again, its row is simply there."""
+_TEMPORARY: Final = ("08", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE for which waiting may help: connection, rollback, resources, locks, operator, system."""
+
+
+def to_number(moment: datetime) -> int:
+    """Return microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_time(number: int) -> datetime:
+    """Return the aware UTC time."""
+    return _EPOCH + timedelta(microseconds=number)
+
+
+class Transaction:
+    """One transaction at READ COMMITTED. Statements go out at once; whoever fetches waits for the answer."""
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        self._connection = connection
+        self.now = now
+        """Microseconds; one time for all that the transaction writes."""
+        self.day = now // DAY
+        self.committing = False
+        self.run("BEGIN")
+
+    def run(self, query: str, *values: object) -> Cursor:
+        """Send a statement."""
+        cursor = self._connection.cursor(binary=True)
+        cursor.execute(query.encode(), values or None)
+        return cursor
+
+    def all(self, query: str, *values: object) -> list[Row]:
+        """Send a statement and wait for its rows."""
+        return self.run(query, *values).fetchall()
+
+    def commit(self) -> None:
+        """Send COMMIT behind what was sent; done by `Database.write` unless the work did it."""
+        if not self.committing:
+            self.committing = True
+            self.run("COMMIT")
+
+
+class Database:
+    """A connection, used by one thread at a time. Raises SpoolError for everything PostgreSQL raises."""
+
+    def __init__(
+        self, conninfo: str, clock: Callable[[], datetime] | None, password_file: Path | None
+    ) -> None:
+        """Connects on first use. Without a clock, time is the server's: all nodes agree on leases."""
+        self._conninfo = conninfo
+        self._password_file = password_file
+        self._clock = clock
+        self._days = Days()
+        self._connection: Connection | None = None
+        self._offset = 0
+        self._offset_until = 0.0
+        self._closed = False
+        self._silent_until = 0.0
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction: committed and on disk when this returns, or nothing of it.
+
+        `work` is called again when another node was faster, or when the connection turns out to be lost before
+        anything could have been committed.
+        """
+        for attempt in range(1, _TRIES + 1):
+            connection = self._connected()
+            transaction: Transaction | None = None
+            try:
+                now = self.now()
+                self._days.ensure(connection, now // DAY)
+                with connection.pipeline():
+                    transaction = Transaction(connection, now)
+                    result = work(transaction)
+                    transaction.commit()
+            except psycopg.Error as error:
+                self._tidy(connection)
+                committing = transaction is not None and transaction.committing
+                lost = connection.closed and not committing and attempt == 1
+                if attempt == _TRIES or not (lost or _overtaken(error)):
+                    raise self._explain(error) from error
+            except BaseException:
+                self._tidy(connection)
+                raise
+            else:
+                return result
+        raise AssertionError("unreachable")
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        """Return what one query sees, by itself; asked again once when the connection turns out to be lost."""
+        for last in (False, True):
+            connection = self._connected()
+            try:
+                cursor = connection.cursor(binary=True)
+                return cursor.execute(query.encode(), values or None).fetchall()
+            except psycopg.Error as error:
+                self._tidy(connection)
+                if last or not connection.closed:
+                    raise self._explain(error) from error
+        raise AssertionError("unreachable")
+
+    def drop_days(self, before: int) -> None:
+        """Drop the partitions of days before this one of which nothing is left; what is in use, another time."""
+        connection = self._connected()
+        try:
+            drop_empty(connection, before)
+        except errors.LockNotAvailable:
+            self._tidy(connection)
+        except psycopg.Error as error:
+            self._tidy(connection)
+            raise self._explain(error) from error
+
+    def now(self) -> int:
+        """Return the present as a number."""
+        if self._clock is not None:
+            return to_number(self._clock())
+        if time.monotonic() > self._offset_until:
+            self._ask_the_time(self._connected())
+        return time.monotonic_ns() // 1000 + self._offset
+
+    def _ask_the_time(self, connection: Connection) -> None:
+        before = time.monotonic_ns()
+        row = connection.execute(
+            b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        ).fetchone()
+        assert row is not None  # noqa: S101 (a query without a table)
+        self._offset = row[0] - (before + time.monotonic_ns()) // 2000
+        self._offset_until = time.monotonic() + _CLOCK_CHECKED_S
+
+    def connect(self) -> Connection:
+        """Make another connection, of which the caller takes care. Raises psycopg.Error and SpoolError."""
+        settings: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(self._conninfo)}
+        if self._password_file is not None:
+            try:
+                settings["password"] = self._password_file.read_text("utf-8").rstrip("\r\n")
+            except OSError as error:
+                raise SpoolError(
+                    f"cannot read the database's password: {error.strerror}", where=str(self._password_file)
+                ) from error
+        connection = psycopg.connect(**settings, autocommit=True)
+        connection.prepare_threshold = 1
+        adapt(connection)
+        return connection
+
+    def _connected(self) -> Connection:
+        if self._closed:
+            raise SpoolError("the spool is closed")
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        began = time.monotonic()
+        if began < self._silent_until:
+            raise self._unreachable("it did not answer a moment ago")
+        try:
+            connection = self.connect()
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except psycopg.Error as error:
+            now = time.monotonic()
+            # as long as the attempt took, nobody is kept waiting by another one
+            self._silent_until = now + (now - began if now - began > 0.5 else 0.0)  # noqa: PLR2004
+            raise self._explain(error) from error
+        self._connection = connection
+        return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        run = connection.execute
+        run(_SESSION.encode())
+        run(
+            b"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        (schema, layout) = run(
+            b"SELECT current_schema(), to_regclass('spool_layout') IS NOT NULL"
+        ).fetchone() or ("", 0)
+        if schema is None:
+            raise SpoolError(
+                "the schema of the search_path does not exist", where=self.where, fix="CREATE SCHEMA …"
+            )
+        found = run(b"SELECT step FROM spool_layout").fetchone() if layout else None
+        if found is None or found[0] != len(STEPS):
+            self._bring_up_to_date(connection)
+        if self._clock is None:
+            self._ask_the_time(connection)
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        """Take the steps that are missing, one process at a time, all or none."""
+        with connection.transaction():
+            run = connection.execute
+            run(b"SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            run(b"CREATE TABLE IF NOT EXISTS spool_layout (step integer NOT NULL)")
+            (step,) = run(b"SELECT coalesce(max(step), 0) FROM spool_layout").fetchone() or (0,)
+            if step > len(STEPS):
+                raise SpoolError(
+                    f"the spool has layout {step}, this version knows {len(STEPS)}",
+                    where=self.where,
+                    fix="run the newer version that wrote it",
+                )
+            for statements in STEPS[step:]:
+                run(statements.encode())
+            run(b"DELETE FROM spool_layout")
+            run(b"INSERT INTO spool_layout VALUES (%s)", (len(STEPS),))
+
+    @staticmethod
+    def _tidy(connection: Connection) -> None:
+        """End the transaction; a connection that cannot is closed."""
+        try:
+            connection.rollback()
+        except psycopg.Error:
+            connection.close()
+
+    def close(self) -> None:
+        """Let go of the connection; again does nothing."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def where(self) -> str:
+        """Name the database, without secrets."""
+        settings = conninfo_to_dict(self._conninfo)
+        names = ("service", "host", "hostaddr", "port", "dbname", "user")
+        return " ".join(f"{name}={settings[name]}" for name in names if settings.get(name)) or "PostgreSQL"
+
+    def _unreachable(self, why: str) -> SpoolError:
+        return SpoolError(
+            f"the spool's database cannot be reached: {why}",
+            where=self.where,
+            fix="see that PostgreSQL runs and lets this user in; work goes on by itself",
+            temporary=True,
+        )
+
+    def _explain(self, error: psycopg.Error) -> SpoolError:
+        text = " ".join(str(error).split())
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            return self._unreachable(text)
+        state = error.sqlstate or ""
+        temporary = (
+            state.startswith(_TEMPORARY) or state == "25006"
+        )  # read-only: a standby before its promotion
+        fix = "free disk space; nothing accepted is lost, work goes on by itself" if state == "53100" else ""
+        return SpoolError(
+            f"the spool's database says: {text} ({state})",
+            where=self.where,
+            fix=fix or "see the server's log for what came before",
+            temporary=temporary,
+        )
+
+
+def _overtaken(error: psycopg.Error) -> bool:
+    if isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure)):
+        return True
+    return isinstance(error, errors.UniqueViolation) and error.diag.constraint_name in _RACES
+
+
+def numbers(transaction: Transaction, sequence: str, count: int) -> Sequence[int]:
+    """Take so many numbers of a sequence; later calls get higher ones."""
+    query = f"SELECT array(SELECT nextval('{sequence}') FROM generate_series(1, %s))"
+    return list(transaction.all(query, count)[0][0])

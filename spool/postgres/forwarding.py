@@ -1,0 +1,293 @@
+"""Handing entries out under a lease, and taking back how it went."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+from spool.entry import Claimed, Fate, Settlement
+from spool.errors import LifecycleError
+from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
+from spool.postgres.accepting import write_journal
+from spool.postgres.arrays import blobs, int8s, texts
+from spool.postgres.database import Database, Row, Transaction, to_number, to_time
+from spool.postgres.ordering import leave, line_up, lock_related, step_back, stop_waiting
+from spool.postgres.signals import wake
+
+_EVENTS: Final = {
+    Fate.DELIVERED: Event.DELIVERED,
+    Fate.DEFERRED: Event.DEFERRED,
+    Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
+}
+_HAPPENED: Final = {
+    Fate.DELIVERED: "entry.sent",
+    Fate.DEFERRED: "entry.deferred",
+    Fate.UNDELIVERABLE: "entry.dead",
+}
+_UNFINISHED: Final = "found unfinished; sent again under the same id"
+_OWNERS_AT_MOST: Final = 512
+"""Owners that one claim looks at; the next claim goes on after the last of them."""
+_READY: Final = "e.state = 'ready' AND e.blockers = 0 AND e.destination = %s"
+_OWNERS: Final = (
+    # one step in the index for each owner and priority, however much each has
+    "WITH RECURSIVE lane (owner, priority) AS ("
+    f"(SELECT e.owner, e.priority FROM entry e WHERE {_READY} AND e.owner > %s ORDER BY e.owner, e.priority LIMIT 1)"
+    " UNION ALL SELECT n.owner, n.priority FROM lane l CROSS JOIN LATERAL ("
+    f"SELECT e.owner, e.priority FROM entry e WHERE {_READY} AND (e.owner, e.priority) > (l.owner, l.priority)"
+    " ORDER BY e.owner, e.priority LIMIT 1) AS n)"
+    f" SELECT l.owner FROM lane l WHERE EXISTS (SELECT 1 FROM entry e WHERE {_READY} AND e.owner = l.owner"
+    " AND e.priority = l.priority AND e.due_at <= %s) LIMIT %s"
+)
+_TAKE: Final = (
+    "UPDATE entry t SET state = %s, claim = t.claim + 1, claimant = %s, lease_until = %s WHERE t.id = ANY(ARRAY("
+    "SELECT c.id FROM unnest(%s::text[]) AS o (owner) CROSS JOIN LATERAL (SELECT d.id"
+    " FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (SELECT e.id FROM entry e"
+    f" WHERE {_READY} AND e.owner = o.owner AND e.priority = p.priority AND e.due_at <= %s"
+    " ORDER BY e.due_at, e.id LIMIT %s FOR UPDATE SKIP LOCKED) AS d LIMIT %s) AS c))"
+    " RETURNING t.owner, t.priority, t.due_at, t.id, t.claim, t.uid, t.cop_msg_id, t.attempts, t.facts, t.message"
+)
+_CONTENT: Final = (
+    "SELECT m.id, m.kind, m.accepted_at, m.facts, p.body FROM message m"
+    " JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.id = ANY(%s)"
+)
+
+
+class Forwarding:
+    """The forwarding part of the spool."""
+
+    db: Database
+    _last_owner: dict[str, str]
+    """Destination → the owner that was served last, by this process."""
+
+    def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
+        """Take up to `limit` entries whose turn has come, in turn from each owner that has any.
+
+        What another claim holds at this moment is passed over, not waited for.
+        """
+
+        def work(transaction: Transaction) -> list[Claimed]:
+            turn = _Turn(transaction, claimant, destination, lease_s)
+            rows = turn.take(self._last_owner.get(destination, ""), limit)
+            content = transaction.run(_CONTENT, int8s({row[9] for row in rows})) if rows else None
+            transaction.commit()
+            if content is None:
+                return []
+            self._last_owner[destination] = turn.last
+            messages = {row[0]: row for row in content}
+            return [_claimed(row, destination, messages[row[9]]) for row in rows]
+
+        return self.db.write(work)
+
+    def next_due(self, destination: str) -> datetime | None:
+        """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
+        ((due,),) = self.db.rows(f"SELECT min(e.due_at) FROM entry e WHERE {_READY}", destination)
+        return None if due is None else to_time(due)
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        """End attempts; void claims are passed over. Returns how many took effect."""
+        if not settlements:
+            return 0
+
+        def work(transaction: Transaction) -> int:
+            valid = _valid(transaction, settlements)
+            if valid:
+                _end(transaction, valid)
+            return len(valid)
+
+        return self.db.write(work)
+
+    def recover(self, *, claimant: str | None = None) -> int:
+        """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
+
+        def work(transaction: Transaction) -> int:
+            condition, value = (
+                ("lease_until < %s", transaction.now) if claimant is None else ("claimant = %s", claimant)
+            )
+            rows = transaction.all(
+                f"SELECT id, uid FROM entry WHERE state = 'sending' AND {condition}"
+                " ORDER BY id FOR UPDATE SKIP LOCKED",
+                value,
+            )
+            if rows:
+                numbers = [row[0] for row in rows]
+                transaction.run(
+                    "UPDATE entry SET state = %s, due_at = %s WHERE id = ANY(%s)",
+                    after(State.SENDING, Event.DEFERRED).value,
+                    transaction.now,
+                    int8s(numbers),
+                )
+                step_back(transaction, numbers)
+                write_journal(transaction, [("entry.deferred", uid, _UNFINISHED) for _, uid in rows])
+                wake(transaction, "entries")
+            return len(rows)
+
+        return self.db.write(work)
+
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
+        """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.
+
+        Returns how many it happened to; uids that nobody knows are passed over.
+        """
+        if event not in OPERATORS:
+            raise LifecycleError(f"{event.value} is not for an operator to say")
+
+        def work(transaction: Transaction) -> int:
+            lock_related(transaction, uids)
+            done = [uid for uid in uids if _act(transaction, event, uid)]
+            write_journal(transaction, [(f"entry.{event.value}", uid, reason) for uid in done])
+            if done:
+                wake(transaction, "entries")
+            return len(done)
+
+        return self.db.write(work)
+
+
+class _Turn:
+    """One claim: an equal share for every owner; what some do not use goes to the others."""
+
+    def __init__(self, transaction: Transaction, claimant: str, destination: str, lease_s: float) -> None:
+        self._transaction = transaction
+        self._claimant = claimant
+        self._destination = destination
+        self._until = transaction.now + round(lease_s * 1_000_000)
+        self.last = ""
+        """The owner that was served last."""
+
+    def take(self, last: str, limit: int) -> list[Row]:
+        """Take up to `limit` entries, beginning with the owner after `last`."""
+        owners = self._owners(last, limit)
+        if not owners:
+            return []
+        share = max(1, limit // len(owners))
+        taken = self._take(owners, share)
+        rows = [row for owner in owners for row in taken.get(owner, ())]
+        self.last = next((owner for owner in reversed(owners) if owner in taken), last)
+        for owner in owners:
+            room = limit - len(rows)
+            if room and len(taken.get(owner, ())) == share:
+                rows += self._take([owner], room).get(owner, ())
+        return rows
+
+    def _owners(self, last: str, limit: int) -> list[str]:
+        """Name owners with something due, once round, from the one after the last that was served."""
+        count = min(limit, _OWNERS_AT_MOST)
+        found = dict.fromkeys(self._owners_after(last, count))
+        if last and len(found) < count:
+            found.update(dict.fromkeys(name for name in self._owners_after("", count) if name <= last))
+        return list(found)[:count]
+
+    def _owners_after(self, name: str, count: int) -> list[str]:
+        where, now = self._destination, self._transaction.now
+        rows = self._transaction.all(_OWNERS, where, name, where, where, now, 3 * count)
+        return [row[0] for row in rows]
+
+    def _take(self, owners: Collection[str], share: int) -> dict[str, list[Row]]:
+        rows = self._transaction.all(
+            _TAKE,
+            after(State.READY, Event.CLAIMED).value,
+            self._claimant,
+            self._until,
+            texts(owners),
+            self._destination,
+            self._transaction.now,
+            share,
+            share,
+        )
+        taken: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: (row[1], row[2], row[3])):
+            taken.setdefault(row[0], []).append(row)
+        return taken
+
+
+def _claimed(row: Row, destination: str, message: Row) -> Claimed:
+    owner, _, _, entry, claim, uid, cop_msg_id, attempts, way, _ = row
+    _, kind, accepted_at, facts, body = message
+    return Claimed(
+        entry=entry,
+        claim=claim,
+        uid=uid,
+        owner=owner,
+        kind=kind,
+        destination=destination,
+        cop_msg_id=cop_msg_id,
+        attempts=attempts,
+        accepted_at=to_time(accepted_at),
+        facts=facts,
+        way=way,
+        body=body,
+    )
+
+
+def _valid(transaction: Transaction, settlements: Sequence[Settlement]) -> list[tuple[Settlement, str]]:
+    """Return those whose claim still holds, once each, locked, with the uid of their message."""
+    uids: dict[int, str] = dict(
+        transaction.all(
+            "SELECT e.id, e.uid FROM unnest(%s::bigint[], %s::bigint[]) AS o (id, claim)"
+            " JOIN entry e ON e.id = o.id AND e.claim = o.claim WHERE e.state = 'sending'"
+            " ORDER BY e.id FOR NO KEY UPDATE OF e",
+            int8s(one.entry for one in settlements),
+            int8s(one.claim for one in settlements),
+        )
+    )
+    claims: dict[int, Settlement] = {}
+    for one in settlements:
+        if one.entry in uids:
+            claims.setdefault(one.entry, one)
+    return [(one, uids[entry]) for entry, one in claims.items()]
+
+
+def _end(transaction: Transaction, valid: Sequence[tuple[Settlement, str]]) -> None:
+    """Write how the attempts ended."""
+    ends = [one for one, _ in valid]
+    states = {fate: after(State.SENDING, event) for fate, event in _EVENTS.items()}
+    now = transaction.now
+    transaction.run(
+        "UPDATE entry e SET state = o.state, attempts = e.attempts + o.failed, due_at = o.due_at, error = o.error,"
+        " sent_at = CASE o.failed WHEN 0 THEN %s END, sent_sha256 = o.sha256, lease_until = 0"
+        " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[])"
+        " AS o (id, state, failed, due_at, error, sha256) WHERE e.id = o.id",
+        now,
+        int8s(one.entry for one in ends),
+        texts(states[one.fate].value for one in ends),
+        int8s(one.fate is not Fate.DELIVERED for one in ends),
+        int8s(now if one.next_at is None else to_number(one.next_at) for one in ends),
+        texts(one.error for one in ends),
+        blobs(one.sent_sha256 for one in ends),
+    )
+    write_journal(transaction, [(_HAPPENED[one.fate], uid, one.error) for one, uid in valid])
+    if not transaction.all("SELECT EXISTS (SELECT 1 FROM wait)")[0][0]:
+        return
+    settled = [one.entry for one in ends if states[one.fate] not in UNSETTLED]
+    unsent = [one.entry for one in ends if states[one.fate] in UNSETTLED]
+    if settled:
+        leave(transaction, settled)
+    if unsent:
+        step_back(transaction, unsent)
+    wake(transaction, "entries")
+
+
+def _act(transaction: Transaction, event: Event, uid: str) -> bool:
+    rows = transaction.all(
+        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = %s ORDER BY e.id",
+        uid,
+    )
+    if not rows:
+        return False
+    able = [(entry, State(state)) for entry, state in rows if event in NEXT[State(state)]]
+    if not able:
+        after(State(rows[0][1]), event)  # says why not
+    for entry, state in able:
+        target = after(state, event)
+        transaction.run(
+            "UPDATE entry SET state = %s, due_at = %s, attempts = CASE WHEN %s = 1 THEN 0 ELSE attempts END"
+            " WHERE id = %s",
+            target.value,
+            transaction.now,
+            int(event is Event.RETRIED),
+            entry,
+        )
+        if target not in UNSETTLED:
+            leave(transaction, [entry])
+            stop_waiting(transaction, entry)
+        elif state not in UNSETTLED:
+            line_up(transaction, entry)
+    return True

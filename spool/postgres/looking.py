@@ -1,0 +1,143 @@
+"""Looking at the spool: for the API, the command line and an operator at 3 a.m."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from spool.entry import Depth, Happening, MessageView
+from spool.lifecycle import State
+from spool.postgres.arrays import texts
+from spool.postgres.database import Database, Row, to_time
+from spool.postgres.texts import short
+
+_VIEW: Final = (
+    "SELECT m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id, e.part,"
+    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256,"
+    " ARRAY(SELECT b.uid FROM wait w JOIN entry b ON b.id = w.blocker WHERE w.entry = e.id ORDER BY b.id),"
+    " ARRAY(SELECT d.identity FROM version v JOIN declaration d ON d.id = v.declaration"
+    " WHERE v.message = m.id ORDER BY d.id)"
+    " FROM message m JOIN entry e ON e.message = m.id"
+)
+_SETTLED: Final = frozenset({State.SENT, State.DISCARDED})
+_OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
+"""Word for word the condition of the index `entry_open`."""
+AGES_S: Final = (10, 60, 600, 3600, 86400)
+"""Upper bounds of the age classes of `depths`, in seconds."""
+_OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT %s"
+_SEARCHES: Final = (
+    ("SELECT uid FROM message WHERE uid = upper(%s) LIMIT %s", False),
+    ("SELECT uid FROM entry WHERE cop_msg_id = %s ORDER BY id LIMIT %s", False),
+    (
+        _OF_DECLARATION.format(
+            "SELECT t.declaration FROM arrival a JOIN timeline t ON t.arrival = a.id WHERE a.cop_msg_id = %s"
+        ),
+        True,
+    ),
+    (_OF_DECLARATION.format("SELECT id FROM declaration WHERE identity = %s"), False),
+    (_OF_DECLARATION.format("SELECT declaration FROM handle WHERE text = %s"), True),
+    # not indexed: reads every declaration, the price of a bare value
+    (
+        _OF_DECLARATION.format(
+            "SELECT id FROM declaration WHERE position('=' || %s || ' ' IN identity || ' ') > 0"
+        ),
+        False,
+    ),
+    (
+        _OF_DECLARATION.format(
+            "SELECT h.declaration FROM handle h, (SELECT '=' || %s AS wanted) AS o"
+            " WHERE right(h.text, length(o.wanted)) = o.wanted"
+        ),
+        False,
+    ),
+)
+"""From the likeliest to the dearest; with each whether its index holds shortened texts."""
+
+
+class Looking:
+    """The reading part of the spool."""
+
+    db: Database
+
+    def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
+        """Return one message with its first entry; with `owner` only if it is theirs."""
+        rows = self.db.rows(f"{_VIEW} WHERE m.uid = %s ORDER BY e.id LIMIT 1", uid)
+        view = _view(rows[0]) if rows else None
+        return view if view is not None and owner in {None, view.owner} else None
+
+    def ways(self, uid: str) -> list[MessageView]:
+        """Return one message with each of its entries, in the order of the offer's ways."""
+        return [_view(row) for row in self.db.rows(f"{_VIEW} WHERE m.uid = %s ORDER BY e.id", uid)]
+
+    def body(self, uid: str) -> bytes | None:
+        """Return the accepted bytes of a message."""
+        rows = self.db.rows(
+            "SELECT p.body FROM message m JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.uid = %s",
+            uid,
+        )
+        return bytes(rows[0][0]) if rows else None
+
+    def search(self, text: str, *, limit: int = 20) -> list[str]:
+        """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
+        for query, shortened in _SEARCHES:
+            rows = self.db.rows(query, short(text) if shortened else text, limit)
+            if rows:
+                return list(dict.fromkeys(row[0] for row in rows))
+        return []
+
+    def entries(
+        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
+    ) -> list[MessageView]:
+        """Return messages by the state of their entry, oldest first."""
+        conditions = ["e.state = ANY(%s)"] if states else []
+        conditions += ["e.destination = %s"] if destination else []
+        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        values: list[object] = [texts(state.value for state in states)] if states else []
+        values += [destination] if destination else []
+        rows = self.db.rows(f"{_VIEW}{where} ORDER BY e.id LIMIT %s", *values, limit)
+        return [_view(row) for row in rows]
+
+    def depths(self) -> list[Depth]:
+        """Return how many unsettled or dead entries each destination has, by state and age."""
+        classes = " ".join(f"WHEN n.now - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGES_S)
+        rows = self.db.rows(
+            f"SELECT e.destination, e.state, CASE {classes} ELSE -1 END AS age, count(*)"
+            " FROM entry e JOIN message m ON m.id = e.message, (SELECT %s AS now) AS n"
+            f" WHERE {_OPEN} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            self.db.now(),
+        )
+        return [
+            Depth(destination=destination, state=State(state), age_s=age, entries=count)
+            for destination, state, age, count in rows
+        ]
+
+    def history(self, uid: str) -> Iterator[Happening]:
+        """Return the journal lines of one message, oldest first."""
+        for at, event, of, detail in self.db.rows(
+            "SELECT at, event, uid, detail FROM journal WHERE uid = %s AND uid <> '' ORDER BY id", short(uid)
+        ):
+            yield Happening(at=to_time(at), event=event, uid=of, detail=detail)
+
+
+def _view(row: Row) -> MessageView:
+    (uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id, part) = row[:10]
+    (state, attempts, due_at, error, sent_at, sent_sha256, waits_for, identities) = row[10:]
+    return MessageView(
+        uid=uid,
+        owner=owner,
+        kind=kind,
+        sha256=sha256,
+        facts=facts,
+        accepted_at=to_time(accepted_at),
+        entry=entry,
+        destination=destination,
+        cop_msg_id=cop_msg_id,
+        part=part,
+        state=State(state),
+        attempts=attempts,
+        due_at=to_time(due_at),
+        waits_for=tuple(waits_for),
+        error=error,
+        sent_at=None if sent_at is None else to_time(sent_at),
+        sent_sha256=sent_sha256,
+        identities=tuple(identities),
+    )

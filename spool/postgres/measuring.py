@@ -1,0 +1,45 @@
+"""Figures about the spool that are cheap enough to be asked for all the time."""
+
+from typing import Final
+
+from spool.entry import Backlog, Outstanding
+from spool.postgres.database import Database, to_time
+
+_OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
+"""Word for word the condition of the index `entry_open`."""
+_BACKLOG: Final = (
+    # one step in the index for each destination, however many entries it has
+    f"WITH RECURSIVE one (destination) AS (SELECT min(e.destination) FROM entry e WHERE {_OPEN} UNION ALL"
+    f" SELECT (SELECT min(e.destination) FROM entry e WHERE {_OPEN} AND e.destination > one.destination)"
+    " FROM one WHERE one.destination IS NOT NULL)"
+    " SELECT one.destination, (SELECT count(*) FROM (SELECT 1 FROM entry e"
+    f" WHERE {_OPEN} AND e.destination = one.destination AND e.state IN ('ready', 'sending', 'held') LIMIT %s) AS c),"
+    " (SELECT min(m.accepted_at) FROM (VALUES ('ready'), ('sending')) AS s (state) CROSS JOIN LATERAL"
+    f" (SELECT e.message FROM entry e WHERE {_OPEN} AND e.destination = one.destination AND e.state = s.state"
+    " ORDER BY e.message LIMIT 1) AS o JOIN message m ON m.id = o.message)"
+    " FROM one WHERE one.destination IS NOT NULL"
+)
+_UNACKNOWLEDGED: Final = (
+    "SELECT r.owner, (SELECT count(*) FROM notice n WHERE n.owner = r.owner AND n.cursor > r.acknowledged)"
+    " FROM reader r WHERE r.newest > 0"
+)
+
+
+class Measuring:
+    """The measuring part of the spool."""
+
+    db: Database
+
+    def backlog(self, *, at_most: int) -> list[Backlog]:
+        """Return what waits for each destination; no more than `at_most` entries of each are counted."""
+        return [
+            Backlog(
+                destination=destination, entries=entries, oldest=None if oldest is None else to_time(oldest)
+            )
+            for destination, entries, oldest in self.db.rows(_BACKLOG, at_most)
+        ]
+
+    def outstanding(self) -> Outstanding:
+        """Return what waits for somebody outside: orphans, and notices by owner."""
+        ((orphans,),) = self.db.rows("SELECT count(*) FROM orphan WHERE NOT resolved")
+        return Outstanding(orphans=orphans, unacknowledged=dict(self.db.rows(_UNACKNOWLEDGED)))

@@ -1,0 +1,159 @@
+"""The tables, as numbered steps from an empty schema to today's layout.
+
+Times are microseconds since 1970, UTC; `day` is the number of the UTC day since 1970 on which a message was
+accepted or an answer received. What is bulky (`payload`, `arrival_body`, `journal`) is partitioned by it; what
+has to be unique over all days (ids, digests, keys) is small and is not. Every row that belongs to one owner
+says so, for a database that is distributed by owner. There are no foreign keys: they would hinder both, and
+rows that belong together are written in one transaction (docs/adr/0011).
+"""
+
+from typing import Final
+
+BY_DAY: Final = ("payload", "arrival_body", "journal")
+"""Tables with a partition for each day."""
+
+STEPS: Final[tuple[str, ...]] = (
+    """
+    CREATE SEQUENCE message_number;
+    CREATE SEQUENCE entry_number;
+    CREATE SEQUENCE declaration_number;
+    CREATE SEQUENCE arrival_number;
+    CREATE SEQUENCE orphan_number;
+    CREATE SEQUENCE journal_number;
+
+    CREATE TABLE message (
+        id          bigint PRIMARY KEY,
+        day         integer NOT NULL,
+        uid         text NOT NULL CONSTRAINT message_uid UNIQUE,
+        owner       text NOT NULL,
+        kind        text NOT NULL,
+        sha256      bytea NOT NULL,
+        request_key text NOT NULL,
+        facts       bytea NOT NULL,
+        accepted_at bigint NOT NULL,
+        CONSTRAINT message_sha256 UNIQUE (owner, sha256)
+    );
+    CREATE INDEX message_day ON message (day);
+    CREATE UNIQUE INDEX message_request ON message (owner, request_key) WHERE request_key <> '';
+    CREATE TABLE payload (
+        day integer NOT NULL, message bigint NOT NULL, owner text NOT NULL, body bytea NOT NULL,
+        PRIMARY KEY (day, message)
+    ) PARTITION BY RANGE (day);
+
+    CREATE TABLE entry (
+        id          bigint PRIMARY KEY,
+        message     bigint NOT NULL,
+        uid         text NOT NULL,              -- that of the message, like owner
+        owner       text NOT NULL,
+        destination text NOT NULL,
+        cop_msg_id  text NOT NULL,
+        part        text NOT NULL,
+        facts       bytea NOT NULL,
+        priority    integer NOT NULL,
+        state       text NOT NULL,
+        attempts    integer NOT NULL DEFAULT 0,
+        due_at      bigint NOT NULL,
+        blockers    integer NOT NULL DEFAULT 0,  -- rows of `wait` that name this entry
+        claim       bigint NOT NULL DEFAULT 0,
+        claimant    text NOT NULL DEFAULT '',
+        lease_until bigint NOT NULL DEFAULT 0,
+        error       text NOT NULL DEFAULT '',
+        sent_at     bigint,
+        sent_sha256 bytea NOT NULL DEFAULT '',
+        CONSTRAINT entry_way UNIQUE (cop_msg_id, destination, part)
+    ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+    CREATE INDEX entry_message ON entry (message);
+    CREATE INDEX entry_due ON entry (destination, owner, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_next ON entry (destination, due_at) WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_leased ON entry (lease_until) WHERE state = 'sending';
+    CREATE INDEX entry_open ON entry (destination, state, message)
+        WHERE state IN ('ready', 'sending', 'held', 'dead');
+    CREATE TABLE wait (
+        blocker bigint NOT NULL, entry bigint NOT NULL, owner text NOT NULL, PRIMARY KEY (blocker, entry)
+    );
+    CREATE INDEX wait_entry ON wait (entry);
+
+    CREATE TABLE declaration (
+        id       bigint PRIMARY KEY,
+        identity text NOT NULL,
+        owner    text NOT NULL,
+        facts    bytea NOT NULL,
+        CONSTRAINT declaration_identity UNIQUE (identity, owner)
+    );
+    CREATE TABLE version (
+        declaration bigint NOT NULL, version text NOT NULL, message bigint NOT NULL, owner text NOT NULL,
+        PRIMARY KEY (declaration, version, message)
+    );
+    CREATE INDEX version_message ON version (message);
+    CREATE TABLE handle (
+        text text NOT NULL, declaration bigint NOT NULL, owner text NOT NULL, PRIMARY KEY (text, declaration)
+    );
+    CREATE INDEX handle_declaration ON handle (declaration);
+
+    CREATE TABLE arrival (
+        id          bigint PRIMARY KEY,
+        day         integer NOT NULL,
+        feed        text NOT NULL,
+        name        text NOT NULL,
+        sha256      bytea NOT NULL CONSTRAINT arrival_sha256 UNIQUE,
+        received_at bigint NOT NULL,
+        kind        text NOT NULL DEFAULT '',
+        cop_msg_id  text NOT NULL DEFAULT '',
+        filed       boolean NOT NULL DEFAULT false
+    );
+    CREATE INDEX arrival_day ON arrival (day);
+    CREATE INDEX arrival_unfiled ON arrival (id) WHERE NOT filed;
+    CREATE INDEX arrival_cop_msg_id ON arrival (cop_msg_id) WHERE cop_msg_id <> '';
+    CREATE TABLE arrival_body (
+        day integer NOT NULL, arrival bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY (day, arrival)
+    ) PARTITION BY RANGE (day);
+    CREATE TABLE timeline (
+        id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        declaration bigint NOT NULL,
+        owner       text NOT NULL,
+        at          text NOT NULL,
+        kind        text NOT NULL,
+        status      text NOT NULL,
+        facts       bytea NOT NULL,
+        digest      text NOT NULL,
+        body_index  integer NOT NULL,
+        arrival     bigint NOT NULL,
+        notice      bigint NOT NULL,            -- by which its owner hears of it
+        CONSTRAINT timeline_answer UNIQUE (declaration, digest)
+    );
+    CREATE INDEX timeline_arrival ON timeline (arrival);
+    CREATE INDEX timeline_notice ON timeline (owner, notice);
+    CREATE TABLE orphan (
+        id         bigint PRIMARY KEY,
+        arrival    bigint NOT NULL,
+        body_index integer NOT NULL,
+        reason     text NOT NULL,
+        facts      bytea NOT NULL,
+        resolved   boolean NOT NULL DEFAULT false
+    );
+    CREATE INDEX orphan_open ON orphan (id) WHERE NOT resolved;
+    CREATE INDEX orphan_arrival ON orphan (arrival);
+    CREATE TABLE orphan_lookup (text text NOT NULL, orphan bigint NOT NULL, PRIMARY KEY (text, orphan));
+    CREATE INDEX orphan_lookup_orphan ON orphan_lookup (orphan);
+    CREATE TABLE notice (
+        owner text NOT NULL, cursor bigint NOT NULL, arrival bigint NOT NULL, PRIMARY KEY (owner, cursor)
+    );
+    CREATE TABLE reader (
+        owner        text PRIMARY KEY,
+        newest       bigint NOT NULL,           -- the last cursor given out
+        acknowledged bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 50);
+
+    CREATE TABLE journal (
+        day    integer NOT NULL,
+        id     bigint NOT NULL DEFAULT nextval('journal_number'),
+        at     bigint NOT NULL,
+        event  text NOT NULL,
+        uid    text NOT NULL,
+        detail text NOT NULL,
+        PRIMARY KEY (day, id)
+    ) PARTITION BY RANGE (day);
+    CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
+    """,
+)

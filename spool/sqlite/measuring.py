@@ -1,0 +1,64 @@
+"""Figures about the spool that are cheap enough to be asked for all the time."""
+
+from typing import Final
+
+from spool.entry import Backlog, Outstanding
+from spool.sqlite.database import Database, to_time
+
+_OPEN: Final = "state IN ('ready', 'sending', 'held', 'dead')"
+"""Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
+_DESTINATIONS: Final = (
+    f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {_OPEN} UNION ALL"
+    f" SELECT (SELECT min(e.destination) FROM entry e WHERE e.{_OPEN} AND e.destination > one.destination)"
+    " FROM one WHERE one.destination IS NOT NULL) SELECT destination FROM one WHERE destination IS NOT NULL"
+)
+"""One step in the index for each destination, however many entries it has."""
+_OWNERS: Final = (
+    "WITH RECURSIVE one (owner) AS (SELECT min(owner) FROM notice UNION ALL"
+    " SELECT (SELECT min(n.owner) FROM notice n WHERE n.owner > one.owner) FROM one WHERE one.owner IS NOT NULL)"
+    " SELECT owner, (SELECT count(*) FROM notice n WHERE n.owner = one.owner AND n.cursor >"
+    " coalesce((SELECT k.cursor FROM acknowledged k WHERE k.owner = one.owner), 0)) FROM one"
+    " WHERE owner IS NOT NULL"
+)
+
+
+class Measuring:
+    """The measuring part of the spool."""
+
+    db: Database
+
+    def backlog(self, *, at_most: int) -> list[Backlog]:
+        """Return what waits for each destination; no more than `at_most` entries of each are counted."""
+        with self.db.read() as connection:
+            run = connection.execute
+            found = []
+            for (destination,) in run(_DESTINATIONS).fetchall():
+                (entries,) = run(
+                    f"SELECT count(*) FROM (SELECT 1 FROM entry WHERE {_OPEN} AND destination = ?"
+                    " AND state IN ('ready', 'sending', 'held') LIMIT ?)",
+                    (destination, at_most),
+                ).fetchone()
+                oldest = [
+                    row[0]
+                    for state in ("ready", "sending")
+                    for row in run(
+                        f"SELECT m.accepted_at FROM message m WHERE m.id = (SELECT min(message) FROM entry"
+                        f" WHERE {_OPEN} AND destination = ? AND state = ?)",
+                        (destination, state),
+                    )
+                ]
+                found.append(
+                    Backlog(
+                        destination=destination,
+                        entries=entries,
+                        oldest=to_time(min(oldest)) if oldest else None,
+                    )
+                )
+        return found
+
+    def outstanding(self) -> Outstanding:
+        """Return what waits for somebody outside: orphans, and notices by owner."""
+        with self.db.read() as connection:
+            (orphans,) = connection.execute("SELECT count(*) FROM orphan WHERE resolved = 0").fetchone()
+            owners = dict(connection.execute(_OWNERS).fetchall())
+        return Outstanding(orphans=orphans, unacknowledged=owners)

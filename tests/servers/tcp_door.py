@@ -1,0 +1,94 @@
+"""A door in front of a port of this machine, that a test can shut, open again and slam in mid-answer."""
+
+import socket
+import threading
+from contextlib import suppress
+
+PIECE_BYTES = 65536
+
+
+class TcpDoor:
+    """Passes bytes both ways, one pair of threads a connection; keeps its port over `stop` and `start`."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.passed = 0
+        """Connections that came through."""
+        self._slam, self._mute = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener: socket.socket | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Take connections."""
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port, self._listener = listener.getsockname()[1], listener
+        self._run(self._accept, listener)
+
+    def stop(self) -> None:
+        """Cut every connection and take none; may be called twice."""
+        if self._listener is None:
+            return
+        listener, self._listener = self._listener, None
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        for end in self._open:
+            end.close()
+        self._open.clear()
+
+    def cut(self) -> None:
+        """Cut every connection; new ones come through."""
+        with self._lock:
+            for end in self._open:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def cut_at_next_answer(self) -> None:
+        """Swallow the next bytes that the server sends, and cut every connection then."""
+        self._slam.set()
+
+    def mute(self, on: bool = True) -> None:
+        """Swallow all that the server sends, and leave the connections open."""
+        (self._mute.set if on else self._mute.clear)()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self.target))
+                except OSError:
+                    client.close()
+                    continue
+                with self._lock:
+                    self._open += [client, server]
+                    self.passed += 1
+                self._run(self._copy, client, server)
+                self._run(self._copy, server, client, True)
+
+    def _copy(self, source: socket.socket, sink: socket.socket, answers: bool = False) -> None:
+        with suppress(OSError):
+            while piece := source.recv(PIECE_BYTES):
+                if answers and self._slam.is_set():
+                    self._slam.clear()
+                    self.cut()
+                    return
+                if answers and self._mute.is_set():
+                    continue
+                sink.sendall(piece)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def _run(self, target: object, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()

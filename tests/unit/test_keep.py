@@ -1,0 +1,90 @@
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway.config import Watermarks
+from gateway.observe import configure_logs
+from gateway.roles.collect import Registry
+from gateway.roles.keep import Keep
+from gateway.roles.retain import Retention
+from gateway.roles.stop import Stop
+from gateway.roles.watermarks import Gauge
+from gateway.rules import load_rules
+from spool.archive import Archive
+from spool.sqlite import SqliteSpool
+from tests.spooling import Clock, offer, settled
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    yield Clock()
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def spool(tmp_path: Path, clock: Clock) -> Iterator[SqliteSpool]:
+    opened = SqliteSpool(tmp_path / "state", clock)
+    yield opened
+    opened.close()
+
+
+def keep(spool: SqliteSpool, folder: Path) -> Keep:
+    marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
+    return Keep(
+        spool=spool,
+        registry=Registry(spool=spool, rules=load_rules(None, "202205")),
+        signers={},
+        gauge=Gauge(marks, spool=spool, state_dir=folder),
+        retention=None,
+    )
+
+
+def events(captured: pytest.CaptureFixture[bytes]) -> list[tuple[str, int | None]]:
+    lines = [json.loads(line) for line in captured.readouterr().out.splitlines()]
+    return [(line["event"], line.get("messages") or line.get("entries")) for line in lines]
+
+
+def test_round_frees_expired_leases_and_tells_a_crossed_mark_once(
+    spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    spool.put([offer("A")])
+    spool.claim("silent", "port", limit=1, lease_s=60)
+    clock.move(61)
+    role = keep(spool, tmp_path)
+    role.round()
+    role.round()
+    assert events(capfdbinary) == [("spool.watermark", None), ("lease.expired", 1)]
+
+
+def test_purge_moves_all_that_is_over_and_says_how_much(
+    spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    spool.put([offer(f"M{number}") for number in range(7)])
+    spool.settle(settled(spool.claim("one", "port", limit=5, lease_s=60)))
+    clock.now += timedelta(days=100)
+    archive = Archive(tmp_path / "archive", clock)
+    moving = Retention(spool=spool, archive=archive, days=30, batch=2, clock=clock)
+    assert keep(spool, tmp_path).purge(Stop(), moving) is False
+    assert events(capfdbinary) == [("spool.purged", 5)]
+    assert len(spool.entries()) == 2
+
+
+def test_archive_that_cannot_be_written_is_logged_and_purges_nothing(
+    spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    spool.put([offer("A")])
+    spool.settle(settled(spool.claim("one", "port", limit=5, lease_s=60)))
+    clock.now += timedelta(days=100)
+    (tmp_path / "archive").write_text("in the way")
+    archive = Archive(tmp_path / "archive", clock)
+    moving = Retention(spool=spool, archive=archive, days=30, batch=2, clock=clock)
+    assert keep(spool, tmp_path).purge(Stop(), moving) is False
+    assert events(capfdbinary) == [("spool.purge_failed", None)]
+    assert len(spool.entries()) == 1
