@@ -7,42 +7,21 @@ this machine now. CPU is what the kernel says the gateway's processes were on a 
 import os
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any, Final
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from gateway.client import GatewayClient, Submitted
 from gateway.config import Limits
-from gateway.doors.views import ReceiptsView
-from gateway.errors import GatewayError
-from gateway.model import EnterpriseId
+from gateway.load import ENTERPRISES, KIND, Load, jobs
 from gateway.playground import Playground, Transport, Watched
 from gateway.rules import load_rules
 from gateway.schemas import View
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
 from gateway.stages.decode import decode
-
-CALLERS: Final = 16
-PULL_EVERY_S: Final = 0.5
-"""A caller asks for its answers twice a second, whatever has come."""
-KIND: Final = "CEB311Message"
-_ENTERPRISES: Final = tuple(
-    NewEnterprise(
-        id=f"bench{number}",
-        name=f"Benchmark {number}",
-        cop_codes=(f"44{number:08d}",),
-        dxp_ids=(f"DXPENT{number:010d}",),
-    )
-    for number in range(4)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +67,7 @@ def floor_fsync(folder: Path) -> Figure:
 def floor_validate() -> Figure:
     """CPU of parsing and judging one single-declaration message by libxml2 alone, microseconds."""
     rules = load_rules()
-    body = _bodies(1, 1)[0][1]
+    body = jobs(1, 1)[0][1]
     schema = rules.schemas.schema_for(KIND, View.DECLARED)
     started = time.process_time_ns()
     for _ in range(1000):
@@ -112,13 +91,13 @@ def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, 
     script = {"final_only": True, "check_signatures": False, "batch": bodies}
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
-        Playground(Path(folder), transport=transport, script=script, enterprises=_ENTERPRISES) as world,
+        Playground(Path(folder), transport=transport, script=script, enterprises=ENTERPRISES) as world,
     ):
-        work = _bodies(messages + 64, bodies)
-        _run(world, work[:64], bodies)  # warm: schemas, connections, caches
+        work = jobs(messages + 64, bodies)
+        Load(world, work[:64], bodies).run()  # warm: schemas, connections, caches
         before = cpu_ns(_pids(world.gateway))
         started = time.perf_counter()
-        accepted_s = _run(world, work[64:], bodies)
+        accepted_s = Load(world, work[64:], bodies).run()
         wall_s = time.perf_counter() - started
         after = cpu_ns(_pids(world.gateway))
     spent = {role: (after[role] - before.get(role, 0)) / 1000 / messages for role in after}
@@ -137,84 +116,6 @@ def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, 
             "home_per_s": round(messages / wall_s, 1),
         },
     )
-
-
-def _bodies(count: int, bodies: int) -> list[tuple[NewEnterprise, bytes]]:
-    rng = Random(11)  # noqa: S311 (invented data)
-    made = []
-    for number in range(count):
-        one = _ENTERPRISES[number % len(_ENTERPRISES)]
-        composed = compose(
-            KIND, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng, items=3
-        )
-        made.append((one, composed.body))
-    return made
-
-
-def _run(world: Playground, work: Sequence[tuple[NewEnterprise, bytes]], bodies: int) -> float:
-    """Submit everything from CALLERS connections, pull every answer; returns seconds until all was accepted."""
-    todo = iter(work)
-    lock = threading.Lock()
-    errors: list[BaseException] = []
-    started = time.perf_counter()
-
-    def submit() -> None:
-        clients = {one.id: _client(world, one) for one in _ENTERPRISES}
-        try:
-            while True:
-                with lock:
-                    job = next(todo, None)
-                if job is None:
-                    return
-                answer = clients[job[0].id].submit(job[1])
-                if not isinstance(answer, Submitted):
-                    raise GatewayError(f"a benchmark message was refused: {answer}")
-        finally:
-            for client in clients.values():
-                client.close()
-
-    def pull(one: NewEnterprise) -> None:
-        wanted = sum(owner is one for owner, _ in work) * bodies
-        client = _client(world, one)
-        cursor = None
-        paused = threading.Event()
-        until = time.monotonic() + 300
-        while wanted > 0:
-            paused.wait(PULL_EVERY_S)
-            page = client.receipts(after=cursor, limit=500, wait_s=5)
-            if not isinstance(page, ReceiptsView) or time.monotonic() > until:
-                raise GatewayError(f"answers of {one.id} did not come home", where=str(page)[:200])
-            wanted -= sum(len(body.declarations) for receipt in page.receipts for body in receipt.bodies)
-            if page.receipts:
-                cursor = page.cursor
-                client.acknowledge(cursor)
-        client.close()
-
-    def guarded(act: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                act()
-            except BaseException as error:  # noqa: BLE001 (raised again by the caller's thread)
-                errors.append(error)
-
-        return run
-
-    pullers = [threading.Thread(target=guarded(lambda one=one: pull(one))) for one in _ENTERPRISES]  # type: ignore[misc]
-    submitters = [threading.Thread(target=guarded(submit)) for _ in range(CALLERS)]
-    for thread in (*pullers, *submitters):
-        thread.start()
-    for thread in submitters:
-        thread.join()
-    accepted_s = time.perf_counter() - started
-    for thread in pullers:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return accepted_s
-
-
-def _client(world: Playground, one: NewEnterprise) -> GatewayClient:
-    return GatewayClient(world.address, world.site.tokens[EnterpriseId(one.id)], timeout_s=90)
 
 
 def _pids(gateway: Watched | None) -> dict[str, int]:

@@ -145,6 +145,17 @@ class Folder(Section, kw_only=True):
     receive_dir: Path
 
 
+class Retry(Section, kw_only=True):
+    """`[retry]`: when a failed attempt is tried again."""
+
+    first_s: Seconds = 2.0
+    ceiling_s: Seconds = 600.0
+    attempts: Count = 200
+    """After so many failed attempts an entry becomes a dead letter."""
+    max_age_s: Seconds = 259_200.0
+    """So long after its acceptance a failed attempt is its last."""
+
+
 class Destination(Section, kw_only=True):
     """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `rabbitmq`, `amqp`, `folder`."""
 
@@ -161,6 +172,8 @@ class Destination(Section, kw_only=True):
     """Entries that one claim takes at most."""
     active: Count = 1
     """Forward processes for this destination."""
+    retry: Retry | None = None
+    """In place of the common `[retry]`."""
 
 
 class SpoolTable(Section, kw_only=True):
@@ -171,15 +184,6 @@ class SpoolTable(Section, kw_only=True):
     dsn: str = ""
     """Only for `postgres`: libpq's connection string, `host=… dbname=… user=…`, without the password."""
     password_file: Path | None = None
-
-
-class Retry(Section, kw_only=True):
-    """`[retry]`: when a failed attempt is tried again."""
-
-    first_s: Seconds = 2.0
-    ceiling_s: Seconds = 600.0
-    attempts: Count = 200
-    """After so many failed attempts an entry becomes a dead letter."""
 
 
 class Watermarks(Section, kw_only=True):

@@ -65,6 +65,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="no further attempt will be made",
         do="mend what `error` names, then `gateway spool retry ID`",
     ),
+    "destination.down": Event(
+        level="warning",
+        meaning="a whole batch failed; the destination is left alone for a while, then probed with one entry",
+        do="the `error` of the deferred entries says what to mend",
+    ),
+    "destination.up": Event(level="info", meaning="a destination that was down takes entries again"),
     "receipt.received": Event(level="info", meaning="answers of customs were collected and are on disk"),
     "receipt.matched": Event(level="info", meaning="an answer was put on the timeline of its declaration"),
     "receipt.duplicate": Event(level="info", meaning="an answer that was known already came again"),

@@ -119,6 +119,7 @@ class Playground:
         script: Mapping[str, object] | None = None,
         enterprises: Sequence[NewEnterprise] | None = None,
         forwarders: int = 1,
+        families: Sequence[str] = ("import", "export"),
         more_config: str = "",
     ) -> None:
         """`script` holds the switches of `[script]` in simulator.toml; `more_config` goes into gateway.toml."""
@@ -131,7 +132,10 @@ class Playground:
         self._customs_port = free_port()
         self._port = free_port()
         destination = self._write_customs(transport, script or {})
-        destination = f'[[destination]]\nname = "customs"\nenvelope = "{envelope}"\nactive = {forwarders}\n{destination}'
+        destination = (
+            f'[[destination]]\nname = "customs"\nenvelope = "{envelope}"\nactive = {forwarders}\n'
+            f"families = {json.dumps(list(families))}\n{destination}"
+        )
         given = {} if enterprises is None else {"enterprises": enterprises}
         self.site: Site = write_site(
             folder / "site", destination_toml=f"{destination}\n{more_config}", port=self._port, **given

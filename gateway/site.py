@@ -273,6 +273,8 @@ certificate = "keys/node.crt"
 first_s = 2.0
 ceiling_s = 600.0
 attempts = 200
+# So long after its acceptance a failed attempt is the last. A destination may have a [destination.retry].
+max_age_s = 259200.0
 
 [watermarks]
 # Below the first mark a warning is logged; below the second new messages are answered 503 until there is room

@@ -59,7 +59,11 @@ def adopt(body: bytes, root: etree._Element) -> Document:
 
 
 def _checked(body: bytes, encoding: str, root: etree._Element) -> Document:
-    if _NAMESPACE_WITH_AMPERSAND.search(body) and any("&" in uri for uri in _namespaces(root)):
+    if (
+        b"&" in body
+        and _NAMESPACE_WITH_AMPERSAND.search(body)
+        and any("&" in uri for uri in _namespaces(root))
+    ):
         # libxml2 does not escape it in canonical form, others do: such a signature would hold here only
         raise SigningError("a namespace name with an ampersand", fix="use a namespace name without it")
     return Document(body=body, encoding=encoding, root=root)

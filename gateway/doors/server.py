@@ -83,7 +83,7 @@ async def _serve(
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,
-        enterprises=lambda: enterprises,
+        callers={one.token_sha256: one for one in enterprises.values()},
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,

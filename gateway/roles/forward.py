@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -10,7 +11,8 @@ from gateway.errors import DeliveryError, EnvelopeError
 from gateway.facts import MessageFacts, message_facts
 from gateway.model import Envelope
 from gateway.observe import log
-from gateway.ports import Delivery, Parcel, Transport
+from gateway.ports import Clock, Delivery, Parcel, Transport
+from gateway.roles.breaker import Breaker
 from gateway.roles.stop import Stop
 from gateway.stages.seal import (
     TransferHead,
@@ -48,6 +50,7 @@ class Forward:
         config: Config,
         claimant: str,
         chance: Callable[[], float] = random.random,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._spool = spool
         self._transport = transport
@@ -56,9 +59,14 @@ class Forward:
         self._config = config
         self._claimant = claimant
         self._chance = chance
+        retry = destination.retry or config.retry
         self._policy = RetryPolicy(
-            first_s=config.retry.first_s, ceiling_s=config.retry.ceiling_s, attempts=config.retry.attempts
+            first_s=retry.first_s,
+            ceiling_s=retry.ceiling_s,
+            attempts=retry.attempts,
+            max_age_s=retry.max_age_s,
         )
+        self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
@@ -75,18 +83,18 @@ class Forward:
                     stop.pause(_GATHER_S)
 
     def _patience(self) -> float:
+        if self._breaker.wait_s() > 0:
+            return self._breaker.wait_s()
         due = self._spool.next_due(self._destination.name)
         if due is None:
             return _IDLE_S
         return min(_IDLE_S, max(0.001, (due - datetime.now(UTC)).total_seconds()))
 
     def step(self) -> int:
-        """Carry one batch; returns how many entries it had."""
-        claimed = self._spool.claim(
-            self._claimant,
-            self._destination.name,
-            limit=self._destination.batch,
-            lease_s=self._config.lease_s,
+        """Carry one batch; returns how many entries it had, 0 while the destination is left alone."""
+        allowance = self._breaker.allowance()
+        claimed = allowance and self._spool.claim(
+            self._claimant, self._destination.name, limit=allowance, lease_s=self._config.lease_s
         )
         if not claimed:
             return 0
@@ -101,7 +109,10 @@ class Forward:
             else:
                 parcels.append(parcel)
                 ready[entry.entry] = (entry, digest)
+        delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
+            delivered += delivery.error is None
+            failed += delivery.error is not None and delivery.error.temporary
             done.append(self._judge(delivery, *ready.pop(delivery.entry)))
             if len(done) >= _SETTLE_EVERY:
                 self._spool.settle(done)
@@ -112,7 +123,20 @@ class Forward:
             )
             done.append(self._failed(entry, silence))
         self._spool.settle(done)
+        self._report(delivered, failed + len(ready))
         return len(claimed)
+
+    def _report(self, delivered: int, failed: int) -> None:
+        was_down = self._breaker.down
+        self._breaker.report(delivered=delivered, failed=failed)
+        if self._breaker.down and not was_down:
+            log(
+                "destination.down",
+                destination=self._destination.name,
+                wait_s=round(self._breaker.wait_s(), 1),
+            )
+        elif was_down and not self._breaker.down:
+            log("destination.up", destination=self._destination.name)
 
     def _judge(self, delivery: Delivery, entry: Claimed, digest: bytes) -> Settlement:
         if delivery.error is not None:
@@ -123,7 +147,8 @@ class Forward:
     def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
         attempts = entry.attempts + 1
         temporary = not isinstance(error, EnvelopeError) and getattr(error, "temporary", True)
-        if not temporary or self._policy.exhausted(attempts):
+        age = datetime.now(UTC) - entry.accepted_at
+        if not temporary or self._policy.exhausted(attempts, age):
             log("entry.dead", **self._about(entry), error=str(error))
             return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.UNDELIVERABLE, error=str(error))
         next_at = self._policy.next_time(attempts, datetime.now(UTC), self._chance())

@@ -49,7 +49,7 @@ def sftp_ends(simulator: Simulator, folder: Path) -> Ends:
         host_key=simulator.sftp.host_key,
         send_dir="/in",
         receive_dir="/out",
-        timeout_s=10,
+        timeout_s=60,
     )
     return SftpTransport(config), SftpFeed(config, poll_s=0.01)
 
@@ -62,7 +62,7 @@ def amqp_ends(simulator: Simulator) -> Ends:
         url=f"amqp://127.0.0.1:{simulator.amqp.port}",
         send_address="envelopes",
         receive_address="receipts",
-        timeout_s=10,
+        timeout_s=60,
     )
     return AmqpTransport(config), AmqpFeed(config)
 
@@ -96,7 +96,7 @@ def statuses(feed: Feed, count: int) -> list[str]:
     """Fetch until `count` answers are there, and leave none behind."""
     found: list[str] = []
     while len(found) < count:
-        arrivals = feed.receive(limit=10, timeout_s=10)
+        arrivals = feed.receive(limit=10, timeout_s=60)
         assert arrivals
         for arrival in arrivals:
             found += [answer.status for answer in open_collected(arrival.body, rules().catalogue).answers]
@@ -108,7 +108,7 @@ def test_declaration_by_sftp_is_answered_by_sftp(tmp_path: Path) -> None:
     with running(SimulatorConfig(sftp=sftp_section(tmp_path))) as simulator:
         transport, feed = sftp_ends(simulator, tmp_path)
         hand_in(transport, 1)
-        assert simulator.wait_until_idle(10)
+        assert simulator.wait_until_idle(60)
         assert sorted(statuses(feed, 3)) == ["120", "2", "3"]
         transport.close()
         feed.close()
@@ -120,7 +120,7 @@ def test_declaration_by_amqp_is_answered_by_amqp_and_not_by_sftp(tmp_path: Path)
     with running(config) as simulator:
         transport, feed = amqp_ends(simulator)
         hand_in(transport, 1)
-        assert simulator.wait_until_idle(10)
+        assert simulator.wait_until_idle(60)
         assert statuses(feed, 3) == ["2", "3", "120"]
         assert list((tmp_path / "root" / "out").iterdir()) == []
         transport.close()
@@ -147,7 +147,7 @@ def test_many_arrivals_are_all_answered(tmp_path: Path) -> None:
         transport, feed = sftp_ends(simulator, tmp_path)
         for seed in random.Random(1).sample(range(1000), 20):
             hand_in(transport, seed)
-        assert simulator.wait_until_idle(20)
+        assert simulator.wait_until_idle(60)
         assert sorted(statuses(feed, 60)) == ["120"] * 20 + ["2"] * 20 + ["3"] * 20
         transport.close()
         feed.close()

@@ -1,0 +1,52 @@
+"""Leaves a destination alone while it is down, and comes back slowly: one entry, then two, then four.
+
+While it is open nothing is claimed, so an outage of hours costs the waiting entries neither attempts nor
+their order; only those that were in hand when it began are deferred.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.ports import Clock
+
+_FIRST_S: Final = 0.5
+_CEILING_S: Final = 30.0
+_DOUBLINGS: Final = 10
+
+
+class Breaker:
+    """For one destination in one process."""
+
+    def __init__(self, full: int, *, clock: Clock, chance: Callable[[], float]) -> None:
+        """`full`: entries in a batch when all is well; `chance` in [0, 1) spreads probes of many processes."""
+        self._full = full
+        self._clock = clock
+        self._chance = chance
+        self._size = 1
+        self._failures = 0
+        self._until = 0.0
+
+    @property
+    def down(self) -> bool:
+        """Whether the last batch failed as a whole."""
+        return self._failures > 0
+
+    def allowance(self) -> int:
+        """Return how many entries the next batch may have: 0 while the destination is left alone."""
+        return 0 if self.wait_s() > 0 else self._size
+
+    def wait_s(self) -> float:
+        """Return seconds until the next probe; 0 when there is nothing to wait for."""
+        return max(0.0, self._until - self._clock())
+
+    def report(self, *, delivered: int, failed: int) -> None:
+        """Learn from one batch; `failed` counts temporary failures, a refused entry says nothing of the link."""
+        if failed and not delivered:
+            self._failures += 1
+            bound = min(_CEILING_S, _FIRST_S * 2.0 ** min(self._failures - 1, _DOUBLINGS))
+            self._until = self._clock() + bound * (0.5 + self._chance() / 2)
+            self._size = 1
+        elif delivered:
+            self._failures = 0
+            self._until = 0.0
+            self._size = min(self._full, self._size * 2)
