@@ -135,6 +135,12 @@ def configure_logs(level: Level) -> None:
     _logger.cache_clear()
 
 
+def reset_logs() -> None:
+    """Undo `configure_logs`."""
+    structlog.reset_defaults()
+    _logger.cache_clear()
+
+
 def log(event: str, **fields: object) -> None:
     """Log one event at the level that the table gives it; an unknown name is a defect (KeyError)."""
     getattr(_logger(), EVENTS[event].level)(event, **fields)

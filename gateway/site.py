@@ -314,6 +314,15 @@ max_age_s = 259200.0
 # receive_dir = "/out"
 # timeout_s = 20.0
 
+# The same by RabbitMQ (docs/rabbitmq.md):
+# [destination.rabbitmq]
+# hosts = ["amqps://mq1.example.net:5671", "amqps://mq2.example.net:5671"]
+# user = "gateway"
+# password_file = "keys/mq.password"
+# ca_file = "keys/mq-ca.crt"
+# send_queue = "{sender}"
+# receive_queues = ["DXPENT0000000001_HZ"]
+
 # The same by AMQP 1.0 (needs the extra `amqp`):
 # [destination.amqp]
 # url = "amqps://mq.example.net:5671"

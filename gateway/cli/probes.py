@@ -222,6 +222,10 @@ def _destination(destination: Destination) -> Check:
     try:
         if destination.sftp is not None:
             detail = _reach_sftp(destination.sftp)
+        elif destination.rabbitmq is not None:
+            from gateway.transports.rabbitmq_probe import reach  # noqa: PLC0415 (only who uses it)
+
+            detail = reach(destination.rabbitmq)
         elif destination.amqp is not None:
             detail = _reach_amqp(destination.amqp)
         elif destination.folder is not None:

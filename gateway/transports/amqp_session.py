@@ -88,7 +88,13 @@ class AmqpSession:
         link = (
             self._session.sender(f"{self.name}-out") if sending else self._session.receiver(f"{self.name}-in")
         )
-        (link.target if sending else link.source).address = address
+        end = link.target if sending else link.source
+        end.address = address
+        # IBM MQ takes an address for a topic unless it is asked for a queue; others need no telling.
+        end.capabilities.put_array(False, self.proton.Data.SYMBOL)
+        end.capabilities.enter()
+        end.capabilities.put_symbol(self.proton.symbol("queue"))
+        end.capabilities.exit()
         link.snd_settle_mode = self.proton.Link.SND_UNSETTLED
         link.rcv_settle_mode = self.proton.Link.RCV_FIRST
         link.open()

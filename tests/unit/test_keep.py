@@ -4,10 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 
 from gateway.config import Watermarks
-from gateway.observe import configure_logs
+from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
@@ -22,7 +21,7 @@ from tests.spooling import Clock, offer, settled
 @pytest.fixture
 def clock() -> Iterator[Clock]:
     yield Clock()
-    structlog.reset_defaults()
+    reset_logs()
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from gateway.observe import EVENTS, Level, configure_logs, log, redact
+from gateway.observe import EVENTS, Level, configure_logs, log, redact, reset_logs
 
 
 @pytest.fixture(autouse=True)
 def default_logs() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    reset_logs()
 
 
 def test_each_event_is_one_json_object_on_a_line_of_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

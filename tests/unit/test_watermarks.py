@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import structlog
 
 from gateway.config import Watermarks, load_config
 from gateway.errors import ConfigError
-from gateway.observe import configure_logs
+from gateway.observe import configure_logs, reset_logs
 from gateway.roles.watermarks import Crossed, Gauge, Reading, Watch, crossed, free_bytes
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
@@ -36,7 +35,7 @@ def spool(tmp_path: Path) -> Iterator[SqliteSpool]:
 @pytest.fixture
 def default_logs() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    reset_logs()
 
 
 @pytest.mark.parametrize(
