@@ -320,7 +320,7 @@ max_age_s = 259200.0
 # user = "gateway"
 # password_file = "keys/mq.password"
 # ca_file = "keys/mq-ca.crt"
-# send_queue = "{sender}"
+# send_queue = "{{sender}}"
 # receive_queues = ["DXPENT0000000001_HZ"]
 
 # The same by AMQP 1.0 (needs the extra `amqp`):

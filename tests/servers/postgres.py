@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -115,11 +116,15 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL it and all its children, as if the power failed but the disks lived on."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)  # the postmaster must not tidy up when a child dies
-        with contextlib.suppress(ProcessLookupError):
-            for pid in self._family():
-                os.kill(pid, signal.SIGKILL)
+        self._process.send_signal(signal.SIGSTOP)  # it must not tidy up when a child dies, nor make another
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+        dying = [os.pidfd_open(pid) for pid in self._family()]
+        for descriptor in dying:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         self._end(signal.SIGKILL)
+        for descriptor in dying:  # a new server refuses to start while memory of the old one is in use
+            select.select([descriptor], [], [], 60)
+            os.close(descriptor)
 
     def _family(self) -> list[int]:
         assert self._process is not None
