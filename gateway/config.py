@@ -7,7 +7,7 @@ here: they are paths of files, read by whoever needs them.
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,6 +22,11 @@ Mark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
 """SenderId and ReceiverId hold 1 to 16 characters (spec dxp.md, DxpMsg)."""
+DxpIds = DxpId | tuple[DxpId, ...]
+TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
+CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
+FamilyName = Literal["import", "export"]
+FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -160,7 +165,8 @@ class Destination(Section, kw_only=True):
     """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `rabbitmq`, `amqp`, `folder`."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
-    families: tuple[Literal["import", "export"], ...] = ("import", "export")
+    families: tuple[FamilyName, ...] = FAMILIES
+    """What it carries: nothing else is ever sent there."""
     envelope: Literal["DxpMsg", "DxpMsgSv"] = "DxpMsg"
     end_node: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000002"
     """EndNode of DxpMsgSv: the node of the receiver (spec dxp.md, DxpMsgSv, Real ids)."""
@@ -174,6 +180,34 @@ class Destination(Section, kw_only=True):
     """Forward processes for this destination."""
     retry: Retry | None = None
     """In place of the common `[retry]`."""
+    leading_zero: bool = False
+    """Put one 0x00 byte before all that is sent, as some links into the customs network want it
+    (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
+
+
+class Route(Section, kw_only=True):
+    """`[[route]]`: where a message goes that meets every condition; the first that fits decides.
+
+    A condition is one text or a list of which one must hold; one that is not given holds for every message.
+    """
+
+    to: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Names of destinations: each gets the message, with a fate of its own."""
+    receiver: DxpIds = ()
+    """ReceiverId: that of the catalogue, or one of those in the sender's own DxpMsg."""
+    sender: DxpIds = ()
+    """SenderId as it will stand in the envelope."""
+    enterprise: str | tuple[str, ...] = ()
+    message_type: TypeName | tuple[TypeName, ...] = ()
+    family: FamilyName | None = None
+    customs_code: CustomsCode | tuple[CustomsCode, ...] = ()
+    """Must hold for every declaration of the message; types without a customsCode never fit."""
+    share: Annotated[float, Meta(ge=0, le=100)] = 100.0
+    """Percentage of the messages that meet the other conditions, chosen by the CopMsgId."""
+    receivers: Annotated[tuple[DxpId, ...], Meta(max_length=5)] = ()
+    """ReceiverIds in place of that of the catalogue, for what is handed in without an envelope."""
+    split: bool = False
+    """A copy for each of `receivers`, not one envelope that names them all."""
 
 
 class SpoolTable(Section, kw_only=True):
@@ -227,6 +261,8 @@ class Config(Section, kw_only=True):
     key: tuple[Key, ...]
     destination: tuple[Destination, ...]
     spool: SpoolTable = SpoolTable()
+    route: tuple[Route, ...] = ()
+    """Empty: the first destination that carries the family."""
     retry: Retry = Retry()
     watermarks: Watermarks = Watermarks()
     retention: Retention = Retention()
@@ -259,6 +295,11 @@ EXAMPLES = {
     "hosts": 'hosts = ["amqps://mq1.example.com:5671", "amqps://mq2.example.com:5671"]',
     "send_queue": 'send_queue = "{receiver}"',
     "receive_queues": 'receive_queues = ["DXPENT0000000001_HZ"]',
+    "to": 'to = ["customs"]',
+    "message_type": 'message_type = ["CEB311Message", "CEB621Message"]',
+    "customs_code": 'customs_code = "5100"',
+    "share": "share = 1.5",
+    "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
     "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
 }
 
@@ -380,6 +421,67 @@ def _check(config: Config, file: Path) -> None:
                 where=f"{file}, destination {destination.name}",
                 fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
             )
+    for number, route in enumerate(config.route, start=1):
+        _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
+    if config.route:
+        _check_families(config, file)
+
+
+def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:
+    known = [destination.name for destination in config.destination]
+    unknown = [name for name in route.to if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"there is no destination {', '.join(unknown)}", where=where, fix=f"one of: {', '.join(known)}"
+        )
+    for name, texts in (("to", route.to), ("receivers", route.receivers)):
+        if len(set(texts)) != len(texts):
+            raise ConfigError(f"{name} names one twice", where=where, fix="name each once")
+    if route.split and not route.receivers:
+        raise ConfigError(
+            "split needs receivers", where=where, fix='add receivers = ["…", "…"], or remove split'
+        )
+    if not families_of(route, config):
+        raise ConfigError(
+            "no message can take this way: its destinations carry other families",
+            where=where,
+            fix="change family, or families of the destinations",
+        )
+    if not last and all(getattr(route, name) == default for name, default in _UNCONDITIONAL.items()):
+        raise ConfigError(
+            "every message fits here, so the [[route]] tables below are never reached",
+            where=where,
+            fix="move it to the end, or give it a condition",
+        )
+
+
+def _check_families(config: Config, file: Path) -> None:
+    """Find a family that a destination carries and that no route takes anywhere."""
+    for family in FAMILIES:
+        carried = any(family in destination.families for destination in config.destination)
+        if carried and not any(
+            route.share > 0 and family in families_of(route, config) for route in config.route
+        ):
+            raise ConfigError(
+                f"no [[route]] takes {family} messages",
+                where=str(file),
+                fix=f'add one, or take "{family}" out of the families of the destinations',
+            )
+
+
+_UNCONDITIONAL: Final = {
+    "receiver": (), "sender": (), "enterprise": (), "message_type": (), "family": None, "customs_code": (),
+    "share": 100.0,
+}  # fmt: skip
+
+
+def families_of(route: Route, config: Config) -> frozenset[str]:
+    """Return the families that may take a route: it asks for them and all its destinations carry them."""
+    families = frozenset[str](FAMILIES if route.family is None else (route.family,))
+    for destination in config.destination:
+        if destination.name in route.to:
+            families &= frozenset(destination.families)
+    return families
 
 
 def _check_spool(spool: SpoolTable, file: Path) -> None:

@@ -33,6 +33,15 @@ class MessageFacts(Struct, frozen=True, kw_only=True):
     draft: Draft | None = None
 
 
+class WayFacts(Struct, frozen=True, kw_only=True):
+    """What one way out of a message has of its own."""
+
+    receivers: tuple[str, ...] = ()
+    """ReceiverIds of its envelope; empty: that of the message."""
+    sub_msg_id: str = ""
+    """SubMsgId of its DxpMsgSv when the message was split over several receivers (spec dxp.md, DxpMsgSv)."""
+
+
 class DeclarationFacts(Struct, frozen=True, kw_only=True):
     """What correlation needs to know of a declaration."""
 
@@ -51,7 +60,9 @@ class AnswerFacts(Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str]
 
 
+_PLAIN_WAY = WayFacts()
 _message = msgspec.json.Decoder(MessageFacts)
+_way = msgspec.json.Decoder(WayFacts)
 _declaration = msgspec.json.Decoder(DeclarationFacts)
 _answer = msgspec.json.Decoder(AnswerFacts)
 _encode = msgspec.json.Encoder().encode
@@ -76,6 +87,11 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
     return _encode(facts)
 
 
+def of_way(way: WayFacts) -> bytes:
+    """Encode what a way has of its own; nothing for one that has nothing."""
+    return b"" if way == _PLAIN_WAY else _encode(way)
+
+
 def of_declaration(declaration: Declaration, dxp_id: str) -> bytes:
     """Encode what correlation needs."""
     return _encode(
@@ -97,6 +113,11 @@ def of_answer(answer: Answer) -> bytes:
 def message_facts(facts: bytes) -> MessageFacts:
     """Decode `of_message`."""
     return _message.decode(facts)
+
+
+def way_facts(facts: bytes) -> WayFacts:
+    """Decode `of_way`."""
+    return _way.decode(facts) if facts else _PLAIN_WAY
 
 
 def declaration_facts(facts: bytes) -> DeclarationFacts:

@@ -17,6 +17,7 @@
 | `invalid-envelope` | 422 | a DxpMsg that cannot be opened or says other things than its content |
 | `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
 | `invalid-signature` | 422 | it came signed and the signature does not hold |
+| `no-route` | 422 | the gateway is not set up to send such a message anywhere |
 | `quota-exceeded` | 429 | the caller sends faster than agreed; `Retry-After` |
 | `internal-error` | 500 | a mistake of ours; nothing was taken |
 | `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
@@ -90,6 +91,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         ),
         "invalid-signature": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The signature does not hold", "签名验证失败"
+        ),
+        "no-route": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The gateway has no way out for this message",
+            "网关没有适用于该报文的发送路由",
         ),
         "quota-exceeded": _problem(HTTPStatus.TOO_MANY_REQUESTS, "Too much at once", "请求过于频繁"),
         "internal-error": _problem(

@@ -206,6 +206,8 @@ end_node = "00000002"
 # Entries that one process takes at once, and how many processes carry them.
 batch = 32
 active = 1
+# One 0x00 byte before all that is sent, as some links into the customs network want it.
+leading_zero = false
 
 # This one is a folder on this machine: it works at once, and nobody answers unless somebody puts answers
 # into receive_dir. Exactly one of folder, sftp and amqp belongs to a destination.
@@ -333,4 +335,21 @@ max_age_s = 259200.0
 # ca_file = "keys/mq-ca.crt"
 # timeout_s = 20.0
 # prefetch = 100
+
+# Which way a message goes: the first [[route]] that fits decides, and what fits none is refused. Without any,
+# the first destination that carries its family. Conditions are a text or a list of which one must hold, and
+# all that are given must hold. What is handed in as a DxpMsg keeps the receivers that it names.
+# [[route]]
+# receiver = "DXPEDCCEB0000002"          # ReceiverId
+# sender = "DXPENT0000000001"            # SenderId
+# enterprise = ["demo"]
+# message_type = ["CEB311Message", "CEB621Message"]
+# family = "import"
+# customs_code = "5100"                  # of every declaration in the message
+# share = 1                              # per cent of what meets the other conditions
+# to = ["customs", "tax"]                # each gets the message, whatever becomes of the other
+# receivers = ["DXPEDCCEB0000002", "DXPEDC0000000001"]
+# split = true                           # a copy for each of the receivers; false: one that names them all
+# [[route]]
+# to = ["customs"]
 """

@@ -8,7 +8,7 @@ import click
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.waiting import Waiting, waits_for
 from gateway.codes import Codes
-from gateway.doors.views import AnswerView, answer_views, status_view
+from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
 from gateway.facts import message_facts
 from spool.archive import Shelved
 from spool.entry import Happening, MessageView
@@ -20,6 +20,8 @@ class Life:
     """One message with all that is known of it."""
 
     view: MessageView
+    ways: tuple[MessageView, ...]
+    """Every entry of it; `view` shows the first."""
     history: tuple[Happening, ...]
     answers: Mapping[str, tuple[AnswerView, ...]]
     """By the identity of its declarations, in customs' own order."""
@@ -38,6 +40,7 @@ def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
     }
     return Life(
         view=view,
+        ways=tuple(spool.ways(uid)),
         history=tuple(spool.history(uid)),
         answers=answers,
         waiting=waits_for(view, list(answers.values())),
@@ -51,6 +54,7 @@ def archived_life(shelved: Shelved, codes: Codes) -> Life:
     answers = {identity: answer_views(rows, codes) for identity, rows in message.timelines.items()}
     return Life(
         view=view,
+        ways=tuple(message.ways),
         history=message.history,
         answers=answers,
         waiting=waits_for(view, list(answers.values())),
@@ -79,6 +83,7 @@ def emit_life(life: Life) -> None:
             "sent_sha256": life.view.sent_sha256.hex(),
             "waits_for": known.waits_for,
             "archived_in": life.archived_in,
+            "entries": [entry_view(way) for way in life.ways],
             "waiting": {"who": life.waiting.who, "why": life.waiting.why},
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
@@ -124,11 +129,21 @@ def tell_life(life: Life) -> None:
         },
         indent="  ",
     )
+    if len(life.ways) > 1:
+        for way in life.ways:
+            _tell_way(way)
     for one in life.history:
         click.echo(f"  {instant(one.at)}  {one.event}  {one.detail}".rstrip())
     for identity, answers in life.answers.items():
         click.echo(f"  {identity}")
         _tell_answers(answers)
+
+
+def _tell_way(way: MessageView) -> None:
+    part = f" part {way.part}" if way.part else ""
+    failed = f", {way.attempts} failed attempts" if way.attempts else ""
+    why = f": {way.error}" if way.error else ""
+    click.echo(f"  to {way.destination}{part}: {way.state}{failed}{why}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:

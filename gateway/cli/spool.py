@@ -240,10 +240,10 @@ def _act(
     _check_usage(event, uids, chosen, everything=everything)
     among = [state for state, steps in NEXT.items() if event in steps]
     with spool_of(file) as opened:
-        views = _named(opened, uids) if uids else chosen.messages(opened, among=among)
-        states = {view.uid: after(view.state, event) for view in views}
+        views = _named(opened, uids, event) if uids else chosen.messages(opened, among=among)
+        states = {view.entry: after(view.state, event) for view in views}
         if not dry_run and views:
-            opened.act(event, [view.uid for view in views], reason=reason)
+            opened.act(event, list(dict.fromkeys(view.uid for view in views)), reason=reason)
     _tell(views, event, states, dry_run=dry_run, as_json=as_json)
 
 
@@ -256,10 +256,13 @@ def _check_usage(event: Event, uids: Sequence[str], chosen: Selection, *, everyt
         raise click.UsageError("discard --all needs a filter: --state, --destination, --enterprise or --type")
 
 
-def _named(opened: Spool, uids: Sequence[str]) -> list[MessageView]:
-    """Find every message named, or find none and end: half of what was asked for helps nobody."""
-    views = {uid: opened.message(uid.upper()) for uid in uids}
-    missing = [uid for uid, view in views.items() if view is None]
+def _named(opened: Spool, uids: Sequence[str], event: Event) -> list[MessageView]:
+    """Find every message named, or find none and end: half of what was asked for helps nobody.
+
+    Of several entries those to which the event can happen; if it can to none, the first will say why.
+    """
+    ways = {uid: opened.ways(uid.upper()) for uid in uids}
+    missing = [uid for uid, found in ways.items() if not found]
     if missing:
         say(
             "error",
@@ -267,13 +270,17 @@ def _named(opened: Spool, uids: Sequence[str]) -> list[MessageView]:
             fix="`gateway spool list`",
         )
         click.get_current_context().exit(NOT_IN_ORDER)
-    return [view for view in views.values() if view is not None]
+    return [
+        way
+        for found in ways.values()
+        for way in [one for one in found if event in NEXT[one.state]] or found[:1]
+    ]
 
 
 def _tell(
     views: Sequence[MessageView],
     event: Event,
-    states: Mapping[str, State],
+    states: Mapping[int, State],
     *,
     dry_run: bool,
     as_json: bool,
@@ -285,10 +292,10 @@ def _tell(
                     "id": view.uid,
                     "event": event,
                     "from": view.state,
-                    "to": states[view.uid],
+                    "to": states[view.entry],
                     "done": not dry_run,
                 }
             )
         else:
-            click.echo(f"{view.uid}  {view.state} -> {states[view.uid]}")
+            click.echo(f"{view.uid}  {view.state} -> {states[view.entry]}")
     say("note", f"{len(views)} {'would be ' if dry_run else ''}{event}")

@@ -255,10 +255,10 @@ def _clash_fault(clash: Clash) -> Fault:
 
 
 async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    view = counter.spool.message(request.path_params["id"].upper(), owner=caller.id)
-    if view is None:
+    ways = counter.spool.ways(request.path_params["id"].upper())
+    if not ways or ways[0].owner != caller.id:
         raise Problem("not-found")
-    return _json(views.status_view(view))
+    return _json(views.status_view(ways[0], ways))
 
 
 async def _get_content(request: Request, counter: Counter, caller: Enterprise) -> Response:

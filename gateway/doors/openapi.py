@@ -69,6 +69,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "invalid-envelope",
             "invalid-message",
             "invalid-signature",
+            "no-route",
             "unavailable",
         ),
         parameters=(

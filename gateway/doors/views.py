@@ -12,6 +12,7 @@ from gateway.facts import MessageFacts
 from gateway.model import Code, Layer, Message
 from gateway.stages.correlate import parse_identity
 from spool.entry import MessageView, Notice, TimelineEntry
+from spool.lifecycle import State
 
 
 class DeclarationView(Struct, frozen=True, kw_only=True):
@@ -35,8 +36,22 @@ class AcceptedView(Struct, frozen=True, kw_only=True):
     state: str = "accepted"
 
 
+class EntryView(Struct, frozen=True, kw_only=True):
+    """One way of a message to one destination, with a fate of its own."""
+
+    destination: str
+    part: str
+    """`1` to `5`: which copy, when the message is split over its receivers; else empty."""
+    state: str
+    attempts: int
+    """Failed attempts so far."""
+    next_attempt_at: datetime | None
+    sent_at: datetime | None
+    error: str
+
+
 class StatusView(Struct, frozen=True, kw_only=True):
-    """A message as it stands."""
+    """A message as it stands; what is said of its way is said of its first entry."""
 
     id: str
     sha256: str
@@ -55,6 +70,8 @@ class StatusView(Struct, frozen=True, kw_only=True):
     waits_for: tuple[str, ...]
     """Ids of messages about the same declarations that have to go first."""
     error: str
+    entries: tuple[EntryView, ...] = ()
+    """Every way of the message, the first one too."""
 
 
 class MeaningView(Struct, frozen=True, kw_only=True):
@@ -167,10 +184,9 @@ def first_view(uid: str, message: Message, sha256: str, *, state: str = "accepte
     )
 
 
-def status_view(view: MessageView) -> StatusView:
-    """Say how a message stands."""
+def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusView:
+    """Say how a message stands; `ways` are all its entries, `view` the first."""
     known = facts.message_facts(view.facts)
-    waiting = view.state.value == "ready"
     return StatusView(
         id=view.uid,
         sha256=view.sha256.hex(),
@@ -183,10 +199,28 @@ def status_view(view: MessageView) -> StatusView:
         destination=view.destination,
         cop_msg_id=view.cop_msg_id,
         attempts=view.attempts,
-        next_attempt_at=view.due_at if waiting else None,
+        next_attempt_at=_next_attempt(view),
         waits_for=view.waits_for,
         error=view.error,
+        entries=tuple(map(entry_view, ways)),
     )
+
+
+def entry_view(view: MessageView) -> EntryView:
+    """Say how one entry of a message stands."""
+    return EntryView(
+        destination=view.destination,
+        part=view.part,
+        state=view.state.value,
+        attempts=view.attempts,
+        next_attempt_at=_next_attempt(view),
+        sent_at=view.sent_at,
+        error=view.error,
+    )
+
+
+def _next_attempt(view: MessageView) -> datetime | None:
+    return view.due_at if view.state is State.READY else None
 
 
 def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway import facts
-from gateway.config import Config, Destination
-from gateway.errors import ConfigError
-from gateway.model import Enterprise, Message, MessageId
+from gateway.config import Config
+from gateway.errors import Refused
+from gateway.model import Enterprise, Fault, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
+from gateway.routing import legs, traits_of
 from gateway.rules import Rules
 from gateway.stages.correlate import handles, identity
 from signing.suite import Suite
@@ -182,17 +183,31 @@ class Intake:
 
     def examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         """Judge a body without keeping anything (a dry run)."""
+        verdict = self._examine(body, caller)
+        if isinstance(verdict, Message):
+            try:
+                ways_of(verdict, caller, uid=new_message_id(datetime.now(UTC)), config=self._config)
+            except Refused as refused:
+                return Refusal(problem=refused.problem, faults=refused.faults)
+        return verdict
+
+    def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         suite = self._suites.get(caller.key or self._config.signing.default_key)
         return examine(body, caller, self._rules, self._config.accept.limits, suite)
 
     async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
         """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""
-        verdict = self.examine(body, caller)
+        verdict = self._examine(body, caller)
         if isinstance(verdict, Refusal):
             await self._refuse(body, caller, verdict)
             return verdict
         uid = new_message_id(datetime.now(UTC))
-        offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
+        try:
+            offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
+        except Refused as refused:
+            refusal = Refusal(problem=refused.problem, faults=refused.faults)
+            await self._refuse(body, caller, refusal)
+            return refusal
         reply = await self._commit.put(offer)
         assert reply is not None  # noqa: S101 (an offer has one)
         about = {"enterprise": caller.id, "message_type": offer.kind}
@@ -233,43 +248,65 @@ class Intake:
 def offer_of(
     message: Message, caller: Enterprise, *, uid: MessageId, config: Config, request_key: str = ""
 ) -> Offer:
-    """Turn an examined message into what the spool takes; everything about its way is fixed here."""
+    """Turn an examined message into what the spool takes; everything about its way is fixed here.
+
+    Raises Refused `no-route` when it has no way out.
+    """
     header = message.header
-    destination = route(config, header.message_type.family.value)
     body = message.wrapped or message.body
-    dxp_id = header.dxp_id
-    sender = dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004 (spec dxp.md, SenderId)
-    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
     return Offer(
         uid=uid,
         owner=caller.id,
         kind=header.message_type.name,
         sha256=hashlib.sha256(body).digest(),
         body=body,
-        facts=facts.of_message(message, sender=sender, key_name=caller.key),
-        ways=(Way(destination=destination.name, cop_msg_id=cop_msg_id),),
+        facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
+        ways=ways_of(message, caller, uid=uid, config=config),
         request_key=request_key,
         subjects=tuple(
             Subject(
                 identity=identity(one),
                 version=" ".join(filter(None, (one.app_time, one.app_type))) if one.app_time else "",
                 handles=handles(one, header.message_type),
-                facts=facts.of_declaration(one, dxp_id),
+                facts=facts.of_declaration(one, header.dxp_id),
             )
             for one in header.declarations
         ),
     )
 
 
-def route(config: Config, family: str) -> Destination:
-    """Return the first destination that carries this family; raises ConfigError when none does."""
-    for destination in config.destination:
-        if family in destination.families:
-            return destination
-    raise ConfigError(
-        f"no destination carries {family} messages",
-        where="gateway.toml, [[destination]] families",
-        fix=f'add "{family}" to one of them',
+def ways_of(message: Message, caller: Enterprise, *, uid: MessageId, config: Config) -> tuple[Way, ...]:
+    """Return every way out, all under one CopMsgId; raises Refused `no-route` when there is none."""
+    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
+    traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+    ways = tuple(
+        Way(
+            destination=leg.destination,
+            cop_msg_id=cop_msg_id,
+            part=leg.part,
+            facts=facts.of_way(facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part)),
+        )
+        for leg in legs(traits, config)
+    )
+    if not ways:
+        raise Refused("no-route", [_no_route(traits.message_type)])
+    return ways
+
+
+def _sender(message: Message, config: Config) -> str:
+    """Return the SenderId of an envelope that we make: 1 to 16 characters (spec dxp.md, DxpMsg)."""
+    dxp_id = message.header.dxp_id
+    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
+
+
+def _no_route(message_type: str) -> Fault:
+    return Fault(
+        path=f"/{message_type}",
+        element=message_type,
+        rule="no_route",
+        message=f"this gateway has no way out for this {message_type}; it was not taken",
+        message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
+        fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
     )
 
 

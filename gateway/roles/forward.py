@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from gateway.config import Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
-from gateway.facts import MessageFacts, message_facts
+from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
 from gateway.model import Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
@@ -181,19 +181,20 @@ def prepare(
     that of acceptance). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
     """
     facts = message_facts(entry.facts)
-    name = file_name(entry.kind, entry.cop_msg_id)
+    way = way_facts(entry.way)
+    name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
         business, dxp_msg = unseal(entry.body).business, entry.body
     else:
         business = entry.body if facts.signed else _signed(entry, facts, signers, config)
-        dxp_msg = seal(business, _envelope(entry, facts), file_name=name)
+        dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
     if destination.envelope == "DxpMsgSv":
-        dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, destination, config))
+        dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
     parcel = Parcel(
         entry=entry.entry,
         cop_msg_id=entry.cop_msg_id,
         message_type=entry.kind,
-        body=dxp_msg,
+        body=b"\0" + dxp_msg if destination.leading_zero else dxp_msg,
         file_name=name,
         sender_id=facts.sender,
         receiver_id=facts.receiver,
@@ -223,20 +224,21 @@ def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], 
     return signed.body
 
 
-def _envelope(entry: Claimed, facts: MessageFacts) -> Envelope:
+def _envelope(entry: Claimed, facts: MessageFacts, way: WayFacts) -> Envelope:
     return Envelope(
         cop_msg_id=entry.cop_msg_id,
         sender_id=facts.sender,
-        receiver_ids=(facts.receiver,),
+        receiver_ids=way.receivers or (facts.receiver,),
         creat_time=creat_time(entry.accepted_at),
         msg_type=entry.kind,
     )
 
 
-def _transfer_head(entry: Claimed, destination: Destination, config: Config) -> TransferHead:
+def _transfer_head(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> TransferHead:
+    """Head a DxpMsgSv; its MsgId is made from the entry's number, so each copy has one of its own."""
     return TransferHead(
         msg_id=transfer_msg_id(config.node.node_id, entry.accepted_at, entry.entry),
-        sub_msg_id="",
+        sub_msg_id=way.sub_msg_id,
         send_time=creat_time(entry.accepted_at),
         end_node=destination.end_node,
         sta_node=config.node.node_id,

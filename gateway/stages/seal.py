@@ -176,13 +176,15 @@ def root_name(body: bytes) -> str:
     return found[1].decode("utf-8", "replace") if found else ""
 
 
-def file_name(message_type: str, cop_msg_id: str) -> str:
+def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
     """Name the file of an envelope, `<MsgType>_<CopMsgId>.xml` (spec dxp.md, AddInfo.FileName observed).
 
-    Characters that a file name should not have become `_`; at most 255 characters.
+    Copies for several receivers end in `+1.xml`, `+2.xml` …, as no CopMsgId can make a name end. Characters
+    that a file name should not have become `_`; at most 255 characters.
     """
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{message_type}_{cop_msg_id}")
-    return f"{stem[:251]}.xml"
+    end = f"+{part}.xml" if part else ".xml"
+    return f"{stem[: 255 - len(end)]}{end}"
 
 
 def creat_time(instant: datetime) -> str:

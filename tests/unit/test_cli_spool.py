@@ -68,6 +68,45 @@ def test_list_shows_what_needs_somebody_and_filters(node: Node) -> None:
     assert second in node.run("spool", "list").stdout
 
 
+@pytest.fixture
+def two_ways(node: Node) -> Node:
+    """Every message goes to customs and to the tax office."""
+    text = node.app.file.read_text(encoding="utf-8")
+    more = (
+        '[[destination]]\nname = "tax"\n[destination.folder]\nsend_dir = "out"\nreceive_dir = "in"\n'
+        '[[route]]\nto = ["customs", "tax"]\n'
+    )
+    node.app.file.write_text(text + more, encoding="utf-8")
+    return node_at(node.app.file.parent)
+
+
+def entries(node: Node, uid: str) -> dict[str, str]:
+    (line,) = lines(node.run("spool", "show", uid, "--json"))
+    return {entry["destination"]: entry["state"] for entry in line["entries"]}
+
+
+def test_show_and_trace_tell_every_way(two_ways: Node) -> None:
+    (uid,) = two_ways.accept(make.order("A"))
+    two_ways.settle(Fate.DELIVERED)
+    assert entries(two_ways, uid) == {"customs": "sent", "tax": "ready"}
+    text = two_ways.run("trace", uid).stdout
+    assert "to customs: sent" in text
+    assert "to tax: ready" in text
+
+
+def test_operator_can_act_on_a_message_whose_first_entry_is_settled(two_ways: Node) -> None:
+    (uid,) = two_ways.accept(make.order("A"))
+    two_ways.settle(Fate.DELIVERED)
+    assert two_ways.run("spool", "hold", uid).exit_code == 0
+    assert entries(two_ways, uid) == {"customs": "sent", "tax": "held"}
+
+
+def test_acting_on_all_acts_once_on_a_message_with_several_entries(two_ways: Node) -> None:
+    (uid,) = two_ways.accept(make.order("A"))
+    assert two_ways.run("spool", "hold", "--all").exit_code == 0
+    assert entries(two_ways, uid) == {"customs": "held", "tax": "held"}
+
+
 def test_show_tells_state_error_and_history(node: Node) -> None:
     (uid,) = node.accept(make.order("A"))
     node.settle(Fate.DEFERRED, error="connection refused")

@@ -7,14 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config import Config, Destination, Folder, Key, Node, Signing
-from gateway.errors import ConfigError
+from gateway.config import Config, Destination, Folder, Key, Node, Route, Signing
+from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id, offer_of, route
+from gateway.roles.accept import new_message_id, offer_of
 from gateway.rules import Rules, load_rules
 from gateway.stages.seal import seal
 from tests.documents import COP_CODE, DXP_ID, export_order, order
@@ -132,7 +133,32 @@ def test_each_family_goes_to_the_first_destination_that_carries_it(rules: Rules)
         assert offer_of(accepted(body, rules), ME, uid=UID, config=parted).ways[0].destination == name
 
 
-def test_family_that_nobody_carries_is_an_error_of_the_configuration() -> None:
-    with pytest.raises(ConfigError, match="no destination carries export") as caught:
-        route(config(destination("in", "import")), "export")
-    assert "export" in caught.value.fix
+def test_message_that_nobody_carries_is_refused_with_a_clear_text(rules: Rules) -> None:
+    with pytest.raises(Refused) as caught:
+        offer_of(accepted(export_order(), rules), ME, uid=UID, config=config(destination("in", "import")))
+    assert caught.value.problem == "no-route"
+    (fault,) = caught.value.faults
+    assert "no way out for this CEB303Message" in fault.message
+    assert fault.message_zh
+    assert fault.fix
+
+
+def test_each_way_is_an_entry_under_one_id_with_its_own_receiver(rules: Rules) -> None:
+    places = config(destination("customs", "import"), destination("tax", "import"))
+    route = Route(to=("customs", "tax"), receivers=("RECEIVER-A", "RECEIVER-B"), split=True)
+    routed = msgspec.structs.replace(places, route=(route,))
+    ways = offer_of(accepted(order(), rules), ME, uid=UID, config=routed).ways
+    assert {way.cop_msg_id for way in ways} == {UID}
+    assert [(way.destination, way.part, facts.way_facts(way.facts).receivers) for way in ways] == [
+        ("customs", "1", ("RECEIVER-A",)),
+        ("customs", "2", ("RECEIVER-B",)),
+        ("tax", "1", ("RECEIVER-A",)),
+        ("tax", "2", ("RECEIVER-B",)),
+    ]
+    assert [facts.way_facts(way.facts).sub_msg_id for way in ways] == ["1", "2", "1", "2"]
+
+
+def test_way_with_nothing_of_its_own_is_written_as_nothing(rules: Rules) -> None:
+    (way,) = offer_of(accepted(order(), rules), ME, uid=UID, config=config()).ways
+    assert (way.part, way.facts) == ("", b"")
+    assert facts.way_facts(b"") == facts.WayFacts()

@@ -234,6 +234,14 @@ def test_file_name_is_safe() -> None:
     assert len(file_name("CEB311Message", "x" * 255)) == 255
 
 
+def test_copies_for_several_receivers_never_share_a_file_name() -> None:
+    assert file_name("CEB311Message", "0A-1", "2") == "CEB311Message_0A-1+2.xml"
+    assert file_name("CEB311Message", "0A-1+2") == "CEB311Message_0A-1_2.xml"
+    long = [file_name("CEB311Message", "x" * 255, part) for part in ("", "1", "2")]
+    assert {len(name) for name in long} == {255}
+    assert len(set(long)) == 3
+
+
 @needs_spec
 def test_published_transfer_envelope_is_opened() -> None:
     opened = unseal((SPEC / "samples/dxp/DxpMsgSv_CEB312.xml").read_bytes())

@@ -1,0 +1,118 @@
+"""Which ways a message goes out: the [[route]] tables of gateway.toml, the first that fits decides.
+
+Pure: the same message under the same CopMsgId always gets the same ways from one configuration.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gateway.config import Config, Route, families_of
+from gateway.model import EnterpriseId, Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the conditions of a route look at."""
+
+    cop_msg_id: str
+    enterprise: EnterpriseId
+    sender: str
+    receivers: tuple[str, ...]
+    message_type: str
+    family: str
+    customs_codes: frozenset[str]
+    """Of all declarations; empty when one of them has none."""
+    wrapped: bool
+    """Came in a DxpMsg of the sender's own, whose receivers stay as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One way out: one envelope to one destination."""
+
+    destination: str
+    part: str = ""
+    """`1` to `5` when the message is split over its receivers, else empty; the SubMsgId of a DxpMsgSv."""
+    receivers: tuple[str, ...] = ()
+    """ReceiverIds of this envelope; empty: those that the message has anyway."""
+
+
+def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_msg_id: str) -> Traits:
+    """Tell what a message is to the routes; `sender` is the SenderId of an envelope that we make."""
+    kind = message.header.message_type
+    own = message.envelope
+    codes = [one.codes.get("customsCode", "") for one in message.header.declarations]
+    return Traits(
+        cop_msg_id=cop_msg_id,
+        enterprise=enterprise,
+        sender=own.sender_id if own else sender,
+        receivers=own.receiver_ids if own else (kind.receiver,),
+        message_type=kind.name,
+        family=kind.family.value,
+        customs_codes=frozenset(codes if all(codes) else ()),
+        wrapped=bool(message.wrapped),
+    )
+
+
+def legs(traits: Traits, config: Config) -> tuple[Leg, ...]:
+    """Return the ways out, in the order of the configuration; none when nothing fits.
+
+    Without [[route]] tables: the first destination that carries the family. A route never takes a message to
+    a destination that does not carry its family: it does not fit then. No two legs have the same destination
+    and part.
+    """
+    if not config.route:
+        able = (one for one in config.destination if traits.family in one.families)
+        return tuple(Leg(destination=one.name) for one in able)[:1]
+    for number, route in enumerate(config.route):
+        if traits.family in families_of(route, config) and fits(route, traits, number):
+            return tuple(leg for name in route.to for leg in _to(name, route, traits))
+    return ()
+
+
+def fits(route: Route, traits: Traits, number: int) -> bool:
+    """Tell whether every condition of a route holds; `number` is its place among the routes, from 0."""
+    return (
+        _holds(route.receiver, traits.receivers)
+        and _holds(route.sender, (traits.sender,))
+        and _holds(route.enterprise, (traits.enterprise,))
+        and _holds(route.message_type, (traits.message_type,))
+        and route.family in (None, traits.family)
+        and _all_within(traits.customs_codes, route.customs_code)
+        and _in_share(route.share, traits.cop_msg_id, number)
+    )
+
+
+def _holds(wanted: str | tuple[str, ...], given: Collection[str]) -> bool:
+    return not wanted or any(text in given for text in _texts(wanted))
+
+
+def _all_within(given: frozenset[str], wanted: str | tuple[str, ...]) -> bool:
+    return not wanted or (bool(given) and given.issubset(_texts(wanted)))
+
+
+def _texts(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (wanted,) if isinstance(wanted, str) else wanted
+
+
+def _in_share(share: float, cop_msg_id: str, number: int) -> bool:
+    """Choose by a hash, so that a greater share keeps what a smaller one had chosen.
+
+    The number goes into it: each route takes its share of what comes to it, whatever those before it took.
+    """
+    if share >= 100:  # noqa: PLR2004 (per cent)
+        return True
+    digest = hashlib.sha256(f"{number}/{cop_msg_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48 * 100 < share
+
+
+def _to(destination: str, route: Route, traits: Traits) -> tuple[Leg, ...]:
+    if traits.wrapped or not route.receivers:
+        return (Leg(destination=destination),)
+    if not route.split or len(route.receivers) == 1:
+        return (Leg(destination=destination, receivers=route.receivers),)
+    return tuple(
+        Leg(destination=destination, part=str(part), receivers=(receiver,))
+        for part, receiver in enumerate(route.receivers, start=1)
+    )

@@ -1,0 +1,135 @@
+"""One message to several destinations: each entry has a fate of its own, and what has no way is not taken."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from gateway.playground import Watched, free_port
+from gateway.site import NewEnterprise, Site, write_site
+from gateway.stages.seal import unseal
+from tests.command_line import invoke, lines
+from tests.documents import export_order, inventory, order
+from tests.platforms import Platform
+
+OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
+RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001")
+CONFIG = """
+[[destination]]
+name = "customs"
+families = ["import"]
+envelope = "DxpMsgSv"
+[destination.folder]
+send_dir = "customs/out"
+receive_dir = "customs/in"
+[[destination]]
+name = "tax"
+families = ["import"]
+leading_zero = true
+[destination.folder]
+send_dir = "tax/out"
+receive_dir = "tax/in"
+[destination.retry]
+first_s = 0.2
+ceiling_s = 0.5
+[[route]]
+message_type = "CEB311Message"
+to = ["customs", "tax"]
+[[route]]
+customs_code = "5100"
+to = ["customs"]
+receivers = ["DXPEDCCEB0000002", "DXPEDC0000000001"]
+split = true
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    site: Site
+    address: str
+    process: Watched
+
+    def platform(self) -> Platform:
+        return Platform(self.address, self.site.tokens[OURS.id])  # type: ignore[index]
+
+    def told(self, platform: Platform, uid: str, wanted: Callable[..., object]) -> dict[str, Any]:
+        """Ask how a message stands until its entries are as wanted."""
+        asked = Retrying(
+            retry=retry_if_result(lambda told: not wanted(*told["entries"])),
+            wait=wait_fixed(0.05),
+            stop=stop_after_delay(30),
+        )
+        found: dict[str, Any] = asked(lambda: platform.ask("GET", f"/v1/messages/{uid}").json())
+        return found
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    port = free_port()
+    site = write_site(tmp_path / "site", destination_toml=CONFIG, enterprises=(OURS,), port=port)
+    for folder in ("customs/out", "customs/in", "tax/in"):  # tax/out is missing: the tax office is down
+        (site.folder / folder).mkdir(parents=True)
+    command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
+    process = Watched(command, tmp_path / "run.log")
+    process.wait_for_event("node.started")
+    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
+    assert process.stop() == 0
+
+
+def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_later(node: Node) -> None:
+    with closing(node.platform()) as platform:
+        uid = platform.submit(order()).json()["id"]
+        told = node.told(platform, uid, lambda customs, tax: customs["state"] == "sent" and tax["attempts"])
+        customs, tax = told["entries"]
+        assert (told["state"], told["destination"]) == ("sent", "customs")
+        assert (customs["destination"], customs["state"], customs["error"]) == ("customs", "sent", "")
+        assert customs["sent_at"] is not None
+        assert (tax["destination"], tax["sent_at"]) == ("tax", None)
+        assert tax["state"] in ("ready", "sending")
+        assert tax["attempts"] >= 1
+        assert "folder cannot be used" in tax["error"]
+        assert list((node.site.folder / "customs/out").iterdir())
+
+        (node.site.folder / "tax/out").mkdir()
+        node.told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
+    (to_customs,) = (node.site.folder / "customs/out").iterdir()
+    (to_tax,) = (node.site.folder / "tax/out").iterdir()
+    zero = to_tax.read_bytes()
+    assert zero.startswith(b"\x00<?xml")
+    one, other = unseal(to_customs.read_bytes()), unseal(zero[1:])
+    assert one.business == other.business, "signed once or twice, the same bytes"
+    assert one.envelope.cop_msg_id == other.envelope.cop_msg_id == uid
+
+
+def test_each_receiver_has_a_file_of_its_own_and_the_operator_sees_both_ways(node: Node) -> None:
+    with closing(node.platform()) as platform:
+        uid = platform.submit(inventory()).json()["id"]
+        told = node.told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
+    assert [(one["destination"], one["part"]) for one in told["entries"]] == [
+        ("customs", "1"),
+        ("customs", "2"),
+    ]
+    files = sorted((node.site.folder / "customs/out").glob("*.xml"))
+    opened = [unseal(file.read_bytes()) for file in files]
+    assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
+    assert [one.transfer.sub_msg_id for one in opened if one.transfer] == ["1", "2"]
+    text = invoke("trace", uid, "-c", node.site.config).stdout
+    assert "to customs part 1: sent" in text
+    assert "to customs part 2: sent" in text
+    (line,) = lines(invoke("spool", "show", uid, "--json", "-c", node.site.config))
+    assert [(entry["part"], entry["state"]) for entry in line["entries"]] == [("1", "sent"), ("2", "sent")]
+
+
+def test_what_has_no_way_out_is_refused_and_not_kept(node: Node) -> None:
+    with closing(node.platform()) as platform:
+        for path in ("/v1/messages", "/v1/messages?dry_run=true"):
+            reply = platform.ask("POST", path, export_order())
+            assert (reply.status, reply.json()["code"]) == (422, "no-route")
+            assert reply.json()["faults"][0]["rule"] == "no_route"
+    refused = node.process.wait_for_event("message.refused", 10)
+    assert (refused["problem"], refused["rules"]) == ("no-route", ["no_route"])

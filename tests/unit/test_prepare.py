@@ -1,0 +1,170 @@
+"""What the forward role makes of an entry: valid envelopes, the right receivers, nothing changed inside."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from lxml import etree
+
+from gateway import facts
+from gateway.config import Config, Destination, Route
+from gateway.model import Envelope, Message
+from gateway.pipeline import examine
+from gateway.ports import Parcel
+from gateway.roles.accept import offer_of
+from gateway.roles.forward import prepare
+from gateway.rules import Rules, load_rules
+from gateway.schemas import View
+from gateway.stages.collected import open_collected
+from gateway.stages.seal import seal, unseal
+from gateway.stages.validate import validate
+from signing.keys import Signer
+from signing.xmldsig import sign
+from spool.entry import Claimed, Way
+from tests.documents import DXP_ID, inventory
+from tests.signing_documents import write_key
+from tests.unit.test_offers import ME, NOW, UID, config, destination
+
+RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
+
+
+@pytest.fixture(scope="module")
+def rules() -> Rules:
+    return load_rules()
+
+
+@pytest.fixture(scope="module")
+def signers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Signer]:
+    return {"mine": write_key(tmp_path_factory.mktemp("key"))}
+
+
+def place(**changes: Any) -> Destination:
+    return msgspec.structs.replace(destination("customs", "import"), **changes)
+
+
+def routed(to: Destination, **changes: Any) -> Config:
+    return msgspec.structs.replace(config(to), route=(Route(to=(to.name,), **changes),))
+
+
+def parcels(
+    body: bytes, config: Config, rules: Rules, signers: Mapping[str, Signer]
+) -> list[tuple[Parcel, bytes]]:
+    """Take a body in and prepare each of its entries, as the spool would hand them out."""
+    message = examine(body, ME, rules, config.accept.limits)
+    assert isinstance(message, Message), message
+    offer = offer_of(message, ME, uid=UID, config=config)
+
+    def claimed(number: int, way: Way) -> Claimed:
+        return Claimed(
+            entry=number,
+            claim=1,
+            uid=offer.uid,
+            owner=offer.owner,
+            kind=offer.kind,
+            destination=way.destination,
+            cop_msg_id=way.cop_msg_id,
+            attempts=0,
+            accepted_at=NOW,
+            facts=offer.facts,
+            way=way.facts,
+            body=offer.body,
+        )
+
+    return [
+        prepare(claimed(number, way), config.destination[0], signers, config)
+        for number, way in enumerate(offer.ways, start=7)
+    ]
+
+
+def faults(body: bytes, rules: Rules) -> list[str]:
+    return [fault.message for fault in validate(etree.fromstring(body), rules.schemas, View.SENDABLE)]
+
+
+@pytest.mark.parametrize("envelope", ["DxpMsg", "DxpMsgSv"])
+def test_one_envelope_names_every_receiver(
+    envelope: str, rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    routes = routed(place(envelope=envelope), receivers=RECEIVERS)
+    ((parcel, digest),) = parcels(inventory(), routes, rules, signers)
+    opened = unseal(parcel.body)
+    assert faults(parcel.body, rules) == []
+    assert opened.envelope.receiver_ids == RECEIVERS
+    assert opened.transfer is None or opened.transfer.sub_msg_id == ""
+    assert digest == hashlib.sha256(opened.business).digest()
+
+
+def test_each_receiver_gets_a_copy_with_its_own_sub_msg_id(
+    rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    routes = routed(place(envelope="DxpMsgSv"), receivers=RECEIVERS, split=True)
+    made = parcels(inventory(), routes, rules, signers)
+    opened = [unseal(parcel.body) for parcel, _ in made]
+    assert [faults(parcel.body, rules) for parcel, _ in made] == [[], [], []]
+    assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
+    assert [one.transfer.sub_msg_id for one in opened if one.transfer] == ["1", "2", "3"]
+    assert {one.envelope.cop_msg_id for one in opened} == {UID} == {parcel.cop_msg_id for parcel, _ in made}
+    assert len({one.business for one in opened}) == 1, "the same signed document for all"
+    assert len({digest for _, digest in made}) == 1
+    assert len({parcel.file_name for parcel, _ in made}) == 3, "no copy replaces another in a folder"
+
+
+def test_copies_in_plain_envelopes_name_one_receiver_each(
+    rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    made = parcels(inventory(), routed(place(), receivers=RECEIVERS, split=True), rules, signers)
+    opened = [unseal(parcel.body) for parcel, _ in made]
+    assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
+    assert [faults(parcel.body, rules) for parcel, _ in made] == [[], [], []]
+
+
+def test_without_receivers_of_its_own_a_way_has_that_of_the_catalogue(
+    rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    ((parcel, _),) = parcels(inventory(), config(place()), rules, signers)
+    assert unseal(parcel.body).envelope.receiver_ids == ("DXPEDCCEB0000002",)
+
+
+def test_the_same_entry_gives_the_same_bytes_each_time(rules: Rules, signers: Mapping[str, Signer]) -> None:
+    routes = routed(place(envelope="DxpMsgSv", leading_zero=True), receivers=RECEIVERS, split=True)
+    assert parcels(inventory(), routes, rules, signers) == parcels(inventory(), routes, rules, signers)
+
+
+@pytest.mark.parametrize("envelope", ["DxpMsg", "DxpMsgSv"])
+def test_leading_zero_is_one_byte_before_the_same_envelope_and_is_skipped_on_the_way_in(
+    envelope: str, rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    ((plain, digest),) = parcels(inventory(), config(place(envelope=envelope)), rules, signers)
+    ((zero, same),) = parcels(
+        inventory(), config(place(envelope=envelope, leading_zero=True)), rules, signers
+    )
+    assert type(zero.body) is bytes
+    assert zero.body == b"\x00" + plain.body
+    assert same == digest
+    assert open_collected(zero.body, rules.catalogue).business == unseal(plain.body).business
+
+
+def test_envelope_of_the_sender_goes_out_byte_for_byte_whatever_receivers_the_route_names(
+    rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    own = Envelope(
+        cop_msg_id="MY-OWN-ID-1",
+        sender_id=DXP_ID,
+        receiver_ids=RECEIVERS[:2],
+        creat_time="2025-01-02T12:05:06",
+        msg_type="CEB621Message",
+    )
+    wrapped = seal(sign(inventory(), signers["mine"]).body, own)
+    routes = routed(place(envelope="DxpMsgSv"), receivers=RECEIVERS, split=True)
+    ((parcel, _),) = parcels(wrapped, routes, rules, signers)
+    opened = unseal(parcel.body)
+    assert opened.envelope == own
+    assert opened.transfer is not None
+    assert opened.transfer.sub_msg_id == ""
+    assert unseal(opened.dxp_msg).business == unseal(wrapped).business
+    assert wrapped[wrapped.index(b"<DxpMsg") :] in parcel.body
+
+
+def test_entry_of_an_earlier_version_has_no_facts_of_its_way() -> None:
+    assert facts.way_facts(b"") == facts.WayFacts()
