@@ -236,6 +236,13 @@ dxp_id = "DXPENT0000000001"
 # Our 8-digit transfer node id; only for DxpMsgSv.
 node_id = "00000000"
 
+# What the spool is made of: "sqlite", one file in state_dir, or "postgres" for several nodes, each of
+# which needs a name of its own above.
+# [spool]
+# kind = "postgres"
+# dsn = "host=db.example.net dbname=gateway user=gateway"
+# password_file = "keys/database.password"
+
 [accept]
 # The HTTP door. Put a TLS proxy in front of it before anybody else can reach it.
 host = "127.0.0.1"

@@ -164,8 +164,11 @@ class Spool(Protocol):
         """Return messages by the state of their entry, oldest first."""
         ...
 
-    def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
-        """Let an operator's event happen to these messages' entries. Raises LifecycleError."""
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
+        """Let an operator's event happen to these messages' entries, all or those to one destination.
+
+        Raises LifecycleError when none of a message's entries allows it.
+        """
         ...
 
     def depths(self) -> list[Depth]:

@@ -243,7 +243,12 @@ def _act(
         views = _named(opened, uids, event) if uids else chosen.messages(opened, among=among)
         states = {view.entry: after(view.state, event) for view in views}
         if not dry_run and views:
-            opened.act(event, list(dict.fromkeys(view.uid for view in views)), reason=reason)
+            opened.act(
+                event,
+                list(dict.fromkeys(view.uid for view in views)),
+                reason=reason,
+                destination=chosen.destination,
+            )
     _tell(views, event, states, dry_run=dry_run, as_json=as_json)
 
 

@@ -122,7 +122,7 @@ class Forwarding:
 
         return self.db.write(work)
 
-    def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
         """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.
 
         Returns how many it happened to; uids that nobody knows are passed over.
@@ -132,7 +132,7 @@ class Forwarding:
 
         def work(transaction: Transaction) -> int:
             lock_related(transaction, uids)
-            done = [uid for uid in uids if _act(transaction, event, uid)]
+            done = [uid for uid in uids if _act(transaction, event, uid, destination)]
             write_journal(transaction, [(f"entry.{event.value}", uid, reason) for uid in done])
             if done:
                 wake(transaction, "entries")
@@ -265,10 +265,13 @@ def _end(transaction: Transaction, valid: Sequence[tuple[Settlement, str]]) -> N
     wake(transaction, "entries")
 
 
-def _act(transaction: Transaction, event: Event, uid: str) -> bool:
+def _act(transaction: Transaction, event: Event, uid: str, destination: str) -> bool:
     rows = transaction.all(
-        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = %s ORDER BY e.id",
+        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id"
+        " WHERE m.uid = %s AND (%s = '' OR e.destination = %s) ORDER BY e.id",
         uid,
+        destination,
+        destination,
     )
     if not rows:
         return False

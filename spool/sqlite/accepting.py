@@ -72,6 +72,7 @@ class _Batch:
         self._declared: dict[tuple[str, str], int] = {}
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        self._fresh: list[tuple[int, str]] = []
 
     def take(self, offer: Offer) -> Reply:
         """Judge one offer; if it is new, its rows are to be written."""
@@ -166,7 +167,11 @@ class _Batch:
         ]
         earlier = [number for number in known if number is not None]
         for way in offer.ways:
-            self._way(offer, way, message, numbers, earlier)
+            self._way(offer, way, message, earlier)
+        for entry, destination in self._fresh:  # only now: ways of one message do not wait for each other
+            for number in numbers:
+                self._waiting[number, destination].append(entry)
+        self._fresh.clear()
 
     def _subject(self, offer: Offer, subject: Subject, declaration: int | None, message: int) -> int:
         declaration = declaration or self._declared.get((offer.owner, subject.identity))
@@ -183,17 +188,14 @@ class _Batch:
         self._rows.handle += [(text, declaration) for text in subject.handles]
         return declaration
 
-    def _way(
-        self, offer: Offer, way: Way, message: int, numbers: Sequence[int], earlier: Sequence[int]
-    ) -> None:
+    def _way(self, offer: Offer, way: Way, message: int, earlier: Sequence[int]) -> None:
         self._entry += 1
         entry = self._entry
         blockers = unsettled(self._connection, way.destination, earlier) if earlier else set()
         for number in earlier:
             blockers.update(self._waiting[number, way.destination])
         self._rows.wait += [(blocker, entry) for blocker in blockers]
-        for number in numbers:
-            self._waiting[number, way.destination].append(entry)
+        self._fresh.append((entry, way.destination))
         self._travelling[way.cop_msg_id, way.destination, way.part] = (offer.uid, offer.owner)
         ready = State.READY.value
         self._rows.entry.append(

@@ -65,15 +65,16 @@ class Forwarding:
     def _turns(self, connection: sqlite3.Connection, destination: str, limit: int) -> list[_Row]:
         """Give every owner an equal share; what some do not use goes to the others."""
         now = self.db.now()
-        owners = self._owners(connection, destination, limit)
+        owners = self._owners(connection, destination)
         share = max(1, limit // max(1, len(owners)))
         rows: list[_Row] = []
         hungry: list[str] = []
         for owner in owners:
             got = _of_owner(connection, destination, owner, now, limit=min(share, limit - len(rows)))
             rows += got
-            if got:
-                self._last_owner[destination] = owner
+            self._last_owner[destination] = (
+                owner  # also one with nothing due: the next turn goes on behind it
+            )
             if len(got) == share:
                 hungry.append(owner)
             if len(rows) == limit:
@@ -82,14 +83,14 @@ class Forwarding:
             rows += _of_owner(connection, destination, owner, now, limit=limit - len(rows), skip=share)
         return rows
 
-    def _owners(self, connection: sqlite3.Connection, destination: str, limit: int) -> list[str]:
+    def _owners(self, connection: sqlite3.Connection, destination: str) -> list[str]:
         """Name owners with something ready, once round, from the one after the last that was served."""
         last = self._last_owner.get(destination, "")
         names = chain(
             _names(connection, destination, above=last),
             _names(connection, destination, above="", up_to=last) if last else (),
         )
-        return list(islice(names, min(limit, _OWNERS_AT_MOST)))
+        return list(islice(names, _OWNERS_AT_MOST))
 
     def _anything_due(self, destination: str) -> bool:
         due = self.next_due(destination)
@@ -136,7 +137,7 @@ class Forwarding:
             self.signals.wake("entries")
         return len(rows)
 
-    def act(self, event: Event, uids: Sequence[str], *, reason: str = "") -> int:
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
         """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.
 
         Returns how many it happened to; uids that nobody knows are passed over.
@@ -145,10 +146,11 @@ class Forwarding:
             raise LifecycleError(f"{event.value} is not for an operator to say")
         with self.db.write() as connection:
             now = self.db.now()
-            done = sum(_act(connection, event, uid, reason, now) for uid in uids)
+            done = [uid for uid in uids if _act(connection, event, uid, destination, now)]
+            write_journal(connection, now, [(f"entry.{event.value}", uid, reason) for uid in done])
         if done:
             self.signals.wake("entries")
-        return done
+        return len(done)
 
 
 def _names(
@@ -236,10 +238,11 @@ def _end(connection: sqlite3.Connection, valid: Sequence[tuple[Settlement, str]]
     return any(freed)
 
 
-def _act(connection: sqlite3.Connection, event: Event, uid: str, reason: str, now: int) -> bool:
+def _act(connection: sqlite3.Connection, event: Event, uid: str, destination: str, now: int) -> bool:
     rows = connection.execute(
-        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id WHERE m.uid = ? ORDER BY e.id",
-        (uid,),
+        "SELECT e.id, e.state FROM message m JOIN entry e ON e.message = m.id"
+        " WHERE m.uid = ?1 AND (?2 = '' OR e.destination = ?2) ORDER BY e.id",
+        (uid, destination),
     ).fetchall()
     if not rows:
         return False
@@ -258,5 +261,4 @@ def _act(connection: sqlite3.Connection, event: Event, uid: str, reason: str, no
             stop_waiting(connection, entry)
         elif state not in UNSETTLED:
             line_up(connection, entry)
-    write_journal(connection, now, [(f"entry.{event.value}", uid, reason)])
     return True

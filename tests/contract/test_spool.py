@@ -846,3 +846,31 @@ def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> Non
         Taken(uid="F"),
     ]
     assert uids(spool.claim("f", "port", limit=9, lease_s=60)) == ["A"], "F waits for A"
+
+
+def test_an_operator_may_act_on_the_entry_to_one_destination_alone(spool: Spool) -> None:
+    tax = Way(destination="tax", cop_msg_id="COP-A")
+    spool.put([offer("A", "X", more_ways=(tax,))])
+    assert spool.act(Event.DISCARDED, ["A"], reason="the office is closed", destination="tax") == 1
+    assert [(view.destination, view.state) for view in spool.ways("A")] == [
+        ("port", State.READY),
+        ("tax", State.DISCARDED),
+    ]
+    assert spool.act(Event.HELD, ["A"], destination="nowhere") == 0
+
+
+def test_ways_of_one_message_do_not_wait_for_each_other(spool: Spool) -> None:
+    spool.put([offer("A", "X")])
+    spool.settle(settled(spool.claim("f", "port", limit=9, lease_s=60)))
+    spool.put([offer("B", "X", more_ways=(Way(destination="port", cop_msg_id="COP-B", part="2"),))])
+    assert uids(spool.claim("f", "port", limit=9, lease_s=60)) == ["B", "B"]
+
+
+def test_owners_whose_entries_are_deferred_do_not_hide_one_that_has_its_turn(spool: Spool) -> None:
+    spool.put([offer(f"A{number:02d}", owner=f"a{number:02d}") for number in range(40)])
+    later = START + timedelta(hours=1)
+    for _ in range(10):
+        held = spool.claim("f", "port", limit=8, lease_s=60)
+        spool.settle(settled(held, Fate.DEFERRED, error="no", next_at=later))
+    spool.put([offer("Z", owner="zoe")])
+    assert "Z" in uids([one for _ in range(3) for one in spool.claim("f", "port", limit=4, lease_s=60)])
