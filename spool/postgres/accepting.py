@@ -90,6 +90,23 @@ class _Batch:
         keyed = [offer for offer in offers if offer.request_key]
         own = [way for offer in offers for way in offer.ways if way.cop_msg_id != offer.uid]
         about = sorted({(offer.owner, one.identity) for offer in offers for one in offer.subjects})
+        # the locks first: what is read before them another node may change before we hold them
+        declared = about and run(
+            "SELECT d.owner, d.identity, d.id FROM unnest(%s::text[], %s::text[]) AS o (owner, identity)"
+            " JOIN declaration d ON d.identity = o.identity AND d.owner = o.owner"
+            " ORDER BY d.owner, d.identity FOR NO KEY UPDATE OF d",
+            texts(owner for owner, _ in about),
+            texts(identity for _, identity in about),
+        )
+        travelling = own and run(
+            "SELECT e.cop_msg_id, e.destination, e.part, e.uid, e.owner"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (cop_msg_id, destination, part)"
+            " JOIN entry e USING (cop_msg_id, destination, part)",
+            texts(way.cop_msg_id for way in own),
+            texts(way.destination for way in own),
+            texts(way.part for way in own),
+        )
+        # last, so that what another node took meanwhile is known, not a clash with itself
         same = run(
             "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
             " JOIN message m ON m.owner = o.owner AND m.sha256 = o.sha256",
@@ -101,21 +118,6 @@ class _Batch:
             " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
             texts(offer.owner for offer in keyed),
             texts(offer.request_key for offer in keyed),
-        )
-        travelling = own and run(
-            "SELECT e.cop_msg_id, e.destination, e.part, e.uid, e.owner"
-            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (cop_msg_id, destination, part)"
-            " JOIN entry e USING (cop_msg_id, destination, part)",
-            texts(way.cop_msg_id for way in own),
-            texts(way.destination for way in own),
-            texts(way.part for way in own),
-        )
-        declared = about and run(
-            "SELECT d.owner, d.identity, d.id FROM unnest(%s::text[], %s::text[]) AS o (owner, identity)"
-            " JOIN declaration d ON d.identity = o.identity AND d.owner = o.owner"
-            " ORDER BY d.owner, d.identity FOR NO KEY UPDATE OF d",
-            texts(owner for owner, _ in about),
-            texts(identity for _, identity in about),
         )
         # after the locks: who comes later has the higher numbers
         self._messages = iter(numbers(self._transaction, "message_number", len(offers)))
