@@ -308,9 +308,9 @@ TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")
 
 def load_config(file: Path) -> Config:
     """Read and check gateway.toml; every path in the result is absolute. Raises ConfigError."""
-    config = _read(file, Config)
+    config = read_section(file, Config)
     base = file.resolve().parent
-    config = _absolute(config, base)
+    config = absolute(config, base)
     _check(config, file)
     return config
 
@@ -325,7 +325,7 @@ def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
 
 
 def _enterprise(file: Path) -> Enterprise:
-    read = _read(file, EnterpriseFile)
+    read = read_section(file, EnterpriseFile)
     return Enterprise(
         id=EnterpriseId(file.stem),
         name=read.name,
@@ -337,7 +337,8 @@ def _enterprise(file: Path) -> Enterprise:
     )
 
 
-def _read(file: Path, kind: type[S]) -> S:
+def read_section(file: Path, kind: type[S]) -> S:
+    """Read a TOML file into a section, paths as written; unknown keys are errors. Raises ConfigError."""
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -375,16 +376,17 @@ def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
     )
 
 
-def _absolute(value: S, base: Path) -> S:
+def absolute(value: S, base: Path) -> S:
+    """Let every relative path of a section count from `base`."""
     changes: dict[str, Any] = {}
     for name in value.__struct_fields__:
         field = getattr(value, name)
         if isinstance(field, Path):
             changes[name] = base / field
         elif isinstance(field, Section):
-            changes[name] = _absolute(field, base)
+            changes[name] = absolute(field, base)
         elif isinstance(field, tuple) and field and isinstance(field[0], Section):
-            changes[name] = tuple(_absolute(item, base) for item in field)
+            changes[name] = tuple(absolute(item, base) for item in field)
     return msgspec.structs.replace(value, **changes)
 
 

@@ -13,13 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from spool.entry import Backlog, Depth, Outstanding
+from spool.entry import AGE_CLASSES, Backlog, Depth, Outstanding
 from spool.errors import SpoolError
 from spool.store import Spool
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-AGES: Final = {10: "10s", 60: "1m", 600: "10m", 3600: "1h", 86400: "1d", -1: "older"}
-"""Classes of `Depth.age_s`: younger than what the name says."""
 NO_PROBLEM: Final = "none"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -148,7 +146,7 @@ def _families(
         labels=["destination", "state", "age"],
     )
     for depth in depths:
-        entries.add_metric([depth.destination, depth.state.value, AGES[depth.age_s]], depth.entries)
+        entries.add_metric([depth.destination, depth.state.value, AGE_CLASSES[depth.age_s]], depth.entries)
     oldest = GaugeMetricFamily(
         "gateway_spool_oldest_seconds",
         "Age of the oldest entry that waits to go and is not held back; 0 when none does",

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from spool.lifecycle import State
 
@@ -312,6 +314,13 @@ class Happening:
     event: str
     uid: str
     detail: str
+
+
+AGE_CLASSES: Final[Mapping[int, str]] = MappingProxyType(
+    {10: "10s", 60: "1m", 600: "10m", 3600: "1h", 86400: "1d", -1: "older"}
+)
+"""Upper bound of each class of age in seconds, as `Depth.age_s` says it → its name."""
+AGE_BOUNDS_S: Final = tuple(bound for bound in AGE_CLASSES if bound > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

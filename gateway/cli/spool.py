@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -18,13 +18,11 @@ from gateway.config import load_config
 from gateway.doors.views import status_view
 from gateway.errors import ConfigError
 from gateway.roles.retain import archive_dir, retention
-from spool.entry import Depth, MessageView
+from spool.entry import AGE_CLASSES, Depth, MessageView
 from spool.lifecycle import NEXT, Event, State, after
 from spool.store import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
-AGES: Final = {10: "10s", 60: "1m", 600: "10m", 3600: "1h", 86400: "1d", -1: "older"}
-"""Age classes of `spool.entry.Depth`, youngest first: an entry is younger than what the column says."""
 
 
 @click.group()
@@ -51,15 +49,15 @@ def status(file: Path, as_json: bool) -> None:
                     "destination": destination_name,
                     "state": state,
                     "total": sum(ages.values()),
-                    "ages": {name: ages.get(age, 0) for age, name in AGES.items()},
+                    "ages": {name: ages.get(age, 0) for age, name in AGE_CLASSES.items()},
                 }
             )
         return
-    columns = ("destination", "state", "total", *AGES.values())
+    columns = ("destination", "state", "total", *AGE_CLASSES.values())
     drawing.table(
         columns,
         (
-            (name, state, str(sum(ages.values())), *(str(ages.get(age, 0)) for age in AGES))
+            (name, state, str(sum(ages.values())), *(str(ages.get(age, 0)) for age in AGE_CLASSES))
             for (name, state), ages in rows
         ),
         right=columns[2:],

@@ -1,13 +1,8 @@
 """simulator.toml → one frozen `SimulatorConfig`; relative paths count from the folder of the file."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from gateway.config import Port, Section
-from gateway.errors import ConfigError
+from gateway.config import Port, Section, absolute, read_section
 from gateway.simulator.script import Script
 
 
@@ -50,23 +45,4 @@ class SimulatorConfig(Section, kw_only=True):
 
 def load_simulator_config(file: Path) -> SimulatorConfig:
     """Read simulator.toml; unknown keys are errors. Raises ConfigError."""
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the file: {error.strerror}", where=str(file), fix="name another with -c"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not TOML: {error}", where=str(file), fix="mend that line") from error
-    base = file.resolve().parent
-
-    def path(kind: type[Any], value: Any) -> Path:
-        if kind is Path and isinstance(value, str):
-            return base / value
-        raise TypeError(f"expected a path as text, not {value!r}")
-
-    try:
-        return msgspec.convert(table, SimulatorConfig, dec_hook=path)
-    except msgspec.ValidationError as error:
-        fix = "the keys are those of [script], [sftp], [amqp], ledger, receipts, rules_dir"
-        raise ConfigError(str(error), where=str(file), fix=fix) from error
+    return absolute(read_section(file, SimulatorConfig), file.resolve().parent)

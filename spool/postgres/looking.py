@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from spool.entry import Depth, Happening, MessageView
+from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
 from spool.lifecycle import State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
@@ -20,8 +20,6 @@ _VIEW: Final = (
 _SETTLED: Final = frozenset({State.SENT, State.DISCARDED})
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
-AGES_S: Final = (10, 60, 600, 3600, 86400)
-"""Upper bounds of the age classes of `depths`, in seconds."""
 _OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT %s"
 _SEARCHES: Final = (
     ("SELECT uid FROM message WHERE uid = upper(%s) LIMIT %s", False),
@@ -98,7 +96,9 @@ class Looking:
 
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""
-        classes = " ".join(f"WHEN n.now - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGES_S)
+        classes = " ".join(
+            f"WHEN n.now - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGE_BOUNDS_S
+        )
         rows = self.db.rows(
             f"SELECT e.destination, e.state, CASE {classes} ELSE -1 END AS age, count(*)"
             " FROM entry e JOIN message m ON m.id = e.message, (SELECT %s AS now) AS n"

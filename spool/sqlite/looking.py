@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from spool.entry import Depth, Happening, MessageView
+from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
 from spool.lifecycle import State
 from spool.sqlite.database import Database, to_time
 
@@ -15,8 +15,6 @@ _VIEW = (
 _SETTLED = frozenset({State.SENT, State.DISCARDED})
 _OPEN = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
-AGES_S = (10, 60, 600, 3600, 86400)
-"""Upper bounds of the age classes of `depths`, in seconds."""
 
 
 class Looking:
@@ -88,7 +86,7 @@ class Looking:
 
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""
-        classes = " ".join(f"WHEN ?1 - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGES_S)
+        classes = " ".join(f"WHEN ?1 - m.accepted_at < {age * 1_000_000} THEN {age}" for age in AGE_BOUNDS_S)
         with self.db.read() as connection:
             rows = connection.execute(
                 f"SELECT e.destination, e.state, CASE {classes} ELSE -1 END AS age, count(*)"
