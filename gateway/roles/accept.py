@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway import facts
-from gateway.config import Config
+from gateway.config import LOCAL, Config
 from gateway.errors import Refused
+from gateway.homes import NOBODY, Homes
 from gateway.model import Enterprise, Fault, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
-from gateway.routing import legs, traits_of
+from gateway.routing import Leg, legs, traits_of
 from gateway.rules import Rules
 from gateway.stages.correlate import handles, identity
+from gateway.stages.divide import divisible
 from signing.suite import Suite
 from spool.entry import Clash, Note, Offer, Reply, Subject, Way
 from spool.errors import SpoolError
@@ -173,9 +175,16 @@ class Intake:
     """What a door does with a body: examine it, put it in the spool, say what became of it."""
 
     def __init__(
-        self, *, config: Config, rules: Rules, suites: Mapping[str, Suite], commit: GroupCommit
+        self,
+        *,
+        config: Config,
+        rules: Rules,
+        homes: Homes,
+        suites: Mapping[str, Suite],
+        commit: GroupCommit,
     ) -> None:
         """`suites`: name of a [[key]] → what it signs with."""
+        self._homes = homes
         self._config = config
         self._suites = suites
         self._rules = rules
@@ -186,7 +195,8 @@ class Intake:
         verdict = self._examine(body, caller)
         if isinstance(verdict, Message):
             try:
-                ways_of(verdict, caller, uid=new_message_id(datetime.now(UTC)), config=self._config)
+                uid = new_message_id(datetime.now(UTC))
+                ways_of(verdict, caller, uid=uid, config=self._config, homes=self._homes)
             except Refused as refused:
                 return Refusal(problem=refused.problem, faults=refused.faults)
         return verdict
@@ -203,7 +213,9 @@ class Intake:
             return verdict
         uid = new_message_id(datetime.now(UTC))
         try:
-            offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
+            offer = offer_of(
+                verdict, caller, uid=uid, config=self._config, homes=self._homes, request_key=request_key
+            )
         except Refused as refused:
             refusal = Refusal(problem=refused.problem, faults=refused.faults)
             await self._refuse(body, caller, refusal)
@@ -246,11 +258,17 @@ class Intake:
 
 
 def offer_of(
-    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, request_key: str = ""
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    homes: Homes = NOBODY,
+    request_key: str = "",
 ) -> Offer:
     """Turn an examined message into what the spool takes; everything about its way is fixed here.
 
-    Raises Refused `no-route` when it has no way out.
+    Raises Refused as `ways_of`.
     """
     header = message.header
     body = message.wrapped or message.body
@@ -261,7 +279,7 @@ def offer_of(
         sha256=hashlib.sha256(body).digest(),
         body=body,
         facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
-        ways=ways_of(message, caller, uid=uid, config=config),
+        ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
         request_key=request_key,
         subjects=tuple(
             Subject(
@@ -275,22 +293,38 @@ def offer_of(
     )
 
 
-def ways_of(message: Message, caller: Enterprise, *, uid: MessageId, config: Config) -> tuple[Way, ...]:
-    """Return every way out, all under one CopMsgId; raises Refused `no-route` when there is none."""
+def ways_of(
+    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, homes: Homes = NOBODY
+) -> tuple[Way, ...]:
+    """Return every way out, all under one CopMsgId.
+
+    Raises Refused: `no-route` when there is none, `invalid-envelope` when receivers of a DxpMsg go different
+    ways and its own signature forbids to divide it.
+    """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
     traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+    chosen = legs(traits, config, homes)
+    if _to_be_divided(message, chosen) and not divisible(message.wrapped):
+        raise Refused("invalid-envelope", [_SIGNED_ENVELOPE])
     ways = tuple(
         Way(
             destination=leg.destination,
             cop_msg_id=cop_msg_id,
             part=leg.part,
-            facts=facts.of_way(facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part)),
+            facts=facts.of_way(
+                facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part, response_code=leg.response_code)
+            ),
         )
-        for leg in legs(traits, config)
+        for leg in chosen
     )
     if not ways:
         raise Refused("no-route", [_no_route(traits.message_type)])
     return ways
+
+
+def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
+    """Say whether a link gets a copy of the sender's own DxpMsg that names some of its receivers only."""
+    return bool(message.wrapped) and any(leg.receivers and leg.destination != LOCAL for leg in chosen)
 
 
 def _sender(message: Message, config: Config) -> str:
@@ -308,6 +342,16 @@ def _no_route(message_type: str) -> Fault:
         message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
         fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
     )
+
+
+_SIGNED_ENVELOPE = Fault(
+    path="/DxpMsg/Signature",
+    element="Signature",
+    rule="signed_envelope",
+    message="the receivers of this DxpMsg go different ways, and its signature forbids to divide it",
+    message_zh="该DxpMsg的多个接收方须分别转发，但信封已加签，无法拆分",
+    fix="hand in one DxpMsg for each receiver",
+)
 
 
 def new_message_id(now: datetime) -> MessageId:
