@@ -66,9 +66,8 @@ class App:
             claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
         )
 
-    def local(self) -> Forward:
+    def local(self, spool: Spool) -> Forward:
         """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
-        spool = self.spool()
         return Forward(
             spool=spool,
             transport=LocalTransport(spool=spool, registry=self.registry(spool), homes=self.homes),
@@ -117,7 +116,7 @@ class App:
             if "collect" in names:
                 roles.append(self._collector(destination))
         if "forward" in names:
-            roles.append(_role(f"forward/{LOCAL}", self.local))
+            roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
         if "keep" in names:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
         return roles
