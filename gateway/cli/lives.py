@@ -148,11 +148,11 @@ def tell_life(life: Life) -> None:
 def _tell_way(way: MessageView) -> None:
     known = way_facts(way.way)
     part = f" part {way.part}" if way.part else ""
-    receivers = f" for {', '.join(known.receivers)}" if known.receivers else ""
-    answered = f", answered {known.response_code}" if known.response_code else ""
+    how = f" answered {known.response_code}" if known.response_code else ""
+    whom = f",{how} for {', '.join(known.receivers)}" if known.receivers else ""
     failed = f", {way.attempts} failed attempts" if way.attempts else ""
     why = f": {way.error}" if way.error else ""
-    click.echo(f"  to {way.destination}{part}{receivers}: {way.state}{answered}{failed}{why}")
+    click.echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{why}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:

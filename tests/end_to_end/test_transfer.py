@@ -129,7 +129,7 @@ def test_message_for_an_enterprise_of_ours_is_in_its_stream_untouched_once_and_o
         assert ann.ask("GET", "/v1/receipts?after=0").json()["receipts"] == []
     assert node.sent_to_peer() == []
     text = invoke("trace", uid, "-c", node.site.config).stdout
-    assert f"to @local for {BOB}: sent" in text
+    assert f"to @local: sent, for {BOB}" in text
     assert "delivered to bob" in text
     assert "nobody: was delivered at this gateway" in text
     assert "a message addressed to it" in invoke("receipts", "list", "-c", node.site.config).stdout
@@ -152,7 +152,7 @@ def test_sender_reads_that_there_is_no_such_receiver_in_both_languages(node: Nod
         (entry,) = stood(ann, uid)["entries"]
         assert (entry["receivers"], entry["response_code"]) == ([NOBODYS], "2001")
     text = invoke("trace", "TERMINAL-1", "-c", node.site.config).stdout
-    assert f"to @local for {NOBODYS}: sent, answered 2001" in text
+    assert f"to @local: sent, answered 2001 for {NOBODYS}" in text
     assert "指定的接收方不存在 / the named receiver does not exist" in text
     (line,) = lines(invoke("trace", uid, "--json", "-c", node.site.config))
     assert line["declarations"][0]["answers"][0]["status"] == "2001"
