@@ -43,9 +43,9 @@ class EntryView(Struct, frozen=True, kw_only=True):
     """Its name, or `@local`: it stays at this gateway."""
     part: str
     """`1` to `5`: which copy, when the message is split over its receivers; else empty."""
-    receivers: tuple[str, ...]
+    receivers: tuple[str, ...] = ()
     """The receivers that this entry alone is for; empty: those of the message."""
-    response_code: str
+    response_code: str = ""
     """`2001`: nobody knows these receivers, and the sender is answered with a DxpRep; else empty."""
     state: str
     attempts: int

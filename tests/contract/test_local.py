@@ -1,6 +1,7 @@
 """The way to our own enterprises: delivered means filed, once, also when the process dies before it says so."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,35 +20,39 @@ from spool.entry import Collected, Notice
 from spool.lifecycle import Event, State
 from spool.store import Spool
 from tests.documents import order
+from tests.servers.postgres import shared
 from tests.unit.test_offers import UID
 
 ANN, BOB = "DXPENT0000000001", "DXPENT0000000002"
 
 
-Opener = Callable[[App], Spool]
+Open = Callable[..., tuple[App, Spool]]
 
 
-@pytest.fixture
-def opened() -> Iterator[Opener]:
-    """Open spools, and close them at the end."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Write a site for ann and so many enterprises that share bob's id, and open its spool."""
     with ExitStack() as stack:
 
-        def open_it(app: App) -> Spool:
-            return stack.enter_context(closing(app.spool()))
+        def open_it(*, bobs: int = 1) -> tuple[App, Spool]:
+            folder = tmp_path / "site"
+            file = write_site(folder, enterprises=(ANN_HERSELF, *map(bob_number, range(bobs)))).config
+            if request.param == "postgres":
+                dsn = json.dumps(shared().schema_for(folder))
+                file.write_text(
+                    f'{file.read_text("utf-8")}\n[spool]\nkind = "postgres"\ndsn = {dsn}\n', "utf-8"
+                )
+            app = App(file)
+            return app, stack.enter_context(closing(app.spool()))
 
         yield open_it
 
 
-def site(folder: Path, *, bobs: int = 1) -> App:
-    """Ann, and so many enterprises that share bob's id."""
-    tenants = (
-        NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,)),
-        *(
-            NewEnterprise(id=f"bob{number}", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,))
-            for number in range(bobs)
-        ),
-    )
-    return App(write_site(folder, enterprises=tenants).config)
+ANN_HERSELF = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,))
+
+
+def bob_number(number: int) -> NewEnterprise:
+    return NewEnterprise(id=f"bob{number}", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,))
 
 
 def put(app: App, spool: Spool) -> bytes:
@@ -65,9 +70,8 @@ def heard(spool: Spool, owner: str = "bob0") -> list[Notice]:
     return spool.notices(owner, after=0, limit=10)
 
 
-def test_delivered_bytes_are_those_that_were_accepted(tmp_path: Path, opened: Opener) -> None:
-    app = site(tmp_path / "site")
-    spool = opened(app)
+def test_delivered_bytes_are_those_that_were_accepted(opened: Open) -> None:
+    app, spool = opened()
     body = put(app, spool)
     assert app.local(spool).step() == 1
     (notice,) = heard(spool)
@@ -78,11 +82,8 @@ def test_delivered_bytes_are_those_that_were_accepted(tmp_path: Path, opened: Op
 
 
 @pytest.mark.parametrize("steps", ["claimed", "kept", "filed"])
-def test_death_at_any_point_before_the_settlement_delivers_once(
-    tmp_path: Path, opened: Opener, steps: str
-) -> None:
-    app = site(tmp_path / "site")
-    spool = opened(app)
+def test_death_at_any_point_before_the_settlement_delivers_once(opened: Open, steps: str) -> None:
+    app, spool = opened()
     put(app, spool)
     claimant = f"{app.config.node.name}/forward/{LOCAL}"
     (claimed,) = spool.claim(claimant, LOCAL, limit=10, lease_s=600)
@@ -98,11 +99,8 @@ def test_death_at_any_point_before_the_settlement_delivers_once(
     assert [view.state for view in spool.ways(UID)] == [State.SENT]
 
 
-def test_id_that_several_enterprises_have_is_a_dead_letter_until_one_has_it_alone(
-    tmp_path: Path, opened: Opener
-) -> None:
-    app = site(tmp_path / "site", bobs=2)
-    spool = opened(app)
+def test_id_that_several_enterprises_have_is_a_dead_letter_until_one_has_it_alone(opened: Open) -> None:
+    app, spool = opened(bobs=2)
     put(app, spool)
     app.local(spool).step()
     (view,) = spool.ways(UID)
@@ -110,17 +108,16 @@ def test_id_that_several_enterprises_have_is_a_dead_letter_until_one_has_it_alon
     assert "several enterprises have the DXP id" in view.error
     assert heard(spool) == heard(spool, "bob1") == []
 
-    (tmp_path / "site/enterprises/bob1.toml").unlink()
+    (app.config.accept.enterprises_dir / "bob1.toml").unlink()
     spool.act(Event.RETRIED, [UID])
     App(app.file).local(spool).step()
     assert len(heard(spool)) == 1
 
 
-def test_enterprise_that_is_gone_leaves_a_dead_letter(tmp_path: Path, opened: Opener) -> None:
-    app = site(tmp_path / "site")
-    spool = opened(app)
+def test_enterprise_that_is_gone_leaves_a_dead_letter(opened: Open) -> None:
+    app, spool = opened()
     put(app, spool)
-    (tmp_path / "site/enterprises/bob0.toml").unlink()
+    (app.config.accept.enterprises_dir / "bob0.toml").unlink()
     App(app.file).local(spool).step()
     (view,) = spool.ways(UID)
     assert (view.state, "any more" in view.error) == (State.DEAD, True)
