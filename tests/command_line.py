@@ -14,7 +14,7 @@ from gateway.app import App
 from gateway.cli.root import root
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id, offer_of
+from gateway.roles.offers import new_message_id, offer_of
 from spool.entry import Collected, Fate, Settlement, Taken
 
 

@@ -15,7 +15,7 @@ from gateway.errors import EnvelopeError
 from gateway.homes import Homes
 from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope
 from gateway.observe import log
-from gateway.roles.accept import new_message_id
+from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN
 from gateway.stages.collected import unseal_collected
 from gateway.stages.seal import creat_time, seal_response

@@ -12,7 +12,7 @@ from gateway.app import App
 from gateway.config import LOCAL
 from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
-from gateway.roles.accept import offer_of
+from gateway.roles.offers import offer_of
 from gateway.site import NewEnterprise, write_site
 from gateway.stages.seal import seal
 from signing.xmldsig import sign

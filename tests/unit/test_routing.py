@@ -11,7 +11,7 @@ from gateway.errors import ConfigError
 from gateway.homes import Homes
 from gateway.model import Declaration, Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id
+from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
 from gateway.rules import Rules, load_rules
 from gateway.site import write_site
