@@ -13,7 +13,8 @@ from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
-from gateway.roles.accept import GroupCommit, Intake
+from gateway.roles.accept import Intake
+from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
 from signing.suite import Suite
@@ -76,7 +77,7 @@ async def _serve(
 ) -> None:
     spool = open_spool()
     meter = Meter()
-    commit = GroupCommit(open_spool, batch=config.accept.commit_batch, committed=meter.committed)
+    commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
         intake=Intake(config=config, rules=rules, suites=suites, commit=commit),
@@ -108,5 +109,4 @@ async def _serve(
         with spool_metrics(meter, open_spool, lambda: free_bytes(config.node.state_dir)):
             await server.serve(sockets=[door])
     finally:
-        commit.close()
         spool.close()
