@@ -99,8 +99,11 @@ class Sftp(Section, kw_only=True):
     port: Port = 22
     user: str
     key_file: Path
+    certificate_file: Path | None = None
+    """OpenSSH user certificate of that key, read for each login: a renewed one is taken up by itself."""
     host_key: str
-    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused."""
+    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused. With
+    `@cert-authority` before it, the key that must have signed the server's host certificate."""
     send_dir: str
     receive_dir: str
     timeout_s: Seconds = 20.0
