@@ -76,7 +76,7 @@ class SftpTransport:
 
 
 class SftpFeed(PolledFeed):
-    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes the files.
+    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes or archives the files.
 
     SFTP cannot say that something has come, so an empty folder is listed again every `poll_s` seconds.
     """
@@ -90,7 +90,7 @@ class SftpFeed(PolledFeed):
         clock: Clock = time.monotonic,
     ) -> None:
         """Raises ConfigError for an unreadable host key; connects on first use."""
-        super().__init__(SftpDrop(config), poll_s=poll_s, wait=wait, clock=clock)
+        super().__init__(SftpDrop(config), poll_s=poll_s, stable_s=config.stable_s, wait=wait, clock=clock)
 
 
 class _Upload:
