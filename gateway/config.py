@@ -111,6 +111,8 @@ class Sftp(Section, kw_only=True):
     """Where collected files are moved; without one they are removed."""
     stable_s: NotNegative = 0.0
     """Take a file only when its size and time have stayed the same so long; 0: it gets its name when whole."""
+    connections: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Connections over which one forward process spreads the files of a batch."""
     timeout_s: Seconds = 20.0
 
 

@@ -309,7 +309,7 @@ MEDIA = [
     "folder",
     "sftp",
     "openssh",
-   
+    "openssh_4_connections",
     "amqp",
     "rabbitmq",
     "rabbitmq_amqp_1_0",
@@ -367,6 +367,8 @@ def _make(name: str, folder: Path) -> Medium:
             return FolderMedium(folder)
         case "openssh":
             return OpenSshMedium(folder)
+        case "openssh_4_connections":
+            return OpenSshMedium(folder, connections=4)
         case "amqp":
             return AmqpMedium()
         case _:
