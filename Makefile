@@ -1,7 +1,10 @@
 # The commands of the README. Everything they need they install: into .venv, and for `make test` as root
 # also Debian packages.
 
-PYTHON ?= python3
+# Debian's own Python is built with optimisation by profile: up to half as fast again as one built without.
+DEBIAN := /usr/bin/python3.11
+PYTHON ?= $(shell test -x $(DEBIAN) && { $(DEBIAN) -c 'import ensurepip' 2>/dev/null || test "$$(id -u)" = 0; } \
+	&& echo $(DEBIAN) || echo python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install

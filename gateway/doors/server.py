@@ -14,7 +14,8 @@ from gateway.doors.http import Counter, build
 from gateway.homes import homes_of
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
-from gateway.roles.accept import GroupCommit, Intake
+from gateway.roles.accept import Intake
+from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
 from signing.suite import Suite
@@ -77,7 +78,7 @@ async def _serve(
 ) -> None:
     spool = open_spool()
     meter = Meter()
-    commit = GroupCommit(open_spool, batch=config.accept.commit_batch, committed=meter.committed)
+    commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
         intake=Intake(
@@ -115,5 +116,4 @@ async def _serve(
         with spool_metrics(meter, open_spool, lambda: free_bytes(config.node.state_dir)):
             await server.serve(sockets=[door])
     finally:
-        commit.close()
         spool.close()

@@ -1,14 +1,8 @@
 """The accept role: bodies in, one fsynced commit for many of them, and only then an answer."""
 
-import asyncio
 import hashlib
-import itertools
 import json
-import os
-import queue
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,20 +12,11 @@ from gateway.homes import Homes
 from gateway.model import Enterprise, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
+from gateway.roles.commit import GroupCommit
 from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.rules import Rules
 from signing.suite import Suite
-from spool.entry import Clash, Note, Offer, Reply
-from spool.errors import SpoolError
-from spool.store import Spool
-
-_WAITING_AT_MOST = 10_000
-"""Messages that may wait for a commit; more than that is refused for the moment."""
-_LINGER_S = 0.003
-"""How long a commit waits for company when the last one had some: a commit costs as much as several
-messages, and 3 ms is little to a caller that is one of many. One that is alone does not wait."""
-_TRY_EVERY = 32
-"""How often a commit waits in order to find out whether there is company."""
+from spool.entry import Clash, Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,117 +39,6 @@ class Contradicted:
 
 
 Outcome = Accepted | Contradicted | Refusal
-
-
-class GroupCommit:
-    """Gathers what arrives while the disk is busy, and commits it together."""
-
-    def __init__(
-        self,
-        open_spool: Callable[[], Spool],
-        *,
-        batch: int,
-        committed: Callable[[int, float], None] = lambda _items, _seconds: None,
-    ) -> None:
-        """`committed` is told, in the committing thread, how many items a commit took and how many seconds."""
-        self._committed = committed
-        self._open_spool = open_spool
-        self._batch = batch
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._live, name="group-commit", daemon=True)
-        self._thread.start()
-
-    async def put(self, item: Offer | Note) -> Reply | None:
-        """Return once it is on disk, with the reply to an offer.
-
-        Raises SpoolError, temporary when waiting may help.
-        """
-        if self._queue.qsize() > _WAITING_AT_MOST:
-            raise SpoolError(
-                "too many messages wait for the disk", fix="try again in a few seconds", temporary=True
-            )
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(item=item, future=loop.create_future(), loop=loop)
-        self._queue.put(waiting)
-        return await waiting.future
-
-    def close(self) -> None:
-        """Commit what waits, then end."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _live(self) -> None:
-        """Commit until closed; without this thread nobody would ever be answered, so its end is the role's."""
-        try:
-            self._run()
-        except BaseException as error:  # noqa: BLE001 (the last place that can say why)
-            log("role.failed", role="accept", error=f"{type(error).__name__}: {error}")
-            os._exit(1)
-
-    def _run(self) -> None:
-        spool = self._open_spool()
-        try:
-            fruitful = False
-            for number in itertools.count():
-                first = self._queue.get()
-                if first is None:
-                    return
-                linger_s = _LINGER_S if fruitful or number % _TRY_EVERY == 0 else 0.0
-                batch, ended = self._gather(first, linger_s)
-                fruitful = len(batch) > 1
-                began = time.monotonic()
-                self._commit(spool, batch)
-                self._committed(len(batch), time.monotonic() - began)
-                if ended:
-                    return
-        finally:
-            spool.close()
-
-    def _gather(self, first: "_Waiting", linger_s: float) -> tuple[list["_Waiting"], bool]:
-        """Take what waits and what comes within `linger_s`; say whether it was the last."""
-        batch = [first]
-        until = time.monotonic() + linger_s
-        while len(batch) < self._batch:
-            try:
-                more = self._queue.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            if more is None:
-                return batch, True
-            batch.append(more)
-        return batch, False
-
-    @staticmethod
-    def _commit(spool: Spool, batch: Sequence["_Waiting"]) -> None:
-        loop = batch[0].loop
-        offers = [waiting.item for waiting in batch if isinstance(waiting.item, Offer)]
-        notes = [waiting.item for waiting in batch if isinstance(waiting.item, Note)]
-        try:
-            replies = iter(spool.put(offers, notes=notes))
-        except SpoolError as error:
-            loop.call_soon_threadsafe(_fail, batch, error)
-        else:
-            answers = [next(replies) if isinstance(waiting.item, Offer) else None for waiting in batch]
-            loop.call_soon_threadsafe(_resolve, batch, answers)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
-    item: Offer | Note
-    future: asyncio.Future[Reply | None]
-    loop: asyncio.AbstractEventLoop
-
-
-def _resolve(batch: Sequence[_Waiting], replies: Sequence[Reply | None]) -> None:
-    for waiting, reply in zip(batch, replies, strict=True):
-        if not waiting.future.done():  # its caller may have gone away
-            waiting.future.set_result(reply)
-
-
-def _fail(batch: Sequence[_Waiting], error: SpoolError) -> None:
-    for waiting in batch:
-        if not waiting.future.done():
-            waiting.future.set_exception(error)
 
 
 class Intake:

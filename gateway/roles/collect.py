@@ -23,7 +23,7 @@ from spool.store import Spool
 
 _BATCH = 64
 _WAIT_S = 2.0
-_GATHER_S = 0.02
+_GATHER_S = 0.1
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 UNREADABLE: Final = "unreadable"

@@ -88,15 +88,16 @@ class _Batch:
 
     def _same(self, offer: Offer) -> Known | None:
         """Find what was taken before: the same bytes, or the owner's own name for the request."""
-        names: list[tuple[str, str | bytes]] = [("sha256", offer.sha256)]
+        names: list[tuple[str, str | bytes]] = [("sha256 = ?", offer.sha256)]
         if offer.request_key:
-            names.append(("request_key", offer.request_key))
-        for column, value in names:
+            # the second half lets SQLite use the index over named requests alone
+            names.append(("request_key = ? AND request_key <> ''", offer.request_key))
+        for condition, value in names:
             uid = self._requests.get((offer.owner, value))
             if uid is not None:
                 return Known(uid=uid)
             row = self._run(
-                f"SELECT uid FROM message WHERE owner = ? AND {column} = ?", (offer.owner, value)
+                f"SELECT uid FROM message WHERE owner = ? AND {condition}", (offer.owner, value)
             ).fetchone()
             if row is not None:
                 return Known(uid=row[0])

@@ -1,0 +1,78 @@
+"""Group commit: what many callers hand in at the same time goes to disk together, in one fsync.
+
+It lives in the event loop and has no thread: while a commit is on its way to the disk, further requests
+pile up in their sockets, are all read in the next turn of the loop, and are the next commit. Threads of
+one interpreter would take each other's time instead.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from spool.entry import Note, Offer, Reply
+from spool.store import Spool
+
+_LINGER_S: Final = 0.003
+"""How long a commit waits for company when the last one had some: a commit costs as much as several
+messages, and 3 ms is little to a caller that is one of many. One that is alone does not wait."""
+
+_Waiting = tuple[Offer | Note, asyncio.Future[Reply | None]]
+
+
+class GroupCommit:
+    """Gathers what arrives while the disk is busy, and commits it together."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        batch: int,
+        committed: Callable[[int, float], None] = lambda _items, _seconds: None,
+    ) -> None:
+        """`batch`: items in a commit at most. `committed` is told how many items one took and how many seconds."""
+        self._spool = spool
+        self._batch = batch
+        self._committed = committed
+        self._waiting: list[_Waiting] = []
+        self._timer: asyncio.Handle | None = None
+        self._in_company = False
+
+    async def put(self, item: Offer | Note) -> Reply | None:
+        """Return once it is on disk, with the reply to an offer.
+
+        Raises SpoolError, temporary when trying again may help.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply | None] = loop.create_future()
+        self._waiting.append((item, future))
+        if len(self._waiting) >= self._batch:
+            self._commit()
+        elif self._timer is None:
+            self._timer = (
+                loop.call_later(_LINGER_S, self._commit) if self._in_company else loop.call_soon(self._commit)
+            )
+        return await future
+
+    def _commit(self) -> None:
+        """Put everything that waits on disk, and let the callers know; blocks for as long as the disk does."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._waiting = self._waiting, []
+        self._in_company = len(batch) > 1
+        began = time.monotonic()
+        offers = [item for item, _ in batch if isinstance(item, Offer)]
+        notes = [item for item, _ in batch if isinstance(item, Note)]
+        try:
+            replies = iter(self._spool.put(offers, notes=notes))
+        except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        self._committed(len(batch), time.monotonic() - began)
+        for item, future in batch:
+            reply = next(replies) if isinstance(item, Offer) else None
+            if not future.done():  # its caller may have gone away
+                future.set_result(reply)

@@ -1,0 +1,87 @@
+"""Group commit: everything that waits goes to disk together, and every caller hears what became of its own."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.roles.commit import GroupCommit
+from spool.entry import Known, Note, Offer, Reply, Taken
+from spool.errors import SpoolError
+from spool.sqlite import SqliteSpool
+from tests.spooling import offer
+
+
+class Watched(SqliteSpool):
+    """A real spool that remembers how many items each commit had, and can be told to fail."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.commits: list[int] = []
+        self.failure: Exception | None = None
+
+    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+        if self.failure is not None:
+            raise self.failure
+        self.commits.append(len(offers) + len(notes))
+        return super().put(offers, notes=notes)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Watched]:
+    with closing(Watched(tmp_path)) as opened:
+        yield opened
+
+
+def test_what_comes_together_is_one_commit_and_each_caller_gets_its_own_reply(spool: Watched) -> None:
+    async def submit() -> list[Reply | None]:
+        commit = GroupCommit(spool, batch=100)
+        items: list[Offer | Note] = [
+            offer("A", body=b"1"),
+            Note(event="message.refused", detail="{}"),
+            offer("B", body=b"1"),
+        ]
+        return await asyncio.gather(*(commit.put(item) for item in items))
+
+    assert asyncio.run(submit()) == [Taken(uid="A"), None, Known(uid="A")]
+    assert spool.commits == [3]
+
+
+def test_commit_is_never_larger_than_a_batch(spool: Watched) -> None:
+    told: list[int] = []
+
+    async def submit() -> list[Reply | None]:
+        commit = GroupCommit(spool, batch=4, committed=lambda items, _seconds: told.append(items))
+        return await asyncio.gather(*(commit.put(offer(f"U{number}")) for number in range(10)))
+
+    assert asyncio.run(submit()) == [Taken(uid=f"U{number}") for number in range(10)]
+    assert spool.commits == told == [4, 4, 2]
+
+
+@pytest.mark.parametrize("failure", [SpoolError("the disk is full", temporary=True), ZeroDivisionError()])
+def test_failure_reaches_every_caller_and_the_next_commit_goes_on(spool: Watched, failure: Exception) -> None:
+    async def submit() -> tuple[list[Reply | BaseException | None], Reply | None]:
+        commit = GroupCommit(spool, batch=100)
+        spool.failure = failure
+        failed = await asyncio.gather(*(commit.put(offer(uid)) for uid in "AB"), return_exceptions=True)
+        spool.failure = None
+        return failed, await commit.put(offer("A"))
+
+    failed, after = asyncio.run(submit())
+    assert failed == [failure, failure]
+    assert after == Taken(uid="A")
+
+
+def test_caller_that_went_away_does_not_hold_up_the_others(spool: Watched) -> None:
+    async def submit() -> Reply | None:
+        commit = GroupCommit(spool, batch=100)
+        gone = asyncio.create_task(commit.put(offer("A")))
+        stays = asyncio.create_task(commit.put(offer("B")))
+        await asyncio.sleep(0)  # both wait for the commit
+        gone.cancel()
+        return await stays
+
+    assert asyncio.run(submit()) == Taken(uid="B")
+    assert spool.message("A") is not None  # it was on its way to the disk
