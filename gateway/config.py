@@ -28,6 +28,8 @@ TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
 CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
 FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
+LOCAL: Final = "@local"
+"""The destination of what stays at this node; no [[destination]] can be called so."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -56,6 +56,14 @@ EVENTS: Final[Mapping[str, Event]] = {
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
     "message.refused": Event(level="info", meaning="a message was not taken; `problem` and `rules` say why"),
+    "message.delivered": Event(
+        level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
+    ),
+    "message.answered": Event(
+        level="warning",
+        meaning="a link brought a message for a receiver nobody knows; a DxpRep goes back over that link",
+        do="register the enterprise that should have it, or tell the sender",
+    ),
     "entry.sent": Event(level="info", meaning="the destination confirmed the message"),
     "entry.deferred": Event(
         level="warning", meaning="an attempt failed; the next one is at `next_attempt_at`"

@@ -218,6 +218,10 @@ class Filing:
     orphans: tuple["OrphanBody", ...] = ()
     learned: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Declaration → handles that this arrival taught us."""
+    addressees: tuple[str, ...] = ()
+    """Owners that the arrival as a whole is for, whatever is in it; each hears of it once."""
+    remark: str = ""
+    """More about it for the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +242,14 @@ class Filed:
     matched: Mapping[str, int]
     duplicates: int
     orphaned: int
+    delivered: tuple[str, ...] = ()
+    """Addressees that hear of it now; those that had heard before are not among them."""
+
+    def told(self, filing: Filing) -> str:
+        """Say in a line for the journal what became of it."""
+        counts = f"{sum(self.matched.values())} matched, {self.duplicates} known, {self.orphaned} orphaned"
+        mail = (f"delivered to {', '.join(self.delivered)}",) if self.delivered else ()
+        return ", ".join((f"{filing.kind} {counts}", *mail, *filter(None, (filing.remark,))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +301,8 @@ class MessageView:
     sent_at: datetime | None
     sent_sha256: bytes
     identities: tuple[str, ...]
+    way: bytes = b""
+    """Facts of this entry's way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,10 @@ class Spool(Protocol):
         """Return the rows of one arrival that are this owner's."""
         ...
 
+    def addressed(self, owner: str, arrival: int) -> bool:
+        """Say whether an arrival was filed as a whole for this owner."""
+        ...
+
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
         ...

@@ -9,7 +9,7 @@ from gateway.cli.output import emit, facts, instant
 from gateway.cli.waiting import Waiting, waits_for
 from gateway.codes import Codes
 from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
-from gateway.facts import message_facts
+from gateway.facts import message_facts, way_facts
 from spool.archive import Shelved
 from spool.entry import Happening, MessageView
 from spool.store import Spool
@@ -41,10 +41,16 @@ def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
     return Life(
         view=view,
         ways=tuple(spool.ways(uid)),
-        history=tuple(spool.history(uid)),
+        history=_history(spool, view),
         answers=answers,
         waiting=waits_for(view, list(answers.values())),
     )
+
+
+def _history(spool: Spool, view: MessageView) -> tuple[Happening, ...]:
+    """Gather the journal lines of a message and of what came under its CopMsgId, oldest first."""
+    names = dict.fromkeys((view.uid, view.cop_msg_id))
+    return tuple(sorted((one for name in names for one in spool.history(name)), key=lambda one: one.at))
 
 
 def archived_life(shelved: Shelved, codes: Codes) -> Life:
@@ -129,7 +135,7 @@ def tell_life(life: Life) -> None:
         },
         indent="  ",
     )
-    if len(life.ways) > 1:
+    if len(life.ways) > 1 or way_facts(view.way).receivers:
         for way in life.ways:
             _tell_way(way)
     for one in life.history:
@@ -140,10 +146,13 @@ def tell_life(life: Life) -> None:
 
 
 def _tell_way(way: MessageView) -> None:
+    known = way_facts(way.way)
     part = f" part {way.part}" if way.part else ""
+    how = f" answered {known.response_code}" if known.response_code else ""
+    whom = f",{how} for {', '.join(known.receivers)}" if known.receivers else ""
     failed = f", {way.attempts} failed attempts" if way.attempts else ""
     why = f": {way.error}" if way.error else ""
-    click.echo(f"  to {way.destination}{part}: {way.state}{failed}{why}")
+    click.echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{why}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from gateway.cli.output import instant
+from gateway.config import LOCAL
 from gateway.doors.views import AnswerView
 from gateway.model import CodeClass
 from spool.entry import MessageView
@@ -45,7 +46,7 @@ def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Wai
         case State.DISCARDED:
             return Waiting(who="nobody", why="was given up by an operator")
         case State.SENT:
-            return _sent(answers)
+            return _sent(view, answers)
         case _ as never:
             assert_never(never)
 
@@ -72,9 +73,11 @@ def _ready(view: MessageView) -> Waiting:
     return Waiting(who="gateway", why=f"is ready to go to {view.destination}", next_attempt_at=view.due_at)
 
 
-def _sent(answers: Sequence[Sequence[AnswerView]]) -> Waiting:
-    """The slowest of its declarations counts."""
+def _sent(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting:
+    """The slowest of its declarations counts; an enterprise of ours owes no answer."""
     unanswered = sum(not timeline for timeline in answers)
+    if view.destination == LOCAL and unanswered:
+        return Waiting(who="nobody", why="was delivered at this gateway")
     if unanswered:
         return Waiting(who="customs", why=f"{unanswered} of {len(answers)} declarations have no answer yet")
     outcomes = [outcome_of(timeline) for timeline in answers]

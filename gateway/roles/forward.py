@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from gateway.config import Config, Destination
+from gateway.config import LOCAL, Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
-from gateway.model import Envelope
+from gateway.model import DXP_REP, Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.breaker import Breaker
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import response
+from gateway.stages.divide import copy_for
 from gateway.stages.seal import (
     TransferHead,
     creat_time,
@@ -49,9 +51,12 @@ class Forward:
         signers: Mapping[str, Signer],
         config: Config,
         claimant: str,
+        linger_s: float = 0.0,
         chance: Callable[[], float] = random.random,
         clock: Clock = time.monotonic,
     ) -> None:
+        """`linger_s`: how long to stay away after a signal, where few of them are meant for this destination."""
+        self._linger_s = linger_s
         self._spool = spool
         self._transport = transport
         self._destination = destination
@@ -78,6 +83,7 @@ class Forward:
                 carried = self.step()
                 if not carried:
                     stop.pause(self._patience(), [waiter.fileno()])
+                    stop.pause(self._linger_s)
                     waiter.wait(0.0)
                 elif carried < self._destination.batch:
                     stop.pause(_GATHER_S)
@@ -184,11 +190,11 @@ def prepare(
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
-        business, dxp_msg = unseal(entry.body).business, entry.body
+        business, dxp_msg = _own(entry, way, destination, config)
     else:
         business = entry.body if facts.signed else _signed(entry, facts, signers, config)
         dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
-    if destination.envelope == "DxpMsgSv":
+    if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
         dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
     parcel = Parcel(
         entry=entry.entry,
@@ -197,9 +203,32 @@ def prepare(
         body=b"\0" + dxp_msg if destination.leading_zero else dxp_msg,
         file_name=name,
         sender_id=facts.sender,
-        receiver_id=facts.receiver,
+        receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
     )
     return parcel, hashlib.sha256(business).digest()
+
+
+def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
+    """Return the business bytes and the envelope of what came in one: as it came, wherever that is possible.
+
+    A link gets a copy that names its receivers only; who cannot be reached is answered with a DxpRep.
+    """
+    if entry.kind == DXP_REP:
+        return entry.body, entry.body
+    opened = unseal(entry.body)
+    if way.response_code:
+        answer = response(opened.envelope, way.receivers, node=config.node, at=entry.accepted_at)
+        return answer, answer
+    if destination.name == LOCAL or not way.receivers:
+        return opened.business, entry.body
+    copy = copy_for(entry.body, way.receivers)
+    if unseal(copy).business != opened.business:
+        raise DeliveryError(
+            "dividing changed the message: it will not be sent like this",
+            where=f"message {entry.uid}",
+            fix="keep the message and report the defect",
+        )
+    return opened.business, copy
 
 
 def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> bytes:

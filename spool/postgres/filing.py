@@ -136,6 +136,8 @@ class _Rows:
     """Owner, arrival; the cursor is given when all are known."""
     timeline: list[tuple[TimelineRow, str, int, int]] = field(default_factory=list)
     """Row, owner, arrival, place in `notice`."""
+    addressed: list[tuple[int, str]] = field(default_factory=list)
+    """Arrival, owner."""
     orphan: list[tuple[int, int, OrphanBody]] = field(default_factory=list)
     handle: dict[tuple[str, int], str] = field(default_factory=dict)
 
@@ -169,6 +171,9 @@ class _Batch:
         self._orphans = iter(
             numbers(transaction, "orphan_number", sum(len(filing.orphans) for filing in filings))
         )
+        mail = [filing.arrival for filing in filings if filing.addressees]
+        heard = mail and run("SELECT arrival, owner FROM addressed WHERE arrival = ANY(%s)", int8s(mail))
+        self._heard: set[tuple[int, str]] = {(row[0], row[1]) for row in heard or ()}
         self._filed = {row[0] for row in filed if row[1]}
         self._owners: dict[int, str] = {row[0]: row[1] for row in owners}
         self._known = {(row[0], row[1]) for row in known}
@@ -189,17 +194,27 @@ class _Batch:
                 self._rows.notice.append((owner, filing.arrival))
             self._rows.timeline.append((row, owner, filing.arrival, notices[owner]))
             matched[owner] += 1
+        delivered = tuple(owner for owner in filing.addressees if (filing.arrival, owner) not in self._heard)
+        for owner in delivered:
+            self._heard.add((filing.arrival, owner))
+            self._rows.addressed.append((filing.arrival, owner))
+            if owner not in notices:
+                self._rows.notice.append((owner, filing.arrival))
         for declaration, learned in filing.learned.items():
             for text in learned:
                 self._rows.handle[short(text), declaration] = self._owner(declaration)
         orphans = () if filing.arrival in self._filed else filing.orphans
         self._filed.add(filing.arrival)
         self._rows.orphan += [(next(self._orphans), filing.arrival, orphan) for orphan in orphans]
-        counts = f"{matched.total()} matched, {duplicates} known, {len(orphans)} orphaned"
-        self._journal.append(("receipt.filed", filing.cop_msg_id, f"{filing.kind} {counts}"))
-        return Filed(
-            arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(orphans)
+        filed = Filed(
+            arrival=filing.arrival,
+            matched=dict(matched),
+            duplicates=duplicates,
+            orphaned=len(orphans),
+            delivered=delivered,
         )
+        self._journal.append(("receipt.filed", filing.cop_msg_id, filed.told(filing)))
+        return filed
 
     def _owner(self, declaration: int) -> str:
         try:
@@ -213,6 +228,12 @@ class _Batch:
         if self._rows.notice:
             self._write_timelines(self._cursors())
             wake(self._transaction, "notices")
+        if self._rows.addressed:
+            run(
+                "INSERT INTO addressed (arrival, owner) SELECT * FROM unnest(%s::bigint[], %s::text[])",
+                int8s(arrival for arrival, _ in self._rows.addressed),
+                texts(owner for _, owner in self._rows.addressed),
+            )
         if self._rows.handle:
             pairs = sorted(self._rows.handle.items())
             run(
@@ -260,6 +281,8 @@ class _Batch:
             int8s(cursors),
             int8s(arrival for _, arrival in notices),
         )
+        if not lines:
+            return
         self._transaction.run(
             "INSERT INTO timeline (declaration, owner, at, kind, status, facts, digest, body_index, arrival, notice)"
             " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[],"

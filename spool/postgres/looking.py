@@ -11,7 +11,7 @@ from spool.postgres.texts import short
 
 _VIEW: Final = (
     "SELECT m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id, e.part,"
-    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256,"
+    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts,"
     " ARRAY(SELECT b.uid FROM wait w JOIN entry b ON b.id = w.blocker WHERE w.entry = e.id ORDER BY b.id),"
     " ARRAY(SELECT d.identity FROM version v JOIN declaration d ON d.id = v.declaration"
     " WHERE v.message = m.id ORDER BY d.id)"
@@ -120,7 +120,7 @@ class Looking:
 
 def _view(row: Row) -> MessageView:
     (uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id, part) = row[:10]
-    (state, attempts, due_at, error, sent_at, sent_sha256, waits_for, identities) = row[10:]
+    (state, attempts, due_at, error, sent_at, sent_sha256, way, waits_for, identities) = row[10:]
     return MessageView(
         uid=uid,
         owner=owner,
@@ -140,4 +140,5 @@ def _view(row: Row) -> MessageView:
         sent_at=None if sent_at is None else to_time(sent_at),
         sent_sha256=sent_sha256,
         identities=tuple(identities),
+        way=way,
     )

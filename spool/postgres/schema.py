@@ -156,4 +156,9 @@ STEPS: Final[tuple[str, ...]] = (
     ) PARTITION BY RANGE (day);
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
+    """
+    CREATE TABLE addressed (                    -- whom an arrival as a whole is for
+        arrival bigint NOT NULL, owner text NOT NULL, PRIMARY KEY (arrival, owner)
+    );
+    """,
 )

@@ -105,7 +105,7 @@ class FilingCabinet:
             connection.executemany(
                 "DELETE FROM orphan_lookup WHERE orphan = ?", [(orphan,) for orphan in resolves]
             )
-        if any(filed.matched for filed in done):
+        if any(filed.matched or filed.delivered for filed in done):
             self.signals.wake("notices")
         return done
 
@@ -177,6 +177,14 @@ class FilingCabinet:
                 (arrival, owner),
             ).fetchall()
         return [timeline_entry(row) for row in rows]
+
+    def addressed(self, owner: str, arrival: int) -> bool:
+        """Say whether an arrival was filed as a whole for this owner."""
+        with self.db.read() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM addressed WHERE arrival = ? AND owner = ?", (arrival, owner)
+            ).fetchone()
+        return row is not None
 
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
@@ -270,9 +278,37 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
             ),
         )
         matched[owner] += 1
+    delivered = _deliver(connection, filing)
+    for owner in delivered:
+        if owner not in notices:
+            run("INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival))
     for declaration, texts in filing.learned.items():
         for text in texts:
             run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
+    orphaned = _keep_orphans(connection, filing)
+    run(
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
+        (filing.kind, filing.cop_msg_id, filing.arrival),
+    )
+    filed = Filed(
+        arrival=filing.arrival,
+        matched=dict(matched),
+        duplicates=duplicates,
+        orphaned=orphaned,
+        delivered=delivered,
+    )
+    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, filed.told(filing))])
+    return filed
+
+
+def _keep_orphans(connection: sqlite3.Connection, filing: Filing) -> int:
+    """Keep what nobody was found for, unless another process filed it meanwhile; return how many that were."""
+    run = connection.execute
+    if not filing.orphans:
+        return 0
+    row = run("SELECT filed FROM arrival WHERE id = ?", (filing.arrival,)).fetchone()
+    if row is not None and row[0]:
+        return 0
     for orphan in filing.orphans:
         number = run(
             "INSERT INTO orphan (arrival, body_index, reason, facts) VALUES (?, ?, ?, ?)",
@@ -280,14 +316,15 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         ).lastrowid
         for text in orphan.lookups:
             run("INSERT OR IGNORE INTO orphan_lookup (text, orphan) VALUES (?, ?)", (text, number))
-    run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
-        (filing.kind, filing.cop_msg_id, filing.arrival),
-    )
-    detail = (
-        f"{filing.kind} {sum(matched.values())} matched, {duplicates} known, {len(filing.orphans)} orphaned"
-    )
-    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, detail)])
-    return Filed(
-        arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(filing.orphans)
+    return len(filing.orphans)
+
+
+def _deliver(connection: sqlite3.Connection, filing: Filing) -> tuple[str, ...]:
+    """Write whom the arrival is for; return those who had not heard of it."""
+    return tuple(
+        owner
+        for owner in filing.addressees
+        if connection.execute(
+            "INSERT OR IGNORE INTO addressed (arrival, owner) VALUES (?, ?)", (filing.arrival, owner)
+        ).rowcount
     )

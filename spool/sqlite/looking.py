@@ -9,7 +9,7 @@ from spool.sqlite.database import Database, to_time
 
 _VIEW = (
     "SELECT m.id, m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id,"
-    " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
+    " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
 _SETTLED = frozenset({State.SENT, State.DISCARDED})
@@ -111,7 +111,7 @@ class Looking:
 
 def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
     (number, uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id) = row[:10]
-    part, state, attempts, due_at, error, sent_at, sent_sha256 = row[10:]
+    part, state, attempts, due_at, error, sent_at, sent_sha256, way = row[10:]
     waits_for = connection.execute(
         "SELECT m.uid FROM wait w JOIN entry e ON e.id = w.blocker JOIN message m ON m.id = e.message"
         " WHERE w.entry = ? ORDER BY e.id",
@@ -141,6 +141,7 @@ def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
         sent_at=None if sent_at is None else to_time(_int(sent_at)),
         sent_sha256=_bytes(sent_sha256),
         identities=tuple(one for (one,) in identities),
+        way=_bytes(way),
     )
 
 

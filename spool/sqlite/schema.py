@@ -130,4 +130,9 @@ STEPS: Final[tuple[str, ...]] = (
     );
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
+    """
+    CREATE TABLE addressed (                    -- whom an arrival as a whole is for
+        arrival INTEGER NOT NULL REFERENCES arrival, owner TEXT NOT NULL, PRIMARY KEY (arrival, owner)
+    ) WITHOUT ROWID;
+    """,
 )

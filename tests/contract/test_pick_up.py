@@ -10,14 +10,17 @@ import msgspec
 import pytest
 
 from gateway.errors import DeliveryError
+from gateway.homes import NOBODY
 from gateway.ports import Arrival
 from gateway.roles.collect import Collect, Registry
+from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
 from gateway.transports.folder import FolderFeed
 from gateway.transports.polled import PolledFeed
 from gateway.transports.sftp import SftpFeed
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import FolderMedium, OpenSshMedium, SftpMedium
+from tests.unit.test_offers import config
 
 
 class Place(Protocol):
@@ -198,7 +201,8 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
 
     rules = load_rules()
     with closing(SqliteSpool(tmp_path / "state")) as spool:
-        registry = Registry(spool=spool, rules=rules)
+        transfer = Transfer(homes=NOBODY, config=config())
+        registry = Registry(spool=spool, rules=rules, transfer=transfer)
         dying = Collect(spool=spool, feed=Mortal(), destination="port", registry=registry)
         with pytest.raises(DiedError):
             dying.step()

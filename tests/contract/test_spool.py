@@ -595,6 +595,72 @@ def test_only_who_has_something_new_gets_a_notice(spool: Spool) -> None:
     assert [one.arrival for one in spool.notices("bob", after=0, limit=10)] == [second]
 
 
+def mail(arrival: int, *addressees: str) -> Filing:
+    return Filing(arrival=arrival, kind="CEB311Message", cop_msg_id="COP-M", addressees=addressees)
+
+
+def test_owner_hears_once_of_an_arrival_that_is_for_it_as_a_whole(opener: Opener) -> None:
+    one, other = opener(), opener()
+    arrival = arrive(one, b"for ann and bob")
+    (first,) = one.file([mail(arrival, "ann", "bob")])
+    (again,) = other.file([mail(arrival, "ann", "bob")])
+
+    assert (first.delivered, again.delivered) == (("ann", "bob"), ())
+    for owner in ("ann", "bob"):
+        (notice,) = one.notices(owner, after=0, limit=10)
+        assert (notice.arrival, notice.kind, notice.rows) == (arrival, "CEB311Message", ())
+        assert one.addressed(owner, arrival)
+        assert one.acknowledge(owner, notice.cursor) == notice.cursor
+    assert not one.addressed("eve", arrival)
+    assert one.unfiled(10) == []
+    assert "delivered to ann, bob" in next(iter(one.history("COP-M"))).detail
+
+
+def test_mail_and_answers_share_one_row_of_cursors(spool: Spool) -> None:
+    spool.put([offer("A", "d=1")])
+    number = declaration(spool, "d=1")
+    answer, letter = arrive(spool, b"answer"), arrive(spool, b"letter")
+    spool.file(
+        [mail(letter, "ann"), Filing(arrival=answer, kind="k", cop_msg_id="", rows=(row(number, "x"),))]
+    )
+
+    notices = spool.notices("ann", after=0, limit=10)
+    assert [(one.arrival, len(one.rows)) for one in notices] == [(letter, 0), (answer, 1)]
+    assert notices[0].cursor < notices[1].cursor
+
+
+def test_mail_wakes_those_who_wait_for_notices(opener: Opener) -> None:
+    spool = opener()
+    arrival = arrive(spool, b"for ann")
+    with opener().listen(Topic.NOTICES) as waiter:
+        spool.file([mail(arrival, "ann")])
+        assert waiter.wait(10.0)
+
+
+def test_orphan_that_turns_out_to_be_mail_is_delivered_and_resolved(spool: Spool) -> None:
+    arrival = arrive(spool, b"for somebody")
+    spool.file(
+        [Filing(arrival=arrival, kind="k", cop_msg_id="", orphans=(OrphanBody(index=-1, reason="shared"),))]
+    )
+    (orphan,) = spool.orphans()
+    (filed,) = spool.file([mail(arrival, "ann")], resolves=[orphan.id])
+
+    assert filed.delivered == ("ann",)
+    assert spool.orphans() == []
+
+
+def test_orphan_of_an_arrival_that_two_processes_file_is_kept_once(opener: Opener) -> None:
+    one, other = opener(), opener()
+    arrival = arrive(one, b"for nobody")
+    filing = Filing(
+        arrival=arrival, kind="k", cop_msg_id="", orphans=(OrphanBody(index=0, reason="unknown"),)
+    )
+    one.file([filing])
+    other.file([filing])
+
+    assert len(one.orphans()) == 1
+
+
 def test_notices_follow_the_cursor(spool: Spool) -> None:
     spool.put([offer("A", "d=1")])
     number = declaration(spool, "d=1")
@@ -823,6 +889,13 @@ def test_each_way_of_a_message_has_a_fate_of_its_own(spool: Spool) -> None:
     assert [declaration.identity for declaration in found.declarations] == ["X"]
     assert spool.act(Event.RETRIED, ["A"]) == 1
     assert [view.state for view in spool.ways("A")] == [State.SENT, State.SENT, State.READY]
+
+
+def test_each_entry_is_shown_with_the_facts_of_its_way(spool: Spool) -> None:
+    more = Way(destination="elsewhere", cop_msg_id="COP-A", facts=b"facts of the way")
+    spool.put([offer("A", more_ways=(more,))])
+
+    assert [view.way for view in spool.ways("A")] == [b"", b"facts of the way"]
 
 
 def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> None:

@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Watermarks
+from gateway.homes import NOBODY
 from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import Transfer
 from gateway.roles.watermarks import Gauge
 from gateway.rules import load_rules
 from spool.archive import Archive
 from spool.sqlite import SqliteSpool
 from tests.spooling import Clock, offer, settled
+from tests.unit.test_offers import config
 
 
 @pytest.fixture
@@ -35,7 +38,11 @@ def keep(spool: SqliteSpool, folder: Path) -> Keep:
     marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
     return Keep(
         spool=spool,
-        registry=Registry(spool=spool, rules=load_rules(None, "202205")),
+        registry=Registry(
+            spool=spool,
+            rules=load_rules(None, "202205"),
+            transfer=Transfer(homes=NOBODY, config=config()),
+        ),
         signers={},
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
