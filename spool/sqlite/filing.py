@@ -9,6 +9,7 @@ from spool.entry import (
     Filed,
     Filing,
     Found,
+    Latest,
     Notice,
     Orphan,
     RawArrival,
@@ -19,6 +20,7 @@ from spool.errors import SpoolError
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.returning import bounce
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
@@ -42,7 +44,14 @@ class FilingCabinet:
                 "INSERT OR IGNORE INTO arrival (feed, name, sha256, body, received_at) VALUES (?, ?, ?, ?, ?)",
                 [(one.feed, one.name, one.sha256, one.body, now) for one in collected],
             )
-            return connection.total_changes - before
+            new = connection.total_changes - before
+            if new < len(collected):
+                connection.executemany(
+                    "UPDATE arrival SET filed = 0, name = ?1, received_at = ?2"
+                    " WHERE sha256 = ?3 AND asks = 1 AND filed = 1 AND name <> ?1",
+                    [(one.name, now, one.sha256) for one in collected],
+                )
+            return new
 
     def unfiled(self, limit: int) -> list[RawArrival]:
         """Return raw answers not filed yet, oldest first."""
@@ -71,28 +80,38 @@ class FilingCabinet:
             ]
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId; None when there is none or more than one."""
+        """Return the message that goes out under this CopMsgId; None when there is none."""
         with self.db.read() as connection:
-            messages = connection.execute(
-                "SELECT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
-                " WHERE e.cop_msg_id = ?",
+            entries = connection.execute(
+                "SELECT id, claim, destination, attempts, facts, message FROM entry WHERE cop_msg_id = ?"
+                " ORDER BY id",
                 (cop_msg_id,),
             ).fetchall()
-            if (
-                len({message[0] for message in messages}) != 1
-            ):  # by two owners, to two destinations: nobody may see the other's answers
+            if len({message for *_, message in entries}) != 1:  # a spool may hold more from earlier versions
                 return None
-            message = messages[0]
+            number = entries[0][-1]
+            uid, owner, kind, accepted_at = connection.execute(
+                "SELECT uid, owner, kind, accepted_at FROM message WHERE id = ?", (number,)
+            ).fetchone()
             rows = connection.execute(
                 "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
                 " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
-                (message[0],),
+                (number,),
             ).fetchall()
-        declarations = tuple(
-            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
-            for row in rows
+        return Travelled(
+            uid=uid,
+            owner=owner,
+            kind=kind,
+            accepted_at=to_time(accepted_at),
+            declarations=tuple(
+                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
+                for row in rows
+            ),
+            entries=tuple(
+                Latest(entry=row[0], claim=row[1], destination=row[2], attempts=row[3], facts=row[4])
+                for row in entries
+            ),
         )
-        return Travelled(uid=message[1], owner=message[2], kind=message[3], declarations=declarations)
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
         """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
@@ -107,6 +126,8 @@ class FilingCabinet:
             )
         if any(filed.matched for filed in done):
             self.signals.wake("notices")
+        if any(filed.ended for filed in done):
+            self.signals.wake("entries")
         return done
 
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
@@ -281,13 +302,18 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         for text in orphan.lookups:
             run("INSERT OR IGNORE INTO orphan_lookup (text, orphan) VALUES (?, ?)", (text, number))
     run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
-        (filing.kind, filing.cop_msg_id, filing.arrival),
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ?",
+        (filing.kind, filing.cop_msg_id, bool(filing.bounces), filing.arrival),
     )
     detail = (
         f"{filing.kind} {sum(matched.values())} matched, {duplicates} known, {len(filing.orphans)} orphaned"
     )
     write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, detail)])
+    ended = (bounce(connection, one, filing.arrival, now) for one in filing.bounces)
     return Filed(
-        arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(filing.orphans)
+        arrival=filing.arrival,
+        matched=dict(matched),
+        duplicates=duplicates,
+        orphaned=len(filing.orphans),
+        ended=tuple(one for one in ended if one is not None),
     )
