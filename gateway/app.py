@@ -66,7 +66,7 @@ class App:
             spool=spool,
             feed=build_feed(destination),
             destination=destination.name,
-            registry=Registry(spool=spool, rules=self.rules),
+            registry=Registry(spool=spool, rules=self.rules, config=self.config),
         )
 
     def keep(self) -> Keep:
@@ -74,7 +74,7 @@ class App:
         spool = self.spool()
         return Keep(
             spool=spool,
-            registry=Registry(spool=spool, rules=self.rules),
+            registry=Registry(spool=spool, rules=self.rules, config=self.config),
             signers=self.signers,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,

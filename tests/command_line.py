@@ -74,7 +74,7 @@ class Node:
         """Bring answers in as the collect role does."""
         spool = self.app.spool()
         spool.keep(_collected(bodies))
-        Registry(spool=spool, rules=self.app.rules).file_waiting()
+        Registry(spool=spool, rules=self.app.rules, config=self.app.config).file_waiting()
         spool.close()
 
     def run(self, *arguments: object) -> Result:

@@ -218,7 +218,7 @@ def rematch(file: Path, as_json: bool) -> None:
     rules = rules_of(config)
     with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
         waiting = spool.orphans()
-        matched = Registry(spool=spool, rules=rules).rematch(waiting)
+        matched = Registry(spool=spool, rules=rules, config=config).rematch(waiting)
     if as_json:
         emit({"orphans": len(waiting), "matched": matched})
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Watermarks
+from gateway.config import Config, Destination, Folder, Key, Node, Signing, Watermarks
 from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
@@ -31,11 +31,19 @@ def spool(tmp_path: Path, clock: Clock) -> Iterator[SqliteSpool]:
     opened.close()
 
 
+CONFIG = Config(
+    node=Node(name="one", state_dir=Path("state"), dxp_id="DXPNODE000000001"),
+    signing=Signing(default_key="node"),
+    key=(Key(name="node", kind="pem", file=Path("node.key")),),
+    destination=(Destination(name="port", folder=Folder(send_dir=Path("o"), receive_dir=Path("i"))),),
+)
+
+
 def keep(spool: SqliteSpool, folder: Path) -> Keep:
     marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
     return Keep(
         spool=spool,
-        registry=Registry(spool=spool, rules=load_rules(None, "202205")),
+        registry=Registry(spool=spool, rules=load_rules(None, "202205"), config=CONFIG),
         signers={},
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
