@@ -2,8 +2,8 @@
 
 What keeps two nodes from contradicting each other, at READ COMMITTED: declarations that are there are locked,
 in one order for all, before anything is read about them, and stay locked until the commit; of two nodes that
-make the same declaration, message or CopMsgId at once, the unique index stops the slower until the faster has
-committed, then the slower judges its offers anew (`Database.write`).
+make the same declaration or message at once, the unique index stops the slower until the faster has committed, then
+the slower judges its offers anew (`Database.write`). CopMsgIds of the senders' own are locked while they are looked up.
 """
 
 from collections import defaultdict
