@@ -80,9 +80,8 @@ class App:
 
     def registry(self, spool: Spool) -> Registry:
         """Build what files arrivals."""
-        return Registry(
-            spool=spool, rules=self.rules, transfer=Transfer(homes=self.homes, config=self.config)
-        )
+        transfer = Transfer(homes=self.homes, config=self.config)
+        return Registry(spool=spool, rules=self.rules, config=self.config, transfer=transfer)
 
     def collect(self, destination: Destination) -> Collect:
         """Build the collect role of a destination."""

@@ -196,6 +196,8 @@ class Destination(Section, kw_only=True):
     """Forward processes for this destination."""
     retry: Retry | None = None
     """In place of the common `[retry]`."""
+    retry_on_answer: bool = True
+    """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""

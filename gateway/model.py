@@ -222,6 +222,8 @@ class Answer:
     codes: Mapping[str, str]
     cop_msg_id: str = ""
     """The CopMsgId it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
+    receiver_ids: tuple[str, ...] = ()
+    """The receivers of the envelope it refers to: DxpRep OriHead."""
     digest: str = ""
     """Hex SHA-256 of the canonical body: equal for identical bodies."""
     fields: Mapping[str, str] = field(default_factory=dict)

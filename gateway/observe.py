@@ -68,6 +68,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "entry.deferred": Event(
         level="warning", meaning="an attempt failed; the next one is at `next_attempt_at`"
     ),
+    "entry.bounced": Event(
+        level="warning",
+        meaning="an answer of the exchange, `error`, asks for the message once more; it goes at `next_attempt_at`",
+        do="nothing; when it does not stop, ask the exchange what is wrong there",
+    ),
     "entry.dead": Event(
         level="error",
         meaning="no further attempt will be made",

@@ -208,6 +208,9 @@ batch = 32
 active = 1
 # One 0x00 byte before all that is sent, as some links into the customs network want it.
 leading_zero = false
+# When the exchange answers that something failed on its side (DxpRep 3001 to 3999), send the same again, within
+# the bounds of [retry]; false: the enterprise is told, and nothing else happens.
+retry_on_answer = true
 
 # This one is a folder on this machine: it works at once, and nobody answers unless somebody puts answers
 # into receive_dir. Exactly one of folder, sftp and amqp belongs to a destination.

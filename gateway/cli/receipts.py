@@ -219,7 +219,8 @@ def rematch(file: Path, as_json: bool) -> None:
     transfer = Transfer(homes=homes, config=config)
     with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
         waiting = spool.orphans()
-        matched = Registry(spool=spool, rules=rules, transfer=transfer).rematch(waiting)
+        registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
+        matched = registry.rematch(waiting)
     if as_json:
         emit({"orphans": len(waiting), "matched": matched})
     else:

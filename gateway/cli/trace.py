@@ -5,14 +5,11 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import Life, archived_life, emit_life, life_of, tell_life
+from gateway.cli.lives import archived_lives, emit_life, life_of, tell_life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
-from gateway.codes import Codes
 from gateway.config import Config, load_config, load_enterprises
-from gateway.roles.retain import archive_dir
-from spool.archive import Archive
 from spool.entry import Happening, Orphan
 from spool.store import Spool
 
@@ -33,7 +30,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config)
         lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
-        lives += _archived(config, key, codes, besides=frozenset(uids))
+        lives += archived_lives(config, key, codes, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))
     for life in lives:
@@ -57,13 +54,6 @@ def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
         for row in spool.filed_for(owner, int(key))
     }
     return list(dict.fromkeys(uid for identity in sorted(identities) for uid in spool.search(identity)))
-
-
-def _archived(config: Config, key: str, codes: Codes, *, besides: frozenset[str]) -> list[Life]:
-    """Look in the archive for what is in the spool no more."""
-    archive = Archive(archive_dir(config))
-    shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
-    return [archived_life(one, codes) for one in shelved if one is not None]
 
 
 def _emit_passed(one: Happening) -> None:

@@ -8,7 +8,8 @@ from typing import Final, Literal, assert_never
 from gateway.cli.output import instant
 from gateway.config import LOCAL
 from gateway.doors.views import AnswerView
-from gateway.model import CodeClass
+from gateway.model import CodeClass, Layer
+from gateway.roles.bouncing import AGAIN
 from spool.entry import MessageView
 from spool.lifecycle import State
 
@@ -54,10 +55,19 @@ def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Wai
 def outcome_of(answers: Iterable[AnswerView]) -> Outcome:
     """Say what customs decided about a declaration: the newest answer that decides anything counts.
 
-    A tax bill or a note that comes after the release leaves it released.
+    A tax bill or a note that comes after the release leaves it released. When the exchange asks for another
+    attempt, nobody has decided anything: the gateway makes it.
     """
-    decided = [(one.time, _DECIDED[one.meaning.kind]) for one in answers if one.meaning.kind in _DECIDED]
+    decided = [
+        (one.time, _DECIDED[one.meaning.kind])
+        for one in answers
+        if one.meaning.kind in _DECIDED and not _asks_for_another_attempt(one)
+    ]
     return max(decided)[1] if decided else "open"
+
+
+def _asks_for_another_attempt(answer: AnswerView) -> bool:
+    return answer.layer != Layer.BUSINESS and answer.meaning.retry == AGAIN
 
 
 def _ready(view: MessageView) -> Waiting:

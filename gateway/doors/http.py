@@ -198,7 +198,7 @@ async def _post_message(request: Request, counter: Counter, caller: Enterprise) 
         case Refusal():
             raise Problem(outcome.problem, *outcome.faults)
         case Contradicted(clash=clash):
-            raise Problem("conflicting-version", _clash_fault(clash))
+            raise Problem(outcome.problem, _clash_fault(clash))
         case Accepted():
             counter.meter.accepted(caller.id, time.monotonic() - began, first=outcome.first)
             where = {"Location": f"/v1/messages/{outcome.uid}"}
@@ -234,9 +234,9 @@ _CLASHES = {
         "declare a change with a newer appTime",
     ),
     "cop_msg_id": (
-        "this CopMsgId was used for another message",
-        "该 CopMsgId 已用于其他报文",
-        "give each DxpMsg a CopMsgId of its own",
+        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
     ),
 }
 

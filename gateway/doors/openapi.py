@@ -60,6 +60,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "unauthorised",
             "not-your-identity",
             "conflicting-version",
+            "cop-msg-id-taken",
             "too-large",
             "unsupported-media-type",
             "not-xml",

@@ -37,6 +37,11 @@ class Contradicted:
 
     clash: Clash
 
+    @property
+    def problem(self) -> str:
+        """Code of the problem, as the table of problems has it."""
+        return "conflicting-version" if self.clash.reason == "version" else "cop-msg-id-taken"
+
 
 Outcome = Accepted | Contradicted | Refusal
 
@@ -94,15 +99,16 @@ class Intake:
         assert reply is not None  # noqa: S101 (an offer has one)
         about = {"enterprise": caller.id, "message_type": offer.kind}
         if isinstance(reply, Clash):
+            contradicted = Contradicted(clash=reply)
             log(
                 "message.refused",
                 message_id=reply.uid,
-                problem="conflicting-version",
+                problem=contradicted.problem,
                 rules=[reply.reason],
                 sha256=offer.sha256.hex(),
                 **about,
             )
-            return Contradicted(clash=reply)
+            return contradicted
         first = reply.uid == uid
         log(
             "message.accepted" if first else "message.duplicate",

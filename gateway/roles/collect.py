@@ -9,16 +9,18 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from gateway import facts
+from gateway.config import Config
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import log
 from gateway.ports import Feed
+from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
 from gateway.stages.correlate import Candidate, Match, correlate, learned, lookups
-from spool.entry import Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
+from spool.entry import Bounce, Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
 from spool.store import Spool
 
 _BATCH = 64
@@ -31,11 +33,15 @@ UNREADABLE: Final = "unreadable"
 
 
 class Registry:
-    """Files raw arrivals: opens them, finds the owners, writes timelines, delivers mail, keeps orphans."""
+    """Files raw arrivals: opens them, finds the owners, writes timelines, delivers mail, keeps orphans.
 
-    def __init__(self, *, spool: Spool, rules: Rules, transfer: Transfer) -> None:
+    What an answer asks to have sent again comes back in the same commit.
+    """
+
+    def __init__(self, *, spool: Spool, rules: Rules, config: Config, transfer: Transfer) -> None:
         self._spool = spool
         self._rules = rules
+        self._bouncer = Bouncer(config, rules.codes)
         self._transfer = transfer
 
     def file_waiting(self) -> int:
@@ -76,6 +82,7 @@ class Registry:
     def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
         for filing, filed in zip(filings, self._spool.file(filings, resolves=resolves), strict=True):
             _log_filed(filing, filed)
+            tell(filed.ended)
         taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)
@@ -85,16 +92,18 @@ class Registry:
             return self._mail(case)
         rows: list[TimelineRow] = []
         orphans: list[OrphanBody] = []
+        bounces: list[Bounce] = []
         taught: dict[int, tuple[str, ...]] = defaultdict(tuple)
         receivers = case.opened.envelope.receiver_ids if case.opened.envelope else ()
         for answer in case.answers:
-            found, reason = self._owners(answer, receivers)
-            if not found:
-                orphans.append(_orphan(answer, reason, lookups(answer, self._rules.catalogue)))
-            for declaration, message_type in found:
+            about = self._about(answer, receivers, case.raw)
+            if not about.declarations:
+                orphans.append(_orphan(answer, about.nobody, lookups(answer, self._rules.catalogue)))
+            for declaration, message_type in about.declarations:
                 rows.append(_row(answer, declaration, case.raw.received_at))
                 if answer.layer is Layer.BUSINESS:
                     taught[declaration] += learned(answer, message_type)
+            bounces += about.bounces
         return Filing(
             arrival=case.raw.id,
             kind=case.opened.message_type,
@@ -102,6 +111,7 @@ class Registry:
             rows=tuple(rows),
             orphans=tuple(orphans),
             learned={number: tuple(dict.fromkeys(texts)) for number, texts in taught.items() if texts},
+            bounces=tuple(bounces),
         )
 
     def _mail(self, case: "_Case") -> Filing:
@@ -135,19 +145,36 @@ class Registry:
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
 
-    def _owners(self, answer: Answer, receivers: Sequence[str]) -> tuple[list[tuple[int, str]], str]:
-        """Return (declaration, its message type) for each one the answer is about, or why there is none."""
+    def _about(self, answer: Answer, receivers: Sequence[str], raw: RawArrival) -> "_About":
+        """Find whose declarations an answer is about, and what it asks to have sent again."""
         if answer.layer is not Layer.BUSINESS:
             travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
             if travelled is None:
-                return [], f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}"
-            return [(found.declaration, travelled.kind) for found in travelled.declarations], ""
+                return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
+            bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
+            return _About(
+                declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+                bounces=() if bounce is None else (bounce,),
+            )
         candidates = [_candidate(found) for found in self._spool.find(lookups(answer, self._rules.catalogue))]
         match correlate(answer, candidates, receivers):
             case Match(candidates=chosen):
-                return list(dict.fromkeys((one.ref, one.message_type) for one in chosen)), ""
+                return _About(
+                    declarations=tuple(dict.fromkeys((one.ref, one.message_type) for one in chosen))
+                )
             case unmatched:
-                return [], unmatched.reason
+                return _About(nobody=unmatched.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What an answer is about."""
+
+    declarations: tuple[tuple[int, str], ...] = ()
+    """Each with its message type."""
+    nobody: str = ""
+    """Why there is none."""
+    bounces: tuple[Bounce, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

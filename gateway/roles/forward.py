@@ -12,6 +12,7 @@ from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
 from gateway.model import DXP_REP, Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
+from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import response
@@ -29,7 +30,7 @@ from signing.errors import SigningError
 from signing.keys import Signer
 from signing.xmldsig import cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
-from spool.retry import RetryPolicy
+from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
@@ -64,20 +65,15 @@ class Forward:
         self._config = config
         self._claimant = claimant
         self._chance = chance
-        retry = destination.retry or config.retry
-        self._policy = RetryPolicy(
-            first_s=retry.first_s,
-            ceiling_s=retry.ceiling_s,
-            attempts=retry.attempts,
-            max_age_s=retry.max_age_s,
-        )
+        self._policy = policy_of(config, destination)
         self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
         recovered = self._spool.recover(claimant=self._claimant)
         if recovered:
-            log("lease.expired", claimant=self._claimant, entries=recovered)
+            log("lease.expired", claimant=self._claimant, entries=len(recovered))
+            tell(one for one in recovered if one.state is State.DEAD)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
                 carried = self.step()

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.observe import log
+from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
 from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge, Watch
 from signing.keys import Signer, certificate_facts
 from spool.errors import SpoolError
+from spool.lifecycle import State
 from spool.store import Spool
 
 _EXPIRING: Final = timedelta(days=30)
@@ -61,7 +63,8 @@ class Keep:
         self._watch.look(self._gauge.crossed())
         freed = self._spool.recover()
         if freed:
-            log("lease.expired", entries=freed)
+            log("lease.expired", entries=len(freed))
+            tell(one for one in freed if one.state is State.DEAD)
 
     def purge(self, stop: Stop, retention: Retention) -> bool:
         """Archive and purge for a while; says whether there is more. What fails is logged and tried later."""

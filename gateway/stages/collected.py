@@ -108,6 +108,7 @@ def _responses(root: etree._Element) -> tuple[Answer, ...]:
 def _response(index: int, element: etree._Element) -> Answer:
     fields = _fields(element, "")
     head = next(element.iterchildren(f"{{{DXP}}}OriHead"), None)
+    original = None if head is None else envelope_in(head)
     return Answer(
         layer=Layer.TRANSPORT,
         message_type="DxpRep",
@@ -118,7 +119,8 @@ def _response(index: int, element: etree._Element) -> Answer:
         key={},
         numbers={},
         codes={},
-        cop_msg_id="" if head is None else envelope_in(head).cop_msg_id,
+        cop_msg_id="" if original is None else original.cop_msg_id,
+        receiver_ids=() if original is None else original.receiver_ids,
         digest=_digest(element),
         fields=fields,
     )

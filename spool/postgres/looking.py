@@ -1,10 +1,10 @@
 """Looking at the spool: for the API, the command line and an operator at 3 a.m."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
-from spool.lifecycle import State
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.lifecycle import OVER, State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
@@ -17,7 +17,6 @@ _VIEW: Final = (
     " WHERE v.message = m.id ORDER BY d.id)"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
-_SETTLED: Final = frozenset({State.SENT, State.DISCARDED})
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
 _OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT %s"
@@ -81,18 +80,22 @@ class Looking:
                 return list(dict.fromkeys(row[0] for row in rows))
         return []
 
-    def entries(
-        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
-    ) -> list[MessageView]:
-        """Return messages by the state of their entry, oldest first."""
-        conditions = ["e.state = ANY(%s)"] if states else []
-        conditions += ["e.destination = %s"] if destination else []
-        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        values: list[object] = [texts(state.value for state in states)] if states else []
-        values += [destination] if destination else []
-        rows = self.db.rows(f"{_VIEW}{where} ORDER BY e.id LIMIT %s", *values, limit)
-        return [_view(row) for row in rows]
+    def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
+        """Return up to `limit` entries that are wanted, oldest first."""
+        only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
+        # what is open is little, by its index, and then sorted; all else is much, and walked in its order
+        number = "e.id + 0" if only_open else "e.id"
+        states = texts(state.value for state in wanted.states) if wanted.states else ""
+        asked = {
+            "e.state = ANY(%s)": states,
+            "e.destination = %s": wanted.destination,
+            "e.owner = %s": wanted.owner,
+            "m.kind = %s": wanted.kind,
+        }
+        given = {condition: value for condition, value in asked.items() if value}
+        conditions = [f"{number} > %s", *([_OPEN] if only_open else []), *given]
+        query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT %s"
+        return [_view(row) for row in self.db.rows(query, after, *given.values(), limit)]
 
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""

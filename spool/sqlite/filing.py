@@ -8,17 +8,16 @@ from spool.entry import (
     Collected,
     Filed,
     Filing,
-    Found,
     Notice,
     Orphan,
     RawArrival,
     TimelineEntry,
-    Travelled,
 )
 from spool.errors import SpoolError
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.returning import bounce
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
@@ -42,7 +41,14 @@ class FilingCabinet:
                 "INSERT OR IGNORE INTO arrival (feed, name, sha256, body, received_at) VALUES (?, ?, ?, ?, ?)",
                 [(one.feed, one.name, one.sha256, one.body, now) for one in collected],
             )
-            return connection.total_changes - before
+            new = connection.total_changes - before
+            if new < len(collected):
+                connection.executemany(
+                    "UPDATE arrival SET filed = 0, name = ?1, received_at = ?2"
+                    " WHERE sha256 = ?3 AND asks = 1 AND filed = 1 AND name <> ?1",
+                    [(one.name, now, one.sha256) for one in collected],
+                )
+            return new
 
     def unfiled(self, limit: int) -> list[RawArrival]:
         """Return raw answers not filed yet, oldest first."""
@@ -55,44 +61,6 @@ class FilingCabinet:
         with self.db.read() as connection:
             row = connection.execute(f"{_ARRIVAL} WHERE id = ?", (number,)).fetchone()
         return None if row is None else _raw(row)
-
-    def find(self, texts: Sequence[str]) -> list[Found]:
-        """Return every declaration that one of the texts, identities or handles, points at."""
-        with self.db.read() as connection:
-            return [
-                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
-                for text in dict.fromkeys(texts)
-                for row in connection.execute(
-                    "SELECT id, owner, identity, facts FROM declaration WHERE identity = ?1 UNION"
-                    " SELECT d.id, d.owner, d.identity, d.facts FROM handle h"
-                    " JOIN declaration d ON d.id = h.declaration WHERE h.text = ?1 LIMIT 500",
-                    (text,),
-                )
-            ]
-
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId; None when there is none or more than one."""
-        with self.db.read() as connection:
-            messages = connection.execute(
-                "SELECT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
-                " WHERE e.cop_msg_id = ?",
-                (cop_msg_id,),
-            ).fetchall()
-            if (
-                len({message[0] for message in messages}) != 1
-            ):  # by two owners, to two destinations: nobody may see the other's answers
-                return None
-            message = messages[0]
-            rows = connection.execute(
-                "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
-                " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
-                (message[0],),
-            ).fetchall()
-        declarations = tuple(
-            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
-            for row in rows
-        )
-        return Travelled(uid=message[1], owner=message[2], kind=message[3], declarations=declarations)
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
         """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
@@ -107,6 +75,8 @@ class FilingCabinet:
             )
         if any(filed.matched or filed.delivered for filed in done):
             self.signals.wake("notices")
+        if any(filed.ended for filed in done):
+            self.signals.wake("entries")
         return done
 
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
@@ -287,15 +257,17 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
             run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
     orphaned = _keep_orphans(connection, filing)
     run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
-        (filing.kind, filing.cop_msg_id, filing.arrival),
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ?",
+        (filing.kind, filing.cop_msg_id, bool(filing.bounces), filing.arrival),
     )
+    ended = [bounce(connection, one, filing.arrival, now) for one in filing.bounces]
     filed = Filed(
         arrival=filing.arrival,
         matched=dict(matched),
         duplicates=duplicates,
         orphaned=orphaned,
         delivered=delivered,
+        ended=tuple(one for one in ended if one is not None),
     )
     write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, filed.told(filing))])
     return filed

@@ -3,8 +3,8 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
-from spool.lifecycle import State
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 
 _VIEW = (
@@ -12,7 +12,6 @@ _VIEW = (
     " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
-_SETTLED = frozenset({State.SENT, State.DISCARDED})
 _OPEN = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
 
@@ -70,18 +69,23 @@ class Looking:
                     return list(dict.fromkeys(str(row[0]) for row in rows))
         return []
 
-    def entries(
-        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
-    ) -> list[MessageView]:
-        """Return messages by the state of their entry, oldest first."""
-        wanted = ", ".join(f"'{state.value}'" for state in states)
-        conditions = [f"e.state IN ({wanted})"] if states else []
-        conditions += ["e.destination = ?"] if destination else []
-        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        values = [destination] if destination else []
+    def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
+        """Return up to `limit` entries that are wanted, oldest first."""
+        only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
+        # what is open is little, by its index, and then sorted; all else is much, and walked in its order
+        number = "+e.id" if only_open else "e.id"
+        states = ", ".join(f"'{state.value}'" for state in wanted.states)
+        conditions = [
+            f"{number} > ?",
+            *([_OPEN] if only_open else []),
+            *([f"e.state IN ({states})"] if states else []),
+        ]
+        asked = {"e.destination": wanted.destination, "e.owner": wanted.owner, "m.kind": wanted.kind}
+        given = {column: text for column, text in asked.items() if text}
+        conditions += [f"{column} = ?" for column in given]
+        query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT ?"
         with self.db.read() as connection:
-            rows = connection.execute(f"{_VIEW}{where} ORDER BY m.id LIMIT ?", (*values, limit)).fetchall()
+            rows = connection.execute(query, (after, *given.values(), limit)).fetchall()
             return [_view(connection, row) for row in rows]
 
     def depths(self) -> list[Depth]:

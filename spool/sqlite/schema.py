@@ -135,4 +135,11 @@ STEPS: Final[tuple[str, ...]] = (
         arrival INTEGER NOT NULL REFERENCES arrival, owner TEXT NOT NULL, PRIMARY KEY (arrival, owner)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE entry ADD COLUMN claimed_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE entry ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0;  -- claims in a row that ended without a word
+    ALTER TABLE entry ADD COLUMN bounce TEXT NOT NULL DEFAULT '';       -- what an answer said before the settlement
+    ALTER TABLE entry ADD COLUMN bounce_due INTEGER;
+    ALTER TABLE arrival ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;     -- 1: for another attempt
+    """,
 )

@@ -93,7 +93,7 @@ def test_death_at_any_point_before_the_settlement_delivers_once(opened: Open, st
     if steps == "filed":
         app.registry(spool).file_waiting()
     assert len(heard(spool)) == (steps == "filed")
-    assert spool.recover(claimant=claimant) == 1
+    assert len(spool.recover(claimant=claimant)) == 1
     assert app.local(spool).step() == 1
     assert len(heard(spool)) == 1
     assert [view.state for view in spool.ways(UID)] == [State.SENT]

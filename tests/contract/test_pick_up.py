@@ -202,7 +202,7 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
     rules = load_rules()
     with closing(SqliteSpool(tmp_path / "state")) as spool:
         transfer = Transfer(homes=NOBODY, config=config())
-        registry = Registry(spool=spool, rules=rules, transfer=transfer)
+        registry = Registry(spool=spool, rules=rules, config=config(), transfer=transfer)
         dying = Collect(spool=spool, feed=Mortal(), destination="port", registry=registry)
         with pytest.raises(DiedError):
             dying.step()

@@ -34,6 +34,9 @@ def spool(tmp_path: Path, clock: Clock) -> Iterator[SqliteSpool]:
     opened.close()
 
 
+CONFIG = config()
+
+
 def keep(spool: SqliteSpool, folder: Path) -> Keep:
     marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
     return Keep(
@@ -41,7 +44,8 @@ def keep(spool: SqliteSpool, folder: Path) -> Keep:
         registry=Registry(
             spool=spool,
             rules=load_rules(None, "202205"),
-            transfer=Transfer(homes=NOBODY, config=config()),
+            config=CONFIG,
+            transfer=Transfer(homes=NOBODY, config=CONFIG),
         ),
         signers={},
         gauge=Gauge(marks, spool=spool, state_dir=folder),

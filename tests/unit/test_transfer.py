@@ -15,7 +15,7 @@ from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import open_collected
 from gateway.stages.seal import TransferHead, seal, seal_response, seal_transfer
-from spool.entry import Collected, Notice
+from spool.entry import Collected, Notice, Wanted
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
@@ -95,7 +95,9 @@ def collect(spool: SqliteSpool, rules: Rules) -> Collect:
 
     def bring(body: bytes, *, feed: str = "peer", homes: Homes = HOMES) -> list[Notice]:
         spool.keep([Collected(feed=feed, name="1.xml", body=body, sha256=hashlib.sha256(body).digest())])
-        Registry(spool=spool, rules=rules, transfer=Transfer(homes=homes, config=CONFIG)).file_waiting()
+        Registry(
+            spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=homes, config=CONFIG)
+        ).file_waiting()
         return [one for owner in ("bob", "carol") for one in spool.notices(owner, after=0, limit=10)]
 
     return bring
@@ -155,7 +157,7 @@ def test_answer_is_not_written_again_when_the_crash_came_before_the_filing(
     (raw,) = spool.unfiled(1)
     transfer = Transfer(homes=HOMES, config=CONFIG)
     transfer.answer(raw, transfer.passage(raw, ""), spool)
-    Registry(spool=spool, rules=rules, transfer=transfer).file_waiting()
+    Registry(spool=spool, rules=rules, config=CONFIG, transfer=transfer).file_waiting()
     assert len(responses(spool)) == 1
 
 
@@ -235,7 +237,9 @@ def test_id_that_two_enterprises_share_is_nobodys_mail_until_one_of_them_has_it_
     assert responses(spool) == []
 
     settled = homes_of([enterprise("bob", BOB), enterprise("carol", CAROL, SHARED)])
-    registry = Registry(spool=spool, rules=rules, transfer=Transfer(homes=settled, config=CONFIG))
+    registry = Registry(
+        spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=settled, config=CONFIG)
+    )
     assert registry.rematch(spool.orphans()) == 1
     assert len(spool.notices("carol", after=0, limit=10)) == 1
     assert spool.orphans() == []
@@ -243,5 +247,5 @@ def test_id_that_two_enterprises_share_is_nobodys_mail_until_one_of_them_has_it_
 
 def test_answered_entry_belongs_to_the_node_itself(spool: SqliteSpool, collect: Collect) -> None:
     collect(letter(NOBODYS))
-    (view,) = spool.entries(states=[State.READY])
+    (view,) = spool.entries(Wanted(states=(State.READY,)))
     assert (view.owner, view.kind, view.destination) == (NODE_ITSELF, DXP_REP, "peer")
