@@ -20,10 +20,10 @@ _ABANDONED: Final = (
     f"whoever had it in hand fell silent {ABANDONED_AT_MOST} times in a row: it may be what kills them;"
     " the log says how they ended"
 )
-_EVENTS: Final = {
-    Fate.DELIVERED: Event.DELIVERED,
-    Fate.DEFERRED: Event.DEFERRED,
-    Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
+_STATES: Final = {
+    Fate.DELIVERED: after(State.SENDING, Event.DELIVERED),
+    Fate.DEFERRED: after(State.SENDING, Event.DEFERRED),
+    Fate.UNDELIVERABLE: after(State.SENDING, Event.UNDELIVERABLE),
 }
 _HAPPENED: Final = {
     Fate.DELIVERED: "entry.sent",
@@ -76,20 +76,13 @@ class Verdict(NamedTuple):
 
 def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | None = None) -> Ending:
     """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
-    fate = settlement.fate
-    state = after(State.SENDING, _EVENTS[fate])
-    line = (_HAPPENED[fate], settlement.error)
+    fate, error = settlement.fate, settlement.error
+    state = _STATES[fate]
+    line = (_HAPPENED[fate], error)
     if verdict is not None and fate is Fate.DELIVERED:
         ending = bounced(state, verdict, now=now)
         return ending._replace(lines=(line, *ending.lines))
-    return Ending(
-        state=state,
-        failed=fate is not Fate.DELIVERED,
-        due=due,
-        error=settlement.error,
-        sent_sha256=settlement.sent_sha256,
-        lines=(line,),
-    )
+    return Ending(state, fate is not Fate.DELIVERED, due, error, settlement.sent_sha256, (line,))
 
 
 def bounced(state: State, verdict: Verdict, *, now: int) -> Ending:
