@@ -12,6 +12,8 @@ from spool.sqlite.database import Database
 from spool.sqlite.ordering import unsettled
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
+_REQUESTED = "request_key = ? AND request_key <> ''"
+"""With the condition of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
 
 
 class Accepting:
@@ -88,15 +90,15 @@ class _Batch:
 
     def _same(self, offer: Offer) -> Known | None:
         """Find what was taken before: the same bytes, or the owner's own name for the request."""
-        names: list[tuple[str, str | bytes]] = [("sha256", offer.sha256)]
+        names: list[tuple[str, str | bytes]] = [("sha256 = ?", offer.sha256)]
         if offer.request_key:
-            names.append(("request_key", offer.request_key))
-        for column, value in names:
+            names.append((_REQUESTED, offer.request_key))
+        for condition, value in names:
             uid = self._requests.get((offer.owner, value))
             if uid is not None:
                 return Known(uid=uid)
             row = self._run(
-                f"SELECT uid FROM message WHERE owner = ? AND {column} = ?", (offer.owner, value)
+                f"SELECT uid FROM message WHERE owner = ? AND {condition}", (offer.owner, value)
             ).fetchone()
             if row is not None:
                 return Known(uid=row[0])

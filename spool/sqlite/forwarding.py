@@ -124,7 +124,8 @@ class Forwarding:
         with self.db.write() as connection:
             now = self.db.now()
             rows = connection.execute(
-                "SELECT e.id, m.uid FROM entry e JOIN message m ON m.id = e.message"
+                # named, because SQLite takes the order of `id` for a reason to read every entry there ever was
+                "SELECT e.id, m.uid FROM entry e INDEXED BY entry_leased CROSS JOIN message m ON m.id = e.message"
                 f" WHERE e.state = 'sending' AND e.{condition} ORDER BY e.id",
                 (value,),
             ).fetchall()
