@@ -40,12 +40,12 @@ class Signature:
     """The best round of all."""
 
 
-def signature() -> Signature:
+def signature(rounds: int = _ROUNDS) -> Signature:
     """Measure alone, with all processors at work, and alone again: what else the machine does changes meanwhile."""
-    before = _signing()
+    before = _signing(rounds)
     with _signing_elsewhere():
-        busy = _signing()
-    after = _signing()
+        busy = _signing(rounds)
+    after = _signing(rounds)
     return Signature(
         alone_us=statistics.median([*before, *after]),
         busy_us=statistics.median(busy),
@@ -124,7 +124,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered), max(1, rank)) - 1]
 
 
-def _signing(rounds: int = _ROUNDS) -> list[float]:
+def _signing(rounds: int) -> list[float]:
     """Return the CPU of a signature in each round, microseconds."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     text = b"<ds:SignedInfo>" * 40
