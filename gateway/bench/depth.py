@@ -15,7 +15,7 @@ from gateway.bench.worlds import WARM, world
 from gateway.playground import Playground
 from spool.sqlite.copies import multiply
 
-_ROUNDS: Final = 3
+_ROUNDS: Final = 5
 _BODY_BYTES: Final = 256
 """Of the bodies of copies: they lie beside what is searched and are never read again."""
 
@@ -31,7 +31,7 @@ def depth(*, declarations: int, messages: int, pattern: int = 1000) -> Figure:
     """Throughput with `declarations` in the spool over throughput with none, the whole way, answers home.
 
     Two gateways stand side by side, one with an empty spool, one with a deep one, and take turns: `messages` single
-    declarations each, three rounds; the ratio is the median of the rounds'. The deep spool holds messages that went
+    declarations each, five rounds; the ratio is the median of the rounds'. The deep spool holds messages that went
     the whole way, sent, answered and acknowledged: `pattern` of them really did, the others are copies of their rows
     (`spool.sqlite.copies`). All are messages of one declaration, which make the most rows and index entries.
     """

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from spool.archived import Archived
-from spool.entry import Filing, Subject, TimelineRow, Way
+from spool.entry import Fate, Filing, Subject, TimelineRow, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
@@ -220,3 +220,40 @@ CALLS: dict[str, Call] = {
 def test_call_costs_the_same_in_a_deep_spool(depths: Depths, call: Call) -> None:
     shallow, deep = depths.cost(depths.shallow, call), depths.cost(depths.deep, call)
     assert deep <= 1.5 * shallow + depths.slack, f"{shallow} became {deep} at {TIMES} times the depth"
+
+
+WAITING: dict[str, Call] = {
+    "put something new": CALLS["put something new"],
+    "put a later version": CALLS["put a later version"],
+    "claim and settle": lambda s: s.settle(settled(s.claim("one", "port", limit=4, lease_s=60))),
+    "claim and defer": lambda s: s.settle(
+        settled(s.claim("one", "port", limit=4, lease_s=60), Fate.DEFERRED, next_at=START + timedelta(days=1))
+    ),
+    "claim and recover": lambda s: (s.claim("one", "port", limit=4, lease_s=60), s.recover(claimant="one")),
+    "recover what is over": CALLS["recover what is over"],
+    "next due": CALLS["next due"],
+    "backlog": lambda s: s.backlog(at_most=10),
+    "ways": CALLS["ways"],
+}
+
+
+@pytest.fixture(scope="module")
+def backlogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depths]:
+    """Two spools with messages that wait to go out, a few and a hundred times as many."""
+    folder = tmp_path_factory.mktemp("backlogs")
+    for name in ("shallow", "deep"):
+        with closing(SqliteSpool(folder / name, Clock())) as spool:
+            uids = [f"M{number}" for number in range(2 * PATTERN)]
+            spool.put([offer(uid, subject(uid), owner="ann" if uid < "M3" else "bob") for uid in uids])
+    multiply(folder / "deep", TIMES)
+    with (
+        closing(SqliteSpool(folder / "shallow", Clock())) as shallow,
+        closing(SqliteSpool(folder / "deep", Clock())) as deep,
+    ):
+        yield Depths(shallow=shallow, deep=deep, cost=steps, slack=100)
+
+
+@pytest.mark.parametrize("call", WAITING.values(), ids=WAITING.keys())
+def test_call_costs_the_same_however_much_waits(backlogs: Depths, call: Call) -> None:
+    shallow, deep = backlogs.cost(backlogs.shallow, call), backlogs.cost(backlogs.deep, call)
+    assert deep <= 1.5 * shallow + backlogs.slack, f"{shallow} became {deep} at {TIMES} times the backlog"
