@@ -25,7 +25,8 @@ _SEARCHES: Final = (
     ("SELECT uid FROM entry WHERE cop_msg_id = %s ORDER BY id LIMIT %s", False),
     (
         _OF_DECLARATION.format(
-            "SELECT t.declaration FROM arrival a JOIN timeline t ON t.arrival = a.id WHERE a.cop_msg_id = %s"
+            "SELECT t.declaration FROM arrival a JOIN timeline t ON t.arrival = a.id"
+            " WHERE a.cop_msg_id = %s AND a.cop_msg_id <> ''"  # the condition of the index, for a generic plan
         ),
         True,
     ),

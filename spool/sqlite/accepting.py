@@ -12,6 +12,8 @@ from spool.sqlite.database import Database
 from spool.sqlite.ordering import unsettled
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
+_REQUESTED = "request_key = ? AND request_key <> ''"
+"""With the condition of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
 
 
 class Accepting:
@@ -90,8 +92,7 @@ class _Batch:
         """Find what was taken before: the same bytes, or the owner's own name for the request."""
         names: list[tuple[str, str | bytes]] = [("sha256 = ?", offer.sha256)]
         if offer.request_key:
-            # the second half lets SQLite use the index over named requests alone
-            names.append(("request_key = ? AND request_key <> ''", offer.request_key))
+            names.append((_REQUESTED, offer.request_key))
         for condition, value in names:
             uid = self._requests.get((offer.owner, value))
             if uid is not None:

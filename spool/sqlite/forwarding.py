@@ -23,6 +23,8 @@ _NEXT_OF_OWNER = (
     " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.owner = ? AND e.priority = ?"
     " AND e.due_at <= ? ORDER BY e.due_at, e.id LIMIT ?"
 )
+_LOST = f"{WHOSE} FROM entry e INDEXED BY entry_leased CROSS JOIN message m ON m.id = e.message"
+"""The index is named, because SQLite takes the order of `id` for a reason to read every entry there ever was."""
 _PRIORITIES = (0, 1, 2)
 _OWNERS_AT_MOST = 512
 """Owners that one claim looks at; the next claim goes on after the last of them."""
@@ -118,7 +120,7 @@ class Forwarding:
             lost = {
                 row[0]: row
                 for row in connection.execute(
-                    f"{WHOSE} WHERE e.state = 'sending' AND e.{condition}", (value,)
+                    f"{_LOST} WHERE e.state = 'sending' AND e.{condition}", (value,)
                 )
             }
             judged = abandoned([(entry, row[-1]) for entry, row in lost.items()], now=now)

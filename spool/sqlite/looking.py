@@ -52,7 +52,9 @@ class Looking:
             "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message WHERE e.cop_msg_id = ?1 LIMIT ?2",
             (
                 "SELECT m.uid FROM arrival a JOIN timeline t ON t.arrival = a.id JOIN version v"
-                " ON v.declaration = t.declaration JOIN message m ON m.id = v.message WHERE a.cop_msg_id = ?1 LIMIT ?2"
+                " ON v.declaration = t.declaration JOIN message m ON m.id = v.message"
+                # the index holds only those that have one, and SQLite must be told that this is one
+                " WHERE a.cop_msg_id = ?1 AND a.cop_msg_id <> '' LIMIT ?2"
             ),
             of_declaration.format("SELECT id FROM declaration WHERE identity = ?1"),
             of_declaration.format("SELECT declaration FROM handle WHERE text = ?1"),

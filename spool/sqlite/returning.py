@@ -10,10 +10,7 @@ from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import to_number
 from spool.sqlite.ordering import line_up
 
-WHOSE: Final = (
-    "SELECT e.id, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned"
-    " FROM entry e JOIN message m ON m.id = e.message"
-)
+WHOSE: Final = "SELECT e.id, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned"
 """The fields of `ending.Whose`, and how often in a row its claim has ended without a word."""
 _ANSWERED: Final = (
     "SELECT e.state FROM entry e JOIN arrival a ON a.id = ?"
@@ -38,7 +35,11 @@ def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) 
     found = run(_ANSWERED, (arrival, one.entry, one.claim)).fetchone()
     if found is None:
         return None
-    whose = Whose(*run(f"{WHOSE} WHERE e.id = ?", (one.entry,)).fetchone()[:-1])
+    whose = Whose(
+        *run(
+            f"{WHOSE} FROM entry e JOIN message m ON m.id = e.message WHERE e.id = ?", (one.entry,)
+        ).fetchone()[:-1]
+    )
     newer = run(_NEWER, (one.entry,)).fetchone()
     verdict = Verdict(one.reason, None if one.next_at is None else to_number(one.next_at))
     verdict = verdict.overtaken_by(newer and newer[0])
