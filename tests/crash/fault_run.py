@@ -5,16 +5,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from tests.crash.faults import FAULTS, Scene
-from tests.crash.homecoming import Reader, bring_home, expected_bodies, wait_until_sent
+from tests.crash.homecoming import Reader, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load
 from tests.crash.ports import BrokerPort, OpenSshPort, Port, simulated_amqp, simulated_sftp
 from tests.crash.tally import Tally, tally
@@ -75,23 +72,11 @@ def run(seed: int, stage: Stage, faults: Sequence[str], *, messages: int) -> Tal
             scene.struck[fault] += 1
         load.join()
         wait_until_sent(world, _HOME_WITHIN_S)
-        _wait_until_answered(world, {one.uid for one in load.answered})
+        wait_until_answered(world, {one.uid for one in load.answered}, _HOME_WITHIN_S)
         got = bring_home(world, _HOME_WITHIN_S, reader.stop())
         arrived, expected = world.customs_saw(), expected_bodies(world)
     assert load.errors == []
     return tally(load.answered, arrived, expected, got, kills=scene.kills, faults=scene.struck)
-
-
-def _wait_until_answered(world: World, uids: AbstractSet[str]) -> None:
-    """Wait until customs has got all of it and said all it has to say, or time is up; the tally tells."""
-
-    def answered() -> bool:
-        return uids <= {line["cop_msg_id"] for line in world.customs_saw()} and not world.port.pending()
-
-    with suppress(RetryError):
-        Retrying(
-            retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.05), stop=stop_after_delay(_HOME_WITHIN_S)
-        )(answered)  # fmt: skip
 
 
 @contextmanager

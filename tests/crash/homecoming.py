@@ -3,13 +3,17 @@
 import threading
 import time
 from collections import defaultdict
-from contextlib import ExitStack, closing
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, closing, suppress
 from typing import Any, Protocol
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.config import load_config
 from gateway.site import Site
 from gateway.spooling import build_spool
 from spool.store import Topic
+from tests.crash.world import World
 from tests.platforms import Platform, bodies_of, enterprises
 
 Bodies = dict[str, set[tuple[str, str, str, frozenset[tuple[str, str]]]]]
@@ -101,3 +105,15 @@ def wait_until_sent(world: Served, timeout_s: float) -> bool:
                 return False
             waiter.wait(0.2)
     return True
+
+
+def wait_until_answered(world: World, uids: AbstractSet[str], timeout_s: float) -> None:
+    """Wait until customs has got all of it and said all it has to say, or time is up; the tally tells."""
+
+    def answered() -> bool:
+        return uids <= {line["cop_msg_id"] for line in world.customs_saw()} and not world.port.pending()
+
+    with suppress(RetryError):
+        Retrying(
+            retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.05), stop=stop_after_delay(timeout_s)
+        )(answered)
