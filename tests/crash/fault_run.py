@@ -74,9 +74,25 @@ def run(seed: int, stage: Stage, faults: Sequence[str], *, messages: int) -> Tal
         wait_until_sent(world, _HOME_WITHIN_S)
         wait_until_answered(world, {one.uid for one in load.answered}, _HOME_WITHIN_S)
         got = bring_home(world, _HOME_WITHIN_S, reader.stop())
-        arrived, expected = world.customs_saw(), expected_bodies(world)
+        result = tally(
+            load.answered,
+            world.customs_saw(),
+            expected_bodies(world),
+            got,
+            kills=scene.kills,
+            faults=scene.struck,
+        )
+        if any(result.promises):
+            _keep(Path(name), seed)
     assert load.errors == []
-    return tally(load.answered, arrived, expected, got, kills=scene.kills, faults=scene.struck)
+    return result
+
+
+def _keep(folder: Path, seed: int) -> None:
+    """Leave everything that a broken run wrote for somebody to look into."""
+    kept = Path(tempfile.mkdtemp(prefix=f"gateway-broken-{seed}-"))
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("wake"), dirs_exist_ok=True)
+    print(f"seed {seed} broke a promise: what the run wrote is in {kept}")
 
 
 @contextmanager
