@@ -102,6 +102,8 @@ class App:
             signers=self.signers,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
+            waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
+            lease_s=self.config.lease_s,
         )
 
     def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:

@@ -99,6 +99,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         level="info", meaning="an enterprise has acknowledged its answers up to `cursor`"
     ),
     "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
+    "clock.set_back": Event(
+        level="warning",
+        meaning="`entries` waited for a time that a clock ahead of this one had set; they go now",
+        do="see to the time service of the node, or of the database's host",
+    ),
     "certificate.expiring": Event(
         level="warning", meaning="a signing certificate ends in less than 30 days", do="renew it"
     ),

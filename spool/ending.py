@@ -15,6 +15,8 @@ ABANDONED_AT_MOST: Final = 5
 APART: Final = 2_000_000
 """Microseconds between entries that were abandoned more than once: longer than a process takes to die and
 come back, so that the one that kills its forwarder is soon alone with it."""
+FARTHEST: Final = 256 * APART
+"""Microseconds within which all of them are back."""
 UNFINISHED: Final = "found unfinished; sent again under the same id"
 _ABANDONED: Final = (
     f"whoever had it in hand fell silent {ABANDONED_AT_MOST} times in a row: it may be what kills them;"
@@ -127,7 +129,7 @@ def abandoned(lost: Iterable[tuple[int, int]], *, now: int) -> list[Abandoned]:
                 entry=entry,
                 times=times,
                 state=after(State.SENDING, event),
-                due=now + place * APART,
+                due=now + min(place * APART, FARTHEST),
                 event="entry.dead" if dead else "entry.deferred",
                 why=_ABANDONED if dead else UNFINISHED,
             )

@@ -23,7 +23,8 @@ WHOSE: Final = (
 """The fields of `ending.Whose`, and how often in a row its claim has ended without a word."""
 _ANSWERED: Final = (
     "SELECT e.state FROM entry e JOIN arrival a ON a.id = %s"
-    " WHERE e.id = %s AND e.claim = %s AND a.received_at >= e.claimed_at"
+    " WHERE e.id = %s AND e.claim = %s"
+    " AND (a.received_at >= e.claimed_at OR e.claimed_at > %s)"
     " AND (e.state = 'sent' OR e.state = 'sending' AND e.bounce = '') FOR NO KEY UPDATE OF e"
 )
 _NEWER: Final = (
@@ -58,7 +59,7 @@ def _bounce(transaction: Transaction, one: Bounce, arrival: int) -> Ended | None
     declarations can start meanwhile, so what is judged now holds then.
     """
     run, rows = transaction.run, transaction.all
-    found = rows(_ANSWERED, arrival, one.entry, one.claim)
+    found = rows(_ANSWERED, arrival, one.entry, one.claim, transaction.now)
     if not found:
         return None
     whose = Whose(*rows(f"{WHOSE} WHERE e.id = %s", one.entry)[0][:-1])

@@ -14,7 +14,8 @@ WHOSE: Final = "SELECT e.id, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id
 """The fields of `ending.Whose`, and how often in a row its claim has ended without a word."""
 _ANSWERED: Final = (
     "SELECT e.state FROM entry e JOIN arrival a ON a.id = ?"
-    " WHERE e.id = ? AND e.claim = ? AND a.received_at >= e.claimed_at"
+    " WHERE e.id = ? AND e.claim = ?"
+    " AND (a.received_at >= e.claimed_at OR e.claimed_at > ?)"
     " AND (e.state = 'sent' OR e.state = 'sending' AND e.bounce = '')"
 )
 _NEWER: Final = (
@@ -32,7 +33,7 @@ def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) 
     declarations can start meanwhile, so what is judged now holds then.
     """
     run = connection.execute
-    found = run(_ANSWERED, (arrival, one.entry, one.claim)).fetchone()
+    found = run(_ANSWERED, (arrival, one.entry, one.claim, now)).fetchone()
     if found is None:
         return None
     whose = Whose(

@@ -137,6 +137,15 @@ def test_an_answer_ends_an_attempt_once(spool: Spool, clock: Clock) -> None:
     assert (view(spool, "A").state, view(spool, "A").attempts) == (State.SENT, 1)
 
 
+def test_answer_is_heard_though_the_clock_was_set_back_after_the_attempt(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A", "x")])
+    send(spool)
+    clock.move(-3600)
+
+    assert [one.state for one in bounce(spool, "A", clock.now)] == [State.READY]
+    assert send(spool) == ["A"]
+
+
 def test_the_same_bytes_under_the_same_name_are_no_news(spool: Spool, clock: Clock) -> None:
     spool.put([offer("A", "x")])
     send(spool)

@@ -300,6 +300,57 @@ def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, c
     assert len(spool.recover()) == 0
 
 
+def near(spool: Spool, destination: str = "port") -> int:
+    return spool.draw_near(destination, wait_s=600, lease_s=30)
+
+
+def test_fresh_entry_goes_at_once_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A"), offer("B", destination="capital")])
+    clock.move(-300)
+
+    assert claim(spool) == []
+    assert near(spool) == 1
+    assert near(spool) == 0
+    assert uids(claim(spool)) == ["A"]
+    assert claim(spool, "capital") == [], "one destination at a time"
+
+
+def test_deferred_entry_waits_no_longer_than_the_longest_back_off_when_the_clock_was_set_back(
+    spool: Spool, clock: Clock
+) -> None:
+    spool.put([offer("A")])
+    spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=500)))
+
+    clock.move(-60)
+    assert near(spool) == 0, "its turn may be that far away"
+    clock.move(-3600)
+    assert near(spool) == 1
+    assert uids(claim(spool)) == ["A"]
+
+
+def test_lease_of_the_dead_ends_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    lost = settled(claim(spool, by="dead"))
+    clock.move(-3600)
+
+    assert near(spool) == 1
+    clock.move(29)
+    assert (spool.recover(), near(spool)) == ([], 0)
+    clock.move(2)
+    assert len(spool.recover()) == 1
+    assert spool.settle(lost) == 0
+
+
+def test_entries_that_come_back_one_by_one_are_not_taken_for_a_clock_set_back(spool: Spool) -> None:
+    spool.put([offer(name) for name in "ABC"])
+    for _ in range(2):
+        claim(spool, by="dying")
+        spool.recover(claimant="dying")
+
+    assert near(spool) == 0
+    assert uids(claim(spool)) == ["A"], "the others may come back only after it"
+
+
 def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
     spool.put([offer("A")])
     later = clock.now + timedelta(seconds=10)

@@ -35,10 +35,10 @@ def spool(tmp_path: Path, clock: Clock) -> Iterator[SqliteSpool]:
 
 
 CONFIG = config()
+LOW = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
 
 
-def keep(spool: SqliteSpool, folder: Path) -> Keep:
-    marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
+def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
     return Keep(
         spool=spool,
         registry=Registry(
@@ -50,6 +50,8 @@ def keep(spool: SqliteSpool, folder: Path) -> Keep:
         signers={},
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
+        waits_s={"port": 600.0},
+        lease_s=60.0,
     )
 
 
@@ -69,6 +71,20 @@ def test_round_frees_expired_leases_and_tells_a_crossed_mark_once(
     role.round()
     role.round()
     assert events(capfdbinary) == [("spool.watermark", None), ("lease.expired", 1)]
+
+
+def test_round_brings_near_what_a_clock_that_was_ahead_put_off(
+    spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    spool.put([offer(f"M{number}") for number in range(1500)])
+    clock.move(-3600)
+    marks = Watermarks(free_bytes_warn=0, free_bytes_refuse=0)
+    role = keep(spool, tmp_path, marks)
+    role.round()
+    role.round()
+    assert events(capfdbinary) == [("clock.set_back", 1500)]
+    assert len(spool.claim("one", "port", limit=2000, lease_s=60)) == 1500
 
 
 def test_purge_moves_all_that_is_over_and_says_how_much(
