@@ -1,11 +1,10 @@
 """Named points between two commits, at which a process of the node kills itself when a test asks for it.
 
 The test's side arms a point; the node's side (tests/crash/node.py) passes points and dies at an armed one.
-They meet in a folder: a file for each armed point, a file for each point that was ever passed, and a line for
-each death.
+They meet in a folder: a file for each armed point, a file for each point that was ever passed, and a file for each
+death, which is that of the armed point under another name: one rename is the whole of a death, however many die at once.
 """
 
-import json
 import os
 import signal
 from collections.abc import Mapping
@@ -56,9 +55,8 @@ class Points:
 
     def __init__(self, folder: Path) -> None:
         self._armed, self._passed, self._deaths = folder / "armed", folder / "passed", folder / "deaths"
-        for made in (self._armed, self._passed):
+        for made in (self._armed, self._passed, self._deaths):
             made.mkdir(parents=True, exist_ok=True)
-        self._deaths.touch()
         self._known: set[str] = set()
         self._counts: dict[tuple[int, int], int] = {}
 
@@ -81,7 +79,9 @@ class Points:
         return {file.name for file in self._passed.iterdir()}
 
     def deaths(self) -> list[Death]:
-        return [Death(**json.loads(line)) for line in self._deaths.read_text().splitlines()]
+        """Return them in the order in which they happened."""
+        files = sorted(self._deaths.iterdir(), key=lambda file: file.stat().st_ctime_ns)
+        return [_death(file) for file in files]
 
     def go_through(self, point: str) -> None:
         """In the node: pass the point, or die there."""
@@ -101,12 +101,15 @@ class Points:
 
     def _die(self, point: str, whom: str) -> None:
         try:
-            (self._armed / point).unlink()
+            (self._armed / point).rename(self._deaths / f"{point} {os.getpid()}")
         except FileNotFoundError:  # another process of the role was faster
             return
-        line = json.dumps({"point": point, "whom": whom, "pid": os.getpid()}) + "\n"
-        descriptor = os.open(self._deaths, os.O_WRONLY | os.O_APPEND)
-        os.write(descriptor, line.encode())
         if whom == "node":
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _death(file: Path) -> Death:
+    point, _, pid = file.name.rpartition(" ")
+    whom = file.read_text(encoding="utf-8").split()[1]
+    return Death(point=point, whom="node" if whom == "node" else "role", pid=int(pid))
