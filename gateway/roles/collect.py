@@ -19,7 +19,8 @@ from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import Candidate, Match, correlate, learned, lookups
+from gateway.stages.correlate import Candidate, Match, learned, lookups
+from gateway.stages.correlate import match as match_answer
 from spool.entry import Bounce, Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
 from spool.store import Spool
 
@@ -156,14 +157,16 @@ class Registry:
                 declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
                 bounces=() if bounce is None else (bounce,),
             )
-        candidates = [_candidate(found) for found in self._spool.find(lookups(answer, self._rules.catalogue))]
-        match correlate(answer, candidates, receivers):
+        match match_answer(answer, self._rules.catalogue, receivers, self._candidates):
             case Match(candidates=chosen):
                 return _About(
                     declarations=tuple(dict.fromkeys((one.ref, one.message_type) for one in chosen))
                 )
             case unmatched:
                 return _About(nobody=unmatched.reason)
+
+    def _candidates(self, texts: Sequence[str]) -> list[Candidate]:
+        return [_candidate(found) for found in self._spool.find(texts)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,11 @@ _TIMELINE = (
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
 
+_WHOSE = (
+    "SELECT owner, EXISTS (SELECT 1 FROM timeline WHERE declaration = d.id AND digest = ?) FROM declaration d"
+    " WHERE id = ?"
+)
+
 
 class FilingCabinet:
     """The collecting part of the spool."""
@@ -214,7 +219,7 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
     notices: dict[str, int | None] = {}
     duplicates = 0
     for row in filing.rows:
-        found = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        found = run(_WHOSE, (row.digest, row.declaration)).fetchone()
         if found is None:
             raise SpoolError(
                 "the declaration of an answer was purged a moment ago",
@@ -222,10 +227,8 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
                 fix="nothing to do: the answer is filed again, as an orphan",
                 temporary=True,
             )
-        (owner,) = found
-        if run(
-            "SELECT 1 FROM timeline WHERE declaration = ? AND digest = ?", (row.declaration, row.digest)
-        ).fetchone():
+        owner, known = found
+        if known:
             duplicates += 1
             continue
         if owner not in notices:

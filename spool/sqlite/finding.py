@@ -5,6 +5,12 @@ from collections.abc import Sequence
 from spool.entry import Found, Latest, Travelled
 from spool.sqlite.database import Database, to_time
 
+_NAMED = "SELECT id, owner, identity, facts FROM declaration WHERE identity = ? LIMIT 500"
+_MEANT = (
+    "SELECT d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
+    " WHERE h.text = ? LIMIT 500"
+)
+
 
 class Finding:
     """The correlating part of the spool."""
@@ -14,16 +20,16 @@ class Finding:
     def find(self, texts: Sequence[str]) -> list[Found]:
         """Return every declaration that one of the texts, identities or handles, points at."""
         with self.db.read() as connection:
-            return [
-                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
+            rows = {
+                (text, row[0]): row  # the two queries apart: a UNION builds a table to find what they share
                 for text in dict.fromkeys(texts)
-                for row in connection.execute(
-                    "SELECT id, owner, identity, facts FROM declaration WHERE identity = ?1 UNION"
-                    " SELECT d.id, d.owner, d.identity, d.facts FROM handle h"
-                    " JOIN declaration d ON d.id = h.declaration WHERE h.text = ?1 LIMIT 500",
-                    (text,),
-                )
-            ]
+                for query in (_NAMED, _MEANT)
+                for row in connection.execute(query, (text,))
+            }
+        return [
+            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
+            for (text, _), row in rows.items()
+        ]
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
         """Return the message that goes out under this CopMsgId; None when there is none."""
