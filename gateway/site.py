@@ -214,6 +214,10 @@ leading_zero = false
 [destination.folder]
 send_dir = "state/outbox"
 receive_dir = "state/inbox"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "state/archived"
+# For whoever writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
 """
 
 _TEMPLATE: Final = """\
@@ -317,10 +321,19 @@ max_age_s = 259200.0
 # port = 22
 # user = "gateway"
 # key_file = "keys/sftp.key"
-# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused.
+# Its OpenSSH user certificate, where the server trusts an authority in place of single keys.
+# certificate_file = "keys/sftp.key-cert.pub"
+# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused. "@cert-authority ssh-ed25519
+# AAAA...": the key of the authority that certified it.
 # host_key = "ssh-ed25519 AAAA..."
 # send_dir = "/in"
 # receive_dir = "/out"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "/out/done"
+# For a server that writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
+# Connections over which one process spreads the files of a batch.
+# connections = 1
 # timeout_s = 20.0
 
 # The same by RabbitMQ (docs/rabbitmq.md):

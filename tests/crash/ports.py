@@ -153,13 +153,16 @@ class OpenSshPort:
     """The folders of a real OpenSSH server."""
 
     def __init__(self, folder: Path, script: Mapping[str, object]) -> None:
-        self.server = OpenSsh(folder)
+        folder = folder.resolve()
+        root = folder / "root"
+        for name in ("in", "out"):
+            (root / name).mkdir(parents=True)
+        self.server = OpenSsh(folder, authorized=write_key(folder / "user"))
         self.door = TcpDoor(self.server.port)
-        root = self.server.root
         self.toml = sftp_table(
             port=self.door.port,
             user=self.server.user,
-            key_file=self.server.key_file,
+            key_file=folder / "user",
             host_key=self.server.host_key,
             send_dir=f"{root}/in",
             receive_dir=f"{root}/out",

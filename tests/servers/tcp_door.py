@@ -27,10 +27,15 @@ class TcpDoor:
         self.port = 0
         self.passed = 0
         """Connections that came through."""
+        self.held = threading.Event()
+        """A connection waits where `hold_after` wants it."""
         self._slam, self._mute = threading.Event(), threading.Event()
         self._fuse: _Fuse | None = None
         self._doomed: set[socket.socket] = set()
         """Server ends whose next answer is swallowed."""
+        self._go_on = threading.Event()
+        self._most = 0
+        self._waiting: tuple[socket.socket, ...] = ()
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -52,6 +57,7 @@ class TcpDoor:
             listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         listener.close()
+        self._go_on.set()
         self.cut()
         for thread in self._threads:
             thread.join()
@@ -66,6 +72,19 @@ class TcpDoor:
             for end in self._open:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+
+    def hold_after(self, count: int) -> None:
+        """Stop the first connection on which clients send more bytes than that, there; the others pass."""
+        self.held.clear()
+        self._go_on.clear()
+        self._most = count
+
+    def cut_held(self) -> None:
+        """Cut the connection that is held, and no other."""
+        for end in self._waiting:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._go_on.set()
 
     def cut_at_next_answer(self) -> None:
         """Swallow the next bytes that the server sends, and cut every connection then."""
@@ -111,7 +130,7 @@ class TcpDoor:
 
     def _copy(self, source: socket.socket, sink: socket.socket, answers: bool = False) -> None:
         lit: _Fuse | None = None
-        sent = 0
+        passed = sent = 0
         with suppress(OSError):
             while piece := source.recv(PIECE_BYTES):
                 if not answers and (fuse := self._fuse) is not None:
@@ -124,6 +143,11 @@ class TcpDoor:
                     self._doomed.discard(source)
                     self.cut()
                     return
+                passed += len(piece)
+                if not answers and 0 < self._most < passed:
+                    self._most, self._waiting = 0, (source, sink)
+                    self.held.set()
+                    self._go_on.wait()
                 if answers and self._slam.is_set():
                     self._slam.clear()
                     self.cut()
