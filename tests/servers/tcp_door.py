@@ -79,6 +79,10 @@ class TcpDoor:
         self._go_on.clear()
         self._most = count
 
+    def let_go(self) -> None:
+        """Let the connection that is held go on."""
+        self._go_on.set()
+
     def cut_held(self) -> None:
         """Cut the connection that is held, and no other."""
         for end in self._waiting:
