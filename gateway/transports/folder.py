@@ -10,7 +10,14 @@ from pathlib import Path
 from gateway.config import Folder
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
-from gateway.transports.names import check_file_name, is_whole, other_name, temporary_name
+from gateway.transports.names import (
+    Leftovers,
+    check_file_name,
+    is_whole,
+    new_mark,
+    other_name,
+    temporary_name,
+)
 from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, PolledFeed, pause, too_large
 
 POLL_S = 0.2
@@ -21,6 +28,9 @@ class FolderTransport:
 
     def __init__(self, config: Folder) -> None:
         self._folder = config.send_dir
+        self._mark = new_mark()
+        self._left: Leftovers | None = None
+        """What earlier processes left half-written; None before we have looked."""
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """Write all files, then fsync the folder once, then confirm them.
@@ -42,12 +52,22 @@ class FolderTransport:
     def _try_to_write(self, parcel: Parcel) -> DeliveryError | None:
         try:
             check_file_name(parcel.file_name)
-            _write(self._folder, parcel.file_name, parcel.body)
+            for name in self._leftovers().take(parcel.file_name):
+                (self._folder / name).unlink(missing_ok=True)
+            temporary = self._folder / temporary_name(parcel.file_name, self._mark)
+            _write(temporary, self._folder / parcel.file_name, parcel.body)
         except DeliveryError as error:
             return error
         except OSError as error:
             return explain(error, self._folder)
         return None
+
+    def _leftovers(self) -> Leftovers:
+        if self._left is None:
+            found = Leftovers()
+            found.add(file.name for file in self._folder.iterdir())
+            self._left = found
+        return self._left
 
 
 class FolderFeed(PolledFeed):
@@ -129,13 +149,12 @@ def explain(error: OSError, path: Path) -> DeliveryError:
     )
 
 
-def _write(folder: Path, file_name: str, body: bytes) -> None:
-    temporary = folder / temporary_name(file_name)
+def _write(temporary: Path, final: Path, body: bytes) -> None:
     with temporary.open("wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / file_name)
+    temporary.replace(final)
 
 
 def _whole_files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:

@@ -10,10 +10,11 @@ from queue import SimpleQueue
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
+from gateway.transports.names import Leftovers
 from gateway.transports.polled import PolledFeed, pause
 from gateway.transports.sftp_drop import SftpDrop
 from gateway.transports.sftp_session import SftpLink, where
-from gateway.transports.sftp_upload import name_fault, upload
+from gateway.transports.sftp_upload import SendFolder, name_fault, upload
 
 POLL_S = 0.5
 GROUP = 64
@@ -33,8 +34,9 @@ class SftpTransport:
     def __init__(self, config: Sftp) -> None:
         """Raises ConfigError for an unreadable host key; connects on first use."""
         self._links = [SftpLink(config) for _ in range(config.connections)]
-        self._folder = config.send_dir
-        self._where = f"{where(config)} {config.send_dir}"
+        self._into = SendFolder(
+            path=config.send_dir, place=f"{where(config)} {config.send_dir}", left=Leftovers()
+        )
         self._threads: ThreadPoolExecutor | None = None
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
@@ -68,7 +70,7 @@ class SftpTransport:
         """Take groups until there are none, or the connection is lost and stands in `lost`."""
         while link not in lost and (group := _next(groups)) is not None:
             try:
-                errors = link.use(partial(upload, group, self._folder, self._where))
+                errors = link.use(partial(upload, group, self._into))
             except DeliveryError as error:
                 lost[link] = error
                 yield from _all_failed(group, error)

@@ -10,11 +10,10 @@ from gateway.errors import DeliveryError
 from gateway.transports import sftp_wire as wire
 from gateway.transports.names import is_whole, other_name
 from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, too_large
+from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
 from gateway.transports.sftp_wire import BLOCK_BYTES, FileInfo, Kind, Status
 
-PAGES_AHEAD = 8
-"""Pages of a listing that are asked for at once."""
 BLOCKS_AHEAD = 64
 
 
@@ -45,25 +44,10 @@ class SftpDrop:
         self._link.close()
 
     def _list(self, session: SftpSession, deadline: float) -> list[Listed]:
-        (opened,) = session.ask([wire.on_path(Kind.OPENDIR, self._folder)], deadline)
-        if opened.status != Status.OK:
-            raise refused("the receive folder cannot be listed", opened, self._where)
-        handle = opened.string()
-        pages = self._pages(session, handle, deadline)
-        wanted = (Listed(file.modified, file.name, file.size) for file in pages if _wanted(file))
-        found = heapq.nsmallest(LISTED, wanted)
-        session.ask([wire.on_handle(Kind.CLOSE, handle)], deadline)
-        return found
-
-    def _pages(self, session: SftpSession, handle: bytes, deadline: float) -> Iterator[FileInfo]:
-        while True:
-            pages = session.ask([wire.on_handle(Kind.READDIR, handle)] * PAGES_AHEAD, deadline)
-            for page in pages:
-                if page.status == Status.EOF:
-                    return
-                if page.status != Status.OK:
-                    raise refused("the receive folder cannot be listed", page, self._where)
-                yield from page.listing()
+        what = "the receive folder cannot be listed"
+        files = listing(session, self._folder, what, self._where, deadline)
+        wanted = (Listed(file.modified, file.name, file.size) for file in files if _wanted(file))
+        return heapq.nsmallest(LISTED, wanted)
 
     def _fetch(
         self, names: Sequence[str], session: SftpSession, deadline: float

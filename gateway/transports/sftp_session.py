@@ -10,6 +10,7 @@ import paramiko
 
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
+from gateway.transports.names import new_mark
 from gateway.transports.sftp_keys import HostKey, read_login
 from gateway.transports.sftp_wire import ProtocolError, Reply, Request, SftpWire
 
@@ -35,6 +36,10 @@ class SftpSession:
         """Connect, check the host key, log in; blocks until `deadline` (monotonic seconds) at most."""
         self._where = where(config)
         self._transport: paramiko.Transport | None = None
+        self.mark = new_mark()
+        """Of the temporary names of what this session writes."""
+        self.has_looked = False
+        """Whether the send folder was looked through for what earlier sessions left."""
         try:
             self._transport = _transport(config, deadline)
             _shake_hands(self._transport, config, host_key, deadline)

@@ -1,36 +1,57 @@
 """Files into a folder of an SFTP server: temporary name, fsync, size check, rename, many in few round trips."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from gateway.errors import DeliveryError
 from gateway.ports import Parcel
 from gateway.transports import sftp_wire as wire
-from gateway.transports.names import check_file_name, temporary_name
+from gateway.transports.names import Leftovers, check_file_name, temporary_name
+from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_session import SftpSession, join, refused
 from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, Reply, Request, Status
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFolder:
+    """Where files go."""
+
+    path: str
+    place: str
+    """As errors name it."""
+    left: Leftovers
+    """What was left there half-written, shared by all connections."""
+
+
 def upload(
-    group: Sequence[Parcel], folder: str, place: str, session: SftpSession, deadline: float
+    group: Sequence[Parcel], into: SendFolder, session: SftpSession, deadline: float
 ) -> list[DeliveryError | None]:
     """Open all, write and check all, rename all; the result stands in the order of the group.
 
-    `place` names the folder in errors. Raises DeliveryError when the connection fails.
+    What an earlier attempt left of these files is removed. Raises DeliveryError when the connection fails.
     """
-    files = [_Upload(parcel, folder, place, session.extensions) for parcel in group]
+    if not session.has_looked:
+        into.left.add(_names(session, into, deadline))
+        session.has_looked = True
+    files = [_Upload(parcel, into, session) for parcel in group]
     stages: tuple[tuple[Callable[[_Upload], list[Request]], Callable[[_Upload, list[Reply]], None]], ...] = (
         (_Upload.open, _Upload.opened),
         (_Upload.write, _Upload.written),
         (_Upload.rename, _Upload.renamed),
         (_Upload.rename_plainly, _Upload.renamed_plainly),
     )
-    for ask, take in stages:
-        going = [file for file in files if file.error is None]
-        asked = [ask(file) for file in going]
-        replies = iter(session.ask([request for requests in asked for request in requests], deadline))
-        for file, requests in zip(going, asked, strict=True):
-            take(file, list(islice(replies, len(requests))))
+    finished = False
+    try:
+        for ask, take in stages:
+            going = [file for file in files if file.error is None]
+            asked = [ask(file) for file in going]
+            replies = iter(session.ask([request for requests in asked for request in requests], deadline))
+            for file, requests in zip(going, asked, strict=True):
+                take(file, list(islice(replies, len(requests))))
+        finished = True
+    finally:
+        into.left.add(file.temporary for file in files if file.error is not None or not finished)
     return [file.error for file in files]
 
 
@@ -43,27 +64,43 @@ def name_fault(parcel: Parcel) -> DeliveryError | None:
     return None
 
 
+def _names(session: SftpSession, into: SendFolder, deadline: float) -> list[str]:
+    """List the folder; nothing where it may not be read."""
+    try:
+        files = listing(session, into.path, "the send folder cannot be listed", into.place, deadline)
+        return [file.name for file in files]
+    except DeliveryError:
+        if session.alive:
+            return []
+        raise
+
+
 class _Upload:
     """One file on its way: what to ask at each stage and what the answers mean; `error` ends it."""
 
-    def __init__(self, parcel: Parcel, folder: str, place: str, extensions: Collection[str]) -> None:
+    def __init__(self, parcel: Parcel, into: SendFolder, session: SftpSession) -> None:
         self.error = name_fault(parcel)
         self._body = parcel.body
-        self._temporary = join(folder, temporary_name(parcel.file_name))
-        self._final = join(folder, parcel.file_name)
-        self._where = place
-        self._syncs = "fsync@openssh.com" in extensions
-        self._replaces = "posix-rename@openssh.com" in extensions
+        self.temporary = temporary_name(parcel.file_name, session.mark)
+        self._left = [join(into.path, name) for name in into.left.take(parcel.file_name)]
+        self._temporary = join(into.path, self.temporary)
+        self._final = join(into.path, parcel.file_name)
+        self._where = into.place
+        self._syncs = "fsync@openssh.com" in session.extensions
+        self._replaces = "posix-rename@openssh.com" in session.extensions
         self._handle = b""
         self._plainly = False
 
     def open(self) -> list[Request]:
-        """What an earlier attempt left under the temporary name is thrown away."""
-        return [wire.open_file(self._temporary, wire.WRITE | wire.CREATE | wire.TRUNCATE)]
+        """What earlier attempts left under their temporary names is thrown away."""
+        return [
+            *(wire.on_path(Kind.REMOVE, name) for name in self._left),
+            wire.open_file(self._temporary, wire.WRITE | wire.CREATE | wire.TRUNCATE),
+        ]
 
     def opened(self, replies: list[Reply]) -> None:
-        if not self._failed(replies, "the file cannot be created"):
-            self._handle = replies[0].string()
+        if not self._failed(replies[-1:], "the file cannot be created"):
+            self._handle = replies[-1].string()
 
     def write(self) -> list[Request]:
         blocks = range(0, len(self._body), BLOCK_BYTES)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import DeliveryError
 from gateway.ports import Delivery, Parcel
+from gateway.transports.names import Leftovers, temporary_name
 from gateway.transports.sftp import SftpTransport
 from tests.contract.conftest import OpenSshMedium, parcel
 from tests.servers.tcp_door import TcpDoor
@@ -49,6 +50,12 @@ def files(medium: OpenSshMedium) -> dict[str, int]:
     return {file.name: file.stat().st_size for file in (medium.root / "in").iterdir()}
 
 
+def is_left_of(one: Parcel, name: str) -> bool:
+    left = Leftovers()
+    left.add([name])
+    return left.take(one.file_name) == [name]
+
+
 def errors(deliveries: list[Delivery]) -> dict[int, DeliveryError | None]:
     assert len(deliveries) == len({delivery.entry for delivery in deliveries})
     return {delivery.entry: delivery.error for delivery in deliveries}
@@ -74,7 +81,7 @@ def test_server_killed_in_mid_upload_leaves_half_a_file_and_then_gets_the_whole_
     assert delivery.error is not None
     assert delivery.error.temporary
     ((name, size),) = files(medium).items()
-    assert name == f".{large.file_name}.part"
+    assert is_left_of(large, name)
     assert 0 < size < len(large.body)
     assert medium.arrived() == []
 
@@ -86,9 +93,10 @@ def test_server_killed_in_mid_upload_leaves_half_a_file_and_then_gets_the_whole_
     assert files(medium) == {large.file_name: len(large.body)}
 
 
-def test_leftover_of_a_longer_upload_is_overwritten(make: Make) -> None:
+def test_leftover_of_an_earlier_upload_is_removed(make: Make) -> None:
     medium = make()
-    (medium.root / "in" / f".{parcel(1).file_name}.part").write_bytes(b"x" * MIB)
+    for left in (f".{parcel(1).file_name}.part", temporary_name(parcel(1).file_name, "0123abcd")):
+        (medium.root / "in" / left).write_bytes(b"x" * MIB)
     transport = medium.transport()
     assert [delivery.error for delivery in transport.send([parcel(1)])] == [None]
     transport.close()
@@ -116,15 +124,23 @@ def test_server_without_extensions_is_served_too(make: Make) -> None:
     assert medium.arrived() == [b"second"]
 
 
-def test_file_that_does_not_have_its_size_on_the_server_is_not_renamed(make: Make) -> None:
+def test_file_that_does_not_have_its_size_on_the_server_is_not_renamed(make: Make, door: TcpDoor) -> None:
     medium = make(f"Subsystem sftp {PROGRAM} -P fsync")
-    (medium.root / "in" / f".{parcel(1).file_name}.part").symlink_to("/dev/null")
-    transport = medium.transport()
-    outcome = errors(list(transport.send([parcel(1), parcel(2)])))
+    transport = through(door, medium)
+    large = parcel(1, b"x" * MIB)
+    door.hold_after(MIB // 2)
+    with ThreadPoolExecutor(1) as threads:
+        sending = threads.submit(lambda: list(transport.send([large, parcel(2)])))
+        assert door.held.wait(60)
+        ours = next(name for name in files(medium) if is_left_of(large, name))
+        (medium.root / "in" / ours).unlink()
+        (medium.root / "in" / ours).symlink_to("/dev/null")
+        door.let_go()
+        outcome = errors(sending.result(60))
     transport.close()
     assert outcome[2] is None
     assert outcome[1] is not None
-    assert "0 bytes in place of 4" in outcome[1].what
+    assert f"0 bytes in place of {MIB}" in outcome[1].what
     assert medium.arrived() == [parcel(2).body]
 
 

@@ -52,11 +52,11 @@ class Scene:
 def kill(scene: Scene, whom: Whom) -> None:
     """SIGKILL at a named point; the world starts a node that died anew, as systemd does."""
     point, points, node = scene.rng.choice(IN_TRAFFIC), scene.world.points, scene.world.node
-    deaths, lives = len(points.deaths()), node.lives
+    deaths, lives = points.deaths(), node.lives
     passage = 1 if point.startswith("keep:") else scene.rng.randint(1, 3)
     points.arm(point, passage=passage, whom=whom)
-    scene.until(lambda: len(points.deaths()) > deaths and (whom == "role" or node.lives > lives))
-    death = points.deaths()[-1]
+    scene.until(lambda: points.deaths() > deaths and (whom == "role" or node.lives > lives))
+    (death,) = points.deaths() - deaths
     assert (death.point, death.whom) == (point, whom)
     scene.kills += 1
 

@@ -1,8 +1,7 @@
 """Named points between two commits, at which a process of the node kills itself when a test asks for it.
 
 The test's side arms a point; the node's side (tests/crash/node.py) passes points and dies at an armed one.
-They meet in a folder: a file for each armed point, a file for each point that was ever passed, and a file for each
-death, which is that of the armed point under another name: one rename is the whole of a death, however many die at once.
+They meet in a folder: a file for each armed point, for each point that was ever passed, and for each death.
 """
 
 import os
@@ -32,6 +31,8 @@ POINTS: Final = (
     ),
     CONFIRMED,
 )
+RARE: Final = ("keep:before:spool.file", "keep:after:spool.file")
+"""Passed only when an orphan waits for its owner at the moment at which the keeper starts: no test asks for it."""
 AT_START: Final = tuple(
     point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
 )
@@ -78,10 +79,9 @@ class Points:
         """Every point that any process has passed."""
         return {file.name for file in self._passed.iterdir()}
 
-    def deaths(self) -> list[Death]:
-        """Return them in the order in which they happened."""
-        files = sorted(self._deaths.iterdir(), key=lambda file: file.stat().st_ctime_ns)
-        return [_death(file) for file in files]
+    def deaths(self) -> set[Death]:
+        """Everybody who died at a point so far."""
+        return {_death(file) for file in self._deaths.iterdir()}
 
     def go_through(self, point: str) -> None:
         """In the node: pass the point, or die there."""
@@ -100,8 +100,8 @@ class Points:
             self._die(point, whom)
 
     def _die(self, point: str, whom: str) -> None:
-        try:
-            (self._armed / point).rename(self._deaths / f"{point} {os.getpid()}")
+        try:  # one step says both that it is ours and that we die here, whoever else kills us meanwhile
+            (self._armed / point).rename(self._deaths / f"{point}@{os.getpid()}")
         except FileNotFoundError:  # another process of the role was faster
             return
         if whom == "node":
@@ -110,6 +110,5 @@ class Points:
 
 
 def _death(file: Path) -> Death:
-    point, _, pid = file.name.rpartition(" ")
-    whom = file.read_text(encoding="utf-8").split()[1]
-    return Death(point=point, whom="node" if whom == "node" else "role", pid=int(pid))
+    point, _, pid = file.name.partition("@")
+    return Death(point=point, whom="node" if file.read_text().endswith("node") else "role", pid=int(pid))

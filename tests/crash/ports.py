@@ -153,16 +153,16 @@ class OpenSshPort:
     """The folders of a real OpenSSH server."""
 
     def __init__(self, folder: Path, script: Mapping[str, object]) -> None:
-        root = folder.resolve() / "root"
+        folder = folder.resolve()
+        root = folder / "root"
         for name in ("in", "out"):
             (root / name).mkdir(parents=True)
-        key_file = folder.resolve() / "user"
-        self.server = OpenSsh(folder.resolve(), authorized=write_key(key_file))
+        self.server = OpenSsh(folder, authorized=write_key(folder / "user"))
         self.door = TcpDoor(self.server.port)
         self.toml = sftp_table(
             port=self.door.port,
             user=self.server.user,
-            key_file=key_file,
+            key_file=folder / "user",
             host_key=self.server.host_key,
             send_dir=f"{root}/in",
             receive_dir=f"{root}/out",

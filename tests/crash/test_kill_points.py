@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_sent
+from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load
-from tests.crash.points import POINTS, WITH_AGE, Whom
+from tests.crash.points import POINTS, RARE, WITH_AGE, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.tally import tally
 from tests.crash.world import World
@@ -28,6 +28,13 @@ def pass_all(world: World, load: Load, got: Bodies) -> None:
     raise AssertionError(f"points that nothing passed: {sorted(world.points.waiting())}")
 
 
+def settle_down(world: World, load: Load, got: Bodies) -> None:
+    """Wait until customs has said its last word: what is purged before that is an orphan when it comes."""
+    assert wait_until_sent(world, 60)
+    wait_until_answered(world, {one.uid for one in load.answered}, 60)
+    bring_home(world, 60, got)
+
+
 @pytest.mark.parametrize("whom", ["role", "node"])
 def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, whom: Whom) -> None:
     (tmp_path / "customs").mkdir()
@@ -39,8 +46,7 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
         load = Load(world, seed=7, count=MESSAGES)
         load.join()
         pass_all(world, load, got)
-        assert wait_until_sent(world, 60)
-        bring_home(world, 60, got)
+        settle_down(world, load, got)
 
         world.clock.move(
             THREE_DAYS_S
@@ -48,8 +54,7 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
         for point in (*WITH_AGE, "keep:before:spool.recover"):
             world.points.arm(point, whom=whom)
         pass_all(world, load, got)
-        assert wait_until_sent(world, 60)
-        bring_home(world, 60, got)
+        settle_down(world, load, got)
         deaths = world.points.deaths()
         result = tally(load.answered, world.customs_saw(), expected_bodies(world), got, kills=len(deaths))
 
@@ -57,7 +62,7 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
     assert load.errors == []
     assert {death.point for death in deaths} == {*POINTS}
     assert {death.whom for death in deaths} == {whom}
-    assert world.points.passed() == {*POINTS}, (
+    assert world.points.passed() - {*RARE} == {*POINTS}, (
         "every commit and every effect of a role is a point of the list"
     )
     assert (world.node.lives > 1) == (whom == "node")

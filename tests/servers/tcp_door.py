@@ -30,12 +30,12 @@ class TcpDoor:
         self.held = threading.Event()
         """A connection waits where `hold_after` wants it."""
         self._slam, self._mute = threading.Event(), threading.Event()
-        self._go_on = threading.Event()
-        self._most = 0
-        self._waiting: tuple[socket.socket, ...] = ()
         self._fuse: _Fuse | None = None
         self._doomed: set[socket.socket] = set()
         """Server ends whose next answer is swallowed."""
+        self._go_on = threading.Event()
+        self._most = 0
+        self._waiting: tuple[socket.socket, ...] = ()
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -78,6 +78,10 @@ class TcpDoor:
         self.held.clear()
         self._go_on.clear()
         self._most = count
+
+    def let_go(self) -> None:
+        """Let the connection that is held go on."""
+        self._go_on.set()
 
     def cut_held(self) -> None:
         """Cut the connection that is held, and no other."""
@@ -133,11 +137,6 @@ class TcpDoor:
         passed = sent = 0
         with suppress(OSError):
             while piece := source.recv(PIECE_BYTES):
-                passed += len(piece)
-                if not answers and 0 < self._most < passed:
-                    self._most, self._waiting = 0, (source, sink)
-                    self.held.set()
-                    self._go_on.wait()
                 if not answers and (fuse := self._fuse) is not None:
                     sent, lit = (sent if fuse is lit else 0) + len(piece), fuse
                     if sent >= fuse.after_bytes:
@@ -148,6 +147,11 @@ class TcpDoor:
                     self._doomed.discard(source)
                     self.cut()
                     return
+                passed += len(piece)
+                if not answers and 0 < self._most < passed:
+                    self._most, self._waiting = 0, (source, sink)
+                    self.held.set()
+                    self._go_on.wait()
                 if answers and self._slam.is_set():
                     self._slam.clear()
                     self.cut()
