@@ -17,6 +17,7 @@ from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
+from gateway.stages.signature import Trust
 from signing.suite import Suite
 from spool.store import Spool
 
@@ -44,6 +45,7 @@ def serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     suites: Mapping[str, Suite],
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -59,6 +61,7 @@ def serve(
             rules=rules,
             enterprises=enterprises,
             suites=suites,
+            trust=trust,
             open_spool=open_spool,
             metrics_token=metrics_token,
         )
@@ -72,6 +75,7 @@ async def _serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     suites: Mapping[str, Suite],
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -80,7 +84,7 @@ async def _serve(
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
-        intake=Intake(config=config, rules=rules, suites=suites, commit=commit),
+        intake=Intake(config=config, rules=rules, suites=suites, trust=trust, commit=commit),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,

@@ -18,6 +18,7 @@ from gateway.roles.commit import GroupCommit
 from gateway.routing import legs, traits_of
 from gateway.rules import Rules
 from gateway.stages.correlate import handles, identity
+from gateway.stages.signature import Trust
 from signing.suite import Suite
 from spool.entry import Clash, Note, Offer, Subject, Way
 
@@ -48,11 +49,12 @@ class Intake:
     """What a door does with a body: examine it, put it in the spool, say what became of it."""
 
     def __init__(
-        self, *, config: Config, rules: Rules, suites: Mapping[str, Suite], commit: GroupCommit
+        self, *, config: Config, rules: Rules, suites: Mapping[str, Suite], trust: Trust, commit: GroupCommit
     ) -> None:
-        """`suites`: name of a [[key]] → what it signs with."""
+        """`suites`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed."""
         self._config = config
         self._suites = suites
+        self._trust = trust
         self._rules = rules
         self._commit = commit
 
@@ -68,7 +70,8 @@ class Intake:
 
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         suite = self._suites.get(caller.key or self._config.signing.default_key)
-        return examine(body, caller, self._rules, self._config.accept.limits, suite)
+        limits = self._config.accept.limits
+        return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
     async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
         """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""

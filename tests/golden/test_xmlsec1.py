@@ -11,7 +11,7 @@ from lxml import etree
 
 from signing import xmldsig
 from signing.errors import SigningError
-from signing.keys import RsaSigner
+from signing.keys import FileSigner
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
 from tests.spec import SPEC, needs_spec
 
@@ -22,7 +22,7 @@ class Xmlsec1:
     """The tool with the certificate that it shall trust."""
 
     def __init__(self, tool: str, folder: Path) -> None:
-        self.signer: RsaSigner = write_key(folder)
+        self.signer: FileSigner = write_key(folder)
         self._folder = folder
         version = re.search(
             r"(\d+)\.(\d+)",

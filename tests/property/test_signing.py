@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from signing import xmldsig
 from signing.errors import SigningError
-from signing.keys import RsaSigner
+from signing.keys import FileSigner
 from signing.verify import verify
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
 
@@ -19,7 +19,7 @@ _ENCODINGS = st.sampled_from(["", "UTF-8", "GB18030", "BOM"])
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
     return write_key(Path(tmp_path_factory.mktemp("key")), bits=1024)
 
 
@@ -81,7 +81,7 @@ def documents(draw: st.DrawFn) -> bytes:
 @settings(max_examples=300, deadline=None)
 @given(body=documents(), before=st.sampled_from(["", "ExtendMessage", "a"]))
 def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
-    signer: RsaSigner, body: bytes, before: str
+    signer: FileSigner, body: bytes, before: str
 ) -> None:
     signed = xmldsig.sign(body, signer, before=before)
     assert xmldsig.cut(signed.body, signed.span) == body
@@ -93,7 +93,7 @@ def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
 @settings(max_examples=400, deadline=None)
 @given(data=st.data(), name=st.sampled_from(["with_xsi", "gb18030", "cdata"]), bit=st.integers(0, 7))
 def test_one_flipped_bit_inside_the_root_breaks_it(
-    signer: RsaSigner, data: st.DataObject, name: str, bit: int
+    signer: FileSigner, data: st.DataObject, name: str, bit: int
 ) -> None:
     """Any bit but those of KeyInfo: the certificate is vouched for by its issuer, not by this signature."""
     body = xmldsig.sign(DOCUMENTS[name], signer).body
@@ -107,7 +107,7 @@ def test_one_flipped_bit_inside_the_root_breaks_it(
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), new=st.binary(max_size=6))
 def test_verify_never_raises_on_a_spoiled_document(
-    signer: RsaSigner, data: st.DataObject, new: bytes
+    signer: FileSigner, data: st.DataObject, new: bytes
 ) -> None:
     body = xmldsig.sign(EXPORTS["plain"], signer, before="ExtendMessage").body
     start = data.draw(st.integers(0, len(body)))
@@ -118,7 +118,7 @@ def test_verify_never_raises_on_a_spoiled_document(
 
 @settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=200))
-def test_nothing_but_signing_errors_come_out_of_any_bytes(signer: RsaSigner, body: bytes) -> None:
+def test_nothing_but_signing_errors_come_out_of_any_bytes(signer: FileSigner, body: bytes) -> None:
     assert not verify(body).valid
     for act in (xmldsig.strip, lambda given: xmldsig.sign(given, signer)):
         with suppress(SigningError):

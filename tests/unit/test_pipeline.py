@@ -9,7 +9,7 @@ from gateway.pipeline import Refusal, examine
 from gateway.problems import PROBLEMS, problem_document
 from gateway.rules import Rules, load_rules
 from gateway.stages.seal import TransferHead, seal, seal_transfer
-from signing.keys import RsaSigner
+from signing.keys import FileSigner
 from signing.xmldsig import sign
 from tests.documents import (
     COP_CODE,
@@ -50,7 +50,7 @@ def rules() -> Rules:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
     return write_key(tmp_path_factory.mktemp("key"))
 
 
@@ -89,14 +89,14 @@ def test_a_signature_may_be_missing_because_the_gateway_signs(rules: Rules) -> N
     assert not accepted(inventory(), rules).header.signed
 
 
-def test_a_sound_signature_passes(rules: Rules, signer: RsaSigner) -> None:
+def test_a_sound_signature_passes(rules: Rules, signer: FileSigner) -> None:
     signed = sign(inventory(), signer).body
     message = accepted(signed, rules)
     assert message.header.signed
     assert message.body is signed
 
 
-def test_a_signature_that_does_not_hold_is_refused_with_the_reason(rules: Rules, signer: RsaSigner) -> None:
+def test_a_signature_that_does_not_hold_is_refused_with_the_reason(rules: Rules, signer: FileSigner) -> None:
     signed = sign(order("ORDER-1"), signer).body
     refusal = refused(signed.replace(b"ORDER-1", b"ORDER-2"), rules)
     assert refusal.problem == "invalid-signature"
@@ -219,7 +219,7 @@ def test_a_foreign_identity_inside_is_refused(rules: Rules) -> None:
 
 
 def test_what_is_inside_a_dxp_msg_must_be_signed_where_customs_demands_it(
-    rules: Rules, signer: RsaSigner
+    rules: Rules, signer: FileSigner
 ) -> None:
     envelope = replace(ENVELOPE, msg_type="CEB621Message")
     refusal = refused(seal(inventory(), envelope), rules)
