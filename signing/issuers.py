@@ -66,37 +66,35 @@ class Issuers:
 
     def objection(self, certificate: x509.Certificate, at: datetime) -> str:
         """Say why a certificate is not trusted at `at` (aware); empty when it is. Its own period is not judged."""
-        chain = self._chain(certificate)
-        if chain is None:
-            return f"certificate {facts_of(certificate).serial} was issued by none of the trusted issuers"
-        for issuer in chain:
-            if not _in_period(issuer, at):
-                return f"the issuer's certificate {facts_of(issuer).serial} is out of its period"
-        return ""
+        if self._chain(certificate, at) is not None:
+            return ""
+        return f"{facts_of(certificate).serial} was issued by none of the trusted issuers in their period"
 
-    def _chain(self, certificate: x509.Certificate) -> Chain | None:
+    def _chain(self, certificate: x509.Certificate, at: datetime) -> Chain | None:
         """Find who issued it, up to the last one in the file; empty for one that is in the file itself."""
         encoded = _der(certificate)
         if encoded in self._trusted:
             return ()
-        chain = self._chains.get(encoded)
-        if chain is None:
-            chain = self._climb(certificate, ())
-            if chain is not None:
-                if len(self._chains) >= _REMEMBERED:
-                    self._chains.clear()
-                self._chains[encoded] = chain
+        known = self._chains.get(encoded)
+        if known is not None and all(_in_period(issuer, at) for issuer in known):
+            return known
+        chain = self._climb(certificate, (), at)
+        if chain is not None:
+            if len(self._chains) >= _REMEMBERED:
+                self._chains.clear()
+            self._chains[encoded] = chain
         return chain
 
-    def _climb(self, certificate: x509.Certificate, below: Chain) -> Chain | None:
-        candidates = self._by_subject.get(certificate.issuer.public_bytes(), [])
-        for issuer in candidates:
-            if issuer in below or len(below) >= _LONGEST or not _issued(issuer, certificate):
+    def _climb(self, certificate: x509.Certificate, below: Chain, at: datetime) -> Chain | None:
+        if len(below) >= _LONGEST:
+            return None
+        for issuer in self._by_subject.get(certificate.issuer.public_bytes(), ()):
+            if issuer in below or not _in_period(issuer, at) or not _issued(issuer, certificate):
                 continue
             chain = (*below, issuer)
-            if issuer.issuer == issuer.subject or not self._by_subject.get(issuer.issuer.public_bytes()):
+            if issuer.issuer == issuer.subject or issuer.issuer.public_bytes() not in self._by_subject:
                 return chain
-            higher = self._climb(issuer, chain)
+            higher = self._climb(issuer, chain, at)
             if higher is not None:
                 return higher
         return None
