@@ -127,7 +127,7 @@ def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
         return False
     if algorithm == sm2.SM2_WITH_SM3:
         point = sm2.point_of(issuer)
-        key = None if point is None else sm2.PublicKey(point)
+        key = None if point is None else sm2.public_key(point)
         return key is not None and key.verify_der(certificate.signature, certificate.tbs_certificate_bytes)
     public, digest = issuer.public_key(), certificate.signature_hash_algorithm
     if algorithm not in _RSA_WITH or not isinstance(public, rsa.RSAPublicKey) or digest is None:

@@ -154,7 +154,7 @@ def _sm2_from_pkcs12(data: bytes, path: Path, password: str | None, suite: str) 
 def _sm2_signer(key: sm2.PrivateKey, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
     point = sm2.point_of(certificate)
     # A signature, because a key file may also hold a public point that is not its own.
-    if point is None or not sm2.PublicKey(point).verify(key.sign(_PROBE), _PROBE):
+    if point is None or not sm2.public_key(point).verify(key.sign(_PROBE), _PROBE):
         raise _not_its_own(certificate, path)
     return _signer(key.sign, certificate, path, suite)
 

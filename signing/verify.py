@@ -69,10 +69,10 @@ def verify(
     digest_ok = compare_digest(digest, parts.digest)
     if not digest_ok:
         found.digest.append("it differs, the document was changed after it was signed")
-    certificate = _certificate(parts, found)
-    signature_ok = certificate is not None and _signature_holds(parts, signed, certificate, found)
-    if certificate is not None:
-        found.certificate.extend(_objections(certificate, at, issuers, company))
+    signer = _signer(parts, found)
+    signature_ok = signer is not None and _signature_holds(parts, signed, signer, found)
+    if signer is not None:
+        found.certificate.extend(_objections(signer, at, issuers, company))
     reasons = found.reasons()
     return Verdict(
         valid=not reasons,
@@ -80,7 +80,7 @@ def verify(
         digest_ok=digest_ok,
         signature_ok=signature_ok,
         certificate_ok=not found.certificate,
-        certificate=None if certificate is None else facts_of(certificate),
+        certificate=None if signer is None else signer.facts,
         warnings=tuple(found.warnings),
         reasons=reasons,
     )
@@ -112,18 +112,26 @@ def _signed_bytes(signed_info: etree._Element) -> tuple[bytes, ...]:
     return strict, canonical_part(signed_info, assumed={"xsi": XSI})
 
 
-def _certificate(parts: Parts, found: _Findings) -> x509.Certificate | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signer:
+    """Whose signature it says it is."""
+
+    certificate: x509.Certificate
+    facts: CertificateFacts
+
+
+def _signer(parts: Parts, found: _Findings) -> _Signer | None:
     if parts.certificate is None:
         found.certificate.append("X509Certificate is not Base64, so nothing can be checked with it")
         return None
     try:
         certificate = read_certificate(parts.certificate)
-        serial = facts_of(certificate).serial
+        signer = _Signer(certificate=certificate, facts=facts_of(certificate))
     except SigningError as err:
         found.certificate.append(f"X509Certificate: {err}")
         return None
-    _compare_key_name(parts.key_name, serial, found)
-    return certificate
+    _compare_key_name(parts.key_name, signer.facts.serial, found)
+    return signer
 
 
 def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
@@ -138,10 +146,10 @@ def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
 
 
 def _objections(
-    certificate: x509.Certificate, at: datetime | None, issuers: Issuers | None, company: Company | None
+    signer: _Signer, at: datetime | None, issuers: Issuers | None, company: Company | None
 ) -> list[str]:
     now = at or datetime.now(UTC)
-    facts = facts_of(certificate)
+    facts = signer.facts
     said = []
     if not facts.not_before <= now <= facts.not_after:
         said.append(
@@ -149,20 +157,18 @@ def _objections(
             f"not on {now:%Y-%m-%d}"
         )
     if issuers is not None:
-        said.append(issuers.objection(certificate, now))
+        said.append(issuers.objection(signer.certificate, now))
     if company is not None:
-        said.append(company.objection(certificate))
+        said.append(company.objection(signer.certificate))
     return [objection for objection in said if objection]
 
 
-def _signature_holds(
-    parts: Parts, signed: tuple[bytes, ...], certificate: x509.Certificate, found: _Findings
-) -> bool:
+def _signature_holds(parts: Parts, signed: tuple[bytes, ...], signer: _Signer, found: _Findings) -> bool:
     strict, *tolerant = signed
     try:
-        if _holds(parts, certificate, strict):
+        if _holds(parts, signer, strict):
             return True
-        if any(_holds(parts, certificate, assumed) for assumed in tolerant):
+        if any(_holds(parts, signer, assumed) for assumed in tolerant):
             found.warnings.append(
                 "the signature holds only if xmlns:xsi is assumed, which the document lacks"
             )
@@ -174,17 +180,16 @@ def _signature_holds(
     return False
 
 
-def _holds(parts: Parts, certificate: x509.Certificate, signed: bytes) -> bool:
+def _holds(parts: Parts, signer: _Signer, signed: bytes) -> bool:
     """Raises SigningError when the key of the certificate is not one that this suite signs with."""
     if parts.suite.key_type == "SM2":
-        point = sm2.point_of(certificate)
+        point = sm2.point_of(signer.certificate)
         if point is None:
             raise _wrong_key(parts.suite)
-        return sm2.PublicKey(point).verify(parts.value, signed)
-    if facts_of(certificate).key_type != "RSA":
+        return sm2.public_key(point).verify(parts.value, signed)
+    key = signer.certificate.public_key() if signer.facts.key_type == parts.suite.key_type else None
+    if not isinstance(key, rsa.RSAPublicKey):
         raise _wrong_key(parts.suite)
-    key = certificate.public_key()
-    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 (what key_type says)
     try:
         key.verify(parts.value, signed, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
     except (InvalidSignature, ValueError):

@@ -195,6 +195,21 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         'rsa-sha1"><ds:HMACOutputLength>1</ds:HMACOutputLength></ds:S',
         "parameters",
     ),
+    "type of the reference": (' URI=""', f' URI="" Type="{DSIG}Object"', "attribute"),
+    "reference elsewhere": ("<ds:SignedInfo", '<ds:SignedInfo URI="#a"', "attribute"),
+    "xml attribute in the signature": ("<ds:KeyInfo>", '<ds:KeyInfo xml:space="preserve">', "attribute"),
+    "object in the signature": (
+        "</ds:Signature>",
+        "<ds:Object>x</ds:Object></ds:Signature>",
+        "does not hold",
+    ),
+    "two certificates": (
+        "</ds:X509Data>",
+        "<ds:X509Certificate>MAA=</ds:X509Certificate></ds:X509Data>",
+        "2 certificates",
+    ),
+    "instruction in a value": ("<ds:SignatureValue>", "<ds:SignatureValue><?a b?>", "more than text"),
+    "comment before signed info": ("<ds:SignedInfo>", "<!-- --><ds:SignedInfo>", "comment or processing"),
     "comment in the digest": ("<ds:DigestValue>", "<ds:DigestValue><!-- -->", "more than text"),
     "comment in signed info": ("<ds:Reference ", "<!-- --><ds:Reference ", "comment"),
     "instruction in the signature": ("<ds:KeyInfo>", "<?a b?><ds:KeyInfo>", "comment or processing"),
@@ -221,6 +236,29 @@ def test_two_signatures_are_refused(signed: bytes, signer: FileSigner) -> None:
     start, end = xmldsig.strip(signed)[1]
     twice = signed[:end] + signed[start:end] + signed[end:]
     assert "2 Signatures" in verify(twice).reasons[0]
+
+
+def test_signed_document_wrapped_into_another_is_refused(signed: bytes) -> None:
+    """The classic attack: the signed part moves aside, what is read is another part."""
+    start, end = xmldsig.strip(signed)[1]
+    evil = signed[:start].replace(b"T-1", b"T-2") + signed[end:]
+    root_end = evil.rindex(b"</")
+    for inside in (
+        signed,
+        signed[start:end] + signed,
+        b"<ds:Object xmlns:ds='urn:x'>" + signed + b"</ds:Object>",
+    ):
+        assert not verify(evil[:root_end] + inside + evil[root_end:]).valid
+    moved = evil[:root_end] + signed[start:end] + evil[root_end:]
+    assert not verify(moved).digest_ok
+
+
+def test_signature_moved_to_another_place_of_the_root_still_covers_the_whole_text(signed: bytes) -> None:
+    start, end = xmldsig.strip(signed)[1]
+    after_root = signed.index(b">") + 1
+    moved = signed[:after_root] + signed[start:end] + signed[after_root:start] + signed[end:]
+    assert verify(moved).valid
+    assert not verify(moved.replace(b"T-1", b"T-2")).valid
 
 
 def test_signature_below_another_element_is_refused(signed: bytes) -> None:
