@@ -47,7 +47,7 @@ def companies_in(certificate: x509.Certificate, oid: str) -> frozenset[str]:
             for extension in certificate.extensions
             if extension.oid == wanted and isinstance(extension.value, x509.UnrecognizedExtension)
         }
-    except (ValueError, x509.DuplicateExtension):
+    except Exception:  # noqa: BLE001 (any bytes may stand there, and the parser's errors are open-ended)
         return frozenset()
     return frozenset(text.strip() for text in subject | private) - {""}
 
@@ -57,7 +57,7 @@ def _text(value: bytes) -> str:
     try:
         (item,) = der.read(value)
         if item.tag == _OCTETS:
-            return _text(item.content)
+            (item,) = der.read(item.content)
         return item.content.decode(_TEXTS[item.tag])
     except (SigningError, ValueError, KeyError):
         return _bare(value)

@@ -56,7 +56,7 @@ def read_upload(body: bytes) -> Upload:
     """Find the members in the text; raises SigningError as `sign_upload` does."""
     try:
         text = body.decode("utf-8")
-        known = json.loads(text, object_pairs_hook=_once)
+        known = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         raise SigningError("not JSON in UTF-8", where=str(err), fix="send the object of the upload") from err
     if not isinstance(known, dict) or tuple(known) != MEMBERS:
@@ -78,6 +78,10 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("an object has two members of one name")
     return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _refuse_space(text: str) -> None:

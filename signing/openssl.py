@@ -135,20 +135,28 @@ class Libcrypto:
         return out.raw
 
 
-@cache
 def libcrypto() -> Libcrypto:
     """Load it once. Raises SigningError, with the reason of each place looked at, when none can do SM2 and SM3."""
+    found = _load()
+    if isinstance(found, Libcrypto):
+        return found
+    raise SigningError(
+        "there is no OpenSSL here that can do SM2 and SM3",
+        where=found,
+        fix="install OpenSSL 3.0 or later, built with SM2 and SM3 (Debian, Ubuntu: libssl3)",
+    )
+
+
+@cache
+def _load() -> Libcrypto | str:
+    """Try one after the other; why there is none is kept too, since looking for it takes long."""
     reasons = []
     for file in _candidates():
         try:
             return Libcrypto(file)
         except SigningError as err:
             reasons.append(f"{err.where}: {err.what}")
-    raise SigningError(
-        "there is no OpenSSL here that can do SM2 and SM3",
-        where="; ".join(reasons) or "no libcrypto was found",
-        fix="install OpenSSL 3.0 or later, built with SM2 and SM3 (Debian, Ubuntu: libssl3)",
-    )
+    return "; ".join(reasons)
 
 
 def _candidates() -> Iterator[str]:

@@ -79,6 +79,7 @@ def test_text_that_is_not_compact_is_refused_with_the_place(place: int, space: s
     [
         (UPLOAD, "", "not JSON"),
         (UPLOAD, "[]", "members"),
+        ("5.0", "NaN", "NaN is no number"),
         (UPLOAD, "\ufeff" + UPLOAD, "not JSON"),
         (UPLOAD, "[" * 100_000, "not JSON"),
         (UPLOAD, UPLOAD + UPLOAD, "not JSON"),
