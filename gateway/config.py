@@ -17,6 +17,7 @@ from gateway.model import Enterprise, EnterpriseId
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Mark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
@@ -27,6 +28,8 @@ TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
 CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
 FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
+LOCAL: Final = "@local"
+"""The destination of what stays at this node; no [[destination]] can be called so."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -110,10 +113,19 @@ class Sftp(Section, kw_only=True):
     port: Port = 22
     user: str
     key_file: Path
+    certificate_file: Path | None = None
+    """OpenSSH user certificate of that key, read for each login: a renewed one is taken up by itself."""
     host_key: str
-    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused."""
+    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused. With
+    `@cert-authority` before it, the key that must have signed the server's host certificate."""
     send_dir: str
     receive_dir: str
+    archive_dir: str = ""
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """Take a file only when its size and time have stayed the same so long; 0: it gets its name when whole."""
+    connections: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Connections over which one forward process spreads the files of a batch."""
     timeout_s: Seconds = 20.0
 
 
@@ -159,6 +171,10 @@ class Folder(Section, kw_only=True):
 
     send_dir: Path
     receive_dir: Path
+    archive_dir: Path | None = None
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """As in `[destination.sftp]`."""
 
 
 class Retry(Section, kw_only=True):
@@ -191,6 +207,8 @@ class Destination(Section, kw_only=True):
     """Forward processes for this destination."""
     retry: Retry | None = None
     """In place of the common `[retry]`."""
+    retry_on_answer: bool = True
+    """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
@@ -237,7 +255,7 @@ class Watermarks(Section, kw_only=True):
     free_bytes_warn: Mark = 2 * 1024**3
     free_bytes_refuse: Mark = 512 * 1024**2
     """With less than that free on the disk of `state_dir` the door refuses new messages."""
-    age_warn_s: Annotated[float, Meta(ge=0)] = 0.0
+    age_warn_s: NotNegative = 0.0
     """Age of the oldest message that waits to go and is not held back."""
     depth_warn: Mark = 0
     depth_refuse: Mark = 0
@@ -437,10 +455,24 @@ def _check(config: Config, file: Path) -> None:
                 where=f"{file}, destination {destination.name}",
                 fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
             )
+        _check_archive(destination, file)
     for number, route in enumerate(config.route, start=1):
         _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
     if config.route:
         _check_families(config, file)
+
+
+def _check_archive(destination: Destination, file: Path) -> None:
+    """See that what was collected is not put where it would be collected again, or sent from."""
+    place = destination.sftp or destination.folder
+    if place is None or not place.archive_dir:
+        return
+    if Path(place.archive_dir) in (Path(place.receive_dir), Path(place.send_dir)):
+        raise ConfigError(
+            "archive_dir is the folder itself, not another",
+            where=f"{file}, destination {destination.name}",
+            fix="name a folder of its own on the same disk, or leave archive_dir out",
+        )
 
 
 def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:

@@ -208,12 +208,19 @@ batch = 32
 active = 1
 # One 0x00 byte before all that is sent, as some links into the customs network want it.
 leading_zero = false
+# When the exchange answers that something failed on its side (DxpRep 3001 to 3999), send the same again, within
+# the bounds of [retry]; false: the enterprise is told, and nothing else happens.
+retry_on_answer = true
 
 # This one is a folder on this machine: it works at once, and nobody answers unless somebody puts answers
 # into receive_dir. Exactly one of folder, sftp and amqp belongs to a destination.
 [destination.folder]
 send_dir = "state/outbox"
 receive_dir = "state/inbox"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "state/archived"
+# For whoever writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
 """
 
 _TEMPLATE: Final = """\
@@ -327,10 +334,19 @@ max_age_s = 259200.0
 # port = 22
 # user = "gateway"
 # key_file = "keys/sftp.key"
-# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused.
+# Its OpenSSH user certificate, where the server trusts an authority in place of single keys.
+# certificate_file = "keys/sftp.key-cert.pub"
+# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused. "@cert-authority ssh-ed25519
+# AAAA...": the key of the authority that certified it.
 # host_key = "ssh-ed25519 AAAA..."
 # send_dir = "/in"
 # receive_dir = "/out"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "/out/done"
+# For a server that writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
+# Connections over which one process spreads the files of a batch.
+# connections = 1
 # timeout_s = 20.0
 
 # The same by RabbitMQ (docs/rabbitmq.md):

@@ -11,6 +11,7 @@ import uvicorn
 from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
+from gateway.homes import homes_of
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
 from gateway.roles.accept import Intake
@@ -84,7 +85,14 @@ async def _serve(
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
-        intake=Intake(config=config, rules=rules, suites=suites, trust=trust, commit=commit),
+        intake=Intake(
+            config=config,
+            rules=rules,
+            homes=homes_of(enterprises.values()),
+            suites=suites,
+            trust=trust,
+            commit=commit,
+        ),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,

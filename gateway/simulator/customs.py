@@ -69,6 +69,8 @@ class Customs:
         self._postbox = Postbox()
         self._seen: dict[str, tuple[str, str]] = {}
         """Digest of the business bytes and verdict, by CopMsgId."""
+        self._bounced: dict[str, int] = {}
+        """How often a sender was asked to send an envelope again, by CopMsgId."""
         self._on_file: dict[tuple[str, ...], _OnFile] = {}
         self._dispatch = Dispatch(
             ledger=self._ledger,
@@ -132,6 +134,10 @@ class Customs:
         cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
         original_sha256 = digest(original_of(unsealed.business))
         before = self._seen.get(cop_msg_id)
+        asked = self._bounced.get(cop_msg_id, 0)
+        if before is None and asked < self._script.bounces_of(cop_msg_id):
+            self._bounce(envelope, unsealed, planner, origin, asked)
+            return
         judged = self._judge(unsealed, planner, origin, before is None)
         repeat = before is not None and before[0] == original_sha256
         if before is not None and repeat:
@@ -149,13 +155,33 @@ class Customs:
             original_sha256=original_sha256,
             keys=judged.keys,
             verdict=judged.verdict,
-            repeat=repeat,
+            repeat=repeat or asked > 0,
         )
         self._ledger.arrived(line)
         self._seen.setdefault(cop_msg_id, (original_sha256, judged.verdict))
         self._on_file.update(judged.on_file)
         for posted in judged.posted:
             self._postbox.post(posted)
+
+    def _bounce(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str, asked: int) -> None:
+        """Ask to have an envelope sent again: something failed on this side, it was not even opened."""
+        cop_msg_id = unsealed.envelope.cop_msg_id
+        line = Arrived(
+            cop_msg_id=cop_msg_id,
+            sender_id=unsealed.envelope.sender_id,
+            message_type=unsealed.envelope.msg_type,
+            cop_code="",
+            envelope_sha256=digest(envelope),
+            business_sha256=digest(unsealed.business),
+            original_sha256=digest(original_of(unsealed.business)),
+            keys=(),
+            verdict="bounced",
+            repeat=asked > 0,
+        )
+        self._ledger.arrived(line)
+        self._bounced[cop_msg_id] = asked + 1
+        error = self._script.passing_error(cop_msg_id)
+        self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
     def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:
         """Judge the message inside; only the first under its CopMsgId is verified and answered."""

@@ -1,5 +1,8 @@
 """Names in a drop folder: what a half-written file is called, and which files are whole."""
 
+import posixpath
+import secrets
+
 from gateway.errors import DeliveryError
 
 UNFINISHED = (".tmp", ".part", ".reading")
@@ -16,6 +19,12 @@ def is_whole(name: str) -> bool:
 def temporary_name(file_name: str) -> str:
     """Name under which a file is written, in the same directory, until it is whole."""
     return f".{file_name}.part"
+
+
+def other_name(file_name: str) -> str:
+    """Make another name of the same ending, for a folder where the first is taken."""
+    stem, ending = posixpath.splitext(file_name)
+    return f"{stem}.{secrets.token_hex(4)}{ending}"
 
 
 def check_file_name(file_name: str) -> None:

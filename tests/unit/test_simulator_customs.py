@@ -118,6 +118,27 @@ def test_transfer_node_is_answered_in_its_own_kind_of_envelope() -> None:
     assert len({transfer.msg_id for transfer in transfers if transfer}) == 3
 
 
+def test_exchange_that_fails_asks_for_the_same_again_and_then_takes_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    side = customs(Script(bounce=1.0, bounces=2), ledger=ledger)
+    message = envelope(signed(sample()))
+
+    for _ in range(2):
+        side.receive(message, "x")
+        (asked,) = side.due(LATER)
+        (answer,) = open_collected(asked.body, rules().catalogue).answers
+        assert (answer.message_type, answer.cop_msg_id) == ("DxpRep", "COP-1")
+        assert rules().codes.dxp(answer.status).retry == "retry"
+    side.receive(message, "x")
+    assert told(side) == ["2", "3", "120"]
+    side.receive(message, "x")
+    assert told(side) == [], "known from now on"
+
+    ledger.close()
+    seen = [(line["verdict"], line["repeat"]) for line in lines(tmp_path / "ledger.jsonl")]
+    assert seen == [("bounced", False), ("bounced", True), ("processed", True), ("processed", True)]
+
+
 def test_nothing_is_sent_before_its_time() -> None:
     side = customs(Script(delay_s=(10.0, 20.0)))
     side.receive(envelope(sample().body), "x")
