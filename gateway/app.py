@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.config import LOCAL, Config, Destination, Folder, Key, load_config, load_enterprises
+from gateway.config import LOCAL, Config, Destination, Folder, Key, Verifying, load_config, load_enterprises
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.model import Enterprise, EnterpriseId
@@ -21,8 +21,10 @@ from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.spooling import build_spool
+from gateway.stages.signature import Trust
 from gateway.supervisor import Role
 from signing.errors import SigningError
+from signing.issuers import Issuers
 from signing.keys import Signer, load_pem, load_pkcs12
 from spool.store import Spool
 
@@ -42,6 +44,7 @@ class App:
         )
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
+        self.trust = load_trust(self.config.verifying)
         self.signers: Mapping[str, Signer] = {key.name: load_signer(key) for key in self.config.key}
 
     def warm(self) -> None:
@@ -131,6 +134,7 @@ class App:
             rules=self.rules,
             enterprises=self.enterprises,
             suites={name: signer.suite for name, signer in self.signers.items()},
+            trust=self.trust,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
         )
@@ -170,16 +174,25 @@ def load_signer(key: Key) -> Signer:
     try:
         password = None if key.password_file is None else key.password_file.read_text("utf-8").rstrip("\r\n")
         if key.kind == "pkcs12":
-            return load_pkcs12(key.file, password)
+            return load_pkcs12(key.file, password, suite=key.suite)
         if key.certificate is None:
             raise ConfigError(
                 "a PEM key needs its certificate", where=where, fix='add certificate = "keys/node.crt"'
             )
-        return load_pem(key.file, key.certificate, password)
+        return load_pem(key.file, key.certificate, password, suite=key.suite)
     except OSError as error:
         raise ConfigError(f"cannot read the password file: {error.strerror}", where=where) from error
     except SigningError as error:
         raise ConfigError(str(error), where=where) from error
+
+
+def load_trust(verifying: Verifying) -> Trust:
+    """Read what `[verifying]` names. Raises ConfigError."""
+    try:
+        issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
+    except SigningError as error:
+        raise ConfigError(error.what, where=error.where, fix=error.fix) from error
+    return Trust(issuers=issuers, company_oid=verifying.company_oid)
 
 
 def build_transport(destination: Destination) -> Transport:

@@ -87,12 +87,23 @@ class Key(Section, kw_only=True):
     certificate: Path | None = None
     """PEM certificate; only for `pem`."""
     password_file: Path | None = None
+    suite: Literal["", "rsa-sha1", "sm2-sm3", "sm2-sha1"] = ""
+    """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (spec signing.md, Structure)."""
 
 
 class Signing(Section, kw_only=True):
     """`[signing]`: which key signs what is handed in unsigned."""
 
     default_key: str
+
+
+class Verifying(Section, kw_only=True):
+    """`[verifying]`: what is asked of the certificate of a message that comes signed, beside its period."""
+
+    issuers_file: Path | None = None
+    """PEM certificates of the issuers it must have; without it, any."""
+    company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
+    """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
 
 
 class Sftp(Section, kw_only=True):
@@ -276,6 +287,7 @@ class Config(Section, kw_only=True):
     accept: Accept = Accept()
     rules: Rules = Rules()
     signing: Signing
+    verifying: Verifying = Verifying()
     key: tuple[Key, ...]
     destination: tuple[Destination, ...]
     spool: SpoolTable = SpoolTable()
@@ -306,6 +318,8 @@ EXAMPLES = {
     "dxp_id": 'dxp_id = "DXPENT0000000001"',
     "port": "port = 8080",
     "kind": 'kind = "pem"',
+    "suite": 'suite = "sm2-sm3"',
+    "company_oid": 'company_oid = "2.5.4.10"',
     "envelope": 'envelope = "DxpMsg"',
     "host_key": 'host_key = "ssh-ed25519 AAAA…"',
     "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',

@@ -146,6 +146,7 @@ class Header:
     edition: str
     guid: str
     cop_code: str
+    cop_name: str
     dxp_id: str
     signed: bool
     declarations: tuple[Declaration, ...]

@@ -282,6 +282,16 @@ kind = "pem"
 file = "keys/node.key"
 certificate = "keys/node.crt"
 # password_file = "keys/node.password"
+# Of an SM2 certificate: "sm2-sm3", the default, or "sm2-sha1"; of an RSA certificate "rsa-sha1".
+# suite = "sm2-sm3"
+
+[verifying]
+# What is asked of the certificate of a message that comes signed, beside its period. The issuers it must
+# have, PEM, RSA or SM2, one after the other; without the file, any issuer will do.
+# issuers_file = "keys/issuers.pem"
+# Where a certificate names its company: an extension, or a part of the subject such as 2.5.4.10, the
+# organisation. It must then say the copCode or the copName of the message.
+# company_oid = "2.5.4.10"
 
 [retry]
 # A failed attempt is tried again after first_s, then longer and longer up to ceiling_s; after so many

@@ -14,14 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from gateway.app import load_signer
+from gateway.app import load_signer, load_trust
 from gateway.cli.opening import rules_of
 from gateway.config import Amqp, Config, Destination, Folder, Key, Sftp, load_enterprises
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.schemas import View
 from gateway.spooling import build_spool
-from signing.keys import RsaSigner, Signer, certificate_facts
+from signing.keys import FileSigner, Signer, certificate_facts
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
@@ -54,6 +54,7 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _rules(config)
     for key in config.key:
         yield from _key(key)
+    yield from _issuers(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
@@ -93,7 +94,7 @@ def _key(key: Key) -> Iterator[Check]:
         yield failed(name, error)
         return
     yield _certificate(name, signer)
-    for warning in signer.warnings if isinstance(signer, RsaSigner) else ():
+    for warning in signer.warnings if isinstance(signer, FileSigner) else ():
         yield Check(name=name, grade=Grade.WARN, detail=warning, fix="chmod 600")
 
 
@@ -108,6 +109,25 @@ def _certificate(name: str, signer: Signer) -> Check:
     if known.not_after - now < _SOON:
         return Check(name=name, grade=Grade.WARN, detail=f"{detail}: ends soon", fix=fix)
     return Check(name=name, grade=Grade.OK, detail=detail)
+
+
+def _issuers(config: Config) -> Iterator[Check]:
+    """Nothing where none are asked for."""
+    name = "issuers"
+    try:
+        issuers = load_trust(config.verifying).issuers
+    except ConfigError as error:
+        yield failed(name, error)
+        return
+    if issuers is None:
+        return
+    over = issuers.over(datetime.now(UTC))
+    yield Check(
+        name=name,
+        grade=Grade.WARN if over else Grade.OK,
+        detail=f"{len(issuers)}, out of their period: {', '.join(over)}" if over else f"{len(issuers)}",
+        fix="put the issuer's new certificate beside the old one" if over else "",
+    )
 
 
 def _enterprises(config: Config) -> Iterator[Check]:

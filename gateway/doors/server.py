@@ -18,6 +18,7 @@ from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
+from gateway.stages.signature import Trust
 from signing.suite import Suite
 from spool.store import Spool
 
@@ -45,6 +46,7 @@ def serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     suites: Mapping[str, Suite],
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -60,6 +62,7 @@ def serve(
             rules=rules,
             enterprises=enterprises,
             suites=suites,
+            trust=trust,
             open_spool=open_spool,
             metrics_token=metrics_token,
         )
@@ -73,6 +76,7 @@ async def _serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     suites: Mapping[str, Suite],
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -86,6 +90,7 @@ async def _serve(
             rules=rules,
             homes=homes_of(enterprises.values()),
             suites=suites,
+            trust=trust,
             commit=commit,
         ),
         spool=spool,

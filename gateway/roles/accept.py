@@ -15,6 +15,7 @@ from gateway.pipeline import Refusal, examine
 from gateway.roles.commit import GroupCommit
 from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.rules import Rules
+from gateway.stages.signature import Trust
 from signing.suite import Suite
 from spool.entry import Clash, Note
 
@@ -56,12 +57,14 @@ class Intake:
         rules: Rules,
         homes: Homes,
         suites: Mapping[str, Suite],
+        trust: Trust,
         commit: GroupCommit,
     ) -> None:
-        """`suites`: name of a [[key]] → what it signs with."""
+        """`suites`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed."""
         self._homes = homes
         self._config = config
         self._suites = suites
+        self._trust = trust
         self._rules = rules
         self._commit = commit
 
@@ -78,7 +81,8 @@ class Intake:
 
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         suite = self._suites.get(caller.key or self._config.signing.default_key)
-        return examine(body, caller, self._rules, self._config.accept.limits, suite)
+        limits = self._config.accept.limits
+        return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
     async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
         """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""

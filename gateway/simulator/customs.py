@@ -83,7 +83,8 @@ class Customs:
         """Take one envelope in, whatever it is, and plan its answers; they go out to `origin`.
 
         `name` is its file name or message id and is not judged. The same CopMsgId with the same business
-        bytes is recorded as a repeat and not answered again. Raises OSError when the ledger cannot be
+        bytes, their Signature aside, is recorded as a repeat and not answered again: no two SM2 signatures
+        are alike. Raises OSError when the ledger cannot be
         written: then nothing has happened, and it may come again.
         """
         with self._lock:
@@ -131,13 +132,14 @@ class Customs:
 
     def _take(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str) -> None:
         cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
+        original_sha256 = digest(original_of(unsealed.business))
         before = self._seen.get(cop_msg_id)
         asked = self._bounced.get(cop_msg_id, 0)
         if before is None and asked < self._script.bounces_of(cop_msg_id):
             self._bounce(envelope, unsealed, planner, origin, asked)
             return
         judged = self._judge(unsealed, planner, origin, before is None)
-        repeat = before is not None and before[0] == sha256
+        repeat = before is not None and before[0] == original_sha256
         if before is not None and repeat:
             judged = replace(judged, verdict=before[1])
         elif before is not None:
@@ -150,13 +152,13 @@ class Customs:
             cop_code=judged.cop_code,
             envelope_sha256=digest(envelope),
             business_sha256=sha256,
-            original_sha256=digest(original_of(unsealed.business)),
+            original_sha256=original_sha256,
             keys=judged.keys,
             verdict=judged.verdict,
             repeat=repeat or asked > 0,
         )
         self._ledger.arrived(line)
-        self._seen.setdefault(cop_msg_id, (sha256, judged.verdict))
+        self._seen.setdefault(cop_msg_id, (original_sha256, judged.verdict))
         self._on_file.update(judged.on_file)
         for posted in judged.posted:
             self._postbox.post(posted)

@@ -104,7 +104,7 @@ def example(site: Site) -> Offer:
     body = compose(
         "CEB513Message", cop_code=LOUD.cop_codes[0], dxp_id=LOUD.dxp_ids[0], rng=random.Random(1)
     ).body
-    message = examine(body, caller, rules, config.accept.limits, None)
+    message = examine(body, caller, rules, config.accept.limits)
     assert isinstance(message, Message)
     return offer_of(message, caller, uid=new_message_id(START), config=config)
 

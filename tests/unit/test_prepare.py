@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,10 +25,11 @@ from gateway.stages.collected import open_collected
 from gateway.stages.seal import seal, unseal
 from gateway.stages.validate import validate
 from signing.keys import Signer
-from signing.xmldsig import sign
+from signing.verify import verify
+from signing.xmldsig import sign, strip
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
-from tests.signing_documents import write_key
+from tests.signing_documents import write_key, write_sm2_key
 from tests.unit.test_offers import ME, NOW, UID, config, destination
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
@@ -101,6 +103,19 @@ def test_one_envelope_names_every_receiver(
     assert opened.envelope.receiver_ids == RECEIVERS
     assert opened.transfer is None or opened.transfer.sub_msg_id == ""
     assert digest == hashlib.sha256(opened.business).digest()
+
+
+@pytest.mark.parametrize("suite", ["sm2-sm3", "sm2-sha1"])
+def test_what_was_accepted_is_signed_with_sm2_and_otherwise_untouched(
+    suite: str, rules: Rules, tmp_path: Path
+) -> None:
+    sm2 = {"mine": write_sm2_key(tmp_path, suite)}
+    ((parcel, digest),) = parcels(inventory(), routed(place()), rules, sm2)
+    business = unseal(parcel.body).business
+    assert faults(business, rules) == []
+    assert strip(business)[0] == inventory()
+    assert verify(business).valid
+    assert digest == hashlib.sha256(business).digest()
 
 
 def test_each_receiver_gets_a_copy_with_its_own_sub_msg_id(

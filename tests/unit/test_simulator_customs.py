@@ -160,6 +160,16 @@ def test_same_message_again_is_answered_once() -> None:
     assert told(side) == ["2", "3", "120"]
 
 
+@pytest.mark.parametrize("suite", ["sm2-sm3", "sm2-sha1"])
+def test_same_message_with_another_sm2_signature_is_the_same_message(suite: str) -> None:
+    side, composed = customs(), sample("CEB621Message")
+    for body in {signed(composed, suite) for _ in range(3)}:
+        side.receive(envelope(body), "x")
+
+    assert told(side)[:2] == ["2", "3"]
+    assert len(told(side)) == 0
+
+
 def test_another_message_under_a_known_cop_msg_id_is_a_platform_error() -> None:
     side = customs()
     side.receive(envelope(sample(seed=1).body), "x")
@@ -229,16 +239,18 @@ def test_format_check_returns_the_original() -> None:
     ("message_type", "code"),
     [("CEB621Message", "-621028"), ("CEB623Message", "-623029"), ("CEB311Message", "-301020")],
 )
-def test_changed_after_signing_is_refused(message_type: str, code: str) -> None:
-    side, body = customs(), signed(sample(message_type))
+@pytest.mark.parametrize("suite", ["rsa-sha1", "sm2-sm3", "sm2-sha1"])
+def test_changed_after_signing_is_refused(message_type: str, code: str, suite: str) -> None:
+    side, body = customs(), signed(sample(message_type), suite)
 
     side.receive(envelope(body.replace(b"<ceb:appType>1<", b"<ceb:appType>2<")), "x")
 
     assert told(side) == [code]
 
 
-def test_forged_signature_value_is_refused() -> None:
-    side, body = customs(), signed(sample("CEB621Message"))
+@pytest.mark.parametrize("suite", ["rsa-sha1", "sm2-sm3", "sm2-sha1"])
+def test_forged_signature_value_is_refused(suite: str) -> None:
+    side, body = customs(), signed(sample("CEB621Message"), suite)
     start = body.index(b"<ds:SignatureValue>") + 19
     forged = body[:start] + (b"B" if body[start : start + 1] == b"A" else b"A") + body[start + 1 :]
 
