@@ -36,7 +36,8 @@ class PostgresSpool(Accepting, Forwarding, FilingCabinet, Homing, Archiving, Loo
         Without a clock, the server tells the time, so that all nodes agree when a lease is over.
         """
         self.db = Database(conninfo, clock, password_file)
-        self._last_owner = {}
+        self._last_turn = {}
+        self._last_needy = {}
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process of any node."""

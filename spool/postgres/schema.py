@@ -156,4 +156,12 @@ STEPS: Final[tuple[str, ...]] = (
     ) PARTITION BY RANGE (day);
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
+    """
+    -- the owner, and what it needs: spool.turns, which counts on the order of bytes
+    ALTER TABLE entry ADD COLUMN turn text COLLATE "C" NOT NULL DEFAULT '';
+    UPDATE entry SET turn = owner;
+    DROP INDEX entry_due;
+    CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    """,
 )

@@ -130,4 +130,11 @@ STEPS: Final[tuple[str, ...]] = (
     );
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
+    """
+    ALTER TABLE entry ADD COLUMN turn TEXT NOT NULL DEFAULT '';  -- the owner, and what it needs: spool.turns
+    UPDATE entry SET turn = owner;
+    DROP INDEX entry_due;
+    CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    """,
 )
