@@ -30,6 +30,7 @@ __all__ = [
     "load_pem",
     "load_pkcs12",
     "make_self_signed",
+    "read_certificate_file",
     "write_key_info",
 ]
 
@@ -103,7 +104,9 @@ def load_pem(key_file: Path | str, certificate_file: Path | str, password: str |
         key = serialization.load_pem_private_key(data, _secret(password))
     except (ValueError, TypeError, UnsupportedAlgorithm) as err:
         raise _unusable(key_path, err) from err
-    return _signer(key, _certificate(certificate_path), where=str(key_path), warnings=_exposed(key_path))
+    return _signer(
+        key, read_certificate_file(certificate_path), where=str(key_path), warnings=_exposed(key_path)
+    )
 
 
 def load_pkcs12(file: Path | str, password: str | None = None) -> RsaSigner:
@@ -151,7 +154,8 @@ def _signer(
     )
 
 
-def _certificate(path: Path) -> x509.Certificate:
+def read_certificate_file(path: Path) -> x509.Certificate:
+    """Read a certificate, PEM (the first one of a chain) or DER. Raises SigningError."""
     data = _read(path)
     if b"-----BEGIN" not in data:
         return read_certificate(data)

@@ -1,5 +1,6 @@
 """`gateway trace`: the whole life of a message, and who it waits for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,9 +12,12 @@ from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.codes import Codes
 from gateway.config import Config, load_config, load_enterprises
+from gateway.facts import message_facts
+from gateway.queues import key_queues
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive
 from spool.entry import Orphan
+from spool.lifecycle import State
 from spool.store import Spool
 
 
@@ -33,6 +37,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config)
         lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
+        lives = _with_queues(lives, config, spool)
         lives += _archived(config, key, codes, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
     for life in lives:
@@ -42,6 +47,21 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     if not lives and not orphans:
         say("error", f"nothing is known of {key}", fix="`gateway spool list` and `gateway receipts list`")
         click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _with_queues(lives: list[Life], config: Config, spool: Spool) -> list[Life]:
+    """Say of those that wait for a device how long that will take."""
+    queues = {one.key: one for one in key_queues(config, spool)}
+    if not queues:
+        return lives
+    return [replace(life, queue=queues.get(_needs(life, config))) for life in lives]
+
+
+def _needs(life: Life, config: Config) -> str:
+    known = message_facts(life.view.facts)
+    if life.view.state is not State.READY or known.signed or known.wrapped:
+        return ""
+    return known.key_name or config.signing.default_key
 
 
 def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:

@@ -11,13 +11,15 @@ import uvicorn
 from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
+from gateway.key_metrics import key_families
+from gateway.keyring import Keyring
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
+from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
-from signing.suite import Suite
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -43,7 +45,7 @@ def serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    suites: Mapping[str, Suite],
+    keyring: Keyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -58,7 +60,7 @@ def serve(
             config=config,
             rules=rules,
             enterprises=enterprises,
-            suites=suites,
+            keyring=keyring,
             open_spool=open_spool,
             metrics_token=metrics_token,
         )
@@ -71,7 +73,7 @@ async def _serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    suites: Mapping[str, Suite],
+    keyring: Keyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -80,10 +82,17 @@ async def _serve(
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
-        intake=Intake(config=config, rules=rules, suites=suites, commit=commit),
+        intake=Intake(
+            config=config,
+            rules=rules,
+            suite_of=keyring.suite,
+            commit=commit,
+            queues=Queues(config, spool),
+        ),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,
+        refuse_wait_s=config.signing.refuse_wait_s,
         callers={one.token_sha256: one for one in enterprises.values()},
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
@@ -106,7 +115,12 @@ async def _serve(
         bell,
     )
     try:
-        with spool_metrics(meter, open_spool, lambda: free_bytes(config.node.state_dir)):
+        with spool_metrics(
+            meter,
+            open_spool,
+            lambda: free_bytes(config.node.state_dir),
+            more=lambda read: key_families(keyring, key_queues(config, read)),
+        ):
             await server.serve(sockets=[door])
     finally:
         spool.close()

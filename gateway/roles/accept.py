@@ -4,16 +4,18 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway import facts
 from gateway.config import Config
+from gateway.config_keys import device_keys
 from gateway.errors import Refused
 from gateway.model import Enterprise, Fault, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
+from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import GroupCommit
 from gateway.routing import legs, traits_of
 from gateway.rules import Rules
@@ -41,18 +43,33 @@ class Contradicted:
     clash: Clash
 
 
-Outcome = Accepted | Contradicted | Refusal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Nothing was taken: what waits for the key that has to sign it would keep that busy for too long."""
+
+    queue: KeyQueue
+
+
+Outcome = Accepted | Contradicted | Busy | Refusal
 
 
 class Intake:
     """What a door does with a body: examine it, put it in the spool, say what became of it."""
 
     def __init__(
-        self, *, config: Config, rules: Rules, suites: Mapping[str, Suite], commit: GroupCommit
+        self,
+        *,
+        config: Config,
+        rules: Rules,
+        suite_of: Callable[[str], Suite | None],
+        commit: GroupCommit,
+        queues: Queues,
     ) -> None:
-        """`suites`: name of a [[key]] → what it signs with."""
+        """`suite_of`: name of a [[key]] → what it signs with; `queues` is used by the caller's thread."""
         self._config = config
-        self._suites = suites
+        self._suite_of = suite_of
+        self._devices = device_keys(config.key)
+        self._queues = queues
         self._rules = rules
         self._commit = commit
 
@@ -67,7 +84,7 @@ class Intake:
         return verdict
 
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
-        suite = self._suites.get(caller.key or self._config.signing.default_key)
+        suite = self._suite_of(caller.key or self._config.signing.default_key)
         return examine(body, caller, self._rules, self._config.accept.limits, suite)
 
     async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
@@ -77,8 +94,14 @@ class Intake:
             await self._refuse(body, caller, verdict)
             return verdict
         uid = new_message_id(datetime.now(UTC))
+        needs = self._needs(verdict, caller)
+        late = self._queues.late(needs) if needs else None
+        if late is not None:
+            return Busy(queue=late)
         try:
-            offer = offer_of(verdict, caller, uid=uid, config=self._config, request_key=request_key)
+            offer = offer_of(
+                verdict, caller, uid=uid, config=self._config, request_key=request_key, needs=needs
+            )
         except Refused as refused:
             refusal = Refusal(problem=refused.problem, faults=refused.faults)
             await self._refuse(body, caller, refusal)
@@ -106,6 +129,13 @@ class Intake:
         )
         return Accepted(uid=MessageId(reply.uid), message=verdict, sha256=offer.sha256.hex(), first=first)
 
+    def _needs(self, message: Message, caller: Enterprise) -> str:
+        """Name the device that has to sign it; empty: none has to."""
+        if not self._devices or message.header.signed or message.wrapped:
+            return ""
+        name = caller.key or self._config.signing.default_key
+        return name if name in self._devices else ""
+
     async def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""
         why = {
@@ -121,11 +151,17 @@ class Intake:
 
 
 def offer_of(
-    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, request_key: str = ""
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    request_key: str = "",
+    needs: str = "",
 ) -> Offer:
     """Turn an examined message into what the spool takes; everything about its way is fixed here.
 
-    Raises Refused `no-route` when it has no way out.
+    `needs`: the device that has to sign it. Raises Refused `no-route` when it has no way out.
     """
     header = message.header
     body = message.wrapped or message.body
@@ -138,6 +174,7 @@ def offer_of(
         facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
         ways=ways_of(message, caller, uid=uid, config=config),
         request_key=request_key,
+        needs=needs,
         subjects=tuple(
             Subject(
                 identity=identity(one),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Watermarks
+from gateway.keyring import Keyring
 from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
@@ -36,7 +37,7 @@ def keep(spool: SqliteSpool, folder: Path) -> Keep:
     return Keep(
         spool=spool,
         registry=Registry(spool=spool, rules=load_rules(None, "202205")),
-        signers={},
+        keyring=Keyring(keys={}),
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
     )

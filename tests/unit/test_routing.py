@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Config, Destination, Folder, Key, Node, Route, Signing, load_config
+from gateway.config import Config, Destination, Folder, Node, Route, Signing, load_config
+from gateway.config_keys import Key
 from gateway.errors import ConfigError
 from gateway.model import Declaration, Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
