@@ -111,6 +111,7 @@ class SignerService:
     def stop(self) -> None:
         """Stop listening; answer what is in hand with 503."""
         self._server.shutdown()
+        self._server.hang_up()
         for line in self.lines.values():
             line.close()
         self._server.server_close()
@@ -190,6 +191,8 @@ class _Server(ThreadingHTTPServer):
                 where="signer",
                 fix="certificate and key belong together, ca_file holds PEM certificates",
             ) from error
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
         super().__init__((config.host, config.port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -197,7 +200,22 @@ class _Server(ThreadingHTTPServer):
         connection, address = super().get_request()
         connection.settimeout(_IDLE_S)
         wrapped = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._open.add(wrapped)
         return wrapped, address
+
+    def close_request(self, request: Any) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._open.discard(request)
+        super().close_request(request)
+
+    def hang_up(self) -> None:
+        """End every connection."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of strangers whose handshake failed, or of clients that went away."""
