@@ -103,7 +103,7 @@ class Line(Generic[T]):
         job = _Job(work=work, future=Future[T](), give_back_at=time.monotonic() + self._hold_s)
         with self._condition:
             self._queue.append(job)
-            self._condition.notify()
+            self._condition.notify_all()  # one alone might wake a member that is in quarantine
         return job.future
 
     def tend(self) -> float | None:

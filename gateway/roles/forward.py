@@ -94,11 +94,15 @@ class Forward:
             while not stop():
                 carried = self.step()
                 if not carried:
-                    stop.pause(self._patience(), [waiter.fileno(), *self._desk.ears()])
+                    stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
                     waiter.wait(0.0)
                 elif carried < self._destination.batch:
                     stop.pause(_GATHER_S)
         self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._desk.close()])
+
+    def ears(self) -> tuple[int, ...]:
+        """Return descriptors that are readable when a device has signed something, or may sign again."""
+        return self._desk.ears()
 
     def _patience(self) -> float:
         times = [_IDLE_S]
