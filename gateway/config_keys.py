@@ -66,7 +66,7 @@ class Key(Section, kw_only=True):
     rate_per_minute: Annotated[float, Meta(ge=0)] | None = None
     """Signatures at most; default 250 for `ukey` (spec ukey.md), else 0: no bound."""
     parallel: Count | None = None
-    """Signatures at one time; default 1 for `ukey`, else 4."""
+    """Signatures at one time; default 4 for `remote`, else 1."""
     timeout_s: Seconds = 5.0
     """A device that gives no answer for so long is dark: quarantined, then probed."""
 
@@ -169,7 +169,7 @@ def rate_of(table: Key) -> float:
 
 def parallel_of(table: Key) -> int:
     """Return how many signatures a key may make at one time."""
-    return table.parallel or (1 if table.kind == "ukey" else _PARALLEL)
+    return table.parallel or (_PARALLEL if table.kind == "remote" else 1)
 
 
 def device_keys(keys: Sequence[Key]) -> frozenset[str]:

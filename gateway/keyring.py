@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.config_keys import DEVICES, GROUPS, parallel_of, rate_of
 from gateway.config_keys import Key as KeyTable
@@ -16,6 +17,9 @@ from signing.health import HealthFile
 from signing.keys import Signer, load_pem, load_pkcs12
 from signing.pool import Key, Member, member_of
 from signing.suite import Suite
+
+if TYPE_CHECKING:
+    from signing.pkcs11 import Module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,8 @@ class Loader:
     operator: bool = False
     """An operator asks (SIGHUP): refused PINs may be tried again, once."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    modules: dict[Path, "Module"] = field(default_factory=dict, repr=False)
+    """PKCS#11 modules that keys share."""
 
     def load_all(self, tables: Sequence[KeyTable]) -> Keyring:
         """Load every key. Raises ConfigError for the first that cannot be."""
@@ -138,7 +144,7 @@ class Loader:
         health = HealthFile(self.health_dir, table.name)
         pin_identity = pin.identity if pin else ""
         guarded = Guarded(
-            build_device(table, identity, pin),
+            build_device(table, identity, pin, self.modules),
             identity,
             health,
             name=table.name,
@@ -181,7 +187,7 @@ class Loader:
 
 def show_certificate(table: KeyTable) -> bytes:
     """Ask a device for its certificate, DER; neither the configured one nor a PIN is needed. Raises ConfigError."""
-    device = build_device(table, NOBODY, Pin(value="", origin="nowhere"))
+    device = build_device(table, NOBODY, Pin(value="", origin="nowhere"), {})
     try:
         return device.certificate()
     except SigningError as error:
@@ -190,15 +196,17 @@ def show_certificate(table: KeyTable) -> bytes:
         device.close()
 
 
-def build_device(table: KeyTable, identity: Identity, pin: Pin | None) -> Device:
+def build_device(
+    table: KeyTable, identity: Identity, pin: Pin | None, modules: dict[Path, "Module"]
+) -> Device:
     """Build what talks to a device; it connects on first use. Raises ConfigError, SigningError."""
     if table.pkcs11 is not None and pin is not None:
         try:
-            from signing.pkcs11 import Pkcs11Signer, Place  # noqa: PLC0415 (an extra)
+            from signing.pkcs11 import Module, Pkcs11Signer, Place  # noqa: PLC0415 (an extra)
         except ImportError as error:
             raise _extra(table, "pkcs11") from error
         place = Place(
-            module=table.pkcs11.module,
+            module=modules.setdefault(table.pkcs11.module, Module(table.pkcs11.module)),
             token=table.pkcs11.token,
             label=table.pkcs11.label,
             id=table.pkcs11.id,

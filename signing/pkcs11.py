@@ -1,10 +1,13 @@
 """A key in an HSM or a token, through its PKCS#11 module (the extra `pkcs11`).
 
-The module is loaded by the process that signs, never before a fork: most modules do not survive one.
+The module is loaded by the process that signs, never before a fork: most modules do not survive one. The
+library initialises modules for one thread at a time, so one call is made at a time, whatever the token;
+several processes sign side by side.
 """
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,6 +16,7 @@ import pkcs11
 from cryptography.exceptions import UnsupportedAlgorithm
 from pkcs11 import Attribute, Mechanism, ObjectClass, SignMixin, TokenFlag
 from pkcs11.exceptions import (
+    NoSuchToken,
     PinExpired,
     PinIncorrect,
     PinInvalid,
@@ -32,12 +36,31 @@ _FEW_LEFT: Final = TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
 T = TypeVar("T")
 
 
+class Module:
+    """The shared library of a maker; one for all its keys in a process."""
+
+    def __init__(self, path: Path) -> None:
+        """Load nothing yet."""
+        self.path = path
+        self.calling = threading.Lock()
+
+    def token(self, label: str) -> pkcs11.Token:
+        """Find a token, whatever is wrong with others; only while `calling` is held. Raises PKCS11Error."""
+        for slot in pkcs11.lib(str(self.path)).get_slots(token_present=True):
+            try:
+                token = slot.get_token()
+            except PKCS11Error:
+                continue
+            if token.label == label:
+                return token
+        raise NoSuchToken(f"there is no token {label}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a key is."""
 
-    module: Path
-    """The shared library of the maker."""
+    module: Module
     token: str
     """Label of the token."""
     label: str = ""
@@ -47,25 +70,21 @@ class Place:
 
 
 class Pkcs11Signer:
-    """An RSA key in a token that signs with CKM_SHA1_RSA_PKCS; a session for each thread."""
+    """An RSA key in a token that signs with CKM_SHA1_RSA_PKCS."""
 
     def __init__(self, place: Place, identity: Identity, pin: Pin) -> None:
         """Connect to nothing yet. Raises SigningError for a certificate whose key PKCS#11 has no mechanism for."""
         if identity.suite is not RSA_SHA1:
             raise SigningError(
                 f"a PKCS#11 key signs rsa-sha1 here, the certificate asks for {identity.suite.name}",
-                where=str(place.module),
+                where=str(place.module.path),
                 fix="put a remote signer of the maker before it, or use an RSA key",
             )
         self._place = place
         self._identity = identity
         self._pin = pin
-        self._entering = threading.Lock()
-        self._keeper: pkcs11.Session | None = None
-        """Logged in; as long as it is open, so are the sessions of all threads."""
-        self._age = 0
-        """Grows when the login is lost: sessions of an earlier one are not used again."""
-        self._own = threading.local()
+        self._session: pkcs11.Session | None = None
+        self._key: SignMixin | None = None
 
     @property
     def suite(self) -> Suite:
@@ -88,7 +107,7 @@ class Pkcs11Signer:
         return self._identity.key_info
 
     def sign(self, data: bytes) -> bytes:
-        """Sign these bytes in the token; blocks for as long as its module does. Raises KeyUnavailable, WrongPin."""
+        """Sign these bytes in the token; blocks as long as its module does. Raises KeyUnavailable, WrongPin."""
         signature = self._using(lambda: self._private_key().sign(data, mechanism=Mechanism.SHA1_RSA_PKCS))
         return bytes(signature)
 
@@ -113,74 +132,64 @@ class Pkcs11Signer:
         return shown[0]
 
     def close(self) -> None:
-        """Forget every session; log out."""
-        with self._entering:
-            self._age += 1
-            keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            try:
-                keeper.close()
-            except PKCS11Error:
-                return  # it is gone already
+        """Log out; the next use logs in again."""
+        with self._place.module.calling:
+            self._leave()
 
     @property
     def _where(self) -> str:
-        return f"token {self._place.token}, {self._place.module}"
+        return f"token {self._place.token}, {self._place.module.path}"
 
     def _using(self, work: Callable[[], T]) -> T:
-        """Do something with the token; whatever it says, no session of before is used again."""
-        try:
-            return work()
-        except _BAD_PIN as error:
-            self.close()
-            raise WrongPin(
-                f"the token refused the PIN: {_say(error)}",
-                where=f"{self._where}; PIN from {self._pin.origin}",
-                fix="write the right one there, then SIGHUP; it is not tried again before",
-                retry_after_s=60.0,
-            ) from error
-        except (PKCS11Error, UnsupportedAlgorithm) as error:
-            self.close()
-            raise KeyUnavailable(
-                f"the token cannot be used: {_say(error)}",
-                where=self._where,
-                fix="is it there, initialised and named as configured? `gateway check` tries it",
-            ) from error
+        """Do something with the token; after a failure the session of before is not used again."""
+        with self._place.module.calling:
+            try:
+                return work()
+            except _BAD_PIN as error:
+                self._leave()
+                raise WrongPin(
+                    f"the token refused the PIN: {_say(error)}",
+                    where=f"{self._where}; PIN from {self._pin.origin}",
+                    fix="write the right one there, then SIGHUP; it is not tried again before",
+                    retry_after_s=60.0,
+                ) from error
+            except (PKCS11Error, UnsupportedAlgorithm) as error:
+                self._leave()
+                raise KeyUnavailable(
+                    f"the token cannot be used: {_say(error)}",
+                    where=self._where,
+                    fix="is it there, initialised and named as configured? `gateway check` tries it",
+                ) from error
 
-    def _token(self) -> pkcs11.Token:
-        return pkcs11.lib(str(self._place.module)).get_token(token_label=self._place.token)
-
-    def _enter(self) -> int:
-        """Log in, once for all threads; returns the age of the login."""
-        with self._entering:
-            if self._keeper is None:
-                token = self._token()
-                if token.flags & _FEW_LEFT:
-                    raise PinLocked("the token would lock itself at the next wrong PIN, or has done so")
-                try:
-                    self._keeper = token.open(user_pin=self._pin.value)
-                except UserAlreadyLoggedIn:  # by another key of ours in this token
-                    self._keeper = token.open()
-            return self._age
+    def _leave(self) -> None:
+        session, self._session, self._key = self._session, None, None
+        if session is not None:
+            with suppress(PKCS11Error):  # it is gone already
+                session.close()
 
     def _private_key(self) -> SignMixin:
-        age = self._enter()
-        known: tuple[int, SignMixin] | None = getattr(self._own, "key", None)
-        if known is not None and known[0] == age:
-            return known[1]
-        session = self._token().open()
-        key = session.get_key(
+        """Log in and find the key, if that was not done before."""
+        if self._key is not None:
+            return self._key
+        token = self._place.module.token(self._place.token)
+        if token.flags & _FEW_LEFT:
+            raise PinLocked("the token would lock itself at the next wrong PIN, or has done so")
+        try:
+            self._session = token.open(user_pin=self._pin.value)
+        except UserAlreadyLoggedIn:  # by another key of ours in this token
+            self._session = token.open()
+        key = self._session.get_key(
             object_class=ObjectClass.PRIVATE_KEY,
             label=self._place.label or None,
             id=bytes.fromhex(self._place.id) or None,
         )
         if not isinstance(key, SignMixin):
             raise PKCS11Error("what stands under this name is no private key")
-        self._own.key = (age, key)
+        self._key = key
         return key
 
     def _certificates(self) -> list[bytes]:
-        session = self._token().open()
+        session = self._place.module.token(self._place.token).open()
         try:
             wanted: dict[Attribute, object] = {Attribute.CLASS: ObjectClass.CERTIFICATE}
             if self._place.label:

@@ -28,10 +28,13 @@ class SoftHsm:
         )
         self.environment = {**os.environ, "SOFTHSM2_CONF": str(self.config)}
 
-    def token(self, label: str, key: Path, *, pin: str) -> None:
-        """Make a token that holds an RSA key (PEM) under the label `customs`."""
+    def token(self, label: str, key: Path, *, pin: str) -> Path:
+        """Make a token that holds an RSA key (PEM) under the label `customs`; returns its folder."""
+        before = set(self.tokens.iterdir())
         self._run("--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin)
         self._run("--import", str(key), "--token", label, "--label", "customs", "--id", "a1", "--pin", pin)
+        (made,) = set(self.tokens.iterdir()) - before
+        return made
 
     def remove(self) -> None:
         """Take every token away under whoever uses it."""
