@@ -7,6 +7,8 @@ import random
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
@@ -21,7 +23,7 @@ from gateway.stages.seal import unseal
 from signing.certificate import certificate_facts
 from signing.verify import verify
 from tests.device_keys import PIN, card, write_pair
-from tests.platforms import Platform, enterprises
+from tests.platforms import NotNow, Platform, enterprises
 from tests.servers.softhsm import MODULE, SoftHsm, der_of, needs_softhsm
 
 MANY = 120
@@ -168,6 +170,14 @@ def test_dark_card_holds_up_its_own_messages_only_and_says_so(tmp_path: Path) ->
             assert {serials_at_customs(world)[uid] for uid in waiting} == {serial(tmp_path / "card.crt")}
 
 
+def refusing(world: Playground, after_s: float) -> Playground:
+    """Let the door refuse what would wait longer for its key."""
+    text = world.site.config.read_text("utf-8")
+    limit = f'default_key = "node"\nrefuse_wait_s = {after_s}'
+    world.site.config.write_text(text.replace('default_key = "node"', limit), "utf-8")
+    return world
+
+
 def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_path: Path) -> None:
     rng = random.Random(9)
     pin = tmp_path / "pin"
@@ -178,21 +188,24 @@ def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_
             f'password_file = "{pin}"\n[key.ukey]\nurl = "ws://127.0.0.1:{control.port}"\n'
         )
         with (
-            Playground(
-                tmp_path / "world", script={"final_only": True}, enterprises=(OURS, THEIRS), forwarders=2,
-                more_config=tables,
+            refusing(
+                Playground(
+                    tmp_path / "world", script={"final_only": True}, enterprises=(OURS, THEIRS), forwarders=2,
+                    more_config=tables,
+                ),
+                600.0,
             ) as world,
             closing(Platform(world.address, world.site.tokens[OURS.id])) as ours,  # type: ignore[index]
             closing(Platform(world.address, world.site.tokens[THEIRS.id])) as theirs,  # type: ignore[index]
         ):  # fmt: skip
             assert world.gateway is not None
-            waiting = submit(ours, OURS, 10, rng)
+            waiting = submit(ours, OURS, 1, rng)
             world.gateway.wait_for_event("key.locked", 60)
             for line in list(world.gateway.events):
                 if line["event"] == "role.started" and line["role"].startswith("forward/"):
                     os.kill(line["pid"], signal.SIGKILL)
                     restarted(world.gateway, line["role"])
-            waiting |= submit(ours, OURS, 10, rng)
+            waiting |= submit_until_refused(world, ours, rng)
             sent(world, submit(theirs, THEIRS, 10, rng))
             assert control.card.tries == 1
             checked = gateway("check", "--json", "-c", str(world.site.config), code=1)
@@ -201,9 +214,30 @@ def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_
             pin.write_text(PIN)
             world.gateway.process.send_signal(signal.SIGHUP)
             sent(world, waiting)
+            sent(world, submit(ours, OURS, 10, rng))
             assert control.card.wrong_pins == 0
             log = (tmp_path / "world" / "run.log").read_text("utf-8")
         assert PIN not in log
+
+
+def submit_until_refused(world: Playground, platform: Platform, rng: random.Random) -> dict[str, bytes]:
+    """Hand in messages until the door says that they would wait too long for their key."""
+    taken: dict[str, bytes] = {}
+    while True:
+        body = compose("CEB311Message", cop_code=OURS.cop_codes[0], dxp_id=OURS.dxp_ids[0], rng=rng).body
+        try:
+            taken[platform.once("POST", "/v1/messages", body).json()["id"]] = body
+        except NotNow:
+            break
+    token = next(token for owner, token in world.site.tokens.items() if owner == OURS.id)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/xml"}
+    request = urllib.request.Request(f"{world.address}/v1/messages", data=body, headers=headers)  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)  # noqa: S310 (our own address)
+    with caught.value as answer:
+        assert (answer.code, answer.headers["Retry-After"]) == (503, "3600")
+        assert json.load(answer)["faults"][0]["rule"] == "key_busy"
+    return taken
 
 
 def gateway(*arguments: str, code: int = 0) -> str:
