@@ -268,6 +268,9 @@ edition = "202205"
 # Which key signs what is handed in unsigned, where the enterprise names none.
 default_key = "node"
 
+# Refuse unsigned messages (503) while those that wait for their key would keep it busy for longer; 0: never.
+# refuse_wait_s = 0.0
+
 # A demonstration key that customs does not know. For PKCS#12: kind = "pkcs12", file = "keys/node.p12".
 [[key]]
 name = "node"
@@ -275,6 +278,12 @@ kind = "pem"
 file = "keys/node.key"
 certificate = "keys/node.crt"
 # password_file = "keys/node.password"
+# Other kinds (docs/operations.md, Keys in devices): "pkcs11", "ukey", "remote"; and keys that stand in for each
+# other: "pool", side by side, and "rotation", in which the newest certificate that has begun signs.
+# [[key]]
+# name = "company"
+# kind = "rotation"
+# members = ["node", "node-2026"]
 
 [retry]
 # A failed attempt is tried again after first_s, then longer and longer up to ceiling_s; after so many
