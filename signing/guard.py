@@ -59,6 +59,9 @@ class Guarded:
         if self._proven and not self._alone:
             return self._sign(data)
         with self._health.alone():
+            wait_s = self._health.standing().wait_s
+            if wait_s > 0:  # it went dark while we waited for whoever had it
+                raise KeyUnavailable(f"key {self._name} is in quarantine", retry_after_s=wait_s)
             return self._sign(data)
 
     def _sign(self, data: bytes) -> bytes:
