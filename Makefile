@@ -9,11 +9,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install
 
-.PHONY: help demo test check format lock docs packages clean
+.PHONY: help demo test soak check format lock docs packages clean
 
 help:
 	@echo "make demo    the whole way of some declarations on this machine, about a minute"
 	@echo "make test    install what the tests need, and run them all"
+	@echo "make soak    fault runs for SOAK_MINUTES (60): processes, servers, disk and clock fail, nothing is lost"
 	@echo "make check   format, lint, types, import contracts, tests"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make lock    write requirements/ anew from pyproject.toml (needs uv)"
@@ -23,6 +24,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.crash.soak
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check

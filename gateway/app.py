@@ -1,11 +1,13 @@
 """The composition root: the only file that builds adapters and wires them up."""
 
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Final
 
-from gateway.config import Config, Destination, Folder, load_config, load_enterprises
+from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config, load_enterprises
 from gateway.errors import ConfigError
+from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
 from gateway.model import Enterprise, EnterpriseId
 from gateway.ports import Feed, Transport
@@ -13,14 +15,21 @@ from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
+from gateway.roles.local import LocalTransport
 from gateway.roles.retain import retention
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import Transfer
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.spooling import build_spool
+from gateway.stages.signature import Trust
 from gateway.supervisor import Role
+from signing.errors import SigningError
+from signing.issuers import Issuers
 from spool.store import Spool
+
+_LOCAL_LINGER_S: Final = 0.05
 
 
 class App:
@@ -37,7 +46,9 @@ class App:
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
             self.config.accept.enterprises_dir
         )
+        self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
+        self.trust = load_trust(self.config.verifying)
         loader = Loader(health_dir=health_dir(self.config), operator=operator)
         self.keyring: Keyring = loader.load_all(self.config.key)
 
@@ -63,6 +74,23 @@ class App:
             claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
         )
 
+    def local(self, spool: Spool) -> Forward:
+        """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
+        return Forward(
+            spool=spool,
+            transport=LocalTransport(spool=spool, registry=self.registry(spool), homes=self.homes),
+            destination=Destination(name=LOCAL),
+            keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
+            config=self.config,
+            claimant=f"{self.config.node.name}/forward/{LOCAL}",
+            linger_s=_LOCAL_LINGER_S,
+        )
+
+    def registry(self, spool: Spool) -> Registry:
+        """Build what files arrivals."""
+        transfer = Transfer(homes=self.homes, config=self.config)
+        return Registry(spool=spool, rules=self.rules, config=self.config, transfer=transfer)
+
     def collect(self, destination: Destination) -> Collect:
         """Build the collect role of a destination."""
         spool = self.spool()
@@ -70,7 +98,7 @@ class App:
             spool=spool,
             feed=build_feed(destination),
             destination=destination.name,
-            registry=Registry(spool=spool, rules=self.rules),
+            registry=self.registry(spool),
         )
 
     def keep(self) -> Keep:
@@ -78,10 +106,12 @@ class App:
         spool = self.spool()
         return Keep(
             spool=spool,
-            registry=Registry(spool=spool, rules=self.rules),
+            registry=self.registry(spool),
             keyring=self.keyring,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
+            waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
+            lease_s=self.config.lease_s,
         )
 
     def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
@@ -94,6 +124,8 @@ class App:
                 roles += [self._forwarder(destination, number) for number in range(destination.active)]
             if "collect" in names:
                 roles.append(self._collector(destination))
+        if "forward" in names:
+            roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
         if "keep" in names:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
         return roles
@@ -107,25 +139,25 @@ class App:
             rules=self.rules,
             enterprises=self.enterprises,
             keyring=self.keyring,
+            trust=self.trust,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
-        def run() -> None:
-            role = self.forward(destination, number)
-            role.run(Stop().on_sigterm())
-            role.close()
-
-        return Role(name=f"forward/{destination.name}/{number}", run=run)
+        return _role(f"forward/{destination.name}/{number}", lambda: self.forward(destination, number))
 
     def _collector(self, destination: Destination) -> Role:
-        def run() -> None:
-            role = self.collect(destination)
-            role.run(Stop().on_sigterm())
-            role.close()
+        return _role(f"collect/{destination.name}", lambda: self.collect(destination))
 
-        return Role(name=f"collect/{destination.name}", run=run)
+
+def _role(name: str, build: Callable[[], Forward | Collect]) -> Role:
+    def run() -> None:
+        role = build()
+        role.run(Stop().on_sigterm())
+        role.close()
+
+    return Role(name=name, run=run)
 
 
 def _secret(file: Path | None) -> str:
@@ -139,6 +171,15 @@ def _secret(file: Path | None) -> str:
     if not secret:
         raise ConfigError("the token file is empty", where=str(file), fix="write a random token into it")
     return secret
+
+
+def load_trust(verifying: Verifying) -> Trust:
+    """Read what `[verifying]` names. Raises ConfigError."""
+    try:
+        issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
+    except SigningError as error:
+        raise ConfigError(error.what, where=error.where, fix=error.fix) from error
+    return Trust(issuers=issuers, company_oid=verifying.company_oid)
 
 
 def build_transport(destination: Destination) -> Transport:

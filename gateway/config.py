@@ -15,7 +15,7 @@ from msgspec import Meta
 from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
-from gateway.section import Count, Seconds, Section
+from gateway.section import Count, NotNegative, Seconds, Section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Mark = Annotated[int, Meta(ge=0)]
@@ -27,6 +27,8 @@ TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
 CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
 FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
+LOCAL: Final = "@local"
+"""The destination of what stays at this node; no [[destination]] can be called so."""
 
 
 S = TypeVar("S", bound="Section")
@@ -78,6 +80,15 @@ class Signing(Section, kw_only=True):
     """Refuse unsigned messages while those that wait for their key would keep it busy for longer; 0: never."""
 
 
+class Verifying(Section, kw_only=True):
+    """`[verifying]`: what is asked of the certificate of a message that comes signed, beside its period."""
+
+    issuers_file: Path | None = None
+    """PEM certificates of the issuers it must have; without it, any."""
+    company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
+    """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
+
+
 class Sftp(Section, kw_only=True):
     """`[destination.sftp]`."""
 
@@ -85,10 +96,19 @@ class Sftp(Section, kw_only=True):
     port: Port = 22
     user: str
     key_file: Path
+    certificate_file: Path | None = None
+    """OpenSSH user certificate of that key, read for each login: a renewed one is taken up by itself."""
     host_key: str
-    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused."""
+    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused. With
+    `@cert-authority` before it, the key that must have signed the server's host certificate."""
     send_dir: str
     receive_dir: str
+    archive_dir: str = ""
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """Take a file only when its size and time have stayed the same so long; 0: it gets its name when whole."""
+    connections: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Connections over which one forward process spreads the files of a batch."""
     timeout_s: Seconds = 20.0
 
 
@@ -134,6 +154,10 @@ class Folder(Section, kw_only=True):
 
     send_dir: Path
     receive_dir: Path
+    archive_dir: Path | None = None
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """As in `[destination.sftp]`."""
 
 
 class Retry(Section, kw_only=True):
@@ -166,6 +190,8 @@ class Destination(Section, kw_only=True):
     """Forward processes for this destination."""
     retry: Retry | None = None
     """In place of the common `[retry]`."""
+    retry_on_answer: bool = True
+    """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
@@ -212,7 +238,7 @@ class Watermarks(Section, kw_only=True):
     free_bytes_warn: Mark = 2 * 1024**3
     free_bytes_refuse: Mark = 512 * 1024**2
     """With less than that free on the disk of `state_dir` the door refuses new messages."""
-    age_warn_s: Annotated[float, Meta(ge=0)] = 0.0
+    age_warn_s: NotNegative = 0.0
     """Age of the oldest message that waits to go and is not held back."""
     depth_warn: Mark = 0
     depth_refuse: Mark = 0
@@ -244,6 +270,7 @@ class Config(Section, kw_only=True):
     accept: Accept = Accept()
     rules: Rules = Rules()
     signing: Signing
+    verifying: Verifying = Verifying()
     key: tuple[Key, ...]
     destination: tuple[Destination, ...]
     spool: SpoolTable = SpoolTable()
@@ -274,6 +301,8 @@ EXAMPLES = {
     "dxp_id": 'dxp_id = "DXPENT0000000001"',
     "port": "port = 8080",
     "kind": 'kind = "pem"',
+    "suite": 'suite = "sm2-sm3"',
+    "company_oid": 'company_oid = "2.5.4.10"',
     "envelope": 'envelope = "DxpMsg"',
     "host_key": 'host_key = "ssh-ed25519 AAAA…"',
     "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',
@@ -405,10 +434,24 @@ def _check(config: Config, file: Path) -> None:
                 where=f"{file}, destination {destination.name}",
                 fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
             )
+        _check_archive(destination, file)
     for number, route in enumerate(config.route, start=1):
         _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
     if config.route:
         _check_families(config, file)
+
+
+def _check_archive(destination: Destination, file: Path) -> None:
+    """See that what was collected is not put where it would be collected again, or sent from."""
+    place = destination.sftp or destination.folder
+    if place is None or not place.archive_dir:
+        return
+    if Path(place.archive_dir) in (Path(place.receive_dir), Path(place.send_dir)):
+        raise ConfigError(
+            "archive_dir is the folder itself, not another",
+            where=f"{file}, destination {destination.name}",
+            fix="name a folder of its own on the same disk, or leave archive_dir out",
+        )
 
 
 def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:

@@ -58,6 +58,8 @@ class Key(Section, kw_only=True):
     """Password of the file, PIN of the device."""
     password_env: str = ""
     """Name of the environment variable that holds it, in place of a file."""
+    suite: Literal["", "rsa-sha1", "sm2-sm3", "sm2-sha1"] = ""
+    """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (spec signing.md, Structure)."""
     pkcs11: Pkcs11 | None = None
     ukey: Ukey | None = None
     remote: Remote | None = None
@@ -125,6 +127,7 @@ def _check_key(key: Key, where: str, single: Collection[str], lease_s: float) ->
 
 
 _KEY_FIELDS: Final = (
+    "suite",
     "file",
     "certificate",
     "password_file",
@@ -144,7 +147,11 @@ _KEY_NEEDS: Final[Mapping[str, frozenset[str]]] = {
     "rotation": frozenset({"members"}),
 }
 _KEY_MAY: Final[Mapping[str, frozenset[str]]] = {
-    kind: frozenset({"password_file", "password_env"}) for kind in ("pem", "pkcs12", "pkcs11", "ukey")
+    "remote": frozenset({"suite"}),
+    **{
+        kind: frozenset({"password_file", "password_env", "suite"})
+        for kind in ("pem", "pkcs12", "pkcs11", "ukey")
+    },
 }
 _KEY_EXAMPLES: Final = {
     "file": 'file = "keys/node.key"',

@@ -26,7 +26,7 @@ class MessageFacts(Struct, frozen=True, kw_only=True):
     signature_before: str
     signed: bool
     wrapped: bool
-    """The spooled bytes are a DxpMsg of the sender's own; nothing in it may change."""
+    """The spooled bytes are a DxpMsg of the sender's own, or a DxpRep of ours; nothing in them may change."""
     key_name: str = ""
     """Which signing key the enterprise asks for; empty: the default."""
     declarations: tuple[DeclaredFacts, ...]
@@ -40,6 +40,8 @@ class WayFacts(Struct, frozen=True, kw_only=True):
     """ReceiverIds of its envelope; empty: that of the message."""
     sub_msg_id: str = ""
     """SubMsgId of its DxpMsgSv when the message was split over several receivers (spec dxp.md, DxpMsgSv)."""
+    response_code: str = ""
+    """Not carried to those receivers, but answered to its sender with this code (spec dxp.md, DxpRep)."""
 
 
 class DeclarationFacts(Struct, frozen=True, kw_only=True):
@@ -83,6 +85,21 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
         key_name=key_name,
         draft=message.draft,
         declarations=tuple(DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations),
+    )
+    return _encode(facts)
+
+
+def of_response(*, sender: str, receiver: str) -> bytes:
+    """Encode the facts of a DxpRep of our own, which goes out as it is."""
+    facts = MessageFacts(
+        edition="",
+        family="",
+        sender=sender,
+        receiver=receiver,
+        signature_before="",
+        signed=False,
+        wrapped=True,
+        declarations=(),
     )
     return _encode(facts)
 

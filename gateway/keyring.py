@@ -123,14 +123,14 @@ class Loader:
         secret = self._secret(table)
         password = None if secret is None else secret.value
         if table.kind == "pkcs12":
-            return load_pkcs12(table.file, password)
+            return load_pkcs12(table.file, password, suite=table.suite)
         if table.certificate is None:
             raise ConfigError(
                 "a PEM key needs its certificate",
                 where=f"key {table.name}",
                 fix='add certificate = "keys/node.crt"',
             )
-        return load_pem(table.file, table.certificate, password)
+        return load_pem(table.file, table.certificate, password, suite=table.suite)
 
     def _device(self, table: KeyTable) -> Member:
         if table.certificate is None:
@@ -139,7 +139,7 @@ class Loader:
                 where=f"key {table.name}",
                 fix=f"gateway signer --show-certificate {table.name} writes the one it holds",
             )
-        identity = identity_of(table.certificate)
+        identity = identity_of(table.certificate, table.suite)
         pin = self._secret(table)
         health = HealthFile(self.health_dir, table.name)
         pin_identity = pin.identity if pin else ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from signing.xmldsig import Draft
 
@@ -12,6 +12,10 @@ MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (spec dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)
 """Short name of a tenant, as its file in the enterprises folder is called."""
+NODE_ITSELF: Final = EnterpriseId("@node")
+"""Owner of what the node says on its own account; no enterprise is called so."""
+DXP_REP: Final = "DxpRep"
+"""Message type of the exchange platform's own answers (spec dxp.md, DxpRep)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,7 @@ class Header:
     edition: str
     guid: str
     cop_code: str
+    cop_name: str
     dxp_id: str
     signed: bool
     declarations: tuple[Declaration, ...]
@@ -218,6 +223,8 @@ class Answer:
     codes: Mapping[str, str]
     cop_msg_id: str = ""
     """The CopMsgId it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
+    receiver_ids: tuple[str, ...] = ()
+    """The receivers of the envelope it refers to: DxpRep OriHead."""
     digest: str = ""
     """Hex SHA-256 of the canonical body: equal for identical bodies."""
     fields: Mapping[str, str] = field(default_factory=dict)

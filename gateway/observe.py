@@ -56,9 +56,22 @@ EVENTS: Final[Mapping[str, Event]] = {
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
     "message.refused": Event(level="info", meaning="a message was not taken; `problem` and `rules` say why"),
+    "message.delivered": Event(
+        level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
+    ),
+    "message.answered": Event(
+        level="warning",
+        meaning="a link brought a message for a receiver nobody knows; a DxpRep goes back over that link",
+        do="register the enterprise that should have it, or tell the sender",
+    ),
     "entry.sent": Event(level="info", meaning="the destination confirmed the message"),
     "entry.deferred": Event(
         level="warning", meaning="an attempt failed; the next one is at `next_attempt_at`"
+    ),
+    "entry.bounced": Event(
+        level="warning",
+        meaning="an answer of the exchange, `error`, asks for the message once more; it goes at `next_attempt_at`",
+        do="nothing; when it does not stop, ask the exchange what is wrong there",
     ),
     "entry.dead": Event(
         level="error",
@@ -101,6 +114,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         level="info", meaning="an enterprise has acknowledged its answers up to `cursor`"
     ),
     "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
+    "clock.set_back": Event(
+        level="warning",
+        meaning="`entries` waited for a time that a clock ahead of this one had set; they go now",
+        do="see to the time service of the node, or of the database's host",
+    ),
     "certificate.expiring": Event(
         level="warning",
         meaning="a signing certificate ends within 90, 30, 14, 7 or 1 days (`within_days`; 0: it has ended);"

@@ -14,7 +14,7 @@ from gateway.stages.authorise import authorise, authorise_envelope
 from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.seal import DXP, Unsealed, unseal_tree
-from gateway.stages.signature import check_signature
+from gateway.stages.signature import ANYONE, Trust, check_signature
 from gateway.stages.validate import validate
 from signing.errors import SigningError
 from signing.suite import Suite
@@ -30,19 +30,25 @@ class Refusal:
 
 
 def examine(
-    body: bytes, caller: Enterprise, rules: Rules, limits: Limits, suite: Suite | None = None
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: Limits,
+    *,
+    suite: Suite | None = None,
+    trust: Trust = ANYONE,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
 
     A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
     goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
-    sign it, an unsigned document also gets its draft.
+    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed.
     """
     try:
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
-            return _examine_wrapped(document, body, caller, rules, limits)
-        header = _examine_document(document, body, caller, rules, View.DECLARED)
+            return _examine_wrapped(document, body, caller, rules, limits, trust=trust)
+        header = _examine_document(document, body, caller, rules, view=View.DECLARED, trust=trust)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
     drafted = None if suite is None or header.signed else _draft(body, document, header, suite)
@@ -58,17 +64,17 @@ def _draft(body: bytes, document: etree._Element, header: Header, suite: Suite) 
 
 
 def _examine_document(
-    document: etree._Element, body: bytes, caller: Enterprise, rules: Rules, view: View
+    document: etree._Element, body: bytes, caller: Enterprise, rules: Rules, *, view: View, trust: Trust
 ) -> Header:
     header = identify(document, rules.catalogue, rules.schemas.edition)
     authorise(header, caller)
     _all_in_order("invalid-message", _faults(document, header, rules, view))
-    check_signature(body, header)
+    check_signature(body, header, trust)
     return header
 
 
 def _examine_wrapped(
-    root: etree._Element, body: bytes, caller: Enterprise, rules: Rules, limits: Limits
+    root: etree._Element, body: bytes, caller: Enterprise, rules: Rules, limits: Limits, *, trust: Trust
 ) -> Message:
     unsealed = _unseal(root, body)
     authorise_envelope(unsealed.envelope, caller)
@@ -78,7 +84,7 @@ def _examine_wrapped(
     outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
     inside = _faults(document, header, rules, View.SENDABLE)
     _all_in_order("invalid-message" if inside else "invalid-envelope", [*outside, *inside])
-    check_signature(unsealed.business, header)
+    check_signature(unsealed.business, header, trust)
     return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
 
 

@@ -8,6 +8,7 @@
 | `not-found` | 404 | nothing of that name, or it belongs to somebody else |
 | `method-not-allowed` | 405 | the address knows other methods |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
+| `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
 | `too-large` | 413 | more bytes than a message may have |
 | `unsupported-media-type` | 415 | neither XML nor anything else that is understood |
 | `not-xml` | 422 | empty, cut off, or not well-formed |
@@ -66,6 +67,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
             HTTPStatus.CONFLICT,
             "This version of the declaration was handed in before with other content",
             "同一版本的单证已提交过，但内容不同",
+        ),
+        "cop-msg-id-taken": _problem(
+            HTTPStatus.CONFLICT,
+            "The CopMsgId belongs to another message",
+            "该 CopMsgId 已被其他报文使用",
         ),
         "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
         "unsupported-media-type": _problem(

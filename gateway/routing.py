@@ -5,10 +5,15 @@ Pure: the same message under the same CopMsgId always gets the same ways from on
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from gateway.config import Config, Route, families_of
+from gateway.config import LOCAL, Config, Route, families_of
+from gateway.homes import NOBODY, Homes
 from gateway.model import EnterpriseId, Message
+
+RECEIVER_UNKNOWN: Final = "2001"
+"""ResponseCode: the named receiver does not exist (spec ceb/codes.md, platform errors)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Leg:
     """`1` to `5` when the message is split over its receivers, else empty; the SubMsgId of a DxpMsgSv."""
     receivers: tuple[str, ...] = ()
     """ReceiverIds of this envelope; empty: those that the message has anyway."""
+    response_code: str = ""
+    """Not to be carried: to be answered to its sender with this code, for these receivers."""
 
 
 def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_msg_id: str) -> Traits:
@@ -55,13 +62,49 @@ def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_ms
     )
 
 
-def legs(traits: Traits, config: Config) -> tuple[Leg, ...]:
+def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ...]:
     """Return the ways out, in the order of the configuration; none when nothing fits.
 
     Without [[route]] tables: the first destination that carries the family. A route never takes a message to
     a destination that does not carry its family: it does not fit then. No two legs have the same destination
     and part.
+
+    Each receiver of the sender's own DxpMsg is looked up alone: one of our own enterprises is served here,
+    one that no route takes is answered, the others go their ways (spec dxp.md, Flow). An envelope whose
+    receivers all go the same way is not divided.
     """
+    return _each_receiver(traits, config, homes) if traits.wrapped else _routed(traits, config)
+
+
+def _each_receiver(traits: Traits, config: Config, homes: Homes) -> tuple[Leg, ...]:
+    receivers = tuple(dict.fromkeys(traits.receivers))
+    here = tuple(one for one in receivers if one in homes)
+    hops = {
+        one: tuple(leg.destination for leg in _routed(replace(traits, receivers=(one,)), config))
+        for one in receivers
+        if one not in homes
+    }
+    unknown = tuple(one for one, names in hops.items() if not names)
+    if not here and not unknown and len(set(hops.values())) == 1:
+        return tuple(Leg(destination=name) for name in hops[receivers[0]])
+
+    def part(one: str) -> str:
+        return str(receivers.index(one) + 1) if len(receivers) > 1 else ""
+
+    away = [
+        Leg(destination=name, part=part(one), receivers=(one,))
+        for one, names in hops.items()
+        for name in names
+    ]
+    served = [Leg(destination=LOCAL, part=part(here[0]), receivers=here)] if here else []
+    answered = [
+        Leg(destination=LOCAL, part=part(one), receivers=(one,), response_code=RECEIVER_UNKNOWN)
+        for one in unknown
+    ]
+    return (*away, *served, *answered)
+
+
+def _routed(traits: Traits, config: Config) -> tuple[Leg, ...]:
     if not config.route:
         able = (one for one in config.destination if traits.family in one.families)
         return tuple(Leg(destination=one.name) for one in able)[:1]

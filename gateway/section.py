@@ -5,6 +5,7 @@ from typing import Annotated, dataclass_transform
 from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 

@@ -208,12 +208,19 @@ batch = 32
 active = 1
 # One 0x00 byte before all that is sent, as some links into the customs network want it.
 leading_zero = false
+# When the exchange answers that something failed on its side (DxpRep 3001 to 3999), send the same again, within
+# the bounds of [retry]; false: the enterprise is told, and nothing else happens.
+retry_on_answer = true
 
 # This one is a folder on this machine: it works at once, and nobody answers unless somebody puts answers
 # into receive_dir. Exactly one of folder, sftp and amqp belongs to a destination.
 [destination.folder]
 send_dir = "state/outbox"
 receive_dir = "state/inbox"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "state/archived"
+# For whoever writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
 """
 
 _TEMPLATE: Final = """\
@@ -278,12 +285,22 @@ kind = "pem"
 file = "keys/node.key"
 certificate = "keys/node.crt"
 # password_file = "keys/node.password"
+# Of an SM2 certificate: "sm2-sm3", the default, or "sm2-sha1"; of an RSA certificate "rsa-sha1".
+# suite = "sm2-sm3"
 # Other kinds (docs/operations.md, Keys in devices): "pkcs11", "ukey", "remote"; and keys that stand in for each
 # other: "pool", side by side, and "rotation", in which the newest certificate that has begun signs.
 # [[key]]
 # name = "company"
 # kind = "rotation"
 # members = ["node", "node-2026"]
+
+[verifying]
+# What is asked of the certificate of a message that comes signed, beside its period. The issuers it must
+# have, PEM, RSA or SM2, one after the other; without the file, any issuer will do.
+# issuers_file = "keys/issuers.pem"
+# Where a certificate names its company: an extension, or a part of the subject such as 2.5.4.10, the
+# organisation. It must then say the copCode or the copName of the message.
+# company_oid = "2.5.4.10"
 
 [retry]
 # A failed attempt is tried again after first_s, then longer and longer up to ceiling_s; after so many
@@ -326,10 +343,19 @@ max_age_s = 259200.0
 # port = 22
 # user = "gateway"
 # key_file = "keys/sftp.key"
-# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused.
+# Its OpenSSH user certificate, where the server trusts an authority in place of single keys.
+# certificate_file = "keys/sftp.key-cert.pub"
+# The server's public key, as `ssh-keyscan HOST` prints it; any other is refused. "@cert-authority ssh-ed25519
+# AAAA...": the key of the authority that certified it.
 # host_key = "ssh-ed25519 AAAA..."
 # send_dir = "/in"
 # receive_dir = "/out"
+# Where answers are moved once they are in the spool; without one they are removed.
+# archive_dir = "/out/done"
+# For a server that writes answers under their final name: take one when nothing has changed for so long.
+# stable_s = 0.0
+# Connections over which one process spreads the files of a batch.
+# connections = 1
 # timeout_s = 20.0
 
 # The same by RabbitMQ (docs/rabbitmq.md):

@@ -35,6 +35,22 @@ def canonical_document(tree: etree._ElementTree) -> bytes:
         ) from err
 
 
+def canonical_without(root: etree._Element, child: etree._Element) -> bytes:
+    """Canonicalise the document without a child of its root: what Reference URI="" and `enveloped` select.
+
+    The child is taken out of the tree; the text after it, which lxml would drop, stays (spec signing.md, What
+    is digested). Raises SigningError as `canonical_document` does.
+    """
+    if child.tail:
+        before = child.getprevious()
+        if before is None:
+            root.text = (root.text or "") + child.tail
+        else:
+            before.tail = (before.tail or "") + child.tail
+    root.remove(child)
+    return canonical_document(root.getroottree())
+
+
 def canonical_part(element: etree._Element, *, assumed: Namespaces = NOTHING_ASSUMED) -> bytes:
     """Canonicalise one element in the context of its document; `assumed` adds namespaces to the context.
 

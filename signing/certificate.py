@@ -9,10 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from signing import sm2
 from signing.errors import SigningError
-
-_SM2_CURVE = bytes.fromhex("06082a811ccf5501822d")
-"""DER of the object identifier 1.2.156.10197.1.301, sm2p256v1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +103,7 @@ def _key(certificate: x509.Certificate) -> tuple[str, int]:
             case _:
                 return "unknown", 0
     except (UnsupportedAlgorithm, ValueError):
-        return ("SM2", 256) if _SM2_CURVE in certificate.tbs_certificate_bytes else ("unknown", 0)
+        return ("unknown", 0) if sm2.point_of(certificate) is None else ("SM2", sm2.BITS)
 
 
 def _unreadable(err: Exception) -> SigningError:

@@ -13,14 +13,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from signing import sm2
 from signing.certificate import CertificateFacts, facts_of, read_certificate
-from signing.errors import KeyUnavailable, SigningError
+from signing.errors import KeyUnavailable
 from signing.keys import Signer, read_certificate_file, write_key_info
-from signing.suite import RSA_SHA1, SM2_SM3, Suite
+from signing.suite import RSA_SHA1, Suite, suite_named
 
 FACTORY_PIN: Final = "8" * 8
 """What many cards still have (spec ukey.md, What goes wrong in the field)."""
-_SM2_BYTES: Final = 64
 
 
 class Device(Signer, Protocol):
@@ -90,32 +90,21 @@ NOBODY: Final = Identity(
 """Stands for the certificate that a device is asked for, before there is one."""
 
 
-def identity_of(certificate_file: Path) -> Identity:
-    """Read the certificate of a device (PEM or DER). Raises SigningError."""
+def identity_of(certificate_file: Path, suite: str = "") -> Identity:
+    """Read the certificate of a device (PEM or DER), which signs with `suite`, empty: the default of its key.
+
+    Raises SigningError.
+    """
     certificate = read_certificate_file(certificate_file)
     facts = facts_of(certificate)
     der = certificate.public_bytes(serialization.Encoding.DER)
     return Identity(
-        suite=suite_for(facts),
+        suite=suite_named(suite, facts.key_type),
         certificate_der=der,
         key_name=facts.serial,
         key_info=write_key_info(facts.serial, der),
         facts=facts,
     )
-
-
-def suite_for(facts: CertificateFacts) -> Suite:
-    """Choose the suite that a certificate signs with (spec signing.md, Structure). Raises SigningError."""
-    match facts.key_type:
-        case "RSA":
-            return RSA_SHA1
-        case "SM2":
-            return SM2_SM3
-        case other:
-            raise SigningError(
-                f"certificate {facts.serial} holds a key that customs does not take: {other}",
-                fix="use an RSA or SM2 certificate",
-            )
 
 
 def check_answer(identity: Identity, data: bytes, signature: bytes, *, where: str) -> None:
@@ -133,9 +122,11 @@ def check_answer(identity: Identity, data: bytes, signature: bytes, *, where: st
 
 
 def _holds(identity: Identity, data: bytes, signature: bytes) -> bool:
+    certificate = read_certificate(identity.certificate_der)
     if identity.suite is not RSA_SHA1:
-        return len(signature) == _SM2_BYTES
-    key = read_certificate(identity.certificate_der).public_key()
+        point = sm2.point_of(certificate)
+        return point is not None and sm2.public_key(point).verify(signature, data)
+    key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         return False
     try:

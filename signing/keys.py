@@ -1,7 +1,8 @@
-"""The Signer door (sign these bytes) and what stands behind it today: RSA keys in PEM and PKCS#12 files."""
+"""The Signer door (sign these bytes) and what stands behind it today: RSA and SM2 keys in PEM and PKCS#12 files."""
 
 import stat
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from signing import sm2
 from signing.certificate import (
     CertificateFacts,
     certificate_facts,
@@ -20,11 +22,11 @@ from signing.certificate import (
     read_certificate,
 )
 from signing.errors import SigningError
-from signing.suite import RSA_SHA1, Suite
+from signing.suite import Suite, suite_named
 
 __all__ = [
     "CertificateFacts",
-    "RsaSigner",
+    "FileSigner",
     "Signer",
     "certificate_facts",
     "load_pem",
@@ -38,6 +40,7 @@ _PADDING: Final = padding.PKCS1v15()
 _SHA1: Final = hashes.SHA1()  # noqa: S303 (what the rsa-sha1 suite of customs demands)
 _LEAST_BITS = 1024
 """Customs' own test keys have 1024 bits: below the minimum elsewhere, allowed for this purpose."""
+_PROBE = b"does this key belong to its certificate?"
 
 
 class Signer(Protocol):
@@ -69,20 +72,24 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RsaSigner:
-    """An RSA key in memory that signs with RSASSA-PKCS1-v1_5 over SHA-1 (suite `rsa-sha1`)."""
+class FileSigner:
+    """A key in memory, read from a file."""
 
+    suite: Suite
     certificate_der: bytes = field(repr=False)
     key_name: str
     key_info: str = field(repr=False)
     warnings: tuple[str, ...] = ()
     """What the operator should put right, though the key works: a key file that others may read."""
-    suite: Suite = RSA_SHA1
-    _key: rsa.RSAPrivateKey = field(repr=False)
+    _sign: Callable[[bytes], bytes] = field(repr=False)
 
     def sign(self, data: bytes) -> bytes:
-        """Sign `data`: as many bytes as the key has (256 for RSA 2048)."""
-        return self._key.sign(data, _PADDING, _SHA1)
+        """Sign `data`, hashing included.
+
+        RSA: RSASSA-PKCS1-v1_5 over SHA-1, as long as the key (256 bytes for RSA 2048), the same each time.
+        SM2 with SM3: 64 bytes r || s, other ones each time.
+        """
+        return self._sign(data)
 
 
 def write_key_info(key_name: str, certificate_der: bytes) -> str:
@@ -93,24 +100,31 @@ def write_key_info(key_name: str, certificate_der: bytes) -> str:
     )
 
 
-def load_pem(key_file: Path | str, certificate_file: Path | str, password: str | None = None) -> RsaSigner:
+def load_pem(
+    key_file: Path | str, certificate_file: Path | str, password: str | None = None, *, suite: str = ""
+) -> FileSigner:
     """Load a PEM private key and its certificate (PEM or DER; the first one of a chain).
 
-    Raises SigningError when a file cannot be read or the two do not belong together.
+    The certificate decides what kind of key it must be, and `suite` (empty: the default of that kind) what it
+    signs. RSA: PKCS#1, PKCS#8; SM2: SEC1, PKCS#8; encrypted or not. Raises SigningError when a file cannot be
+    read, the two do not belong together or the suite needs another key.
     """
-    key_path, certificate_path = Path(key_file), Path(certificate_file)
-    data = _read(key_path)
+    path = Path(key_file)
+    data, certificate = _read(path), read_certificate_file(Path(certificate_file))
+    if facts_of(certificate).key_type == "SM2":
+        try:
+            return _sm2_signer(sm2.PrivateKey.from_pem(data, _secret(password)), certificate, path, suite)
+        except SigningError as err:
+            raise _at(path, err) from err
     try:
         key = serialization.load_pem_private_key(data, _secret(password))
     except (ValueError, TypeError, UnsupportedAlgorithm) as err:
-        raise _unusable(key_path, err) from err
-    return _signer(
-        key, read_certificate_file(certificate_path), where=str(key_path), warnings=_exposed(key_path)
-    )
+        raise _unusable(path, err) from err
+    return _rsa_signer(key, certificate, path, suite)
 
 
-def load_pkcs12(file: Path | str, password: str | None = None) -> RsaSigner:
-    """Load a private key and its certificate from one PKCS#12 file (`.p12`, `.pfx`).
+def load_pkcs12(file: Path | str, password: str | None = None, *, suite: str = "") -> FileSigner:
+    """Load a private key and its certificate from one PKCS#12 file (`.p12`, `.pfx`); `suite` as `load_pem`.
 
     Raises SigningError when the file cannot be read, the password is wrong or either part is missing.
     """
@@ -118,39 +132,60 @@ def load_pkcs12(file: Path | str, password: str | None = None) -> RsaSigner:
     data = _read(path)
     try:
         key, certificate, _ = pkcs12.load_key_and_certificates(data, _secret(password))
-    except (ValueError, TypeError, UnsupportedAlgorithm) as err:
+    except UnsupportedAlgorithm:  # the key is none that `cryptography` knows
+        return _sm2_from_pkcs12(data, path, password, suite)
+    except (ValueError, TypeError) as err:
         raise _unusable(path, err) from err
     if key is None or certificate is None:
         missing = "private key" if key is None else "certificate"
         raise SigningError(
             f"the file holds no {missing}", where=str(path), fix="export key and certificate into it"
         )
-    return _signer(key, certificate, where=str(path), warnings=_exposed(path))
+    return _rsa_signer(key, certificate, path, suite)
+
+
+def _sm2_from_pkcs12(data: bytes, path: Path, password: str | None, suite: str) -> FileSigner:
+    try:
+        key, der = sm2.read_pkcs12(data, _secret(password))
+        return _sm2_signer(key, read_certificate(der), path, suite)
+    except SigningError as err:
+        raise _at(path, err) from err
+
+
+def _sm2_signer(key: sm2.PrivateKey, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
+    point = sm2.point_of(certificate)
+    # A signature, because a key file may also hold a public point that is not its own.
+    if point is None or not sm2.public_key(point).verify(key.sign(_PROBE), _PROBE):
+        raise _not_its_own(certificate, path)
+    return _signer(key.sign, certificate, path, suite)
+
+
+def _rsa_signer(key: object, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise SigningError(
+            "the private key is not an RSA key", where=str(path), fix="use an RSA key, or one of SM2"
+        )
+    if key.key_size < _LEAST_BITS:
+        raise SigningError(
+            f"an RSA key of {key.key_size} bits", where=str(path), fix=f"use {_LEAST_BITS} or more"
+        )
+    if facts_of(certificate).key_type != "RSA" or key.public_key() != certificate.public_key():
+        raise _not_its_own(certificate, path)
+    return _signer(lambda data: key.sign(data, _PADDING, _SHA1), certificate, path, suite)
 
 
 def _signer(
-    key: object, certificate: x509.Certificate, *, where: str, warnings: tuple[str, ...]
-) -> RsaSigner:
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise SigningError("the private key is not an RSA key", where=where, fix="use an RSA key")
-    if key.key_size < _LEAST_BITS:
-        raise SigningError(
-            f"an RSA key of {key.key_size} bits", where=where, fix=f"use {_LEAST_BITS} or more"
-        )
+    sign: Callable[[bytes], bytes], certificate: x509.Certificate, path: Path, suite: str
+) -> FileSigner:
     facts = facts_of(certificate)
-    if facts.key_type != "RSA" or key.public_key() != certificate.public_key():
-        raise SigningError(
-            f"the private key does not belong to certificate {facts.serial}",
-            where=where,
-            fix="configure the certificate that was issued for this key",
-        )
     der = certificate.public_bytes(serialization.Encoding.DER)
-    return RsaSigner(
+    return FileSigner(
+        suite=suite_named(suite, facts.key_type),
         certificate_der=der,
         key_name=facts.serial,
         key_info=write_key_info(facts.serial, der),
-        warnings=warnings,
-        _key=key,
+        warnings=_exposed(path),
+        _sign=sign,
     )
 
 
@@ -187,7 +222,22 @@ def _exposed(path: Path) -> tuple[str, ...]:
     return ()
 
 
+def _not_its_own(certificate: x509.Certificate, path: Path) -> SigningError:
+    return SigningError(
+        f"the private key does not belong to certificate {facts_of(certificate).serial}",
+        where=str(path),
+        fix="configure the certificate that was issued for this key",
+    )
+
+
 def _unusable(path: Path, err: Exception) -> SigningError:
     return SigningError(
         "the private key cannot be loaded", where=f"{path}: {err}", fix="check the file and its password"
     )
+
+
+def _at(path: Path, err: SigningError) -> SigningError:
+    """Say in which file something was wrong."""
+    if err.where.startswith(str(path)):
+        return err
+    return SigningError(err.what, where=": ".join(filter(None, (str(path), err.where))), fix=err.fix)

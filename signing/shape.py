@@ -16,8 +16,10 @@ from signing.suite import C14N, C14N_WITH_COMMENTS, DSIG, ENVELOPED, Suite, Unkn
 
 _KEY_INFO_CONTENT = frozenset({"KeyName", "KeyValue", "X509Data"})
 _X509_CONTENT = frozenset({"X509Certificate", "X509SKI", "X509SubjectName", "X509IssuerSerial", "X509CRL"})
-_ATTRIBUTES = frozenset({"Id", "URI", "Type"})
-"""Attributes that any element of a Signature may have; `Algorithm` is read apart."""
+_ATTRIBUTES = frozenset({"Id"})
+"""Attributes that any element of a Signature may have; `Algorithm` and `URI` are read apart."""
+_OF_REFERENCE = frozenset({"Id", "URI"})
+_REFERENCE = f"{{{DSIG}}}Reference"
 _WHITE = re.compile(r"[ \t\r\n]+")
 
 
@@ -133,7 +135,8 @@ def _children(element: etree._Element) -> list[etree._Element]:
         raise _refused(element, "a comment or processing instruction in the Signature", "sign without it")
     if _loose(element.text) or any(_loose(child.tail) for child in children):
         raise _refused(element, f"text between the elements of {_local(element)}", "leave it out")
-    if not _ATTRIBUTES.issuperset(element.keys()):
+    allowed = _OF_REFERENCE if element.tag == _REFERENCE else _ATTRIBUTES
+    if not allowed.issuperset(element.keys()):
         raise _refused(element, f"an attribute on {_local(element)}", "leave it out")
     return children
 

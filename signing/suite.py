@@ -4,6 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from signing.errors import SigningError
+from signing.openssl import libcrypto
+
 DSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 """Namespace of the Signature element and prefix of the classic algorithm names."""
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
@@ -35,9 +38,11 @@ class Suite:
     def digest_of(self, data: bytes) -> bytes:
         """Digest `data`: 20 bytes for SHA-1, 32 for SM3.
 
-        Raises ValueError when this interpreter's OpenSSL was built without SM3.
+        Raises SigningError when neither the interpreter nor the operating system has SM3.
         """
-        return hashlib.new(self.digest, data, usedforsecurity=False).digest()
+        if self.digest in hashlib.algorithms_available:
+            return hashlib.new(self.digest, data, usedforsecurity=False).digest()
+        return libcrypto().sm3(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,25 @@ SM2_SHA1: Final = Suite(
 """Not in the customs specification, but published messages carry it: SM2 over a SHA-1 digest."""
 
 SUITES: Final = (RSA_SHA1, SM2_SM3, SM2_SHA1)
+"""Of those that one kind of key can use, the first is the default."""
+
+
+def suite_named(name: str, key_type: str) -> Suite:
+    """Choose the suite of a key: by its name, or the default of its kind when the name is empty.
+
+    Raises SigningError when there is none, or the named one needs another kind of key.
+    """
+    fitting = {suite.name: suite for suite in SUITES if suite.key_type == key_type}
+    if not fitting:
+        raise SigningError(f"no suite signs with a key of type {key_type}", fix="use an RSA or SM2 key")
+    if not name:
+        return next(iter(fitting.values()))
+    if name not in fitting:
+        raise SigningError(
+            f"the certificate holds a key of type {key_type}, which cannot sign with suite {name}",
+            fix=f"leave suite out, or choose one of: {', '.join(fitting)}",
+        )
+    return fitting[name]
 
 
 def suite_of(signature_method: str, digest_method: str) -> Suite | UnknownSuite:

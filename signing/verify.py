@@ -1,11 +1,11 @@
 """Verify any bytes: is there one Signature, does it hold, and if not, what exactly does not.
 
-Strict by spec signing.md, What is digested and What is signed; the one tolerance is a second attempt with
-xmlns:xsi in scope, reported as a warning. Whether the certificate can be trusted is another question: its
-issuer is not looked at here.
+As strict as customs (spec signing.md, What is digested, What is signed): digest, signature, and the
+certificate, which must be in its period and, where the caller names them, of a trusted issuer and of the
+right company. The one tolerance is a second attempt with xmlns:xsi in scope, reported as a warning.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hmac import compare_digest
 
@@ -15,12 +15,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
-from signing.c14n import canonical_document, canonical_part
+from signing import sm2
+from signing.c14n import canonical_part, canonical_without
 from signing.certificate import CertificateFacts, facts_of, read_certificate
+from signing.company import Company
 from signing.document import parse
 from signing.errors import SigningError
+from signing.issuers import Issuers
 from signing.shape import Parts, read_signature
-from signing.suite import RSA_SHA1, XSI, Suite
+from signing.suite import XSI, Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,56 +31,77 @@ class Verdict:
     """What was found about the signature of one document."""
 
     valid: bool
-    """Digest and signature hold and there is no reason against it; warnings do not count."""
+    """Digest, signature and certificate hold; warnings do not count."""
     suite: Suite | None = None
     digest_ok: bool = False
     """The document is the one that was digested."""
     signature_ok: bool = False
     """The key of the certificate inside signed this SignedInfo."""
+    certificate_ok: bool = False
+    """It can be read, is the one KeyName names, in its period, and all that the caller demands of it."""
     certificate: CertificateFacts | None = None
     warnings: tuple[str, ...] = ()
-    """What customs or an operator may mind: period of the certificate, xmlns:xsi, KeyName."""
+    """What customs or an operator may mind: xmlns:xsi, the spelling of KeyName."""
     reasons: tuple[str, ...] = ()
     """Why it is not valid, a sentence each; empty when it is."""
 
 
-def verify(body: bytes, *, at: datetime | None = None) -> Verdict:
+def verify(
+    body: bytes,
+    *,
+    at: datetime | None = None,
+    issuers: Issuers | None = None,
+    company: Company | None = None,
+) -> Verdict:
     """Judge the signature in `body`; never raises, whatever the bytes are.
 
-    A certificate out of its period at `at` (aware; now when not given) is a warning, because a message
-    stays what it was when its certificate runs out. RSA is verified; of an SM2 suite the digest only, which
-    leaves it not valid with a reason.
+    The certificate must be in its period at `at` (aware; now when not given). Without `issuers` whoever issued
+    it is believed, without `company` whomever it names.
     """
+    found = _Findings()
     try:
         document = parse(body)
         parts = read_signature(document.root)
         signed = _signed_bytes(parts.signed_info)
-        digest = parts.suite.digest_of(_without(document.root, parts.element))
-    except (SigningError, ValueError) as err:
+        digest = parts.suite.digest_of(canonical_without(document.root, parts.element))
+    except SigningError as err:
         return Verdict(valid=False, reasons=(str(err),))
-    findings = _Findings(reasons=[], warnings=[])
     digest_ok = compare_digest(digest, parts.digest)
     if not digest_ok:
-        findings.reasons.append("the digest differs: the document was changed after it was signed")
-    certificate, facts = _certificate(parts, at or datetime.now(UTC), findings)
-    signature_ok = certificate is not None and _signature_holds(parts, signed, certificate, findings)
+        found.digest.append("it differs, the document was changed after it was signed")
+    signer = _signer(parts, found)
+    signature_ok = signer is not None and _signature_holds(parts, signed, signer, found)
+    if signer is not None:
+        found.certificate.extend(_objections(signer, at, issuers, company))
+    reasons = found.reasons()
     return Verdict(
-        valid=not findings.reasons,
+        valid=not reasons,
         suite=parts.suite,
         digest_ok=digest_ok,
         signature_ok=signature_ok,
-        certificate=facts,
-        warnings=tuple(findings.warnings),
-        reasons=tuple(findings.reasons),
+        certificate_ok=not found.certificate,
+        certificate=None if signer is None else signer.facts,
+        warnings=tuple(found.warnings),
+        reasons=reasons,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Findings:
-    """The lists that one verification fills."""
+    """The lists that one verification fills: what is wrong with each of the three, and what may be minded."""
 
-    reasons: list[str]
-    warnings: list[str]
+    digest: list[str] = field(default_factory=list)
+    signature: list[str] = field(default_factory=list)
+    certificate: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def reasons(self) -> tuple[str, ...]:
+        """All that is wrong, a sentence each that begins with what failed."""
+        return (
+            *(f"digest: {reason}" for reason in self.digest),
+            *(f"signature: {reason}" for reason in self.signature),
+            *(f"certificate: {reason}" for reason in self.certificate),
+        )
 
 
 def _signed_bytes(signed_info: etree._Element) -> tuple[bytes, ...]:
@@ -88,73 +112,90 @@ def _signed_bytes(signed_info: etree._Element) -> tuple[bytes, ...]:
     return strict, canonical_part(signed_info, assumed={"xsi": XSI})
 
 
-def _without(root: etree._Element, signature: etree._Element) -> bytes:
-    """Canonicalise the document without the Signature but with the text after it, which lxml would drop."""
-    if signature.tail:
-        before = signature.getprevious()
-        if before is None:
-            root.text = (root.text or "") + signature.tail
-        else:
-            before.tail = (before.tail or "") + signature.tail
-    root.remove(signature)
-    return canonical_document(root.getroottree())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signer:
+    """Whose signature it says it is."""
+
+    certificate: x509.Certificate
+    facts: CertificateFacts
 
 
-def _certificate(
-    parts: Parts, at: datetime, findings: _Findings
-) -> tuple[x509.Certificate | None, CertificateFacts | None]:
+def _signer(parts: Parts, found: _Findings) -> _Signer | None:
     if parts.certificate is None:
-        findings.reasons.append("X509Certificate is not Base64, so the signature cannot be checked")
-        return None, None
+        found.certificate.append("X509Certificate is not Base64, so nothing can be checked with it")
+        return None
     try:
         certificate = read_certificate(parts.certificate)
-        facts = facts_of(certificate)
+        signer = _Signer(certificate=certificate, facts=facts_of(certificate))
     except SigningError as err:
-        findings.reasons.append(f"X509Certificate: {err}")
-        return None, None
-    if not facts.not_before <= at <= facts.not_after:
-        period = f"{facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d}"
-        findings.warnings.append(f"certificate {facts.serial} is valid from {period}")
-    _compare_key_name(parts.key_name, facts.serial, findings)
-    return certificate, facts
+        found.certificate.append(f"X509Certificate: {err}")
+        return None
+    _compare_key_name(parts.key_name, signer.facts.serial, found)
+    return signer
 
 
-def _compare_key_name(key_name: str, serial: str, findings: _Findings) -> None:
+def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
     """KeyName is the certificate's serial number; customs compares the two (spec signing.md, Traps)."""
     if key_name == serial:
         return
     said = f"KeyName is {key_name!r}, the serial number of the certificate is {serial!r}"
-    same_number = key_name.lower().lstrip("0") == serial.lstrip("0")
-    (findings.warnings if same_number or not key_name else findings.reasons).append(said)
+    if key_name.lower().lstrip("0") == serial.lstrip("0") or not key_name:
+        found.warnings.append(said)
+    else:
+        found.certificate.append(f"{said}")
 
 
-def _signature_holds(
-    parts: Parts, signed: tuple[bytes, ...], certificate: x509.Certificate, findings: _Findings
-) -> bool:
-    if parts.suite is not RSA_SHA1:
-        findings.reasons.append(f"a signature of suite {parts.suite.name} cannot be checked here")
-        return False
-    try:
-        key = certificate.public_key()
-    except Exception as err:  # noqa: BLE001 (any bytes may stand there, and the errors are open-ended)
-        findings.reasons.append(f"the public key of the certificate cannot be read: {err}")
-        return False
-    if not isinstance(key, rsa.RSAPublicKey):
-        findings.reasons.append("the certificate holds no RSA key, but the signature says rsa-sha1")
-        return False
+def _objections(
+    signer: _Signer, at: datetime | None, issuers: Issuers | None, company: Company | None
+) -> list[str]:
+    now = at or datetime.now(UTC)
+    facts = signer.facts
+    said = []
+    if not facts.not_before <= now <= facts.not_after:
+        said.append(
+            f"{facts.serial} is valid from {facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d}, "
+            f"not on {now:%Y-%m-%d}"
+        )
+    if issuers is not None:
+        said.append(issuers.objection(signer.certificate, now))
+    if company is not None:
+        said.append(company.objection(signer.certificate))
+    return [objection for objection in said if objection]
+
+
+def _signature_holds(parts: Parts, signed: tuple[bytes, ...], signer: _Signer, found: _Findings) -> bool:
     strict, *tolerant = signed
-    if _rsa_holds(key, parts.value, strict):
-        return True
-    if any(_rsa_holds(key, parts.value, assumed) for assumed in tolerant):
-        findings.warnings.append("the signature holds only if xmlns:xsi is assumed, which the document lacks")
-        return True
-    findings.reasons.append("the signature does not fit SignedInfo and the certificate")
+    try:
+        if _holds(parts, signer, strict):
+            return True
+        if any(_holds(parts, signer, assumed) for assumed in tolerant):
+            found.warnings.append(
+                "the signature holds only if xmlns:xsi is assumed, which the document lacks"
+            )
+            return True
+    except SigningError as err:
+        found.signature.append(str(err))
+        return False
+    found.signature.append("it does not fit SignedInfo and the certificate")
     return False
 
 
-def _rsa_holds(key: rsa.RSAPublicKey, value: bytes, signed: bytes) -> bool:
+def _holds(parts: Parts, signer: _Signer, signed: bytes) -> bool:
+    """Raises SigningError when the key of the certificate is not one that this suite signs with."""
+    if parts.suite.key_type == "SM2":
+        point = sm2.point_of(signer.certificate)
+        if point is None:
+            raise _wrong_key(parts.suite)
+        return sm2.public_key(point).verify(parts.value, signed)
+    key = signer.certificate.public_key() if signer.facts.key_type == parts.suite.key_type else None
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _wrong_key(parts.suite)
     try:
-        key.verify(value, signed, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
+        key.verify(parts.value, signed, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _wrong_key(suite: Suite) -> SigningError:
+    return SigningError(f"the certificate holds no {suite.key_type} key, but the signature says {suite.name}")

@@ -54,7 +54,7 @@ class Offer:
     facts: bytes
     """Opaque to the spool; given back with the message and its entry."""
     ways: tuple[Way, ...]
-    """(CopMsgId, destination, part) is unique in the spool."""
+    """A CopMsgId belongs to one message; with destination and part it names one entry of it."""
     priority: int = 1
     """0 goes before 1 before 2, within one owner."""
     request_key: str = ""
@@ -94,7 +94,7 @@ class Clash:
     """The offer contradicts what was taken before; nothing was written.
 
     `reason` is `version` (a declaration version with other bytes) or `cop_msg_id` (taken by another
-    message).
+    message, wherever that goes).
     """
 
     uid: str
@@ -189,13 +189,46 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """An entry of a message that travelled, and its latest attempt."""
+
+    entry: int
+    claim: int
+    """Names the attempt."""
+    destination: str
+    attempts: int
+    """Failed attempts so far."""
+    facts: bytes
+    """Of its way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Travelled:
-    """The message that travelled under a CopMsgId, with its declarations."""
+    """The message that travelled under a CopMsgId, with its declarations and its entries."""
 
     uid: str
     owner: str
     kind: str
+    accepted_at: datetime
     declarations: tuple[Found, ...]
+    entries: tuple[Latest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """An answer that ends an attempt after all: its entry is to be sent again, or not any more.
+
+    It holds for that one attempt, while that is the entry's latest, and only if the answer came after the
+    attempt had begun. An entry that a later one of the same declaration has overtaken is not sent again.
+    """
+
+    entry: int
+    claim: int
+    """Of the attempt that the answer is about."""
+    next_at: datetime | None
+    """Not before then; None: it has had all its attempts."""
+    reason: str
+    """Not empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +259,12 @@ class Filing:
     orphans: tuple["OrphanBody", ...] = ()
     learned: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Declaration → handles that this arrival taught us."""
+    addressees: tuple[str, ...] = ()
+    """Owners that the arrival as a whole is for, whatever is in it; each hears of it once."""
+    remark: str = ""
+    """More about it for the journal."""
+    bounces: tuple[Bounce, ...] = ()
+    """What it asks to have sent again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,13 +278,39 @@ class OrphanBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An entry whose attempt was ended by somebody else than the holder of its claim."""
+
+    uid: str
+    owner: str
+    kind: str
+    destination: str
+    cop_msg_id: str
+    attempts: int
+    """Failed attempts so far."""
+    state: State
+    """READY or DEAD."""
+    due_at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """What filing did: rows that were new, by owner, and rows known before."""
+    """What filing did: rows that were new, by owner, rows known before, entries that were sent back."""
 
     arrival: int
     matched: Mapping[str, int]
     duplicates: int
     orphaned: int
+    delivered: tuple[str, ...] = ()
+    """Addressees that hear of it now; those that had heard before are not among them."""
+    ended: tuple[Ended, ...] = ()
+
+    def told(self, filing: Filing) -> str:
+        """Say in a line for the journal what became of it."""
+        counts = f"{sum(self.matched.values())} matched, {self.duplicates} known, {self.orphaned} orphaned"
+        mail = (f"delivered to {', '.join(self.delivered)}",) if self.delivered else ()
+        return ", ".join((f"{filing.kind} {counts}", *mail, *filter(None, (filing.remark,))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +362,21 @@ class MessageView:
     sent_at: datetime | None
     sent_sha256: bytes
     identities: tuple[str, ...]
+    way: bytes = b""
+    """Facts of this entry's way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which entries to look at; what is empty lets everything pass."""
+
+    states: tuple[State, ...] = ()
+    destination: str = ""
+    owner: str = ""
+    kind: str = ""
+
+
+ANY: Final = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ class State(StrEnum):
     SENDING = "sending"
     """Claimed by one process under a lease."""
     SENT = "sent"
-    """The destination confirmed it; answers go to the timelines of its declarations."""
+    """The destination confirmed it; answers go to the timelines of its declarations, one may bring it back."""
     HELD = "held"
     """An operator keeps it back."""
     DEAD = "dead"
@@ -32,6 +32,9 @@ class Event(StrEnum):
     DEFERRED = "deferred"
     """Failed for now, or found after a crash: it will be tried again under the same id."""
     UNDELIVERABLE = "undeliverable"
+    """Cannot go as it is, or has had all its attempts."""
+    BOUNCED = "bounced"
+    """The other side took it, then answered that it has to be sent again: as it is, under the same id."""
     HELD = "held"
     RELEASED = "released"
     RETRIED = "retried"
@@ -52,15 +55,21 @@ NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
     },
     State.HELD: {Event.RELEASED: State.READY, Event.DISCARDED: State.DISCARDED},
     State.DEAD: {Event.RETRIED: State.READY, Event.DISCARDED: State.DISCARDED},
-    State.SENT: {},
+    State.SENT: {Event.BOUNCED: State.READY, Event.UNDELIVERABLE: State.DEAD},
     State.DISCARDED: {},
 }
 
 UNSETTLED: Final = frozenset({State.READY, State.SENDING, State.HELD})
 """States in which a later entry of the same declaration has to wait for this one."""
 
+OVER: Final = frozenset({State.SENT, State.DISCARDED})
+"""States in which nothing more has to happen; of the two, SENT may be left again."""
+
 OPERATORS: Final = frozenset({Event.HELD, Event.RELEASED, Event.RETRIED, Event.DISCARDED})
-"""Events that an operator may bring about; all others belong to the holder of a claim."""
+"""Events that an operator may bring about; all others belong to the holder of a claim, or to an answer."""
+
+ANSWERS: Final = frozenset({Event.BOUNCED, Event.UNDELIVERABLE})
+"""Events that an answer may bring about, once the entry is sent (docs/adr/0014)."""
 
 
 def after(state: State, event: Event) -> State:
@@ -82,5 +91,5 @@ def diagram() -> str:
         for state, steps in NEXT.items()
         for event, target in steps.items()
     ]
-    lines += [f"    {state.value} --> [*]" for state, steps in NEXT.items() if not steps]
+    lines += [f"    {state.value} --> [*]" for state in NEXT if state in OVER]
     return "\n".join(lines)

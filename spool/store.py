@@ -13,10 +13,12 @@ from typing import Final, Protocol
 
 from spool.archived import Archived
 from spool.entry import (
+    ANY,
     Backlog,
     Claimed,
     Collected,
     Depth,
+    Ended,
     Filed,
     Filing,
     Found,
@@ -33,8 +35,9 @@ from spool.entry import (
     Settlement,
     TimelineEntry,
     Travelled,
+    Wanted,
 )
-from spool.lifecycle import Event, State
+from spool.lifecycle import Event
 
 NO_BOUNDS: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -92,8 +95,22 @@ class Spool(Protocol):
         """End attempts; void claims are passed over. Returns how many took effect."""
         ...
 
-    def recover(self, *, claimant: str | None = None) -> int:
-        """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
+    def recover(self, *, claimant: str | None = None) -> list[Ended]:
+        """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over.
+
+        What has been found like this `ending.ABANDONED_AT_MOST` times in a row, and never settled in between,
+        is dead: it may be what kills its forwarders. From the second time on entries come back one by one.
+        """
+        ...
+
+    def draw_near(self, destination: str, *, wait_s: float, lease_s: float) -> int:
+        """Bring near what lies further ahead than it can have been put: the clock was set back since.
+
+        An entry that no attempt has deferred is due at once, one whose turn is more than `wait_s` (the longest
+        back-off) away is due at once too, and no lease holds longer than `lease_s` from now. Returns how many it
+        brought near, some thousand in one commit: call it until there are none. Costs one look when the clock
+        is right.
+        """
         ...
 
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
@@ -106,7 +123,11 @@ class Spool(Protocol):
     # what comes back
 
     def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new."""
+        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new.
+
+        Bytes that asked for another attempt and come again under another name are said again, about a later
+        attempt perhaps: they are to be filed again, as received now.
+        """
         ...
 
     def unfiled(self, limit: int) -> list[RawArrival]:
@@ -122,11 +143,15 @@ class Spool(Protocol):
         ...
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId."""
+        """Return the message that goes out under this CopMsgId."""
         ...
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
-        """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
+        """File what arrivals turned out to be, and mark orphans as resolved, in one commit.
+
+        Entries that bounce are moved in the same commit; one whose attempt is still to be settled, as soon as
+        it is settled as delivered.
+        """
         ...
 
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
@@ -141,6 +166,10 @@ class Spool(Protocol):
 
     def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
         """Return the rows of one arrival that are this owner's."""
+        ...
+
+    def addressed(self, owner: str, arrival: int) -> bool:
+        """Say whether an arrival was filed as a whole for this owner."""
         ...
 
     def acknowledge(self, owner: str, cursor: int) -> int:
@@ -173,10 +202,11 @@ class Spool(Protocol):
         """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
         ...
 
-    def entries(
-        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
-    ) -> list[MessageView]:
-        """Return messages by the state of their entry, oldest first."""
+    def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
+        """Return up to `limit` entries that are wanted, oldest first.
+
+        To go on, ask again with `after` the number of the last one, `MessageView.entry`.
+        """
         ...
 
     def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:

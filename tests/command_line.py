@@ -14,8 +14,7 @@ from gateway.app import App
 from gateway.cli.root import root
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id, offer_of
-from gateway.roles.collect import Registry
+from gateway.roles.offers import new_message_id, offer_of
 from spool.entry import Collected, Fate, Settlement, Taken
 
 
@@ -45,7 +44,8 @@ class Node:
             message = examine(body, caller, self.app.rules, limits)
             assert isinstance(message, Message), message
             uid = new_message_id(datetime.now(UTC))
-            (reply,) = spool.put([offer_of(message, caller, uid=uid, config=self.app.config)])
+            offer = offer_of(message, caller, uid=uid, config=self.app.config, homes=self.app.homes)
+            (reply,) = spool.put([offer])
             assert isinstance(reply, Taken), reply
             uids.append(str(uid))
         spool.close()
@@ -74,7 +74,7 @@ class Node:
         """Bring answers in as the collect role does."""
         spool = self.app.spool()
         spool.keep(_collected(bodies))
-        Registry(spool=spool, rules=self.app.rules).file_waiting()
+        self.app.registry(spool).file_waiting()
         spool.close()
 
     def run(self, *arguments: object) -> Result:

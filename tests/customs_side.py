@@ -18,6 +18,7 @@ from gateway.stages.seal import root_name, seal, unseal
 from gateway.stages.validate import validate
 from signing.certificate import make_self_signed
 from signing.keys import Signer, load_pem
+from signing.sm2_certificate import make_self_signed_sm2
 from signing.xmldsig import sign
 
 COP, DXP = "9901960X01", "DXPENT0000000001"
@@ -41,20 +42,21 @@ def rules() -> Rules:
     return load_rules()
 
 
-@lru_cache(maxsize=1)
-def signer() -> Signer:
-    key, certificate = make_self_signed("样例申报企业", bits=2048)
+@lru_cache
+def signer(suite: str = "rsa-sha1") -> Signer:
+    is_rsa = suite == "rsa-sha1"
+    key, certificate = make_self_signed("样例申报企业") if is_rsa else make_self_signed_sm2("样例申报企业")
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "key.pem"), Path(folder, "certificate.pem")
         for file, content in zip(files, (key, certificate), strict=True):
             file.touch(0o600)
             file.write_bytes(content)
-        return load_pem(*files)
+        return load_pem(*files, suite=suite)
 
 
-def signed(composed: Composed) -> bytes:
+def signed(composed: Composed, suite: str = "rsa-sha1") -> bytes:
     kind = rules().catalogue.types[composed.message_type]
-    return sign(composed.body, signer(), before=kind.signature_before).body
+    return sign(composed.body, signer(suite), before=kind.signature_before).body
 
 
 def sample(message_type: str = "CEB311Message", *, seed: int = 1, **changes: object) -> Composed:

@@ -13,7 +13,7 @@ from signing.device import Device, Identity, identity_of
 from signing.errors import KeyUnavailable
 from signing.guard import Guarded
 from signing.health import HealthFile
-from signing.keys import RsaSigner, load_pem
+from signing.keys import FileSigner, load_pem
 from signing.pool import Member
 
 PIN = "20261111"
@@ -32,7 +32,7 @@ def write_pair(folder: Path, name: str, *, bits: int = 1024) -> tuple[Path, Path
 class Played:
     """A device that does as it is told; a Device."""
 
-    def __init__(self, identity: Identity, key: RsaSigner) -> None:
+    def __init__(self, identity: Identity, key: FileSigner) -> None:
         self._identity = identity
         self._key = key
         self.error: KeyUnavailable | None = None

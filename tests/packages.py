@@ -16,6 +16,7 @@ TEST = {
     "gcc": "gcc",
     "libssl-dev": "/usr/include/openssl/ssl.h",
     "openssh-server": "/usr/sbin/sshd",
+    "openssl": "openssl",
     "pkg-config": "pkg-config",
     "postgresql-15": "/usr/lib/postgresql/15/bin/postgres",
     "rabbitmq-server": "/usr/lib/rabbitmq/bin/rabbitmq-server",

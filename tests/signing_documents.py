@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from signing.keys import RsaSigner, load_pem, make_self_signed
+from signing.keys import FileSigner, load_pem, make_self_signed
+from signing.sm2_certificate import make_self_signed_sm2
+from signing.suite import SUITES
 
 CEB = 'xmlns:ceb="http://www.chinaport.gov.cn/ceb"'
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -77,10 +79,30 @@ EXPORTS: dict[str, bytes] = {
 """Export forms: the Signature goes before the root's child ExtendMessage."""
 
 
-def write_key(folder: Path, bits: int = 2048) -> RsaSigner:
+def write_key(folder: Path, bits: int = 2048) -> FileSigner:
     """Make a key, write `key.pem` and `certificate.pem` into `folder` and load them."""
-    key, certificate = make_self_signed("Invented Company", bits)
+    return _written(folder, make_self_signed("Invented Company", bits), "")
+
+
+def write_sm2_key(folder: Path, suite: str = "") -> FileSigner:
+    """Do the same with an SM2 key; `suite` empty: the default."""
+    return _written(folder, make_self_signed_sm2("样例公司"), suite)
+
+
+def write_keys(folder: Path) -> dict[str, FileSigner]:
+    """Make a key for each suite, in a folder of its name: name of the suite → signer."""
+    signers = {}
+    for suite in SUITES:
+        inside = folder / suite.name
+        inside.mkdir()
+        is_sm2 = suite.key_type == "SM2"
+        signers[suite.name] = write_sm2_key(inside, suite.name) if is_sm2 else write_key(inside)
+    return signers
+
+
+def _written(folder: Path, made: tuple[bytes, bytes], suite: str) -> FileSigner:
+    key, certificate = made
     (folder / "key.pem").write_bytes(key)
     (folder / "key.pem").chmod(0o600)
     (folder / "certificate.pem").write_bytes(certificate)
-    return load_pem(folder / "key.pem", folder / "certificate.pem")
+    return load_pem(folder / "key.pem", folder / "certificate.pem", suite=suite)

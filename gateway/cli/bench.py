@@ -1,19 +1,19 @@
 """`gateway bench`: the figures of the design, measured on this machine now."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 if TYPE_CHECKING:
-    from gateway.benchmark import Figure
+    from gateway.bench.figure import Figure
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--only", default="", metavar="MEASURE[,…]", help="Only these measures, for instance depth_5m,drain."
+)
 @click.option(
     "--messages",
     default=2000,
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
     help="Single-declaration messages.",
 )
 @click.option("--batches", default=60, show_default=True, type=click.IntRange(10), help="Messages of 100.")
-def bench(as_json: bool, messages: int, batches: int) -> None:
-    """Measure floors and ratios; minutes of work for both cores, so keep the machine quiet."""
+@click.option(
+    "--declarations",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(1000),
+    help="In the spool of depth_5m; five million take 18 GB of disk in the folder for temporary files.",
+)
+@click.option(
+    "--backlog",
+    default=100_000,
+    show_default=True,
+    type=click.IntRange(1000),
+    help="Messages that wait in memory_mb; as many take 2 GB of disk.",
+)
+def bench(*, as_json: bool, only: str, messages: int, batches: int, declarations: int, backlog: int) -> None:
+    """Measure floors and ratios; a quarter of an hour's work for both cores, so keep the machine quiet."""
+    from gateway.bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
 
-    def show(figure: "Figure") -> None:
-        if as_json:
-            click.echo(msgspec.json.encode(figure).decode())
-        else:
-            click.echo(
-                f"{figure.measure:20s} {figure.value:10.3f} {figure.unit:12s} n={figure.n}  {figure.detail}"
+    measures = Measures(messages=messages, batches=batches, declarations=declarations, backlog=backlog)
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    for name in wanted:
+        if name not in measures.names:
+            raise click.BadParameter(
+                f"there is no measure {name}; there are {', '.join(measures.names)}", param_hint="'--only'"
             )
+    for figure in measures.figures(wanted):
+        _show(figure, as_json=as_json)
 
-    for figure in _figures(messages, batches):
-        show(figure)
 
-
-def _figures(messages: int, batches: int) -> "Iterator[Figure]":
-    from gateway import benchmark  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        yield benchmark.floor_fsync(Path(folder))
-    yield benchmark.floor_validate()
-    floor = benchmark.floor_sign()
-    yield floor
-    transports: tuple[Literal["amqp", "sftp"], ...] = ("amqp", "sftp")
-    for transport in transports:
-        suffix = "" if transport == "amqp" else "_sftp"
-        yield benchmark.overhead(
-            f"overhead_single{suffix}", messages=messages, bodies=1, transport=transport, floor_us=floor.value
-        )
-        yield benchmark.overhead(
-            f"overhead_batch100{suffix}",
-            messages=batches,
-            bodies=100,
-            transport=transport,
-            floor_us=floor.value,
+def _show(figure: "Figure", *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(figure).decode())
+    else:
+        click.echo(
+            f"{figure.measure:20s} {figure.value:10.3f} {figure.unit:12s} n={figure.n}  {figure.detail}"
         )

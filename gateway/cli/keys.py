@@ -1,5 +1,6 @@
 """What `--key` may name: a key file, a folder with one key in it, or a key of gateway.toml."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,27 +10,43 @@ from gateway.errors import ConfigError
 from gateway.keyring import Loader
 from gateway.queues import health_dir
 from signing.errors import SigningError
-from signing.keys import RsaSigner, Signer, load_pem, load_pkcs12
+from signing.keys import FileSigner, Signer, load_pem, load_pkcs12
 
 _PKCS12: Final = frozenset({".p12", ".pfx"})
 _KEYS: Final = frozenset({".key", ".pem", *_PKCS12})
 _CERTIFICATES: Final = (".crt", ".cer", ".pem")
 
 
-def find_signer(
-    name: str, *, certificate: Path | None, password_file: Path | None, pkcs12: bool, config: Path
-) -> Signer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySource:
+    """How a key is to be found and read."""
+
+    certificate: Path | None
+    """Of a PEM key; None: it is in the key file or beside it."""
+    password_file: Path | None
+    pkcs12: bool
+    """The file is PKCS#12, whatever its name ends in."""
+    suite: str
+    """What a key file signs; empty: what its certificate says."""
+    config: Path
+
+
+def find_signer(name: str, source: KeySource) -> Signer:
     """Load the key that `name` means; what is a path is a file or folder, everything else a [[key]].
+
+    An empty name is that of the default key of the configuration.
 
     The certificate of a PEM key, where none is named, is in the key file itself or beside it under the same
     name (`node.key`, `node.crt`); one that does not belong to the key is never used. Raises ConfigError.
     """
+    if not name:
+        return _configured("", source.config)
     path = Path(name)
     if path.is_dir():
         path = _only_key(path)
     if path.is_file():
-        return _from_file(path, certificate, _password(password_file), pkcs12=pkcs12)
-    return _configured(name, config)
+        return _from_file(path, source)
+    return _configured(name, source.config)
 
 
 def _only_key(folder: Path) -> Path:
@@ -45,11 +62,13 @@ def _is_key(path: Path) -> bool:
     return path.suffix in _PKCS12 or b"PRIVATE KEY-----" in path.read_bytes()
 
 
-def _from_file(path: Path, certificate: Path | None, password: str | None, *, pkcs12: bool) -> RsaSigner:
+def _from_file(path: Path, source: KeySource) -> FileSigner:
+    password = _password(source.password_file)
     try:
-        if pkcs12 or path.suffix.lower() in _PKCS12:
-            return load_pkcs12(path, password)
-        return load_pem(path, certificate or _certificate_of(path), password)
+        if source.pkcs12 or path.suffix.lower() in _PKCS12:
+            return load_pkcs12(path, password, suite=source.suite)
+        certificate = source.certificate or _certificate_of(path)
+        return load_pem(path, certificate, password, suite=source.suite)
     except SigningError as error:
         raise ConfigError(error.what, where=error.where, fix=error.fix) from error
 
@@ -76,10 +95,13 @@ def _password(file: Path | None) -> str | None:
 def _configured(name: str, config: Path) -> Signer:
     if not config.is_file():
         raise ConfigError(
-            f"there is no key file {name}, and no {config} that could name a key",
+            f"there is no key file {name}, and no {config} that could name a key"
+            if name
+            else f"no key is named, and there is no {config} with a default key",
             fix="name a PEM or PKCS#12 file, or a [[key]] of the configuration given with -c",
         )
     read = load_config(config)
+    name = name or read.signing.default_key
     names = [key.name for key in read.key]
     if name not in names:
         raise ConfigError(

@@ -9,11 +9,14 @@ import click
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.waiting import Waiting, waits_for
 from gateway.codes import Codes
+from gateway.config import Config
 from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
-from gateway.facts import message_facts
+from gateway.facts import message_facts, way_facts
 from gateway.queues import KeyQueue
-from spool.archive import Shelved
+from gateway.roles.retain import archive_dir
+from spool.archive import Archive, Shelved
 from spool.entry import Happening, MessageView
+from spool.lifecycle import State
 from spool.store import Spool
 
 
@@ -45,13 +48,28 @@ def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
     return Life(
         view=view,
         ways=tuple(spool.ways(uid)),
-        history=tuple(spool.history(uid)),
+        history=_history(spool, view),
         answers=answers,
         waiting=waits_for(view, list(answers.values())),
     )
 
 
-def archived_life(shelved: Shelved, codes: Codes) -> Life:
+def _history(spool: Spool, view: MessageView) -> tuple[Happening, ...]:
+    """Gather the journal lines of a message and of what came under its CopMsgId, oldest first."""
+    names = dict.fromkeys((view.uid, view.cop_msg_id))
+    return tuple(sorted((one for name in names for one in spool.history(name)), key=lambda one: one.at))
+
+
+def archived_lives(
+    config: Config, key: str, codes: Codes, *, besides: frozenset[str] = frozenset()
+) -> list[Life]:
+    """Look in the archive for what is in the spool no more; `besides` are the uids that are known already."""
+    archive = Archive(archive_dir(config))
+    shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
+    return [_archived_life(one, codes) for one in shelved if one is not None]
+
+
+def _archived_life(shelved: Shelved, codes: Codes) -> Life:
     """Tell the life of a message that has left the spool."""
     message = shelved.message
     view = message.ways[0]
@@ -157,7 +175,7 @@ def tell_life(life: Life) -> None:
         },
         indent="  ",
     )
-    if len(life.ways) > 1:
+    if len(life.ways) > 1 or way_facts(view.way).receivers:
         for way in life.ways:
             _tell_way(way)
     for one in life.history:
@@ -168,10 +186,14 @@ def tell_life(life: Life) -> None:
 
 
 def _tell_way(way: MessageView) -> None:
+    known = way_facts(way.way)
     part = f" part {way.part}" if way.part else ""
+    how = f" answered {known.response_code}" if known.response_code else ""
+    whom = f",{how} for {', '.join(known.receivers)}" if known.receivers else ""
     failed = f", {way.attempts} failed attempts" if way.attempts else ""
+    again = f", next attempt at {instant(way.due_at)}" if way.attempts and way.state is State.READY else ""
     why = f": {way.error}" if way.error else ""
-    click.echo(f"  to {way.destination}{part}: {way.state}{failed}{why}")
+    click.echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{again}{why}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:

@@ -6,11 +6,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
+from gateway.app import load_trust
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
@@ -22,6 +24,7 @@ from gateway.spooling import build_spool
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
+_SOON: Final = timedelta(days=30)
 _PATIENCE_S: Final = 5.0
 """How long a destination may take to answer here, whatever its own time-out."""
 
@@ -30,6 +33,7 @@ def probe(config: Config) -> Iterator[Check]:
     """Look at everything that a configuration names; connects to destinations, changes nothing there."""
     yield from _rules(config)
     yield from probe_keys(config)
+    yield from _issuers(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
@@ -37,6 +41,8 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _door(config)
     yield from _families(config)
     for destination in config.destination:
+        if destination.sftp is not None and destination.sftp.certificate_file is not None:
+            yield _login_certificate(f"login certificate {destination.name}", destination.sftp)
         yield _destination(destination)
 
 
@@ -51,6 +57,25 @@ def _rules(config: Config) -> Iterator[Check]:
         return
     detail = f"edition {rules.schemas.edition}, {len(rules.schemas.roots)} message types, all schemas compile"
     yield Check(name="rules", grade=Grade.OK, detail=detail)
+
+
+def _issuers(config: Config) -> Iterator[Check]:
+    """Nothing where none are asked for."""
+    name = "issuers"
+    try:
+        issuers = load_trust(config.verifying).issuers
+    except ConfigError as error:
+        yield failed(name, error)
+        return
+    if issuers is None:
+        return
+    over = issuers.over(datetime.now(UTC))
+    yield Check(
+        name=name,
+        grade=Grade.WARN if over else Grade.OK,
+        detail=f"{len(issuers)}, out of their period: {', '.join(over)}" if over else f"{len(issuers)}",
+        fix="put the issuer's new certificate beside the old one" if over else "",
+    )
 
 
 def _enterprises(config: Config) -> Iterator[Check]:
@@ -166,7 +191,9 @@ def _destination(destination: Destination) -> Check:
     name = f"destination {destination.name}"
     try:
         if destination.sftp is not None:
-            detail = _reach_sftp(destination.sftp)
+            from gateway.transports.sftp_probe import reach as reach_sftp  # noqa: PLC0415
+
+            detail = reach_sftp(destination.sftp)
         elif destination.rabbitmq is not None:
             from gateway.transports.rabbitmq_probe import reach  # noqa: PLC0415 (only who uses it)
 
@@ -182,40 +209,36 @@ def _destination(destination: Destination) -> Check:
     return Check(name=name, grade=Grade.OK, detail=detail)
 
 
+def _login_certificate(name: str, config: Sftp) -> Check:
+    """Warn in the last tenth of its life: authorities give such certificates for hours or for years."""
+    from gateway.transports.sftp_keys import read_login, until  # noqa: PLC0415 (only who uses it loads it)
+
+    try:
+        certificate = read_login(config).certificate
+    except GatewayError as error:
+        return failed(name, error)
+    end = None if certificate is None else until(certificate)
+    if certificate is None or end is None:
+        return Check(name=name, grade=Grade.OK, detail="without an end")
+    left, life_s = end - datetime.now(UTC), certificate.valid_before - certificate.valid_after
+    if left < min(_SOON, timedelta(seconds=life_s / 10)):
+        fix = "put a new one in its place; it is read for each login"
+        return Check(
+            name=name, grade=Grade.WARN, detail=f"until {end:%Y-%m-%d %H:%M} UTC: ends soon", fix=fix
+        )
+    return Check(name=name, grade=Grade.OK, detail=f"until {end:%Y-%m-%d %H:%M} UTC")
+
+
 def _reach_folder(folder: Folder) -> str:
-    for path in (folder.send_dir, folder.receive_dir):
+    paths = [path for path in (folder.send_dir, folder.receive_dir, folder.archive_dir) if path is not None]
+    for path in paths:
         try:
             _try_to_write(path)
         except OSError as error:
             raise ConfigError(
                 f"cannot write there: {error.strerror}", where=str(path), fix="make the folder, or mount it"
             ) from error
-    return f"folders {folder.send_dir} and {folder.receive_dir} can be written"
-
-
-def _reach_sftp(config: Sftp) -> str:
-    from gateway.transports.sftp_session import SftpLink, SftpSession  # noqa: PLC0415 (only who uses it)
-    from gateway.transports.sftp_wire import Kind, Status, on_path  # noqa: PLC0415
-
-    folders = (config.send_dir, config.receive_dir)
-
-    def look(session: SftpSession, deadline: float) -> list[str]:
-        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], deadline)
-        return [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
-
-    link = SftpLink(config)
-    try:
-        missing = link.use(look)
-    finally:
-        with suppress(OSError):
-            link.close()
-    if missing:
-        raise ConfigError(
-            f"logged in, but there is no folder {', '.join(missing)}",
-            where=f"sftp {config.host}:{config.port}",
-            fix="make it there, or change send_dir and receive_dir",
-        )
-    return f"sftp {config.host}:{config.port}, logged in, both folders there"
+    return f"folders {', '.join(map(str, paths))} can be written"
 
 
 def _reach_amqp(config: Amqp) -> str:

@@ -14,8 +14,10 @@ from gateway.cli.output import deliver, emit, facts, instant
 from gateway.config import load_config, load_enterprises
 from gateway.doors.views import ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
+from gateway.homes import homes_of
 from gateway.model import Answer
 from gateway.roles.collect import Registry
+from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
 from spool.entry import RawArrival
@@ -101,21 +103,18 @@ def _view(owner: str, one: ReceiptView, *, acknowledged: bool) -> dict[str, obje
 
 
 def _rows(owner: str, one: ReceiptView, *, acknowledged: bool) -> list[tuple[str, ...]]:
-    return [
+    told = [
         (
-            str(one.cursor),
-            one.id,
-            owner,
-            one.message_type,
-            instant(one.received_at),
             body.status,
             f"{body.meaning.zh} / {body.meaning.en}",
             " ".join((declaration.type, *(f"{name}={value}" for name, value in declaration.key.items()))),
-            "yes" if acknowledged else "no",
         )
         for body in one.bodies
         for declaration in body.declarations
     ]
+    head = (str(one.cursor), one.id, owner, one.message_type, instant(one.received_at))
+    read = "yes" if acknowledged else "no"
+    return [(*head, *row, read) for row in told or [("", "a message addressed to it", "")]]
 
 
 @receipts.command()
@@ -216,9 +215,12 @@ def rematch(file: Path, as_json: bool) -> None:
     """Try every orphan again with what is known by now."""
     config = load_config(file)
     rules = rules_of(config)
+    homes = homes_of(load_enterprises(config.accept.enterprises_dir).values())
+    transfer = Transfer(homes=homes, config=config)
     with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
         waiting = spool.orphans()
-        matched = Registry(spool=spool, rules=rules).rematch(waiting)
+        registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
+        matched = registry.rematch(waiting)
     if as_json:
         emit({"orphans": len(waiting), "matched": matched})
     else:

@@ -6,14 +6,15 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from spool.entry import MessageView
+from spool.entry import MessageView, Wanted
 from spool.lifecycle import State
 from spool.store import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPEN: Final = (State.READY, State.SENDING, State.HELD, State.DEAD)
 """States in which an entry still needs somebody."""
-_EVERYTHING: Final = 2**62
+_PAGE: Final = 1000
+"""Entries that one question to the spool asks for: none of them takes long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +31,28 @@ class Selection:
         """Say whether any filter is given."""
         return bool(self.states or self.destination or self.enterprise or self.message_type)
 
-    def messages(
-        self, spool: Spool, *, among: Sequence[State], limit: int = _EVERYTHING
+    def entries(
+        self, spool: Spool, *, among: Sequence[State], after: int = 0, limit: int | None = None
     ) -> list[MessageView]:
-        """Find the oldest messages that pass, at most `limit`; without a state filter those in `among`.
+        """Find the oldest entries that pass, of those with a higher number than `after`, at most `limit`.
 
-        The spool filters by state and destination; for the rest every message of these is looked at.
+        Without a state filter those in one of the states `among`; without a limit all of them.
         """
         states = tuple(state for state in self.states if state in among) if self.states else tuple(among)
         if not states:
             return []
-        looked_at = _EVERYTHING if self.enterprise or self.message_type else limit
-        found = spool.entries(states=states, destination=self.destination, limit=looked_at)
-        return [view for view in found if self._passes(view)][:limit]
-
-    def _passes(self, view: MessageView) -> bool:
-        return self.enterprise in ("", view.owner) and self.message_type in ("", view.kind)
+        wanted = Wanted(
+            states=states, destination=self.destination, owner=self.enterprise, kind=self.message_type
+        )
+        found: list[MessageView] = []
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            page = spool.entries(wanted, after=after, limit=size)
+            found += page
+            if len(page) < size:
+                break
+            after = page[-1].entry
+        return found
 
 
 def filter_options(command: F) -> F:

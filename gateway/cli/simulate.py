@@ -96,6 +96,9 @@ negative = 0.0
 ceb900 = 0.0
 dxprep = 0.0
 silence = 0.0
+# messages that the exchange platform asks to have sent again (DxpRep 3001 to 3003), and how often before it takes them
+bounce = 0.0
+bounces = 1
 # receipts about unknown declarations, and answers that are no XML
 unmatched = 0.0
 garbage = 0.0

@@ -9,7 +9,7 @@ import click
 
 from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import emit_life, life_of, tell_life
+from gateway.cli.lives import archived_lives, emit_life, life_of, tell_life
 from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
@@ -74,14 +74,23 @@ def _count(depths: Sequence[Depth]) -> dict[tuple[str, State], dict[int, int]]:
 @spool.command("list")
 @filter_options
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@click.option(
+    "--after",
+    type=click.IntRange(0),
+    default=0,
+    metavar="ENTRY",
+    help="Go on after this entry, the last one shown.",
+)
 @config_option
 @json_option
-def list_(file: Path, as_json: bool, limit: int, **filters: Any) -> None:
-    """List messages, oldest first; without --state those that still need somebody."""
+def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> None:
+    """List entries, oldest first; without --state those that still need somebody."""
     chosen = selection(**filters)
     with spool_of(file) as opened:
         among = tuple(State) if chosen.states else OPEN
-        found = chosen.messages(opened, among=among, limit=limit)
+        found = chosen.entries(opened, among=among, after=after, limit=limit)
+    if len(found) == limit:
+        say("note", f"there may be more: --after {found[-1].entry}")
     if as_json:
         for view in found:
             emit(_summary(view))
@@ -111,28 +120,25 @@ def list_(file: Path, as_json: bool, limit: int, **filters: Any) -> None:
 @config_option
 @json_option
 def show(uid: str, file: Path, as_json: bool) -> None:
-    """Show one message, its entry and what happened to it. ID may be its CopMsgId."""
+    """Show one message, its entries and what happened to it, archived ones too. ID may be its CopMsgId."""
     config = load_config(file)
     codes = rules_of(config).codes
     with open_spool(config) as opened:
-        life = life_of(opened, _one(opened, uid), codes)
-    if life is not None:
-        emit_life(life) if as_json else tell_life(life)
-
-
-def _one(opened: Spool, uid: str) -> str:
-    found = opened.search(uid)
-    if len(found) != 1:
-        what = f"{len(found)} messages are meant by {uid}" if found else f"there is no message {uid}"
+        uids = opened.search(uid)
+        lives = [life for one in uids if (life := life_of(opened, one, codes)) is not None]
+    lives += [] if lives else archived_lives(config, uid, codes)
+    if len(lives) != 1:
+        what = f"{len(lives)} messages are meant by {uid}" if lives else f"there is no message {uid}"
         say("error", what, fix="give the id of one: `gateway spool list` and `gateway trace` show them")
         click.get_current_context().exit(NOT_IN_ORDER)
-    return found[0]
+    emit_life(lives[0]) if as_json else tell_life(lives[0])
 
 
 def _summary(view: MessageView) -> dict[str, object]:
     known = status_view(view)
     return {
         "id": known.id,
+        "entry": view.entry,
         "enterprise": view.owner,
         "message_type": known.message_type,
         "edition": known.edition,
@@ -238,7 +244,7 @@ def _act(
     _check_usage(event, uids, chosen, everything=everything)
     among = [state for state, steps in NEXT.items() if event in steps]
     with spool_of(file) as opened:
-        views = _named(opened, uids, event) if uids else chosen.messages(opened, among=among)
+        views = _named(opened, uids, event) if uids else chosen.entries(opened, among=among)
         states = {view.entry: after(view.state, event) for view in views}
         if not dry_run and views:
             opened.act(

@@ -6,17 +6,14 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import Life, archived_life, emit_life, life_of, tell_life
+from gateway.cli.lives import Life, archived_lives, emit_life, life_of, tell_life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
-from gateway.codes import Codes
 from gateway.config import Config, load_config, load_enterprises
 from gateway.facts import message_facts
 from gateway.queues import key_queues
-from gateway.roles.retain import archive_dir
-from spool.archive import Archive
-from spool.entry import Orphan
+from spool.entry import Happening, Orphan
 from spool.lifecycle import State
 from spool.store import Spool
 
@@ -38,13 +35,16 @@ def trace(key: str, file: Path, as_json: bool) -> None:
         uids = spool.search(key) or _of_receipt(spool, key, config)
         lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
         lives = _with_queues(lives, config, spool)
-        lives += _archived(config, key, codes, besides=frozenset(uids))
+        lives += archived_lives(config, key, codes, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
+        passed = [] if lives or orphans else list(spool.history(key))
     for life in lives:
         emit_life(life) if as_json else tell_life(life)
     for orphan in orphans:
         _emit_orphan(orphan) if as_json else _tell_orphan(orphan)
-    if not lives and not orphans:
+    for one in passed:
+        _emit_passed(one) if as_json else _tell_passed(one)
+    if not lives and not orphans and not passed:
         say("error", f"nothing is known of {key}", fix="`gateway spool list` and `gateway receipts list`")
         click.get_current_context().exit(NOT_IN_ORDER)
 
@@ -76,11 +76,13 @@ def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
     return list(dict.fromkeys(uid for identity in sorted(identities) for uid in spool.search(identity)))
 
 
-def _archived(config: Config, key: str, codes: Codes, *, besides: frozenset[str]) -> list[Life]:
-    """Look in the archive for what is in the spool no more."""
-    archive = Archive(archive_dir(config))
-    shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
-    return [archived_life(one, codes) for one in shelved if one is not None]
+def _emit_passed(one: Happening) -> None:
+    emit({"cop_msg_id": one.uid, "at": one.at, "event": one.event, "detail": one.detail})
+
+
+def _tell_passed(one: Happening) -> None:
+    """Tell of what a link brought and no message of ours is about: mail for an enterprise, or nobody's."""
+    click.echo(f"{instant(one.at)}  {one.event}  {one.detail}".rstrip())
 
 
 def _emit_orphan(orphan: Orphan) -> None:

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from gateway.cli.output import instant
+from gateway.config import LOCAL
 from gateway.doors.views import AnswerView
-from gateway.model import CodeClass
+from gateway.model import CodeClass, Layer
+from gateway.roles.bouncing import AGAIN
 from spool.entry import MessageView
 from spool.lifecycle import State
 
@@ -45,7 +47,7 @@ def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Wai
         case State.DISCARDED:
             return Waiting(who="nobody", why="was given up by an operator")
         case State.SENT:
-            return _sent(answers)
+            return _sent(view, answers)
         case _ as never:
             assert_never(never)
 
@@ -53,10 +55,19 @@ def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Wai
 def outcome_of(answers: Iterable[AnswerView]) -> Outcome:
     """Say what customs decided about a declaration: the newest answer that decides anything counts.
 
-    A tax bill or a note that comes after the release leaves it released.
+    A tax bill or a note that comes after the release leaves it released. When the exchange asks for another
+    attempt, nobody has decided anything: the gateway makes it.
     """
-    decided = [(one.time, _DECIDED[one.meaning.kind]) for one in answers if one.meaning.kind in _DECIDED]
+    decided = [
+        (one.time, _DECIDED[one.meaning.kind])
+        for one in answers
+        if one.meaning.kind in _DECIDED and not _asks_for_another_attempt(one)
+    ]
     return max(decided)[1] if decided else "open"
+
+
+def _asks_for_another_attempt(answer: AnswerView) -> bool:
+    return answer.layer != Layer.BUSINESS and answer.meaning.retry == AGAIN
 
 
 def _ready(view: MessageView) -> Waiting:
@@ -72,9 +83,11 @@ def _ready(view: MessageView) -> Waiting:
     return Waiting(who="gateway", why=f"is ready to go to {view.destination}", next_attempt_at=view.due_at)
 
 
-def _sent(answers: Sequence[Sequence[AnswerView]]) -> Waiting:
-    """The slowest of its declarations counts."""
+def _sent(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting:
+    """The slowest of its declarations counts; an enterprise of ours owes no answer."""
     unanswered = sum(not timeline for timeline in answers)
+    if view.destination == LOCAL and unanswered:
+        return Waiting(who="nobody", why="was delivered at this gateway")
     if unanswered:
         return Waiting(who="customs", why=f"{unanswered} of {len(answers)} declarations have no answer yet")
     outcomes = [outcome_of(timeline) for timeline in answers]

@@ -32,7 +32,7 @@ from gateway.queues import KeyQueue
 from gateway.roles.accept import Accepted, Busy, Contradicted, Intake, Outcome
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules
-from gateway.stages.collected import cut_to, open_collected
+from gateway.stages.collected import cut_to, open_collected, unseal_collected
 from spool.entry import Clash
 from spool.errors import SpoolError
 from spool.store import Spool
@@ -213,7 +213,7 @@ def _answer(outcome: Outcome, counter: Counter, caller: Enterprise) -> Response:
                 "unavailable", _busy_fault(queue), headers={"Retry-After": _retry_after(counter, queue)}
             )
         case Contradicted(clash=clash):
-            raise Problem("conflicting-version", _clash_fault(clash))
+            raise Problem(outcome.problem, _clash_fault(clash))
         case Accepted():
             where = {"Location": f"/v1/messages/{outcome.uid}"}
             if outcome.first:
@@ -262,9 +262,9 @@ _CLASHES = {
         "declare a change with a newer appTime",
     ),
     "cop_msg_id": (
-        "this CopMsgId was used for another message",
-        "该 CopMsgId 已用于其他报文",
-        "give each DxpMsg a CopMsgId of its own",
+        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
     ),
 }
 
@@ -325,10 +325,13 @@ async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) 
 async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
     number = request.path_params["id"]
     own = {row.digest for row in counter.spool.filed_for(caller.id, number)}
-    raw = counter.spool.arrival(number) if own else None
+    mail = not own and counter.spool.addressed(caller.id, number)
+    raw = counter.spool.arrival(number) if own or mail else None
     if raw is None:
         raise Problem("not-found")
     try:
+        if mail:  # to this enterprise as a whole: nothing in it is another's
+            return Response(unseal_collected(raw.body).dxp_msg, media_type="application/xml")
         opened = open_collected(raw.body, counter.rules.catalogue)
     except EnvelopeError as error:
         raise Problem("not-found") from error

@@ -60,6 +60,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "unauthorised",
             "not-your-identity",
             "conflicting-version",
+            "cop-msg-id-taken",
             "too-large",
             "unsupported-media-type",
             "not-xml",
@@ -116,7 +117,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         method="get",
         path="/v1/receipts",
         summary="What customs answered",
-        detail="Your own answers after the cursor, in the order in which they were filed; waits if asked to.",
+        detail="Your own answers, and messages that others addressed to you, after the cursor, in the order in"
+        " which they were filed; waits if asked to.",
         answers={200: ("A page of receipts", views.ReceiptsView)},
         problems=("unauthorised", "bad-request"),
         parameters=(
@@ -138,7 +140,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         method="get",
         path="/v1/receipts/{id}/content",
         summary="The bytes of a receipt",
-        detail="As customs sent them; bodies that are not yours are cut out, nothing else is changed.",
+        detail="As customs sent them; bodies that are not yours are cut out, nothing else is changed. Of a message"
+        " that another one addressed to you: its DxpMsg.",
         answers={200: ("The bytes", None)},
         problems=("unauthorised", "not-found"),
         parameters=(Parameter(name="id", place="path", description="Id of the receipt", kind="integer"),),

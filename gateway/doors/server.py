@@ -11,6 +11,7 @@ import uvicorn
 from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
+from gateway.homes import homes_of
 from gateway.key_metrics import key_families
 from gateway.keyring import Keyring
 from gateway.metrics import Meter, spool_metrics
@@ -20,6 +21,7 @@ from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
+from gateway.stages.signature import Trust
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -46,6 +48,7 @@ def serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -61,6 +64,7 @@ def serve(
             rules=rules,
             enterprises=enterprises,
             keyring=keyring,
+            trust=trust,
             open_spool=open_spool,
             metrics_token=metrics_token,
         )
@@ -74,6 +78,7 @@ async def _serve(
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
+    trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
 ) -> None:
@@ -85,7 +90,9 @@ async def _serve(
         intake=Intake(
             config=config,
             rules=rules,
+            homes=homes_of(enterprises.values()),
             suite_of=keyring.suite,
+            trust=trust,
             commit=commit,
             queues=Queues(config, spool),
         ),

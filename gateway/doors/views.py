@@ -40,8 +40,13 @@ class EntryView(Struct, frozen=True, kw_only=True):
     """One way of a message to one destination, with a fate of its own."""
 
     destination: str
+    """Its name, or `@local`: it stays at this gateway."""
     part: str
     """`1` to `5`: which copy, when the message is split over its receivers; else empty."""
+    receivers: tuple[str, ...] = ()
+    """The receivers that this entry alone is for; empty: those of the message."""
+    response_code: str = ""
+    """`2001`: nobody knows these receivers, and the sender is answered with a DxpRep; else empty."""
     state: str
     attempts: int
     """Failed attempts so far."""
@@ -115,7 +120,7 @@ class AnswerView(Struct, frozen=True, kw_only=True):
 
 
 class ReceiptView(Struct, frozen=True, kw_only=True):
-    """One receipt message, as far as it is the caller's."""
+    """One receipt message, as far as it is the caller's, or a message that another one addressed to the caller."""
 
     cursor: int
     id: str
@@ -124,6 +129,7 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
     content: str
     """Path of the receipt's bytes; bodies of other enterprises are cut out, nothing else is changed."""
     bodies: tuple[AnswerView, ...]
+    """Empty for a message that is no answer: its DxpMsg is at `content`, byte for byte."""
 
 
 class ReceiptsView(Struct, frozen=True, kw_only=True):
@@ -208,9 +214,12 @@ def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusVi
 
 def entry_view(view: MessageView) -> EntryView:
     """Say how one entry of a message stands."""
+    way = facts.way_facts(view.way)
     return EntryView(
         destination=view.destination,
         part=view.part,
+        receivers=way.receivers,
+        response_code=way.response_code,
         state=view.state.value,
         attempts=view.attempts,
         next_attempt_at=_next_attempt(view),

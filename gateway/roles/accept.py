@@ -2,26 +2,24 @@
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway import facts
 from gateway.config import Config
 from gateway.config_keys import device_keys
 from gateway.errors import Refused
-from gateway.model import Enterprise, Fault, Message, MessageId
+from gateway.homes import Homes
+from gateway.model import Enterprise, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
 from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import GroupCommit
-from gateway.routing import legs, traits_of
+from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.rules import Rules
-from gateway.stages.correlate import handles, identity
+from gateway.stages.signature import Trust
 from signing.suite import Suite
-from spool.entry import Clash, Note, Offer, Subject, Way
+from spool.entry import Clash, Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,11 @@ class Contradicted:
 
     clash: Clash
 
+    @property
+    def problem(self) -> str:
+        """Code of the problem, as the table of problems has it."""
+        return "conflicting-version" if self.clash.reason == "version" else "cop-msg-id-taken"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
@@ -61,13 +64,20 @@ class Intake:
         *,
         config: Config,
         rules: Rules,
+        homes: Homes,
         suite_of: Callable[[str], Suite | None],
+        trust: Trust,
         commit: GroupCommit,
         queues: Queues,
     ) -> None:
-        """`suite_of`: name of a [[key]] → what it signs with; `queues` is used by the caller's thread."""
+        """`suite_of`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed.
+
+        `queues` is used by the caller's thread.
+        """
+        self._homes = homes
         self._config = config
         self._suite_of = suite_of
+        self._trust = trust
         self._devices = device_keys(config.key)
         self._queues = queues
         self._rules = rules
@@ -78,14 +88,16 @@ class Intake:
         verdict = self._examine(body, caller)
         if isinstance(verdict, Message):
             try:
-                ways_of(verdict, caller, uid=new_message_id(datetime.now(UTC)), config=self._config)
+                uid = new_message_id(datetime.now(UTC))
+                ways_of(verdict, caller, uid=uid, config=self._config, homes=self._homes)
             except Refused as refused:
                 return Refusal(problem=refused.problem, faults=refused.faults)
         return verdict
 
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         suite = self._suite_of(caller.key or self._config.signing.default_key)
-        return examine(body, caller, self._rules, self._config.accept.limits, suite)
+        limits = self._config.accept.limits
+        return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
     async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
         """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""
@@ -100,7 +112,13 @@ class Intake:
             return Busy(queue=late)
         try:
             offer = offer_of(
-                verdict, caller, uid=uid, config=self._config, request_key=request_key, needs=needs
+                verdict,
+                caller,
+                uid=uid,
+                config=self._config,
+                homes=self._homes,
+                request_key=request_key,
+                needs=needs,
             )
         except Refused as refused:
             refusal = Refusal(problem=refused.problem, faults=refused.faults)
@@ -110,15 +128,16 @@ class Intake:
         assert reply is not None  # noqa: S101 (an offer has one)
         about = {"enterprise": caller.id, "message_type": offer.kind}
         if isinstance(reply, Clash):
+            contradicted = Contradicted(clash=reply)
             log(
                 "message.refused",
                 message_id=reply.uid,
-                problem="conflicting-version",
+                problem=contradicted.problem,
                 rules=[reply.reason],
                 sha256=offer.sha256.hex(),
                 **about,
             )
-            return Contradicted(clash=reply)
+            return contradicted
         first = reply.uid == uid
         log(
             "message.accepted" if first else "message.duplicate",
@@ -148,84 +167,3 @@ class Intake:
         log("message.refused", enterprise=caller.id, **why)
         detail = json.dumps({"enterprise": caller.id, **why})
         await self._commit.put(Note(event="message.refused", detail=detail))
-
-
-def offer_of(
-    message: Message,
-    caller: Enterprise,
-    *,
-    uid: MessageId,
-    config: Config,
-    request_key: str = "",
-    needs: str = "",
-) -> Offer:
-    """Turn an examined message into what the spool takes; everything about its way is fixed here.
-
-    `needs`: the device that has to sign it. Raises Refused `no-route` when it has no way out.
-    """
-    header = message.header
-    body = message.wrapped or message.body
-    return Offer(
-        uid=uid,
-        owner=caller.id,
-        kind=header.message_type.name,
-        sha256=hashlib.sha256(body).digest(),
-        body=body,
-        facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
-        ways=ways_of(message, caller, uid=uid, config=config),
-        request_key=request_key,
-        needs=needs,
-        subjects=tuple(
-            Subject(
-                identity=identity(one),
-                version=" ".join(filter(None, (one.app_time, one.app_type))) if one.app_time else "",
-                handles=handles(one, header.message_type),
-                facts=facts.of_declaration(one, header.dxp_id),
-            )
-            for one in header.declarations
-        ),
-    )
-
-
-def ways_of(message: Message, caller: Enterprise, *, uid: MessageId, config: Config) -> tuple[Way, ...]:
-    """Return every way out, all under one CopMsgId; raises Refused `no-route` when there is none."""
-    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
-    traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
-    ways = tuple(
-        Way(
-            destination=leg.destination,
-            cop_msg_id=cop_msg_id,
-            part=leg.part,
-            facts=facts.of_way(facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part)),
-        )
-        for leg in legs(traits, config)
-    )
-    if not ways:
-        raise Refused("no-route", [_no_route(traits.message_type)])
-    return ways
-
-
-def _sender(message: Message, config: Config) -> str:
-    """Return the SenderId of an envelope that we make: 1 to 16 characters (spec dxp.md, DxpMsg)."""
-    dxp_id = message.header.dxp_id
-    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
-
-
-def _no_route(message_type: str) -> Fault:
-    return Fault(
-        path=f"/{message_type}",
-        element=message_type,
-        rule="no_route",
-        message=f"this gateway has no way out for this {message_type}; it was not taken",
-        message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
-        fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
-    )
-
-
-def new_message_id(now: datetime) -> MessageId:
-    """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
-    milliseconds = int(now.timestamp() * 1000)
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62 | random & (2**62 - 1)
-    return MessageId(str(uuid.UUID(int=value)).upper())

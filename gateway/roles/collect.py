@@ -3,21 +3,25 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from gateway import facts
+from gateway.config import Config
 from gateway.errors import DeliveryError, EnvelopeError
-from gateway.model import Answer, EnterpriseId, Layer, Opened
+from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import log
 from gateway.ports import Feed
+from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import Candidate, Match, correlate, learned, lookups
-from spool.entry import Collected, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
+from gateway.stages.correlate import Candidate, Match, learned, lookups
+from gateway.stages.correlate import match as match_answer
+from spool.entry import Bounce, Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
 from spool.store import Spool
 
 _BATCH = 64
@@ -30,11 +34,16 @@ UNREADABLE: Final = "unreadable"
 
 
 class Registry:
-    """Files raw arrivals: opens them, finds the owners, writes timelines, keeps orphans."""
+    """Files raw arrivals: opens them, finds the owners, writes timelines, delivers mail, keeps orphans.
 
-    def __init__(self, *, spool: Spool, rules: Rules) -> None:
+    What an answer asks to have sent again comes back in the same commit.
+    """
+
+    def __init__(self, *, spool: Spool, rules: Rules, config: Config, transfer: Transfer) -> None:
         self._spool = spool
         self._rules = rules
+        self._bouncer = Bouncer(config, rules.codes)
+        self._transfer = transfer
 
     def file_waiting(self) -> int:
         """File everything kept and not yet filed; returns how many arrivals that were."""
@@ -54,9 +63,9 @@ class Registry:
             case = self._open(raw)
             answers = [one for one in case.answers if one.index == orphan.index]
             filing = self._filing(
-                _Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error)
+                _Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error, again=True)
             )
-            if filing.rows:
+            if filing.rows or filing.addressees:
                 matched += 1
                 self._write([filing], resolves=[orphan.id])
         return matched
@@ -73,29 +82,29 @@ class Registry:
 
     def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
         for filing, filed in zip(filings, self._spool.file(filings, resolves=resolves), strict=True):
-            _log_filed(filing, filed.matched, filed.duplicates)
+            _log_filed(filing, filed)
+            tell(filed.ended)
         taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)
 
     def _filing(self, case: "_Case") -> Filing:
-        if case.opened is None:
-            orphan = OrphanBody(index=-1, reason=case.error)
-            return Filing(arrival=case.raw.id, kind=UNREADABLE, cop_msg_id="", orphans=(orphan,))
+        if case.opened is None or not case.answers:
+            return self._mail(case)
         rows: list[TimelineRow] = []
         orphans: list[OrphanBody] = []
+        bounces: list[Bounce] = []
         taught: dict[int, tuple[str, ...]] = defaultdict(tuple)
         receivers = case.opened.envelope.receiver_ids if case.opened.envelope else ()
         for answer in case.answers:
-            found, reason = self._owners(answer, receivers)
-            if not found:
-                orphans.append(_orphan(answer, reason, lookups(answer, self._rules.catalogue)))
-            for declaration, message_type in found:
+            about = self._about(answer, receivers, case.raw)
+            if not about.declarations:
+                orphans.append(_orphan(answer, about.nobody, lookups(answer, self._rules.catalogue)))
+            for declaration, message_type in about.declarations:
                 rows.append(_row(answer, declaration, case.raw.received_at))
                 if answer.layer is Layer.BUSINESS:
                     taught[declaration] += learned(answer, message_type)
-        if not case.answers:
-            orphans.append(OrphanBody(index=-1, reason=f"{case.opened.message_type} holds no answer"))
+            bounces += about.bounces
         return Filing(
             arrival=case.raw.id,
             kind=case.opened.message_type,
@@ -103,21 +112,72 @@ class Registry:
             rows=tuple(rows),
             orphans=tuple(orphans),
             learned={number: tuple(dict.fromkeys(texts)) for number, texts in taught.items() if texts},
+            bounces=tuple(bounces),
         )
 
-    def _owners(self, answer: Answer, receivers: Sequence[str]) -> tuple[list[tuple[int, str]], str]:
-        """Return (declaration, its message type) for each one the answer is about, or why there is none."""
+    def _mail(self, case: "_Case") -> Filing:
+        """File what holds no answer: a message for whoever the envelope names, or for nobody."""
+        kind = case.opened.message_type if case.opened else UNREADABLE
+        why = case.error or f"{kind} holds no answer"
+        envelope = case.opened.envelope if case.opened else None
+        if not self._may_be_mail(case):
+            return _orphaned(case.raw, kind, envelope.cop_msg_id if envelope else "", why)
+        passage = self._transfer.passage(case.raw, why)
+        reason, remark = passage.reason, ""
+        if passage.refused and not case.again:
+            failure = self._transfer.answer(case.raw, passage, self._spool)
+            reason = failure or reason
+            remark = "" if failure else f"answered: no receiver {', '.join(passage.refused)}"
+        if case.opened is None and passage.envelope is not None:
+            kind = passage.envelope.msg_type or UNREADABLE
+        return Filing(
+            arrival=case.raw.id,
+            kind=kind,
+            cop_msg_id=passage.envelope.cop_msg_id if passage.envelope else "",
+            orphans=(OrphanBody(index=-1, reason=reason),) if reason else (),
+            addressees=passage.addressees,
+            remark=remark,
+        )
+
+    def _may_be_mail(self, case: "_Case") -> bool:
+        """An empty receipt or DxpRep is none: answers go by what they say, not by the envelope."""
+        if case.opened is None:
+            return True
+        known = self._rules.catalogue.by_name(case.opened.message_type)
+        return known is not None and known.direction is Direction.DECLARATION
+
+    def _about(self, answer: Answer, receivers: Sequence[str], raw: RawArrival) -> "_About":
+        """Find whose declarations an answer is about, and what it asks to have sent again."""
         if answer.layer is not Layer.BUSINESS:
             travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
             if travelled is None:
-                return [], f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}"
-            return [(found.declaration, travelled.kind) for found in travelled.declarations], ""
-        candidates = [_candidate(found) for found in self._spool.find(lookups(answer, self._rules.catalogue))]
-        match correlate(answer, candidates, receivers):
+                return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
+            bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
+            return _About(
+                declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+                bounces=() if bounce is None else (bounce,),
+            )
+        match match_answer(answer, self._rules.catalogue, receivers, self._candidates):
             case Match(candidates=chosen):
-                return list(dict.fromkeys((one.ref, one.message_type) for one in chosen)), ""
+                return _About(
+                    declarations=tuple(dict.fromkeys((one.ref, one.message_type) for one in chosen))
+                )
             case unmatched:
-                return [], unmatched.reason
+                return _About(nobody=unmatched.reason)
+
+    def _candidates(self, texts: Sequence[str]) -> list[Candidate]:
+        return [_candidate(found) for found in self._spool.find(texts)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What an answer is about."""
+
+    declarations: tuple[tuple[int, str], ...] = ()
+    """Each with its message type."""
+    nobody: str = ""
+    """Why there is none."""
+    bounces: tuple[Bounce, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +186,8 @@ class _Case:
     opened: Opened | None
     answers: tuple[Answer, ...]
     error: str
+    again: bool = False
+    """It was filed before: nobody is answered a second time."""
 
 
 def _candidate(found: Found) -> Candidate:
@@ -164,12 +226,19 @@ def _orphan(answer: Answer, reason: str, texts: tuple[str, ...]) -> OrphanBody:
     )
 
 
-def _log_filed(filing: Filing, matched: Mapping[str, int], duplicates: int) -> None:
+def _orphaned(raw: RawArrival, kind: str, cop_msg_id: str, reason: str) -> Filing:
+    orphan = OrphanBody(index=-1, reason=reason)
+    return Filing(arrival=raw.id, kind=kind, cop_msg_id=cop_msg_id, orphans=(orphan,))
+
+
+def _log_filed(filing: Filing, filed: Filed) -> None:
     about = {"arrival": filing.arrival, "message_type": filing.kind, "cop_msg_id": filing.cop_msg_id}
-    for owner, bodies in matched.items():
+    for owner, bodies in filed.matched.items():
         log("receipt.matched", **about, enterprise=owner, bodies=bodies)
-    if duplicates:
-        log("receipt.duplicate", **about, bodies=duplicates)
+    for owner in filed.delivered:
+        log("message.delivered", **about, enterprise=owner)
+    if filed.duplicates:
+        log("receipt.duplicate", **about, bodies=filed.duplicates)
     for orphan in filing.orphans:
         log("receipt.orphaned", **about, body_index=orphan.index, reason=orphan.reason)
 

@@ -8,16 +8,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from gateway.config import Config, Destination
+from gateway.config import LOCAL, Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
 from gateway.keyring import Keyring
-from gateway.model import Envelope
+from gateway.model import DXP_REP, Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
+from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.desk import Desk, Prepared, Ready
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import response
+from gateway.stages.divide import copy_for
 from gateway.stages.seal import (
     TransferHead,
     creat_time,
@@ -31,7 +34,7 @@ from signing.errors import KeyUnavailable, SigningError
 from signing.keys import Signer
 from signing.xmldsig import cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
-from spool.retry import RetryPolicy
+from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
@@ -59,9 +62,12 @@ class Forward:
         keyring: Keyring,
         config: Config,
         claimant: str,
+        linger_s: float = 0.0,
         chance: Callable[[], float] = random.random,
         clock: Clock = time.monotonic,
     ) -> None:
+        """`linger_s`: how long to stay away after a signal, where few of them are meant for this destination."""
+        self._linger_s = linger_s
         self._spool = spool
         self._transport = transport
         self._destination = destination
@@ -76,25 +82,21 @@ class Forward:
         self._config = config
         self._claimant = claimant
         self._chance = chance
-        retry = destination.retry or config.retry
-        self._policy = RetryPolicy(
-            first_s=retry.first_s,
-            ceiling_s=retry.ceiling_s,
-            attempts=retry.attempts,
-            max_age_s=retry.max_age_s,
-        )
+        self._policy = policy_of(config, destination)
         self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
         recovered = self._spool.recover(claimant=self._claimant)
         if recovered:
-            log("lease.expired", claimant=self._claimant, entries=recovered)
+            log("lease.expired", claimant=self._claimant, entries=len(recovered))
+            tell(one for one in recovered if one.state is State.DEAD)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
                 carried = self.step()
                 if not carried:
                     stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
+                    stop.pause(self._linger_s)
                     waiter.wait(0.0)
                 elif carried < self._destination.batch:
                     stop.pause(_GATHER_S)
@@ -257,11 +259,11 @@ def prepare(
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
-        business, dxp_msg = unseal(entry.body).business, entry.body
+        business, dxp_msg = _own(entry, way, destination, config)
     else:
         business = entry.body if facts.signed else _signed(entry, facts, signers, config)
         dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
-    if destination.envelope == "DxpMsgSv":
+    if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
         dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
     parcel = Parcel(
         entry=entry.entry,
@@ -270,9 +272,32 @@ def prepare(
         body=b"\0" + dxp_msg if destination.leading_zero else dxp_msg,
         file_name=name,
         sender_id=facts.sender,
-        receiver_id=facts.receiver,
+        receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
     )
     return parcel, hashlib.sha256(business).digest()
+
+
+def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
+    """Return the business bytes and the envelope of what came in one: as it came, wherever that is possible.
+
+    A link gets a copy that names its receivers only; who cannot be reached is answered with a DxpRep.
+    """
+    if entry.kind == DXP_REP:
+        return entry.body, entry.body
+    opened = unseal(entry.body)
+    if way.response_code:
+        answer = response(opened.envelope, way.receivers, node=config.node, at=entry.accepted_at)
+        return answer, answer
+    if destination.name == LOCAL or not way.receivers:
+        return opened.business, entry.body
+    copy = copy_for(entry.body, way.receivers)
+    if unseal(copy).business != opened.business:
+        raise DeliveryError(
+            "dividing changed the message: it will not be sent like this",
+            where=f"message {entry.uid}",
+            fix="keep the message and report the defect",
+        )
+    return opened.business, copy
 
 
 def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> bytes:

@@ -1,17 +1,20 @@
 """The keep role: what has to be done now and then so that the others need not think of it."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from gateway.keyring import Keyring
 from gateway.observe import log
+from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
 from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge, Watch
 from signing.expiry import step_of
 from spool.errors import SpoolError
+from spool.lifecycle import State
 from spool.store import Spool
 
 _ROUND_S: Final = 5.0
@@ -32,14 +35,18 @@ class Keep:
         keyring: Keyring,
         gauge: Gauge,
         retention: Retention | None,
+        waits_s: Mapping[str, float],
+        lease_s: float,
     ) -> None:
-        """`retention`: None keeps everything for ever."""
+        """`retention`: None keeps everything for ever; `waits_s`: destination → its longest back-off."""
         self._spool = spool
         self._registry = registry
         self._keyring = keyring
         self._gauge = gauge
         self._watch = Watch()
         self._retention = retention
+        self._waits_s = waits_s
+        self._lease_s = lease_s
         self._next_purge = 0
         self._rounds = 0
 
@@ -56,11 +63,21 @@ class Keep:
             stop.pause(_ROUND_S)
 
     def round(self) -> None:
-        """Look at the watermarks, and free what silent processes hold."""
+        """Look at the watermarks, at the clock, and free what silent processes hold."""
         self._watch.look(self._gauge.crossed())
+        for destination, wait_s in self._waits_s.items():
+            self._draw_near(destination, wait_s)
         freed = self._spool.recover()
         if freed:
-            log("lease.expired", entries=freed)
+            log("lease.expired", entries=len(freed))
+            tell(one for one in freed if one.state is State.DEAD)
+
+    def _draw_near(self, destination: str, wait_s: float) -> None:
+        near = 0
+        while found := self._spool.draw_near(destination, wait_s=wait_s, lease_s=self._lease_s):
+            near += found
+        if near:
+            log("clock.set_back", destination=destination, entries=near)
 
     def purge(self, stop: Stop, retention: Retention) -> bool:
         """Archive and purge for a while; says whether there is more. What fails is logged and tried later."""

@@ -69,6 +69,8 @@ class Customs:
         self._postbox = Postbox()
         self._seen: dict[str, tuple[str, str]] = {}
         """Digest of the business bytes and verdict, by CopMsgId."""
+        self._bounced: dict[str, int] = {}
+        """How often a sender was asked to send an envelope again, by CopMsgId."""
         self._on_file: dict[tuple[str, ...], _OnFile] = {}
         self._dispatch = Dispatch(
             ledger=self._ledger,
@@ -81,7 +83,8 @@ class Customs:
         """Take one envelope in, whatever it is, and plan its answers; they go out to `origin`.
 
         `name` is its file name or message id and is not judged. The same CopMsgId with the same business
-        bytes is recorded as a repeat and not answered again. Raises OSError when the ledger cannot be
+        bytes, their Signature aside, is recorded as a repeat and not answered again: no two SM2 signatures
+        are alike. Raises OSError when the ledger cannot be
         written: then nothing has happened, and it may come again.
         """
         with self._lock:
@@ -129,9 +132,14 @@ class Customs:
 
     def _take(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str) -> None:
         cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
+        original_sha256 = digest(original_of(unsealed.business))
         before = self._seen.get(cop_msg_id)
+        asked = self._bounced.get(cop_msg_id, 0)
+        if before is None and asked < self._script.bounces_of(cop_msg_id):
+            self._bounce(envelope, unsealed, planner, origin, asked)
+            return
         judged = self._judge(unsealed, planner, origin, before is None)
-        repeat = before is not None and before[0] == sha256
+        repeat = before is not None and before[0] == original_sha256
         if before is not None and repeat:
             judged = replace(judged, verdict=before[1])
         elif before is not None:
@@ -144,16 +152,36 @@ class Customs:
             cop_code=judged.cop_code,
             envelope_sha256=digest(envelope),
             business_sha256=sha256,
-            original_sha256=digest(original_of(unsealed.business)),
+            original_sha256=original_sha256,
             keys=judged.keys,
             verdict=judged.verdict,
-            repeat=repeat,
+            repeat=repeat or asked > 0,
         )
         self._ledger.arrived(line)
-        self._seen.setdefault(cop_msg_id, (sha256, judged.verdict))
+        self._seen.setdefault(cop_msg_id, (original_sha256, judged.verdict))
         self._on_file.update(judged.on_file)
         for posted in judged.posted:
             self._postbox.post(posted)
+
+    def _bounce(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str, asked: int) -> None:
+        """Ask to have an envelope sent again: something failed on this side, it was not even opened."""
+        cop_msg_id = unsealed.envelope.cop_msg_id
+        line = Arrived(
+            cop_msg_id=cop_msg_id,
+            sender_id=unsealed.envelope.sender_id,
+            message_type=unsealed.envelope.msg_type,
+            cop_code="",
+            envelope_sha256=digest(envelope),
+            business_sha256=digest(unsealed.business),
+            original_sha256=digest(original_of(unsealed.business)),
+            keys=(),
+            verdict="bounced",
+            repeat=asked > 0,
+        )
+        self._ledger.arrived(line)
+        self._bounced[cop_msg_id] = asked + 1
+        error = self._script.passing_error(cop_msg_id)
+        self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
     def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:
         """Judge the message inside; only the first under its CopMsgId is verified and answered."""

@@ -26,7 +26,7 @@ class Arrived:
     keys: tuple[Mapping[str, str], ...]
     verdict: str
     repeat: bool
-    """The same CopMsgId with the same business bytes came before."""
+    """The same CopMsgId with the same business bytes, their Signature aside, came before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

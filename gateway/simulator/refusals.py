@@ -99,12 +99,16 @@ REASONS: Final = (
 )
 """Why customs returns a declaration, status 100 (spec ceb/codes.md, returnInfo)."""
 
-PLATFORM: Final = (
-    Refusal(code="2001", info="the named receiver does not exist"),
-    Refusal(code="2002", info="address mismatch"),
+PASSING: Final = (
     Refusal(code="3001", info="database or middleware error"),
     Refusal(code="3002", info="remote connection error"),
     Refusal(code="3003", info="remote connection timeout"),
+)
+"""What the exchange platform answers when something on its own side fails (spec ceb/codes.md, table 7-1)."""
+PLATFORM: Final = (
+    Refusal(code="2001", info="the named receiver does not exist"),
+    Refusal(code="2002", info="address mismatch"),
+    *PASSING,
 )
 """What the exchange platform answers when it cannot pass a message on (spec ceb/codes.md, table 7-1)."""
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from gateway.model import MessageType
 from gateway.section import Count, Section
-from gateway.simulator.refusals import PLATFORM, REASONS, Refusal, refusals
+from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, Refusal, refusals
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 """Share of the cases in which something happens: 0 never, 1 always."""
@@ -93,6 +93,10 @@ class Script(Section, kw_only=True):
     """Share of messages answered with a format error."""
     dxprep: Rate = 0.0
     """Share of messages answered with an error of the exchange platform."""
+    bounce: Rate = 0.0
+    """Share of messages that the exchange platform asks to have sent again (DxpRep 3001 to 3003) before it takes them."""
+    bounces: Count = 1
+    """How often it asks for each of these."""
     silence: Rate = 0.0
     """Share of messages never answered."""
     unmatched: Rate = 0.0
@@ -124,6 +128,14 @@ class Script(Section, kw_only=True):
         if self._roll("dxprep", ident) < self.dxprep:
             return Fate.PLATFORM
         return Fate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else Fate.ANSWERED
+
+    def bounces_of(self, cop_msg_id: str) -> int:
+        """Say how often the exchange platform asks to have an envelope sent again before it takes it."""
+        return self.bounces if self._roll("bounce", cop_msg_id) < self.bounce else 0
+
+    def passing_error(self, cop_msg_id: str) -> Refusal:
+        """Choose the system error for an envelope that has to be sent again."""
+        return PASSING[int(self._roll("passing", cop_msg_id) * len(PASSING))]
 
     def platform_error(self, cop_msg_id: str) -> Refusal:
         """Choose the platform error for one envelope."""

@@ -18,7 +18,7 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
 from gateway.stages.decode import decode
-from gateway.stages.seal import DXP, envelope_in, unseal_tree
+from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
 from gateway.stages.spans import child_spans
 
 LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
@@ -49,6 +49,11 @@ def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
         return Opened(envelope=envelope, business=body, message_type="DxpRep", answers=_responses(root))
     name, kind = _message_type(root, catalogue)
     return Opened(envelope=envelope, business=body, message_type=name, answers=_answers(root, name, kind))
+
+
+def unseal_collected(raw: bytes) -> Unsealed:
+    """Open the envelope alone, whatever is in it; one leading 0x00 byte is skipped. Raises EnvelopeError."""
+    return unseal(raw.removeprefix(_CUSTOMS_HEADER))
 
 
 def cut_to(business: bytes, keep: Collection[int]) -> bytes:
@@ -103,6 +108,7 @@ def _responses(root: etree._Element) -> tuple[Answer, ...]:
 def _response(index: int, element: etree._Element) -> Answer:
     fields = _fields(element, "")
     head = next(element.iterchildren(f"{{{DXP}}}OriHead"), None)
+    original = None if head is None else envelope_in(head)
     return Answer(
         layer=Layer.TRANSPORT,
         message_type="DxpRep",
@@ -113,7 +119,8 @@ def _response(index: int, element: etree._Element) -> Answer:
         key={},
         numbers={},
         codes={},
-        cop_msg_id="" if head is None else envelope_in(head).cop_msg_id,
+        cop_msg_id="" if original is None else original.cop_msg_id,
+        receiver_ids=() if original is None else original.receiver_ids,
         digest=_digest(element),
         fields=fields,
     )

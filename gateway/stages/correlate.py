@@ -5,7 +5,7 @@ customs assigned earlier (its numbers) can lead back (spec ceb/messages.md, Corr
 look-up texts made here are what the spool's index stores; an answer goes to one owner or to nobody.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
@@ -50,6 +50,9 @@ class Unmatched:
     """`unknown`: no candidate fits. `ambiguous`: more than one does, and a guess could hit a stranger."""
 
 
+_UNKNOWN: Final = Unmatched(reason="unknown")
+
+
 def identity(declaration: Declaration) -> str:
     """Name a declaration in one line: `CEB621Message agentCode=X copNo=Y`, fields in catalogue order.
 
@@ -85,14 +88,24 @@ def lookups(answer: Answer, catalogue: Catalogue) -> tuple[str, ...]:
 
     Empty for DxpRep and CEB900, which refer to the envelope's CopMsgId, and for unknown receipts.
     """
-    if answer.layer is not Layer.BUSINESS:
-        return ()
-    answered = catalogue.for_answer(answer.message_type)
-    return tuple(
-        dict.fromkeys(
-            [*_by_key(answer, answered), *_by_handle(answer, answered), *_by_number(answer, answered)]
-        )
-    )
+    return tuple(dict.fromkeys(text for texts in _tiers(answer, catalogue) for text in texts))
+
+
+def match(
+    answer: Answer,
+    catalogue: Catalogue,
+    receiver_ids: Collection[str],
+    find: Callable[[Sequence[str]], Sequence[Candidate]],
+) -> Match | Unmatched:
+    """Look an answer up and choose, as `correlate` does among all that its look-up texts lead to.
+
+    What is weaker is looked up only when nothing stronger fits: nearly every answer has the whole key.
+    """
+    for texts in _tiers(answer, catalogue):
+        outcome = correlate(answer, find(texts), receiver_ids) if texts else _UNKNOWN
+        if outcome != _UNKNOWN:
+            return outcome
+    return _UNKNOWN
 
 
 def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
@@ -120,7 +133,7 @@ def correlate(
         and (candidate.dxp_id in receiver_ids or not _only_claimed(candidate, answer))
     ]
     if not fitting:
-        return Unmatched(reason="unknown")
+        return _UNKNOWN
     best = min(_rank(candidate, answer) for candidate in fitting)
     chosen = [candidate for candidate in fitting if _rank(candidate, answer) == best]
     if len({candidate.owner for candidate in chosen}) > 1:
@@ -128,6 +141,14 @@ def correlate(
     if len({(candidate.owner, _named(candidate)) for candidate in chosen}) != 1:
         return Unmatched(reason="ambiguous")
     return Match(candidates=tuple(chosen))
+
+
+def _tiers(answer: Answer, catalogue: Catalogue) -> Iterator[tuple[str, ...]]:
+    """Yield the look-up texts that are equally strong together: those of rank 0, of rank 1, of rank 2."""
+    if answer.layer is Layer.BUSINESS:
+        answered = catalogue.for_answer(answer.message_type)
+        for texts in (_by_key, _by_handle, _by_number):
+            yield tuple(dict.fromkeys(texts(answer, answered)))
 
 
 def _by_key(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]:

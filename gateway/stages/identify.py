@@ -27,12 +27,13 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
     """
     kind = _kind(root, catalogue)
     transfer = next(root.iterchildren(f"{_PREFIX}BaseTransfer"), None)
-    sender = {} if transfer is None else texts(transfer, ("copCode", "dxpId"))
+    sender = {} if transfer is None else texts(transfer, ("copCode", "copName", "dxpId"))
     return Header(
         message_type=kind,
         edition=edition,
         guid=root.get("guid", ""),
         cop_code=sender.get("copCode", ""),
+        cop_name=sender.get("copName", ""),
         dxp_id=sender.get("dxpId", ""),
         signed=next(root.iterchildren(_SIGNATURE), None) is not None,
         declarations=tuple(_declarations(root, kind)),

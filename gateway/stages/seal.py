@@ -5,6 +5,7 @@ Base64 carries the exact bytes; a DxpMsg inside a DxpMsgSv is copied byte for by
 
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from itertools import islice
@@ -107,20 +108,33 @@ def seal_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
 
 
 def seal_response(
-    *, receiver_id: str, code: str, info: str, original: Envelope, notice_date: date, node_id: str = ""
+    *,
+    receiver_id: str,
+    code: str,
+    info: str,
+    original: Envelope,
+    notice_date: date,
+    node_id: str = "",
+    concerns: Sequence[str] = (),
 ) -> bytes:
     """Write a DxpRep: the exchange platform's answer to one envelope (spec dxp.md, DxpRep).
 
+    `concerns`: the receivers that the code is about, a Result each; empty: nothing is said of one receiver.
     `info` is cut to 300 characters. Raises EnvelopeError when another value does not fit.
     """
     node = f"<NodeId>{_fit('NodeId', node_id, 1, 8)}</NodeId>" if node_id else ""
     receivers = "".join(f"<ReceiverId>{_fit('ReceiverId', id_, 1, 16)}</ReceiverId>"
                         for id_ in original.receiver_ids)  # fmt: skip
+    each = "".join(
+        f"<Result><RecId>{_fit('RecId', id_, 1, 16)}</RecId><Code>{_fit('Code', code, 1, 9)}</Code></Result>"
+        for id_ in concerns
+    )
+    results = f"<Results>{each}</Results>" if each else ""
     return (
         f'{_HEAD}<DxpRep xmlns="{DXP}" ver="1.0">'
         f"<RecevierId>{_fit('RecevierId', receiver_id, 1, 16)}</RecevierId><Response>{node}"
         f"<ResponseCode>{_fit('ResponseCode', code, 1, 9)}</ResponseCode>"
-        f"<ResponseInfo>{_fit('ResponseInfo', info[:300], 0, 300)}</ResponseInfo>"
+        f"<ResponseInfo>{_fit('ResponseInfo', info[:300], 0, 300)}</ResponseInfo>{results}"
         f"<NoticeTime>{notice_date.isoformat()}</NoticeTime><OriHead>"
         f"<CopMsgId>{_fit('CopMsgId', original.cop_msg_id, 1, 255)}</CopMsgId>"
         f"<SenderId>{_fit('SenderId', original.sender_id, 1, 16)}</SenderId>"

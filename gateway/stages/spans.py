@@ -21,16 +21,19 @@ class Span:
 
 def root_span(document: bytes) -> Span:
     """Give the span of the root element, without what stands before and behind it. Raises EnvelopeError."""
-    return _spans(document, _ROOT)[0]
+    return spans_at(document, _ROOT)[0]
 
 
 def child_spans(document: bytes) -> tuple[Span, ...]:
     """Give the spans of the root's child elements in document order. Raises EnvelopeError."""
-    return _spans(document, _ROOT + 1)
+    return spans_at(document, _ROOT + 1)
 
 
-def _spans(document: bytes, depth: int) -> tuple[Span, ...]:
-    """Find the elements of one level; CDATA, comments and attributes with `>` are seen for what they are."""
+def spans_at(document: bytes, depth: int) -> tuple[Span, ...]:
+    """Give the spans of every element of one level, the root being level 1. Raises EnvelopeError.
+
+    CDATA, comments and attributes with `>` are seen for what they are.
+    """
     try:
         codec = encoding_of(document)
         text = "" if codec == "utf-8" else document.decode(codec)

@@ -4,13 +4,21 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.config import Folder
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
-from gateway.transports.names import check_file_name, is_whole, temporary_name
-from gateway.transports.polled import LARGEST_BYTES, LISTED, PolledFeed, pause, too_large
+from gateway.transports.names import (
+    Leftovers,
+    check_file_name,
+    is_whole,
+    new_mark,
+    other_name,
+    temporary_name,
+)
+from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, PolledFeed, pause, too_large
 
 POLL_S = 0.2
 
@@ -20,6 +28,9 @@ class FolderTransport:
 
     def __init__(self, config: Folder) -> None:
         self._folder = config.send_dir
+        self._mark = new_mark()
+        self._left: Leftovers | None = None
+        """What earlier processes left half-written; None before we have looked."""
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """Write all files, then fsync the folder once, then confirm them.
@@ -41,16 +52,26 @@ class FolderTransport:
     def _try_to_write(self, parcel: Parcel) -> DeliveryError | None:
         try:
             check_file_name(parcel.file_name)
-            _write(self._folder, parcel.file_name, parcel.body)
+            for name in self._leftovers().take(parcel.file_name):
+                (self._folder / name).unlink(missing_ok=True)
+            temporary = self._folder / temporary_name(parcel.file_name, self._mark)
+            _write(temporary, self._folder / parcel.file_name, parcel.body)
         except DeliveryError as error:
             return error
         except OSError as error:
             return explain(error, self._folder)
         return None
 
+    def _leftovers(self) -> Leftovers:
+        if self._left is None:
+            found = Leftovers()
+            found.add(file.name for file in self._folder.iterdir())
+            self._left = found
+        return self._left
+
 
 class FolderFeed(PolledFeed):
-    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes and fsyncs the folder."""
+    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes or archives, and fsyncs."""
 
     def __init__(
         self,
@@ -60,23 +81,24 @@ class FolderFeed(PolledFeed):
         wait: Callable[[float], None] = pause,
         clock: Clock = time.monotonic,
     ) -> None:
-        super().__init__(FolderDrop(config.receive_dir), poll_s=poll_s, wait=wait, clock=clock)
+        drop = FolderDrop(config.receive_dir, config.archive_dir)
+        super().__init__(drop, poll_s=poll_s, stable_s=config.stable_s, wait=wait, clock=clock)
 
 
 class FolderDrop:
     """`gateway.transports.polled.Drop` over a local folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, archive: Path | None = None) -> None:
         self._folder = folder
+        self._archive = archive
 
-    def names(self) -> Sequence[str]:
-        """List regular files by modification time; links and folders are not followed."""
+    def files(self) -> Sequence[Listed]:
+        """List regular files by modification time, in nanoseconds; links and folders are not followed."""
         try:
             with os.scandir(self._folder) as entries:
-                found = heapq.nsmallest(LISTED, _ages(entries))
+                return heapq.nsmallest(LISTED, _whole_files(entries))
         except OSError as error:
             raise explain(error, self._folder) from error
-        return [name for _, name in found]
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
         """Read whole files; one that is gone, empty or still growing is left for the next listing."""
@@ -95,14 +117,24 @@ class FolderDrop:
             elif body and len(body) == size:
                 yield name, body
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove and fsync the folder, so that a power cut does not bring the files back."""
+    def put_away(self, names: Sequence[str]) -> None:
+        """Remove or move, and fsync the folders, so that a power cut does not bring the files back."""
         try:
             for name in names:
-                (self._folder / name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    self._put_away(self._folder / name)
+            if self._archive is not None:
+                _sync_folder(self._archive)
             _sync_folder(self._folder)
         except OSError as error:
-            raise explain(error, self._folder) from error
+            raise explain(error, self._archive or self._folder) from error
+
+    def _put_away(self, file: Path) -> None:
+        if self._archive is None:
+            file.unlink()
+            return
+        place = self._archive / file.name
+        file.rename(place.with_name(other_name(file.name)) if place.exists() else place)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -117,22 +149,22 @@ def explain(error: OSError, path: Path) -> DeliveryError:
     )
 
 
-def _write(folder: Path, file_name: str, body: bytes) -> None:
-    temporary = folder / temporary_name(file_name)
+def _write(temporary: Path, final: Path, body: bytes) -> None:
     with temporary.open("wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / file_name)
+    temporary.replace(final)
 
 
-def _ages(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[int, str]]:
+def _whole_files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:
     for entry in entries:
         if not is_whole(entry.name):
             continue
         try:
             if entry.is_file(follow_symlinks=False):
-                yield entry.stat(follow_symlinks=False).st_mtime_ns, entry.name
+                facts = entry.stat(follow_symlinks=False)
+                yield Listed(facts.st_mtime_ns, entry.name, facts.st_size)
         except FileNotFoundError:  # another reader was faster
             continue
 

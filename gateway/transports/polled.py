@@ -1,4 +1,8 @@
-"""A feed over a directory of whole files: list, read, and remove once they are safe with us.
+"""A feed over a directory of files: list, read, and put out of the way once they are safe with us.
+
+A file is whole when it has its name (who writes it renames it then), or, for those who do not rename, when
+nothing has changed about it for a while. What was read and not put away, because of a crash between the commit
+and that, is read once more and known by its bytes: `spool.store.Spool.keep` is the ledger.
 
 A directory gives no signal that a portable program could wait for (SFTP has none at all), so an empty one
 is looked at again after a short wait, bounded by the caller's time-out.
@@ -8,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Clock
@@ -19,11 +23,20 @@ LARGEST_BYTES = 64 * 1024 * 1024
 """A larger file is no receipt; it is left where it lies, and reported once nothing else is waiting."""
 
 
+class Listed(NamedTuple):
+    """A file as a listing shows it, ordered by age."""
+
+    modified: int
+    """Time of the last change; the unit is that of the directory."""
+    name: str
+    size_bytes: int
+
+
 class Drop(Protocol):
     """A directory that another program fills. Every method raises DeliveryError."""
 
-    def names(self) -> Sequence[str]:
-        """Return up to `LISTED` names of whole files, oldest first."""
+    def files(self) -> Sequence[Listed]:
+        """Return up to `LISTED` files without an unfinished name, oldest first."""
         ...
 
     def read(self, names: Sequence[str]) -> Iterable[tuple[str, bytes | DeliveryError]]:
@@ -33,8 +46,8 @@ class Drop(Protocol):
         """
         ...
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove files; one that is not there any more counts as removed."""
+    def put_away(self, names: Sequence[str]) -> None:
+        """Remove files, or move them to the archive folder; one that is not there any more is put away."""
         ...
 
     def close(self) -> None:
@@ -55,15 +68,21 @@ class PolledFeed:
         drop: Drop,
         *,
         poll_s: float,
+        stable_s: float = 0.0,
         wait: Callable[[float], None] = pause,
         clock: Clock = time.monotonic,
     ) -> None:
+        """`stable_s`: how long size and time of a file must have been the same; 0: its name says it is whole."""
         self._drop = drop
         self._poll_s = poll_s
+        self._stable_s = stable_s
         self._wait = wait
         self._clock = clock
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Listed] = deque()
         self._handed_out: set[str] = set()
+        self._stuck: set[str] = set()
+        self._seen: dict[str, tuple[Listed, float]] = {}
+        """Files that may still grow, and since when each has been as it is."""
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """See `gateway.ports.Feed.receive`; looks every `poll_s` seconds.
@@ -85,12 +104,13 @@ class PolledFeed:
             self._wait(min(left_s, self._poll_s))
 
     def done(self, arrivals: Sequence[Arrival]) -> None:
-        """See `gateway.ports.Feed.done`; removes the files."""
+        """See `gateway.ports.Feed.done`; puts the files away. Those that stay are read again after all others."""
         names = [str(arrival.token) for arrival in arrivals]
         try:
-            self._drop.remove(names)
+            self._drop.put_away(names)
         except DeliveryError:
             self._forget()
+            self._stuck.update(names)
             raise
         self._handed_out.difference_update(names)
 
@@ -101,18 +121,36 @@ class PolledFeed:
 
     def _take(self, limit: int) -> tuple[list[Arrival], DeliveryError | None]:
         if not self._waiting:
-            self._waiting.extend(name for name in self._drop.names() if name not in self._handed_out)
+            self._list()
         arrivals: list[Arrival] = []
         problem = None
         while self._waiting and not arrivals:
-            names = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-            for name, body in self._drop.read(names):
+            files = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+            sizes = {file.name: file.size_bytes for file in files}
+            for name, body in self._drop.read(list(sizes)):
                 if isinstance(body, DeliveryError):
                     problem = body
-                else:
+                elif not self._stable_s or len(body) == sizes[name]:
                     arrivals.append(Arrival(body=body, name=name, token=name))
-        self._handed_out.update(arrival.name for arrival in arrivals)
+        for arrival in arrivals:
+            self._handed_out.add(arrival.name)
+            self._seen.pop(arrival.name, None)  # what comes under this name later is another file
         return arrivals, problem
+
+    def _list(self) -> None:
+        listed = [file for file in self._drop.files() if file.name not in self._handed_out]
+        self._stuck.intersection_update(file.name for file in listed)
+        whole = self._settled(listed) if self._stable_s else listed
+        self._waiting.extend(sorted(whole, key=lambda file: file.name in self._stuck))
+
+    def _settled(self, listed: Sequence[Listed]) -> list[Listed]:
+        """Return the files that were the same, in every listing, for at least `stable_s`."""
+        now, before = self._clock(), self._seen
+        self._seen = {}
+        for file in listed:
+            known = before.get(file.name)
+            self._seen[file.name] = known if known is not None and known[0] == file else (file, now)
+        return [file for file, since in self._seen.values() if now - since >= self._stable_s]
 
     def _forget(self) -> None:
         self._waiting.clear()

@@ -1,82 +1,112 @@
-"""Envelopes by SFTP: temporary name, size check, rename; a batch of files shares three round trips."""
+"""Envelopes by SFTP: groups of files, each over one of several connections; and the folder of answers."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from itertools import islice
+from queue import SimpleQueue
 
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
-from gateway.transports import sftp_wire as wire
-from gateway.transports.names import check_file_name, temporary_name
+from gateway.transports.names import Leftovers
 from gateway.transports.polled import PolledFeed, pause
 from gateway.transports.sftp_drop import SftpDrop
-from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
-from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, Reply, Request, Status
+from gateway.transports.sftp_session import SftpLink, where
+from gateway.transports.sftp_upload import SendFolder, name_fault, upload
 
 POLL_S = 0.5
 GROUP = 64
 GROUP_BYTES = 4 * 1024 * 1024
-"""Files that are on their way together."""
+"""Files that are on their way together over one connection."""
+
+Group = Sequence[Parcel]
 
 
 class SftpTransport:
-    """`gateway.ports.Transport` into `send_dir` of an SFTP server."""
+    """`gateway.ports.Transport` into `send_dir` of an SFTP server, over `connections` connections.
+
+    A server carries out the requests of one connection one after the other, each fsync included; several
+    connections wait side by side. Each has a thread for as long as a call has files for it.
+    """
 
     def __init__(self, config: Sftp) -> None:
         """Raises ConfigError for an unreadable host key; connects on first use."""
-        self._link = SftpLink(config)
-        self._folder = config.send_dir
-        self._where = f"{where(config)} {config.send_dir}"
+        self._links = [SftpLink(config) for _ in range(config.connections)]
+        self._into = SendFolder(
+            path=config.send_dir, place=f"{where(config)} {config.send_dir}", left=Leftovers()
+        )
+        self._threads: ThreadPoolExecutor | None = None
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; a file of the same name is replaced.
 
-        The time-out counts for each group of up to 64 files or 4 MiB; once the connection is lost the rest
-        fail at once.
+        The time-out counts for each group of up to 64 files or 4 MiB. A connection that is lost fails the
+        group that it carries; the others go on, and only when none is left the rest fails at once.
         """
-        lost: DeliveryError | None = None
-        for group in _groups(parcels):
-            errors: Sequence[DeliveryError | None] = [lost] * len(group)
-            if lost is None:
-                try:
-                    errors = self._link.use(partial(self._upload, group))
-                except DeliveryError as error:
-                    lost = error
-                    errors = [_name_fault(parcel) or lost for parcel in group]
-            for parcel, outcome in zip(group, errors, strict=True):
-                yield Delivery(entry=parcel.entry, error=outcome)
+        lost: dict[SftpLink, DeliveryError] = {}
+        for batch in _without_repeats(parcels):
+            links = [link for link in self._links if link not in lost]
+            groups = deque(_groups(batch, -(-len(batch) // max(1, len(links)))))
+            if len(links) > 1 and len(groups) > 1:
+                yield from self._carry_side_by_side(links[: len(groups)], groups, lost)
+            else:
+                for link in links[:1]:
+                    yield from self._carry(link, groups, lost)
+            for group in groups:
+                yield from _all_failed(group, next(reversed(lost.values())))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._link.close()
+        """Close the connections."""
+        if self._threads is not None:
+            self._threads.shutdown()
+        for link in self._links:
+            link.close()
 
-    def _upload(
-        self, group: Sequence[Parcel], session: SftpSession, deadline: float
-    ) -> list[DeliveryError | None]:
-        """Open all, write and check all, rename all; the result stands in the order of the group."""
-        durable = "fsync@openssh.com" in session.extensions
-        files = [_Upload(parcel, self._folder, self._where, durable=durable) for parcel in group]
-        stages: tuple[
-            tuple[Callable[[_Upload], list[Request]], Callable[[_Upload, list[Reply]], None]], ...
-        ] = (
-            (_Upload.open, _Upload.opened),
-            (_Upload.write, _Upload.written),
-            (_Upload.rename, _Upload.renamed),
-            (_Upload.rename_plainly, _Upload.renamed_plainly),
-        )
-        for ask, take in stages:
-            going = [file for file in files if file.error is None]
-            asked = [ask(file) for file in going]
-            replies = iter(session.ask([request for requests in asked for request in requests], deadline))
-            for file, requests in zip(going, asked, strict=True):
-                take(file, list(islice(replies, len(requests))))
-        return [file.error for file in files]
+    def _carry(
+        self, link: SftpLink, groups: deque[Group], lost: dict[SftpLink, DeliveryError]
+    ) -> Iterator[Delivery]:
+        """Take groups until there are none, or the connection is lost and stands in `lost`."""
+        while link not in lost and (group := _next(groups)) is not None:
+            try:
+                errors = link.use(partial(upload, group, self._into))
+            except DeliveryError as error:
+                lost[link] = error
+                yield from _all_failed(group, error)
+            else:
+                for parcel, outcome in zip(group, errors, strict=True):
+                    yield Delivery(entry=parcel.entry, error=outcome)
+
+    def _carry_side_by_side(
+        self, links: Sequence[SftpLink], groups: deque[Group], lost: dict[SftpLink, DeliveryError]
+    ) -> Iterator[Delivery]:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(len(self._links), "sftp")
+        said: SimpleQueue[Delivery | None] = SimpleQueue()
+
+        def carry(link: SftpLink) -> None:
+            try:
+                for delivery in self._carry(link, groups, lost):
+                    said.put(delivery)
+            finally:
+                said.put(None)
+
+        carriers = [self._threads.submit(carry, link) for link in links]
+        try:
+            for _ in carriers:
+                yield from iter(said.get, None)  # until another one has ended
+        except GeneratorExit:  # the caller has stopped listening
+            groups.clear()
+            raise
+        finally:  # nobody may use a link after that
+            wait(carriers)
+        for carrier in carriers:
+            carrier.result()
 
 
 class SftpFeed(PolledFeed):
-    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes the files.
+    """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes or archives the files.
 
     SFTP cannot say that something has come, so an empty folder is listed again every `poll_s` seconds.
     """
@@ -90,94 +120,43 @@ class SftpFeed(PolledFeed):
         clock: Clock = time.monotonic,
     ) -> None:
         """Raises ConfigError for an unreadable host key; connects on first use."""
-        super().__init__(SftpDrop(config), poll_s=poll_s, wait=wait, clock=clock)
+        super().__init__(SftpDrop(config), poll_s=poll_s, stable_s=config.stable_s, wait=wait, clock=clock)
 
 
-class _Upload:
-    """One file on its way: what to ask at each stage and what the answers mean; `error` ends it."""
-
-    def __init__(self, parcel: Parcel, folder: str, place: str, *, durable: bool) -> None:
-        self.error = _name_fault(parcel)
-        self._body = parcel.body
-        self._temporary = join(folder, temporary_name(parcel.file_name))
-        self._final = join(folder, parcel.file_name)
-        self._where = place
-        self._durable = durable
-        self._handle = b""
-        self._plainly = False
-
-    def open(self) -> list[Request]:
-        """What an earlier attempt left under the temporary name is thrown away."""
-        return [wire.open_file(self._temporary, wire.WRITE | wire.CREATE | wire.TRUNCATE)]
-
-    def opened(self, replies: list[Reply]) -> None:
-        if not self._failed(replies, "the file cannot be created"):
-            self._handle = replies[0].string()
-
-    def write(self) -> list[Request]:
-        blocks = range(0, len(self._body), BLOCK_BYTES)
-        return [
-            *(wire.write(self._handle, at, self._body[at : at + BLOCK_BYTES]) for at in blocks),
-            *([wire.sync(self._handle)] if self._durable else []),
-            wire.on_handle(Kind.CLOSE, self._handle),
-            wire.on_path(Kind.STAT, self._temporary),
-        ]
-
-    def written(self, replies: list[Reply]) -> None:
-        if self._failed(replies, "the file cannot be written"):
-            return
-        size = replies[-1].info().size
-        if size != len(self._body):
-            self.error = DeliveryError(
-                f"the uploaded file has {size} bytes in place of {len(self._body)}",
-                where=self._where,
-                fix="see whether the server's disk is full or something else writes into its folder",
-            )
-
-    def rename(self) -> list[Request]:
-        return [wire.replace(self._temporary, self._final)]
-
-    def renamed(self, replies: list[Reply]) -> None:
-        self._plainly = replies[0].status == Status.UNSUPPORTED
-        if not self._plainly:
-            self._failed(replies, "the file cannot be given its final name")
-
-    def rename_plainly(self) -> list[Request]:
-        """For servers without the extension: make room, then rename; a crash between leaves the temporary."""
-        if not self._plainly:
-            return []
-        return [wire.on_path(Kind.REMOVE, self._final), wire.rename(self._temporary, self._final)]
-
-    def renamed_plainly(self, replies: list[Reply]) -> None:
-        self._failed(replies[1:], "the file cannot be given its final name")
-
-    def _failed(self, replies: list[Reply], what: str) -> bool:
-        bad = next((reply for reply in replies if reply.status != Status.OK), None)
-        if bad is not None:
-            self.error = refused(what, bad, self._where)
-        return bad is not None
-
-
-def _name_fault(parcel: Parcel) -> DeliveryError | None:
+def _next(groups: deque[Group]) -> Group | None:
     try:
-        check_file_name(parcel.file_name)
-    except DeliveryError as error:
-        return error
-    return None
+        return groups.popleft()
+    except IndexError:
+        return None
 
 
-def _groups(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
-    """Cut by number, bytes, and where a name comes again: two uploads to one name must not be mixed."""
-    group: list[Parcel] = []
-    names: set[str] = set()
-    size = 0
+def _all_failed(group: Group, lost: DeliveryError) -> Iterator[Delivery]:
+    """Yield what becomes of files that did not go; a wrong name stays wrong."""
+    for parcel in group:
+        yield Delivery(entry=parcel.entry, error=name_fault(parcel) or lost)
+
+
+def _without_repeats(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
+    """Cut where a name comes again: two uploads to one name must not be mixed."""
+    batch: dict[str, Parcel] = {}
     for parcel in parcels:
-        full = len(group) == GROUP or size + len(parcel.body) > GROUP_BYTES or parcel.file_name in names
-        if group and full:
+        if parcel.file_name in batch:
+            yield list(batch.values())
+            batch = {}
+        batch[parcel.file_name] = parcel
+    if batch:
+        yield list(batch.values())
+
+
+def _groups(batch: Sequence[Parcel], share: int) -> Iterator[Group]:
+    """Cut by number, at most `share`, and bytes."""
+    group: list[Parcel] = []
+    size = 0
+    for parcel in batch:
+        if group and (len(group) == min(GROUP, share) or size + len(parcel.body) > GROUP_BYTES):
             yield group
-            group, names, size = [], set(), 0
+            group, size = [], 0
         group.append(parcel)
-        names.add(parcel.file_name)
         size += len(parcel.body)
     if group:
         yield group

@@ -1,4 +1,4 @@
-"""A receive folder on an SFTP server: list, fetch and remove, each for many files in few round trips."""
+"""A receive folder on an SFTP server: list, fetch, remove or archive, each for many files in few round trips."""
 
 import heapq
 import stat
@@ -8,13 +8,12 @@ from functools import partial
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports import sftp_wire as wire
-from gateway.transports.names import is_whole
-from gateway.transports.polled import LARGEST_BYTES, LISTED, too_large
+from gateway.transports.names import is_whole, other_name
+from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, too_large
+from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
 from gateway.transports.sftp_wire import BLOCK_BYTES, FileInfo, Kind, Status
 
-PAGES_AHEAD = 8
-"""Pages of a listing that are asked for at once."""
 BLOCKS_AHEAD = 64
 
 
@@ -25,43 +24,30 @@ class SftpDrop:
         """Raises ConfigError for an unreadable host key; connects on first use."""
         self._link = SftpLink(config)
         self._folder = config.receive_dir
+        self._archive = config.archive_dir
         self._where = f"{where(config)} {config.receive_dir}"
 
-    def names(self) -> Sequence[str]:
-        """List regular files by modification time, then name."""
+    def files(self) -> Sequence[Listed]:
+        """List regular files by modification time, in seconds, then name."""
         return self._link.use(self._list)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
         """Fetch whole files; one that is gone, empty or still growing is left for the next listing."""
         yield from self._link.use(partial(self._fetch, names))
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove all; raises DeliveryError for the first that stays."""
-        self._link.use(partial(self._remove, names))
+    def put_away(self, names: Sequence[str]) -> None:
+        """Remove or move all; raises DeliveryError for the first that stays."""
+        self._link.use(partial(self._move if self._archive else self._remove, names))
 
     def close(self) -> None:
         """Close the connection."""
         self._link.close()
 
-    def _list(self, session: SftpSession, deadline: float) -> list[str]:
-        (opened,) = session.ask([wire.on_path(Kind.OPENDIR, self._folder)], deadline)
-        if opened.status != Status.OK:
-            raise refused("the receive folder cannot be listed", opened, self._where)
-        handle = opened.string()
-        pages = self._pages(session, handle, deadline)
-        found = heapq.nsmallest(LISTED, ((file.modified, file.name) for file in pages if _wanted(file)))
-        session.ask([wire.on_handle(Kind.CLOSE, handle)], deadline)
-        return [name for _, name in found]
-
-    def _pages(self, session: SftpSession, handle: bytes, deadline: float) -> Iterator[FileInfo]:
-        while True:
-            pages = session.ask([wire.on_handle(Kind.READDIR, handle)] * PAGES_AHEAD, deadline)
-            for page in pages:
-                if page.status == Status.EOF:
-                    return
-                if page.status != Status.OK:
-                    raise refused("the receive folder cannot be listed", page, self._where)
-                yield from page.listing()
+    def _list(self, session: SftpSession, deadline: float) -> list[Listed]:
+        what = "the receive folder cannot be listed"
+        files = listing(session, self._folder, what, self._where, deadline)
+        wanted = (Listed(file.modified, file.name, file.size) for file in files if _wanted(file))
+        return heapq.nsmallest(LISTED, wanted)
 
     def _fetch(
         self, names: Sequence[str], session: SftpSession, deadline: float
@@ -99,6 +85,31 @@ class SftpDrop:
         for name, reply in zip(names, replies, strict=True):
             if reply.status not in (Status.OK, Status.NO_SUCH_FILE):
                 raise refused(f"a collected file cannot be removed: {name}", reply, self._where)
+
+    def _move(self, names: Sequence[str], session: SftpSession, deadline: float) -> None:
+        """Rename into the archive folder, under another name where one is taken.
+
+        SFTP says of neither a missing folder nor a missing file which of the two it is, so what was not
+        renamed is looked for: a file that is gone was put away before.
+        """
+        taken = session.ask([wire.on_path(Kind.STAT, join(self._archive, name)) for name in names], deadline)
+        moves = [
+            wire.rename(
+                join(self._folder, name),
+                join(self._archive, other_name(name) if there.status == Status.OK else name),
+            )
+            for name, there in zip(names, taken, strict=True)
+        ]
+        replies = session.ask(moves, deadline)
+        failed = [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
+        left = session.ask(
+            [wire.on_path(Kind.STAT, join(self._folder, name)) for name, _ in failed], deadline
+        )
+        for (name, reply), there in zip(failed, left, strict=True):
+            if there.status != Status.NO_SUCH_FILE:
+                raise refused(
+                    f"a collected file cannot be moved to {self._archive}: {name}", reply, self._where
+                )
 
 
 def _whole(session: SftpSession, handle: bytes, start: bytes, size: int, deadline: float) -> bytes:

@@ -1,18 +1,17 @@
-"""One SSH connection with one SFTP channel: pinned host key, key-file login, nothing looked for elsewhere."""
+"""One SSH connection with one SFTP channel: pinned host key, login by key file, nothing looked for elsewhere."""
 
-import base64
 import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 import paramiko
 
 from gateway.config import Sftp
-from gateway.errors import ConfigError, DeliveryError
+from gateway.errors import DeliveryError
+from gateway.transports.names import new_mark
+from gateway.transports.sftp_keys import HostKey, read_login
 from gateway.transports.sftp_wire import ProtocolError, Reply, Request, SftpWire
 
 FAILURES = (OSError, EOFError, paramiko.SSHException, ProtocolError)
@@ -30,35 +29,6 @@ LOG_CHANNEL = "gateway.transports.ssh"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class HostKey:
-    """The one key that the server may show."""
-
-    kind: str
-    key: bytes
-
-    @classmethod
-    def parse(cls, line: str) -> "HostKey":
-        """Read `ssh-ed25519 AAAA… [comment]`; raises ConfigError."""
-        fields = line.split()
-        if len(fields) > 1:
-            with suppress(ValueError):
-                key = base64.b64decode(fields[1], validate=True)
-                # The key itself begins with its type (RFC 4253 section 6.6).
-                if key.startswith(len(fields[0]).to_bytes(4, "big") + fields[0].encode()):
-                    return cls(fields[0], key)
-        raise ConfigError(
-            "the host key is not a public key of OpenSSH",
-            where="destination.sftp.host_key",
-            fix='take type and key as `ssh-keyscan HOST` prints them: host_key = "ssh-ed25519 AAAA…"',
-        )
-
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """Signature algorithms to agree on, so that the server shows this key and no other of its keys."""
-        return ("rsa-sha2-512", "rsa-sha2-256") if self.kind == "ssh-rsa" else (self.kind,)
-
-
 class SftpSession:
     """An open connection. Its methods raise DeliveryError, all temporary, with what to mend."""
 
@@ -66,6 +36,10 @@ class SftpSession:
         """Connect, check the host key, log in; blocks until `deadline` (monotonic seconds) at most."""
         self._where = where(config)
         self._transport: paramiko.Transport | None = None
+        self.mark = new_mark()
+        """Of the temporary names of what this session writes."""
+        self.has_looked = False
+        """Whether the send folder was looked through for what earlier sessions left."""
         try:
             self._transport = _transport(config, deadline)
             _shake_hands(self._transport, config, host_key, deadline)
@@ -193,34 +167,37 @@ def _transport(config: Sftp, deadline: float) -> paramiko.Transport:
 
 
 def _shake_hands(transport: paramiko.Transport, config: Sftp, host_key: HostKey, deadline: float) -> None:
-    refusal = DeliveryError(
-        "the server does not show the pinned host key: the key was changed, or this is another server",
-        where=where(config),
-        fix="ask its operator for the new key, compare, then change destination.sftp.host_key",
-    )
     try:
         options = transport.get_security_options()
         options.key_types = host_key.algorithms
         options.ciphers = CIPHERS
         transport.start_client(timeout=_left(deadline))
     except (paramiko.ssh_exception.IncompatiblePeer, ValueError) as error:
-        raise refusal from error
-    if transport.get_remote_server_key().asbytes() != host_key.key:
-        raise refusal
+        raise _stranger("no key of the pinned kind", config, host_key) from error
+    if fault := host_key.fault(transport.get_remote_server_key(), config.host):
+        raise _stranger(fault, config, host_key)
     transport.set_keepalive(KEEP_ALIVE_S)
 
 
+def _stranger(shown: str, config: Sftp, host_key: HostKey) -> DeliveryError:
+    if host_key.certifies:
+        return DeliveryError(
+            f"the server shows no host certificate of the pinned authority: {shown}",
+            where=where(config),
+            fix="have its operator certify its key for the name in destination.sftp.host, compare the authority"
+            " with destination.sftp.host_key",
+        )
+    return DeliveryError(
+        f"the server does not show the pinned host key, but {shown}: it was changed, or this is another server",
+        where=where(config),
+        fix="ask its operator for the new key, compare, then change destination.sftp.host_key",
+    )
+
+
 def _log_in(transport: paramiko.Transport, config: Sftp) -> None:
+    login = read_login(config)
     try:
-        key = paramiko.PKey.from_path(config.key_file)
-    except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
-        raise DeliveryError(
-            f"the login key cannot be read: {error}",
-            where=str(config.key_file),
-            fix="destination.sftp.key_file must name a private key of OpenSSH or PEM without a passphrase",
-        ) from error
-    try:
-        unfinished = transport.auth_publickey(config.user, key)
+        unfinished = transport.auth_publickey(config.user, login.key)
     except paramiko.AuthenticationException as error:
         raise _not_let_in(config, str(error)) from error
     if unfinished:
@@ -228,11 +205,11 @@ def _log_in(transport: paramiko.Transport, config: Sftp) -> None:
 
 
 def _not_let_in(config: Sftp, said: str) -> DeliveryError:
-    return DeliveryError(
-        f"the server does not let us in: {said}",
-        where=where(config),
-        fix=f"have the public key of {config.key_file} authorised for the user {config.user}",
-    )
+    if config.certificate_file is None:
+        fix = f"have the public key of {config.key_file} authorised for the user {config.user}"
+    else:
+        fix = f"have the server trust the authority of {config.certificate_file}, and the user in it"
+    return DeliveryError(f"the server does not let us in: {said}", where=where(config), fix=fix)
 
 
 def _left(deadline: float) -> float:

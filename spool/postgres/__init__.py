@@ -9,15 +9,19 @@ from spool.postgres.accepting import Accepting
 from spool.postgres.archiving import Archiving
 from spool.postgres.database import Database
 from spool.postgres.filing import FilingCabinet
+from spool.postgres.finding import Finding
 from spool.postgres.forwarding import Forwarding
 from spool.postgres.homing import Homing
 from spool.postgres.looking import Looking
 from spool.postgres.measuring import Measuring
 from spool.postgres.signals import listening
+from spool.postgres.timing import Timing
 from spool.store import Topic, Waiter
 
 
-class PostgresSpool(Accepting, Forwarding, FilingCabinet, Homing, Archiving, Looking, Measuring):
+class PostgresSpool(
+    Accepting, Forwarding, Timing, Finding, FilingCabinet, Homing, Archiving, Looking, Measuring
+):
     """`spool.store.Spool` in one schema of a PostgreSQL database; open one for each process and thread.
 
     A lost connection is a temporary SpoolError at most; the next call connects again.

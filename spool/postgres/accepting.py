@@ -2,13 +2,15 @@
 
 What keeps two nodes from contradicting each other, at READ COMMITTED: declarations that are there are locked,
 in one order for all, before anything is read about them, and stay locked until the commit; of two nodes that
-make the same declaration, message or CopMsgId at once, the unique index stops the slower until the faster has
-committed, then the slower judges its offers anew (`Database.write`).
+make the same declaration or message at once, the unique index stops the slower until the faster has committed, then
+the slower judges its offers anew (`Database.write`). CopMsgIds of the senders' own are locked while they are looked up.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from psycopg import Cursor
 
 from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
 from spool.lifecycle import State
@@ -99,14 +101,7 @@ class _Batch:
             texts(owner for owner, _ in about),
             texts(identity for _, identity in about),
         )
-        travelling = own and run(
-            "SELECT e.cop_msg_id, e.destination, e.part, e.uid, e.owner"
-            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (cop_msg_id, destination, part)"
-            " JOIN entry e USING (cop_msg_id, destination, part)",
-            texts(way.cop_msg_id for way in own),
-            texts(way.destination for way in own),
-            texts(way.part for way in own),
-        )
+        travelling = own and self._travelling_under(own)
         # last, so that what another node took meanwhile is known, not a clash with itself
         same = run(
             "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
@@ -127,12 +122,26 @@ class _Batch:
         )
         self._requests: dict[tuple[str, str | bytes], str] = {(row[0], row[1]): row[2] for row in same}
         self._requests.update({(row[0], row[1]): row[2] for row in named or ()})
-        self._travelling: dict[tuple[str, str, str], tuple[str, str]] = {
-            (row[0], row[1], row[2]): (row[3], row[4]) for row in travelling or ()
-        }
+        self._travelling: dict[str, tuple[str, str]] = {row[0]: (row[1], row[2]) for row in travelling or ()}
         self._declared: dict[tuple[str, str], int] = {(row[0], row[1]): row[2] for row in declared or ()}
         new = len(about) - len(self._declared)
         self._declarations = iter(numbers(self._transaction, "declaration_number", new) if new else ())
+
+    def _travelling_under(self, own: Iterable[Way]) -> Cursor:
+        """Ask who travels under these CopMsgIds, which senders made up themselves.
+
+        No index can say that a CopMsgId belongs to one message with several entries, so a lock on the id
+        keeps another node from taking it at this moment; those that we make ourselves need none.
+        """
+        asked = texts(sorted({way.cop_msg_id for way in own}))
+        self._transaction.run(
+            "SELECT pg_advisory_xact_lock(hashtextextended(w.id, 0)) FROM unnest(%s::text[]) AS w (id)", asked
+        )
+        return self._transaction.run(
+            "SELECT DISTINCT e.cop_msg_id, e.uid, e.owner FROM unnest(%s::text[]) AS w (id)"
+            " JOIN entry e ON e.cop_msg_id = w.id",
+            asked,
+        )
 
     def _look_at_declarations(self, offers: Sequence[Offer]) -> None:
         """Ask what was handed in about the declarations that are there."""
@@ -173,7 +182,7 @@ class _Batch:
 
     def _travels(self, offer: Offer) -> Clash | None:
         for way in offer.ways:
-            row = self._travelling.get((way.cop_msg_id, way.destination, way.part))
+            row = self._travelling.get(way.cop_msg_id)
             if row is not None:
                 return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
         return None
@@ -204,7 +213,7 @@ class _Batch:
             entry = next(self._entries)
             self._rows.entry.append((entry, message, offer, way, len(blockers[way.destination])))
             self._rows.wait += [(blocker, entry, offer.owner) for blocker in blockers[way.destination]]
-            self._travelling[way.cop_msg_id, way.destination, way.part] = (offer.uid, offer.owner)
+            self._travelling[way.cop_msg_id] = (offer.uid, offer.owner)
             for number in about:
                 self._waiting[number, way.destination].add(entry)
 

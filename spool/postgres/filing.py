@@ -7,13 +7,21 @@ one has missed none below it.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from spool.entry import Collected, Filed, Filing, Found, OrphanBody, RawArrival, TimelineRow, Travelled
+from spool.entry import (
+    Collected,
+    Filed,
+    Filing,
+    OrphanBody,
+    RawArrival,
+    TimelineRow,
+)
 from spool.errors import SpoolError
 from spool.postgres.accepting import write_journal
 from spool.postgres.arrays import blobs, int8s, texts
 from spool.postgres.database import Database, Row, Transaction, numbers, to_time
+from spool.postgres.returning import bounced_by
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
 
@@ -55,8 +63,18 @@ class FilingCabinet:
                 transaction.now,
                 transaction.day,
             )
-            transaction.commit()
-            return len(kept.fetchall())
+            new = {row[0] for row in kept.fetchall()}
+            said_before = [one for number, one in rows if number not in new]
+            if said_before:
+                transaction.run(
+                    "UPDATE arrival a SET filed = false, name = o.name, received_at = %s"
+                    " FROM unnest(%s::text[], %s::bytea[]) AS o (name, sha256)"
+                    " WHERE a.sha256 = o.sha256 AND a.asks AND a.filed AND a.name <> o.name",
+                    transaction.now,
+                    texts(one.name for one in said_before),
+                    blobs(one.sha256 for one in said_before),
+                )
+            return len(new)
 
         return self.db.write(work)
 
@@ -71,38 +89,6 @@ class FilingCabinet:
         rows = self.db.rows(f"{_ARRIVAL} WHERE a.id = %s", number)
         return _raw(rows[0]) if rows else None
 
-    def find(self, wanted: Sequence[str]) -> list[Found]:
-        """Return every declaration that one of the texts, identities or handles, points at."""
-        different = list(dict.fromkeys(wanted))
-        rows = self.db.rows(
-            "SELECT d.id, d.owner, d.identity, o.text, d.facts FROM unnest(%s::text[], %s::text[])"
-            " WITH ORDINALITY AS o (text, short, place) CROSS JOIN LATERAL ("
-            "SELECT id FROM declaration WHERE identity = o.text"
-            " UNION SELECT declaration FROM handle WHERE handle.text = o.short ORDER BY 1 LIMIT 500) AS f"
-            " JOIN declaration d ON d.id = f.id ORDER BY o.place, d.id",
-            texts(different),
-            texts(short(text) for text in different),
-        )
-        return [_found(row) for row in rows]
-
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId; None when there is none or more than one."""
-        messages = self.db.rows(
-            "SELECT DISTINCT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
-            " WHERE e.cop_msg_id = %s LIMIT 2",
-            cop_msg_id,
-        )
-        if len(messages) != 1:  # of two owners, say: nobody may see the other's answers
-            return None
-        ((number, uid, owner, kind),) = messages
-        rows = self.db.rows(
-            "SELECT DISTINCT d.id, d.owner, d.identity, %s, d.facts FROM version v"
-            " JOIN declaration d ON d.id = v.declaration WHERE v.message = %s ORDER BY d.id",
-            cop_msg_id,
-            number,
-        )
-        return Travelled(uid=uid, owner=owner, kind=kind, declarations=tuple(map(_found, rows)))
-
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
         """File what arrivals turned out to be, and mark orphans as resolved, in one commit.
 
@@ -113,7 +99,8 @@ class FilingCabinet:
             batch = _Batch(transaction, filings)
             done = [batch.file(filing) for filing in filings]
             batch.write(resolves)
-            return done
+            returned = bounced_by(transaction, filings)
+            return [replace(one, ended=returned.get(one.arrival, ())) for one in done] if returned else done
 
         return self.db.write(work)
 
@@ -121,11 +108,6 @@ class FilingCabinet:
 def _raw(row: Row) -> RawArrival:
     number, feed, name, body, received_at = row
     return RawArrival(id=number, feed=feed, name=name, body=body, received_at=to_time(received_at))
-
-
-def _found(row: Row) -> Found:
-    number, owner, identity, text, facts = row
-    return Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)
 
 
 @dataclass(slots=True)
@@ -136,6 +118,8 @@ class _Rows:
     """Owner, arrival; the cursor is given when all are known."""
     timeline: list[tuple[TimelineRow, str, int, int]] = field(default_factory=list)
     """Row, owner, arrival, place in `notice`."""
+    addressed: list[tuple[int, str]] = field(default_factory=list)
+    """Arrival, owner."""
     orphan: list[tuple[int, int, OrphanBody]] = field(default_factory=list)
     handle: dict[tuple[str, int], str] = field(default_factory=dict)
 
@@ -169,6 +153,9 @@ class _Batch:
         self._orphans = iter(
             numbers(transaction, "orphan_number", sum(len(filing.orphans) for filing in filings))
         )
+        mail = [filing.arrival for filing in filings if filing.addressees]
+        heard = mail and run("SELECT arrival, owner FROM addressed WHERE arrival = ANY(%s)", int8s(mail))
+        self._heard: set[tuple[int, str]] = {(row[0], row[1]) for row in heard or ()}
         self._filed = {row[0] for row in filed if row[1]}
         self._owners: dict[int, str] = {row[0]: row[1] for row in owners}
         self._known = {(row[0], row[1]) for row in known}
@@ -189,17 +176,27 @@ class _Batch:
                 self._rows.notice.append((owner, filing.arrival))
             self._rows.timeline.append((row, owner, filing.arrival, notices[owner]))
             matched[owner] += 1
+        delivered = tuple(owner for owner in filing.addressees if (filing.arrival, owner) not in self._heard)
+        for owner in delivered:
+            self._heard.add((filing.arrival, owner))
+            self._rows.addressed.append((filing.arrival, owner))
+            if owner not in notices:
+                self._rows.notice.append((owner, filing.arrival))
         for declaration, learned in filing.learned.items():
             for text in learned:
                 self._rows.handle[short(text), declaration] = self._owner(declaration)
         orphans = () if filing.arrival in self._filed else filing.orphans
         self._filed.add(filing.arrival)
         self._rows.orphan += [(next(self._orphans), filing.arrival, orphan) for orphan in orphans]
-        counts = f"{matched.total()} matched, {duplicates} known, {len(orphans)} orphaned"
-        self._journal.append(("receipt.filed", filing.cop_msg_id, f"{filing.kind} {counts}"))
-        return Filed(
-            arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(orphans)
+        filed = Filed(
+            arrival=filing.arrival,
+            matched=dict(matched),
+            duplicates=duplicates,
+            orphaned=len(orphans),
+            delivered=delivered,
         )
+        self._journal.append(("receipt.filed", filing.cop_msg_id, filed.told(filing)))
+        return filed
 
     def _owner(self, declaration: int) -> str:
         try:
@@ -213,6 +210,12 @@ class _Batch:
         if self._rows.notice:
             self._write_timelines(self._cursors())
             wake(self._transaction, "notices")
+        if self._rows.addressed:
+            run(
+                "INSERT INTO addressed (arrival, owner) SELECT * FROM unnest(%s::bigint[], %s::text[])",
+                int8s(arrival for arrival, _ in self._rows.addressed),
+                texts(owner for _, owner in self._rows.addressed),
+            )
         if self._rows.handle:
             pairs = sorted(self._rows.handle.items())
             run(
@@ -225,11 +228,13 @@ class _Batch:
         if self._rows.orphan:
             self._write_orphans()
         run(
-            "UPDATE arrival a SET filed = true, kind = o.kind, cop_msg_id = o.cop_msg_id"
-            " FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS o (id, kind, cop_msg_id) WHERE a.id = o.id",
+            "UPDATE arrival a SET filed = true, kind = o.kind, cop_msg_id = o.cop_msg_id, asks = a.asks OR o.asks = 1"
+            " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS o (id, kind, cop_msg_id, asks)"
+            " WHERE a.id = o.id",
             int8s(filing.arrival for filing in self._filings),
             texts(filing.kind for filing in self._filings),
             texts(short(filing.cop_msg_id) for filing in self._filings),
+            int8s(bool(filing.bounces) for filing in self._filings),
         )
         if resolves:
             run("UPDATE orphan SET resolved = true WHERE id = ANY(%s)", int8s(resolves))
@@ -260,6 +265,8 @@ class _Batch:
             int8s(cursors),
             int8s(arrival for _, arrival in notices),
         )
+        if not lines:
+            return
         self._transaction.run(
             "INSERT INTO timeline (declaration, owner, at, kind, status, facts, digest, body_index, arrival, notice)"
             " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[],"

@@ -4,30 +4,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from spool.entry import UNCOUNTED, Claimed, Fate, Settlement
+from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
+from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.postgres.accepting import write_journal
 from spool.postgres.arrays import blobs, int8s, texts
 from spool.postgres.database import Database, Row, Transaction, to_number, to_time
 from spool.postgres.ordering import leave, line_up, lock_related, step_back, stop_waiting
+from spool.postgres.returning import WHOSE
 from spool.postgres.signals import wake
 from spool.store import NO_BOUNDS
 from spool.turns import in_turn, need_of
 
-_EVENTS: Final = {
-    Fate.DELIVERED: Event.DELIVERED,
-    Fate.DEFERRED: Event.DEFERRED,
-    Fate.POSTPONED: Event.DEFERRED,
-    Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
-}
-_HAPPENED: Final = {
-    Fate.DELIVERED: "entry.sent",
-    Fate.DEFERRED: "entry.deferred",
-    Fate.POSTPONED: "entry.postponed",
-    Fate.UNDELIVERABLE: "entry.dead",
-}
-_UNFINISHED: Final = "found unfinished; sent again under the same id"
 _TURNS_AT_MOST: Final = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""
 _READY: Final = "e.state = 'ready' AND e.blockers = 0 AND e.destination = %s"
@@ -49,7 +38,8 @@ _SOONEST: Final = (
     f" AND e.priority = l.priority)) FROM lane l WHERE {_UNNEEDY}"
 )
 _TAKE: Final = (
-    "UPDATE entry t SET state = %s, claim = t.claim + 1, claimant = %s, lease_until = %s WHERE t.id = ANY(ARRAY("
+    "UPDATE entry t SET state = %s, claim = t.claim + 1, claimant = %s, lease_until = %s, claimed_at = %s,"
+    " bounce = '' WHERE t.id = ANY(ARRAY("
     "SELECT c.id FROM unnest(%s::text[]) AS o (turn) CROSS JOIN LATERAL (SELECT d.id"
     " FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (SELECT e.id FROM entry e"
     f" WHERE {_READY} AND e.turn = o.turn AND e.priority = p.priority AND e.due_at <= %s"
@@ -122,30 +112,18 @@ class Forwarding:
 
         return self.db.write(work)
 
-    def recover(self, *, claimant: str | None = None) -> int:
+    def recover(self, *, claimant: str | None = None) -> list[Ended]:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
 
-        def work(transaction: Transaction) -> int:
+        def work(transaction: Transaction) -> list[Ended]:
             condition, value = (
-                ("lease_until < %s", transaction.now) if claimant is None else ("claimant = %s", claimant)
+                ("e.lease_until < %s", transaction.now) if claimant is None else ("e.claimant = %s", claimant)
             )
             rows = transaction.all(
-                f"SELECT id, uid FROM entry WHERE state = 'sending' AND {condition}"
-                " ORDER BY id FOR UPDATE SKIP LOCKED",
+                f"{WHOSE} WHERE e.state = 'sending' AND {condition} ORDER BY e.id FOR UPDATE OF e SKIP LOCKED",
                 value,
             )
-            if rows:
-                numbers = [row[0] for row in rows]
-                transaction.run(
-                    "UPDATE entry SET state = %s, due_at = %s WHERE id = ANY(%s)",
-                    after(State.SENDING, Event.DEFERRED).value,
-                    transaction.now,
-                    int8s(numbers),
-                )
-                step_back(transaction, numbers)
-                write_journal(transaction, [("entry.deferred", uid, _UNFINISHED) for _, uid in rows])
-                wake(transaction, "entries")
-            return len(rows)
+            return _abandon(transaction, rows) if rows else []
 
         return self.db.write(work)
 
@@ -243,6 +221,7 @@ class _Turn:
             after(State.READY, Event.CLAIMED).value,
             self._claimant,
             self._until,
+            self._transaction.now,
             texts(turns),
             self._destination,
             self._transaction.now,
@@ -276,52 +255,78 @@ def _claimed(row: Row, destination: str, message: Row) -> Claimed:
     )
 
 
-def _valid(transaction: Transaction, settlements: Sequence[Settlement]) -> list[tuple[Settlement, str]]:
-    """Return those whose claim still holds, once each, locked, with the uid of their message."""
-    uids: dict[int, str] = dict(
-        transaction.all(
-            "SELECT e.id, e.uid FROM unnest(%s::bigint[], %s::bigint[]) AS o (id, claim)"
+def _abandon(transaction: Transaction, rows: Sequence[Row]) -> list[Ended]:
+    """End claims whose holders fell silent; the entries are locked."""
+    lost = {row[0]: row for row in rows}
+    judged = abandoned([(entry, row[-1]) for entry, row in lost.items()], now=transaction.now)
+    transaction.run(
+        "UPDATE entry e SET state = o.state, due_at = o.due_at, abandoned = o.times, error = o.error"
+        " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])"
+        " AS o (id, state, due_at, times, error) WHERE e.id = o.id",
+        int8s(one.entry for one in judged),
+        texts(one.state.value for one in judged),
+        int8s(one.due for one in judged),
+        int8s(one.times for one in judged),
+        texts(one.why if one.state is State.DEAD else "" for one in judged),
+    )
+    _reorder(transaction, [(one.entry, one.state) for one in judged])
+    write_journal(transaction, [(one.event, lost[one.entry][1], one.why) for one in judged])
+    wake(transaction, "entries")
+    return [ended(Whose(*lost[one.entry][:-1]), one.state, due=one.due, why=one.why) for one in judged]
+
+
+def _valid(transaction: Transaction, settlements: Sequence[Settlement]) -> list[tuple[int, str, Ending]]:
+    """Return those whose claim still holds, once each, locked: entry, uid of its message, and how it ends."""
+    now = transaction.now
+    held = {
+        row[0]: row[1:]
+        for row in transaction.all(
+            "SELECT e.id, e.uid, e.bounce, e.bounce_due FROM unnest(%s::bigint[], %s::bigint[]) AS o (id, claim)"
             " JOIN entry e ON e.id = o.id AND e.claim = o.claim WHERE e.state = 'sending'"
             " ORDER BY e.id FOR NO KEY UPDATE OF e",
             int8s(one.entry for one in settlements),
             int8s(one.claim for one in settlements),
         )
-    )
-    claims: dict[int, Settlement] = {}
+    }
+    found: dict[int, tuple[int, str, Ending]] = {}
     for one in settlements:
-        if one.entry in uids:
-            claims.setdefault(one.entry, one)
-    return [(one, uids[entry]) for entry, one in claims.items()]
+        if one.entry in held and one.entry not in found:
+            uid, bounce, bounce_due = held[one.entry]
+            due = now if one.next_at is None else to_number(one.next_at)
+            verdict = Verdict(bounce, bounce_due) if bounce else None
+            found[one.entry] = (one.entry, uid, settled(one, now=now, due=due, verdict=verdict))
+    return list(found.values())
 
 
-def _end(transaction: Transaction, valid: Sequence[tuple[Settlement, str]]) -> None:
+def _end(transaction: Transaction, valid: Sequence[tuple[int, str, Ending]]) -> None:
     """Write how the attempts ended."""
-    ends = [one for one, _ in valid]
-    states = {fate: after(State.SENDING, event) for fate, event in _EVENTS.items()}
-    now = transaction.now
     transaction.run(
         "UPDATE entry e SET state = o.state, attempts = e.attempts + o.failed, due_at = o.due_at, error = o.error,"
-        " sent_at = CASE o.state WHEN 'sent' THEN %s END, sent_sha256 = o.sha256, lease_until = 0"
+        " sent_at = CASE o.state WHEN 'sent' THEN %s END, sent_sha256 = o.sha256, abandoned = 0, lease_until = 0"
         " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[])"
         " AS o (id, state, failed, due_at, error, sha256) WHERE e.id = o.id",
-        now,
-        int8s(one.entry for one in ends),
-        texts(states[one.fate].value for one in ends),
-        int8s(one.fate not in UNCOUNTED for one in ends),
-        int8s(now if one.next_at is None else to_number(one.next_at) for one in ends),
-        texts(one.error for one in ends),
-        blobs(one.sent_sha256 for one in ends),
+        transaction.now,
+        int8s(entry for entry, _, _ in valid),
+        texts(end.state.value for _, _, end in valid),
+        int8s(end.failed for _, _, end in valid),
+        int8s(end.due for _, _, end in valid),
+        texts(end.error for _, _, end in valid),
+        blobs(end.sent_sha256 for _, _, end in valid),
     )
-    write_journal(transaction, [(_HAPPENED[one.fate], uid, one.error) for one, uid in valid])
-    if not transaction.all("SELECT EXISTS (SELECT 1 FROM wait)")[0][0]:
-        return
-    settled = [one.entry for one in ends if states[one.fate] not in UNSETTLED]
-    unsent = [one.entry for one in ends if states[one.fate] in UNSETTLED]
-    if settled:
-        leave(transaction, settled)
+    write_journal(transaction, [(event, uid, why) for _, uid, end in valid for event, why in end.lines])
+    if transaction.all("SELECT EXISTS (SELECT 1 FROM wait)")[0][0]:
+        _reorder(transaction, [(entry, end.state) for entry, _, end in valid])
+        wake(transaction, "entries")
+
+
+def _reorder(transaction: Transaction, ends: Sequence[tuple[int, State]]) -> None:
+    """Let others go before or after entries that are no longer on their way."""
+    over = [entry for entry, state in ends if state not in UNSETTLED]
+    unsent = [entry for entry, state in ends if state in UNSETTLED]
+    if over:
+        leave(transaction, over)
     if unsent:
         step_back(transaction, unsent)
-    wake(transaction, "entries")
 
 
 def _act(transaction: Transaction, event: Event, uid: str, destination: str) -> bool:
@@ -337,14 +342,13 @@ def _act(transaction: Transaction, event: Event, uid: str, destination: str) -> 
     able = [(entry, State(state)) for entry, state in rows if event in NEXT[State(state)]]
     if not able:
         after(State(rows[0][1]), event)  # says why not
+    anew = ", attempts = 0, abandoned = 0" if event is Event.RETRIED else ""
     for entry, state in able:
         target = after(state, event)
         transaction.run(
-            "UPDATE entry SET state = %s, due_at = %s, attempts = CASE WHEN %s = 1 THEN 0 ELSE attempts END"
-            " WHERE id = %s",
+            f"UPDATE entry SET state = %s, due_at = %s{anew} WHERE id = %s",
             target.value,
             transaction.now,
-            int(event is Event.RETRIED),
             entry,
         )
         if target not in UNSETTLED:

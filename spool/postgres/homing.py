@@ -61,6 +61,10 @@ class Homing:
         )
         return [line(row) for row in rows]
 
+    def addressed(self, owner: str, arrival: int) -> bool:
+        """Say whether an arrival was filed as a whole for this owner."""
+        return bool(self.db.rows("SELECT 1 FROM addressed WHERE arrival = %s AND owner = %s", arrival, owner))
+
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
 

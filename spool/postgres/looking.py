@@ -1,23 +1,22 @@
 """Looking at the spool: for the API, the command line and an operator at 3 a.m."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
-from spool.lifecycle import State
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.lifecycle import OVER, State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
 
 _VIEW: Final = (
     "SELECT m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id, e.part,"
-    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256,"
+    " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts,"
     " ARRAY(SELECT b.uid FROM wait w JOIN entry b ON b.id = w.blocker WHERE w.entry = e.id ORDER BY b.id),"
     " ARRAY(SELECT d.identity FROM version v JOIN declaration d ON d.id = v.declaration"
     " WHERE v.message = m.id ORDER BY d.id)"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
-_SETTLED: Final = frozenset({State.SENT, State.DISCARDED})
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
 _OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT %s"
@@ -26,7 +25,8 @@ _SEARCHES: Final = (
     ("SELECT uid FROM entry WHERE cop_msg_id = %s ORDER BY id LIMIT %s", False),
     (
         _OF_DECLARATION.format(
-            "SELECT t.declaration FROM arrival a JOIN timeline t ON t.arrival = a.id WHERE a.cop_msg_id = %s"
+            "SELECT t.declaration FROM arrival a JOIN timeline t ON t.arrival = a.id"
+            " WHERE a.cop_msg_id = %s AND a.cop_msg_id <> ''"  # the condition of the index, for a generic plan
         ),
         True,
     ),
@@ -81,18 +81,22 @@ class Looking:
                 return list(dict.fromkeys(row[0] for row in rows))
         return []
 
-    def entries(
-        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
-    ) -> list[MessageView]:
-        """Return messages by the state of their entry, oldest first."""
-        conditions = ["e.state = ANY(%s)"] if states else []
-        conditions += ["e.destination = %s"] if destination else []
-        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        values: list[object] = [texts(state.value for state in states)] if states else []
-        values += [destination] if destination else []
-        rows = self.db.rows(f"{_VIEW}{where} ORDER BY e.id LIMIT %s", *values, limit)
-        return [_view(row) for row in rows]
+    def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
+        """Return up to `limit` entries that are wanted, oldest first."""
+        only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
+        # what is open is little, by its index, and then sorted; all else is much, and walked in its order
+        number = "e.id + 0" if only_open else "e.id"
+        states = texts(state.value for state in wanted.states) if wanted.states else ""
+        asked = {
+            "e.state = ANY(%s)": states,
+            "e.destination = %s": wanted.destination,
+            "e.owner = %s": wanted.owner,
+            "m.kind = %s": wanted.kind,
+        }
+        given = {condition: value for condition, value in asked.items() if value}
+        conditions = [f"{number} > %s", *([_OPEN] if only_open else []), *given]
+        query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT %s"
+        return [_view(row) for row in self.db.rows(query, after, *given.values(), limit)]
 
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""
@@ -120,7 +124,7 @@ class Looking:
 
 def _view(row: Row) -> MessageView:
     (uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id, part) = row[:10]
-    (state, attempts, due_at, error, sent_at, sent_sha256, waits_for, identities) = row[10:]
+    (state, attempts, due_at, error, sent_at, sent_sha256, way, waits_for, identities) = row[10:]
     return MessageView(
         uid=uid,
         owner=owner,
@@ -140,4 +144,5 @@ def _view(row: Row) -> MessageView:
         sent_at=None if sent_at is None else to_time(sent_at),
         sent_sha256=sent_sha256,
         identities=tuple(identities),
+        way=way,
     )

@@ -157,6 +157,19 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
     """
+    CREATE TABLE addressed (                    -- whom an arrival as a whole is for
+        arrival bigint NOT NULL, owner text NOT NULL, PRIMARY KEY (arrival, owner)
+    );
+    """,
+    """
+    ALTER TABLE entry
+        ADD COLUMN claimed_at bigint NOT NULL DEFAULT 0,
+        ADD COLUMN abandoned  integer NOT NULL DEFAULT 0,  -- claims in a row that ended without a word
+        ADD COLUMN bounce     text NOT NULL DEFAULT '',    -- what an answer said before the settlement
+        ADD COLUMN bounce_due bigint;
+    ALTER TABLE arrival ADD COLUMN asks boolean NOT NULL DEFAULT false;  -- for another attempt
+    """,
+    """
     -- the owner, and what it needs: spool.turns, which counts on the order of bytes
     ALTER TABLE entry ADD COLUMN turn text COLLATE "C" NOT NULL DEFAULT '';
     UPDATE entry SET turn = owner;

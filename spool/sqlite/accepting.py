@@ -13,6 +13,8 @@ from spool.sqlite.ordering import unsettled
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
+_REQUESTED = "request_key = ? AND request_key <> ''"
+"""With the condition of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
 
 
 class Accepting:
@@ -69,7 +71,7 @@ class _Batch:
             int(given.get(table, 0)) for table in ("message", "entry", "declaration")
         )
         self._requests: dict[tuple[str, str | bytes], str] = {}
-        self._travelling: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._travelling: dict[str, tuple[str, str]] = {}
         self._declared: dict[tuple[str, str], int] = {}
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
@@ -91,8 +93,7 @@ class _Batch:
         """Find what was taken before: the same bytes, or the owner's own name for the request."""
         names: list[tuple[str, str | bytes]] = [("sha256 = ?", offer.sha256)]
         if offer.request_key:
-            # the second half lets SQLite use the index over named requests alone
-            names.append(("request_key = ? AND request_key <> ''", offer.request_key))
+            names.append((_REQUESTED, offer.request_key))
         for condition, value in names:
             uid = self._requests.get((offer.owner, value))
             if uid is not None:
@@ -110,11 +111,11 @@ class _Batch:
             if way.cop_msg_id == offer.uid:
                 continue
             row = (
-                self._travelling.get((way.cop_msg_id, way.destination, way.part))
+                self._travelling.get(way.cop_msg_id)
                 or self._run(
                     "SELECT m.uid, m.owner FROM entry e JOIN message m ON m.id = e.message"
-                    " WHERE e.cop_msg_id = ? AND e.destination = ? AND e.part = ?",
-                    (way.cop_msg_id, way.destination, way.part),
+                    " WHERE e.cop_msg_id = ? LIMIT 1",
+                    (way.cop_msg_id,),
                 ).fetchone()
             )
             if row is not None:
@@ -198,7 +199,7 @@ class _Batch:
             blockers.update(self._waiting[number, way.destination])
         self._rows.wait += [(blocker, entry) for blocker in blockers]
         self._fresh.append((entry, way.destination))
-        self._travelling[way.cop_msg_id, way.destination, way.part] = (offer.uid, offer.owner)
+        self._travelling[way.cop_msg_id] = (offer.uid, offer.owner)
         ready = State.READY.value
         self._rows.entry.append(
             (

@@ -8,22 +8,26 @@ from spool.entry import (
     Collected,
     Filed,
     Filing,
-    Found,
     Notice,
     Orphan,
     RawArrival,
     TimelineEntry,
-    Travelled,
 )
 from spool.errors import SpoolError
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.returning import bounce
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
     "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
+)
+
+_WHOSE = (
+    "SELECT owner, EXISTS (SELECT 1 FROM timeline WHERE declaration = d.id AND digest = ?) FROM declaration d"
+    " WHERE id = ?"
 )
 
 
@@ -42,7 +46,14 @@ class FilingCabinet:
                 "INSERT OR IGNORE INTO arrival (feed, name, sha256, body, received_at) VALUES (?, ?, ?, ?, ?)",
                 [(one.feed, one.name, one.sha256, one.body, now) for one in collected],
             )
-            return connection.total_changes - before
+            new = connection.total_changes - before
+            if new < len(collected):
+                connection.executemany(
+                    "UPDATE arrival SET filed = 0, name = ?1, received_at = ?2"
+                    " WHERE sha256 = ?3 AND asks = 1 AND filed = 1 AND name <> ?1",
+                    [(one.name, now, one.sha256) for one in collected],
+                )
+            return new
 
     def unfiled(self, limit: int) -> list[RawArrival]:
         """Return raw answers not filed yet, oldest first."""
@@ -56,44 +67,6 @@ class FilingCabinet:
             row = connection.execute(f"{_ARRIVAL} WHERE id = ?", (number,)).fetchone()
         return None if row is None else _raw(row)
 
-    def find(self, texts: Sequence[str]) -> list[Found]:
-        """Return every declaration that one of the texts, identities or handles, points at."""
-        with self.db.read() as connection:
-            return [
-                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
-                for text in dict.fromkeys(texts)
-                for row in connection.execute(
-                    "SELECT id, owner, identity, facts FROM declaration WHERE identity = ?1 UNION"
-                    " SELECT d.id, d.owner, d.identity, d.facts FROM handle h"
-                    " JOIN declaration d ON d.id = h.declaration WHERE h.text = ?1 LIMIT 500",
-                    (text,),
-                )
-            ]
-
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that went out under this CopMsgId; None when there is none or more than one."""
-        with self.db.read() as connection:
-            messages = connection.execute(
-                "SELECT m.id, m.uid, m.owner, m.kind FROM entry e JOIN message m ON m.id = e.message"
-                " WHERE e.cop_msg_id = ?",
-                (cop_msg_id,),
-            ).fetchall()
-            if (
-                len({message[0] for message in messages}) != 1
-            ):  # by two owners, to two destinations: nobody may see the other's answers
-                return None
-            message = messages[0]
-            rows = connection.execute(
-                "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
-                " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
-                (message[0],),
-            ).fetchall()
-        declarations = tuple(
-            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
-            for row in rows
-        )
-        return Travelled(uid=message[1], owner=message[2], kind=message[3], declarations=declarations)
-
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
         """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
         with self.db.write() as connection:
@@ -105,8 +78,10 @@ class FilingCabinet:
             connection.executemany(
                 "DELETE FROM orphan_lookup WHERE orphan = ?", [(orphan,) for orphan in resolves]
             )
-        if any(filed.matched for filed in done):
+        if any(filed.matched or filed.delivered for filed in done):
             self.signals.wake("notices")
+        if any(filed.ended for filed in done):
+            self.signals.wake("entries")
         return done
 
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
@@ -178,6 +153,14 @@ class FilingCabinet:
             ).fetchall()
         return [timeline_entry(row) for row in rows]
 
+    def addressed(self, owner: str, arrival: int) -> bool:
+        """Say whether an arrival was filed as a whole for this owner."""
+        with self.db.read() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM addressed WHERE arrival = ? AND owner = ?", (arrival, owner)
+            ).fetchone()
+        return row is not None
+
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
         with self.db.write() as connection:
@@ -236,7 +219,7 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
     notices: dict[str, int | None] = {}
     duplicates = 0
     for row in filing.rows:
-        found = run("SELECT owner FROM declaration WHERE id = ?", (row.declaration,)).fetchone()
+        found = run(_WHOSE, (row.digest, row.declaration)).fetchone()
         if found is None:
             raise SpoolError(
                 "the declaration of an answer was purged a moment ago",
@@ -244,10 +227,8 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
                 fix="nothing to do: the answer is filed again, as an orphan",
                 temporary=True,
             )
-        (owner,) = found
-        if run(
-            "SELECT 1 FROM timeline WHERE declaration = ? AND digest = ?", (row.declaration, row.digest)
-        ).fetchone():
+        owner, known = found
+        if known:
             duplicates += 1
             continue
         if owner not in notices:
@@ -270,9 +251,39 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
             ),
         )
         matched[owner] += 1
+    delivered = _deliver(connection, filing)
+    for owner in delivered:
+        if owner not in notices:
+            run("INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival))
     for declaration, texts in filing.learned.items():
         for text in texts:
             run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
+    orphaned = _keep_orphans(connection, filing)
+    run(
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ?",
+        (filing.kind, filing.cop_msg_id, bool(filing.bounces), filing.arrival),
+    )
+    ended = [bounce(connection, one, filing.arrival, now) for one in filing.bounces]
+    filed = Filed(
+        arrival=filing.arrival,
+        matched=dict(matched),
+        duplicates=duplicates,
+        orphaned=orphaned,
+        delivered=delivered,
+        ended=tuple(one for one in ended if one is not None),
+    )
+    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, filed.told(filing))])
+    return filed
+
+
+def _keep_orphans(connection: sqlite3.Connection, filing: Filing) -> int:
+    """Keep what nobody was found for, unless another process filed it meanwhile; return how many that were."""
+    run = connection.execute
+    if not filing.orphans:
+        return 0
+    row = run("SELECT filed FROM arrival WHERE id = ?", (filing.arrival,)).fetchone()
+    if row is not None and row[0]:
+        return 0
     for orphan in filing.orphans:
         number = run(
             "INSERT INTO orphan (arrival, body_index, reason, facts) VALUES (?, ?, ?, ?)",
@@ -280,14 +291,15 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         ).lastrowid
         for text in orphan.lookups:
             run("INSERT OR IGNORE INTO orphan_lookup (text, orphan) VALUES (?, ?)", (text, number))
-    run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ? WHERE id = ?",
-        (filing.kind, filing.cop_msg_id, filing.arrival),
-    )
-    detail = (
-        f"{filing.kind} {sum(matched.values())} matched, {duplicates} known, {len(filing.orphans)} orphaned"
-    )
-    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, detail)])
-    return Filed(
-        arrival=filing.arrival, matched=dict(matched), duplicates=duplicates, orphaned=len(filing.orphans)
+    return len(filing.orphans)
+
+
+def _deliver(connection: sqlite3.Connection, filing: Filing) -> tuple[str, ...]:
+    """Write whom the arrival is for; return those who had not heard of it."""
+    return tuple(
+        owner
+        for owner in filing.addressees
+        if connection.execute(
+            "INSERT OR IGNORE INTO addressed (arrival, owner) VALUES (?, ?)", (filing.arrival, owner)
+        ).rowcount
     )

@@ -2,31 +2,21 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, islice
 
-from spool.entry import UNCOUNTED, Claimed, Fate, Settlement
+from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
+from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_number, to_time
 from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
+from spool.sqlite.returning import WHOSE
 from spool.store import NO_BOUNDS
 from spool.turns import behind, in_turn, need_of
 
-_EVENTS = {
-    Fate.DELIVERED: Event.DELIVERED,
-    Fate.DEFERRED: Event.DEFERRED,
-    Fate.POSTPONED: Event.DEFERRED,
-    Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
-}
-_HAPPENED = {
-    Fate.DELIVERED: "entry.sent",
-    Fate.DEFERRED: "entry.deferred",
-    Fate.POSTPONED: "entry.postponed",
-    Fate.UNDELIVERABLE: "entry.dead",
-}
 _DUE = "state = 'ready' AND blockers = 0 AND destination = ?"
 """Word for word the condition of the indexes `entry_due` and `entry_next`."""
 _NEXT_OF_TURN = (
@@ -35,12 +25,12 @@ _NEXT_OF_TURN = (
     " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.turn = ? AND e.priority = ?"
     " AND e.due_at <= ? ORDER BY e.due_at, e.id LIMIT ?"
 )
+_LOST = f"{WHOSE} FROM entry e INDEXED BY entry_leased CROSS JOIN message m ON m.id = e.message"
+"""The index is named, because SQLite takes the order of `id` for a reason to read every entry there ever was."""
 _PRIORITIES = (0, 1, 2)
 _TURNS_AT_MOST = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""
 
-
-_UNFINISHED = "found unfinished; sent again under the same id"
 _Row = tuple[int, int, str, str, str, str, str, int, int, bytes, bytes, bytes]
 
 
@@ -67,20 +57,21 @@ class Forwarding:
         if not self._anything_due(destination):
             return []
         with self.db.write() as connection:
-            until = to_number(self.db.clock() + timedelta(seconds=lease_s))
-            rows = self._turns(connection, destination, limit, dict(room))
+            now = self.db.now()
+            until = now + round(lease_s * 1_000_000)
+            rows = self._turns(connection, destination, limit, now=now, room=dict(room))
             sending = after(State.READY, Event.CLAIMED).value
             connection.executemany(
-                "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ? WHERE id = ?",
-                [(sending, claimant, until, row[0]) for row in rows],
+                "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ?, claimed_at = ?,"
+                " bounce = '' WHERE id = ?",
+                [(sending, claimant, until, now, row[0]) for row in rows],
             )
         return [_claimed(row) for row in rows]
 
     def _turns(
-        self, connection: sqlite3.Connection, destination: str, limit: int, room: dict[str, int]
+        self, connection: sqlite3.Connection, destination: str, limit: int, *, now: int, room: dict[str, int]
     ) -> list[_Row]:
         """Give every turn an equal share; what some do not use goes to the others."""
-        now = self.db.now()
         full = {need for need, left in room.items() if left <= 0}
         turns = self._waiting_turns(connection, destination, full)
         served = self._last_needy.setdefault(destination, {})
@@ -143,32 +134,37 @@ class Forwarding:
         if not settlements:
             return 0
         with self.db.write() as connection:
-            valid = _valid(connection, settlements)
-            freed = _end(connection, valid, self.db.now())
+            now = self.db.now()
+            valid = _valid(connection, settlements, now)
+            freed = _end(connection, valid, now)
         if freed:
             self.signals.wake("entries")
         return len(valid)
 
-    def recover(self, *, claimant: str | None = None) -> int:
+    def recover(self, *, claimant: str | None = None) -> list[Ended]:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
         condition, value = (
             ("lease_until < ?", self.db.now()) if claimant is None else ("claimant = ?", claimant)
         )
         with self.db.write() as connection:
             now = self.db.now()
-            rows = connection.execute(
-                "SELECT e.id, m.uid FROM entry e JOIN message m ON m.id = e.message"
-                f" WHERE e.state = 'sending' AND e.{condition} ORDER BY e.id",
-                (value,),
-            ).fetchall()
-            ready = after(State.SENDING, Event.DEFERRED).value
-            for entry, _ in rows:
-                connection.execute("UPDATE entry SET state = ?, due_at = ? WHERE id = ?", (ready, now, entry))
-                step_back(connection, entry)
-            write_journal(connection, now, [("entry.deferred", uid, _UNFINISHED) for _, uid in rows])
-        if rows:
+            lost = {
+                row[0]: row
+                for row in connection.execute(
+                    f"{_LOST} WHERE e.state = 'sending' AND e.{condition}", (value,)
+                )
+            }
+            judged = abandoned([(entry, row[-1]) for entry, row in lost.items()], now=now)
+            for entry, times, state, due, _, why in judged:
+                connection.execute(
+                    "UPDATE entry SET state = ?, due_at = ?, abandoned = ?, error = ? WHERE id = ?",
+                    (state.value, due, times, why if state is State.DEAD else "", entry),
+                )
+                step_back(connection, entry) if state in UNSETTLED else leave(connection, entry)
+            write_journal(connection, now, [(one.event, lost[one.entry][1], one.why) for one in judged])
+        if judged:
             self.signals.wake("entries")
-        return len(rows)
+        return [ended(Whose(*lost[one.entry][:-1]), one.state, due=one.due, why=one.why) for one in judged]
 
     def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
         """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.
@@ -251,45 +247,50 @@ def _claimed(row: _Row) -> Claimed:
     )
 
 
-def _valid(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> list[tuple[Settlement, str]]:
-    """Return those whose claim still holds, once each, with the uid of their message."""
-    found: dict[int, tuple[Settlement, str]] = {}
+def _valid(
+    connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int
+) -> list[tuple[int, str, Ending]]:
+    """Return those whose claim still holds, once each: entry, uid of its message, and how it ends."""
+    found: dict[int, tuple[int, str, Ending]] = {}
     for one in settlements:
         row = connection.execute(
-            "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message"
+            "SELECT m.uid, e.bounce, e.bounce_due FROM entry e JOIN message m ON m.id = e.message"
             " WHERE e.id = ? AND e.claim = ? AND e.state = 'sending'",
             (one.entry, one.claim),
         ).fetchone()
-        if row is not None:
-            found.setdefault(one.entry, (one, row[0]))
+        if row is not None and one.entry not in found:
+            uid, bounce, bounce_due = row
+            due = now if one.next_at is None else to_number(one.next_at)
+            verdict = Verdict(bounce, bounce_due) if bounce else None
+            found[one.entry] = (one.entry, uid, settled(one, now=now, due=due, verdict=verdict))
     return list(found.values())
 
 
-def _end(connection: sqlite3.Connection, valid: Sequence[tuple[Settlement, str]], now: int) -> bool:
+def _end(connection: sqlite3.Connection, valid: Sequence[tuple[int, str, Ending]], now: int) -> bool:
     """Write how the attempts ended; say whether others became free."""
-    rows = []
-    for one, _ in valid:
-        delivered = one.fate is Fate.DELIVERED
-        state = after(State.SENDING, _EVENTS[one.fate])
-        due = now if one.next_at is None else to_number(one.next_at)
-        sent_at = now if delivered else None
-        rows.append(
-            (state.value, int(one.fate not in UNCOUNTED), due, one.error, sent_at, one.sent_sha256, one.entry)
-        )
     connection.executemany(
         "UPDATE entry SET state = ?, attempts = attempts + ?, due_at = ?, error = ?, sent_at = ?, sent_sha256 = ?,"
-        " lease_until = 0 WHERE id = ?",
-        rows,
+        " abandoned = 0, lease_until = 0 WHERE id = ?",
+        [
+            (
+                end.state.value,
+                end.failed,
+                end.due,
+                end.error,
+                now if end.state is State.SENT else None,
+                end.sent_sha256,
+                entry,
+            )
+            for entry, _, end in valid
+        ],
     )
-    write_journal(connection, now, [(_HAPPENED[one.fate], uid, one.error) for one, uid in valid])
+    write_journal(connection, now, [(event, uid, why) for _, uid, end in valid for event, why in end.lines])
     (anybody_waits,) = connection.execute("SELECT EXISTS (SELECT 1 FROM wait)").fetchone()
     if not anybody_waits:
         return False
     freed = [
-        leave(connection, one.entry)
-        if after(State.SENDING, _EVENTS[one.fate]) not in UNSETTLED
-        else step_back(connection, one.entry)
-        for one, _ in valid
+        step_back(connection, entry) if end.state in UNSETTLED else leave(connection, entry)
+        for entry, _, end in valid
     ]
     return any(freed)
 
@@ -305,11 +306,11 @@ def _act(connection: sqlite3.Connection, event: Event, uid: str, destination: st
     able = [(entry, State(state)) for entry, state in rows if event in NEXT[State(state)]]
     if not able:
         after(State(rows[0][1]), event)  # says why not
-    attempts = "0" if event is Event.RETRIED else "attempts"
+    anew = ", attempts = 0, abandoned = 0" if event is Event.RETRIED else ""
     for entry, state in able:
         target = after(state, event)
         connection.execute(
-            f"UPDATE entry SET state = ?, due_at = ?, attempts = {attempts} WHERE id = ?",
+            f"UPDATE entry SET state = ?, due_at = ?{anew} WHERE id = ?",
             (target.value, now, entry),
         )
         if target not in UNSETTLED:

@@ -3,16 +3,15 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from spool.entry import AGE_BOUNDS_S, Depth, Happening, MessageView
-from spool.lifecycle import State
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 
 _VIEW = (
     "SELECT m.id, m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id,"
-    " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256"
+    " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
-_SETTLED = frozenset({State.SENT, State.DISCARDED})
 _OPEN = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
 
@@ -53,7 +52,9 @@ class Looking:
             "SELECT m.uid FROM entry e JOIN message m ON m.id = e.message WHERE e.cop_msg_id = ?1 LIMIT ?2",
             (
                 "SELECT m.uid FROM arrival a JOIN timeline t ON t.arrival = a.id JOIN version v"
-                " ON v.declaration = t.declaration JOIN message m ON m.id = v.message WHERE a.cop_msg_id = ?1 LIMIT ?2"
+                " ON v.declaration = t.declaration JOIN message m ON m.id = v.message"
+                # the index holds only those that have one, and SQLite must be told that this is one
+                " WHERE a.cop_msg_id = ?1 AND a.cop_msg_id <> '' LIMIT ?2"
             ),
             of_declaration.format("SELECT id FROM declaration WHERE identity = ?1"),
             of_declaration.format("SELECT declaration FROM handle WHERE text = ?1"),
@@ -70,18 +71,23 @@ class Looking:
                     return list(dict.fromkeys(str(row[0]) for row in rows))
         return []
 
-    def entries(
-        self, *, states: Sequence[State] = (), destination: str = "", limit: int = 100
-    ) -> list[MessageView]:
-        """Return messages by the state of their entry, oldest first."""
-        wanted = ", ".join(f"'{state.value}'" for state in states)
-        conditions = [f"e.state IN ({wanted})"] if states else []
-        conditions += ["e.destination = ?"] if destination else []
-        conditions += [_OPEN] if states and _SETTLED.isdisjoint(states) else []
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        values = [destination] if destination else []
+    def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
+        """Return up to `limit` entries that are wanted, oldest first."""
+        only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
+        # what is open is little, by its index, and then sorted; all else is much, and walked in its order
+        number = "+e.id" if only_open else "e.id"
+        states = ", ".join(f"'{state.value}'" for state in wanted.states)
+        conditions = [
+            f"{number} > ?",
+            *([_OPEN] if only_open else []),
+            *([f"e.state IN ({states})"] if states else []),
+        ]
+        asked = {"e.destination": wanted.destination, "e.owner": wanted.owner, "m.kind": wanted.kind}
+        given = {column: text for column, text in asked.items() if text}
+        conditions += [f"{column} = ?" for column in given]
+        query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT ?"
         with self.db.read() as connection:
-            rows = connection.execute(f"{_VIEW}{where} ORDER BY m.id LIMIT ?", (*values, limit)).fetchall()
+            rows = connection.execute(query, (after, *given.values(), limit)).fetchall()
             return [_view(connection, row) for row in rows]
 
     def depths(self) -> list[Depth]:
@@ -111,7 +117,7 @@ class Looking:
 
 def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
     (number, uid, owner, kind, sha256, facts, accepted_at, entry, destination, cop_msg_id) = row[:10]
-    part, state, attempts, due_at, error, sent_at, sent_sha256 = row[10:]
+    part, state, attempts, due_at, error, sent_at, sent_sha256, way = row[10:]
     waits_for = connection.execute(
         "SELECT m.uid FROM wait w JOIN entry e ON e.id = w.blocker JOIN message m ON m.id = e.message"
         " WHERE w.entry = ? ORDER BY e.id",
@@ -141,6 +147,7 @@ def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:
         sent_at=None if sent_at is None else to_time(_int(sent_at)),
         sent_sha256=_bytes(sent_sha256),
         identities=tuple(one for (one,) in identities),
+        way=_bytes(way),
     )
 
 

@@ -16,6 +16,13 @@ _DESTINATIONS: Final = (
     " FROM one WHERE one.destination IS NOT NULL) SELECT destination FROM one WHERE destination IS NOT NULL"
 )
 """One step in the index for each destination, however many entries it has."""
+_FIRST: Final = (
+    "SELECT e.destination, e.state, m.accepted_at FROM entry e INDEXED BY entry_open CROSS JOIN message m"
+    f" ON m.id = e.message WHERE e.{_OPEN} AND (e.destination, e.state, e.message) > (?, ?, 0)"
+    " ORDER BY e.destination, e.state, e.message LIMIT 1"
+)
+"""The first in the index at or behind a destination and state, be it of another one. With `state = ?` SQLite would walk
+through the states before it that the condition of the index names, entry by entry."""
 _OWNERS: Final = (
     "WITH RECURSIVE one (owner) AS (SELECT min(owner) FROM notice UNION ALL"
     " SELECT (SELECT min(n.owner) FROM notice n WHERE n.owner > one.owner) FROM one WHERE one.owner IS NOT NULL)"
@@ -49,13 +56,10 @@ class Measuring:
                     (destination, at_most),
                 ).fetchone()
                 oldest = [
-                    row[0]
+                    row[2]
                     for state in ("ready", "sending")
-                    for row in run(
-                        f"SELECT m.accepted_at FROM message m WHERE m.id = (SELECT min(message) FROM entry"
-                        f" WHERE {_OPEN} AND destination = ? AND state = ?)",
-                        (destination, state),
-                    )
+                    for row in run(_FIRST, (destination, state))
+                    if row[:2] == (destination, state)
                 ]
                 found.append(
                     Backlog(

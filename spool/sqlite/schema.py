@@ -131,6 +131,18 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX journal_uid ON journal (uid) WHERE uid <> '';
     """,
     """
+    CREATE TABLE addressed (                    -- whom an arrival as a whole is for
+        arrival INTEGER NOT NULL REFERENCES arrival, owner TEXT NOT NULL, PRIMARY KEY (arrival, owner)
+    ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE entry ADD COLUMN claimed_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE entry ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0;  -- claims in a row that ended without a word
+    ALTER TABLE entry ADD COLUMN bounce TEXT NOT NULL DEFAULT '';       -- what an answer said before the settlement
+    ALTER TABLE entry ADD COLUMN bounce_due INTEGER;
+    ALTER TABLE arrival ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;     -- 1: for another attempt
+    """,
+    """
     ALTER TABLE entry ADD COLUMN turn TEXT NOT NULL DEFAULT '';  -- the owner, and what it needs: spool.turns
     UPDATE entry SET turn = owner;
     DROP INDEX entry_due;

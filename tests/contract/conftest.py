@@ -1,19 +1,11 @@
 """The media of the contract suites: each with a real other side that can be stopped and started again."""
 
-import getpass
-import os
-import socket
-import subprocess
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.config import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
@@ -24,6 +16,7 @@ from gateway.transports.folder import FolderFeed, FolderTransport
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
 from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
 from gateway.transports.sftp import SftpFeed, SftpTransport
+from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
@@ -31,7 +24,6 @@ from tests.servers.tcp_door import TcpDoor
 REFUSED = b"<refused/>"
 """A body that the other side does not take."""
 
-SSHD = Path("/usr/sbin/sshd")
 NOT_NOW = b"<later/>"
 """A body that the AMQP side gives back."""
 
@@ -167,36 +159,24 @@ class SftpMedium:
 
 
 class OpenSshMedium:
-    """OpenSSH's server for the user who runs the tests, one `sshd -i` for each connection."""
+    """OpenSSH's server; `settings` are those of `Sftp` that differ."""
 
-    def __init__(self, folder: Path) -> None:
-        if not SSHD.exists():
-            pytest.skip("OpenSSH's server is not installed here")
-        if os.geteuid() == 0:  # sshd of root asks for this empty folder, which its service makes at start
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    def __init__(self, folder: Path, *sshd_settings: str, **settings: Any) -> None:
         self.root = folder / "root"
         for name in ("in", "out"):
             (self.root / name).mkdir(parents=True)
-        host_key = write_key(folder / "host")
-        (folder / "host").chmod(0o600)
-        (folder / "authorized_keys").write_text(write_key(folder / "user"))
-        (folder / "sshd_config").write_text(
-            f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n"
-            "UsePAM no\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n"
-        )
-        self._command = [str(SSHD), "-i", "-f", f"{folder}/sshd_config", "-E", f"{folder}/log"]
-        self._port = 0
-        self.start()
-        self.config = Sftp(
-            host="127.0.0.1",
-            port=self._port,
-            user=getpass.getuser(),
-            key_file=folder / "user",
-            host_key=host_key,
-            send_dir=str(self.root / "in"),
-            receive_dir=str(self.root / "out"),
-            timeout_s=10,
-        )
+        self.server = OpenSsh(folder, *sshd_settings, authorized=write_key(folder / "user"))
+        defaults: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.server.port,
+            "user": self.server.user,
+            "key_file": folder / "user",
+            "host_key": self.server.host_key,
+            "send_dir": str(self.root / "in"),
+            "receive_dir": str(self.root / "out"),
+            "timeout_s": 10,
+        }
+        self.config = Sftp(**(defaults | settings))
 
     def transport(self) -> SftpTransport:
         return SftpTransport(self.config)
@@ -212,33 +192,10 @@ class OpenSshMedium:
         (self.root / "out" / f".{name}.tmp").rename(self.root / "out" / name)
 
     def start(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = self._listener.getsockname()[1]
-        self._servers: list[subprocess.Popen[bytes]] = []
-        self._connections: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.start()
+        self.server.start()
 
     def stop(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-        for connection in self._connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        for server in self._servers:
-            server.wait(10)
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._connections.append(connection)
-                number = connection.fileno()
-                self._servers.append(
-                    subprocess.Popen(self._command, stdin=number, stdout=number, stderr=subprocess.DEVNULL)
-                )
+        self.server.kill()
 
 
 class AmqpMedium:
@@ -343,18 +300,20 @@ class RabbitmqPluginMedium(RabbitmqMedium):
         return AmqpFeed(self.amqp)
 
 
-def write_key(file: Path) -> str:
-    """Write a private key and return its public half as one line."""
-    key = Ed25519PrivateKey.generate()
-    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-
-
 def whole_files(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.glob("[!.]*"))]
 
 
-MEDIA = ["memory", "folder", "sftp", "openssh", "amqp", "rabbitmq", "rabbitmq_amqp_1_0"]
+MEDIA = [
+    "memory",
+    "folder",
+    "sftp",
+    "openssh",
+    "openssh_4_connections",
+    "amqp",
+    "rabbitmq",
+    "rabbitmq_amqp_1_0",
+]
 
 
 @pytest.fixture(params=MEDIA)
@@ -408,6 +367,8 @@ def _make(name: str, folder: Path) -> Medium:
             return FolderMedium(folder)
         case "openssh":
             return OpenSshMedium(folder)
+        case "openssh_4_connections":
+            return OpenSshMedium(folder, connections=4)
         case "amqp":
             return AmqpMedium()
         case _:

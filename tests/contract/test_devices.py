@@ -15,9 +15,15 @@ from gateway.config_keys import Key, Pkcs11, Remote, Ukey
 from gateway.errors import ConfigError
 from gateway.keyring import Loader, show_certificate
 from gateway.signer_service import SignerConfig, SignerService, SignerTable
+from gateway.simulator.settings import UkeySection
+from gateway.simulator.ukey import UkeyServer
 from signing.errors import KeyUnavailable, WrongPin
 from signing.pool import Member
+from signing.sm2_certificate import make_self_signed_sm2
+from signing.verify import verify
+from signing.xmldsig import sign
 from tests.device_keys import PIN, card, write_pair
+from tests.documents import order
 from tests.servers.certificates import Authority
 from tests.servers.softhsm import MODULE, SoftHsm, der_of, needs_softhsm
 
@@ -379,3 +385,28 @@ def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> Non
             with pytest.raises(KeyUnavailable, match="the signer says"):
                 member.device.probe()  # type: ignore[union-attr]
             world.close()
+
+
+@pytest.mark.parametrize(("asked", "suite"), [("", "sm2-sm3"), ("sm2-sha1", "sm2-sha1")])
+def test_card_issued_from_2022_on_signs_sm2(asked: str, suite: str, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "sm2.key", tmp_path / "sm2.crt"
+    for file, content in zip((key, certificate), make_self_signed_sm2("样例公司"), strict=True):
+        file.touch(0o600)
+        file.write_bytes(content)
+    server = UkeyServer(UkeySection(key=key, certificate=certificate, pin=PIN, port=0, sign_s=0.0))
+    server.start()
+    table = Key(
+        name="card",
+        kind="ukey",
+        certificate=certificate,
+        suite=asked,  # type: ignore[arg-type]  # a parameter of the test
+        password_file=pin_file(tmp_path),
+        ukey=Ukey(url=f"ws://127.0.0.1:{server.port}"),
+    )
+    member = World(table=table, folder=tmp_path).member()
+    try:
+        assert member.signer.suite.name == suite
+        signed = sign(order(), member.signer).body
+        assert verify(signed).valid
+    finally:
+        server.stop()

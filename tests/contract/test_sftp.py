@@ -14,7 +14,8 @@ import pytest
 from gateway.config import Sftp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.sftp import SftpFeed, SftpTransport
-from tests.contract.conftest import SftpMedium, parcel, write_key
+from tests.contract.conftest import SftpMedium, parcel
+from tests.servers.openssh import write_key
 
 
 def fate(config: Sftp, entry: int = 1) -> DeliveryError | None:

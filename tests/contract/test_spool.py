@@ -19,6 +19,7 @@ from spool.entry import (
     Subject,
     Taken,
     TimelineRow,
+    Wanted,
     Way,
 )
 from spool.errors import LifecycleError, SpoolError
@@ -166,8 +167,18 @@ def test_taken_cop_msg_id_clashes_without_naming_another_owner(spool: Spool) -> 
             offer("B", cop_msg_id="X"),
             offer("C", owner="bob", cop_msg_id="X"),
             offer("D", cop_msg_id="X", destination="elsewhere"),
+            offer("E", owner="bob", cop_msg_id="X", destination="elsewhere"),
+            offer("F", owner="bob", cop_msg_id="Y"),
+            offer("G", cop_msg_id="Y", destination="elsewhere"),
         ]
-    ) == [Clash(uid="A", reason="cop_msg_id"), Clash(uid="", reason="cop_msg_id"), Taken(uid="D")]
+    ) == [
+        Clash(uid="A", reason="cop_msg_id"),
+        Clash(uid="", reason="cop_msg_id"),
+        Clash(uid="A", reason="cop_msg_id"),
+        Clash(uid="", reason="cop_msg_id"),
+        Taken(uid="F"),
+        Clash(uid="", reason="cop_msg_id"),
+    ]
 
 
 def test_put_that_raises_has_written_nothing(spool: Spool) -> None:
@@ -259,8 +270,8 @@ def test_recovering_a_dead_claimant_leaves_the_living_alone(spool: Spool) -> Non
     lost = settled(claim(spool, by="dead", limit=1))
     kept = settled(claim(spool, by="alive"))
 
-    assert spool.recover(claimant="dead") == 1
-    assert spool.recover(claimant="dead") == 0
+    assert len(spool.recover(claimant="dead")) == 1
+    assert len(spool.recover(claimant="dead")) == 0
 
     assert spool.settle(lost) == 0, "a claim that was taken back is void"
     (again,) = claim(spool, by="third")
@@ -274,9 +285,9 @@ def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock
     claim(spool)
 
     clock.move(29)
-    assert spool.recover() == 0
+    assert len(spool.recover()) == 0
     clock.move(2)
-    assert spool.recover() == 1
+    assert len(spool.recover()) == 1
     assert state(spool, "A") is State.READY
 
 
@@ -286,7 +297,58 @@ def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, c
     clock.move(3600)
 
     assert spool.settle(done) == 1
-    assert spool.recover() == 0
+    assert len(spool.recover()) == 0
+
+
+def near(spool: Spool, destination: str = "port") -> int:
+    return spool.draw_near(destination, wait_s=600, lease_s=30)
+
+
+def test_fresh_entry_goes_at_once_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A"), offer("B", destination="capital")])
+    clock.move(-300)
+
+    assert claim(spool) == []
+    assert near(spool) == 1
+    assert near(spool) == 0
+    assert uids(claim(spool)) == ["A"]
+    assert claim(spool, "capital") == [], "one destination at a time"
+
+
+def test_deferred_entry_waits_no_longer_than_the_longest_back_off_when_the_clock_was_set_back(
+    spool: Spool, clock: Clock
+) -> None:
+    spool.put([offer("A")])
+    spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=500)))
+
+    clock.move(-60)
+    assert near(spool) == 0, "its turn may be that far away"
+    clock.move(-3600)
+    assert near(spool) == 1
+    assert uids(claim(spool)) == ["A"]
+
+
+def test_lease_of_the_dead_ends_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    lost = settled(claim(spool, by="dead"))
+    clock.move(-3600)
+
+    assert near(spool) == 1
+    clock.move(29)
+    assert (spool.recover(), near(spool)) == ([], 0)
+    clock.move(2)
+    assert len(spool.recover()) == 1
+    assert spool.settle(lost) == 0
+
+
+def test_entries_that_come_back_one_by_one_are_not_taken_for_a_clock_set_back(spool: Spool) -> None:
+    spool.put([offer(name) for name in "ABC"])
+    for _ in range(2):
+        claim(spool, by="dying")
+        spool.recover(claimant="dying")
+
+    assert near(spool) == 0
+    assert uids(claim(spool)) == ["A"], "the others may come back only after it"
 
 
 def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
@@ -534,12 +596,6 @@ def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:
     assert spool.travelled("Y") is None
 
 
-def test_id_that_two_messages_travelled_under_points_at_nobody(spool: Spool) -> None:
-    spool.put([offer("A", cop_msg_id="X"), offer("B", owner="bob", cop_msg_id="X", destination="elsewhere")])
-
-    assert spool.travelled("X") is None
-
-
 def test_same_answer_twice_is_one_line_of_the_timeline(spool: Spool) -> None:
     spool.put([offer("A", "d=1"), offer("B", "d=2")])
     one, two = declaration(spool, "d=1"), declaration(spool, "d=2")
@@ -593,6 +649,72 @@ def test_only_who_has_something_new_gets_a_notice(spool: Spool) -> None:
 
     assert [one.arrival for one in spool.notices("ann", after=0, limit=10)] == [first]
     assert [one.arrival for one in spool.notices("bob", after=0, limit=10)] == [second]
+
+
+def mail(arrival: int, *addressees: str) -> Filing:
+    return Filing(arrival=arrival, kind="CEB311Message", cop_msg_id="COP-M", addressees=addressees)
+
+
+def test_owner_hears_once_of_an_arrival_that_is_for_it_as_a_whole(opener: Opener) -> None:
+    one, other = opener(), opener()
+    arrival = arrive(one, b"for ann and bob")
+    (first,) = one.file([mail(arrival, "ann", "bob")])
+    (again,) = other.file([mail(arrival, "ann", "bob")])
+
+    assert (first.delivered, again.delivered) == (("ann", "bob"), ())
+    for owner in ("ann", "bob"):
+        (notice,) = one.notices(owner, after=0, limit=10)
+        assert (notice.arrival, notice.kind, notice.rows) == (arrival, "CEB311Message", ())
+        assert one.addressed(owner, arrival)
+        assert one.acknowledge(owner, notice.cursor) == notice.cursor
+    assert not one.addressed("eve", arrival)
+    assert one.unfiled(10) == []
+    assert "delivered to ann, bob" in next(iter(one.history("COP-M"))).detail
+
+
+def test_mail_and_answers_share_one_row_of_cursors(spool: Spool) -> None:
+    spool.put([offer("A", "d=1")])
+    number = declaration(spool, "d=1")
+    answer, letter = arrive(spool, b"answer"), arrive(spool, b"letter")
+    spool.file(
+        [mail(letter, "ann"), Filing(arrival=answer, kind="k", cop_msg_id="", rows=(row(number, "x"),))]
+    )
+
+    notices = spool.notices("ann", after=0, limit=10)
+    assert [(one.arrival, len(one.rows)) for one in notices] == [(letter, 0), (answer, 1)]
+    assert notices[0].cursor < notices[1].cursor
+
+
+def test_mail_wakes_those_who_wait_for_notices(opener: Opener) -> None:
+    spool = opener()
+    arrival = arrive(spool, b"for ann")
+    with opener().listen(Topic.NOTICES) as waiter:
+        spool.file([mail(arrival, "ann")])
+        assert waiter.wait(10.0)
+
+
+def test_orphan_that_turns_out_to_be_mail_is_delivered_and_resolved(spool: Spool) -> None:
+    arrival = arrive(spool, b"for somebody")
+    spool.file(
+        [Filing(arrival=arrival, kind="k", cop_msg_id="", orphans=(OrphanBody(index=-1, reason="shared"),))]
+    )
+    (orphan,) = spool.orphans()
+    (filed,) = spool.file([mail(arrival, "ann")], resolves=[orphan.id])
+
+    assert filed.delivered == ("ann",)
+    assert spool.orphans() == []
+
+
+def test_orphan_of_an_arrival_that_two_processes_file_is_kept_once(opener: Opener) -> None:
+    one, other = opener(), opener()
+    arrival = arrive(one, b"for nobody")
+    filing = Filing(
+        arrival=arrival, kind="k", cop_msg_id="", orphans=(OrphanBody(index=0, reason="unknown"),)
+    )
+    one.file([filing])
+    other.file([filing])
+
+    assert len(one.orphans()) == 1
 
 
 def test_notices_follow_the_cursor(spool: Spool) -> None:
@@ -705,7 +827,8 @@ def test_entries_are_listed_by_state_and_destination_oldest_first(spool: Spool) 
     spool.settle(settled(claim(spool, limit=1)))
 
     def listed(*states: State, destination: str = "", limit: int = 100) -> list[str]:
-        return [view.uid for view in spool.entries(states=states, destination=destination, limit=limit)]
+        wanted = Wanted(states=states, destination=destination)
+        return [view.uid for view in spool.entries(wanted, limit=limit)]
 
     assert listed() == ["A", "B", "C"]
     assert listed(limit=1) == ["A"]
@@ -823,6 +946,13 @@ def test_each_way_of_a_message_has_a_fate_of_its_own(spool: Spool) -> None:
     assert [declaration.identity for declaration in found.declarations] == ["X"]
     assert spool.act(Event.RETRIED, ["A"]) == 1
     assert [view.state for view in spool.ways("A")] == [State.SENT, State.SENT, State.READY]
+
+
+def test_each_entry_is_shown_with_the_facts_of_its_way(spool: Spool) -> None:
+    more = Way(destination="elsewhere", cop_msg_id="COP-A", facts=b"facts of the way")
+    spool.put([offer("A", more_ways=(more,))])
+
+    assert [view.way for view in spool.ways("A")] == [b"", b"facts of the way"]
 
 
 def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> None:

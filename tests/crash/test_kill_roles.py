@@ -6,7 +6,6 @@ import queue
 import random
 import signal
 import threading
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from gateway.playground import Playground, Watched
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose
-from spool.sqlite import SqliteSpool
-from spool.store import Topic
+from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
 from tests.platforms import Platform, enterprises
 
 MESSAGES = 2000
@@ -114,52 +112,6 @@ def submit_all(
     return done
 
 
-def wait_until_sent(state: Path, timeout_s: float) -> None:
-    """Wait until no entry is unsettled, woken by the spool's own signals."""
-    spool = SqliteSpool(state)
-    until = time.monotonic() + timeout_s
-    with spool.listen(Topic.ENTRIES) as waiter:
-        while depths := spool.depths():
-            assert time.monotonic() < until, depths
-            waiter.wait(1.0)
-    spool.close()
-
-
-def bring_home(world: Playground, timeout_s: float) -> dict[str, set[tuple[str, str, str, frozenset[Any]]]]:
-    """Pull receipts for every enterprise until everything that customs sent has come."""
-    got: dict[str, set[tuple[str, str, str, frozenset[Any]]]] = defaultdict(set)
-    platforms = {str(owner): Platform(world.address, token) for owner, token in world.site.tokens.items()}
-    until = time.monotonic() + timeout_s
-    while True:
-        expected = expected_bodies(world)
-        for owner, platform in platforms.items():
-            if got[owner] >= expected.get(owner, set()):
-                continue
-            for receipt in platform.receipts(wait_s=1):
-                for body in receipt["bodies"]:
-                    for declaration in body["declarations"]:
-                        key = frozenset(declaration["key"].items())
-                        got[owner].add((body["message_type"], body["status"], body["time"], key))
-        idle = expected == expected_bodies(world)
-        if idle and all(got[owner] >= expected.get(owner, set()) for owner in platforms):
-            for platform in platforms.values():
-                platform.close()
-            return got
-        assert time.monotonic() < until, {
-            owner: sorted(map(str, expected[owner] - got[owner]))[:3] for owner in platforms
-        }
-
-
-def expected_bodies(world: Playground) -> dict[str, set[tuple[str, str, str, frozenset[Any]]]]:
-    owners = {code: one.id for one in enterprises(8) for code in one.cop_codes}
-    wanted: dict[str, set[tuple[str, str, str, frozenset[Any]]]] = defaultdict(set)
-    for line in world.customs_sent():
-        if line["owner"] and line["message_type"]:
-            key = frozenset(line["key"].items())
-            wanted[owners[line["owner"]]].add((line["receipt"], line["status"], line["time"], key))
-    return wanted
-
-
 def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_killed(tmp_path: Path) -> None:
     script = {
         "seed": SEED,
@@ -178,7 +130,7 @@ def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_kil
         killer.join(120)
         assert killer.error is None, killer.error
         assert not killer.is_alive()
-        wait_until_sent(world.site.state, 120)
+        assert wait_until_sent(world, 120)
         arrived = world.customs_saw()
         got = bring_home(world, 120)
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from spool.entry import Fate, Filing, Known, Subject, Taken, TimelineRow
+from spool.entry import Bounce, Clash, Fate, Filing, Known, MessageView, Subject, Taken, TimelineRow
 from spool.errors import SpoolError
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
@@ -73,6 +73,83 @@ def test_same_message_at_two_nodes_at_the_same_instant_is_one(dsn: str) -> None:
     for answers in zip(*replies, strict=True):
         assert Counter(type(answer) for answer in answers) == {Taken: 1, Known: 2}
         assert len({answer.uid for answer in answers if isinstance(answer, (Taken, Known))}) == 1
+    for node in nodes:
+        node.close()
+
+
+def test_one_cop_msg_id_at_two_nodes_at_the_same_instant_belongs_to_one_message(dsn: str) -> None:
+    nodes = [PostgresSpool(dsn) for _ in range(3)]
+    gate = threading.Barrier(len(nodes))
+    replies: list[list[object]] = [[] for _ in nodes]
+
+    def put(node: int) -> None:
+        for number in range(10):
+            batch = [
+                offer(
+                    f"{node}-{number}-{one}",
+                    owner=f"owner{node}",
+                    destination=f"port{node}",
+                    cop_msg_id=f"X-{number}-{one}",
+                )
+                for one in range(4)
+            ]
+            gate.wait(30)
+            replies[node] += nodes[node].put(batch[:: -1 if node else 1])[:: -1 if node else 1]
+
+    at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
+
+    for answers in zip(*replies, strict=True):
+        assert Counter(type(answer) for answer in answers) == {Taken: 1, Clash: 2}
+    for node in nodes:
+        node.close()
+
+
+def assert_in_order(old: MessageView, new: MessageView) -> None:
+    assert new.sent_at is not None
+    if old.sent_at is not None:
+        assert old.sent_at <= new.sent_at
+    else:
+        assert old.state is State.DEAD
+        assert f"overtaken by the newer message {new.uid}" in old.error
+
+
+def test_bouncing_and_putting_at_the_same_instant_keeps_the_order(dsn: str) -> None:
+    """An older one comes back while newer ones are put, claimed and sent: it waits for none that waits for it."""
+    nodes = [PostgresSpool(dsn) for _ in range(3)]
+    gate = threading.Barrier(len(nodes))
+    rounds = 12
+    nodes[0].put([offer(f"old{number}", f"d={number}") for number in range(rounds)])
+    nodes[0].settle(settled(nodes[0].claim("one", "port", limit=100, lease_s=60)))
+
+    def bounce() -> None:
+        for number in range(rounds):
+            travelled = nodes[0].travelled(f"COP-old{number}")
+            assert travelled is not None
+            (entry,) = travelled.entries
+            nodes[0].keep(collected(b"%d" % number))
+            (raw,) = nodes[0].unfiled(10)
+            asked = Bounce(entry=entry.entry, claim=entry.claim, next_at=START, reason="again")
+            gate.wait(30)
+            (filed,) = nodes[0].file([Filing(arrival=raw.id, kind="k", cop_msg_id="", bounces=(asked,))])
+            assert [ended.uid for ended in filed.ended] == [f"old{number}"]
+
+    def put() -> None:
+        for number in range(rounds):
+            gate.wait(30)
+            assert nodes[1].put([offer(f"new{number}", f"d={number}")]) == [Taken(uid=f"new{number}")]
+
+    def carry() -> None:
+        for _ in range(rounds):
+            gate.wait(30)
+            nodes[2].settle(settled(nodes[2].claim("two", "port", limit=1, lease_s=60)))
+
+    at_once(*(threading.Thread(target=deed) for deed in (bounce, put, carry)))
+
+    while claimed := nodes[0].claim("three", "port", limit=100, lease_s=60):
+        nodes[0].settle(settled(claimed))
+    found = views(nodes[0])
+    for number in range(rounds):
+        assert_in_order(found[f"old{number}"], found[f"new{number}"])
     for node in nodes:
         node.close()
 

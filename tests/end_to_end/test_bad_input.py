@@ -21,6 +21,8 @@ from gateway.playground import Watched, free_port
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise, Site, write_site
 from gateway.stages.seal import seal
+from signing.keys import load_pem
+from signing.xmldsig import sign
 from tests.platforms import Platform
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
@@ -209,6 +211,27 @@ def test_same_bytes_get_the_first_answer_and_other_bytes_of_one_version_are_409(
     assert first.body == again.body
     assert (other.status, other.json()["code"]) == (409, "conflicting-version")
     assert first.json()["id"] in other.json()["faults"][0]["message"]
+
+
+def test_cop_msg_id_of_somebody_elses_message_is_409_and_says_nothing_of_it(node: Node) -> None:
+    replies = []
+    for name, one in (("ours", OURS), ("theirs", THEIRS)):
+        composed = compose(
+            "CEB311Message", cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], rng=random.Random(7714)
+        )
+        head = Envelope(
+            cop_msg_id="SHARED-ID-1", sender_id=one.dxp_ids[0], receiver_ids=("DXPEDCCEB0000002",),
+            creat_time="2024-11-11T00:00:01", msg_type="CEB311Message",
+        )  # fmt: skip
+        signed = sign(composed.body, load_pem(node.site.key, node.site.certificate)).body
+        with closing(node.platform(name)) as platform:
+            replies.append(platform.once("POST", "/v1/messages", seal(signed, head)))
+    first, second = replies
+    assert first.status == 202, first.body
+    assert (second.status, second.json()["code"]) == (409, "cop-msg-id-taken")
+    (fault,) = second.json()["faults"]
+    assert fault["rule"] == "conflict_cop_msg_id"
+    assert first.json()["id"].encode() not in second.body
 
 
 def test_idempotency_key_names_one_request(node: Node) -> None:

@@ -21,7 +21,7 @@ from gateway.simulator.compose import compose
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.store import Topic
-from tests.crash.test_kill_roles import bring_home, expected_bodies
+from tests.crash.homecoming import bring_home, expected_bodies
 from tests.platforms import NotNow, Platform, bodies_of, enterprises
 from tests.servers.postgres import PostgresServer, running
 

@@ -1,5 +1,6 @@
 """Owners that share numbers, orders, agents and DXP ids: an answer never reaches a wrong one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,6 +19,7 @@ from gateway.stages.correlate import (
     identity,
     learned,
     lookups,
+    match,
 )
 
 FEW = st.sampled_from(["1", "2"])
@@ -83,7 +85,7 @@ def answer_to(owned: Owned, said: frozenset[str], *, tax: bool) -> Answer:
     )
 
 
-def found(world: list[Owned], texts: tuple[str, ...], taught: dict[int, set[str]]) -> list[Candidate]:
+def found(world: list[Owned], texts: Sequence[str], taught: dict[int, set[str]]) -> list[Candidate]:
     """Do what the spool's index does."""
     kind = catalogue().types["CEB621Message"]
     result = []
@@ -141,6 +143,24 @@ def test_a_whole_key_with_its_codes_is_enough_when_owners_have_their_own_dxp_id(
     result = correlate(answer, found(world, lookups(answer, catalogue()), {}), {world[ref].dxp_id})
     assert isinstance(result, Match)
     assert {world[one.ref].owner for one in result.candidates} == {world[ref].owner}
+
+
+@given(worlds(), st.data())
+def test_looking_up_what_is_weaker_only_when_needed_finds_the_same(
+    world: list[Owned], data: st.DataObject
+) -> None:
+    taught: dict[int, set[str]] = {}
+    for _ in range(data.draw(st.integers(1, 8))):
+        ref = data.draw(st.integers(0, len(world) - 1))
+        said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo", "copNo"])))
+        answer = answer_to(world[ref], said, tax=data.draw(st.booleans()))
+        everything = found(world, lookups(answer, catalogue()), taught)
+        result = correlate(answer, everything, {world[ref].dxp_id})
+        lazily = match(answer, catalogue(), {world[ref].dxp_id}, lambda texts: found(world, texts, taught))
+        assert lazily == result
+        if isinstance(result, Match):
+            for one in result.candidates:
+                taught.setdefault(one.ref, set()).update(learned(answer, one.message_type))
 
 
 @given(worlds(), st.data())

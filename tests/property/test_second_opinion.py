@@ -19,7 +19,7 @@ from lxml import etree
 from gateway.model import Family, MessageType
 from gateway.schemas import Schemas, View
 from gateway.simulator.compose import catalogue, compose
-from signing.keys import RsaSigner
+from signing.keys import FileSigner
 from signing.xmldsig import sign
 from tests.signing_documents import write_key
 
@@ -102,7 +102,7 @@ def parent(node: etree._Element) -> etree._Element:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
     return write_key(tmp_path_factory.mktemp("key"))
 
 
@@ -115,7 +115,7 @@ def second_opinion(family: Family) -> xmlschema.XMLSchema:
     return xmlschema.XMLSchema(XSD / f"{family.value}.xsd", allow="local")
 
 
-def document(kind: MessageType, signer: RsaSigner, random: Random) -> etree._Element:
+def document(kind: MessageType, signer: FileSigner, random: Random) -> etree._Element:
     made = compose(
         kind.name,
         cop_code="4400000001",
@@ -142,7 +142,7 @@ def agree(root: etree._Element, kind: MessageType) -> bool:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_composed_and_signed_document_satisfies_both(name: str, signer: RsaSigner) -> None:
+def test_composed_and_signed_document_satisfies_both(name: str, signer: FileSigner) -> None:
     assert agree(document(TYPES[name], signer, Random(7)), TYPES[name])
 
 
@@ -153,7 +153,7 @@ def test_composed_and_signed_document_satisfies_both(name: str, signer: RsaSigne
     seed=st.integers(0, 2**32 - 1),
 )
 def test_both_say_the_same_of_a_mutated_document(
-    name: str, mutations: list[Mutation], seed: int, signer: RsaSigner
+    name: str, mutations: list[Mutation], seed: int, signer: FileSigner
 ) -> None:
     random = Random(seed)
     root = document(TYPES[name], signer, random)

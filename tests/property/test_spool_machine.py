@@ -11,14 +11,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from spool.entry import UNCOUNTED, Claimed, Fate, Known, Settlement, Taken
+from spool.ending import ABANDONED_AT_MOST, APART
+from spool.entry import UNCOUNTED, Bounce, Claimed, Fate, Filing, Known, Settlement, Taken
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.servers.postgres import empty, shared, unavailable
-from tests.spooling import Clock, offer
+from tests.spooling import Clock, collected, offer
 
 DESTINATIONS = ("port", "elsewhere")
 LEASE_S = 30.0
@@ -36,6 +37,18 @@ _EVENT = {
 _LATER = frozenset({Fate.DEFERRED, Fate.POSTPONED})
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer asks for."""
+
+    due: datetime | None
+    """None: no further attempt."""
+
+    @property
+    def event(self) -> Event:
+        return Event.UNDELIVERABLE if self.due is None else Event.BOUNCED
+
+
 @dataclass
 class Modelled:
     """What an entry should be like."""
@@ -48,7 +61,11 @@ class Modelled:
     attempts: int = 0
     claim: int = 0
     claimant: str = ""
+    claimed_at: datetime | None = None
     lease: datetime | None = None
+    abandoned: int = 0
+    verdict: "Verdict | None" = None
+    """Of an answer that came before the settlement."""
 
     @property
     def uid(self) -> str:
@@ -66,6 +83,13 @@ class Model:
             other.state is State.SENDING or (other.number < one.number and other.state in UNSETTLED)
             for other in self.entries
             if other is not one and other.destination == one.destination and other.about & one.about
+        )
+
+    def overtaken(self, one: Modelled) -> bool:
+        return any(
+            other.number > one.number and other.state in {State.SENDING, State.SENT}
+            for other in self.entries
+            if other.destination == one.destination and other.about & one.about
         )
 
     def claimable(self, destination: str, now: datetime) -> list[Modelled]:
@@ -90,6 +114,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.model = Model()
         self.claims: list[tuple[Modelled, Claimed]] = []
         self.delivered: set[str] = set()
+        """On the other side, and not sent back."""
+        self.heard = 0
 
     def _open(self) -> Spool:
         raise NotImplementedError
@@ -127,6 +153,7 @@ class SpoolMachine(RuleBasedStateMachine):
             assert claimed.attempts == one.attempts
             assert claimed.body == b"body of " + one.uid.encode()
             one.state, one.claim, one.claimant = State.SENDING, claimed.claim, claimant
+            one.claimed_at, one.verdict = self.clock.now, None
             one.lease = self.clock.now + timedelta(seconds=LEASE_S)
             self.claims.append((one, claimed))
 
@@ -143,9 +170,51 @@ class SpoolMachine(RuleBasedStateMachine):
         one.state = NEXT[State.SENDING][_EVENT[fate]]
         one.attempts += fate not in UNCOUNTED
         one.due = next_at or self.clock.now
+        one.abandoned = 0
         if fate is Fate.DELIVERED:
             assert one.uid not in self.delivered
             self.delivered.add(one.uid)
+            if one.verdict is not None:
+                self._come_back(one, one.verdict)
+
+    def _come_back(self, one: Modelled, verdict: Verdict) -> None:
+        one.state = NEXT[State.SENT][verdict.event]
+        one.attempts += 1
+        one.due = verdict.due or self.clock.now
+        self.delivered.discard(one.uid)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, wait_s=st.sampled_from((0, 0, 5, None)))
+    def bounce(self, pick: int, wait_s: int | None) -> None:
+        """Hear an answer about one of the last attempts, be it the latest of its entry or not."""
+        one, claimed = self.claims[-1 - pick % min(len(self.claims), RECENT)]
+        due = None if wait_s is None else self.clock.now + timedelta(seconds=wait_s)
+        self.heard += 1
+        self.spool.keep(collected(b"answer %d" % self.heard))
+        (raw,) = self.spool.unfiled(2)
+        asked = Bounce(entry=claimed.entry, claim=claimed.claim, next_at=due, reason="not now")
+        filing = Filing(arrival=raw.id, kind="DxpRep", cop_msg_id="", bounces=(asked, asked))
+        (filed,) = self.spool.file([filing])
+        about_it = (
+            one.claim == claimed.claim
+            and (one.state is State.SENT or (one.state is State.SENDING and one.verdict is None))
+            and one.claimed_at is not None
+            and self.clock.now >= one.claimed_at
+        )
+        verdict = Verdict(None if self.model.overtaken(one) else due)
+        expected = [NEXT[State.SENT][verdict.event]] if about_it else []
+        assert [ended.state for ended in filed.ended] == expected
+        if about_it and one.state is State.SENDING:
+            one.verdict = verdict
+        elif about_it:
+            self._come_back(one, verdict)
+
+    @precondition(lambda self: any(one.state is State.SENT for one in self.model.entries))
+    @rule(pick=picks, wait_s=st.sampled_from((0, 5)))
+    def bounce_a_sent_one(self, pick: int, wait_s: int) -> None:
+        sent = [at for at, (one, _) in enumerate(reversed(self.claims[-RECENT:])) if one.state is State.SENT]
+        if sent:
+            self.bounce(sent[pick % len(sent)], wait_s)
 
     @rule(claimant=st.sampled_from(["p", "q", None]))
     def recover(self, claimant: str | None) -> None:
@@ -155,9 +224,14 @@ class SpoolMachine(RuleBasedStateMachine):
             if one.state is State.SENDING
             and (one.claimant == claimant if claimant else one.lease and one.lease < self.clock.now)
         ]
-        assert self.spool.recover(claimant=claimant) == len(lost)
-        for one in lost:
-            one.state, one.due = State.READY, self.clock.now
+        assert len(self.spool.recover(claimant=claimant)) == len(lost)
+        place = 0
+        for one in sorted(lost, key=lambda one: (one.abandoned, one.number)):
+            one.abandoned += 1
+            dead = one.abandoned >= ABANDONED_AT_MOST
+            one.state = NEXT[State.SENDING][Event.UNDELIVERABLE if dead else Event.DEFERRED]
+            one.due = self.clock.now + timedelta(microseconds=place * APART)
+            place += one.abandoned > 1 and not dead
 
     @precondition(lambda self: self.model.entries)
     @rule(pick=picks, event=st.sampled_from(sorted(OPERATORS)))
@@ -169,7 +243,8 @@ class SpoolMachine(RuleBasedStateMachine):
             assert event not in NEXT[one.state]
             return
         one.state, one.due = NEXT[one.state][event], self.clock.now
-        one.attempts = 0 if event is Event.RETRIED else one.attempts
+        if event is Event.RETRIED:
+            one.attempts = one.abandoned = 0
 
     @precondition(lambda self: any(one.state is State.DEAD for one in self.model.entries))
     @rule(pick=picks)

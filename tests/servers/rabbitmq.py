@@ -4,6 +4,7 @@ A broker that was already running on this machine is never met: nothing here use
 folder or the usual epmd.
 """
 
+import json
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ from tests.servers.certificates import Authority
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONTROL = SERVER.with_name("rabbitmqctl")
+QUEUES = SERVER.with_name("rabbitmq-queues")
 ACCOUNT = "rabbitmq"
 """Of Debian's package; the broker refuses nothing as root, but its files would be root's."""
 AS_ACCOUNT = ("setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", "--pdeathsig", "KILL")
@@ -31,6 +33,8 @@ AS_ACCOUNT = ("setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups
 USER, PASSWORD = "gateway", "b-roker secret"
 PLUGINS = ("rabbitmq_amqp1_0", "rabbitmq_auth_mechanism_ssl")
 STOP_S = 30.0
+ASKED_AT_MOST = 30
+"""How often a state is asked for before it is given up; each time takes about a second."""
 MEMORY = "600MB"
 """Above it the broker blocks publishers; `Node.block` sets it to nothing."""
 LARGEST_BYTES = 2_000_000
@@ -112,10 +116,10 @@ class Node:
         """End it at once, as a power cut would."""
         self._end(signal.SIGKILL)
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl against this node and return what it prints. Takes about a second."""
+    def control(self, *arguments: str, tool: Path = CONTROL) -> str:
+        """Run rabbitmqctl, or another tool, against this node and return what it prints. Takes about a second."""
         return subprocess.run(
-            [*AS_ACCOUNT, str(CONTROL), "-q", "-n", self.name, *arguments],
+            [*AS_ACCOUNT, str(tool), "-q", "-n", self.name, *arguments],
             env=self._environment(),
             cwd=self.home,
             check=True,
@@ -257,6 +261,21 @@ class Brokers:
             self._epmd.wait(STOP_S)
             self._epmd = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def leader_of(self, queue: str) -> Node:
+        """Return the node that leads a quorum queue, once every node has all of it: then any one may die.
+
+        A queue that was declared just now exists at its leader first.
+        """
+        for _ in range(ASKED_AT_MOST):
+            told = self.node.control("quorum_status", queue, "--formatter", "json", tool=QUEUES)
+            members = json.loads(told)
+            states = sorted(member["Raft State"] for member in members)
+            in_step = len({member["Commit Index"] for member in members}) == 1
+            if states == ["follower"] * (len(self.nodes) - 1) + ["leader"] and in_step:
+                (name,) = (one["Node Name"] for one in members if one["Raft State"] == "leader")
+                return next(node for node in self.nodes if node.name == name)
+        raise AssertionError(f"not every node has {queue}:\n{told}")
 
     def hosts(self, nodes: Sequence[Node] = ()) -> tuple[str, ...]:
         """Addresses for `destination.rabbitmq.hosts`."""

@@ -11,6 +11,7 @@ from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
 from gateway.site import DEMO, NewEnterprise, add_enterprise, write_site
 from signing.certificate import make_self_signed
+from signing.sm2_certificate import make_self_signed_sm2
 from tests.command_line import invoke, lines
 
 SFTP = """
@@ -142,6 +143,33 @@ def test_check_names_a_key_that_cannot_be_read(site: Path) -> None:
 def test_check_names_a_certificate_of_another_key(site: Path) -> None:
     (site / "keys" / "node.crt").write_bytes(make_self_signed("other", bits=1024)[1])
     assert graded(site)["key node"] == "fail"
+
+
+def test_check_knows_sm2_keys_and_suites_that_do_not_fit(site: Path) -> None:
+    key, certificate = make_self_signed_sm2("样例公司")
+    (site / "keys" / "node.key").write_bytes(key)
+    (site / "keys" / "node.crt").write_bytes(certificate)
+    assert graded(site)["key node"] == "ok"
+    change(site, '# suite = "sm2-sm3"', 'suite = "sm2-sha1"')
+    (answer,) = (
+        one
+        for one in lines(invoke("check", "--json", "-c", site / "gateway.toml"))
+        if one["name"] == "key node"
+    )
+    assert answer["detail"].startswith("sm2-sha1, certificate ")
+    change(site, 'suite = "sm2-sha1"', 'suite = "rsa-sha1"')
+    assert graded(site)["key node"] == "fail"
+
+
+def test_check_reads_the_issuers_that_are_asked_for(site: Path) -> None:
+    assert "issuers" not in graded(site)
+    change(site, "# issuers_file", "issuers_file")
+    assert graded(site)["issuers"] == "fail"
+    file = site / "keys" / "issuers.pem"
+    file.write_bytes((site / "keys" / "node.crt").read_bytes())
+    assert graded(site)["issuers"] == "ok"
+    file.write_bytes(make_self_signed_sm2("over", days=0)[1] + file.read_bytes())
+    assert graded(site)["issuers"] == "warn"
 
 
 @pytest.mark.parametrize(("days", "grade"), [(0, "fail"), (10, "warn"), (60, "warn"), (100, "ok")])

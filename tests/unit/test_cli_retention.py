@@ -50,6 +50,8 @@ def test_old_messages_leave_the_spool_and_are_still_traced(node: Node, tmp_path:
         assert (before["archived_in"], after["id"], after["sha256"]) == ("", uid, before["sha256"])
         assert [one["event"] for one in after["history"]] == ["message.accepted", "entry.sent"]
     assert "archived in" in node.run("trace", uid).stdout
+    (shown,) = lines(node.run("spool", "show", uid, "--json"))
+    assert shown == after
     archive = node.app.config.node.state_dir / "archive"
     assert {file.suffix for file in archive.glob("2*")} == {".gz", ".index"}
 

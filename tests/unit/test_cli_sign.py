@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.stages.seal import unseal
 from signing.certificate import make_self_signed
+from signing.sm2_certificate import make_self_signed_sm2
 from signing.xmldsig import strip
 from tests import documents as make
 from tests.command_line import invoke, lines
@@ -41,7 +42,8 @@ def test_signed_file_is_the_file_and_a_signature_that_holds(keys: Path, order: P
     assert strip(out.read_bytes())[0] == order.read_bytes()
     (line,) = lines(invoke("verify", "--json", out))
     assert list(line) == [
-        *("file", "valid", "suite", "digest_ok", "signature_ok", "certificate", "warnings", "reasons")
+        *("file", "valid", "suite", "digest_ok", "signature_ok", "certificate_ok", "certificate"),
+        *("warnings", "reasons"),
     ]
     assert (line["valid"], line["suite"], line["digest_ok"], line["signature_ok"]) == (
         *(True, "rsa-sha1", True, True),
@@ -138,6 +140,88 @@ def test_changed_unsigned_and_unreadable_documents_are_not_verified(
     assert (first["digest_ok"], first["signature_ok"]) == (False, True)
     assert all(not line["valid"] and line["reasons"] for line in (first, second, third))
     assert "NOT verified" in invoke("verify", order).stdout
+
+
+@pytest.fixture(scope="module")
+def sm2_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sm2")
+    key, certificate = make_self_signed_sm2("tests")
+    (folder / "node.key").write_bytes(key)
+    (folder / "node.crt").write_bytes(certificate)
+    for file in folder.iterdir():
+        file.chmod(0o600)
+    return folder
+
+
+@pytest.mark.parametrize(("options", "suite"), [((), "sm2-sm3"), (("--suite", "sm2-sha1"), "sm2-sha1")])
+def test_sm2_key_signs_with_the_suite_that_is_asked_for(
+    options: tuple[str, ...], suite: str, sm2_keys: Path, order: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "signed.xml"
+    result = invoke("sign", order, "--key", sm2_keys, *options, "-o", out)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert strip(out.read_bytes())[0] == order.read_bytes()
+    (line,) = lines(invoke("verify", "--json", out))
+    assert (line["valid"], line["suite"], line["certificate"]["key_type"]) == (True, suite, "SM2")
+    assert invoke("sign", order, "--key", sm2_keys, "--suite", "rsa-sha1").exit_code == 2
+
+
+def test_default_key_of_the_configuration_signs_when_none_is_named(order: Path, tmp_path: Path) -> None:
+    site, out = tmp_path / "site", tmp_path / "out.xml"
+    invoke("init", site)
+    assert invoke("sign", order, "-c", site / "gateway.toml", "-o", out).exit_code == 0
+    assert invoke("verify", out).exit_code == 0
+    assert invoke("sign", order, "-c", tmp_path / "none.toml").exit_code == 2
+
+
+def test_verify_tells_digest_signature_and_certificate_apart(keys: Path, order: Path, tmp_path: Path) -> None:
+    signed = tmp_path / "signed.xml"
+    invoke("sign", order, "--key", keys, "-o", signed)
+    stranger = tmp_path / "stranger.pem"
+    stranger.write_bytes(make_self_signed("stranger", bits=1024)[1])
+    assert invoke("verify", signed, "--issuers", keys / "node.crt").exit_code == 0
+    for options in (("--issuers", stranger), ("--at", "2001-01-01")):
+        result = invoke("verify", signed, *options)
+        assert result.exit_code == 1
+        assert "digest ok, signature ok, certificate FAILED" in result.stdout
+        assert "because: certificate: " in result.stdout
+    assert invoke("verify", signed, "--issuers", order).exit_code == 2
+
+
+def test_verify_shows_where_the_document_differs_from_the_original(
+    keys: Path, order: Path, tmp_path: Path
+) -> None:
+    signed = tmp_path / "signed.xml"
+    invoke("sign", order, "--key", keys, "-o", signed)
+    same = invoke("verify", signed, "--original", order)
+    assert same.exit_code == 0
+    assert "the digested text is that of the original" in same.stdout
+    signed.write_bytes(signed.read_bytes().replace(b"SKU-1", b"SKU-2"))
+    result = invoke("verify", signed, "--original", order)
+    assert result.exit_code == 1
+    assert "digest FAILED, signature ok, certificate ok" in result.stdout
+    assert "SKU-1" in result.stdout
+    assert "SKU-2" in result.stdout
+    (line,) = lines(invoke("verify", "--json", signed, "--original", order))
+    assert set(line["difference"]) == {"offset", "line", "original", "signed"}
+
+
+def test_upload_of_notice_179_is_signed_and_nothing_else_in_it_changes(
+    sm2_keys: Path, tmp_path: Path
+) -> None:
+    upload, out = tmp_path / "upload.json", tmp_path / "signed.json"
+    text = (
+        '{"sessionID":"S-1","payExchangeInfoHead":{"guid":"G-1","totalAmount":5.0},'
+        '"payExchangeInfoLists":[{"orderNo":"T-1"}],"serviceTime":"1601282210417"}'
+    )
+    upload.write_text(text)
+    assert invoke("sign", "--notice-179", upload, "--key", sm2_keys, "-o", out).exit_code == 0
+    assert out.read_text().startswith(f'{text[:-1]},"certNo":"')
+    upload.write_text(text.replace(",", ", "))
+    result = invoke("sign", "--notice-179", upload, "--key", sm2_keys, "-o", tmp_path / "none.json")
+    assert result.exit_code == 1
+    assert "not compact" in result.stderr
+    assert not (tmp_path / "none.json").exists()
 
 
 def test_wrapping_and_unwrapping_gives_back_the_bytes(keys: Path, order: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """`gateway spool`, `trace` and `receipts` on a real spool: what an operator sees and can do at night."""
 
+from datetime import date
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
+from gateway.model import Envelope
 from gateway.site import DEMO, NewEnterprise, write_site
+from gateway.stages.seal import seal_response
 from spool.entry import Fate
 from tests import documents as make
 from tests.command_line import Node, lines, node_at
@@ -66,6 +69,16 @@ def test_list_shows_what_needs_somebody_and_filters(node: Node) -> None:
     ):
         assert [line["id"] for line in lines(node.run("spool", "list", "--json", *options))] == expected
     assert second in node.run("spool", "list").stdout
+
+
+def test_list_goes_on_where_it_ended(node: Node) -> None:
+    uids = node.accept(*(make.order(f"N{number}") for number in range(5)))
+    pages, after = [], "0"
+    while page := lines(result := node.run("spool", "list", "--json", "--limit", "2", "--after", after)):
+        assert ("there may be more" in result.stderr) == (len(page) == 2)
+        pages += [line["id"] for line in page]
+        after = str(page[-1]["entry"])
+    assert pages == uids
 
 
 @pytest.fixture
@@ -323,3 +336,44 @@ def test_orphans_and_garbage_are_listed_and_matched_later(node: Node) -> None:
     assert len(lines(node.run("receipts", "orphans", "--json"))) == 1
     (line,) = lines(node.run("trace", uid, "--json"))
     assert line["declarations"][0]["answers"][0]["receipt"] == "1"
+
+
+def asks_again(uid: str, number: int) -> bytes:
+    """A DxpRep of the exchange: something failed on its side."""
+    original = Envelope(
+        cop_msg_id=uid, sender_id="DXPENT0000000001", receiver_ids=("DXPEDCCEB0000002",),
+        creat_time="2025-01-02T03:04:05", msg_type="CEB311Message",
+    )  # fmt: skip
+    return seal_response(
+        receiver_id="DXPENT0000000001", code="3002", info=f"try {number}", original=original,
+        notice_date=date(2025, 1, 2),
+    )  # fmt: skip
+
+
+def test_trace_shows_the_answer_that_asks_for_another_attempt_and_when_it_goes(two_ways: Node) -> None:
+    (uid,) = two_ways.accept(make.order("A"))
+    two_ways.settle(Fate.DELIVERED)
+    two_ways.collect(asks_again(uid, 1))
+    (line,) = lines(two_ways.run("trace", uid, "--json"))
+    assert (line["state"], line["attempts"], line["waiting"]["who"]) == ("ready", 1, "gateway")
+    assert line["next_attempt_at"]
+    assert "DxpRep 3002" in line["error"]
+    assert [one["event"] for one in line["history"]][-2:] == ["entry.sent", "entry.bounced"]
+    assert [(one["destination"], one["state"]) for one in line["entries"]] == [
+        ("customs", "ready"),
+        ("tax", "ready"),
+    ]
+    (answer,) = line["declarations"][0]["answers"]
+    assert (answer["message_type"], answer["status"]) == ("DxpRep", "3002")
+    text = two_ways.run("trace", uid).stdout
+    assert "next attempt at" in text
+    assert "remote connection error" in text
+
+
+def test_message_that_was_asked_for_again_and_is_sent_waits_for_customs(node: Node) -> None:
+    (uid,) = node.accept(make.order("A"))
+    node.settle(Fate.DELIVERED)
+    node.collect(asks_again(uid, 1))
+    assert node.run("spool", "retry", uid).exit_code == 0
+    node.settle(Fate.DELIVERED)
+    assert who(node, uid) == "customs"

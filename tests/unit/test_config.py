@@ -49,6 +49,7 @@ key_file = "keys/sftp"
 send_dir = "/in"
 receive_dir = "/out"
 """
+PINNED = SFTP + 'host_key = "ssh-ed25519 AAAA"\n'
 
 
 def refused(tmp_path: Path, text: str) -> ConfigError:
@@ -147,6 +148,22 @@ def test_server_whose_key_is_not_given_is_never_trusted_by_default(tmp_path: Pat
         (SOUND.replace('default_key = "node"', 'default_key = "other"'), "other", "node"),
         (SOUND + SFTP + 'host_key = "ssh-ed25519 AAAA"', "has 2 transports", "exactly one"),
         (SOUND.replace(FOLDER, ""), "has 0 transports", "exactly one"),
+        (
+            SOUND.replace(FOLDER, PINNED + 'archive_dir = "/out"'),
+            "archive_dir is the folder itself",
+            "of its own",
+        ),
+        (
+            SOUND.replace(FOLDER, PINNED + 'archive_dir = "/out/"'),
+            "archive_dir is the folder itself",
+            "of its own",
+        ),
+        (
+            SOUND.replace(FOLDER, PINNED + 'archive_dir = "/in"'),
+            "archive_dir is the folder itself",
+            "of its own",
+        ),
+        (SOUND + 'archive_dir = "in"', "archive_dir is the folder itself", "of its own"),
     ],
 )
 def test_combination_that_cannot_work_is_refused(text: str, what: str, fix: str, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from gateway.keyring import Keyring
 from gateway.model import Message
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id, offer_of
 from gateway.roles.forward import Forward
+from gateway.roles.offers import new_message_id, offer_of
 from gateway.roles.stop import Stop
 from gateway.rules import Rules, load_rules
 from gateway.transports.memory import MemoryEndpoint, MemoryTransport
@@ -51,7 +51,7 @@ class World:
         uids = []
         for number in range(first, first + count):
             body = order(f"{key}-{number}")
-            message = examine(body, ME, self.rules, self.config.accept.limits, self._suite(key))
+            message = examine(body, ME, self.rules, self.config.accept.limits, suite=self._suite(key))
             assert isinstance(message, Message)
             uid = new_message_id(NOW)
             offer = offer_of(

@@ -6,17 +6,20 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Watermarks
+from gateway.homes import NOBODY
 from gateway.keyring import Keyring
 from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
+from gateway.roles.transfer import Transfer
 from gateway.roles.watermarks import Gauge
 from gateway.rules import load_rules
 from spool.archive import Archive
 from spool.sqlite import SqliteSpool
 from tests.spooling import Clock, offer, settled
+from tests.unit.test_offers import config
 
 
 @pytest.fixture
@@ -32,14 +35,24 @@ def spool(tmp_path: Path, clock: Clock) -> Iterator[SqliteSpool]:
     opened.close()
 
 
-def keep(spool: SqliteSpool, folder: Path) -> Keep:
-    marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
+CONFIG = config()
+LOW = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
+
+
+def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
     return Keep(
         spool=spool,
-        registry=Registry(spool=spool, rules=load_rules(None, "202205")),
+        registry=Registry(
+            spool=spool,
+            rules=load_rules(None, "202205"),
+            config=CONFIG,
+            transfer=Transfer(homes=NOBODY, config=CONFIG),
+        ),
         keyring=Keyring(keys={}),
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
+        waits_s={"port": 600.0},
+        lease_s=60.0,
     )
 
 
@@ -59,6 +72,20 @@ def test_round_frees_expired_leases_and_tells_a_crossed_mark_once(
     role.round()
     role.round()
     assert events(capfdbinary) == [("spool.watermark", None), ("lease.expired", 1)]
+
+
+def test_round_brings_near_what_a_clock_that_was_ahead_put_off(
+    spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    spool.put([offer(f"M{number}") for number in range(1500)])
+    clock.move(-3600)
+    marks = Watermarks(free_bytes_warn=0, free_bytes_refuse=0)
+    role = keep(spool, tmp_path, marks)
+    role.round()
+    role.round()
+    assert events(capfdbinary) == [("clock.set_back", 1500)]
+    assert len(spool.claim("one", "port", limit=2000, lease_s=60)) == 1500
 
 
 def test_purge_moves_all_that_is_over_and_says_how_much(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spool.errors import LifecycleError
-from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after, diagram
+from spool.lifecycle import ANSWERS, NEXT, OPERATORS, OVER, UNSETTLED, Event, State, after, diagram
 
 
 def test_table_has_a_line_for_every_state_and_a_use_for_every_event() -> None:
@@ -34,7 +34,7 @@ def test_any_sequence_of_events_leaves_exactly_one_state(events: list[Event]) ->
 
 
 def test_only_a_claimed_entry_can_end_an_attempt() -> None:
-    for event in (Event.DELIVERED, Event.DEFERRED, Event.UNDELIVERABLE):
+    for event in (Event.DELIVERED, Event.DEFERRED):
         assert [state for state in State if event in NEXT[state]] == [State.SENDING]
 
 
@@ -42,16 +42,26 @@ def test_operator_never_touches_an_entry_on_its_way() -> None:
     assert NEXT[State.SENDING].keys().isdisjoint(OPERATORS)
 
 
-def test_settled_entries_move_only_by_an_operator() -> None:
-    for state in set(State) - UNSETTLED:
+def test_only_a_sent_entry_is_moved_by_an_answer_and_by_nothing_else() -> None:
+    assert NEXT[State.SENT].keys() == ANSWERS
+    assert [state for state in State if Event.BOUNCED in NEXT[state]] == [State.SENT]
+
+
+def test_other_settled_entries_move_only_by_an_operator() -> None:
+    for state in set(State) - UNSETTLED - {State.SENT}:
         assert NEXT[state].keys() <= OPERATORS
+
+
+def test_a_sent_entry_that_comes_back_is_unsettled_again() -> None:
+    assert after(State.SENT, Event.BOUNCED) in UNSETTLED
+    assert UNSETTLED.isdisjoint(OVER)
 
 
 def test_impossible_step_is_told_with_the_possible_ones() -> None:
     with pytest.raises(LifecycleError, match=r"an entry that is dead cannot be held.*discarded, retried"):
         after(State.DEAD, Event.HELD)
     with pytest.raises(LifecycleError, match="the state is final"):
-        after(State.SENT, Event.RETRIED)
+        after(State.DISCARDED, Event.RETRIED)
 
 
 def test_diagram_mentions_every_state_and_every_step() -> None:

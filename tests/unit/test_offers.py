@@ -16,7 +16,7 @@ from gateway.config_keys import Key
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id, offer_of
+from gateway.roles.offers import new_message_id, offer_of
 from gateway.rules import Rules, load_rules
 from gateway.stages.seal import seal
 from tests.documents import COP_CODE, DXP_ID, export_order, order

@@ -1,7 +1,9 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from gateway.config import Limits
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
@@ -9,8 +11,13 @@ from gateway.pipeline import Refusal, examine
 from gateway.problems import PROBLEMS, problem_document
 from gateway.rules import Rules, load_rules
 from gateway.stages.seal import TransferHead, seal, seal_transfer
-from signing.keys import RsaSigner
-from signing.xmldsig import sign
+from gateway.stages.signature import Trust
+from signing.certificate import make_self_signed
+from signing.issuers import Issuers
+from signing.keys import FileSigner, load_pem
+from signing.suite import SUITES
+from signing.verify import verify
+from signing.xmldsig import cut, finish, sign
 from tests.documents import (
     COP_CODE,
     DXP_ID,
@@ -22,7 +29,7 @@ from tests.documents import (
     receipt,
     waybill_status,
 )
-from tests.signing_documents import write_key
+from tests.signing_documents import write_key, write_keys
 
 LIMITS = Limits(size_bytes=300_000)
 ME = Enterprise(
@@ -50,7 +57,12 @@ def rules() -> Rules:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
+def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FileSigner]:
+    return write_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
     return write_key(tmp_path_factory.mktemp("key"))
 
 
@@ -89,19 +101,68 @@ def test_a_signature_may_be_missing_because_the_gateway_signs(rules: Rules) -> N
     assert not accepted(inventory(), rules).header.signed
 
 
-def test_a_sound_signature_passes(rules: Rules, signer: RsaSigner) -> None:
+def test_a_sound_signature_passes(rules: Rules, signer: FileSigner) -> None:
     signed = sign(inventory(), signer).body
     message = accepted(signed, rules)
     assert message.header.signed
     assert message.body is signed
 
 
-def test_a_signature_that_does_not_hold_is_refused_with_the_reason(rules: Rules, signer: RsaSigner) -> None:
+def test_a_signature_that_does_not_hold_is_refused_with_the_reason(rules: Rules, signer: FileSigner) -> None:
     signed = sign(order("ORDER-1"), signer).body
     refusal = refused(signed.replace(b"ORDER-1", b"ORDER-2"), rules)
     assert refusal.problem == "invalid-signature"
     assert refusal.faults[0].element == "ds:Signature"
     assert "changed" in refusal.faults[0].message
+
+
+@pytest.mark.parametrize("suite", [suite.name for suite in SUITES])
+def test_draft_of_each_suite_is_finished_to_what_signing_anew_would_give(
+    suite: str, rules: Rules, signers: dict[str, FileSigner]
+) -> None:
+    signer = signers[suite]
+    for body in (inventory(), export_order(), b"\xef\xbb\xbf" + order().replace(b"\n", b"\r\n")):
+        message = examine(body, ME, rules, LIMITS, suite=signer.suite)
+        assert isinstance(message, Message)
+        assert message.draft is not None
+        finished = finish(body, message.draft, signer)
+        anew = sign(body, signer, before=message.header.message_type.signature_before)
+        assert (finished.span, finished.digest) == (anew.span, anew.digest)
+        assert cut(finished.body, finished.span) == body
+        assert verify(finished.body).valid
+
+
+@pytest.mark.parametrize("suite", [suite.name for suite in SUITES])
+def test_signature_of_each_suite_passes_if_its_issuer_is_trusted(
+    suite: str, rules: Rules, signers: dict[str, FileSigner]
+) -> None:
+    body = sign(inventory(), signers[suite]).body
+    for trusted, passes in ((suite, True), ("rsa-sha1" if suite != "rsa-sha1" else "sm2-sm3", False)):
+        issuers = Issuers([x509.load_der_x509_certificate(signers[trusted].certificate_der)])
+        found = examine(body, ME, rules, LIMITS, trust=Trust(issuers=issuers))
+        assert isinstance(found, Message) is passes
+        if isinstance(found, Refusal):
+            assert found.problem == "invalid-signature"
+            assert "none of the trusted issuers" in found.faults[0].message
+            assert "copCode" in found.faults[0].fix
+
+
+@pytest.mark.parametrize(
+    ("value", "passes"), [(COP_CODE, True), ("示例传输企业", True), ("4400000009", False)]
+)
+def test_certificate_must_name_the_company_that_transmits_if_that_is_asked_for(
+    value: str, passes: bool, rules: Rules, tmp_path: Path
+) -> None:
+    key, certificate = make_self_signed(value)
+    (tmp_path / "k").write_bytes(key)
+    (tmp_path / "c").write_bytes(certificate)
+    body = sign(inventory(), load_pem(tmp_path / "k", tmp_path / "c")).body
+    common_name = "2.5.4.3"
+    assert (
+        isinstance(examine(body, ME, rules, LIMITS, trust=Trust(company_oid=common_name)), Message) is passes
+    )
+    assert isinstance(examine(body, ME, rules, LIMITS, trust=Trust(company_oid="2.5.4.10")), Refusal)
+    assert isinstance(examine(body, ME, rules, LIMITS), Message)
 
 
 def test_all_faults_are_told_at_once(rules: Rules) -> None:
@@ -219,7 +280,7 @@ def test_a_foreign_identity_inside_is_refused(rules: Rules) -> None:
 
 
 def test_what_is_inside_a_dxp_msg_must_be_signed_where_customs_demands_it(
-    rules: Rules, signer: RsaSigner
+    rules: Rules, signer: FileSigner
 ) -> None:
     envelope = replace(ENVELOPE, msg_type="CEB621Message")
     refusal = refused(seal(inventory(), envelope), rules)

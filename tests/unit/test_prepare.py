@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,22 +11,25 @@ import pytest
 from lxml import etree
 
 from gateway import facts
-from gateway.config import Config, Destination, Route
-from gateway.model import Envelope, Message
+from gateway.config import LOCAL, Config, Destination, Route
+from gateway.errors import Refused
+from gateway.homes import NOBODY, Homes
+from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
 from gateway.ports import Parcel
-from gateway.roles.accept import offer_of
 from gateway.roles.forward import prepare
+from gateway.roles.offers import offer_of
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.stages.collected import open_collected
 from gateway.stages.seal import seal, unseal
 from gateway.stages.validate import validate
 from signing.keys import Signer
-from signing.xmldsig import sign
+from signing.verify import verify
+from signing.xmldsig import sign, strip
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
-from tests.signing_documents import write_key
+from tests.signing_documents import write_key, write_sm2_key
 from tests.unit.test_offers import ME, NOW, UID, config, destination
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
@@ -49,12 +54,12 @@ def routed(to: Destination, **changes: Any) -> Config:
 
 
 def parcels(
-    body: bytes, config: Config, rules: Rules, signers: Mapping[str, Signer]
+    body: bytes, config: Config, rules: Rules, signers: Mapping[str, Signer], homes: Homes = NOBODY
 ) -> list[tuple[Parcel, bytes]]:
     """Take a body in and prepare each of its entries, as the spool would hand them out."""
     message = examine(body, ME, rules, config.accept.limits)
     assert isinstance(message, Message), message
-    offer = offer_of(message, ME, uid=UID, config=config)
+    offer = offer_of(message, ME, uid=UID, config=config, homes=homes)
 
     def claimed(number: int, way: Way) -> Claimed:
         return Claimed(
@@ -73,7 +78,12 @@ def parcels(
         )
 
     return [
-        prepare(claimed(number, way), config.destination[0], signers, config)
+        prepare(
+            claimed(number, way),
+            Destination(name=LOCAL) if way.destination == LOCAL else config.destination[0],
+            signers,
+            config,
+        )
         for number, way in enumerate(offer.ways, start=7)
     ]
 
@@ -93,6 +103,19 @@ def test_one_envelope_names_every_receiver(
     assert opened.envelope.receiver_ids == RECEIVERS
     assert opened.transfer is None or opened.transfer.sub_msg_id == ""
     assert digest == hashlib.sha256(opened.business).digest()
+
+
+@pytest.mark.parametrize("suite", ["sm2-sm3", "sm2-sha1"])
+def test_what_was_accepted_is_signed_with_sm2_and_otherwise_untouched(
+    suite: str, rules: Rules, tmp_path: Path
+) -> None:
+    sm2 = {"mine": write_sm2_key(tmp_path, suite)}
+    ((parcel, digest),) = parcels(inventory(), routed(place()), rules, sm2)
+    business = unseal(parcel.body).business
+    assert faults(business, rules) == []
+    assert strip(business)[0] == inventory()
+    assert verify(business).valid
+    assert digest == hashlib.sha256(business).digest()
 
 
 def test_each_receiver_gets_a_copy_with_its_own_sub_msg_id(
@@ -164,6 +187,53 @@ def test_envelope_of_the_sender_goes_out_byte_for_byte_whatever_receivers_the_ro
     assert opened.transfer.sub_msg_id == ""
     assert unseal(opened.dxp_msg).business == unseal(wrapped).business
     assert wrapped[wrapped.index(b"<DxpMsg") :] in parcel.body
+
+
+HOMES = Homes(holders={"DXPENT0000000002": (EnterpriseId("two"),)})
+MIXED = ("DXPEDCCEB0000002", "DXPENT0000000002", "DXPENT0000000099")
+
+
+def mixed(signers: Mapping[str, Signer]) -> bytes:
+    own = Envelope(
+        cop_msg_id="MY-OWN-ID-1", sender_id=DXP_ID, receiver_ids=MIXED, creat_time="2025-01-02T12:05:06"
+    )
+    return seal(sign(inventory(), signers["mine"]).body, own)
+
+
+@pytest.mark.parametrize("envelope", ["DxpMsg", "DxpMsgSv"])
+def test_receivers_that_go_different_ways_get_a_copy_the_original_and_an_answer(
+    envelope: str, rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    wrapped = mixed(signers)
+    routes = routed(place(envelope=envelope), receiver=MIXED[0])
+    (away, _), (home, _), (answer, digest) = parcels(wrapped, routes, rules, signers, HOMES)
+    copy = unseal(away.body)
+    assert faults(away.body, rules) == []
+    assert copy.envelope.receiver_ids == MIXED[:1]
+    assert (away.receiver_id, copy.business) == (MIXED[0], unseal(wrapped).business)
+    assert copy.transfer is None or copy.transfer.sub_msg_id == "1"
+    assert home.body is wrapped
+    assert faults(answer.body, rules) == []
+    assert digest == hashlib.sha256(answer.body).digest()
+    (told,) = open_collected(answer.body, rules.catalogue).answers
+    assert (told.status, told.cop_msg_id, told.fields["Results[1]/Result[1]/RecId"]) == (
+        "2001",
+        "MY-OWN-ID-1",
+        MIXED[2],
+    )
+
+
+def test_signed_envelope_whose_receivers_go_different_ways_is_refused(
+    rules: Rules, signers: Mapping[str, Signer]
+) -> None:
+    signature = b'<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/></DxpMsg>'
+    message = examine(mixed(signers), ME, rules, config().accept.limits)
+    assert isinstance(message, Message), message
+    signed = replace(message, wrapped=message.wrapped.replace(b"</DxpMsg>", signature))
+    with pytest.raises(Refused) as caught:
+        offer_of(signed, ME, uid=UID, config=routed(place(), receiver=MIXED[0]), homes=HOMES)
+    assert [fault.rule for fault in caught.value.faults] == ["signed_envelope"]
+    assert len(offer_of(signed, ME, uid=UID, config=config(), homes=NOBODY).ways) == 1, "undivided it may go"
 
 
 def test_entry_of_an_earlier_version_has_no_facts_of_its_way() -> None:

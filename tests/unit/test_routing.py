@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Config, Destination, Folder, Node, Route, Signing, load_config
+from gateway.config import LOCAL, Config, Destination, Folder, Node, Route, Signing, load_config
 from gateway.config_keys import Key
 from gateway.errors import ConfigError
+from gateway.homes import Homes
 from gateway.model import Declaration, Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
-from gateway.roles.accept import new_message_id
-from gateway.routing import Leg, Traits, legs, traits_of
+from gateway.roles.offers import new_message_id
+from gateway.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
 from gateway.rules import Rules, load_rules
 from gateway.site import write_site
 from gateway.stages.seal import seal
@@ -172,6 +173,50 @@ def test_envelope_of_the_sender_keeps_its_receivers_and_is_never_split() -> None
     split = config(Route(to=("customs", "tax"), receivers=(CUSTOMS, TAX), split=True))
     own = replace(TRAITS, wrapped=True)
     assert legs(own, split) == (Leg(destination="customs"), Leg(destination="tax"))
+
+
+# the sender's own DxpMsg at a transfer node
+
+HERE, THERE, NOWHERE = "DXPENT0000000002", "DXPENT0000000003", "DXPENT0000000099"
+HOMES = Homes(holders={HERE: (EnterpriseId("two"),), THERE: (EnterpriseId("three"),)})
+BY_RECEIVER = (Route(to=("customs",), receiver=CUSTOMS), Route(to=("tax", "trial"), receiver=TAX))
+
+
+def served(*receivers: str, routes: tuple[Route, ...] = BY_RECEIVER) -> tuple[Leg, ...]:
+    return legs(replace(TRAITS, wrapped=True, receivers=receivers), config(*routes), HOMES)
+
+
+def test_own_enterprises_are_served_here_by_one_entry_whatever_the_routes() -> None:
+    assert served(HERE) == (Leg(destination=LOCAL, receivers=(HERE,)),)
+    assert served(HERE, THERE, routes=(ELSE,)) == (Leg(destination=LOCAL, part="1", receivers=(HERE, THERE)),)
+
+
+def test_receiver_that_no_route_takes_is_answered() -> None:
+    assert served(NOWHERE) == (Leg(destination=LOCAL, receivers=(NOWHERE,), response_code=RECEIVER_UNKNOWN),)
+    assert served(NOWHERE, routes=(ELSE,)) == (Leg(destination="customs"),), "another node may know it"
+
+
+def test_each_receiver_has_a_fate_of_its_own_and_the_number_of_its_place() -> None:
+    assert served(TAX, HERE, NOWHERE, CUSTOMS, "X") == (
+        Leg(destination="tax", part="1", receivers=(TAX,)),
+        Leg(destination="trial", part="1", receivers=(TAX,)),
+        Leg(destination="customs", part="4", receivers=(CUSTOMS,)),
+        Leg(destination=LOCAL, part="2", receivers=(HERE,)),
+        Leg(destination=LOCAL, part="3", receivers=(NOWHERE,), response_code=RECEIVER_UNKNOWN),
+        Leg(destination=LOCAL, part="5", receivers=("X",), response_code=RECEIVER_UNKNOWN),
+    )
+
+
+def test_receivers_that_all_go_the_same_way_are_not_divided() -> None:
+    both = (Route(to=("customs", "tax"), receiver=(CUSTOMS, TAX)),)
+    assert served(CUSTOMS, TAX, routes=both) == (Leg(destination="customs"), Leg(destination="tax"))
+    assert served(CUSTOMS, CUSTOMS) == (Leg(destination="customs"),)
+
+
+def test_document_without_an_envelope_is_never_for_an_enterprise_of_ours() -> None:
+    bare = replace(TRAITS, receivers=(HERE,))
+    assert legs(bare, config(ELSE), HOMES) == (Leg(destination="customs"),)
+    assert legs(bare, config(*BY_RECEIVER), HOMES) == ()
 
 
 # what a message is to the routes

@@ -1,27 +1,30 @@
 """Signing is a splice: one element goes in, nothing else changes, and it comes out again."""
 
-from pathlib import Path
-
 import pytest
 from lxml import etree
 
 from signing import xmldsig
 from signing.errors import SigningError
-from signing.keys import RsaSigner
-from signing.suite import DSIG, RSA_SHA1
+from signing.keys import FileSigner
+from signing.suite import DSIG, RSA_SHA1, SUITES
 from signing.verify import verify
-from tests.signing_documents import CEB, DOCUMENTS, EXPORTS, XSI, write_key
+from tests.signing_documents import CEB, DOCUMENTS, EXPORTS, XSI, write_keys
 
 SIGNATURE = f"{{{DSIG}}}Signature"
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> RsaSigner:
-    return write_key(Path(tmp_path_factory.mktemp("key")))
+def signers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FileSigner]:
+    return write_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(params=[suite.name for suite in SUITES])
+def signer(signers: dict[str, FileSigner], request: pytest.FixtureRequest) -> FileSigner:
+    return signers[request.param]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_import_form_is_signed_right_before_the_root_end_tag(name: str, signer: RsaSigner) -> None:
+def test_import_form_is_signed_right_before_the_root_end_tag(name: str, signer: FileSigner) -> None:
     body = DOCUMENTS[name]
     signed = xmldsig.sign(body, signer, before="Absent")
     start, end = signed.span
@@ -36,7 +39,7 @@ def test_import_form_is_signed_right_before_the_root_end_tag(name: str, signer: 
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_export_form_is_signed_right_before_the_named_child(name: str, signer: RsaSigner) -> None:
+def test_export_form_is_signed_right_before_the_named_child(name: str, signer: FileSigner) -> None:
     body = EXPORTS[name]
     signed = xmldsig.sign(body, signer, before="ExtendMessage")
     names = [etree.QName(child).localname for child in etree.fromstring(signed.body).iterchildren("*")]
@@ -47,14 +50,14 @@ def test_export_form_is_signed_right_before_the_named_child(name: str, signer: R
     assert verify(signed.body).valid
 
 
-def test_splice_adds_no_white_space_and_no_line_break(signer: RsaSigner) -> None:
+def test_splice_adds_no_white_space_and_no_line_break(signer: FileSigner) -> None:
     signed = xmldsig.sign(DOCUMENTS["with_xsi"], signer)
     start, end = signed.span
     assert b"\n" not in signed.body[start:end]
     assert b"> <" not in signed.body[start:end]
 
 
-def test_xsi_is_declared_on_signed_info_only_when_the_root_does_not(signer: RsaSigner) -> None:
+def test_xsi_is_declared_on_signed_info_only_when_the_root_does_not(signer: FileSigner) -> None:
     xsi = XSI.encode()
     assert b"<ds:SignedInfo>" in xmldsig.sign(DOCUMENTS["with_xsi"], signer).body
     assert b"<ds:SignedInfo " + xsi + b">" in xmldsig.sign(DOCUMENTS["without_xsi"], signer).body
@@ -107,17 +110,17 @@ def test_signed_bytes_are_those_of_the_published_form() -> None:
         (f'<r><b><Signature xmlns="{DSIG}"/></b></r>'.encode(), "Signature already"),
     ],
 )
-def test_what_cannot_be_signed_says_why(body: bytes, what: str, signer: RsaSigner) -> None:
+def test_what_cannot_be_signed_says_why(body: bytes, what: str, signer: FileSigner) -> None:
     with pytest.raises(SigningError, match=what):
         xmldsig.sign(body, signer)
 
 
-def test_doctype_inside_a_comment_or_cdata_is_no_doctype(signer: RsaSigner) -> None:
+def test_doctype_inside_a_comment_or_cdata_is_no_doctype(signer: FileSigner) -> None:
     body = b"<!-- <!DOCTYPE r> --><r><![CDATA[<!DOCTYPE r><a xmlns='&'>]]></r>"
     assert verify(xmldsig.sign(body, signer).body).valid
 
 
-def test_entity_bomb_is_refused_before_it_is_read(signer: RsaSigner) -> None:
+def test_entity_bomb_is_refused_before_it_is_read(signer: FileSigner) -> None:
     lol = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(12))
     with pytest.raises(SigningError, match="DOCTYPE"):
         xmldsig.sign(f'<!DOCTYPE r [<!ENTITY l0 "lol">{lol}]><r>&l12;</r>'.encode(), signer)
@@ -147,7 +150,7 @@ def test_cut_refuses_a_span_that_is_not_inside(span: tuple[int, int]) -> None:
         xmldsig.cut(b"12345678", span)
 
 
-def test_digest_is_the_same_for_bytes_and_tree(signer: RsaSigner) -> None:
+def test_digest_is_the_same_for_bytes_and_tree(signer: FileSigner) -> None:
     body = DOCUMENTS["comments_and_instructions_outside"]
     signed = xmldsig.sign(body, signer)
     assert xmldsig.digest_of(body, signer.suite) == signed.digest

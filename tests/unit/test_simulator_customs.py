@@ -118,6 +118,27 @@ def test_transfer_node_is_answered_in_its_own_kind_of_envelope() -> None:
     assert len({transfer.msg_id for transfer in transfers if transfer}) == 3
 
 
+def test_exchange_that_fails_asks_for_the_same_again_and_then_takes_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    side = customs(Script(bounce=1.0, bounces=2), ledger=ledger)
+    message = envelope(signed(sample()))
+
+    for _ in range(2):
+        side.receive(message, "x")
+        (asked,) = side.due(LATER)
+        (answer,) = open_collected(asked.body, rules().catalogue).answers
+        assert (answer.message_type, answer.cop_msg_id) == ("DxpRep", "COP-1")
+        assert rules().codes.dxp(answer.status).retry == "retry"
+    side.receive(message, "x")
+    assert told(side) == ["2", "3", "120"]
+    side.receive(message, "x")
+    assert told(side) == [], "known from now on"
+
+    ledger.close()
+    seen = [(line["verdict"], line["repeat"]) for line in lines(tmp_path / "ledger.jsonl")]
+    assert seen == [("bounced", False), ("bounced", True), ("processed", True), ("processed", True)]
+
+
 def test_nothing_is_sent_before_its_time() -> None:
     side = customs(Script(delay_s=(10.0, 20.0)))
     side.receive(envelope(sample().body), "x")
@@ -137,6 +158,16 @@ def test_same_message_again_is_answered_once() -> None:
         side.receive(envelope(sample().body), "x")
 
     assert told(side) == ["2", "3", "120"]
+
+
+@pytest.mark.parametrize("suite", ["sm2-sm3", "sm2-sha1"])
+def test_same_message_with_another_sm2_signature_is_the_same_message(suite: str) -> None:
+    side, composed = customs(), sample("CEB621Message")
+    for body in {signed(composed, suite) for _ in range(3)}:
+        side.receive(envelope(body), "x")
+
+    assert told(side)[:2] == ["2", "3"]
+    assert len(told(side)) == 0
 
 
 def test_another_message_under_a_known_cop_msg_id_is_a_platform_error() -> None:
@@ -208,16 +239,18 @@ def test_format_check_returns_the_original() -> None:
     ("message_type", "code"),
     [("CEB621Message", "-621028"), ("CEB623Message", "-623029"), ("CEB311Message", "-301020")],
 )
-def test_changed_after_signing_is_refused(message_type: str, code: str) -> None:
-    side, body = customs(), signed(sample(message_type))
+@pytest.mark.parametrize("suite", ["rsa-sha1", "sm2-sm3", "sm2-sha1"])
+def test_changed_after_signing_is_refused(message_type: str, code: str, suite: str) -> None:
+    side, body = customs(), signed(sample(message_type), suite)
 
     side.receive(envelope(body.replace(b"<ceb:appType>1<", b"<ceb:appType>2<")), "x")
 
     assert told(side) == [code]
 
 
-def test_forged_signature_value_is_refused() -> None:
-    side, body = customs(), signed(sample("CEB621Message"))
+@pytest.mark.parametrize("suite", ["rsa-sha1", "sm2-sm3", "sm2-sha1"])
+def test_forged_signature_value_is_refused(suite: str) -> None:
+    side, body = customs(), signed(sample("CEB621Message"), suite)
     start = body.index(b"<ds:SignatureValue>") + 19
     forged = body[:start] + (b"B" if body[start : start + 1] == b"A" else b"A") + body[start + 1 :]
 

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import DeliveryError
-from gateway.transports.names import LONGEST_BYTES, check_file_name, is_whole, temporary_name
+from gateway.transports.names import (
+    LONGEST_BYTES,
+    Leftovers,
+    check_file_name,
+    is_whole,
+    new_mark,
+    temporary_name,
+)
 
 
 @pytest.mark.parametrize("name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml"])
@@ -24,8 +31,22 @@ def test_accepted_names_stay_in_their_folder_and_their_temporary_name_is_never_t
         check_file_name(name)
         assert "/" not in name
         assert is_whole(name)
-        assert not is_whole(temporary_name(name))
-        assert len(temporary_name(name).encode("utf-8", "surrogatepass")) <= 255
+        temporary = temporary_name(name, new_mark())
+        assert not is_whole(temporary)
+        assert len(temporary.encode("utf-8", "surrogatepass")) <= 255
+        left = Leftovers()
+        left.add([name, temporary])
+        assert left.take(name) == [temporary]
+        assert left.take(name) == []
+
+
+def test_leftovers_are_found_with_and_without_a_mark() -> None:
+    left = Leftovers()
+    left.add([".a.xml.part", "a.xml", ".a.xml.0123abcd.part", ".b.xml.tmp", ".b.part"])
+    left.add([".a.xml.part"])
+    assert left.take("a.xml") == [".a.xml.part", ".a.xml.0123abcd.part"]
+    assert left.take("b") == [".b.part"]
+    assert left.take("b.xml") == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""overhead_*: what the gateway costs for each declaration, in signatures."""
+
+import tempfile
+from pathlib import Path
+
+from gateway.bench.figure import Figure
+from gateway.bench.floors import Signature
+from gateway.bench.load import Carried, Job, carry, jobs
+from gateway.bench.processes import cpu_ns, pids, processors_ns
+from gateway.bench.worlds import WARM, world
+from gateway.playground import Playground, Transport
+
+
+def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, floor: Signature) -> Figure:
+    """CPU of all gateway processes per declaration, accept to delivered receipt, over that of one signature.
+
+    One receipt comes back for each declaration; callers submit as fast as they are answered and pull at
+    the same time. The signature is that of busy processors, as the run's are (`floors.floor_sign`);
+    `processors_busy` says how busy they were, and `over_lone_signature` is the ratio to a signature at rest.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
+        world(Path(folder), transport=transport, bodies=bodies) as running,
+    ):
+        work = jobs(messages + WARM, bodies)
+        carry(running, work[:WARM])
+        carried, spent, busy = spend(running, work[WARM:])
+    total = sum(spent.values())
+    return Figure(
+        measure=measure,
+        value=round(total / bodies / floor.busy_us, 3),
+        unit="signatures",
+        n=messages,
+        detail={
+            "declarations_per_message": bodies,
+            "transport": transport,
+            "over_lone_signature": round(total / bodies / floor.alone_us, 3),
+            "signature_us": round(floor.busy_us, 1),
+            "cpu_us_per_message": round(total, 1),
+            "cpu_us_by_role": {role: round(value, 1) for role, value in spent.items()},
+            "processors_busy": round(busy, 2),
+            "accepted_per_s": round(carried.accepted_per_s, 1),
+            "home_per_s": round(carried.home_per_s, 1),
+        },
+    )
+
+
+def spend(running: Playground, work: list[Job]) -> tuple[Carried, dict[str, float], float]:
+    """Carry a load; returns also microseconds of CPU a message by role, and the busy share of all processors."""
+    before, idle_before, all_before = cpu_ns(pids(running.gateway)), *processors_ns()
+    carried = carry(running, work)
+    after, idle_after, all_after = cpu_ns(pids(running.gateway)), *processors_ns()
+    spent = {role: (after[role] - before.get(role, 0)) / 1000 / len(work) for role in after}
+    return carried, spent, 1 - (idle_after - idle_before) / max(1, all_after - all_before)

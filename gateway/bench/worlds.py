@@ -1,0 +1,19 @@
+"""The worlds that measures run in: a gateway and a customs side on this machine, for which nothing is judged slow.
+
+Customs answers each declaration once and does not verify signatures: what it costs is not to be measured.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from gateway.bench.load import ENTERPRISES
+from gateway.playground import Playground, Transport
+
+WARM: Final = 64
+"""Messages before a measure: schemas, connections, caches."""
+
+
+def world(folder: Path, *, transport: Transport = "amqp", bodies: int = 1) -> Playground:
+    """Return a world, not started; `bodies`: answers in one receipt message at most."""
+    script = {"final_only": True, "check_signatures": False, "batch": bodies}
+    return Playground(folder, transport=transport, script=script, enterprises=ENTERPRISES)

@@ -1,0 +1,125 @@
+"""An examined message → what the spool takes: its id, its declarations, and every way it goes, fixed once and for all."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from gateway import facts
+from gateway.config import LOCAL, Config
+from gateway.errors import Refused
+from gateway.homes import NOBODY, Homes
+from gateway.model import Enterprise, Fault, Message, MessageId
+from gateway.routing import Leg, legs, traits_of
+from gateway.stages.correlate import handles, identity
+from gateway.stages.divide import divisible
+from spool.entry import Offer, Subject, Way
+
+
+def offer_of(
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    homes: Homes = NOBODY,
+    request_key: str = "",
+    needs: str = "",
+) -> Offer:
+    """Turn an examined message into what the spool takes; everything about its way is fixed here.
+
+    `needs`: the device that has to sign it. Raises Refused as `ways_of`.
+    """
+    header = message.header
+    body = message.wrapped or message.body
+    return Offer(
+        uid=uid,
+        owner=caller.id,
+        kind=header.message_type.name,
+        sha256=hashlib.sha256(body).digest(),
+        body=body,
+        facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
+        ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
+        request_key=request_key,
+        needs=needs,
+        subjects=tuple(
+            Subject(
+                identity=identity(one),
+                version=" ".join(filter(None, (one.app_time, one.app_type))) if one.app_time else "",
+                handles=handles(one, header.message_type),
+                facts=facts.of_declaration(one, header.dxp_id),
+            )
+            for one in header.declarations
+        ),
+    )
+
+
+def ways_of(
+    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, homes: Homes = NOBODY
+) -> tuple[Way, ...]:
+    """Return every way out, all under one CopMsgId.
+
+    Raises Refused: `no-route` when there is none, `invalid-envelope` when receivers of a DxpMsg go different
+    ways and its own signature forbids to divide it.
+    """
+    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
+    traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+    chosen = legs(traits, config, homes)
+    if _to_be_divided(message, chosen) and not divisible(message.wrapped):
+        raise Refused("invalid-envelope", [_SIGNED_ENVELOPE])
+    ways = tuple(
+        Way(
+            destination=leg.destination,
+            cop_msg_id=cop_msg_id,
+            part=leg.part,
+            facts=facts.of_way(
+                facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part, response_code=leg.response_code)
+            ),
+        )
+        for leg in chosen
+    )
+    if not ways:
+        raise Refused("no-route", [_no_route(traits.message_type)])
+    return ways
+
+
+def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
+    """Say whether a link gets a copy of the sender's own DxpMsg that names some of its receivers only."""
+    return bool(message.wrapped) and any(leg.receivers and leg.destination != LOCAL for leg in chosen)
+
+
+def _sender(message: Message, config: Config) -> str:
+    """Return the SenderId of an envelope that we make: 1 to 16 characters (spec dxp.md, DxpMsg)."""
+    dxp_id = message.header.dxp_id
+    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
+
+
+def _no_route(message_type: str) -> Fault:
+    return Fault(
+        path=f"/{message_type}",
+        element=message_type,
+        rule="no_route",
+        message=f"this gateway has no way out for this {message_type}; it was not taken",
+        message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
+        fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
+    )
+
+
+_SIGNED_ENVELOPE = Fault(
+    path="/DxpMsg/Signature",
+    element="Signature",
+    rule="signed_envelope",
+    message="the receivers of this DxpMsg go different ways, and its signature forbids to divide it",
+    message_zh="该DxpMsg的多个接收方须分别转发，但信封已加签，无法拆分",
+    fix="hand in one DxpMsg for each receiver",
+)
+
+
+def new_message_id(now: datetime) -> MessageId:
+    """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
+    milliseconds = int(now.timestamp() * 1000)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
+    value |= 0b10 << 62 | random & (2**62 - 1)
+    return MessageId(str(uuid.UUID(int=value)).upper())

@@ -1,0 +1,121 @@
+"""What this node does as the last one on a way: mail for our own enterprises, an answer for nobody's.
+
+Receipts are no concern of this file: they find their owner by business key (docs/adr/0008), whoever the envelope
+names, and are never answered; neither is a DxpRep. So two nodes cannot answer each other for ever.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from gateway import facts
+from gateway.config import Config, Node
+from gateway.errors import EnvelopeError
+from gateway.homes import Homes
+from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope
+from gateway.observe import log
+from gateway.roles.offers import new_message_id
+from gateway.routing import RECEIVER_UNKNOWN
+from gateway.stages.collected import unseal_collected
+from gateway.stages.seal import creat_time, seal_response
+from spool.entry import Offer, RawArrival, Taken, Way
+from spool.store import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """Where a collected message goes that is no answer of customs."""
+
+    envelope: Envelope | None = None
+    addressees: tuple[EnterpriseId, ...] = ()
+    """Our own enterprises that it is for."""
+    refused: tuple[str, ...] = ()
+    """Receivers that nobody knows, to be answered to the link it came from."""
+    reason: str = ""
+    """Why it is kept as an orphan; empty: it is none."""
+
+
+class Transfer:
+    """Judges what links bring for the enterprises of this node."""
+
+    def __init__(self, *, homes: Homes, config: Config) -> None:
+        """`config`: our own ids, and which links speak to us as to a transfer node."""
+        self._homes = homes
+        self._node = config.node
+        self._links = {one.name for one in config.destination if one.envelope == "DxpMsgSv"}
+
+    def passage(self, raw: RawArrival, why: str) -> Passage:
+        """Judge by the envelope alone; `why` it is an orphan when it is for nobody and cannot be answered.
+
+        Only a link on which we are a transfer node is answered: a terminal never sends a DxpRep. In a copy of
+        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv).
+        """
+        try:
+            opened = unseal_collected(raw.body)
+        except EnvelopeError:
+            return Passage(reason=why)
+        receivers = tuple(dict.fromkeys(opened.envelope.receiver_ids))
+        here = tuple(one for one in receivers if one in self._homes)
+        unknown = tuple(one for one in receivers if one not in self._homes and one != self._node.dxp_id)
+        copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
+        refused = unknown if raw.feed in self._links and not copy else ()
+        shared = self._homes.shared(here)
+        if shared:
+            reason = f"several enterprises have the DXP id {', '.join(shared)}"
+        else:
+            reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
+        addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
+        return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
+
+    def answer(self, raw: RawArrival, passage: Passage, spool: Spool) -> str:
+        """Write a DxpRep for the receivers that nobody knows, as an entry to the link it came from.
+
+        One commit; the same arrival again is answered once. Says why when it cannot be answered, else empty.
+        """
+        assert passage.envelope is not None  # noqa: S101 (without one nothing is refused)
+        original = passage.envelope
+        try:
+            body = response(original, passage.refused, node=self._node, at=raw.received_at)
+        except EnvelopeError as error:
+            return f"its sender cannot be answered: {error}"
+        uid = new_message_id(raw.received_at)
+        offer = Offer(
+            uid=uid,
+            owner=NODE_ITSELF,
+            kind=DXP_REP,
+            sha256=hashlib.sha256(body).digest(),
+            body=body,
+            facts=facts.of_response(sender=self._node.dxp_id, receiver=original.sender_id),
+            ways=(Way(destination=raw.feed, cop_msg_id=uid),),
+        )
+        (reply,) = spool.put([offer])
+        if isinstance(reply, Taken):
+            log(
+                "message.answered",
+                message_id=uid,
+                destination=raw.feed,
+                arrival=raw.id,
+                cop_msg_id=original.cop_msg_id,
+                code=RECEIVER_UNKNOWN,
+                receivers=list(passage.refused),
+            )
+        return ""
+
+
+def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime) -> bytes:
+    """Write the DxpRep that says of these receivers that there are none; the same each time.
+
+    `at`: when the original came to us; NoticeTime is that day in Beijing. Raises EnvelopeError when the
+    original's own header cannot be repeated.
+    """
+    named = ", ".join(receivers)
+    return seal_response(
+        receiver_id=original.sender_id,
+        code=RECEIVER_UNKNOWN,
+        info=f"指定的接收方不存在 / no such receiver: {named}",
+        original=original,
+        notice_date=date.fromisoformat(creat_time(at)[:10]),
+        node_id=node.node_id,
+        concerns=receivers,
+    )

@@ -1,0 +1,41 @@
+"""Look whether a server would have us, without sending or taking anything: for `gateway check`."""
+
+from contextlib import ExitStack, closing
+
+from gateway.config import Sftp
+from gateway.errors import ConfigError, DeliveryError
+from gateway.transports.sftp_session import SftpLink, SftpSession
+from gateway.transports.sftp_wire import Kind, Status, on_path
+
+
+def reach(config: Sftp) -> str:
+    """Log in over all connections at once and see that the folders are there; returns what to tell.
+
+    Raises ConfigError and DeliveryError.
+    """
+    place = f"sftp {config.host}:{config.port}"
+    folders = [folder for folder in (config.send_dir, config.receive_dir, config.archive_dir) if folder]
+
+    def look(session: SftpSession, deadline: float) -> list[str]:
+        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], deadline)
+        return [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
+
+    with ExitStack() as links:
+        missing = links.enter_context(closing(SftpLink(config))).use(look)
+        for number in range(2, config.connections + 1):
+            try:
+                links.enter_context(closing(SftpLink(config))).use(lambda *_: None)
+            except DeliveryError as error:
+                raise ConfigError(
+                    f"connection {number} of {config.connections} is not let in: {error.what}",
+                    where=place,
+                    fix="lower destination.sftp.connections, or have the server allow this user more",
+                ) from error
+    if missing:
+        raise ConfigError(
+            f"logged in, but there is no folder {', '.join(missing)}",
+            where=place,
+            fix="make it there, or change send_dir, receive_dir and archive_dir",
+        )
+    times = f" over {config.connections} connections" if config.connections > 1 else ""
+    return f"{place}, logged in{times}, all folders there"

@@ -1,0 +1,93 @@
+"""Distinguished Encoding Rules, the little that certificates need here: read strictly, written in the one form.
+
+For what general libraries refuse to look into: certificates with an SM2 key (spec signing.md, Traps).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from signing.errors import SigningError
+
+INTEGER: Final = 0x02
+BIT_STRING: Final = 0x03
+OBJECT_ID: Final = 0x06
+SEQUENCE: Final = 0x30
+VERSION: Final = 0xA0
+"""Tag of the first field of a certificate of version 2 or 3."""
+_LONG = 0x80
+_MULTI_BYTE_TAG = 0x1F
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One value of a DER encoding."""
+
+    tag: int
+    """The identifier octet: class, form and number."""
+    content: bytes
+    whole: bytes
+    """Tag, length and content as they stand."""
+
+    def items(self) -> tuple["Item", ...]:
+        """Read the content of a constructed value; raises SigningError when it is none."""
+        return read(self.content)
+
+
+def read(data: bytes) -> tuple[Item, ...]:
+    """Read the values that `data` consists of, to its last byte.
+
+    Raises SigningError for a length in any but its shortest form, a tag of several bytes, bytes left over.
+    """
+    found = []
+    at = 0
+    while at < len(data):
+        start, end = _extent(data, at)
+        found.append(Item(tag=data[at], content=data[start:end], whole=data[at:end]))
+        at = end
+    return tuple(found)
+
+
+def read_one(data: bytes, tag: int) -> Item:
+    """Read the single value that `data` is; raises SigningError when it is another or something follows."""
+    found = read(data)
+    if len(found) != 1 or found[0].tag != tag:
+        raise _broken(f"not one value of tag {tag:#04x}")
+    return found[0]
+
+
+def write(tag: int, *parts: bytes) -> bytes:
+    """Write one value with these contents, one after the other."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < _LONG:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, _LONG | len(length))) + length + content
+
+
+def write_integer(value: int) -> bytes:
+    """Write an INTEGER that is not negative."""
+    return write(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def _extent(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the value at `at` begins and ends."""
+    if data[at] & _MULTI_BYTE_TAG == _MULTI_BYTE_TAG:
+        raise _broken("a tag of several bytes")
+    if at + 1 >= len(data):
+        raise _broken("the length is missing")
+    first, start = data[at + 1], at + 2
+    size = first
+    if first >= _LONG:
+        digits = data[start : start + first - _LONG]
+        start += len(digits)
+        size = int.from_bytes(digits, "big")
+        if len(digits) != first - _LONG or not digits or digits[0] == 0 or size < _LONG:
+            raise _broken("a length that is not in its shortest form")
+    if start + size > len(data):
+        raise _broken("it ends too early")
+    return start, start + size
+
+
+def _broken(what: str) -> SigningError:
+    return SigningError(f"not DER: {what}", fix="use it as it was issued")

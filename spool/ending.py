@@ -1,0 +1,165 @@
+"""How the end of an attempt moves an entry: pure, and the same for every spool.
+
+Times are numbers here, microseconds since 1970, as the databases hold them.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from spool.entry import UNCOUNTED, Ended, Fate, Settlement
+from spool.lifecycle import Event, State, after
+
+ABANDONED_AT_MOST: Final = 5
+"""So often in a row a claim may end without a word of its holder; then the entry is a dead letter."""
+APART: Final = 2_000_000
+"""Microseconds between entries that were abandoned more than once: longer than a process takes to die and
+come back, so that the one that kills its forwarder is soon alone with it."""
+FARTHEST: Final = 256 * APART
+"""Microseconds within which all of them are back."""
+UNFINISHED: Final = "found unfinished; sent again under the same id"
+_ABANDONED: Final = (
+    f"whoever had it in hand fell silent {ABANDONED_AT_MOST} times in a row: it may be what kills them;"
+    " the log says how they ended"
+)
+_STATES: Final = {
+    Fate.DELIVERED: after(State.SENDING, Event.DELIVERED),
+    Fate.DEFERRED: after(State.SENDING, Event.DEFERRED),
+    Fate.POSTPONED: after(State.SENDING, Event.DEFERRED),
+    Fate.UNDELIVERABLE: after(State.SENDING, Event.UNDELIVERABLE),
+}
+_HAPPENED: Final = {
+    Fate.DELIVERED: "entry.sent",
+    Fate.DEFERRED: "entry.deferred",
+    Fate.POSTPONED: "entry.postponed",
+    Fate.UNDELIVERABLE: "entry.dead",
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Whose(NamedTuple):
+    """What is told of an entry besides how it stands."""
+
+    entry: int
+    uid: str
+    owner: str
+    kind: str
+    destination: str
+    cop_msg_id: str
+    attempts: int
+    """Failed attempts so far."""
+
+
+class Ending(NamedTuple):
+    """What is to be written of an entry whose attempt has ended."""
+
+    state: State
+    failed: bool
+    """One more failed attempt."""
+    due: int
+    error: str
+    sent_sha256: bytes
+    lines: tuple[tuple[str, str], ...]
+    """For the journal: event, detail."""
+
+
+class Verdict(NamedTuple):
+    """What an answer asks for."""
+
+    reason: str
+    due: int | None
+    """When to send again; None: not any more."""
+
+    def overtaken_by(self, uid: str | None) -> "Verdict":
+        """Return what becomes of it when a newer message about the same has gone meanwhile; None: none has.
+
+        Customs refuses an older version that arrives after a newer one (spec ceb/codes.md, -301014).
+        """
+        return self if uid is None else Verdict(f"overtaken by the newer message {uid}: {self.reason}", None)
+
+
+def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | None = None) -> Ending:
+    """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
+    fate, error = settlement.fate, settlement.error
+    state = _STATES[fate]
+    line = (_HAPPENED[fate], error)
+    if verdict is not None and fate is Fate.DELIVERED:
+        ending = bounced(state, verdict, now=now)
+        return ending._replace(lines=(line, *ending.lines))
+    return Ending(state, fate not in UNCOUNTED, due, error, settlement.sent_sha256, (line,))
+
+
+def bounced(state: State, verdict: Verdict, *, now: int) -> Ending:
+    """Judge what an answer does to an entry; raises LifecycleError unless the state is SENT."""
+    again = verdict.due is not None
+    return Ending(
+        state=after(state, Event.BOUNCED if again else Event.UNDELIVERABLE),
+        failed=True,
+        due=now if verdict.due is None else verdict.due,
+        error=verdict.reason,
+        sent_sha256=b"",
+        lines=(("entry.bounced" if again else "entry.dead", _with_time(verdict)),),
+    )
+
+
+class Abandoned(NamedTuple):
+    """What is to be written of an entry whose claim ended without a word."""
+
+    entry: int
+    times: int
+    """How often in a row that is now."""
+    state: State
+    due: int
+    event: str
+    why: str
+
+
+def abandoned(lost: Iterable[tuple[int, int]], *, now: int) -> list[Abandoned]:
+    """Judge claims that ended without a word: (entry, how often that had happened before) each.
+
+    The first time all come back at once, for a process is killed now and then and nothing is wrong with what it
+    held. From the second time on they come back one by one, those with the fewest first.
+    """
+    judged: list[Abandoned] = []
+    place = 0
+    for before, entry in sorted((before, entry) for entry, before in lost):
+        times = before + 1
+        dead = times >= ABANDONED_AT_MOST
+        event = Event.UNDELIVERABLE if dead else Event.DEFERRED
+        judged.append(
+            Abandoned(
+                entry=entry,
+                times=times,
+                state=after(State.SENDING, event),
+                due=now + min(place * APART, FARTHEST),
+                event="entry.dead" if dead else "entry.deferred",
+                why=_ABANDONED if dead else UNFINISHED,
+            )
+        )
+        place += times > 1 and not dead
+    return judged
+
+
+def ended(whose: Whose, state: State, *, due: int, why: str, failed: bool = False) -> Ended:
+    """Tell how an entry stands after its attempt; `failed` counts one more."""
+    return Ended(
+        uid=whose.uid,
+        owner=whose.owner,
+        kind=whose.kind,
+        destination=whose.destination,
+        cop_msg_id=whose.cop_msg_id,
+        attempts=whose.attempts + failed,
+        state=state,
+        due_at=_time(due),
+        why=why,
+    )
+
+
+def _time(number: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def _with_time(verdict: Verdict) -> str:
+    if verdict.due is None:
+        return verdict.reason
+    return f"{verdict.reason}; sent again at {_time(verdict.due).isoformat(timespec='milliseconds')}"

@@ -1,0 +1,64 @@
+"""What an answer is compared with: declarations by text, messages by the id under which they travel."""
+
+from collections.abc import Sequence
+
+from spool.entry import Found, Latest, Travelled
+from spool.postgres.arrays import texts
+from spool.postgres.database import Database, Row, to_time
+from spool.postgres.texts import short
+
+
+class Finding:
+    """The correlating part of the spool."""
+
+    db: Database
+
+    def find(self, wanted: Sequence[str]) -> list[Found]:
+        """Return every declaration that one of the texts, identities or handles, points at."""
+        different = list(dict.fromkeys(wanted))
+        rows = self.db.rows(
+            "SELECT d.id, d.owner, d.identity, o.text, d.facts FROM unnest(%s::text[], %s::text[])"
+            " WITH ORDINALITY AS o (text, short, place) CROSS JOIN LATERAL ("
+            "SELECT id FROM declaration WHERE identity = o.text"
+            " UNION SELECT declaration FROM handle WHERE handle.text = o.short ORDER BY 1 LIMIT 500) AS f"
+            " JOIN declaration d ON d.id = f.id ORDER BY o.place, d.id",
+            texts(different),
+            texts(short(text) for text in different),
+        )
+        return [_found(row) for row in rows]
+
+    def travelled(self, cop_msg_id: str) -> Travelled | None:
+        """Return the message that goes out under this CopMsgId; None when there is none."""
+        entries = self.db.rows(
+            "SELECT id, claim, destination, attempts, facts, message FROM entry WHERE cop_msg_id = %s ORDER BY id",
+            cop_msg_id,
+        )
+        if len({row[-1] for row in entries}) != 1:  # a spool may hold more from earlier versions
+            return None
+        number = entries[0][-1]
+        messages = self.db.rows("SELECT uid, owner, kind, accepted_at FROM message WHERE id = %s", number)
+        if not messages:  # purged a moment ago
+            return None
+        ((uid, owner, kind, accepted_at),) = messages
+        rows = self.db.rows(
+            "SELECT DISTINCT d.id, d.owner, d.identity, %s, d.facts FROM version v"
+            " JOIN declaration d ON d.id = v.declaration WHERE v.message = %s ORDER BY d.id",
+            cop_msg_id,
+            number,
+        )
+        return Travelled(
+            uid=uid,
+            owner=owner,
+            kind=kind,
+            accepted_at=to_time(accepted_at),
+            declarations=tuple(map(_found, rows)),
+            entries=tuple(
+                Latest(entry=row[0], claim=row[1], destination=row[2], attempts=row[3], facts=row[4])
+                for row in entries
+            ),
+        )
+
+
+def _found(row: Row) -> Found:
+    number, owner, identity, text, facts = row
+    return Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)

@@ -1,0 +1,66 @@
+"""What an answer is compared with: declarations by text, messages by the id under which they travel."""
+
+from collections.abc import Sequence
+
+from spool.entry import Found, Latest, Travelled
+from spool.sqlite.database import Database, to_time
+
+_NAMED = "SELECT id, owner, identity, facts FROM declaration WHERE identity = ? LIMIT 500"
+_MEANT = (
+    "SELECT d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
+    " WHERE h.text = ? LIMIT 500"
+)
+
+
+class Finding:
+    """The correlating part of the spool."""
+
+    db: Database
+
+    def find(self, texts: Sequence[str]) -> list[Found]:
+        """Return every declaration that one of the texts, identities or handles, points at."""
+        with self.db.read() as connection:
+            rows = {
+                (text, row[0]): row  # the two queries apart: a UNION builds a table to find what they share
+                for text in dict.fromkeys(texts)
+                for query in (_NAMED, _MEANT)
+                for row in connection.execute(query, (text,))
+            }
+        return [
+            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
+            for (text, _), row in rows.items()
+        ]
+
+    def travelled(self, cop_msg_id: str) -> Travelled | None:
+        """Return the message that goes out under this CopMsgId; None when there is none."""
+        with self.db.read() as connection:
+            entries = connection.execute(
+                "SELECT id, claim, destination, attempts, facts, message FROM entry WHERE cop_msg_id = ?"
+                " ORDER BY id",
+                (cop_msg_id,),
+            ).fetchall()
+            if len({message for *_, message in entries}) != 1:  # a spool may hold more from earlier versions
+                return None
+            number = entries[0][-1]
+            uid, owner, kind, accepted_at = connection.execute(
+                "SELECT uid, owner, kind, accepted_at FROM message WHERE id = ?", (number,)
+            ).fetchone()
+            rows = connection.execute(
+                "SELECT DISTINCT d.id, d.owner, d.identity, d.facts FROM version v"
+                " JOIN declaration d ON d.id = v.declaration WHERE v.message = ?",
+                (number,),
+            ).fetchall()
+        return Travelled(
+            uid=uid,
+            owner=owner,
+            kind=kind,
+            accepted_at=to_time(accepted_at),
+            declarations=tuple(
+                Found(declaration=row[0], owner=row[1], identity=row[2], found_by=cop_msg_id, facts=row[3])
+                for row in rows
+            ),
+            entries=tuple(
+                Latest(entry=row[0], claim=row[1], destination=row[2], attempts=row[3], facts=row[4])
+                for row in entries
+            ),
+        )

@@ -1,0 +1,181 @@
+"""A multiplied spool is a spool: whatever may be asked of the rows that came the ordinary way holds for their copies."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from spool.entry import Filing, OrphanBody, Subject, TimelineRow
+from spool.errors import SpoolError
+from spool.sqlite import SqliteSpool
+from spool.sqlite.copies import multiply
+from spool.store import Spool
+from tests.spooling import Clock, collected, offer, settled
+
+UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
+TIMES = 7
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    """A spool with something in every table: sent, waiting for another, answered, orphaned, acknowledged in part."""
+    folder = tmp_path / "state"
+    with closing(SqliteSpool(folder, Clock())) as spool:
+        _live(spool)
+    return folder
+
+
+@pytest.fixture
+def copied(state_dir: Path) -> Iterator[Spool]:
+    multiply(state_dir, TIMES)
+    with closing(SqliteSpool(state_dir, Clock())) as spool:
+        yield spool
+
+
+def _live(spool: Spool) -> None:
+    spool.put([offer(UUID, Subject(identity="T a=1 b=2", version="1", handles=("T b=2",)), cop_msg_id=UUID)])
+    spool.put([offer("B", Subject(identity="T a=3 b=4", version="1"), owner="bob", request_key="mine")])
+    spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
+    for number in (1, 2):
+        spool.keep(collected(b"answer %d" % number))
+        (arrival,) = spool.unfiled(9)
+        (found,) = spool.find(["T b=2"])
+        row = TimelineRow(
+            declaration=found.declaration,
+            at="1",
+            kind="K",
+            status="2",
+            facts=b"",
+            digest=f"{number}",
+            index=0,
+        )
+        orphan = OrphanBody(index=1, reason="unknown", lookups=("T c=9",))
+        learned = {found.declaration: (f"T n={number}",)}
+        spool.file(
+            [
+                Filing(
+                    arrival=arrival.id,
+                    kind="K",
+                    cop_msg_id="",
+                    rows=(row,),
+                    orphans=(orphan,),
+                    learned=learned,
+                    addressees=("ann",),
+                )
+            ]
+        )
+    spool.acknowledge("ann", spool.notices("ann", after=0, limit=1)[0].cursor)
+    spool.put([offer("C", Subject(identity="T a=1 b=2", version="2"))])
+    spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))])
+
+
+def rows(state_dir: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(state_dir / "spool.db")) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for (name,) in tables
+            if not name.startswith("sqlite_")
+        }
+
+
+def test_every_table_has_its_rows_once_more_for_each_copy(state_dir: Path) -> None:
+    before = rows(state_dir)
+    assert all(before.values()), "the pattern says something about every table"
+    multiply(state_dir, TIMES)
+    assert rows(state_dir) == {
+        name: count if name == "acknowledged" else count * TIMES for name, count in before.items()
+    }
+
+
+def test_database_is_sound_and_no_row_names_one_that_is_not_there(copied: Spool, state_dir: Path) -> None:
+    with closing(sqlite3.connect(state_dir / "spool.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_each_copy_of_a_message_is_exported_with_all_that_is_known_of_its_pattern(
+    copied: Spool, state_dir: Path
+) -> None:
+    with closing(sqlite3.connect(state_dir / "spool.db")) as connection:
+        uids = [uid for (uid,) in connection.execute("SELECT uid FROM message ORDER BY id")]
+    assert len(set(uids)) == 4 * TIMES
+    shapes: Counter[tuple[object, ...]] = Counter()
+    for uid in uids:
+        archived = copied.export(uid)
+        assert archived is not None
+        shapes[
+            archived.body,
+            len(archived.ways),
+            tuple(len(one.answers) for one in archived.declarations),
+            tuple(happening.event for happening in archived.history),
+        ] += 1
+    assert set(shapes.values()) == {TIMES}
+    assert len(shapes) == 4
+
+
+def test_a_waiting_copy_waits_for_the_copy_of_what_its_pattern_waits_for(copied: Spool) -> None:
+    first = copied.claim("one", "port", limit=99, lease_s=60)
+    assert Counter(one.body for one in first) == {b"body of C": TIMES}
+    copied.settle(settled(first[1:]))
+    second = copied.claim("one", "port", limit=99, lease_s=60)
+    assert Counter(one.body for one in second) == {b"body of D": TIMES - 1}
+
+
+def test_what_an_owner_had_acknowledged_is_acknowledged_with_its_copies(copied: Spool) -> None:
+    left = copied.notices("ann", after=copied.acknowledged("ann"), limit=99)
+    assert [[row.digest for row in one.rows] for one in left] == [["2"]] * (TIMES - 1)
+    assert copied.outstanding().unacknowledged == {"ann": TIMES - 1}
+
+
+def test_copies_are_found_by_names_of_their_own_and_new_rows_get_numbers_behind_them(copied: Spool) -> None:
+    assert len(copied.find(["T a=1 b=2"])) == 1
+    assert len(copied.find(["T b=2.6"])) == 1
+    assert copied.find([f"T b=2.{TIMES}"]) == []
+    copied.put([offer("new", "T a=5 b=6")])
+    view = copied.message("new")
+    assert view is not None
+    assert view.entry == 4 * TIMES + 1
+
+
+def test_bodies_of_copies_are_cut_if_asked_those_of_the_pattern_never(state_dir: Path) -> None:
+    multiply(state_dir, 3, body_bytes=4)
+    with closing(sqlite3.connect(state_dir / "spool.db")) as connection:
+        bodies = Counter(body for (body,) in connection.execute("SELECT body FROM payload"))
+    assert bodies[b"body"] == 8
+    assert bodies[b"body of C"] == 1
+
+
+def test_once_is_as_it_was_and_less_is_refused(state_dir: Path) -> None:
+    before = rows(state_dir)
+    multiply(state_dir, 1)
+    assert rows(state_dir) == before
+    with pytest.raises(SpoolError, match="smaller"):
+        multiply(state_dir, 0)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda db: db.execute("CREATE TABLE later (id INTEGER PRIMARY KEY)"),
+        lambda db: db.execute("DROP TABLE wait"),
+    ],
+)
+def test_layout_that_the_copier_does_not_know_is_refused(
+    state_dir: Path, spoil: Callable[[sqlite3.Connection], object]
+) -> None:
+    with closing(sqlite3.connect(state_dir / "spool.db")) as connection:
+        spoil(connection)
+        connection.commit()
+    with pytest.raises(SpoolError, match=r"strange to the copier: (later|wait)"):
+        multiply(state_dir, 2)
+
+
+def test_no_spool_is_made_where_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SpoolError, match="cannot be copied"):
+        multiply(tmp_path, 2)
+    assert list(tmp_path.iterdir()) == []

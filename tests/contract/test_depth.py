@@ -1,0 +1,259 @@
+"""What a call costs must not grow with what lies settled in the spool.
+
+Counted, not timed: on SQLite in steps of its machine, on PostgreSQL in rows and index entries read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from spool.archived import Archived
+from spool.entry import Fate, Filing, Subject, TimelineRow, Wanted, Way
+from spool.lifecycle import Event, State
+from spool.postgres import PostgresSpool
+from spool.sqlite import SqliteSpool
+from spool.sqlite.copies import multiply
+from spool.store import Spool
+from tests.servers.postgres import shared
+from tests.spooling import START, Clock, collected, offer, settled
+
+PATTERN = 20
+TIMES = 100
+_STEP = 10
+"""SQLite's steps are counted in tens."""
+_READ = (
+    "SELECT (SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
+    " WHERE schemaname = current_schema()) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes"
+    " WHERE schemaname = current_schema())"
+)
+_AS_IF_LARGE = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""Tables of some thousand rows are read whole for a handful, and rightly; with millions of rows no plan does that."""
+
+Call = Callable[[Spool], object]
+
+
+@dataclass(frozen=True)
+class Depths:
+    """The same life in two spools: one as it is, one with a hundred times as many settled messages before it."""
+
+    shallow: Spool
+    deep: Spool
+    cost: Callable[[Spool, Call], int]
+    slack: int
+    """What a call may cost more than half as much again."""
+
+
+def subject(uid: str, version: str = "1") -> Subject:
+    return Subject(identity=f"T a={uid} b=2", version=version, handles=(f"T a={uid}",))
+
+
+def live(spool: Spool, numbers: Sequence[int]) -> None:
+    """Have messages sent two ways, answered, and the answers acknowledged."""
+    for owner, own in (("ann", numbers[0::2]), ("bob", numbers[1::2])):
+        uids = [f"M{number}" for number in own]
+        spool.put(
+            [
+                offer(
+                    uid,
+                    subject(uid),
+                    owner=owner,
+                    request_key=f"key {uid}",
+                    more_ways=(Way(destination="capital", cop_msg_id=f"COP-{uid}"),),
+                )
+                for uid in uids
+            ]
+        )
+        for destination in ("port", "capital"):
+            spool.settle(settled(spool.claim("one", destination, limit=len(uids), lease_s=60)))
+        spool.keep(collected(*(b"answer to " + uid.encode() for uid in uids)))
+        file(spool, uids)
+        notices = spool.notices(owner, after=spool.acknowledged(owner), limit=len(uids))
+        spool.acknowledge(owner, notices[-1].cursor)
+
+
+def file(spool: Spool, uids: Sequence[str]) -> None:
+    arrivals = spool.unfiled(len(uids))
+    found = spool.find([f"T a={uid}" for uid in uids])
+    spool.file(
+        [
+            Filing(
+                arrival=arrival.id,
+                kind="K",
+                cop_msg_id="",
+                rows=(
+                    TimelineRow(
+                        declaration=one.declaration,
+                        at="1",
+                        kind="K",
+                        status="2",
+                        facts=b"",
+                        digest=f"{arrival.id}",
+                        index=0,
+                    ),
+                ),
+            )
+            for arrival, one in zip(arrivals, found, strict=True)
+        ]
+    )
+
+
+def exported(spool: Spool, uid: str) -> list[Archived]:
+    archived = spool.export(uid)
+    return [] if archived is None else [archived]
+
+
+def steps(spool: Spool, call: Call) -> int:
+    """Count what SQLite's machine does for one call."""
+    assert isinstance(spool, SqliteSpool)
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += _STEP
+        return 0
+
+    spool.db.connection.set_progress_handler(tick, _STEP)
+    try:
+        call(spool)
+    finally:
+        spool.db.connection.set_progress_handler(None, 0)
+    return count
+
+
+def reads(spool: Spool, call: Call) -> int:
+    """Count the rows and index entries that PostgreSQL reads for one call."""
+    assert isinstance(spool, PostgresSpool)
+
+    def total() -> int:
+        spool.db.rows("SELECT pg_stat_force_next_flush()")
+        ((count,),) = spool.db.rows(_READ)
+        return int(count)
+
+    before = total()
+    call(spool)
+    return total() - before
+
+
+def _sqlite(folder: Path) -> Iterator[Depths]:
+    for name in ("shallow", "deep"):
+        with closing(SqliteSpool(folder / name, Clock())) as spool:
+            live(spool, range(PATTERN))
+    multiply(folder / "deep", TIMES)
+    with (
+        closing(SqliteSpool(folder / "shallow", Clock())) as shallow,
+        closing(SqliteSpool(folder / "deep", Clock())) as deep,
+    ):
+        yield Depths(shallow=shallow, deep=deep, cost=steps, slack=100)
+
+
+def _postgres(folder: Path) -> Iterator[Depths]:
+    server = shared()
+    names = [
+        server.schema_for(folder / name).replace("options='", f"options='{_AS_IF_LARGE} ")
+        for name in ("shallow", "deep")
+    ]
+    with (
+        closing(PostgresSpool(names[0], clock=Clock())) as shallow,
+        closing(PostgresSpool(names[1], clock=Clock())) as deep,
+    ):
+        live(shallow, range(PATTERN))
+        live(deep, range(PATTERN * TIMES))
+        for name in names:
+            with psycopg.connect(name, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")  # as the server does by itself, at a time of its own
+        yield Depths(shallow=shallow, deep=deep, cost=reads, slack=200)
+
+
+@pytest.fixture(scope="module", params=[_sqlite, _postgres], ids=["sqlite", "postgres"])
+def depths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depths]:
+    yield from request.param(tmp_path_factory.mktemp("depths"))
+
+
+CALLS: dict[str, Call] = {
+    "put something new": lambda s: s.put([offer("N1", subject("N1"), owner="ann", request_key="key N1")]),
+    "put without a name for the request": lambda s: s.put([offer("N2", subject("N2"), owner="ann")]),
+    "put under a CopMsgId of its own": lambda s: s.put([offer("N3", subject("N3"), cop_msg_id="own")]),
+    "put the same again": lambda s: s.put([offer("M3", subject("M3"), owner="bob")]),
+    "put a later version": lambda s: s.put([offer("M4v2", subject("M4", "2"), owner="ann")]),
+    "put a version with other bytes": lambda s: s.put([offer("other", subject("M5"), owner="bob")]),
+    "claim": lambda s: s.claim("one", "port", limit=2, lease_s=60),
+    "recover one's own": lambda s: s.recover(claimant="one"),
+    "recover what is over": lambda s: s.recover(),
+    "claim and settle": lambda s: s.settle(settled(s.claim("one", "port", limit=2, lease_s=60))),
+    "next due": lambda s: s.next_due("port"),
+    "act": lambda s: s.act(Event.HELD, ["M4v2"]),
+    "keep": lambda s: s.keep(collected(b"new answer")),
+    "keep the same again": lambda s: s.keep(collected(b"answer to M1")),
+    "file": lambda s: file(s, ["M2"]),
+    "unfiled": lambda s: s.unfiled(64),
+    "find": lambda s: s.find(["T a=M1 b=2", "T a=M1", "T a=nobody"]),
+    "travelled": lambda s: s.travelled("COP-M1"),
+    "orphans": lambda s: s.orphans(),
+    "orphans of a text": lambda s: s.orphans(texts=["T a=M1"]),
+    "notices": lambda s: s.notices("ann", after=s.acknowledged("ann"), limit=99),
+    "acknowledge": lambda s: s.acknowledge("ann", s.acknowledged("ann") + 1),
+    "filed for": lambda s: s.filed_for("ann", 1),
+    "arrival": lambda s: s.arrival(1),
+    "message": lambda s: s.message("M1", owner="bob"),
+    "ways": lambda s: s.ways("M1"),
+    "body": lambda s: s.body("M1"),
+    "timeline": lambda s: s.timeline("bob", "T a=M1"),
+    "history": lambda s: list(s.history("M1")),
+    "backlog": lambda s: s.backlog(at_most=100),
+    "outstanding": lambda s: s.outstanding(),
+    "depths": lambda s: s.depths(),
+    "dead entries": lambda s: s.entries(Wanted(states=(State.DEAD,))),
+    "search a message": lambda s: s.search("m1"),
+    "search an identity": lambda s: s.search("T a=M1 b=2"),
+    "search a handle": lambda s: s.search("T a=M1"),
+    "export": lambda s: s.export("M1"),
+    "purge": lambda s: s.purge(exported(s, "M7"), before=START + timedelta(days=1)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_call_costs_the_same_in_a_deep_spool(depths: Depths, call: Call) -> None:
+    shallow, deep = depths.cost(depths.shallow, call), depths.cost(depths.deep, call)
+    assert deep <= 1.5 * shallow + depths.slack, f"{shallow} became {deep} at {TIMES} times the depth"
+
+
+WAITING: dict[str, Call] = {
+    "put something new": CALLS["put something new"],
+    "put a later version": CALLS["put a later version"],
+    "claim and settle": lambda s: s.settle(settled(s.claim("one", "port", limit=4, lease_s=60))),
+    "claim and defer": lambda s: s.settle(
+        settled(s.claim("one", "port", limit=4, lease_s=60), Fate.DEFERRED, next_at=START + timedelta(days=1))
+    ),
+    "claim and recover": lambda s: (s.claim("one", "port", limit=4, lease_s=60), s.recover(claimant="one")),
+    "recover what is over": CALLS["recover what is over"],
+    "next due": CALLS["next due"],
+    "backlog": lambda s: s.backlog(at_most=10),
+    "ways": CALLS["ways"],
+}
+
+
+@pytest.fixture(scope="module")
+def backlogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depths]:
+    """Two spools with messages that wait to go out, a few and a hundred times as many."""
+    folder = tmp_path_factory.mktemp("backlogs")
+    for name in ("shallow", "deep"):
+        with closing(SqliteSpool(folder / name, Clock())) as spool:
+            uids = [f"M{number}" for number in range(2 * PATTERN)]
+            spool.put([offer(uid, subject(uid), owner="ann" if uid < "M3" else "bob") for uid in uids])
+    multiply(folder / "deep", TIMES)
+    with (
+        closing(SqliteSpool(folder / "shallow", Clock())) as shallow,
+        closing(SqliteSpool(folder / "deep", Clock())) as deep,
+    ):
+        yield Depths(shallow=shallow, deep=deep, cost=steps, slack=100)
+
+
+@pytest.mark.parametrize("call", WAITING.values(), ids=WAITING.keys())
+def test_call_costs_the_same_however_much_waits(backlogs: Depths, call: Call) -> None:
+    shallow, deep = backlogs.cost(backlogs.shallow, call), backlogs.cost(backlogs.deep, call)
+    assert deep <= 1.5 * shallow + backlogs.slack, f"{shallow} became {deep} at {TIMES} times the backlog"

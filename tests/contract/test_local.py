@@ -1,0 +1,123 @@
+"""The way to our own enterprises: delivered means filed, once, also when the process dies before it says so."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from gateway.app import App
+from gateway.config import LOCAL
+from gateway.model import EnterpriseId, Envelope, Message
+from gateway.pipeline import examine
+from gateway.roles.offers import offer_of
+from gateway.site import NewEnterprise, write_site
+from gateway.stages.seal import seal
+from signing.xmldsig import sign
+from spool.entry import Collected, Notice
+from spool.lifecycle import Event, State
+from spool.store import Spool
+from tests.documents import order
+from tests.servers.postgres import shared
+from tests.unit.test_offers import UID
+
+ANN, BOB = "DXPENT0000000001", "DXPENT0000000002"
+
+
+Open = Callable[..., tuple[App, Spool]]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Write a site for ann and so many enterprises that share bob's id, and open its spool."""
+    with ExitStack() as stack:
+
+        def open_it(*, bobs: int = 1) -> tuple[App, Spool]:
+            folder = tmp_path / "site"
+            file = write_site(folder, enterprises=(ANN_HERSELF, *map(bob_number, range(bobs)))).config
+            if request.param == "postgres":
+                dsn = json.dumps(shared().schema_for(folder))
+                file.write_text(
+                    f'{file.read_text("utf-8")}\n[spool]\nkind = "postgres"\ndsn = {dsn}\n', "utf-8"
+                )
+            app = App(file)
+            return app, stack.enter_context(closing(app.spool()))
+
+        yield open_it
+
+
+ANN_HERSELF = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,))
+
+
+def bob_number(number: int) -> NewEnterprise:
+    return NewEnterprise(id=f"bob{number}", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,))
+
+
+def put(app: App, spool: Spool) -> bytes:
+    """Accept a message from ann to bob."""
+    head = Envelope(cop_msg_id="TO-BOB", sender_id=ANN, receiver_ids=(BOB,), creat_time="2025-01-02T12:05:06")
+    body = seal(sign(order(), app.keyring.in_memory()["node"]).body, head)
+    ann = app.enterprises[EnterpriseId("ann")]
+    message = examine(body, ann, app.rules, app.config.accept.limits)
+    assert isinstance(message, Message), message
+    spool.put([offer_of(message, ann, uid=UID, config=app.config, homes=app.homes)])
+    return body
+
+
+def heard(spool: Spool, owner: str = "bob0") -> list[Notice]:
+    return spool.notices(owner, after=0, limit=10)
+
+
+def test_delivered_bytes_are_those_that_were_accepted(opened: Open) -> None:
+    app, spool = opened()
+    body = put(app, spool)
+    assert app.local(spool).step() == 1
+    (notice,) = heard(spool)
+    arrival = spool.arrival(notice.arrival)
+    assert arrival is not None
+    assert (arrival.body, arrival.feed) == (body, LOCAL)
+    assert [view.state for view in spool.ways(UID)] == [State.SENT]
+
+
+@pytest.mark.parametrize("steps", ["claimed", "kept", "filed"])
+def test_death_at_any_point_before_the_settlement_delivers_once(opened: Open, steps: str) -> None:
+    app, spool = opened()
+    put(app, spool)
+    claimant = f"{app.config.node.name}/forward/{LOCAL}"
+    (claimed,) = spool.claim(claimant, LOCAL, limit=10, lease_s=600)
+    if steps != "claimed":
+        digest = hashlib.sha256(claimed.body).digest()
+        spool.keep([Collected(feed=LOCAL, name="1.xml", body=claimed.body, sha256=digest)])
+    if steps == "filed":
+        app.registry(spool).file_waiting()
+    assert len(heard(spool)) == (steps == "filed")
+    assert len(spool.recover(claimant=claimant)) == 1
+    assert app.local(spool).step() == 1
+    assert len(heard(spool)) == 1
+    assert [view.state for view in spool.ways(UID)] == [State.SENT]
+
+
+def test_id_that_several_enterprises_have_is_a_dead_letter_until_one_has_it_alone(opened: Open) -> None:
+    app, spool = opened(bobs=2)
+    put(app, spool)
+    app.local(spool).step()
+    (view,) = spool.ways(UID)
+    assert view.state is State.DEAD
+    assert "several enterprises have the DXP id" in view.error
+    assert heard(spool) == heard(spool, "bob1") == []
+
+    (app.config.accept.enterprises_dir / "bob1.toml").unlink()
+    spool.act(Event.RETRIED, [UID])
+    App(app.file).local(spool).step()
+    assert len(heard(spool)) == 1
+
+
+def test_enterprise_that_is_gone_leaves_a_dead_letter(opened: Open) -> None:
+    app, spool = opened()
+    put(app, spool)
+    (app.config.accept.enterprises_dir / "bob0.toml").unlink()
+    App(app.file).local(spool).step()
+    (view,) = spool.ways(UID)
+    assert (view.state, "any more" in view.error) == (State.DEAD, True)

@@ -1,0 +1,161 @@
+"""Platforms that submit from several threads, know every node, and count on what was answered 202 only."""
+
+import itertools
+import queue
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from gateway.rules import load_rules
+from gateway.simulator.compose import compose
+from gateway.site import NewEnterprise
+from tests.crash.world import World
+from tests.platforms import NotNow, Platform
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One message that a node has answered with 202 or 200."""
+
+    owner: str
+    body: bytes
+    uid: str
+
+
+def messages(seed: int, owners: Sequence[NewEnterprise]) -> Iterator[tuple[str, bytes]]:
+    """Endlessly many messages of all declaration types: (enterprise, body)."""
+    rng = random.Random(seed)
+    types = [kind.name for kind in load_rules().catalogue.declarations()]
+    for number in itertools.count():
+        one, kind = owners[number % len(owners)], types[number % len(types)]
+        bodies = rng.choice((1, 1, 1, 3)) if kind != "CEB711Message" else 1
+        made = compose(kind, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng)
+        yield one.id, made.body
+
+
+class Load:
+    """Submits `count` messages from `submitters` threads, and single ones more when asked to."""
+
+    def __init__(self, world: World, *, seed: int, count: int, submitters: int = 3) -> None:
+        self.answered: list[Answered] = []
+        self.errors: list[str] = []
+        self.by_node: Counter[str] = Counter()
+        self._world = world
+        self._work = messages(seed, world.owners)
+        self._progress = threading.Condition()
+        self._todo: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        for message in itertools.islice(self._work, count):
+            self._todo.put(message)
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(submitters)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for(self, count: int) -> None:
+        """Block until so many are answered."""
+        with self._progress:
+            enough = self._progress.wait_for(lambda: self._done() >= count, 2 * PATIENCE_S)
+        assert enough, f"only {len(self.answered)} answered, errors: {self.errors[:3]}"
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(2 * PATIENCE_S)
+            assert not thread.is_alive(), "a platform waits for its answer for ever"
+
+    @property
+    def working(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def one_more(self) -> None:
+        """Submit one message now, with all patience."""
+        owner, body = next(self._work)
+        with closing(self._platform(0, owner, PATIENCE_S)) as platform:
+            self._submit(platform, owner, body, self._world.nodes[0].name)
+
+    def is_refused(self) -> bool:
+        """Submit one message without patience; say whether the node could not take it, and count it if it did."""
+        owner, body = next(self._work)
+        reached = Retrying(
+            retry=retry_if_exception_type((OSError, HTTPException)),
+            wait=wait_fixed(0.05),
+            stop=stop_after_delay(PATIENCE_S),
+            reraise=True,
+        )
+        with closing(self._platform(0, owner, PATIENCE_S)) as platform:
+            try:
+                reply = reached(platform.once, "POST", "/v1/messages", body)
+            except NotNow:
+                self._submit_later(owner, body)
+                return True
+        self._note(owner, body, reply.json(), self._world.nodes[0].name)
+        return False
+
+    def _submit_later(self, owner: str, body: bytes) -> None:
+        def run() -> None:
+            with closing(self._platform(0, owner, PATIENCE_S)) as platform:
+                self._submit(platform, owner, body, self._world.nodes[0].name)
+
+        self._threads.append(threading.Thread(target=run, daemon=True))
+        self._threads[-1].start()
+
+    def _run(self, number: int) -> None:
+        nodes = range(len(self._world.nodes))
+        order = [*nodes[number % len(nodes) :], *nodes[: number % len(nodes)]]
+        patience_s = PATIENCE_S if len(nodes) == 1 else 1.0
+        with ExitStack() as stack:
+            platforms = {
+                (node, owner.id): stack.enter_context(closing(self._platform(node, owner.id, patience_s)))
+                for node in nodes
+                for owner in self._world.owners
+            }
+            while True:
+                try:
+                    owner, body = self._todo.get_nowait()
+                except queue.Empty:
+                    return
+                for last, node in enumerate([*order, *order], 1 - 2 * len(order)):
+                    name = self._world.nodes[node].name
+                    if self._submit(platforms[node, owner], owner, body, name, last=last == 0):
+                        break
+
+    def _platform(self, node: int, owner: str, patience_s: float) -> Platform:
+        tokens = {str(name): token for name, token in self._world.site.tokens.items()}
+        return Platform(self._world.nodes[node].address, tokens[owner], patience_s=patience_s)
+
+    def _submit(self, platform: Platform, owner: str, body: bytes, node: str, *, last: bool = True) -> bool:
+        """Submit; an error is one only when there is nobody else to ask."""
+        try:
+            reply = platform.submit(body)
+        except Exception as error:  # noqa: BLE001 (shown by the test)
+            if last:
+                self._failed(repr(error))
+            return False
+        if reply.status not in (200, 202):
+            self._failed(f"{reply.status} {reply.body.decode()[:500]}")
+            return True
+        self._note(owner, body, reply.json(), node)
+        return True
+
+    def _note(self, owner: str, body: bytes, reply: dict[str, Any], node: str) -> None:
+        with self._progress:
+            self.answered.append(Answered(owner=owner, body=body, uid=reply["id"]))
+            self.by_node[node] += 1
+            self._progress.notify_all()
+
+    def _failed(self, error: str) -> None:
+        with self._progress:
+            self.errors.append(error)
+            self._progress.notify_all()
+
+    def _done(self) -> int:
+        return len(self.answered) + len(self.errors)

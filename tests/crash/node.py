@@ -1,0 +1,136 @@
+"""`python -m tests.crash.node FAULTS run -c FILE`: the gateway as it is, whose ports a test can trip.
+
+Nothing in gateway/ or spool/ knows of this. What the roles are built from is wrapped before the supervisor
+starts, and the roles inherit it: every commit and every effect outside passes two named points.
+"""
+
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import gateway.app
+import gateway.doors.server
+import gateway.roles.retain
+import spool.postgres.database
+import spool.sqlite  # imported before the clock is changed in all of them
+from gateway.cli import main
+from gateway.config import Destination
+from gateway.ports import Delivery, Feed, Parcel, Transport
+from gateway.supervisor import Role
+from spool.archive import Archive
+from spool.archived import Archived
+from spool.store import Spool
+from tests.crash.clock import ShiftedClock
+from tests.crash.points import Points
+
+COMMITS = ("put", "claim", "settle", "recover", "keep", "file", "acknowledge", "act", "purge", "draw_near")
+"""The methods of the Spool that write."""
+EFFECTS = ("receive", "done")
+"""The methods of a Feed that the other side notices."""
+
+
+class Tripped:
+    """Anything with methods, some of which pass a point before they begin and after they are done."""
+
+    def __init__(self, inner: object, role: "Life", kind: str, methods: Collection[str]) -> None:
+        self._inner, self._role, self._kind, self._methods = inner, role, kind, methods
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in self._methods:
+            return found
+
+        def passing(*arguments: Any, **named: Any) -> Any:
+            self._role.goes_through("before", f"{self._kind}.{name}")
+            result = found(*arguments, **named)
+            self._role.goes_through("after", f"{self._kind}.{name}")
+            return result
+
+        return passing
+
+
+class TrippedTransport:
+    """A transport: before it sends, after the first confirmation, and after the last."""
+
+    def __init__(self, inner: Transport, role: "Life") -> None:
+        self._inner, self._role = inner, role
+
+    def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+        self._role.goes_through("before", "transport.send")
+        for delivery in self._inner.send(parcels):
+            if delivery.error is None:
+                self._role.goes_through("after", "transport.confirm")
+            yield delivery
+        self._role.goes_through("after", "transport.send")
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Life:
+    """Which role this process is; none in the supervisor."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+        self._role = ""
+
+    def goes_through(self, when: str, call: str) -> None:
+        if self._role:
+            self._points.go_through(f"{self._role}:{when}:{call}")
+
+    def of(self, role: Role) -> Role:
+        """The same role, which knows its name when it runs."""
+
+        def run() -> None:
+            self._role = role.name.partition("/")[0]
+            role.run()
+
+        return Role(name=role.name, run=run)
+
+
+def trip(life: Life) -> None:
+    """Wrap what roles are built from."""
+    app = gateway.app.App
+    roles, open_spool = app.roles, app.spool
+    build_transport, build_feed, append = gateway.app.build_transport, gateway.app.build_feed, Archive.append
+
+    def tripped_roles(self: gateway.app.App, names: Collection[str], door: socket | None) -> list[Role]:
+        return [life.of(role) for role in roles(self, names, door)]
+
+    def tripped_spool(self: gateway.app.App) -> Spool:
+        return Tripped(open_spool(self), life, "spool", COMMITS)
+
+    def tripped_transport(destination: Destination) -> Transport:
+        return TrippedTransport(build_transport(destination), life)
+
+    def tripped_feed(destination: Destination) -> Feed:
+        return Tripped(build_feed(destination), life, "feed", EFFECTS)
+
+    def tripped_append(self: Archive, messages: Sequence[Archived]) -> int:
+        life.goes_through("before", "archive.append")
+        added = append(self, messages)
+        life.goes_through("after", "archive.append")
+        return added
+
+    app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
+    gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
+    Archive.append = tripped_append  # type: ignore[method-assign]
+
+
+def shift(clock: ShiftedClock) -> None:
+    """Let the node, and the database's server as the node sees it, live by this clock."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in {"gateway", "spool", "signing"}:
+            clock.rule(module)
+    database = spool.postgres.database.Database
+    now = database.now
+    database.now = lambda self: now(self) + round(clock.shift_s * 1_000_000)  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    faults = Path(sys.argv.pop(1))
+    trip(Life(Points(faults)))
+    shift(ShiftedClock(faults / "clock"))
+    main()

@@ -1,0 +1,114 @@
+"""Named points between two commits, at which a process of the node kills itself when a test asks for it.
+
+The test's side arms a point; the node's side (tests/crash/node.py) passes points and dies at an armed one.
+They meet in a folder: a file for each armed point, for each point that was ever passed, and for each death.
+"""
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+Whom = Literal["role", "node"]
+
+CALLS: Final[Mapping[str, tuple[str, ...]]] = {
+    "accept": ("spool.put", "spool.acknowledge"),
+    "forward": ("spool.recover", "spool.claim", "transport.send", "spool.settle"),
+    "collect": ("feed.receive", "spool.keep", "feed.done", "spool.file"),
+    "keep": ("spool.draw_near", "spool.recover", "archive.append", "spool.purge"),
+}
+"""Role → what it does that another life or another program can see: each is a commit or an effect outside."""
+CONFIRMED: Final = "forward:after:transport.confirm"
+"""The other side has confirmed one parcel, and others of the batch are still on their way."""
+POINTS: Final = (
+    *(
+        f"{role}:{when}:{call}"
+        for role, calls in CALLS.items()
+        for call in calls
+        for when in ("before", "after")
+    ),
+    CONFIRMED,
+)
+RARE: Final = ("keep:before:spool.file", "keep:after:spool.file")
+"""Passed only when an orphan waits for its owner at the moment at which the keeper starts: no test asks for it."""
+AT_START: Final = tuple(
+    point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
+)
+"""Passed once in the life of a process."""
+WITH_AGE: Final = tuple(point for point in POINTS if "archive." in point or "spool.purge" in point)
+"""Passed only when there is something to purge."""
+IN_TRAFFIC: Final = tuple(point for point in POINTS if point not in (*AT_START, *WITH_AGE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """One process, or node, that killed itself."""
+
+    point: str
+    whom: Whom
+    pid: int
+
+
+class Points:
+    """The folder, seen from either side."""
+
+    def __init__(self, folder: Path) -> None:
+        self._armed, self._passed, self._deaths = folder / "armed", folder / "passed", folder / "deaths"
+        for made in (self._armed, self._passed, self._deaths):
+            made.mkdir(parents=True, exist_ok=True)
+        self._known: set[str] = set()
+        self._counts: dict[tuple[int, int], int] = {}
+
+    def arm(self, point: str, *, passage: int = 1, whom: Whom = "role") -> None:
+        """Let the process that passes the point for the `passage`-th time from now on kill itself, or its node."""
+        draft = self._armed.with_name("draft")
+        draft.write_text(f"{passage} {whom}")
+        draft.rename(self._armed / point)
+
+    def disarm(self) -> None:
+        for file in self._armed.iterdir():
+            file.unlink(missing_ok=True)
+
+    def waiting(self) -> set[str]:
+        """Points that are armed and were not reached yet."""
+        return {file.name for file in self._armed.iterdir()}
+
+    def passed(self) -> set[str]:
+        """Every point that any process has passed."""
+        return {file.name for file in self._passed.iterdir()}
+
+    def deaths(self) -> set[Death]:
+        """Everybody who died at a point so far."""
+        return {_death(file) for file in self._deaths.iterdir()}
+
+    def go_through(self, point: str) -> None:
+        """In the node: pass the point, or die there."""
+        if point not in self._known:
+            (self._passed / point).touch()
+            self._known.add(point)
+        try:
+            descriptor = os.open(self._armed / point, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            about, (passage, whom) = os.fstat(descriptor), file.read().split()
+        armed = about.st_ino, about.st_mtime_ns
+        self._counts[armed] = self._counts.get(armed, 0) + 1
+        if self._counts[armed] >= int(passage):
+            self._die(point, whom)
+
+    def _die(self, point: str, whom: str) -> None:
+        try:  # one step says both that it is ours and that we die here, whoever else kills us meanwhile
+            (self._armed / point).rename(self._deaths / f"{point}@{os.getpid()}")
+        except FileNotFoundError:  # another process of the role was faster
+            return
+        if whom == "node":
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _death(file: Path) -> Death:
+    point, _, pid = file.name.partition("@")
+    return Death(point=point, whom="node" if file.read_text().endswith("node") else "role", pid=int(pid))

@@ -1,0 +1,69 @@
+"""SIGKILL at every named point between two commits: of the role that passes it, and of the whole node."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.load import Load
+from tests.crash.points import POINTS, RARE, WITH_AGE, Whom
+from tests.crash.ports import simulated_amqp
+from tests.crash.tally import tally
+from tests.crash.world import World
+
+MESSAGES = 40
+THREE_DAYS_S = 3 * 86_400.0
+ROUNDS_AT_MOST = 200
+SCRIPT: dict[str, object] = {"seed": 7, "delay_s": [0.0, 0.1], "duplicates": 0.1, "reorder": 0.2}
+
+
+def pass_all(world: World, load: Load, got: Bodies) -> None:
+    """Keep traffic of every kind going until nobody is left to be killed."""
+    for _ in range(ROUNDS_AT_MOST):
+        if not world.points.waiting():
+            return
+        load.one_more()
+        bring_home(world, 1.0, got)
+    raise AssertionError(f"points that nothing passed: {sorted(world.points.waiting())}")
+
+
+def settle_down(world: World, load: Load, got: Bodies) -> None:
+    """Wait until customs has said its last word: what is purged before that is an orphan when it comes."""
+    assert wait_until_sent(world, 60)
+    wait_until_answered(world, {one.uid for one in load.answered}, 60)
+    bring_home(world, 60, got)
+
+
+@pytest.mark.parametrize("whom", ["role", "node"])
+def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, whom: Whom) -> None:
+    (tmp_path / "customs").mkdir()
+    port = simulated_amqp(tmp_path / "customs", SCRIPT)
+    got: Bodies = defaultdict(set)
+    with World(tmp_path, port, retention_days=1) as world:
+        for point in sorted({*POINTS} - {*WITH_AGE}):
+            world.points.arm(point, whom=whom)
+        load = Load(world, seed=7, count=MESSAGES)
+        load.join()
+        pass_all(world, load, got)
+        settle_down(world, load, got)
+
+        world.clock.move(
+            THREE_DAYS_S
+        )  # what is at home is old now, and the keeper that starts anew purges it
+        for point in (*WITH_AGE, "keep:before:spool.recover"):
+            world.points.arm(point, whom=whom)
+        pass_all(world, load, got)
+        settle_down(world, load, got)
+        deaths = world.points.deaths()
+        result = tally(load.answered, world.customs_saw(), expected_bodies(world), got, kills=len(deaths))
+
+    print(f"\nkilled the {whom} at {len({death.point for death in deaths})} points: {result}")
+    assert load.errors == []
+    assert {death.point for death in deaths} == {*POINTS}
+    assert {death.whom for death in deaths} == {whom}
+    assert world.points.passed() - {*RARE} == {*POINTS}, (
+        "every commit and every effect of a role is a point of the list"
+    )
+    assert (world.node.lives > 1) == (whom == "node")
+    assert result.promises == (0, 0, 0, 0)

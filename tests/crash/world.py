@@ -1,0 +1,143 @@
+"""One or more nodes that a test can trip, between platforms and a port of customs."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from gateway.errors import GatewayError
+from gateway.playground import Watched, free_port, read_lines
+from gateway.site import NewEnterprise, write_site
+from tests.crash.clock import ShiftedClock
+from tests.crash.points import Points
+from tests.crash.ports import Port
+from tests.platforms import enterprises
+
+LEASE_S = 2.0
+"""So short that what a dead node held goes on within the run."""
+_SETTINGS = {
+    "lease_s = 60.0": f"lease_s = {LEASE_S}",
+    "first_s = 2.0": "first_s = 0.1",
+    "ceiling_s = 600.0": "ceiling_s = 2.0",
+    "[watermarks]\n": "[watermarks]\nfree_bytes_warn = 0\nfree_bytes_refuse = 0\n",
+}
+
+
+class Node:
+    """One gateway of the world; its address and its state stay over its deaths."""
+
+    def __init__(self, name: str, config: Path, address: str, faults: Path) -> None:
+        self.name, self.address, self.config = name, address, config
+        self._command = [sys.executable, "-m", "tests.crash.node", str(faults), "run", "-c", str(config)]
+        self._log = config.parent.parent / f"{name}.log"
+        self._process: Watched | None = None
+        self._wanted = threading.Event()
+        self._keeper = threading.Thread(target=self._start_again, daemon=True)
+        self.lives = 0
+
+    @property
+    def process(self) -> Watched:
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Return when every role is started; from now on a node that dies is started again, as by systemd."""
+        self._wanted.set()
+        self._live()
+        self._keeper.start()
+
+    def kill(self) -> None:
+        """SIGKILL the supervisor and all its roles at once, for good."""
+        self._wanted.clear()
+        if self._process is not None and self._process.process.poll() is None:
+            os.killpg(self._process.process.pid, signal.SIGKILL)
+        if self._keeper.is_alive():
+            self._keeper.join()
+
+    def _live(self) -> None:
+        self.lives += 1
+        self._process = Watched(self._command, self._log)
+        self._process.wait_for_event("node.started")
+
+    def _start_again(self) -> None:
+        while True:
+            self.process.process.wait()
+            self.process.kill()  # closes its log
+            if not self._wanted.is_set():
+                return
+            with suppress(GatewayError):  # its database is away, perhaps
+                self._live()
+
+
+class World:
+    """A site, its nodes and a port; a context manager that starts the nodes and kills them at the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        port: Port,
+        *,
+        owners: Sequence[NewEnterprise] = enterprises(4),
+        spool_toml: str = "",
+        names: Sequence[str] = ("node",),
+        forwarders: int = 2,
+        retention_days: int = 0,
+    ) -> None:
+        """`folder/site` may be there: a small disk, for instance. `names`: a node each, on one spool."""
+        self.folder, self.port, self.owners = folder, port, owners
+        destination = f'[[destination]]\nname = "customs"\nactive = {forwarders}\n{port.toml}'
+        first_port = free_port()
+        self.site = write_site(
+            folder / "site",
+            destination_toml=f"{destination}\n{spool_toml}",
+            enterprises=owners,
+            port=first_port,
+        )
+        self.points = Points(folder / "faults")
+        self.clock = ShiftedClock(folder / "faults" / "clock")
+        text = self.site.config.read_text("utf-8")
+        settings = {**_SETTINGS, "[retention]\n": f"[retention]\ndays = {retention_days}\n"}
+        for old, new in settings.items():
+            assert old in text
+            text = text.replace(old, new)
+        self.nodes = []
+        for number, name in enumerate(names):
+            own_port = first_port if number == 0 else free_port()
+            own = text.replace('name = "gateway"', f'name = "{name}"')
+            if number:
+                own = own.replace('state_dir = "state"', f'state_dir = "{name}"')
+                own = own.replace(f"port = {first_port}", f"port = {own_port}")
+            config = self.site.config if number == 0 else self.site.folder / f"{name}.toml"
+            config.write_text(own, "utf-8")
+            faults = folder / "faults"
+            self.nodes.append(Node(name, config, f"http://127.0.0.1:{own_port}", faults))
+        self.address = self.nodes[0].address
+
+    @property
+    def node(self) -> Node:
+        """The first, or only, node."""
+        return self.nodes[0]
+
+    def __enter__(self) -> Self:
+        try:
+            for node in self.nodes:
+                node.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            node.kill()
+        self.port.close()
+
+    def customs_saw(self) -> list[dict[str, Any]]:
+        return read_lines(self.port.ledger)
+
+    def customs_sent(self) -> list[dict[str, Any]]:
+        return read_lines(self.port.receipts)

@@ -1,0 +1,115 @@
+"""One enterprise floods the gateway with 100,000 messages; another's single message hardly notices."""
+
+import dataclasses
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import load_config, load_enterprises
+from gateway.model import EnterpriseId, Message
+from gateway.pipeline import examine
+from gateway.playground import Watched, free_port
+from gateway.roles.offers import new_message_id, offer_of
+from gateway.rules import load_rules
+from gateway.simulator.compose import compose
+from gateway.site import Site, write_site
+from gateway.spooling import build_spool
+from spool.entry import Offer
+from spool.store import Spool
+from tests.contract.test_spool import BACKENDS
+from tests.platforms import Platform, enterprises
+from tests.spooling import START, Clock, offer, settled
+
+FLOOD = 100_000
+COMMIT = 2_000
+BATCH = 32
+LOUD, QUIET = enterprises(2)
+
+
+def pour(spool: Spool, make: Callable[[int], Offer]) -> None:
+    """Put the flood in through the spool's own door."""
+    for start in range(0, FLOOD, COMMIT):
+        spool.put([make(number) for number in range(start, start + COMMIT)])
+
+
+@pytest.fixture(params=BACKENDS)
+def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
+    with closing(BACKENDS[request.param](tmp_path / "state", Clock(START))) as opened:
+        yield opened
+
+
+def test_single_message_is_in_the_next_claim_behind_a_flood(spool: Spool) -> None:
+    pour(spool, lambda number: offer(f"FLOOD-{number}", owner=LOUD.id))
+    before = spool.claim("one", "port", limit=BATCH, lease_s=60)
+    assert {one.owner for one in before} == {LOUD.id}
+    spool.put([offer("single", owner=QUIET.id)])
+
+    claimed = spool.claim("one", "port", limit=BATCH, lease_s=60)
+
+    assert "single" in [one.uid for one in claimed]
+    assert len(claimed) == BATCH, "and the flood goes on beside it"
+    spool.settle(settled(claimed))
+
+
+def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Path) -> None:
+    port = free_port()
+    site = write_site(tmp_path / "site", enterprises=(LOUD, QUIET), port=port)
+    with closing(build_spool(load_config(site.config))) as spool:
+        like = example(site)
+        pour(spool, lambda number: another(like, f"FLOOD-{number:06}"))
+    node = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], tmp_path / "run.log")
+    try:
+        node.wait_for(is_sent("FLOOD-000100"), 60)
+        body = compose(
+            "CEB311Message", cop_code=QUIET.cop_codes[0], dxp_id=QUIET.dxp_ids[0], rng=random.Random(2)
+        ).body
+        token = site.tokens[EnterpriseId(QUIET.id)]
+        with closing(Platform(f"http://127.0.0.1:{port}", token)) as platform:
+            reply = platform.submit(body)
+            answered = time.monotonic()
+        assert reply.status == 202
+        uid = reply.json()["id"]
+        node.wait_for(is_sent(uid), 60)
+        delay_s = time.monotonic() - answered
+        with closing(build_spool(load_config(site.config))) as spool:
+            (backlog,) = spool.backlog(at_most=FLOOD)
+    finally:
+        node.kill()
+
+    names = [(line["event"], line.get("message_id")) for line in node.events]
+    meanwhile = names[names.index(("message.accepted", uid)) : names.index(("entry.sent", uid))]
+    overtaken = sum(event == "entry.sent" for event, _ in meanwhile)
+    print(
+        f"\nwith {backlog.entries} messages of another waiting: sent {delay_s * 1000:.0f} ms after its 202,"
+        f" {overtaken} of the flood in between"
+    )
+    assert backlog.entries > FLOOD * 0.9, "the flood is still there"
+    assert overtaken <= 2 * BATCH
+
+
+def is_sent(uid: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda line: line.get("event") == "entry.sent" and line["message_id"] == uid
+
+
+def example(site: Site) -> Offer:
+    """One message of the loud enterprise as the door hands it to the spool."""
+    config, rules = load_config(site.config), load_rules()
+    caller = load_enterprises(config.accept.enterprises_dir)[EnterpriseId(LOUD.id)]
+    body = compose(
+        "CEB513Message", cop_code=LOUD.cop_codes[0], dxp_id=LOUD.dxp_ids[0], rng=random.Random(1)
+    ).body
+    message = examine(body, caller, rules, config.accept.limits)
+    assert isinstance(message, Message)
+    return offer_of(message, caller, uid=new_message_id(START), config=config)
+
+
+def another(like: Offer, uid: str) -> Offer:
+    """The same again under its own name, about a declaration of its own that nobody waits for."""
+    ways = tuple(dataclasses.replace(way, cop_msg_id=uid) for way in like.ways)
+    return dataclasses.replace(like, uid=uid, sha256=uid.encode(), ways=ways, subjects=())
