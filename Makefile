@@ -64,7 +64,8 @@ LOCK = uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-
 	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
 lock:
-	$(LOCK) --group build -o requirements/test.txt --extra amqp --extra postgres --group dev
+	$(LOCK) --group build -o requirements/test.txt --extra amqp --extra pkcs11 --extra postgres --extra ukey \
+		--group dev
 	$(LOCK) -c requirements/test.txt -o requirements/run.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --no-annotate --python-version 3.11 --group build -c requirements/test.txt \

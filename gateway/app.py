@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.config import LOCAL, Config, Destination, Folder, Key, Verifying, load_config, load_enterprises
+from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config, load_enterprises
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
+from gateway.keyring import Keyring, Loader
 from gateway.model import Enterprise, EnterpriseId
 from gateway.ports import Feed, Transport
+from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
@@ -25,7 +27,6 @@ from gateway.stages.signature import Trust
 from gateway.supervisor import Role
 from signing.errors import SigningError
 from signing.issuers import Issuers
-from signing.keys import Signer, load_pem, load_pkcs12
 from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
@@ -34,8 +35,11 @@ _LOCAL_LINGER_S: Final = 0.05
 class App:
     """One configuration, read and checked, and everything that can be built from it."""
 
-    def __init__(self, file: Path) -> None:
-        """Read the configuration, the rules, the enterprises and the keys. Raises GatewayError."""
+    def __init__(self, file: Path, *, operator: bool = False) -> None:
+        """Read the configuration, the rules, the enterprises and the keys. Raises GatewayError.
+
+        `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
+        """
         self.file = file
         self.config: Config = load_config(file)
         self.rules: Rules = load_rules(self.config.rules.rules_dir, self.config.rules.edition)
@@ -45,7 +49,8 @@ class App:
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
-        self.signers: Mapping[str, Signer] = {key.name: load_signer(key) for key in self.config.key}
+        loader = Loader(health_dir=health_dir(self.config), operator=operator)
+        self.keyring: Keyring = loader.load_all(self.config.key)
 
     def warm(self) -> None:
         """Compile every schema now, so that forked roles share them."""
@@ -64,7 +69,7 @@ class App:
             spool=self.spool(),
             transport=build_transport(destination),
             destination=destination,
-            signers=self.signers,
+            keyring=self.keyring,
             config=self.config,
             claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
         )
@@ -75,7 +80,7 @@ class App:
             spool=spool,
             transport=LocalTransport(spool=spool, registry=self.registry(spool), homes=self.homes),
             destination=Destination(name=LOCAL),
-            signers=self.signers,
+            keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
             config=self.config,
             claimant=f"{self.config.node.name}/forward/{LOCAL}",
             linger_s=_LOCAL_LINGER_S,
@@ -102,7 +107,7 @@ class App:
         return Keep(
             spool=spool,
             registry=self.registry(spool),
-            signers=self.signers,
+            keyring=self.keyring,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
             waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
@@ -133,7 +138,7 @@ class App:
             config=self.config,
             rules=self.rules,
             enterprises=self.enterprises,
-            suites={name: signer.suite for name, signer in self.signers.items()},
+            keyring=self.keyring,
             trust=self.trust,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
@@ -166,24 +171,6 @@ def _secret(file: Path | None) -> str:
     if not secret:
         raise ConfigError("the token file is empty", where=str(file), fix="write a random token into it")
     return secret
-
-
-def load_signer(key: Key) -> Signer:
-    """Load one [[key]]. Raises ConfigError."""
-    where = f"key {key.name}, {key.file}"
-    try:
-        password = None if key.password_file is None else key.password_file.read_text("utf-8").rstrip("\r\n")
-        if key.kind == "pkcs12":
-            return load_pkcs12(key.file, password, suite=key.suite)
-        if key.certificate is None:
-            raise ConfigError(
-                "a PEM key needs its certificate", where=where, fix='add certificate = "keys/node.crt"'
-            )
-        return load_pem(key.file, key.certificate, password, suite=key.suite)
-    except OSError as error:
-        raise ConfigError(f"cannot read the password file: {error.strerror}", where=where) from error
-    except SigningError as error:
-        raise ConfigError(str(error), where=where) from error
 
 
 def load_trust(verifying: Verifying) -> Trust:

@@ -7,18 +7,17 @@ here: they are paths of files, read by whoever needs them.
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
+from gateway.section import Count, NotNegative, Seconds, Section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Seconds = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
 Mark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
@@ -30,11 +29,6 @@ FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
 LOCAL: Final = "@local"
 """The destination of what stays at this node; no [[destination]] can be called so."""
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every table of gateway.toml."""
 
 
 S = TypeVar("S", bound="Section")
@@ -78,23 +72,12 @@ class Rules(Section, kw_only=True):
     """Folder with `xsd/` and `mappings/` to use in place of the built-in ones."""
 
 
-class Key(Section, kw_only=True):
-    """`[[key]]`: one signing key."""
-
-    name: str
-    kind: Literal["pem", "pkcs12"]
-    file: Path
-    certificate: Path | None = None
-    """PEM certificate; only for `pem`."""
-    password_file: Path | None = None
-    suite: Literal["", "rsa-sha1", "sm2-sm3", "sm2-sha1"] = ""
-    """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (spec signing.md, Structure)."""
-
-
 class Signing(Section, kw_only=True):
     """`[signing]`: which key signs what is handed in unsigned."""
 
     default_key: str
+    refuse_wait_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Refuse unsigned messages while those that wait for their key would keep it busy for longer; 0: never."""
 
 
 class Verifying(Section, kw_only=True):
@@ -427,12 +410,8 @@ def _check(config: Config, file: Path) -> None:
     keys = [key.name for key in config.key]
     names = [destination.name for destination in config.destination]
     for kind, found in (("key", keys), ("destination", names)):
-        if not found:
-            raise ConfigError(f"no [[{kind}]] is configured", where=str(file), fix=f"add a [[{kind}]] table")
-        if len(set(found)) != len(found):
-            raise ConfigError(
-                f"two [[{kind}]] tables have one name", where=str(file), fix="rename one of them"
-            )
+        check_names(kind, found, file)
+    check_keys(config.key, file, lease_s=config.lease_s)
     if config.signing.default_key not in keys:
         raise ConfigError(
             f"default_key names no [[key]]: {config.signing.default_key}",

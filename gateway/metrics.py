@@ -26,6 +26,9 @@ _SHARE: Final = 20
 """A reading that took long is kept longer: reading takes at most one part in so many of the time."""
 
 
+More = Callable[[Spool], list[GaugeMetricFamily]]
+
+
 class Meter:
     """What one accept process counts; safe to use from several threads."""
 
@@ -88,9 +91,13 @@ class Meter:
 class SpoolCollector(Collector):
     """Reads the spool when somebody asks, through a connection of its own, and keeps the reading a while."""
 
-    def __init__(self, open_spool: Callable[[], Spool], free_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, open_spool: Callable[[], Spool], free_bytes: Callable[[], int], more: More = lambda _: []
+    ) -> None:
+        """`more` gives further figures that need the spool."""
         self._open_spool = open_spool
         self._free_bytes = free_bytes
+        self._more = more
         self._spool: Spool | None = None
         self._lock = threading.Lock()
         self._kept: list[GaugeMetricFamily] = []
@@ -131,6 +138,7 @@ class SpoolCollector(Collector):
             )
             free.add_metric([], self._free_bytes())
             families.append(free)
+            families += self._more(self._spool)
             readable.add_metric([], 1)
         except (SpoolError, OSError):
             readable.add_metric([], 0)
@@ -169,10 +177,13 @@ def _families(
 
 @contextmanager
 def spool_metrics(
-    meter: Meter, open_spool: Callable[[], Spool], free_bytes: Callable[[], int]
+    meter: Meter,
+    open_spool: Callable[[], Spool],
+    free_bytes: Callable[[], int],
+    more: More = lambda _: [],
 ) -> Iterator[None]:
     """Let the figures of the spool stand beside those of the meter while the block lasts."""
-    collector = SpoolCollector(open_spool, free_bytes)
+    collector = SpoolCollector(open_spool, free_bytes, more)
     meter.registry.register(collector)
     try:
         yield

@@ -78,6 +78,21 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="no further attempt will be made",
         do="mend what `error` names, then `gateway spool retry ID`",
     ),
+    "entry.postponed": Event(
+        level="warning",
+        meaning="the key that has to sign it cannot now; tried again at `next_attempt_at`, no attempt is counted",
+    ),
+    "key.quarantined": Event(
+        level="warning",
+        meaning="a signing key does not answer or fails; it is left alone, then probed, longer each time",
+        do="`error` says what to mend; what needs no such key goes on",
+    ),
+    "key.locked": Event(
+        level="error",
+        meaning="a device refused its PIN; it is not tried again by itself",
+        do="write the right PIN into its file, then SIGHUP: a card locks itself after a few wrong ones",
+    ),
+    "key.restored": Event(level="info", meaning="a key that was in quarantine signs again"),
     "destination.down": Event(
         level="warning",
         meaning="a whole batch failed; the destination is left alone for a while, then probed with one entry",
@@ -105,7 +120,10 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="see to the time service of the node, or of the database's host",
     ),
     "certificate.expiring": Event(
-        level="warning", meaning="a signing certificate ends in less than 30 days", do="renew it"
+        level="warning",
+        meaning="a signing certificate ends within 90, 30, 14, 7 or 1 days (`within_days`; 0: it has ended);"
+        " told once a day",
+        do='get a new one and put it beside the old: kind = "rotation"',
     ),
     "spool.unavailable": Event(
         level="error",
@@ -124,6 +142,7 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="old messages could not be archived or purged; nothing was lost",
         do="`error` says what to mend; it is tried again within the hour",
     ),
+    "signer.listening": Event(level="info", meaning="the remote signer is open at `address`"),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
 }
 

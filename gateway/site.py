@@ -275,6 +275,9 @@ edition = "202205"
 # Which key signs what is handed in unsigned, where the enterprise names none.
 default_key = "node"
 
+# Refuse unsigned messages (503) while those that wait for their key would keep it busy for longer; 0: never.
+# refuse_wait_s = 0.0
+
 # A demonstration key that customs does not know. For PKCS#12: kind = "pkcs12", file = "keys/node.p12".
 [[key]]
 name = "node"
@@ -284,6 +287,12 @@ certificate = "keys/node.crt"
 # password_file = "keys/node.password"
 # Of an SM2 certificate: "sm2-sm3", the default, or "sm2-sha1"; of an RSA certificate "rsa-sha1".
 # suite = "sm2-sm3"
+# Other kinds (docs/operations.md, Keys in devices): "pkcs11", "ukey", "remote"; and keys that stand in for each
+# other: "pool", side by side, and "rotation", in which the newest certificate that has begun signs.
+# [[key]]
+# name = "company"
+# kind = "rotation"
+# members = ["node", "node-2026"]
 
 [verifying]
 # What is asked of the certificate of a message that comes signed, beside its period. The issuers it must

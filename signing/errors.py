@@ -15,3 +15,16 @@ class SigningError(Exception):
         """Join the parts that are there: `what (where). Fix: fix`."""
         text = f"{self.what} ({self.where})" if self.where else self.what
         return f"{text}. Fix: {self.fix}" if self.fix else text
+
+
+class KeyUnavailable(SigningError):  # noqa: N818 (a state of the key, no mistake in what was to be signed)
+    """The key cannot sign now; this says nothing of what was to be signed, so nobody else should suffer."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", retry_after_s: float = 1.0) -> None:
+        """`retry_after_s`: when asking again may help."""
+        super().__init__(what, where=where, fix=fix)
+        self.retry_after_s = retry_after_s
+
+
+class WrongPin(KeyUnavailable):
+    """The device refused the PIN. Nothing may try it again before an operator has acted: cards lock themselves."""

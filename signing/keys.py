@@ -32,6 +32,7 @@ __all__ = [
     "load_pem",
     "load_pkcs12",
     "make_self_signed",
+    "read_certificate_file",
     "write_key_info",
 ]
 
@@ -109,7 +110,7 @@ def load_pem(
     read, the two do not belong together or the suite needs another key.
     """
     path = Path(key_file)
-    data, certificate = _read(path), _certificate(Path(certificate_file))
+    data, certificate = _read(path), read_certificate_file(Path(certificate_file))
     if facts_of(certificate).key_type == "SM2":
         try:
             return _sm2_signer(sm2.PrivateKey.from_pem(data, _secret(password)), certificate, path, suite)
@@ -188,7 +189,8 @@ def _signer(
     )
 
 
-def _certificate(path: Path) -> x509.Certificate:
+def read_certificate_file(path: Path) -> x509.Certificate:
+    """Read a certificate, PEM (the first one of a chain) or DER. Raises SigningError."""
     data = _read(path)
     if b"-----BEGIN" not in data:
         return read_certificate(data)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from spool.entry import Ended, Fate, Settlement
+from spool.entry import UNCOUNTED, Ended, Fate, Settlement
 from spool.lifecycle import Event, State, after
 
 ABANDONED_AT_MOST: Final = 5
@@ -25,11 +25,13 @@ _ABANDONED: Final = (
 _STATES: Final = {
     Fate.DELIVERED: after(State.SENDING, Event.DELIVERED),
     Fate.DEFERRED: after(State.SENDING, Event.DEFERRED),
+    Fate.POSTPONED: after(State.SENDING, Event.DEFERRED),
     Fate.UNDELIVERABLE: after(State.SENDING, Event.UNDELIVERABLE),
 }
 _HAPPENED: Final = {
     Fate.DELIVERED: "entry.sent",
     Fate.DEFERRED: "entry.deferred",
+    Fate.POSTPONED: "entry.postponed",
     Fate.UNDELIVERABLE: "entry.dead",
 }
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,7 +86,7 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | No
     if verdict is not None and fate is Fate.DELIVERED:
         ending = bounced(state, verdict, now=now)
         return ending._replace(lines=(line, *ending.lines))
-    return Ending(state, fate is not Fate.DELIVERED, due, error, settlement.sent_sha256, (line,))
+    return Ending(state, fate not in UNCOUNTED, due, error, settlement.sent_sha256, (line,))
 
 
 def bounced(state: State, verdict: Verdict, *, now: int) -> Ending:

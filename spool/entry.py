@@ -61,6 +61,8 @@ class Offer:
     """The owner's own name for the request (Idempotency-Key): what comes again under it is the same
     message, whatever its bytes. Empty: none."""
     subjects: tuple[Subject, ...] = ()
+    needs: str = ""
+    """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,13 @@ class Fate(StrEnum):
 
     DELIVERED = "delivered"
     DEFERRED = "deferred"
+    POSTPONED = "postponed"
+    """Nothing was attempted, for want of what it needs: tried again later, and no attempt is counted."""
     UNDELIVERABLE = "undeliverable"
+
+
+UNCOUNTED: Final = frozenset({Fate.DELIVERED, Fate.POSTPONED})
+"""Fates that are no failed attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +151,7 @@ class Settlement:
     fate: Fate
     error: str = ""
     next_at: datetime | None = None
-    """For DEFERRED: not before then."""
+    """For DEFERRED and POSTPONED: not before then."""
     sent_sha256: bytes = b""
     """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
 

@@ -4,11 +4,12 @@ A method that writes is one commit: when it returns, what it says is on disk. Me
 SpoolError have written nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from spool.archived import Archived
 from spool.entry import (
@@ -37,6 +38,8 @@ from spool.entry import (
     Wanted,
 )
 from spool.lifecycle import Event
+
+NO_BOUNDS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Topic(StrEnum):
@@ -71,11 +74,20 @@ class Spool(Protocol):
 
     # what goes out
 
-    def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
+    def claim(
+        self,
+        claimant: str,
+        destination: str,
+        *,
+        limit: int,
+        lease_s: float,
+        room: Mapping[str, int] = NO_BOUNDS,
+    ) -> list[Claimed]:
         """Take up to `limit` entries whose turn has come, in turn from each owner that has any.
 
         Within an owner by priority, then oldest due first. Owners take turns from one call to the next, so
-        a thousand entries of one do not hold up the single one of another.
+        a thousand entries of one do not hold up the single one of another. `room`: of entries that need
+        this (`Offer.needs`), only so many; they hold up none that need something else.
         """
         ...
 
@@ -101,8 +113,11 @@ class Spool(Protocol):
         """
         ...
 
-    def next_due(self, destination: str) -> datetime | None:
-        """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
+    def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
+        """Return when the next waiting entry may be claimed; None when nothing waits for its time.
+
+        Entries that need one of `full` are left out.
+        """
         ...
 
     # what comes back
@@ -215,6 +230,13 @@ class Spool(Protocol):
         """Return what waits for each destination; no more than `at_most` entries of each are counted.
 
         Cheap, whatever waits: the price grows with `at_most` alone.
+        """
+        ...
+
+    def needed(self, *, at_most: int) -> Mapping[str, int]:
+        """Return how many entries could go but for what they need, by that; of each turn no more are counted.
+
+        Cheap when nobody needs anything; the price grows with `at_most`.
         """
         ...
 

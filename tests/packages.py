@@ -20,6 +20,7 @@ TEST = {
     "pkg-config": "pkg-config",
     "postgresql-15": "/usr/lib/postgresql/15/bin/postgres",
     "rabbitmq-server": "/usr/lib/rabbitmq/bin/rabbitmq-server",
+    "softhsm2": "softhsm2-util",
     "xmlsec1": "xmlsec1",
 }
 """Debian package → the command or file by which we know that it is there."""

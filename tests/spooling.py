@@ -33,6 +33,7 @@ def offer(
     request_key: str = "",
     more_ways: tuple[Way, ...] = (),
     priority: int = 1,
+    needs: str = "",
 ) -> Offer:
     """Return an offer whose bytes, unless given, and CopMsgId follow from its uid."""
     content = body or b"body of " + uid.encode()
@@ -45,6 +46,7 @@ def offer(
         facts=b"facts of " + uid.encode(),
         ways=(Way(destination=destination, cop_msg_id=cop_msg_id or f"COP-{uid}"), *more_ways),
         priority=priority,
+        needs=needs,
         request_key=request_key,
         subjects=tuple(one if isinstance(one, Subject) else Subject(identity=one) for one in about),
     )

@@ -6,9 +6,10 @@ import click
 
 from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER
+from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit
-from gateway.cli.probes import Check, Grade, failed, probe
+from gateway.cli.probes import probe
 from gateway.config import load_config
 from gateway.errors import ConfigError
 

@@ -1,12 +1,14 @@
 """What `--key` may name: a key file, a folder with one key in it, or a key of gateway.toml."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.app import load_signer
 from gateway.config import load_config
 from gateway.errors import ConfigError
+from gateway.keyring import Loader
+from gateway.queues import health_dir
 from signing.errors import SigningError
 from signing.keys import FileSigner, Signer, load_pem, load_pkcs12
 
@@ -98,11 +100,12 @@ def _configured(name: str, config: Path) -> Signer:
             else f"no key is named, and there is no {config} with a default key",
             fix="name a PEM or PKCS#12 file, or a [[key]] of the configuration given with -c",
         )
-    found = load_config(config)
-    keys = {key.name: key for key in found.key}
-    name = name or found.signing.default_key
-    if name not in keys:
+    read = load_config(config)
+    name = name or read.signing.default_key
+    names = [key.name for key in read.key]
+    if name not in names:
         raise ConfigError(
-            f"neither a file nor a [[key]]: {name}", where=str(config), fix=f"one of: {', '.join(keys)}"
+            f"neither a file nor a [[key]]: {name}", where=str(config), fix=f"one of: {', '.join(names)}"
         )
-    return load_signer(keys[name])
+    key = Loader(health_dir=health_dir(read)).load(name, read.key)
+    return key.current(datetime.now(UTC))[0].signer

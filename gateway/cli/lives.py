@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 import click
 
@@ -11,6 +12,7 @@ from gateway.codes import Codes
 from gateway.config import Config
 from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
 from gateway.facts import message_facts, way_facts
+from gateway.queues import KeyQueue
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive, Shelved
 from spool.entry import Happening, MessageView
@@ -29,6 +31,8 @@ class Life:
     answers: Mapping[str, tuple[AnswerView, ...]]
     """By the identity of its declarations, in customs' own order."""
     waiting: Waiting
+    queue: KeyQueue | None = None
+    """What it stands in before the key that has to sign it; None: it needs no device, or is signed."""
     archived_in: str = ""
     """The file of the archive that it lies in; empty: it is in the spool."""
 
@@ -103,6 +107,7 @@ def emit_life(life: Life) -> None:
             "archived_in": life.archived_in,
             "entries": [entry_view(way) for way in life.ways],
             "waiting": {"who": life.waiting.who, "why": life.waiting.why},
+            "signing": _queue(life.queue),
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
                 {"identity": identity, "answers": [_answer(one) for one in answers]}
@@ -110,6 +115,28 @@ def emit_life(life: Life) -> None:
             ],
         }
     )
+
+
+def _queue(queue: KeyQueue | None) -> dict[str, object] | None:
+    if queue is None:
+        return None
+    wait_s = None if isinf(queue.wait_s) else round(queue.wait_s, 1)
+    return {
+        "key": queue.key,
+        "entries": queue.entries,
+        "wait_s": wait_s,
+        "in_order": queue.in_order,
+        "why": queue.why,
+    }
+
+
+def _before_the_key(queue: KeyQueue | None) -> str:
+    if queue is None:
+        return ""
+    if isinf(queue.wait_s):
+        return f"{queue.key}, {queue.entries} wait for it; {queue.why}"
+    wrong = f"; {queue.why}" if queue.why else ""
+    return f"{queue.key}, {queue.entries} wait for it, all signed in about {queue.wait_s:.0f} s{wrong}"
 
 
 def _answer(answer: AnswerView) -> dict[str, object]:
@@ -143,6 +170,7 @@ def tell_life(life: Life) -> None:
             "error": view.error,
             "sent SHA-256": view.sent_sha256.hex(),
             "archived in": life.archived_in,
+            "signing key": _before_the_key(life.queue),
             "waits for": f"{life.waiting.who}: {life.waiting.why}",
         },
         indent="  ",

@@ -7,21 +7,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from gateway.app import load_signer, load_trust
+from gateway.app import load_trust
+from gateway.cli.grades import Check, Grade, failed
+from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
-from gateway.config import Amqp, Config, Destination, Folder, Key, Sftp, load_enterprises
+from gateway.config import Amqp, Config, Destination, Folder, Sftp, load_enterprises
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.schemas import View
 from gateway.spooling import build_spool
-from signing.keys import FileSigner, Signer, certificate_facts
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
@@ -30,30 +29,10 @@ _PATIENCE_S: Final = 5.0
 """How long a destination may take to answer here, whatever its own time-out."""
 
 
-class Grade(StrEnum):
-    """How something is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One answer."""
-
-    name: str
-    """What was looked at: `key node`, `destination customs`."""
-    grade: Grade
-    detail: str
-    fix: str = ""
-
-
 def probe(config: Config) -> Iterator[Check]:
     """Look at everything that a configuration names; connects to destinations, changes nothing there."""
     yield from _rules(config)
-    for key in config.key:
-        yield from _key(key)
+    yield from probe_keys(config)
     yield from _issuers(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
@@ -67,12 +46,6 @@ def probe(config: Config) -> Iterator[Check]:
         yield _destination(destination)
 
 
-def failed(name: str, error: GatewayError | SpoolError) -> Check:
-    """Turn an error into an answer."""
-    detail = f"{error.what} ({error.where})" if error.where else error.what
-    return Check(name=name, grade=Grade.FAIL, detail=detail, fix=error.fix)
-
-
 def _rules(config: Config) -> Iterator[Check]:
     try:
         rules = rules_of(config)
@@ -84,31 +57,6 @@ def _rules(config: Config) -> Iterator[Check]:
         return
     detail = f"edition {rules.schemas.edition}, {len(rules.schemas.roots)} message types, all schemas compile"
     yield Check(name="rules", grade=Grade.OK, detail=detail)
-
-
-def _key(key: Key) -> Iterator[Check]:
-    name = f"key {key.name}"
-    try:
-        signer = load_signer(key)
-    except ConfigError as error:
-        yield failed(name, error)
-        return
-    yield _certificate(name, signer)
-    for warning in signer.warnings if isinstance(signer, FileSigner) else ():
-        yield Check(name=name, grade=Grade.WARN, detail=warning, fix="chmod 600")
-
-
-def _certificate(name: str, signer: Signer) -> Check:
-    known, now = certificate_facts(signer.certificate_der), datetime.now(UTC)
-    detail = f"{signer.suite.name}, certificate {known.serial} until {known.not_after:%Y-%m-%d}"
-    fix = "get a new certificate and name it in gateway.toml"
-    if now < known.not_before:
-        return Check(name=name, grade=Grade.FAIL, detail=f"{detail}: not valid yet", fix="see to the clock")
-    if known.not_after < now:
-        return Check(name=name, grade=Grade.FAIL, detail=f"{detail}: expired", fix=fix)
-    if known.not_after - now < _SOON:
-        return Check(name=name, grade=Grade.WARN, detail=f"{detail}: ends soon", fix=fix)
-    return Check(name=name, grade=Grade.OK, detail=detail)
 
 
 def _issuers(config: Config) -> Iterator[Check]:

@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "receipts": _entry("receipts", "receipts", "Look at the answers of customs, matched and not."),
     "enterprise": _entry("enterprise", "enterprise", "Add, show and disable enterprises."),
     "simulate": _entry("simulate", "simulate", "Play the customs side."),
+    "signer": _entry("signer", "signer", "Serve the keys of this machine to gateways elsewhere."),
     "bench": _entry("bench", "bench", "Measure the figures of the design on this machine."),
 }
 

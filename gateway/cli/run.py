@@ -36,7 +36,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
     def reload() -> list[Role] | None:
         try:
-            renewed = App(file)
+            renewed = App(file, operator=True)
         except GatewayError as error:
             log("node.reload_failed", error=str(error))
             return None

@@ -68,6 +68,17 @@ authorized_keys = "authorized_keys"
 # port = 5672
 # outgoing = "receipts"
 
+# E-Port's USB key behind its WebSocket control (needs the extra `ukey`); several are possible:
+# [[ukey]]
+# key = "card.key"
+# certificate = "card.crt"
+# pin = "12345678"
+# port = 61232
+# sign_s = 0.24            # one signature takes so long
+# dark = false             # requests are taken and never answered
+# reader_errors = 0.0      # share of the signatures that the card reader spoils
+# locks_after = 5          # wrong PINs in a row
+
 [script]
 # The same seed gives the same answers to the same declarations in every run.
 seed = 1

@@ -1,16 +1,20 @@
 """`gateway trace`: the whole life of a message, and who it waits for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import archived_lives, emit_life, life_of, tell_life
+from gateway.cli.lives import Life, archived_lives, emit_life, life_of, tell_life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.config import Config, load_config, load_enterprises
+from gateway.facts import message_facts
+from gateway.queues import key_queues
 from spool.entry import Happening, Orphan
+from spool.lifecycle import State
 from spool.store import Spool
 
 
@@ -30,6 +34,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config)
         lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
+        lives = _with_queues(lives, config, spool)
         lives += archived_lives(config, key, codes, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))
@@ -42,6 +47,21 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     if not lives and not orphans and not passed:
         say("error", f"nothing is known of {key}", fix="`gateway spool list` and `gateway receipts list`")
         click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _with_queues(lives: list[Life], config: Config, spool: Spool) -> list[Life]:
+    """Say of those that wait for a device how long that will take."""
+    queues = {one.key: one for one in key_queues(config, spool)}
+    if not queues:
+        return lives
+    return [replace(life, queue=queues.get(_needs(life, config))) for life in lives]
+
+
+def _needs(life: Life, config: Config) -> str:
+    known = message_facts(life.view.facts)
+    if life.view.state is not State.READY or known.signed or known.wrapped:
+        return ""
+    return known.key_name or config.signing.default_key
 
 
 def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 
 import msgspec
 from starlette.applications import Starlette
@@ -27,7 +28,8 @@ from gateway.model import Enterprise, Fault
 from gateway.observe import log
 from gateway.pipeline import Refusal
 from gateway.problems import PROBLEMS, problem_document
-from gateway.roles.accept import Accepted, Contradicted, Intake
+from gateway.queues import KeyQueue
+from gateway.roles.accept import Accepted, Busy, Contradicted, Intake, Outcome
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules
 from gateway.stages.collected import cut_to, open_collected, unseal_collected
@@ -53,6 +55,8 @@ class Counter:
     spool: Spool
     rules: Rules
     size_bytes: int
+    refuse_wait_s: float
+    """`signing.refuse_wait_s`."""
     callers: Mapping[str, Enterprise]
     """Hex SHA-256 of a token → whose it is. Found by digest, so the time it takes tells nothing of a token."""
     bell: Bell
@@ -194,13 +198,23 @@ async def _post_message(request: Request, counter: Counter, caller: Enterprise) 
     outcome = await counter.intake.submit(
         body, caller, request_key=_header(request, b"idempotency-key")[:255]
     )
+    if isinstance(outcome, Accepted):
+        counter.meter.accepted(caller.id, time.monotonic() - began, first=outcome.first)
+    return _answer(outcome, counter, caller)
+
+
+def _answer(outcome: Outcome, counter: Counter, caller: Enterprise) -> Response:
+    """Say what became of a submission."""
     match outcome:
         case Refusal():
             raise Problem(outcome.problem, *outcome.faults)
+        case Busy(queue=queue):
+            raise Problem(
+                "unavailable", _busy_fault(queue), headers={"Retry-After": _retry_after(counter, queue)}
+            )
         case Contradicted(clash=clash):
             raise Problem(outcome.problem, _clash_fault(clash))
         case Accepted():
-            counter.meter.accepted(caller.id, time.monotonic() - began, first=outcome.first)
             where = {"Location": f"/v1/messages/{outcome.uid}"}
             if outcome.first:
                 return _json(
@@ -210,6 +224,20 @@ async def _post_message(request: Request, counter: Counter, caller: Enterprise) 
             if view is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
             return _json(views.accepted_view(view), headers=where)
+
+
+def _retry_after(counter: Counter, queue: KeyQueue) -> str:
+    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
+    return str(max(1, min(3600, ceil(min(3600.0, queue.wait_s - counter.refuse_wait_s)))))
+
+
+def _busy_fault(queue: KeyQueue) -> Fault:
+    return Fault(
+        rule="key_busy",
+        message=f"{queue.entries} messages wait for the signing key; nothing was taken",
+        message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
+        fix="send the same again later, or hand it in signed",
+    )
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -12,14 +12,16 @@ from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
 from gateway.homes import homes_of
+from gateway.key_metrics import key_families
+from gateway.keyring import Keyring
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
+from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
 from gateway.stages.signature import Trust
-from signing.suite import Suite
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -45,7 +47,7 @@ def serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    suites: Mapping[str, Suite],
+    keyring: Keyring,
     trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
@@ -61,7 +63,7 @@ def serve(
             config=config,
             rules=rules,
             enterprises=enterprises,
-            suites=suites,
+            keyring=keyring,
             trust=trust,
             open_spool=open_spool,
             metrics_token=metrics_token,
@@ -75,7 +77,7 @@ async def _serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    suites: Mapping[str, Suite],
+    keyring: Keyring,
     trust: Trust,
     open_spool: Callable[[], Spool],
     metrics_token: str,
@@ -89,13 +91,15 @@ async def _serve(
             config=config,
             rules=rules,
             homes=homes_of(enterprises.values()),
-            suites=suites,
+            suite_of=keyring.suite,
             trust=trust,
             commit=commit,
+            queues=Queues(config, spool),
         ),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,
+        refuse_wait_s=config.signing.refuse_wait_s,
         callers={one.token_sha256: one for one in enterprises.values()},
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
@@ -118,7 +122,12 @@ async def _serve(
         bell,
     )
     try:
-        with spool_metrics(meter, open_spool, lambda: free_bytes(config.node.state_dir)):
+        with spool_metrics(
+            meter,
+            open_spool,
+            lambda: free_bytes(config.node.state_dir),
+            more=lambda read: key_families(keyring, key_queues(config, read)),
+        ):
             await server.serve(sockets=[door])
     finally:
         spool.close()

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.config import Config
+from gateway.config_keys import device_keys
 from gateway.errors import Refused
 from gateway.homes import Homes
 from gateway.model import Enterprise, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
+from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import GroupCommit
 from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.rules import Rules
@@ -44,7 +46,14 @@ class Contradicted:
         return "conflicting-version" if self.clash.reason == "version" else "cop-msg-id-taken"
 
 
-Outcome = Accepted | Contradicted | Refusal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Nothing was taken: what waits for the key that has to sign it would keep that busy for too long."""
+
+    queue: KeyQueue
+
+
+Outcome = Accepted | Contradicted | Busy | Refusal
 
 
 class Intake:
@@ -56,15 +65,21 @@ class Intake:
         config: Config,
         rules: Rules,
         homes: Homes,
-        suites: Mapping[str, Suite],
+        suite_of: Callable[[str], Suite | None],
         trust: Trust,
         commit: GroupCommit,
+        queues: Queues,
     ) -> None:
-        """`suites`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed."""
+        """`suite_of`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed.
+
+        `queues` is used by the caller's thread.
+        """
         self._homes = homes
         self._config = config
-        self._suites = suites
+        self._suite_of = suite_of
         self._trust = trust
+        self._devices = device_keys(config.key)
+        self._queues = queues
         self._rules = rules
         self._commit = commit
 
@@ -80,7 +95,7 @@ class Intake:
         return verdict
 
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
-        suite = self._suites.get(caller.key or self._config.signing.default_key)
+        suite = self._suite_of(caller.key or self._config.signing.default_key)
         limits = self._config.accept.limits
         return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
@@ -91,9 +106,19 @@ class Intake:
             await self._refuse(body, caller, verdict)
             return verdict
         uid = new_message_id(datetime.now(UTC))
+        needs = self._needs(verdict, caller)
+        late = self._queues.late(needs) if needs else None
+        if late is not None:
+            return Busy(queue=late)
         try:
             offer = offer_of(
-                verdict, caller, uid=uid, config=self._config, homes=self._homes, request_key=request_key
+                verdict,
+                caller,
+                uid=uid,
+                config=self._config,
+                homes=self._homes,
+                request_key=request_key,
+                needs=needs,
             )
         except Refused as refused:
             refusal = Refusal(problem=refused.problem, faults=refused.faults)
@@ -122,6 +147,13 @@ class Intake:
             **about,
         )
         return Accepted(uid=MessageId(reply.uid), message=verdict, sha256=offer.sha256.hex(), first=first)
+
+    def _needs(self, message: Message, caller: Enterprise) -> str:
+        """Name the device that has to sign it; empty: none has to."""
+        if not self._devices or message.header.signed or message.wrapped:
+            return ""
+        name = caller.key or self._config.signing.default_key
+        return name if name in self._devices else ""
 
     async def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""

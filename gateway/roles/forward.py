@@ -3,17 +3,21 @@
 import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
 
 from gateway.config import LOCAL, Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
+from gateway.keyring import Keyring
 from gateway.model import DXP_REP, Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
+from gateway.roles.desk import Desk, Prepared, Ready
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import response
 from gateway.stages.divide import copy_for
@@ -26,7 +30,7 @@ from gateway.stages.seal import (
     transfer_msg_id,
     unseal,
 )
-from signing.errors import SigningError
+from signing.errors import KeyUnavailable, SigningError
 from signing.keys import Signer
 from signing.xmldsig import cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
@@ -40,6 +44,12 @@ _IDLE_S = 5.0
 """A signal may get lost; this is how long that can cost."""
 
 
+_STOPPING: Final = KeyUnavailable(
+    "the process was asked to stop before its key had signed", retry_after_s=0.0
+)
+_UNREACHABLE: Final = KeyUnavailable("the destination was down when the key had signed", retry_after_s=0.0)
+
+
 class Forward:
     """One process that carries the entries of one destination."""
 
@@ -49,7 +59,7 @@ class Forward:
         spool: Spool,
         transport: Transport,
         destination: Destination,
-        signers: Mapping[str, Signer],
+        keyring: Keyring,
         config: Config,
         claimant: str,
         linger_s: float = 0.0,
@@ -61,7 +71,14 @@ class Forward:
         self._spool = spool
         self._transport = transport
         self._destination = destination
-        self._signers = signers
+        self._signers = keyring.in_memory()
+        self._desk = Desk(
+            keyring.devices(),
+            default_key=config.signing.default_key,
+            lease_s=config.lease_s,
+            batch=destination.batch,
+            work=lambda entry, signers: prepare(entry, destination, signers, config),
+        )
         self._config = config
         self._claimant = claimant
         self._chance = chance
@@ -78,39 +95,69 @@ class Forward:
             while not stop():
                 carried = self.step()
                 if not carried:
-                    stop.pause(self._patience(), [waiter.fileno()])
+                    stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
                     stop.pause(self._linger_s)
                     waiter.wait(0.0)
                 elif carried < self._destination.batch:
                     stop.pause(_GATHER_S)
+        self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._desk.close()])
+
+    def ears(self) -> tuple[int, ...]:
+        """Return descriptors that are readable when a device has signed something, or may sign again."""
+        return self._desk.ears()
 
     def _patience(self) -> float:
+        times = [_IDLE_S]
+        if (look_s := self._desk.patience_s()) is not None:
+            times.append(look_s)
         if self._breaker.wait_s() > 0:
-            return self._breaker.wait_s()
-        due = self._spool.next_due(self._destination.name)
-        if due is None:
-            return _IDLE_S
-        return min(_IDLE_S, max(0.001, (due - datetime.now(UTC)).total_seconds()))
+            times.append(self._breaker.wait_s())
+        else:
+            full = {name for name, room in self._desk.room().items() if room == 0}
+            due = self._spool.next_due(self._destination.name, full=full)
+            if due is not None:
+                times.append((due - datetime.now(UTC)).total_seconds())
+        return max(0.001, min(times))
 
     def step(self) -> int:
         """Carry one batch; returns how many entries it had, 0 while the destination is left alone."""
         allowance = self._breaker.allowance()
-        claimed = allowance and self._spool.claim(
-            self._claimant, self._destination.name, limit=allowance, lease_s=self._config.lease_s
+        signed = self._desk.take()
+        limit = allowance - len(signed)
+        claimed = (
+            self._spool.claim(
+                self._claimant,
+                self._destination.name,
+                limit=limit,
+                lease_s=self._config.lease_s,
+                room=self._desk.room(),
+            )
+            if limit > 0
+            else []
         )
-        if not claimed:
-            return 0
+        if claimed or signed:
+            self._carry(claimed, signed, reachable=allowance > 0)
+        return len(claimed) + len(signed)
+
+    def _carry(self, claimed: Sequence[Claimed], signed: Sequence[Ready], *, reachable: bool) -> None:
+        """Send what was claimed just now and what a device has signed meanwhile; settle all of it."""
         done: list[Settlement] = []
         ready: dict[int, tuple[Claimed, bytes]] = {}
         parcels: list[Parcel] = []
-        for entry in claimed:
-            try:
-                parcel, digest = prepare(entry, self._destination, self._signers, self._config)
-            except (DeliveryError, SigningError, EnvelopeError) as error:
-                done.append(self._failed(entry, error))
+        for one in signed:
+            if not reachable and one.result.exception() is None:
+                done.append(self._postponed(one.entry, _UNREACHABLE))
             else:
-                parcels.append(parcel)
-                ready[entry.entry] = (entry, digest)
+                self._collect(one.entry, one.result.result, parcels, ready, done)
+        for entry in claimed:
+            if not self._desk.takes(entry):
+                self._collect(
+                    entry,
+                    partial(prepare, entry, self._destination, self._signers, self._config),
+                    parcels,
+                    ready,
+                    done,
+                )
         delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
             delivered += delivery.error is None
@@ -126,7 +173,25 @@ class Forward:
             done.append(self._failed(entry, silence))
         self._spool.settle(done)
         self._report(delivered, failed + len(ready))
-        return len(claimed)
+
+    def _collect(
+        self,
+        entry: Claimed,
+        made: Callable[[], Prepared],
+        parcels: list[Parcel],
+        ready: dict[int, tuple[Claimed, bytes]],
+        done: list[Settlement],
+    ) -> None:
+        """Put the parcel of an entry with the others, or settle why there is none."""
+        try:
+            parcel, digest = made()
+        except KeyUnavailable as error:
+            done.append(self._postponed(entry, error))
+        except (DeliveryError, SigningError, EnvelopeError) as error:
+            done.append(self._failed(entry, error))
+        else:
+            parcels.append(parcel)
+            ready[entry.entry] = (entry, digest)
 
     def _report(self, delivered: int, failed: int) -> None:
         was_down = self._breaker.down
@@ -157,6 +222,14 @@ class Forward:
         log("entry.deferred", **self._about(entry), error=str(error), next_attempt_at=next_at.isoformat())
         return Settlement(
             entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=str(error), next_at=next_at
+        )
+
+    def _postponed(self, entry: Claimed, why: KeyUnavailable) -> Settlement:
+        """Put an entry back that was not attempted: what is wrong is not wrong with it."""
+        next_at = datetime.now(UTC) + timedelta(seconds=why.retry_after_s)
+        log("entry.postponed", **self._about(entry), error=str(why), next_attempt_at=next_at.isoformat())
+        return Settlement(
+            entry=entry.entry, claim=entry.claim, fate=Fate.POSTPONED, error=str(why), next_at=next_at
         )
 
     def _about(self, entry: Claimed) -> dict[str, object]:

@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
+from gateway.keyring import Keyring
 from gateway.observe import log
 from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
 from gateway.roles.retain import Retention
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge, Watch
-from signing.keys import Signer, certificate_facts
+from signing.expiry import step_of
 from spool.errors import SpoolError
 from spool.lifecycle import State
 from spool.store import Spool
 
-_EXPIRING: Final = timedelta(days=30)
 _ROUND_S: Final = 5.0
 _DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
 _HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
@@ -32,7 +32,7 @@ class Keep:
         *,
         spool: Spool,
         registry: Registry,
-        signers: Mapping[str, Signer],
+        keyring: Keyring,
         gauge: Gauge,
         retention: Retention | None,
         waits_s: Mapping[str, float],
@@ -41,7 +41,7 @@ class Keep:
         """`retention`: None keeps everything for ever; `waits_s`: destination → its longest back-off."""
         self._spool = spool
         self._registry = registry
-        self._signers = signers
+        self._keyring = keyring
         self._gauge = gauge
         self._watch = Watch()
         self._retention = retention
@@ -96,8 +96,15 @@ class Keep:
         return more
 
     def look_at_certificates(self) -> None:
-        """Warn of signing certificates that end soon."""
-        for name, signer in self._signers.items():
-            ends = certificate_facts(signer.certificate_der).not_after
-            if ends - datetime.now(UTC) < _EXPIRING:
-                log("certificate.expiring", key_name=name, not_after=ends.isoformat())
+        """Warn of signing certificates that end soon, or have ended."""
+        now = datetime.now(UTC)
+        for name, member in self._keyring.ends():
+            step = step_of(member.not_after, now)
+            if step is not None:
+                log(
+                    "certificate.expiring",
+                    key_name=name,
+                    certificate=member.signer.key_name,
+                    not_after=member.not_after.isoformat(),
+                    within_days=step,
+                )

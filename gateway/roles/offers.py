@@ -25,10 +25,11 @@ def offer_of(
     config: Config,
     homes: Homes = NOBODY,
     request_key: str = "",
+    needs: str = "",
 ) -> Offer:
     """Turn an examined message into what the spool takes; everything about its way is fixed here.
 
-    Raises Refused as `ways_of`.
+    `needs`: the device that has to sign it. Raises Refused as `ways_of`.
     """
     header = message.header
     body = message.wrapped or message.body
@@ -41,6 +42,7 @@ def offer_of(
         facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
         ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
         request_key=request_key,
+        needs=needs,
         subjects=tuple(
             Subject(
                 identity=identity(one),

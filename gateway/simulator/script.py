@@ -14,8 +14,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from gateway.config import Count, Section
 from gateway.model import MessageType
+from gateway.section import Count, Section
 from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, Refusal, refusals
 
 Rate = Annotated[float, Meta(ge=0, le=1)]

@@ -5,15 +5,19 @@ import time
 from collections.abc import Callable
 from threading import Condition, Event, Thread
 from types import FrameType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.errors import ConfigError
 from gateway.observe import log
 from gateway.rules import Rules, load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
-from gateway.simulator.settings import AmqpSection, SftpSection, SimulatorConfig
+from gateway.simulator.settings import AmqpSection, SftpSection, SimulatorConfig, UkeySection
 from gateway.simulator.sftp_server import SftpServer
+from signing.errors import SigningError
+
+if TYPE_CHECKING:
+    from gateway.simulator.ukey import UkeyServer
 
 __all__ = ["AMQP", "SFTP", "AmqpSection", "Server", "SftpSection", "Simulator", "SimulatorConfig"]
 
@@ -52,7 +56,7 @@ class Simulator:
 
         `rules` must not be shared with other threads; loaded anew when not given.
         """
-        if config.sftp is None and config.amqp is None:
+        if config.sftp is None and config.amqp is None and not config.ukey:
             raise ConfigError("the customs side has no transport", fix="add [sftp] or [amqp]")
         self._clock = clock
         rules = rules or load_rules(config.rules_dir)
@@ -60,6 +64,7 @@ class Simulator:
         self.amqp: Server | None = self._amqp(config.amqp) if config.amqp else None
         built = {SFTP: self.sftp, AMQP: self.amqp}
         self._servers: dict[str, Server] = {name: server for name, server in built.items() if server}
+        self.ukeys = [_ukey(section) for section in config.ukey]
         self._ledger = Ledger(config.ledger, config.receipts)
         self.customs = Customs(rules, config.script, clock, ledger=self._ledger)
         self._changed = Condition()
@@ -72,12 +77,17 @@ class Simulator:
         for name, server in self._servers.items():
             server.start()
             log("simulator.listening", address=f"{name}, port {server.port}")
+        for ukey in self.ukeys:
+            ukey.start()
+            log("simulator.listening", address=f"ukey, port {ukey.port}")
         self._sender.start()
 
     def stop(self) -> None:
         """Stop listening and sending; answers that were not due yet are dropped."""
         for server in self._servers.values():
             server.stop()
+        for ukey in self.ukeys:
+            ukey.stop()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -165,3 +175,18 @@ class Simulator:
         """Seconds until the next answer is due, 0 when one is; None when there is none."""
         due = self.customs.next_due()
         return None if due is None else max(due - self._clock(), 0)
+
+
+def _ukey(section: UkeySection) -> "UkeyServer":
+    try:
+        from gateway.simulator.ukey import UkeyServer  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        raise ConfigError(
+            "the USB key needs websockets",
+            where="[[ukey]]",
+            fix='install "customs-exchange-gateway[ukey]", or remove [[ukey]]',
+        ) from error
+    try:
+        return UkeyServer(section)
+    except SigningError as error:
+        raise ConfigError(error.what, where=f"[[ukey]], {error.where}", fix=error.fix) from error

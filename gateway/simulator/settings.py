@@ -1,8 +1,12 @@
 """simulator.toml → one frozen `SimulatorConfig`; relative paths count from the folder of the file."""
 
 from pathlib import Path
+from typing import Annotated
 
-from gateway.config import Port, Section, absolute, read_section
+from msgspec import Meta
+
+from gateway.config import Port, absolute, read_section
+from gateway.section import Count, Section
 from gateway.simulator.script import Script
 
 
@@ -30,12 +34,33 @@ class AmqpSection(Section, kw_only=True):
     """Address at which receipts wait."""
 
 
+class UkeySection(Section, kw_only=True):
+    """`[[ukey]]`: E-Port's USB key behind its control (spec ukey.md); needs the extra `ukey`."""
+
+    key: Path
+    """PEM; `certificate` belongs to it."""
+    certificate: Path
+    pin: str = "12345678"
+    host: str = "127.0.0.1"
+    port: Port = 61232
+    sign_s: Annotated[float, Meta(ge=0)] = 0.24
+    """One signature takes so long: 250 a minute."""
+    dark: bool = False
+    """It takes requests and never answers."""
+    reader_errors: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of the signatures that the card reader spoils."""
+    locks_after: Count = 5
+    """Wrong PINs in a row."""
+    seed: int = 1
+
+
 class SimulatorConfig(Section, kw_only=True):
     """The whole of simulator.toml."""
 
     script: Script = Script()
     sftp: SftpSection | None = None
     amqp: AmqpSection | None = None
+    ukey: tuple[UkeySection, ...] = ()
     ledger: Path | None = None
     """JSON lines, one for each envelope that arrived; its folder must be there."""
     receipts: Path | None = None

@@ -40,7 +40,8 @@ class PostgresSpool(
         Without a clock, the server tells the time, so that all nodes agree when a lease is over.
         """
         self.db = Database(conninfo, clock, password_file)
-        self._last_owner = {}
+        self._last_turn = {}
+        self._last_needy = {}
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process of any node."""

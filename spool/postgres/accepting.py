@@ -19,6 +19,7 @@ from spool.postgres.database import Database, Transaction, numbers
 from spool.postgres.ordering import unsettled
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
+from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
 
@@ -309,15 +310,16 @@ class _Batch:
         if not rows:
             return
         run(
-            "INSERT INTO entry (state, due_at, id, message, uid, owner, destination, cop_msg_id, part, facts, priority,"
-            " blockers) SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
-            " %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])",
+            "INSERT INTO entry (state, due_at, id, message, uid, owner, turn, destination, cop_msg_id, part, facts,"
+            " priority, blockers) SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[],"
+            " %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])",
             State.READY.value,
             self._transaction.now,
             int8s(row[0] for row in rows),
             int8s(row[1] for row in rows),
             texts(offer.uid for _, _, offer, _, _ in rows),
             texts(offer.owner for _, _, offer, _, _ in rows),
+            texts(turn_of(offer.owner, offer.needs) for _, _, offer, _, _ in rows),
             texts(way.destination for _, _, _, way, _ in rows),
             texts(way.cop_msg_id for _, _, _, way, _ in rows),
             texts(way.part for _, _, _, way, _ in rows),

@@ -1,6 +1,6 @@
 """Handing entries out under a lease, and taking back how it went."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,28 +14,38 @@ from spool.postgres.database import Database, Row, Transaction, to_number, to_ti
 from spool.postgres.ordering import leave, line_up, lock_related, step_back, stop_waiting
 from spool.postgres.returning import WHOSE
 from spool.postgres.signals import wake
+from spool.store import NO_BOUNDS
+from spool.turns import in_turn, need_of
 
-_OWNERS_AT_MOST: Final = 512
-"""Owners that one claim looks at; the next claim goes on after the last of them."""
+_TURNS_AT_MOST: Final = 512
+"""Turns that one claim looks at; the next claim goes on after the last of them."""
 _READY: Final = "e.state = 'ready' AND e.blockers = 0 AND e.destination = %s"
-_OWNERS: Final = (
-    # one step in the index for each owner and priority, however much each has
-    "WITH RECURSIVE lane (owner, priority) AS ("
-    f"(SELECT e.owner, e.priority FROM entry e WHERE {_READY} AND e.owner > %s ORDER BY e.owner, e.priority LIMIT 1)"
-    " UNION ALL SELECT n.owner, n.priority FROM lane l CROSS JOIN LATERAL ("
-    f"SELECT e.owner, e.priority FROM entry e WHERE {_READY} AND (e.owner, e.priority) > (l.owner, l.priority)"
-    " ORDER BY e.owner, e.priority LIMIT 1) AS n)"
-    f" SELECT l.owner FROM lane l WHERE EXISTS (SELECT 1 FROM entry e WHERE {_READY} AND e.owner = l.owner"
-    " AND e.priority = l.priority AND e.due_at <= %s) LIMIT %s"
+_LANES: Final = (
+    # one step in the index for each turn and priority, however much each has
+    "WITH RECURSIVE lane (turn, priority) AS ("
+    f"(SELECT e.turn, e.priority FROM entry e WHERE {_READY} AND e.turn > %s ORDER BY e.turn, e.priority LIMIT 1)"
+    " UNION ALL SELECT n.turn, n.priority FROM lane l CROSS JOIN LATERAL ("
+    f"SELECT e.turn, e.priority FROM entry e WHERE {_READY} AND (e.turn, e.priority) > (l.turn, l.priority)"
+    " ORDER BY e.turn, e.priority LIMIT 1) AS n)"
+)
+_UNNEEDY: Final = "split_part(l.turn, chr(31), 2) <> ALL(%s::text[])"
+_TURNS: Final = (
+    f"{_LANES} SELECT l.turn FROM lane l WHERE {_UNNEEDY} AND EXISTS (SELECT 1 FROM entry e WHERE {_READY}"
+    " AND e.turn = l.turn AND e.priority = l.priority AND e.due_at <= %s) LIMIT %s"
+)
+_SOONEST: Final = (
+    f"{_LANES} SELECT min((SELECT min(e.due_at) FROM entry e WHERE {_READY} AND e.turn = l.turn"
+    f" AND e.priority = l.priority)) FROM lane l WHERE {_UNNEEDY}"
 )
 _TAKE: Final = (
     "UPDATE entry t SET state = %s, claim = t.claim + 1, claimant = %s, lease_until = %s, claimed_at = %s,"
     " bounce = '' WHERE t.id = ANY(ARRAY("
-    "SELECT c.id FROM unnest(%s::text[]) AS o (owner) CROSS JOIN LATERAL (SELECT d.id"
+    "SELECT c.id FROM unnest(%s::text[]) AS o (turn) CROSS JOIN LATERAL (SELECT d.id"
     " FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (SELECT e.id FROM entry e"
-    f" WHERE {_READY} AND e.owner = o.owner AND e.priority = p.priority AND e.due_at <= %s"
+    f" WHERE {_READY} AND e.turn = o.turn AND e.priority = p.priority AND e.due_at <= %s"
     " ORDER BY e.due_at, e.id LIMIT %s FOR UPDATE SKIP LOCKED) AS d LIMIT %s) AS c))"
-    " RETURNING t.owner, t.priority, t.due_at, t.id, t.claim, t.uid, t.cop_msg_id, t.attempts, t.facts, t.message"
+    " RETURNING t.turn, t.priority, t.due_at, t.id, t.claim, t.uid, t.cop_msg_id, t.attempts, t.facts, t.message,"
+    " t.owner"
 )
 _CONTENT: Final = (
     "SELECT m.id, m.kind, m.accepted_at, m.facts, p.body FROM message m"
@@ -47,31 +57,46 @@ class Forwarding:
     """The forwarding part of the spool."""
 
     db: Database
-    _last_owner: dict[str, str]
-    """Destination → the owner that was served last, by this process."""
+    _last_turn: dict[str, str]
+    """Destination → the turn that was served last, by this process."""
+    _last_needy: dict[str, dict[str, str]]
+    """The same, apart for each need that a claim had a bound for."""
 
-    def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
+    def claim(
+        self,
+        claimant: str,
+        destination: str,
+        *,
+        limit: int,
+        lease_s: float,
+        room: Mapping[str, int] = NO_BOUNDS,
+    ) -> list[Claimed]:
         """Take up to `limit` entries whose turn has come, in turn from each owner that has any.
 
         What another claim holds at this moment is passed over, not waited for.
         """
 
         def work(transaction: Transaction) -> list[Claimed]:
-            turn = _Turn(transaction, claimant, destination, lease_s)
-            rows = turn.take(self._last_owner.get(destination, ""), limit)
+            served = self._last_needy.setdefault(destination, {})
+            turn = _Turn(transaction, claimant, destination, lease_s=lease_s, room=dict(room), served=served)
+            rows = turn.take(self._last_turn.get(destination, ""), limit)
             content = transaction.run(_CONTENT, int8s({row[9] for row in rows})) if rows else None
             transaction.commit()
             if content is None:
                 return []
-            self._last_owner[destination] = turn.last
+            self._last_turn[destination] = turn.last
             messages = {row[0]: row for row in content}
             return [_claimed(row, destination, messages[row[9]]) for row in rows]
 
         return self.db.write(work)
 
-    def next_due(self, destination: str) -> datetime | None:
+    def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
-        ((due,),) = self.db.rows(f"SELECT min(e.due_at) FROM entry e WHERE {_READY}", destination)
+        if full:
+            where = destination
+            ((due,),) = self.db.rows(_SOONEST, where, "", where, where, texts(full))
+        else:
+            ((due,),) = self.db.rows(f"SELECT min(e.due_at) FROM entry e WHERE {_READY}", destination)
         return None if due is None else to_time(due)
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
@@ -122,52 +147,82 @@ class Forwarding:
 
 
 class _Turn:
-    """One claim: an equal share for every owner; what some do not use goes to the others."""
+    """One claim: an equal share for every turn; what some do not use goes to the others."""
 
-    def __init__(self, transaction: Transaction, claimant: str, destination: str, lease_s: float) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        claimant: str,
+        destination: str,
+        *,
+        lease_s: float,
+        room: dict[str, int],
+        served: dict[str, str],
+    ) -> None:
         self._transaction = transaction
         self._claimant = claimant
         self._destination = destination
         self._until = transaction.now + round(lease_s * 1_000_000)
+        self._room = room
+        self._served = served
         self.last = ""
-        """The owner that was served last."""
+        """The turn that was served last."""
 
     def take(self, last: str, limit: int) -> list[Row]:
-        """Take up to `limit` entries, beginning with the owner after `last`."""
-        owners = self._owners(last, limit)
-        if not owners:
+        """Take up to `limit` entries, beginning with the turn after `last`."""
+        turns = self._waiting_turns(last, limit)
+        if not turns:
             return []
-        share = max(1, limit // len(owners))
-        taken = self._take(owners, share)
-        rows = [row for owner in owners for row in taken.get(owner, ())]
-        self.last = next((owner for owner in reversed(owners) if owner in taken), last)
-        for owner in owners:
-            room = limit - len(rows)
-            if room and len(taken.get(owner, ())) == share:
-                rows += self._take([owner], room).get(owner, ())
+        share = max(1, limit // len(turns))
+        if self._room:
+            turns = in_turn(turns, self._served, self._room)
+        taken: dict[str, list[Row]] = {}
+        for some, bound in self._shares(turns, share):
+            taken.update(self._take(some, bound))
+        rows = [row for turn in turns for row in taken.get(turn, ())]
+        self.last = next((turn for turn in reversed(turns) if turn in taken), last)
+        for turn in turns:
+            room = min(limit - len(rows), self._room.get(need_of(turn), limit))
+            if room > 0 and len(taken.get(turn, ())) == share:
+                rows += self._take([turn], room).get(turn, ())
         return rows
 
-    def _owners(self, last: str, limit: int) -> list[str]:
-        """Name owners with something due, once round, from the one after the last that was served."""
-        count = min(limit, _OWNERS_AT_MOST)
-        found = dict.fromkeys(self._owners_after(last, count))
+    def _shares(self, turns: Sequence[str], share: int) -> Iterator[tuple[list[str], int]]:
+        """Part the turns by what they need, each part with the share of its turns: no more than there is room for."""
+        parts: dict[str, list[str]] = {}
+        for turn in turns:
+            need = need_of(turn)
+            parts.setdefault(need if need in self._room else "", []).append(turn)
+        for need, some in parts.items():
+            room = self._room.get(need)
+            if room is None:
+                yield some, share
+            else:
+                self._served[need] = some[:room][-1]
+                yield some[:room], max(1, min(share, room // len(some)))
+
+    def _waiting_turns(self, last: str, limit: int) -> list[str]:
+        """Name turns with something due, once round, from the one after the last that was served."""
+        count = min(limit, _TURNS_AT_MOST)
+        found = dict.fromkeys(self._turns_after(last, count))
         if last and len(found) < count:
-            found.update(dict.fromkeys(name for name in self._owners_after("", count) if name <= last))
+            found.update(dict.fromkeys(name for name in self._turns_after("", count) if name <= last))
         return list(found)[:count]
 
-    def _owners_after(self, name: str, count: int) -> list[str]:
+    def _turns_after(self, name: str, count: int) -> list[str]:
         where, now = self._destination, self._transaction.now
-        rows = self._transaction.all(_OWNERS, where, name, where, where, now, 3 * count)
+        full = texts(need for need, left in self._room.items() if left <= 0)
+        rows = self._transaction.all(_TURNS, where, name, where, full, where, now, 3 * count)
         return [row[0] for row in rows]
 
-    def _take(self, owners: Collection[str], share: int) -> dict[str, list[Row]]:
+    def _take(self, turns: Collection[str], share: int) -> dict[str, list[Row]]:
         rows = self._transaction.all(
             _TAKE,
             after(State.READY, Event.CLAIMED).value,
             self._claimant,
             self._until,
             self._transaction.now,
-            texts(owners),
+            texts(turns),
             self._destination,
             self._transaction.now,
             share,
@@ -176,11 +231,13 @@ class _Turn:
         taken: dict[str, list[Row]] = {}
         for row in sorted(rows, key=lambda row: (row[1], row[2], row[3])):
             taken.setdefault(row[0], []).append(row)
+            if need_of(row[0]) in self._room:
+                self._room[need_of(row[0])] -= 1
         return taken
 
 
 def _claimed(row: Row, destination: str, message: Row) -> Claimed:
-    owner, _, _, entry, claim, uid, cop_msg_id, attempts, way, _ = row
+    _, _, _, entry, claim, uid, cop_msg_id, attempts, way, _, owner = row
     _, kind, accepted_at, facts, body = message
     return Claimed(
         entry=entry,
@@ -245,7 +302,7 @@ def _end(transaction: Transaction, valid: Sequence[tuple[int, str, Ending]]) -> 
     """Write how the attempts ended."""
     transaction.run(
         "UPDATE entry e SET state = o.state, attempts = e.attempts + o.failed, due_at = o.due_at, error = o.error,"
-        " sent_at = CASE o.failed WHEN 0 THEN %s END, sent_sha256 = o.sha256, abandoned = 0, lease_until = 0"
+        " sent_at = CASE o.state WHEN 'sent' THEN %s END, sent_sha256 = o.sha256, abandoned = 0, lease_until = 0"
         " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bytea[])"
         " AS o (id, state, failed, due_at, error, sha256) WHERE e.id = o.id",
         transaction.now,

@@ -1,9 +1,12 @@
 """Figures about the spool that are cheap enough to be asked for all the time."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from spool.entry import Backlog, Outstanding
 from spool.postgres.database import Database, to_time
+from spool.turns import NEEDY_BELOW, need_of
 
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
@@ -25,6 +28,16 @@ _UNACKNOWLEDGED: Final = (
 )
 
 
+_READY: Final = "e.state = 'ready' AND e.blockers = 0 AND e.destination = %s"
+_NEEDED: Final = (
+    f"WITH RECURSIVE lane (turn) AS (SELECT min(e.turn) FROM entry e WHERE {_READY} AND e.turn < %s UNION ALL"
+    f" SELECT (SELECT min(e.turn) FROM entry e WHERE {_READY} AND e.turn > lane.turn AND e.turn < %s)"
+    " FROM lane WHERE lane.turn IS NOT NULL) SELECT lane.turn, (SELECT count(*) FROM"
+    f" (SELECT 1 FROM entry e WHERE {_READY} AND e.turn = lane.turn LIMIT %s) AS c)"
+    " FROM lane WHERE lane.turn IS NOT NULL"
+)
+
+
 class Measuring:
     """The measuring part of the spool."""
 
@@ -38,6 +51,15 @@ class Measuring:
             )
             for destination, entries, oldest in self.db.rows(_BACKLOG, at_most)
         ]
+
+    def needed(self, *, at_most: int) -> Mapping[str, int]:
+        """Return how many entries could go but for what they need, by that; of each turn no more are counted."""
+        found: Counter[str] = Counter()
+        for one in self.backlog(at_most=0):
+            where, end = one.destination, NEEDY_BELOW
+            for turn, count in self.db.rows(_NEEDED, where, end, where, end, where, at_most):
+                found[need_of(turn)] += count
+        return found
 
     def outstanding(self) -> Outstanding:
         """Return what waits for somebody outside: orphans, and notices by owner."""

@@ -169,4 +169,12 @@ STEPS: Final[tuple[str, ...]] = (
         ADD COLUMN bounce_due bigint;
     ALTER TABLE arrival ADD COLUMN asks boolean NOT NULL DEFAULT false;  -- for another attempt
     """,
+    """
+    -- the owner, and what it needs: spool.turns, which counts on the order of bytes
+    ALTER TABLE entry ADD COLUMN turn text COLLATE "C" NOT NULL DEFAULT '';
+    UPDATE entry SET turn = owner;
+    DROP INDEX entry_due;
+    CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    """,
 )

@@ -38,7 +38,8 @@ class SqliteSpool(Accepting, Forwarding, Timing, Finding, FilingCabinet, Archivi
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         """Open, and make or bring up to date, the database in the folder. Raises SpoolError."""
-        self._last_owner = {}
+        self._last_turn = {}
+        self._last_needy = {}
         try:
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.signals = Signals(state_dir / "wake")

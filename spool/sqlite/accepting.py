@@ -10,6 +10,7 @@ from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
 from spool.sqlite.ordering import unsettled
+from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
 _REQUESTED = "request_key = ? AND request_key <> ''"
@@ -202,8 +203,8 @@ class _Batch:
         ready = State.READY.value
         self._rows.entry.append(
             (
-                entry, message, offer.owner, way.destination, way.cop_msg_id, way.part, way.facts,
-                offer.priority, ready, self.now, len(blockers),
+                entry, message, offer.owner, turn_of(offer.owner, offer.needs), way.destination,
+                way.cop_msg_id, way.part, way.facts, offer.priority, ready, self.now, len(blockers),
             )
         )  # fmt: skip
 
@@ -215,8 +216,8 @@ class _Batch:
         many("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.message)
         many("INSERT INTO payload VALUES (?, ?)", rows.payload)
         many(
-            "INSERT INTO entry (id, message, owner, destination, cop_msg_id, part, facts, priority, state, due_at,"
-            " blockers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entry (id, message, owner, turn, destination, cop_msg_id, part, facts, priority, state,"
+            " due_at, blockers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows.entry,
         )
         many("INSERT INTO wait (blocker, entry) VALUES (?, ?)", rows.wait)

@@ -1,7 +1,7 @@
 """Handing entries out under a lease, and taking back how it went."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
 
@@ -14,20 +14,22 @@ from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_number, to_time
 from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
 from spool.sqlite.returning import WHOSE
+from spool.store import NO_BOUNDS
+from spool.turns import behind, in_turn, need_of
 
 _DUE = "state = 'ready' AND blockers = 0 AND destination = ?"
 """Word for word the condition of the indexes `entry_due` and `entry_next`."""
-_NEXT_OF_OWNER = (
+_NEXT_OF_TURN = (
     "SELECT e.id, e.claim + 1, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, m.accepted_at,"
     " m.facts, e.facts, p.body FROM entry e JOIN message m ON m.id = e.message JOIN payload p ON p.message = m.id"
-    " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.owner = ? AND e.priority = ?"
+    " WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = ? AND e.turn = ? AND e.priority = ?"
     " AND e.due_at <= ? ORDER BY e.due_at, e.id LIMIT ?"
 )
 _LOST = f"{WHOSE} FROM entry e INDEXED BY entry_leased CROSS JOIN message m ON m.id = e.message"
 """The index is named, because SQLite takes the order of `id` for a reason to read every entry there ever was."""
 _PRIORITIES = (0, 1, 2)
-_OWNERS_AT_MOST = 512
-"""Owners that one claim looks at; the next claim goes on after the last of them."""
+_TURNS_AT_MOST = 512
+"""Turns that one claim looks at; the next claim goes on after the last of them."""
 
 _Row = tuple[int, int, str, str, str, str, str, int, int, bytes, bytes, bytes]
 
@@ -37,17 +39,27 @@ class Forwarding:
 
     db: Database
     signals: Signals
-    _last_owner: dict[str, str]
-    """Destination → the owner that was served last, in this process."""
+    _last_turn: dict[str, str]
+    """Destination → the turn that was served last, in this process."""
+    _last_needy: dict[str, dict[str, str]]
+    """The same, apart for each need that a claim had a bound for."""
 
-    def claim(self, claimant: str, destination: str, *, limit: int, lease_s: float) -> list[Claimed]:
+    def claim(
+        self,
+        claimant: str,
+        destination: str,
+        *,
+        limit: int,
+        lease_s: float,
+        room: Mapping[str, int] = NO_BOUNDS,
+    ) -> list[Claimed]:
         """Take up to `limit` entries whose turn has come, in turn from each owner that has any."""
         if not self._anything_due(destination):
             return []
         with self.db.write() as connection:
             now = self.db.now()
             until = now + round(lease_s * 1_000_000)
-            rows = self._turns(connection, destination, limit, now)
+            rows = self._turns(connection, destination, limit, now=now, room=dict(room))
             sending = after(State.READY, Event.CLAIMED).value
             connection.executemany(
                 "UPDATE entry SET state = ?, claim = claim + 1, claimant = ?, lease_until = ?, claimed_at = ?,"
@@ -56,46 +68,65 @@ class Forwarding:
             )
         return [_claimed(row) for row in rows]
 
-    def _turns(self, connection: sqlite3.Connection, destination: str, limit: int, now: int) -> list[_Row]:
-        """Give every owner an equal share; what some do not use goes to the others."""
-        owners = self._owners(connection, destination)
-        share = max(1, limit // max(1, len(owners)))
+    def _turns(
+        self, connection: sqlite3.Connection, destination: str, limit: int, *, now: int, room: dict[str, int]
+    ) -> list[_Row]:
+        """Give every turn an equal share; what some do not use goes to the others."""
+        full = {need for need, left in room.items() if left <= 0}
+        turns = self._waiting_turns(connection, destination, full)
+        served = self._last_needy.setdefault(destination, {})
+        if room:
+            turns = in_turn(turns, served, room.keys() - full)
+        share = max(1, limit // max(1, len(turns)))
         rows: list[_Row] = []
         hungry: list[str] = []
-        for owner in owners:
-            got = _of_owner(connection, destination, owner, now, limit=min(share, limit - len(rows)))
-            rows += got
-            self._last_owner[destination] = (
-                owner  # also one with nothing due: the next turn goes on behind it
-            )
-            if len(got) == share:
-                hungry.append(owner)
+
+        def take(turn: str, at_most: int, skip: int = 0) -> int:
+            need = need_of(turn)
+            bound = min(at_most, limit - len(rows), room.get(need, limit))
+            got = _of_turn(connection, destination, turn, now, limit=bound, skip=skip) if bound > 0 else []
+            rows.extend(got)
+            if need in room:
+                room[need] -= len(got)
+                served[need] = turn if bound > 0 else served.get(need, "")
+            return len(got)
+
+        for turn in turns:
+            got = take(turn, share)
+            self._last_turn[destination] = turn  # also one with nothing due: the next goes on behind it
+            if got == share:
+                hungry.append(turn)
             if len(rows) == limit:
                 return rows
-        for owner in hungry:
-            rows += _of_owner(connection, destination, owner, now, limit=limit - len(rows), skip=share)
+        for turn in hungry:
+            take(turn, limit, skip=share)
         return rows
 
-    def _owners(self, connection: sqlite3.Connection, destination: str) -> list[str]:
-        """Name owners with something ready, once round, from the one after the last that was served."""
-        last = self._last_owner.get(destination, "")
+    def _waiting_turns(
+        self, connection: sqlite3.Connection, destination: str, full: Collection[str]
+    ) -> list[str]:
+        """Name turns with something ready, once round, from the one after the last that was served."""
+        last = self._last_turn.get(destination, "")
         names = chain(
-            _names(connection, destination, above=last),
-            _names(connection, destination, above="", up_to=last) if last else (),
+            _names(connection, destination, above=last, full=full),
+            _names(connection, destination, above="", up_to=last, full=full) if last else (),
         )
-        return list(islice(names, _OWNERS_AT_MOST))
+        return list(islice(names, _TURNS_AT_MOST))
 
     def _anything_due(self, destination: str) -> bool:
         due = self.next_due(destination)
         return due is not None and due <= self.db.clock()
 
-    def next_due(self, destination: str) -> datetime | None:
+    def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
         with self.db.read() as connection:
-            (due,) = connection.execute(
-                "SELECT min(due_at) FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ?",
-                (destination,),
-            ).fetchone()
+            if full:
+                due = _soonest(connection, destination, full)
+            else:
+                (due,) = connection.execute(
+                    "SELECT min(due_at) FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ?",
+                    (destination,),
+                ).fetchone()
         return None if due is None else to_time(due)
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
@@ -152,29 +183,50 @@ class Forwarding:
 
 
 def _names(
-    connection: sqlite3.Connection, destination: str, *, above: str, up_to: str | None = None
+    connection: sqlite3.Connection,
+    destination: str,
+    *,
+    above: str,
+    up_to: str | None = None,
+    full: Collection[str] = (),
 ) -> Iterator[str]:
-    """Walk the owners with something ready: one step in the index an owner, however much each has."""
+    """Walk the turns with something ready: one step in the index a turn, or all those with a need in `full`."""
     while True:
         (name,) = connection.execute(
-            f"SELECT min(owner) FROM entry WHERE {_DUE} AND owner > ?", (destination, above)
+            f"SELECT min(turn) FROM entry WHERE {_DUE} AND turn > ?", (destination, above)
         ).fetchone()
         if name is None or (up_to is not None and name > up_to):
             return
+        if need_of(name) in full:
+            above = behind(name)
+            continue
         yield name
         above = name
 
 
-def _of_owner(
-    connection: sqlite3.Connection, destination: str, owner: str, now: int, *, limit: int, skip: int = 0
+def _of_turn(
+    connection: sqlite3.Connection, destination: str, turn: str, now: int, *, limit: int, skip: int = 0
 ) -> list[_Row]:
-    """Read one owner's due entries, by priority, without the first `skip`."""
+    """Read one turn's due entries, by priority, without the first `skip`."""
     rows: list[_Row] = []
     for priority in _PRIORITIES:
         room = limit + skip - len(rows)
         if room > 0:
-            rows += connection.execute(_NEXT_OF_OWNER, (destination, owner, priority, now, room)).fetchall()
+            rows += connection.execute(_NEXT_OF_TURN, (destination, turn, priority, now, room)).fetchall()
     return rows[skip:]
+
+
+def _soonest(connection: sqlite3.Connection, destination: str, full: Collection[str]) -> int | None:
+    """Find the time of the first entry that needs nothing in `full`."""
+    times = [
+        connection.execute(
+            f"SELECT min(due_at) FROM entry WHERE {_DUE} AND turn = ? AND priority = ?",
+            (destination, turn, priority),
+        ).fetchone()[0]
+        for turn in _names(connection, destination, above="", full=full)
+        for priority in _PRIORITIES
+    ]
+    return min((time for time in times if time is not None), default=None)
 
 
 def _claimed(row: _Row) -> Claimed:
@@ -225,7 +277,7 @@ def _end(connection: sqlite3.Connection, valid: Sequence[tuple[int, str, Ending]
                 end.failed,
                 end.due,
                 end.error,
-                None if end.failed else now,
+                now if end.state is State.SENT else None,
                 end.sent_sha256,
                 entry,
             )

@@ -1,9 +1,12 @@
 """Figures about the spool that are cheap enough to be asked for all the time."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from spool.entry import Backlog, Outstanding
 from spool.sqlite.database import Database, to_time
+from spool.turns import NEEDY_BELOW, need_of
 
 _OPEN: Final = "state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
@@ -26,6 +29,13 @@ _OWNERS: Final = (
     " SELECT owner, (SELECT count(*) FROM notice n WHERE n.owner = one.owner AND n.cursor >"
     " coalesce((SELECT k.cursor FROM acknowledged k WHERE k.owner = one.owner), 0)) FROM one"
     " WHERE owner IS NOT NULL"
+)
+
+
+_NEEDY: Final = "SELECT min(turn) FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ? AND turn > ? AND turn < ?"
+_OF_TURN: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ?"
+    " AND turn = ? LIMIT ?)"
 )
 
 
@@ -58,6 +68,19 @@ class Measuring:
                         oldest=to_time(min(oldest)) if oldest else None,
                     )
                 )
+        return found
+
+    def needed(self, *, at_most: int) -> Mapping[str, int]:
+        """Return how many entries could go but for what they need, by that; of each turn no more are counted."""
+        found: Counter[str] = Counter()
+        with self.db.read() as connection:
+            run = connection.execute
+            for (destination,) in run(_DESTINATIONS).fetchall():
+                above = ""
+                while turn := run(_NEEDY, (destination, above, NEEDY_BELOW)).fetchone()[0]:
+                    (count,) = run(_OF_TURN, (destination, turn, at_most)).fetchone()
+                    found[need_of(turn)] += count
+                    above = turn
         return found
 
     def outstanding(self) -> Outstanding:

@@ -142,4 +142,11 @@ STEPS: Final[tuple[str, ...]] = (
     ALTER TABLE entry ADD COLUMN bounce_due INTEGER;
     ALTER TABLE arrival ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;     -- 1: for another attempt
     """,
+    """
+    ALTER TABLE entry ADD COLUMN turn TEXT NOT NULL DEFAULT '';  -- the owner, and what it needs: spool.turns
+    UPDATE entry SET turn = owner;
+    DROP INDEX entry_due;
+    CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
+        WHERE state = 'ready' AND blockers = 0;
+    """,
 )

@@ -54,7 +54,11 @@ def test_lock_of_the_tests_has_the_same_versions(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "groups"),
-    [("run", ["run"]), ("build", ["build"]), ("test", ["run", "amqp", "postgres", "build", "dev"])],
+    [
+        ("run", ["run"]),
+        ("build", ["build"]),
+        ("test", ["run", "amqp", "pkcs11", "postgres", "ukey", "build", "dev"]),
+    ],
 )
 def test_lock_satisfies_what_the_project_asks_for(name: str, groups: list[str]) -> None:
     for requirement in wanted(*groups):
@@ -64,5 +68,7 @@ def test_lock_satisfies_what_the_project_asks_for(name: str, groups: list[str]) 
 
 
 def test_running_needs_neither_a_compiler_nor_what_tests_need() -> None:
-    only_for_others = {canonicalize_name(one.name) for one in wanted("amqp", "postgres", "dev")}
+    only_for_others = {
+        canonicalize_name(one.name) for one in wanted("amqp", "pkcs11", "postgres", "ukey", "dev")
+    }
     assert only_for_others & lock("run").keys() == set()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spool.ending import ABANDONED_AT_MOST, APART
-from spool.entry import Bounce, Claimed, Fate, Filing, Known, Settlement, Taken
+from spool.entry import UNCOUNTED, Bounce, Claimed, Fate, Filing, Known, Settlement, Taken
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
 from spool.postgres import PostgresSpool
@@ -31,8 +31,10 @@ picks = st.integers(0, 1_000_000)
 _EVENT = {
     Fate.DELIVERED: Event.DELIVERED,
     Fate.DEFERRED: Event.DEFERRED,
+    Fate.POSTPONED: Event.DEFERRED,
     Fate.UNDELIVERABLE: Event.UNDELIVERABLE,
 }
+_LATER = frozenset({Fate.DEFERRED, Fate.POSTPONED})
 
 
 @dataclass(frozen=True)
@@ -159,14 +161,14 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(pick=picks, fate=st.sampled_from(Fate), wait_s=st.sampled_from((0, 0, 5)))
     def settle(self, pick: int, fate: Fate, wait_s: int) -> None:
         one, claimed = self.claims[-1 - pick % min(len(self.claims), RECENT)]
-        next_at = self.clock.now + timedelta(seconds=wait_s) if fate is Fate.DEFERRED else None
+        next_at = self.clock.now + timedelta(seconds=wait_s) if fate in _LATER else None
         live = one.state is State.SENDING and one.claim == claimed.claim
         settlement = Settlement(entry=claimed.entry, claim=claimed.claim, fate=fate, next_at=next_at)
         assert self.spool.settle([settlement, settlement]) == int(live)
         if not live:
             return
         one.state = NEXT[State.SENDING][_EVENT[fate]]
-        one.attempts += fate is not Fate.DELIVERED
+        one.attempts += fate not in UNCOUNTED
         one.due = next_at or self.clock.now
         one.abandoned = 0
         if fate is Fate.DELIVERED:

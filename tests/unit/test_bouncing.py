@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, Destination, Folder, Key, Node, Retry, Signing
+from gateway.config import Config, Destination, Folder, Node, Retry, Signing
+from gateway.config_keys import Key
 from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
 from gateway.observe import configure_logs, reset_logs

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.config import Watermarks
 from gateway.homes import NOBODY
+from gateway.keyring import Keyring
 from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
@@ -47,7 +48,7 @@ def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
             config=CONFIG,
             transfer=Transfer(homes=NOBODY, config=CONFIG),
         ),
-        signers={},
+        keyring=Keyring(keys={}),
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
         waits_s={"port": 600.0},

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config import Config, Destination, Folder, Key, Node, Route, Signing
+from gateway.config import Config, Destination, Folder, Node, Route, Signing
+from gateway.config_keys import Key
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LOCAL, Config, Destination, Folder, Key, Node, Route, Signing, load_config
+from gateway.config import LOCAL, Config, Destination, Folder, Node, Route, Signing, load_config
+from gateway.config_keys import Key
 from gateway.errors import ConfigError
 from gateway.homes import Homes
 from gateway.model import Declaration, Enterprise, EnterpriseId, Envelope, Message

@@ -17,10 +17,14 @@ from gateway.errors import ConfigError
 from gateway.ports import Feed, Parcel, Transport
 from gateway.simulator.script import Script
 from gateway.simulator.service import Simulator, SimulatorConfig
-from gateway.simulator.settings import AmqpSection, SftpSection, load_simulator_config
+from gateway.simulator.settings import AmqpSection, SftpSection, UkeySection, load_simulator_config
 from gateway.stages.collected import open_collected
 from gateway.transports.sftp import SftpFeed, SftpTransport
+from signing.device import Pin, identity_of
+from signing.keys import load_pem
+from signing.ukey import Control, UkeySigner
 from tests.customs_side import HandClock, envelope, rules, sample
+from tests.device_keys import write_pair
 
 Ends = tuple[Transport, Feed]
 
@@ -204,3 +208,18 @@ def test_wrong_settings_name_the_file(tmp_path: Path, text: str) -> None:
 def test_missing_settings_are_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         load_simulator_config(tmp_path / "simulator.toml")
+
+
+def test_usb_key_alone_is_a_customs_side_too(tmp_path: Path) -> None:
+    key, certificate = write_pair(tmp_path, "card")
+    section = UkeySection(key=key, certificate=certificate, port=0, sign_s=0.0)
+    simulator = Simulator(SimulatorConfig(ukey=(section,)))
+    simulator.start()
+    try:
+        (control,) = simulator.ukeys
+        pin = Pin(value=section.pin, origin="test")
+        signer = UkeySigner(Control(url=f"ws://127.0.0.1:{control.port}"), identity_of(certificate), pin)
+        signer.probe()
+        assert signer.sign("文".encode()) == load_pem(key, certificate).sign("文".encode())
+    finally:
+        simulator.stop()

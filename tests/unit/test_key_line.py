@@ -1,0 +1,195 @@
+"""Lines before devices: who signs what, and what becomes of work that a key cannot do."""
+
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from signing.errors import KeyUnavailable, SigningError, WrongPin
+from signing.keys import Signer
+from signing.line import Change, Line
+from signing.pool import Key, Member, member_of
+from tests.device_keys import Played, played_member
+from tests.signing_documents import write_key
+
+WAIT_S = 20.0
+
+
+class Desk:
+    """A line with what it told."""
+
+    def __init__(self, *members: Member, hold_s: float = 30.0, depth: int = 8) -> None:
+        self.changes: list[Change] = []
+        self.opened = Event()
+        self.line: Line[str] = Line(
+            Key(name="key", members=members),
+            hold_s=hold_s,
+            depth=depth,
+            changed=self.changes.append,
+            opened=self.opened.set,
+        )
+
+    def put(self, text: str = "x") -> Future[str]:
+        def work(signer: Signer) -> str:
+            signer.sign(text.encode())
+            return f"{text} by {signer.key_name}"
+
+        return self.line.put(work)
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(change.key, change.what) for change in self.changes]
+
+
+def test_a_key_that_is_well_signs_what_is_put_in_line(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    desk = Desk(member)
+    assert desk.line.room() == 8
+    done = [desk.put(str(number)) for number in range(5)]
+    assert [one.result(WAIT_S) for one in done] == [f"{number} by {device.key_name}" for number in range(5)]
+    assert desk.told() == []
+    desk.line.close()
+
+
+def test_room_shrinks_with_what_is_in_line_and_no_more_than_a_bounded_key_can_do_soon(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card", rate=250)
+    device.blocked.clear()
+    desk = Desk(member, depth=32)
+    assert desk.line.room() == 8, "two seconds' worth"
+    desk.put()
+    assert device.entered.wait(WAIT_S)
+    desk.put()
+    assert desk.line.room() == 6
+    device.blocked.set()
+    desk.line.close()
+
+
+def test_failure_of_one_member_goes_to_another_and_the_key_is_quarantined(tmp_path: Path) -> None:
+    bad, broken = played_member(tmp_path, "bad")
+    good, well = played_member(tmp_path, "good")
+    broken.error = KeyUnavailable("the reader failed")
+    well.blocked.clear()
+    desk = Desk(bad, good)
+    first = desk.put("1")
+    second = desk.put("2")
+    assert broken.entered.wait(WAIT_S)
+    well.blocked.set()
+    assert {first.result(WAIT_S), second.result(WAIT_S)} == {f"{one} by {well.key_name}" for one in "12"}
+    assert desk.told() == [("bad", "quarantined")]
+    assert desk.line.room() > 0, "the other is in order"
+    desk.line.close()
+
+
+def test_key_that_never_answers_is_dark_and_its_job_goes_to_another(tmp_path: Path) -> None:
+    dark, silent = played_member(tmp_path, "dark", timeout_s=-1.0)
+    good, well = played_member(tmp_path, "good")
+    silent.blocked.clear()
+    well.blocked.clear()
+    desk = Desk(dark, good)
+    jobs = [desk.put("1"), desk.put("2")]
+    assert silent.entered.wait(WAIT_S)
+    assert well.entered.wait(WAIT_S)
+    desk.line.tend()
+    well.blocked.set()
+    assert {job.result(WAIT_S) for job in jobs} == {f"{one} by {well.key_name}" for one in "12"}
+    assert ("dark", "quarantined") in desk.told()
+    silent.blocked.set()  # a late answer changes nothing
+    desk.line.close()
+
+
+def test_work_comes_back_when_nobody_can_do_it_and_there_is_no_room(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
+    desk = Desk(member)
+    with pytest.raises(KeyUnavailable, match="the reader failed"):
+        desk.put().result(WAIT_S)
+    assert desk.line.room() == 0
+    desk.line.close()
+
+
+def test_key_is_probed_after_its_quarantine_and_takes_work_again(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.error = KeyUnavailable("the reader failed", retry_after_s=0.0)
+    desk = Desk(member)
+    with pytest.raises(KeyUnavailable):
+        desk.put().result(WAIT_S)
+    device.error = None
+    assert desk.line.room() == 0
+    assert desk.opened.wait(WAIT_S)
+    assert device.probed > 0
+    assert desk.line.room() == 8
+    assert desk.put().result(WAIT_S)
+    assert desk.told() == [("card", "quarantined"), ("card", "restored")]
+    desk.line.close()
+
+
+def test_wrong_pin_is_told_and_never_tried_again_by_any_thread(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.error = WrongPin("wrong PIN")
+    desk = Desk(member)
+    with pytest.raises(WrongPin):
+        desk.put().result(WAIT_S)
+    device.error = None
+    assert desk.line.room() == 0
+    with pytest.raises(KeyUnavailable):
+        desk.put().result(WAIT_S)
+    assert device.signed == 0
+    assert ("card", "locked") in desk.told()
+    desk.line.close()
+
+
+def test_what_the_work_itself_cannot_do_is_no_failure_of_the_key(tmp_path: Path) -> None:
+    member, _ = played_member(tmp_path, "card")
+    desk = Desk(member)
+
+    def work(_signer: Signer) -> str:
+        raise SigningError("the document has a Signature already")
+
+    with pytest.raises(SigningError, match="already"):
+        desk.line.put(work).result(WAIT_S)
+    assert desk.line.room() == 8
+    assert desk.told() == []
+    desk.line.close()
+
+
+def test_work_that_waits_too_long_is_given_back(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.blocked.clear()
+    desk = Desk(member, hold_s=0.0)
+    desk.put("in hand")
+    assert device.entered.wait(WAIT_S)
+    waiting = desk.put("waiting")
+    desk.line.tend()
+    with pytest.raises(KeyUnavailable, match="more to sign than it can"):
+        waiting.result(0)
+    device.blocked.set()
+    desk.line.close()
+
+
+def test_closing_gives_everything_back(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.blocked.clear()
+    desk = Desk(member)
+    jobs = [desk.put(), desk.put()]
+    assert device.entered.wait(WAIT_S)
+    desk.line.close()
+    for job in jobs:
+        with pytest.raises(KeyUnavailable, match="closed"):
+            job.result(0)
+    device.blocked.set()
+
+
+def test_file_key_may_stand_in_for_a_device(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
+    spare = member_of("spare", write_key(tmp_path))
+    desk = Desk(member, spare)
+    assert {desk.put(str(n)).result(WAIT_S).split()[-1] for n in range(3)} == {spare.signer.key_name}
+    desk.line.close()
+
+
+def test_played_device_is_what_the_tests_think(tmp_path: Path) -> None:
+    member, device = played_member(tmp_path, "card")
+    assert isinstance(device, Played)
+    assert member.signer.sign(b"x")
+    assert device.signed == 1
