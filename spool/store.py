@@ -106,7 +106,7 @@ class Spool(Protocol):
     def draw_near(self, destination: str, *, wait_s: float, lease_s: float) -> int:
         """Bring near what lies further ahead than it can have been put: the clock was set back since.
 
-        An entry that no attempt has deferred is due at once, one whose turn is more than `wait_s` (the longest
+        An entry that was neither deferred nor postponed is due at once, one whose turn is more than `wait_s` (the longest
         back-off) away is due at once too, and no lease holds longer than `lease_s` from now. Returns how many it
         brought near, some thousand in one commit: call it until there are none. Costs one look when the clock
         is right.

@@ -226,7 +226,10 @@ class Forward:
 
     def _postponed(self, entry: Claimed, why: KeyUnavailable) -> Settlement:
         """Put an entry back that was not attempted: what is wrong is not wrong with it."""
-        next_at = datetime.now(UTC) + timedelta(seconds=why.retry_after_s)
+        wait_s = min(
+            why.retry_after_s, self._policy.ceiling_s
+        )  # what waits for longer is taken for a wrong clock
+        next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
         log("entry.postponed", **self._about(entry), error=str(why), next_attempt_at=next_at.isoformat())
         return Settlement(
             entry=entry.entry, claim=entry.claim, fate=Fate.POSTPONED, error=str(why), next_at=next_at

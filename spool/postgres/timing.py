@@ -13,7 +13,8 @@ SLACK: Final = 1_000_000
 """Microseconds by which clocks may differ without being wrong."""
 _TOO_FAR: Final = (
     "SELECT e.id FROM entry e WHERE e.state = 'ready' AND e.blockers = 0 AND e.destination = %s"
-    " AND e.due_at > %s AND (e.attempts = 0 AND e.abandoned = 0 OR e.abandoned = 0 AND e.due_at > %s"
+    " AND e.due_at > %s AND (e.attempts = 0 AND e.abandoned = 0 AND e.error = ''"
+    " OR e.abandoned = 0 AND e.due_at > %s"
     f" OR e.due_at > %s) LIMIT {AT_ONCE}"
 )
 _LEASED_TOO_LONG: Final = (

@@ -13,7 +13,7 @@ SLACK: Final = 1_000_000
 _READY: Final = "state = 'ready' AND blockers = 0 AND destination = :destination"
 """Word for word the condition of the index `entry_next`."""
 _TOO_FAR: Final = (
-    f"SELECT id FROM entry WHERE {_READY} AND due_at > :soon AND (attempts = 0 AND abandoned = 0"
+    f"SELECT id FROM entry WHERE {_READY} AND due_at > :soon AND (attempts = 0 AND abandoned = 0 AND error = ''"
     " OR abandoned = 0 AND due_at > :latest OR due_at > :farthest) LIMIT :at_once"
 )
 _LEASED_TOO_LONG: Final = (

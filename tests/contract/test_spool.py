@@ -351,6 +351,15 @@ def test_entries_that_come_back_one_by_one_are_not_taken_for_a_clock_set_back(sp
     assert uids(claim(spool)) == ["A"], "the others may come back only after it"
 
 
+def test_postponed_entry_is_not_taken_for_a_clock_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    later = clock.now + timedelta(seconds=20)
+    spool.settle(settled(claim(spool), Fate.POSTPONED, error="the key is dark", next_at=later))
+
+    assert near(spool) == 0
+    assert spool.next_due("port") == later
+
+
 def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
     spool.put([offer("A")])
     later = clock.now + timedelta(seconds=10)
