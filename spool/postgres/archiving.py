@@ -14,7 +14,8 @@ from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Row, Transaction, to_number, to_time
 from spool.postgres.days import DAY
 from spool.postgres.homing import TIMELINE, line
-from spool.postgres.looking import Looking
+from spool.postgres.looking import LINE, Looking, happening
+from spool.postgres.sealing import UNSEALED
 from spool.postgres.texts import short
 
 _LOOKED_AT: Final = 500
@@ -117,14 +118,11 @@ class Archiving(Looking):
 
     def _history(self, uid: str, receipts: Sequence[ArchivedReceipt]) -> tuple[Happening, ...]:
         rows = self.db.rows(
-            "SELECT at, event, uid, detail FROM journal WHERE uid <> ''"
-            " AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
+            f"{LINE} WHERE uid <> '' AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
             short(uid),
             texts({receipt.cop_msg_id for receipt in receipts}),
         )
-        return tuple(
-            Happening(at=to_time(at), event=event, uid=of, detail=detail) for at, event, of, detail in rows
-        )
+        return tuple(map(happening, rows))
 
     def purge(self, archived: Sequence[Archived], *, before: datetime) -> list[str]:
         """Take these out, in one commit; one that changed since its export stays. Returns whose uids went."""
@@ -135,7 +133,7 @@ class Archiving(Looking):
             rows = transaction.all(
                 f"SELECT m.id, m.uid, (SELECT count(*) FROM timeline t WHERE t.declaration IN ("
                 f"SELECT v.declaration FROM version v WHERE v.message = m.id)) {_FROM}"
-                f" WHERE m.uid = ANY(%s) AND {_OVER} ORDER BY m.id FOR UPDATE OF m",
+                f" WHERE m.uid = ANY(%s) AND {_OVER} AND NOT {UNSEALED} ORDER BY m.id FOR UPDATE OF m",
                 until,
                 texts(one.uid for one in archived),
             )

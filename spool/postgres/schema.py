@@ -169,4 +169,19 @@ STEPS: Final[tuple[str, ...]] = (
         ADD COLUMN bounce_due bigint;
     ALTER TABLE arrival ADD COLUMN asks boolean NOT NULL DEFAULT false;  -- for another attempt
     """,
+    """
+    CREATE TABLE tile (                         -- of the Merkle log over the journal (docs/adr/0018)
+        level integer NOT NULL, number bigint NOT NULL, hashes bytea NOT NULL, PRIMARY KEY (level, number)
+    );
+    ALTER TABLE tile ALTER COLUMN hashes SET STORAGE EXTERNAL;  -- hashes do not compress
+    CREATE TABLE leaves (                       -- the lines that one sealing took
+        highest bigint PRIMARY KEY,             -- number of the last of them
+        first   bigint NOT NULL,                -- index of the first of them in the log
+        numbers bytea NOT NULL                  -- packed
+    );
+    CREATE TABLE checkpoint (size bigint PRIMARY KEY, at bigint NOT NULL, note text NOT NULL);
+    CREATE TABLE journal_rest (                 -- lines that outlive the partition of their day
+        id bigint PRIMARY KEY, at bigint NOT NULL, event text NOT NULL, uid text NOT NULL, detail text NOT NULL
+    );
+    """,
 )

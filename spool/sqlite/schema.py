@@ -142,4 +142,15 @@ STEPS: Final[tuple[str, ...]] = (
     ALTER TABLE entry ADD COLUMN bounce_due INTEGER;
     ALTER TABLE arrival ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;     -- 1: for another attempt
     """,
+    """
+    CREATE TABLE tile (                         -- of the Merkle log over the journal (docs/adr/0018)
+        level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL, UNIQUE (level, number)
+    );
+    CREATE TABLE leaves (                       -- the lines that one sealing took
+        highest INTEGER PRIMARY KEY,            -- number of the last of them
+        first   INTEGER NOT NULL,               -- index of the first of them in the log
+        numbers BLOB NOT NULL                   -- packed
+    );
+    CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+    """,
 )
