@@ -67,7 +67,10 @@ class NodeKey:
 
     def signed(self, checkpoint: Checkpoint) -> str:
         """Write the note: the checkpoint and our signature."""
-        text = _written(checkpoint)
+        return self.note(_written(checkpoint))
+
+    def note(self, text: str) -> str:
+        """Sign a text of whole lines; none of the callers' texts can be taken for another's by its first line."""
         signature = b64encode(self.public.id + self.private.sign(text.encode())).decode()
         return f"{text}\n{_DASH}{self.name} {signature}\n"
 
@@ -103,7 +106,16 @@ def read(note: str) -> Checkpoint:
 
 
 def verified(note: str, keys: Sequence[PublicKey]) -> Checkpoint:
-    """Read a note that one of these keys has signed; raises NoteError when none has, or the signature is wrong."""
+    """Read a checkpoint that one of these keys has signed. Raises NoteError as `opened`."""
+    opened(note, keys)
+    return read(note)
+
+
+def opened(note: str, keys: Sequence[PublicKey]) -> str:
+    """Return the text of a note that one of these keys has signed.
+
+    Raises NoteError when none has, or a signature by one of them is wrong.
+    """
     text, signatures = _halves(note)
     found = False
     for line in signatures.splitlines():
@@ -119,8 +131,8 @@ def verified(note: str, keys: Sequence[PublicKey]) -> Checkpoint:
                 _verify(key, raw[_ID_BYTES:], text.encode())
                 found = True
     if not found:
-        raise NoteError(f"the checkpoint is not signed by {' or '.join(key.name for key in keys)}")
-    return read(note)
+        raise NoteError(f"it is not signed by {' or '.join(str(key) for key in keys)}")
+    return text
 
 
 def _written(checkpoint: Checkpoint) -> str:
@@ -139,4 +151,4 @@ def _verify(key: PublicKey, signature: bytes, text: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(key.key).verify(signature, text)
     except (InvalidSignature, ValueError) as error:
-        raise NoteError(f"the signature of {key.name} does not hold: the checkpoint was altered") from error
+        raise NoteError(f"the signature of {key.name} does not hold: what it signs was altered") from error

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from gateway.config import LOCAL, Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
@@ -14,6 +15,7 @@ from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
+from gateway.roles.records import note_keys, record_of
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import response
 from gateway.stages.divide import copy_for
@@ -28,7 +30,7 @@ from gateway.stages.seal import (
 )
 from signing.errors import SigningError
 from signing.keys import Signer
-from signing.xmldsig import cut, finish, sign
+from signing.xmldsig import Signed, cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
 from spool.lifecycle import State
 from spool.store import Spool, Topic
@@ -70,6 +72,7 @@ class Forward:
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
+        note_keys(self._spool, self._signers.values())
         recovered = self._spool.recover(claimant=self._claimant)
         if recovered:
             log("lease.expired", claimant=self._claimant, entries=len(recovered))
@@ -101,16 +104,16 @@ class Forward:
         if not claimed:
             return 0
         done: list[Settlement] = []
-        ready: dict[int, tuple[Claimed, bytes]] = {}
+        ready: dict[int, tuple[Claimed, Prepared]] = {}
         parcels: list[Parcel] = []
         for entry in claimed:
             try:
-                parcel, digest = prepare(entry, self._destination, self._signers, self._config)
+                prepared = prepare(entry, self._destination, self._signers, self._config)
             except (DeliveryError, SigningError, EnvelopeError) as error:
                 done.append(self._failed(entry, error))
             else:
-                parcels.append(parcel)
-                ready[entry.entry] = (entry, digest)
+                parcels.append(prepared.parcel)
+                ready[entry.entry] = (entry, prepared)
         delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
             delivered += delivery.error is None
@@ -140,11 +143,17 @@ class Forward:
         elif was_down and not self._breaker.down:
             log("destination.up", destination=self._destination.name)
 
-    def _judge(self, delivery: Delivery, entry: Claimed, digest: bytes) -> Settlement:
+    def _judge(self, delivery: Delivery, entry: Claimed, prepared: "Prepared") -> Settlement:
         if delivery.error is not None:
             return self._failed(entry, delivery.error)
-        log("entry.sent", **self._about(entry), sha256=digest.hex())
-        return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.DELIVERED, sent_sha256=digest)
+        log("entry.sent", **self._about(entry), sha256=prepared.digest.hex())
+        return Settlement(
+            entry=entry.entry,
+            claim=entry.claim,
+            fate=Fate.DELIVERED,
+            sent_sha256=prepared.digest,
+            record=prepared.record,
+        )
 
     def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
         attempts = entry.attempts + 1
@@ -174,21 +183,41 @@ class Forward:
         self._transport.close()
 
 
+class Prepared(NamedTuple):
+    """What goes out of one entry, and what is remembered of it."""
+
+    parcel: Parcel
+    digest: bytes
+    """SHA-256 of the business bytes."""
+    record: str
+    """`facts.SentFacts`, for the journal once it is confirmed."""
+
+
 def prepare(
     entry: Claimed, destination: Destination, signers: Mapping[str, Signer], config: Config
-) -> tuple[Parcel, bytes]:
-    """Make the parcel of an entry and the SHA-256 of the business bytes in it.
+) -> Prepared:
+    """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
 
     The same entry gives the same bytes each time (RSA signatures are deterministic, the envelope's time is
     that of acceptance). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
     """
+    known = message_facts(entry.facts)
+    signed = None if known.wrapped or known.signed else _signed(entry, known, signers, config)
+    parcel, business = enclose(entry, entry.body if signed is None else signed.body, destination, config)
+    digest = hashlib.sha256(business).digest()
+    return Prepared(parcel, digest, record_of(entry, destination, parcel, digest, signed))
+
+
+def enclose(
+    entry: Claimed, business: bytes, destination: Destination, config: Config
+) -> tuple[Parcel, bytes]:
+    """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
     facts = message_facts(entry.facts)
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
         business, dxp_msg = _own(entry, way, destination, config)
     else:
-        business = entry.body if facts.signed else _signed(entry, facts, signers, config)
         dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
     if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
         dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
@@ -201,7 +230,7 @@ def prepare(
         sender_id=facts.sender,
         receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
     )
-    return parcel, hashlib.sha256(business).digest()
+    return parcel, business
 
 
 def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
@@ -227,7 +256,7 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
     return opened.business, copy
 
 
-def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> bytes:
+def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> Signed:
     name = facts.key_name or config.signing.default_key
     signer = signers.get(name)
     if signer is None:
@@ -246,7 +275,7 @@ def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], 
             where=f"message {entry.uid}",
             fix="keep the message and report the defect",
         )
-    return signed.body
+    return signed
 
 
 def _envelope(entry: Claimed, facts: MessageFacts, way: WayFacts) -> Envelope:

@@ -117,9 +117,9 @@ class Looking:
 
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
-        yield from map(
-            happening, self.db.rows(f"{LINE} WHERE uid = %s AND uid <> '' ORDER BY id", short(uid))
-        )
+        own = "WHERE uid = %s AND uid <> ''"
+        rows = self.db.rows(f"{LINE} {own} UNION ALL {LINE}_rest {own} ORDER BY id", short(uid), short(uid))
+        yield from map(happening, rows)
 
 
 def happening(row: Row) -> Happening:

@@ -183,5 +183,6 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE TABLE journal_rest (                 -- lines that outlive the partition of their day
         id bigint PRIMARY KEY, at bigint NOT NULL, event text NOT NULL, uid text NOT NULL, detail text NOT NULL
     );
+    CREATE INDEX journal_rest_uid ON journal_rest (uid) WHERE uid <> '';
     """,
 )

@@ -1,7 +1,7 @@
 """The Merkle tree against RFC 6962's own definitions, written down here once more in the plainest form."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -152,11 +152,12 @@ def test_older_trees_are_read_from_the_tiles_of_the_newer_one() -> None:
 
 def test_what_is_not_there_is_refused() -> None:
     log = Log(5)
-    for wrong in (
+    wrongs: list[Callable[[], object]] = [
         lambda: log.tree().inclusion(5),
         lambda: log.tree().inclusion(-1),
         lambda: log.tree().consistency(6),
-    ):
+    ]
+    for wrong in wrongs:
         with pytest.raises(ProofError):
             wrong()
     with pytest.raises(ProofError, match="shorter"):

@@ -32,7 +32,7 @@ def test_who_has_the_public_key_reads_what_was_signed() -> None:
     [
         (NOTE.replace("\n7\n", "\n8\n"), "altered"),
         (NOTE.replace("gateway/north\n7", "gateway/south\n7"), "altered"),
-        (OTHER.signed(SAID), "not signed by"),
+        (OTHER.signed(SAID), "is not signed by"),
         (NOTE[:-1], "empty line"),
         (NOTE.replace("\n\n", "\n"), "empty line"),
         (NOTE + "nonsense\n", "not one"),
