@@ -41,7 +41,8 @@ class Leaves:
     first: int
     """Index of the first of them in the log."""
     numbers: tuple[int, ...]
-    """Of the lines, ascending; the indexes are consecutive."""
+    """Of the lines, ascending; the indexes are consecutive. None: lines up to `highest` are left out on purpose."""
+    highest: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def growth(size: int, lines: Sequence[Happening], read: Read) -> Growth:
         return tiles[level, number] if (level, number) in tiles else read(level, number)
 
     return Growth(
-        leaves=Leaves(first=size, numbers=tuple(line.number for line in lines)),
+        leaves=Leaves(first=size, numbers=tuple(line.number for line in lines), highest=lines[-1].number),
         tiles=tiles,
         size=after,
         root=Tree(after, reread).root(),

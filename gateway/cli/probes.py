@@ -19,6 +19,7 @@ from gateway.cli.opening import rules_of
 from gateway.config import Amqp, Config, Destination, Folder, Key, Sftp, load_enterprises
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
+from gateway.node_key import key_file, node_key
 from gateway.schemas import View
 from gateway.spooling import build_spool
 from signing.keys import RsaSigner, Signer, certificate_facts
@@ -54,6 +55,7 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _rules(config)
     for key in config.key:
         yield from _key(key)
+    yield _journal_key(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
@@ -95,6 +97,20 @@ def _key(key: Key) -> Iterator[Check]:
     yield _certificate(name, signer)
     for warning in signer.warnings if isinstance(signer, RsaSigner) else ():
         yield Check(name=name, grade=Grade.WARN, detail=warning, fix="chmod 600")
+
+
+def _journal_key(config: Config) -> Check:
+    """Show the public half; the key is made by the first start, not here."""
+    name = "key of the journal"
+    if config.journal.key_file is None and not key_file(config).exists():
+        return Check(name=name, grade=Grade.OK, detail="made at the first start")
+    try:
+        public = node_key(config).public
+    except ConfigError as error:
+        return failed(name, error)
+    if key_file(config).stat().st_mode & 0o077:
+        return Check(name=name, grade=Grade.WARN, detail=f"others may read it; {public}", fix="chmod 600")
+    return Check(name=name, grade=Grade.OK, detail=str(public))
 
 
 def _certificate(name: str, signer: Signer) -> Check:

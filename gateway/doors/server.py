@@ -11,14 +11,18 @@ import uvicorn
 from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
+from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
+from gateway.node_key import node_key
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
+from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
 from signing.suite import Suite
+from spool.archive import Archive
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -95,6 +99,8 @@ async def _serve(
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
+        office=Office(spool=spool, rules=rules, config=config, key=node_key(config)),
+        archive=Archive(archive_dir(config)),
         metrics_token=metrics_token,
     )
     server = _Server(

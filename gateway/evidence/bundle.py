@@ -7,7 +7,7 @@ the log and the proofs that lead from there to the root of `checkpoint`; all els
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, dataclass_transform
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,7 @@ FORMAT: Final = "customs-exchange-gateway/evidence/1"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every object in the file."""
 

@@ -182,7 +182,7 @@ def _signed(body: bytes, view: MessageView, value: str, key: Happening) -> Signe
     known = key_facts(key.detail)
     suite = suite_of(known.signature_method, known.digest_method)
     if not isinstance(suite, Suite):
-        raise ValueError(str(suite))
+        raise SigningError(f"{suite} is not known here any more")
     signer = _Recorded(suite=suite, key_info=known.key_info, value=b64decode(value))
     return sign(body, signer, before=message_facts(view.facts).signature_before)
 
@@ -195,11 +195,12 @@ def _lines(message: Archived) -> list[Happening]:
         for line in message.history
         if line.number
         and (
-            (line.uid == message.uid
-            and line.event != "receipt.filed")
-            or (line.event == "receipt.filed"
-            and _receipt_of(line) in receipts
-            and _detail(line).get("owner") == message.ways[0].owner)
+            (line.uid == message.uid and line.event != "receipt.filed")
+            or (
+                line.event == "receipt.filed"
+                and _receipt_of(line) in receipts
+                and _detail(line).get("owner") == message.ways[0].owner
+            )
         )
     ]
 

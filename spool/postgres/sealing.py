@@ -127,9 +127,11 @@ class Sealing:
     def leaves(self, *, after: int, limit: int) -> list[Leaves]:
         """Return what sealings took whose highest line is above `after`, oldest first."""
         rows = self.db.rows(
-            "SELECT first, numbers FROM leaves WHERE highest > %s ORDER BY highest LIMIT %s", after, limit
+            "SELECT first, numbers, highest FROM leaves WHERE highest > %s ORDER BY highest LIMIT %s",
+            after,
+            limit,
         )
-        return [Leaves(first=first, numbers=unpacked(code)) for first, code in rows]
+        return [Leaves(first=first, numbers=unpacked(code), highest=highest) for first, code, highest in rows]
 
     def lines(self, *, after: int, up_to: int) -> list[Happening]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""

@@ -95,9 +95,13 @@ class Sealing:
         """Return what sealings took whose highest line is above `after`, oldest first."""
         with self.db.read() as connection:
             rows = connection.execute(
-                "SELECT first, numbers FROM leaves WHERE highest > ? ORDER BY highest LIMIT ?", (after, limit)
+                "SELECT first, numbers, highest FROM leaves WHERE highest > ? ORDER BY highest LIMIT ?",
+                (after, limit),
             ).fetchall()
-        return [Leaves(first=first, numbers=unpacked(numbers)) for first, numbers in rows]
+        return [
+            Leaves(first=first, numbers=unpacked(numbers), highest=highest)
+            for first, numbers, highest in rows
+        ]
 
     def lines(self, *, after: int, up_to: int) -> list[Happening]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
