@@ -13,6 +13,11 @@ from spool.entry import Filed, Filing, Offer
 _encode = msgspec.json.Encoder().encode
 
 
+def name_of(cop_msg_id: str, arrival: int) -> str:
+    """Return under what an answer stands in the journal: its envelope's CopMsgId, else its number."""
+    return cop_msg_id or f"receipt {arrival}"
+
+
 def accepted(offer: Offer) -> str:
     """Say of a message what was taken in, and from whom."""
     return _encode(

@@ -10,6 +10,7 @@ from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
 from spool.entry import Happening, Old
+from spool.journal import name_of
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Row, Transaction, to_number, to_time
 from spool.postgres.days import DAY
@@ -120,7 +121,7 @@ class Archiving(Looking):
         rows = self.db.rows(
             f"{LINE} WHERE uid <> '' AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
             short(uid),
-            texts({receipt.cop_msg_id for receipt in receipts}),
+            texts({short(name_of(receipt.cop_msg_id, receipt.id)) for receipt in receipts}),
         )
         return tuple(map(happening, rows))
 
@@ -201,5 +202,5 @@ def _purge_answers(transaction: Transaction, declarations: bytes) -> None:
     run(
         "DELETE FROM journal j WHERE j.uid <> '' AND j.uid = ANY(%s) AND j.event = 'receipt.filed'"
         " AND NOT EXISTS (SELECT 1 FROM arrival a WHERE a.cop_msg_id = j.uid AND a.cop_msg_id <> '')",
-        texts(row[1] for row in arrivals),
+        texts(name_of(row[1], row[0]) for row in arrivals),
     )

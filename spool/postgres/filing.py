@@ -198,8 +198,9 @@ class _Batch:
             orphaned=len(orphans),
             delivered=delivered,
         )
+        name = journal.name_of(filing.cop_msg_id, filing.arrival)
         lines = journal.filed(filing, filed, self._sha256.get(filing.arrival, b""))
-        self._journal += [("receipt.filed", filing.cop_msg_id, line) for line in lines]
+        self._journal += [("receipt.filed", name, line) for line in lines]
         return filed
 
     def _owner(self, declaration: int) -> str:

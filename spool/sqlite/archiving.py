@@ -7,6 +7,7 @@ from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
 from spool.entry import Happening, Old, TimelineEntry
+from spool.journal import name_of
 from spool.sqlite.database import to_number, to_time
 from spool.sqlite.filing import timeline_entry
 from spool.sqlite.looking import LINE, Looking, line
@@ -184,8 +185,8 @@ def _history(
 ) -> tuple[Happening, ...]:
     query = f"{LINE} WHERE uid = ? AND uid <> ''"
     rows = set(connection.execute(query, (uid,)))
-    for cop_msg_id in {receipt.cop_msg_id for receipt in receipts}:
-        rows |= set(connection.execute(f"{query} AND event = 'receipt.filed'", (cop_msg_id,)))
+    for name in {name_of(receipt.cop_msg_id, receipt.id) for receipt in receipts}:
+        rows |= set(connection.execute(f"{query} AND event = 'receipt.filed'", (name,)))
     return tuple(map(line, sorted(rows)))
 
 
@@ -232,5 +233,5 @@ def _purge_arrival(connection: sqlite3.Connection, arrival: int) -> None:
     run(
         "DELETE FROM journal WHERE uid = ?1 AND uid <> '' AND event = 'receipt.filed'"
         " AND NOT EXISTS (SELECT 1 FROM arrival WHERE cop_msg_id = ?1 AND cop_msg_id <> '')",
-        (cop_msg_id,),
+        (name_of(cop_msg_id, arrival),),
     )

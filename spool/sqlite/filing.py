@@ -270,8 +270,9 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         delivered=delivered,
         ended=tuple(one for one in ended if one is not None),
     )
+    name = journal.name_of(filing.cop_msg_id, filing.arrival)
     lines = journal.filed(filing, filed, sha256)
-    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, line) for line in lines])
+    write_journal(connection, now, [("receipt.filed", name, line) for line in lines])
     return filed
 
 
