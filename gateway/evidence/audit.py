@@ -53,12 +53,16 @@ class Auditor:
 
     def audit(self) -> Audit:
         """Walk; blocks for as long as it takes, some ten microseconds an event. Raises SpoolError."""
-        checkpoints = self._checkpoints()
+        newest = self._spool.checkpoint()
+        end = newest.size if newest else 0  # the log may grow meanwhile
+        checkpoints = (one for one in self._checkpoints() if one.size <= end)
         due = next(checkpoints, None)
         count = 0
         last = 0
-        while batches := self._spool.leaves(after=last, limit=_BATCH):
+        while self._frontier.size < end and (batches := self._spool.leaves(after=last, limit=_BATCH)):
             for batch in batches:
+                if batch.first >= end:
+                    break
                 for hash_ in self._hashes(batch, after=last):
                     self._push(hash_)
                     while due is not None and due.size == self._frontier.size:
