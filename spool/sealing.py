@@ -16,9 +16,13 @@ from spool.entry import Happening
 from spool.merkle import Read, Tiles, Tree, grown, leaf_hash
 
 _HEAD: Final = b"journal/1\n"
+_FIRST: Final = struct.Struct(f"!{len(_HEAD)}sqqI")
+_LENGTH: Final = struct.Struct("!I")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+Row = tuple[int, int, str, str, str]
+"""A line as the databases hold it: number, microseconds since 1970, event, uid, detail."""
 Sign = Callable[[str, int, bytes], str]
 """(origin of the log, empty at its beginning; size; root) → the signed note."""
 
@@ -55,34 +59,38 @@ class Growth:
     root: bytes
 
 
-def content_of(line: Happening) -> bytes:
-    """Write what is hashed of a line: number, time, event, uid, detail; one way to write each line, no other.
+def content(number: int, at: int, event: str, uid: str, detail: str) -> bytes:
+    """Write what is hashed of a line; one way to write each line, no other.
 
     `journal/1`, line feed; number and microseconds since 1970, 8 bytes each; the three texts in UTF-8, each behind
     its length in 4 bytes. Whole numbers are big-endian.
     """
-    parts = [_HEAD, struct.pack("!qq", line.number, (line.at - _EPOCH) // _MICROSECOND)]
-    for text in (line.event, line.uid, line.detail):
-        code = text.encode("utf-8", "surrogatepass")
-        parts += (struct.pack("!I", len(code)), code)
-    return b"".join(parts)
+    said, about, more = (
+        event.encode(),
+        uid.encode("utf-8", "surrogatepass"),
+        detail.encode("utf-8", "surrogatepass"),
+    )
+    head = _FIRST.pack(_HEAD, number, at, len(said))
+    return b"".join((head, said, _LENGTH.pack(len(about)), about, _LENGTH.pack(len(more)), more))
 
 
 def leaf_of(line: Happening) -> bytes:
     """Hash a line as a leaf of the log."""
-    return leaf_hash(content_of(line))
+    at = (line.at - _EPOCH) // _MICROSECOND
+    return leaf_hash(content(line.number, at, line.event, line.uid, line.detail))
 
 
-def growth(size: int, lines: Sequence[Happening], read: Read) -> Growth:
+def growth(size: int, rows: Sequence[Row], read: Read) -> Growth:
     """Append lines, ascending by number, to a log of `size` leaves. Raises ProofError when its tiles are short."""
-    tiles = grown(size, [leaf_of(line) for line in lines], read)
-    after = size + len(lines)
+    tiles = grown(size, [leaf_hash(content(*row)) for row in rows], read)
+    after = size + len(rows)
 
     def reread(level: int, number: int) -> bytes:
         return tiles[level, number] if (level, number) in tiles else read(level, number)
 
+    numbers = tuple(row[0] for row in rows)
     return Growth(
-        leaves=Leaves(first=size, numbers=tuple(line.number for line in lines), highest=lines[-1].number),
+        leaves=Leaves(first=size, numbers=numbers, highest=numbers[-1]),
         tiles=tiles,
         size=after,
         root=Tree(after, reread).root(),

@@ -278,8 +278,10 @@ async def _get_content(request: Request, counter: Counter, caller: Enterprise) -
 
 async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) -> Response:
     uid = request.path_params["id"].upper()
-    found = counter.spool.export(uid)
-    if found is None and (shelved := counter.archive.get(uid)) is not None:
+    there = counter.spool.message(uid)
+    mine = there is not None and there.owner == caller.id
+    found = counter.spool.export(uid) if mine else None
+    if there is None and (shelved := counter.archive.get(uid)) is not None:
         found = shelved.message
     if found is None or found.ways[0].owner != caller.id:
         raise Problem("not-found")

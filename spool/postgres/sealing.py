@@ -51,7 +51,7 @@ class Sealing:
         if not rows:
             return 0
         try:
-            grown = growth(size, [happening(row) for row in rows], self.tile)
+            grown = growth(size, [(row[0], row[1], row[2], row[3], row[4]) for row in rows], self.tile)
         except ProofError as error:
             raise SpoolError(str(error), where="the log", fix="`gateway journal verify` says more") from error
         note = sign(read_note(before.note).origin if before else "", grown.size, grown.root)

@@ -27,7 +27,7 @@ class Sealing:
         if not rows:
             return 0
         try:
-            grown = growth(size, [line(row) for row in rows], self.tile)
+            grown = growth(size, rows, self.tile)
         except ProofError as error:
             raise SpoolError(str(error), where="the log", fix="`gateway journal verify` says more") from error
         note = sign(read_note(before.note).origin if before else "", grown.size, grown.root)

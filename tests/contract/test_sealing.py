@@ -13,10 +13,10 @@ from gateway.roles.retain import Retention
 from spool.archive import Archive
 from spool.entry import Fate, Note
 from spool.errors import SpoolError
-from spool.merkle import Tree, check_consistency, root_by_inclusion
+from spool.merkle import Tree, check_consistency, leaf_hash, root_by_inclusion
 from spool.note import Checkpoint, NodeKey, verified
 from spool.postgres import PostgresSpool
-from spool.sealing import content_of, leaf_of
+from spool.sealing import content, leaf_of
 from spool.store import Spool
 from tests.contract.test_spool import BACKENDS
 from tests.servers.postgres import shared
@@ -154,7 +154,10 @@ def test_line_says_what_was_taken_in(spool: Spool) -> None:
     spool.put([offer("A")])
     (line,) = spool.history("A")
     assert json.loads(line.detail)["sha256"] == offer("A").sha256.hex()
-    assert content_of(line).startswith(b"journal/1\n")
+    at = round(line.at.timestamp() * 1_000_000)
+    written = content(line.number, at, line.event, line.uid, line.detail)
+    assert written.startswith(b"journal/1\n" + line.number.to_bytes(8, "big") + at.to_bytes(8, "big"))
+    assert leaf_of(line) == leaf_hash(written)
 
 
 def test_damaged_tiles_stop_the_sealer_with_a_word(spool: Spool) -> None:

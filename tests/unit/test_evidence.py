@@ -17,7 +17,7 @@ from gateway.node_key import node_key
 from gateway.roles.records import note_keys
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, NewEnterprise, write_site
-from spool.note import Checkpoint, NodeKey, PublicKey, read
+from spool.note import NodeKey, PublicKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 
@@ -177,10 +177,9 @@ def line_of(file: Json, event: str) -> Json:
     return next(one for one in file["events"] if one["event"] == event)
 
 
-def stranger(note: str, **changes: Any) -> str:
-    said = read(note)
-    known = {"origin": said.origin, "size": said.size, "root": said.root}
-    return STRANGER.signed(Checkpoint(**(known | changes)))
+def stranger(note: str) -> str:
+    """Let somebody else sign the same."""
+    return STRANGER.signed(read(note))
 
 
 def _set(path: str, change: Callable[[Any], Any]) -> Callable[[Json], object]:
