@@ -10,6 +10,7 @@ from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
 from gateway.model import Enterprise, EnterpriseId
+from gateway.node_key import node_key
 from gateway.ports import Feed, Transport
 from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
@@ -17,6 +18,7 @@ from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
 from gateway.roles.local import LocalTransport
 from gateway.roles.retain import retention
+from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.roles.watermarks import Gauge
@@ -112,6 +114,12 @@ class App:
             retention=retention(self.config, spool) if self.config.retention.days else None,
             waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
             lease_s=self.config.lease_s,
+            sealer=Sealer(
+                spool,
+                node_key(self.config),
+                every_s=self.config.journal.every_s,
+                events=self.config.journal.events,
+            ),
         )
 
     def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:

@@ -256,6 +256,18 @@ class Retention(Section, kw_only=True):
     """Messages that one commit purges at most."""
 
 
+class Journal(Section, kw_only=True):
+    """`[journal]`: the log that proves what happened to every message."""
+
+    key_file: Path | None = None
+    """PEM of the Ed25519 key that signs its checkpoints; default: `keys/node-journal.key` in `state_dir`, made at
+    the first start."""
+    every_s: Seconds = 60.0
+    """How long a line waits at most for the checkpoint that proves it."""
+    events: Count = 20_000
+    """With so many lines waiting a checkpoint comes earlier."""
+
+
 class Metrics(Section, kw_only=True):
     """`[metrics]`: `GET /metrics`."""
 
@@ -280,6 +292,7 @@ class Config(Section, kw_only=True):
     watermarks: Watermarks = Watermarks()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
+    journal: Journal = Journal()
     lease_s: Seconds = 60.0
     """How long a claim on an entry holds if its process falls silent."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

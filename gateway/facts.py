@@ -44,6 +44,37 @@ class WayFacts(Struct, frozen=True, kw_only=True):
     """Not carried to those receivers, but answered to its sender with this code (spec dxp.md, DxpRep)."""
 
 
+class SentFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the journal says of one delivery: enough to make the very bytes anew, or to recognise them."""
+
+    sha256: str
+    """Hex, of the business bytes."""
+    envelope: str
+    """Hex SHA-256 of what was handed to the transport, and its size."""
+    envelope_size: int
+    destination: str
+    cop_msg_id: str
+    by: str
+    """Which transport confirmed it: `sftp`, `rabbitmq`, `amqp`, `folder`; `@local`: it stayed here."""
+    entry: int
+    """Number of the entry: a message may go several ways."""
+    span: tuple[int, int] | None = None
+    """Where the inserted ds:Signature stands in the business bytes; none: they went out as they came."""
+    value: str = ""
+    """Its SignatureValue: with `key`, all of it that cannot be computed from the accepted bytes."""
+    key: str = ""
+    """Hex SHA-256 of its KeyInfo, which is in the journal under `key <SHA-256>`."""
+
+
+class KeyFacts(Struct, frozen=True, kw_only=True):
+    """What the journal says of a signing key, once, before its first use: all public."""
+
+    key_info: str
+    """The ds:KeyInfo element, with the certificate."""
+    signature_method: str
+    digest_method: str
+
+
 class DeclarationFacts(Struct, frozen=True, kw_only=True):
     """What correlation needs to know of a declaration."""
 
@@ -65,6 +96,8 @@ class AnswerFacts(Struct, frozen=True, kw_only=True):
 _PLAIN_WAY = WayFacts()
 _message = msgspec.json.Decoder(MessageFacts)
 _way = msgspec.json.Decoder(WayFacts)
+_sent = msgspec.json.Decoder(SentFacts)
+_key = msgspec.json.Decoder(KeyFacts)
 _declaration = msgspec.json.Decoder(DeclarationFacts)
 _answer = msgspec.json.Decoder(AnswerFacts)
 _encode = msgspec.json.Encoder().encode
@@ -118,6 +151,16 @@ def of_declaration(declaration: Declaration, dxp_id: str) -> bytes:
     )
 
 
+def of_sent(sent: SentFacts) -> str:
+    """Encode what the journal says of a delivery."""
+    return _encode(sent).decode()
+
+
+def of_key(key: KeyFacts) -> str:
+    """Encode what the journal says of a signing key."""
+    return _encode(key).decode()
+
+
 def of_answer(answer: Answer) -> bytes:
     """Encode what the owner is told."""
     return _encode(
@@ -135,6 +178,19 @@ def message_facts(facts: bytes) -> MessageFacts:
 def way_facts(facts: bytes) -> WayFacts:
     """Decode `of_way`."""
     return _way.decode(facts) if facts else _PLAIN_WAY
+
+
+def sent_facts(detail: str) -> SentFacts | None:
+    """Decode `of_sent`; None for a line of an older version, which says less."""
+    try:
+        return _sent.decode(detail)
+    except msgspec.DecodeError:
+        return None
+
+
+def key_facts(detail: str) -> KeyFacts:
+    """Decode `of_key`. Raises msgspec.DecodeError."""
+    return _key.decode(detail)
 
 
 def declaration_facts(facts: bytes) -> DeclarationFacts:

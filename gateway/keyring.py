@@ -34,6 +34,10 @@ class Keyring:
         changing = {name: key for name, key in self.keys.items() if key.in_memory and len(key.members) > 1}
         return _ByTime(plain, changing) if changing else plain
 
+    def signers(self) -> Iterator[Signer]:
+        """Give every key that may sign at some time, each once."""
+        return iter({one.name: one.signer for key in self.keys.values() for one in key.members}.values())
+
     def devices(self) -> Mapping[str, Key]:
         """Return the keys that have to wait for a device."""
         return {name: key for name, key in self.keys.items() if not key.in_memory}

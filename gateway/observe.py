@@ -143,6 +143,14 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="`error` says what to mend; it is tried again within the hour",
     ),
     "signer.listening": Event(level="info", meaning="the remote signer is open at `address`"),
+    "journal.sealed": Event(
+        level="info", meaning="`events` lines of the journal got their places in the log; it has `size` now"
+    ),
+    "journal.seal_failed": Event(
+        level="error",
+        meaning="the log could not be continued; nothing was lost, proofs wait",
+        do="`error` says what to mend; it is tried again within a minute",
+    ),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
 }
 

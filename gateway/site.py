@@ -331,6 +331,14 @@ max_age_s = 259200.0
 # Messages that one commit purges.
 # batch = 50
 
+[journal]
+# Every step of every message is written into a log that nobody can change unnoticed; what proves that are its
+# checkpoints, signed with this key, which is made at the first start. `gateway journal key` prints the public half.
+# key_file = "state/keys/node-journal.key"
+# A checkpoint comes after so many seconds or lines.
+# every_s = 60.0
+# events = 20000
+
 [metrics]
 # GET /metrics asks for the bearer token in this file; without one, for none.
 # token_file = "keys/metrics.token"

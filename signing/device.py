@@ -98,6 +98,8 @@ def identity_of(certificate_file: Path, suite: str = "") -> Identity:
     certificate = read_certificate_file(certificate_file)
     facts = facts_of(certificate)
     der = certificate.public_bytes(serialization.Encoding.DER)
+    if (point := sm2.point_of(certificate)) is not None:
+        sm2.public_key(point)  # a machine that cannot check what an SM2 device signs says so at the start
     return Identity(
         suite=suite_named(suite, facts.key_type),
         certificate_der=der,

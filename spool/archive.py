@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from spool.archived import RECEIPT, Archived, packed, texts_of, unpacked
+from spool.entry import Happening
 from spool.errors import SpoolError
 
 _ARCHIVE: Final = ".tar.gz"
@@ -92,6 +93,14 @@ class Archive:
                     file = index.with_name(f"{index.stem}{_ARCHIVE}")
                     return Shelved(file=file, message=_unpacked(_read(file, *row), file))
         return None
+
+    def lines(self) -> Iterator[Happening]:
+        """Return the journal lines of every message in every file; reads all of them, some come more than once."""
+        with self._told():
+            for file in sorted(self._folder.glob(f"*{_ARCHIVE}")):
+                with _reading(file) as archive:
+                    for _, _, content in _members(archive, 0, os.fstat(archive).st_size):
+                        yield from _unpacked(content, file).history
 
     def _indexes(self) -> list[Path]:
         """Name the indexes, newest first; one that is gone is made anew."""
@@ -166,6 +175,15 @@ def _unpacked(content: bytes, file: Path) -> Archived:
 @contextmanager
 def _opened(file: Path) -> Iterator[int]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[int]:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:

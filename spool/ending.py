@@ -82,7 +82,7 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | No
     """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
     fate, error = settlement.fate, settlement.error
     state = _STATES[fate]
-    line = (_HAPPENED[fate], error)
+    line = (_HAPPENED[fate], error or settlement.record)
     if verdict is not None and fate is Fate.DELIVERED:
         ending = bounced(state, verdict, now=now)
         return ending._replace(lines=(line, *ending.lines))

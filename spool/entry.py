@@ -154,6 +154,8 @@ class Settlement:
     """For DEFERRED and POSTPONED: not before then."""
     sent_sha256: bytes = b""
     """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
+    record: str = ""
+    """For DELIVERED: what was sent and who confirmed it, for the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,12 +308,6 @@ class Filed:
     """Addressees that hear of it now; those that had heard before are not among them."""
     ended: tuple[Ended, ...] = ()
 
-    def told(self, filing: Filing) -> str:
-        """Say in a line for the journal what became of it."""
-        counts = f"{sum(self.matched.values())} matched, {self.duplicates} known, {self.orphaned} orphaned"
-        mail = (f"delivered to {', '.join(self.delivered)}",) if self.delivered else ()
-        return ", ".join((f"{filing.kind} {counts}", *mail, *filter(None, (filing.remark,))))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -402,6 +398,8 @@ class Happening:
     event: str
     uid: str
     detail: str
+    number: int = 0
+    """Of the line, ascending; 0 where an archive of an older version does not say."""
 
 
 AGE_CLASSES: Final[Mapping[int, str]] = MappingProxyType(

@@ -38,6 +38,7 @@ from spool.entry import (
     Wanted,
 )
 from spool.lifecycle import Event
+from spool.sealing import Leaves, Sealed, Sign
 
 NO_BOUNDS: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -266,6 +267,44 @@ class Spool(Protocol):
         no other message speaks of go with them, and raw answers that speak of nobody else. Returns the
         uids that went.
         """
+        ...
+
+    # the log: Merkle hashes over the journal (docs/adr/0018)
+
+    def seal(self, sign: Sign, *, limit: int) -> int:
+        """Take up to `limit` lines of the journal into the log, and a checkpoint by `sign`, in one commit.
+
+        Lines go in the order of their numbers, none is ever passed over; those that others may still come before
+        wait for the next call. Returns how many it took; 0 also when another process was faster.
+        """
+        ...
+
+    def unsealed(self) -> int:
+        """Return how many lines are not in the log yet, or a little more: numbers may be missing."""
+        ...
+
+    def tile(self, level: int, number: int) -> bytes:
+        """Return the hashes of a tile of the log (`spool.merkle`); empty when there is none."""
+        ...
+
+    def checkpoint(self) -> Sealed | None:
+        """Return the newest checkpoint; None before the first."""
+        ...
+
+    def checkpoints(self, *, after: int, limit: int) -> list[Sealed]:
+        """Return checkpoints of more than `after` events, oldest first."""
+        ...
+
+    def places(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Return the index in the log of each of these lines that is in it, also of lines that were purged."""
+        ...
+
+    def leaves(self, *, after: int, limit: int) -> list[Leaves]:
+        """Return what sealings took whose highest line is above `after`, oldest first."""
+        ...
+
+    def lines(self, *, after: int, up_to: int) -> list[Happening]:
+        """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         ...
 
     # being woken

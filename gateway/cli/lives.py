@@ -1,5 +1,6 @@
 """Everything that is known of one message, and how it is shown."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
@@ -179,10 +180,21 @@ def tell_life(life: Life) -> None:
         for way in life.ways:
             _tell_way(way)
     for one in life.history:
-        click.echo(f"  {instant(one.at)}  {one.event}  {one.detail}".rstrip())
+        click.echo(f"  {instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
     for identity, answers in life.answers.items():
         click.echo(f"  {identity}")
         _tell_answers(answers)
+
+
+def detail_text(one: Happening) -> str:
+    """Write the detail of a journal line for people: `name value, name value` where it is JSON, without signatures."""
+    try:
+        known = json.loads(one.detail)
+    except ValueError:
+        return one.detail
+    if not isinstance(known, dict):
+        return one.detail
+    return ", ".join(f"{name} {value}" for name, value in known.items() if name not in {"value", "key"})
 
 
 def _tell_way(way: MessageView) -> None:

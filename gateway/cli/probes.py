@@ -19,6 +19,7 @@ from gateway.cli.opening import rules_of
 from gateway.config import Amqp, Config, Destination, Folder, Sftp, load_enterprises
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
+from gateway.node_key import key_file, node_key
 from gateway.schemas import View
 from gateway.spooling import build_spool
 from spool.errors import SpoolError
@@ -34,6 +35,7 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _rules(config)
     yield from probe_keys(config)
     yield from _issuers(config)
+    yield _journal_key(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
@@ -76,6 +78,20 @@ def _issuers(config: Config) -> Iterator[Check]:
         detail=f"{len(issuers)}, out of their period: {', '.join(over)}" if over else f"{len(issuers)}",
         fix="put the issuer's new certificate beside the old one" if over else "",
     )
+
+
+def _journal_key(config: Config) -> Check:
+    """Show the public half; the key is made by the first start, not here."""
+    name = "key of the journal"
+    if config.journal.key_file is None and not key_file(config).exists():
+        return Check(name=name, grade=Grade.OK, detail="made at the first start")
+    try:
+        public = node_key(config).public
+    except ConfigError as error:
+        return failed(name, error)
+    if key_file(config).stat().st_mode & 0o077:
+        return Check(name=name, grade=Grade.WARN, detail=f"others may read it; {public}", fix="chmod 600")
+    return Check(name=name, grade=Grade.OK, detail=str(public))
 
 
 def _enterprises(config: Config) -> Iterator[Check]:

@@ -37,6 +37,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "spool": _entry("spool", "spool", "Look at the spool and act on what is in it."),
     "receipts": _entry("receipts", "receipts", "Look at the answers of customs, matched and not."),
     "enterprise": _entry("enterprise", "enterprise", "Add, show and disable enterprises."),
+    "evidence": _entry("evidence", "evidence", "Export and verify what proves the life of a message."),
+    "journal": _entry("journal", "journal", "Look at the log behind the proofs, and verify all of it."),
     "simulate": _entry("simulate", "simulate", "Play the customs side."),
     "signer": _entry("signer", "signer", "Serve the keys of this machine to gateways elsewhere."),
     "bench": _entry("bench", "bench", "Measure the figures of the design on this machine."),

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import Life, archived_lives, emit_life, life_of, tell_life
+from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life_of, tell_life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
@@ -82,7 +82,7 @@ def _emit_passed(one: Happening) -> None:
 
 def _tell_passed(one: Happening) -> None:
     """Tell of what a link brought and no message of ours is about: mail for an enterprise, or nobody's."""
-    click.echo(f"{instant(one.at)}  {one.event}  {one.detail}".rstrip())
+    click.echo(f"{instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
 
 
 def _emit_orphan(orphan: Orphan) -> None:

@@ -23,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.doors import openapi, views
 from gateway.doors.bell import Bell
 from gateway.errors import EnvelopeError
+from gateway.evidence.bundle import encode as encode_evidence
+from gateway.evidence.gather import NotSealedError, Office
 from gateway.metrics import MEDIA_TYPE, Meter
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
@@ -33,6 +35,7 @@ from gateway.roles.accept import Accepted, Busy, Contradicted, Intake, Outcome
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules
 from gateway.stages.collected import cut_to, open_collected, unseal_collected
+from spool.archive import Archive
 from spool.entry import Clash
 from spool.errors import SpoolError
 from spool.store import Spool
@@ -43,6 +46,7 @@ _PAGE_AT_MOST = 1000
 _RETRY_AFTER_S = "5"
 _REFUSED_FOR_S = "15"
 """At a watermark: room is not made in a moment."""
+_SEALED_WITHIN_S = "60"
 _FORMS = ("application/xml", "text/xml", "application/octet-stream", "")
 _encode = msgspec.json.Encoder().encode
 
@@ -62,6 +66,8 @@ class Counter:
     bell: Bell
     gauge: Gauge
     meter: Meter
+    office: Office
+    archive: Archive
     metrics_token: str
     """What `/metrics` asks for; empty: nothing."""
 
@@ -97,6 +103,7 @@ def build(counter: Counter) -> "Front":
             at("/v1/messages", _post_message, "POST"),  # for its 405; submissions never come this far
             at("/v1/messages/{id}", _get_message, "GET"),
             at("/v1/messages/{id}/content", _get_content, "GET"),
+            at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts", _get_receipts, "GET"),
             at("/v1/receipts/{id:int}/content", _get_receipt_content, "GET"),
@@ -295,6 +302,22 @@ async def _get_content(request: Request, counter: Counter, caller: Enterprise) -
     if body is None:
         raise Problem("not-found")
     return Response(body, media_type="application/octet-stream")
+
+
+async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) -> Response:
+    uid = request.path_params["id"].upper()
+    there = counter.spool.message(uid)
+    mine = there is not None and there.owner == caller.id
+    found = counter.spool.export(uid) if mine else None
+    if there is None and (shelved := counter.archive.get(uid)) is not None:
+        found = shelved.message
+    if found is None or found.ways[0].owner != caller.id:
+        raise Problem("not-found")
+    try:
+        bundle = counter.office.bundle(found, redact=request.query_params.get("redact") == "true")
+    except NotSealedError as error:
+        raise Problem("unavailable", headers={"Retry-After": _SEALED_WITHIN_S}) from error
+    return Response(encode_evidence(bundle), media_type="application/json")
 
 
 async def _get_declaration(request: Request, counter: Counter, caller: Enterprise) -> Response:

@@ -99,6 +99,20 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         method="get",
+        path="/v1/messages/{id}/evidence",
+        summary="What proves its life",
+        detail="One file that `gateway evidence verify` checks with the node's public key alone. `503` until the log"
+        " covers the message, a minute at most.",
+        answers={200: ("The file", None)},
+        problems=("unauthorised", "not-found", "unavailable"),
+        parameters=(
+            _ID,
+            Parameter(name="redact", place="query", description="`true`: digests only, no bytes"),
+        ),
+        media_type="application/json",
+    ),
+    Operation(
+        method="get",
         path="/v1/declarations",
         summary="The timeline of a declaration",
         detail="All answers about it, in the order of customs' own time.",

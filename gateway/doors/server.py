@@ -11,17 +11,21 @@ import uvicorn
 from gateway.config import Config
 from gateway.doors.bell import Bell
 from gateway.doors.http import Counter, build
+from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
 from gateway.keyring import Keyring
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
+from gateway.node_key import node_key
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
+from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
 from gateway.stages.signature import Trust
+from spool.archive import Archive
 from spool.store import Spool
 
 _DRAIN_S = 10
@@ -104,6 +108,8 @@ async def _serve(
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
+        office=Office(spool=spool, rules=rules, config=config, key=node_key(config)),
+        archive=Archive(archive_dir(config)),
         metrics_token=metrics_token,
     )
     server = _Server(

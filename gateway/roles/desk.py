@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.facts import message_facts
 from gateway.key_events import tell
@@ -20,7 +20,17 @@ from signing.line import Line
 from signing.pool import Key
 from spool.entry import Claimed
 
-Prepared = tuple[Parcel, bytes]
+
+class Prepared(NamedTuple):
+    """What goes out of one entry, and what is remembered of it."""
+
+    parcel: Parcel
+    digest: bytes
+    """SHA-256 of the business bytes."""
+    record: str
+    """`facts.SentFacts`, for the journal once it is confirmed."""
+
+
 Work = Callable[[Claimed, Mapping[str, Signer]], Prepared]
 _SHARE_OF_LEASE: Final = 4.0
 

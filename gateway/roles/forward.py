@@ -18,6 +18,7 @@ from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.desk import Desk, Prepared, Ready
+from gateway.roles.records import note_keys, record_of
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import response
 from gateway.stages.divide import copy_for
@@ -32,7 +33,7 @@ from gateway.stages.seal import (
 )
 from signing.errors import KeyUnavailable, SigningError
 from signing.keys import Signer
-from signing.xmldsig import cut, finish, sign
+from signing.xmldsig import Signed, cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
 from spool.lifecycle import State
 from spool.store import Spool, Topic
@@ -71,6 +72,7 @@ class Forward:
         self._spool = spool
         self._transport = transport
         self._destination = destination
+        self._keyring = keyring
         self._signers = keyring.in_memory()
         self._desk = Desk(
             keyring.devices(),
@@ -87,6 +89,7 @@ class Forward:
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
+        note_keys(self._spool, self._keyring.signers())
         recovered = self._spool.recover(claimant=self._claimant)
         if recovered:
             log("lease.expired", claimant=self._claimant, entries=len(recovered))
@@ -142,7 +145,7 @@ class Forward:
     def _carry(self, claimed: Sequence[Claimed], signed: Sequence[Ready], *, reachable: bool) -> None:
         """Send what was claimed just now and what a device has signed meanwhile; settle all of it."""
         done: list[Settlement] = []
-        ready: dict[int, tuple[Claimed, bytes]] = {}
+        ready: dict[int, tuple[Claimed, Prepared]] = {}
         parcels: list[Parcel] = []
         for one in signed:
             if not reachable and one.result.exception() is None:
@@ -179,19 +182,19 @@ class Forward:
         entry: Claimed,
         made: Callable[[], Prepared],
         parcels: list[Parcel],
-        ready: dict[int, tuple[Claimed, bytes]],
+        ready: dict[int, tuple[Claimed, Prepared]],
         done: list[Settlement],
     ) -> None:
         """Put the parcel of an entry with the others, or settle why there is none."""
         try:
-            parcel, digest = made()
+            prepared = made()
         except KeyUnavailable as error:
             done.append(self._postponed(entry, error))
         except (DeliveryError, SigningError, EnvelopeError) as error:
             done.append(self._failed(entry, error))
         else:
-            parcels.append(parcel)
-            ready[entry.entry] = (entry, digest)
+            parcels.append(prepared.parcel)
+            ready[entry.entry] = (entry, prepared)
 
     def _report(self, delivered: int, failed: int) -> None:
         was_down = self._breaker.down
@@ -205,11 +208,17 @@ class Forward:
         elif was_down and not self._breaker.down:
             log("destination.up", destination=self._destination.name)
 
-    def _judge(self, delivery: Delivery, entry: Claimed, digest: bytes) -> Settlement:
+    def _judge(self, delivery: Delivery, entry: Claimed, prepared: Prepared) -> Settlement:
         if delivery.error is not None:
             return self._failed(entry, delivery.error)
-        log("entry.sent", **self._about(entry), sha256=digest.hex())
-        return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.DELIVERED, sent_sha256=digest)
+        log("entry.sent", **self._about(entry), sha256=prepared.digest.hex())
+        return Settlement(
+            entry=entry.entry,
+            claim=entry.claim,
+            fate=Fate.DELIVERED,
+            sent_sha256=prepared.digest,
+            record=prepared.record,
+        )
 
     def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
         attempts = entry.attempts + 1
@@ -226,9 +235,8 @@ class Forward:
 
     def _postponed(self, entry: Claimed, why: KeyUnavailable) -> Settlement:
         """Put an entry back that was not attempted: what is wrong is not wrong with it."""
-        wait_s = min(
-            why.retry_after_s, self._policy.ceiling_s
-        )  # what waits for longer is taken for a wrong clock
+        # what waits for longer than the longest back-off is taken for a wrong clock
+        wait_s = min(why.retry_after_s, self._policy.ceiling_s)
         next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
         log("entry.postponed", **self._about(entry), error=str(why), next_attempt_at=next_at.isoformat())
         return Settlement(
@@ -252,19 +260,29 @@ class Forward:
 
 def prepare(
     entry: Claimed, destination: Destination, signers: Mapping[str, Signer], config: Config
-) -> tuple[Parcel, bytes]:
-    """Make the parcel of an entry and the SHA-256 of the business bytes in it.
+) -> Prepared:
+    """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
 
     The same entry gives the same bytes each time (RSA signatures are deterministic, the envelope's time is
     that of acceptance). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
     """
+    known = message_facts(entry.facts)
+    signed = None if known.wrapped or known.signed else _signed(entry, known, signers, config)
+    parcel, business = enclose(entry, entry.body if signed is None else signed.body, destination, config)
+    digest = hashlib.sha256(business).digest()
+    return Prepared(parcel, digest, record_of(entry, destination, parcel, digest, signed))
+
+
+def enclose(
+    entry: Claimed, business: bytes, destination: Destination, config: Config
+) -> tuple[Parcel, bytes]:
+    """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
     facts = message_facts(entry.facts)
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
         business, dxp_msg = _own(entry, way, destination, config)
     else:
-        business = entry.body if facts.signed else _signed(entry, facts, signers, config)
         dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
     if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
         dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
@@ -277,7 +295,7 @@ def prepare(
         sender_id=facts.sender,
         receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
     )
-    return parcel, hashlib.sha256(business).digest()
+    return parcel, business
 
 
 def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
@@ -303,7 +321,7 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
     return opened.business, copy
 
 
-def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> bytes:
+def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> Signed:
     name = facts.key_name or config.signing.default_key
     signer = signers.get(name)
     if signer is None:
@@ -322,7 +340,7 @@ def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], 
             where=f"message {entry.uid}",
             fix="keep the message and report the defect",
         )
-    return signed.body
+    return signed
 
 
 def _envelope(entry: Claimed, facts: MessageFacts, way: WayFacts) -> Envelope:

@@ -10,6 +10,7 @@ from gateway.observe import log
 from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
 from gateway.roles.retain import Retention
+from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge, Watch
 from signing.expiry import step_of
@@ -37,8 +38,9 @@ class Keep:
         retention: Retention | None,
         waits_s: Mapping[str, float],
         lease_s: float,
+        sealer: Sealer | None = None,
     ) -> None:
-        """`retention`: None keeps everything for ever; `waits_s`: destination → its longest back-off."""
+        """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever; `waits_s`: destination → its longest back-off."""
         self._spool = spool
         self._registry = registry
         self._keyring = keyring
@@ -47,6 +49,7 @@ class Keep:
         self._retention = retention
         self._waits_s = waits_s
         self._lease_s = lease_s
+        self._sealer = sealer
         self._next_purge = 0
         self._rounds = 0
 
@@ -54,6 +57,8 @@ class Keep:
         """Make the round every few seconds until asked to stop."""
         while not stop():
             self.round()
+            if self._sealer is not None:
+                self._sealer.look(stop)
             if self._rounds % _DAY_ROUNDS == 0:
                 self.look_at_certificates()
                 self._registry.rematch(self._spool.orphans())

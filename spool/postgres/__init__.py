@@ -14,13 +14,14 @@ from spool.postgres.forwarding import Forwarding
 from spool.postgres.homing import Homing
 from spool.postgres.looking import Looking
 from spool.postgres.measuring import Measuring
+from spool.postgres.sealing import Sealing
 from spool.postgres.signals import listening
 from spool.postgres.timing import Timing
 from spool.store import Topic, Waiter
 
 
 class PostgresSpool(
-    Accepting, Forwarding, Timing, Finding, FilingCabinet, Homing, Archiving, Looking, Measuring
+    Accepting, Forwarding, Timing, Finding, FilingCabinet, Homing, Archiving, Sealing, Looking, Measuring
 ):
     """`spool.store.Spool` in one schema of a PostgreSQL database; open one for each process and thread.
 

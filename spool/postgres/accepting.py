@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from psycopg import Cursor
 
 from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.journal import accepted
 from spool.lifecycle import State
 from spool.postgres.arrays import blobs, int8s, texts
 from spool.postgres.database import Database, Transaction, numbers
@@ -38,7 +39,11 @@ class Accepting:
                 batch = _Batch(transaction, offers)
                 replies = [batch.take(offer) for offer in offers]
                 batch.write()
-            lines = [("message.accepted", one.uid, "") for one in replies if isinstance(one, Taken)]
+            lines = [
+                ("message.accepted", offer.uid, accepted(offer))
+                for offer, reply in zip(offers, replies, strict=True)
+                if isinstance(reply, Taken)
+            ]
             write_journal(transaction, [*lines, *((note.event, note.uid, note.detail) for note in notes)])
             if lines:
                 wake(transaction, "entries")

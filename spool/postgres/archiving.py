@@ -10,11 +10,13 @@ from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
 from spool.entry import Happening, Old
+from spool.journal import name_of
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Row, Transaction, to_number, to_time
 from spool.postgres.days import DAY
 from spool.postgres.homing import TIMELINE, line
-from spool.postgres.looking import Looking
+from spool.postgres.looking import LINE, Looking, happening
+from spool.postgres.sealing import UNSEALED
 from spool.postgres.texts import short
 
 _LOOKED_AT: Final = 500
@@ -117,14 +119,11 @@ class Archiving(Looking):
 
     def _history(self, uid: str, receipts: Sequence[ArchivedReceipt]) -> tuple[Happening, ...]:
         rows = self.db.rows(
-            "SELECT at, event, uid, detail FROM journal WHERE uid <> ''"
-            " AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
+            f"{LINE} WHERE uid <> '' AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
             short(uid),
-            texts({receipt.cop_msg_id for receipt in receipts}),
+            texts({short(name_of(receipt.cop_msg_id, receipt.id)) for receipt in receipts}),
         )
-        return tuple(
-            Happening(at=to_time(at), event=event, uid=of, detail=detail) for at, event, of, detail in rows
-        )
+        return tuple(map(happening, rows))
 
     def purge(self, archived: Sequence[Archived], *, before: datetime) -> list[str]:
         """Take these out, in one commit; one that changed since its export stays. Returns whose uids went."""
@@ -135,7 +134,7 @@ class Archiving(Looking):
             rows = transaction.all(
                 f"SELECT m.id, m.uid, (SELECT count(*) FROM timeline t WHERE t.declaration IN ("
                 f"SELECT v.declaration FROM version v WHERE v.message = m.id)) {_FROM}"
-                f" WHERE m.uid = ANY(%s) AND {_OVER} ORDER BY m.id FOR UPDATE OF m",
+                f" WHERE m.uid = ANY(%s) AND {_OVER} AND NOT {UNSEALED} ORDER BY m.id FOR UPDATE OF m",
                 until,
                 texts(one.uid for one in archived),
             )
@@ -203,5 +202,5 @@ def _purge_answers(transaction: Transaction, declarations: bytes) -> None:
     run(
         "DELETE FROM journal j WHERE j.uid <> '' AND j.uid = ANY(%s) AND j.event = 'receipt.filed'"
         " AND NOT EXISTS (SELECT 1 FROM arrival a WHERE a.cop_msg_id = j.uid AND a.cop_msg_id <> '')",
-        texts(row[1] for row in arrivals),
+        texts(name_of(row[1], row[0]) for row in arrivals),
     )

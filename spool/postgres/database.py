@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from spool.errors import SpoolError
 from spool.postgres.arrays import adapt
-from spool.postgres.days import DAY, LOCK, Days, drop_empty
+from spool.postgres.days import DAY, LOCK, Days, days_of, drop_empty
 from spool.postgres.schema import STEPS
 
 T = TypeVar("T")
@@ -149,6 +149,15 @@ class Database:
                 if last or not connection.closed:
                     raise self._explain(error) from error
         raise AssertionError("unreachable")
+
+    def days(self, table: str) -> list[int]:
+        """Return the days that a table has partitions for, ascending."""
+        connection = self._connected()
+        try:
+            return days_of(connection, table)
+        except psycopg.Error as error:
+            self._tidy(connection)
+            raise self._explain(error) from error
 
     def drop_days(self, before: int) -> None:
         """Drop the partitions of days before this one of which nothing is left; what is in use, another time."""

@@ -24,6 +24,13 @@ _EMPTY: Final = {
 written on later days than its own, so a day of the journal goes when everything left is younger."""
 
 
+_PARTITIONS: Final = (
+    b"SELECT p.relname, c.relname, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\((\\d+)\\)'))[1]::int"
+    b" FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid"
+    b" WHERE p.relnamespace = current_schema()::regnamespace AND p.relkind = 'p'"
+)
+
+
 class Days:
     """What one process knows of the partitions that are there."""
 
@@ -59,16 +66,17 @@ def _partitions(connection: Connection, day: int) -> Iterator[sql.Composed]:
         ).format(**names, day=sql.Literal(day), after=sql.Literal(day + 1))
 
 
+def days_of(connection: Connection, table: str) -> list[int]:
+    """Return the days that a table has partitions for, ascending."""
+    return sorted(day for name, _, day in connection.execute(_PARTITIONS).fetchall() if name == table)
+
+
 def drop_empty(connection: Connection, before: int) -> None:
     """Drop partitions of days before this one that hold nothing of what is left.
 
     Raises LockNotAvailable rather than let others wait behind it for longer than a moment.
     """
-    rows = connection.execute(
-        "SELECT p.relname, c.relname, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\((\\d+)\\)'))[1]::int"
-        " FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid"
-        " WHERE p.relnamespace = current_schema()::regnamespace AND p.relkind = 'p'"
-    ).fetchall()
+    rows = connection.execute(_PARTITIONS).fetchall()
     for table, part, day in rows:
         if day >= before:
             continue
@@ -76,4 +84,10 @@ def drop_empty(connection: Connection, before: int) -> None:
         if empty:
             with connection.transaction():
                 connection.execute(b"SET LOCAL lock_timeout = '200ms'")
+                if table == "journal":  # what is about no message of ours stays, the log has its hash
+                    connection.execute(
+                        sql.SQL("INSERT INTO journal_rest SELECT id, at, event, uid, detail FROM {}").format(
+                            sql.Identifier(part)
+                        )
+                    )
                 connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(part)))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from spool import journal
 from spool.entry import (
     Collected,
     Filed,
@@ -137,7 +138,7 @@ class _Batch:
         declarations.update(number for filing in filings for number in filing.learned)
         run = transaction.run
         filed = run(  # of two nodes that file the same, one waits here
-            "SELECT id, filed FROM arrival WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+            "SELECT id, filed, sha256 FROM arrival WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
             int8s(filing.arrival for filing in filings),
         )
         owners = run(  # locked against being purged, not against each other
@@ -156,7 +157,9 @@ class _Batch:
         mail = [filing.arrival for filing in filings if filing.addressees]
         heard = mail and run("SELECT arrival, owner FROM addressed WHERE arrival = ANY(%s)", int8s(mail))
         self._heard: set[tuple[int, str]] = {(row[0], row[1]) for row in heard or ()}
-        self._filed = {row[0] for row in filed if row[1]}
+        arrivals = list(filed)
+        self._filed = {row[0] for row in arrivals if row[1]}
+        self._sha256: dict[int, bytes] = {row[0]: row[2] for row in arrivals}
         self._owners: dict[int, str] = {row[0]: row[1] for row in owners}
         self._known = {(row[0], row[1]) for row in known}
 
@@ -195,7 +198,9 @@ class _Batch:
             orphaned=len(orphans),
             delivered=delivered,
         )
-        self._journal.append(("receipt.filed", filing.cop_msg_id, filed.told(filing)))
+        name = journal.name_of(filing.cop_msg_id, filing.arrival)
+        lines = journal.filed(filing, filed, self._sha256.get(filing.arrival, b""))
+        self._journal += [("receipt.filed", name, line) for line in lines]
         return filed
 
     def _owner(self, declaration: int) -> str:

@@ -9,6 +9,7 @@ from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
 
+LINE: Final = "SELECT id, at, event, uid, detail FROM journal"
 _VIEW: Final = (
     "SELECT m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id, e.part,"
     " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts,"
@@ -116,10 +117,15 @@ class Looking:
 
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
-        for at, event, of, detail in self.db.rows(
-            "SELECT at, event, uid, detail FROM journal WHERE uid = %s AND uid <> '' ORDER BY id", short(uid)
-        ):
-            yield Happening(at=to_time(at), event=event, uid=of, detail=detail)
+        own = "WHERE uid = %s AND uid <> ''"
+        rows = self.db.rows(f"{LINE} {own} UNION ALL {LINE}_rest {own} ORDER BY id", short(uid), short(uid))
+        yield from map(happening, rows)
+
+
+def happening(row: Row) -> Happening:
+    """Make the value from a row of the journal."""
+    number, at, event, uid, detail = row
+    return Happening(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
 
 
 def _view(row: Row) -> MessageView:

@@ -177,4 +177,20 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
         WHERE state = 'ready' AND blockers = 0;
     """,
+    """
+    CREATE TABLE tile (                         -- of the Merkle log over the journal (docs/adr/0018)
+        level integer NOT NULL, number bigint NOT NULL, hashes bytea NOT NULL, PRIMARY KEY (level, number)
+    );
+    ALTER TABLE tile ALTER COLUMN hashes SET STORAGE EXTERNAL;  -- hashes do not compress
+    CREATE TABLE leaves (                       -- the lines that one sealing took
+        highest bigint PRIMARY KEY,             -- number of the last of them
+        first   bigint NOT NULL,                -- index of the first of them in the log
+        numbers bytea NOT NULL                  -- packed
+    );
+    CREATE TABLE checkpoint (size bigint PRIMARY KEY, at bigint NOT NULL, note text NOT NULL);
+    CREATE TABLE journal_rest (                 -- lines that outlive the partition of their day
+        id bigint PRIMARY KEY, at bigint NOT NULL, event text NOT NULL, uid text NOT NULL, detail text NOT NULL
+    );
+    CREATE INDEX journal_rest_uid ON journal_rest (uid) WHERE uid <> '';
+    """,
 )

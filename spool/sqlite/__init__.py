@@ -16,6 +16,7 @@ from spool.sqlite.finding import Finding
 from spool.sqlite.forwarding import Forwarding
 from spool.sqlite.looking import Looking
 from spool.sqlite.measuring import Measuring
+from spool.sqlite.sealing import Sealing
 from spool.sqlite.timing import Timing
 from spool.store import Topic, Waiter
 
@@ -33,7 +34,9 @@ def _unusable(state_dir: Path, error: OSError) -> SpoolError:
     )
 
 
-class SqliteSpool(Accepting, Forwarding, Timing, Finding, FilingCabinet, Archiving, Looking, Measuring):
+class SqliteSpool(
+    Accepting, Forwarding, Timing, Finding, FilingCabinet, Archiving, Sealing, Looking, Measuring
+):
     """`spool.store.Spool` in `<state_dir>/spool.db`; open one for each process and thread."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime] = _utc_now) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.journal import accepted
 from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
@@ -55,6 +56,7 @@ class _Rows:
     facts: list[tuple[bytes, int]] = field(default_factory=list)
     version: list[tuple[int, str, int]] = field(default_factory=list)
     handle: list[tuple[str, int]] = field(default_factory=list)
+    journal: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 class _Batch:
@@ -164,6 +166,7 @@ class _Batch:
             )
         )
         self._rows.payload.append((message, offer.body))
+        self._rows.journal.append(("message.accepted", offer.uid, accepted(offer)))
         numbers = [
             self._subject(offer, subject, declaration, message)
             for subject, declaration in zip(offer.subjects, known, strict=True)
@@ -225,5 +228,4 @@ class _Batch:
         many("UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1", rows.facts)
         many("INSERT OR IGNORE INTO version VALUES (?, ?, ?)", rows.version)
         many("INSERT OR IGNORE INTO handle VALUES (?, ?)", rows.handle)
-        accepted = [("message.accepted", row[1], "") for row in rows.message]
-        write_journal(self._connection, self.now, accepted)
+        write_journal(self._connection, self.now, rows.journal)

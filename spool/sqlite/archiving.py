@@ -7,9 +7,11 @@ from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
 from spool.entry import Happening, Old, TimelineEntry
+from spool.journal import name_of
 from spool.sqlite.database import to_number, to_time
 from spool.sqlite.filing import timeline_entry
-from spool.sqlite.looking import Looking
+from spool.sqlite.looking import LINE, Looking, line
+from spool.sqlite.sealing import unsealed
 
 _LOOKED_AT: Final = 500
 """Messages that one look for old ones reads at most."""
@@ -96,7 +98,7 @@ class Archiving(Looking):
                 row = connection.execute("SELECT id FROM message WHERE uid = ?", (one.uid,)).fetchone()
                 if row is None or not _over(connection, row[0], until):
                     continue
-                if _answers(connection, row[0]) == one.answers:
+                if _answers(connection, row[0]) == one.answers and not unsealed(connection, one.uid):
                     _purge(connection, row[0], one.uid)
                     gone.append(one.uid)
         return gone
@@ -181,14 +183,11 @@ def _receipts(connection: sqlite3.Connection, message: int) -> tuple[ArchivedRec
 def _history(
     connection: sqlite3.Connection, uid: str, receipts: Sequence[ArchivedReceipt]
 ) -> tuple[Happening, ...]:
-    query = "SELECT id, at, event, uid, detail FROM journal WHERE uid = ? AND uid <> ''"
+    query = f"{LINE} WHERE uid = ? AND uid <> ''"
     rows = set(connection.execute(query, (uid,)))
-    for cop_msg_id in {receipt.cop_msg_id for receipt in receipts}:
-        rows |= set(connection.execute(f"{query} AND event = 'receipt.filed'", (cop_msg_id,)))
-    return tuple(
-        Happening(at=to_time(at), event=event, uid=of, detail=detail)
-        for _, at, event, of, detail in sorted(rows)
-    )
+    for name in {name_of(receipt.cop_msg_id, receipt.id) for receipt in receipts}:
+        rows |= set(connection.execute(f"{query} AND event = 'receipt.filed'", (name,)))
+    return tuple(map(line, sorted(rows)))
 
 
 def _purge(connection: sqlite3.Connection, message: int, uid: str) -> None:
@@ -234,5 +233,5 @@ def _purge_arrival(connection: sqlite3.Connection, arrival: int) -> None:
     run(
         "DELETE FROM journal WHERE uid = ?1 AND uid <> '' AND event = 'receipt.filed'"
         " AND NOT EXISTS (SELECT 1 FROM arrival WHERE cop_msg_id = ?1 AND cop_msg_id <> '')",
-        (cop_msg_id,),
+        (name_of(cop_msg_id, arrival),),
     )

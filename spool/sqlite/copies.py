@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spool.errors import SpoolError
+from spool.sealing import packed
 
 _LONGER: Final = "{0} || '.' || copy.number"
 _RENAMED: Final = (
@@ -34,6 +35,13 @@ def _shifted(table: str) -> str:
     return "(SELECT last FROM highest WHERE name = '" + table + "') + ({0} - 1) * :copies + copy.number"
 
 
+_ANSWER: Final = "CAST(substr({0}, 9) AS INTEGER)"
+_NAMED: Final = (
+    "CASE WHEN {0} GLOB 'receipt [0-9]*' THEN 'receipt ' || ("
+    + _shifted("arrival").replace("{0}", _ANSWER)
+    + f") ELSE {_RENAMED} END"
+)
+"""What a line of the journal is about: a message, or an answer by its number (spool.journal.name_of)."""
 _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "message": {
@@ -64,12 +72,12 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "orphan": {"id": _shifted("orphan"), "arrival": _shifted("arrival")},
         "orphan_lookup": {"text": _LONGER, "orphan": _shifted("orphan")},
         "notice": {"cursor": _shifted("notice"), "arrival": _shifted("arrival")},
-        "journal": {"id": _shifted("journal"), "uid": _RENAMED},
+        "journal": {"id": _shifted("journal"), "uid": _NAMED},
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged"})
-"""Tables with one row an owner, whatever the number of messages."""
+_ONCE: Final = frozenset({"acknowledged", "tile", "leaves", "checkpoint"})
+"""Tables that are not copied: with one row an owner, whatever the number of messages, and the log over the journal."""
 _WHOLE: Final = 1 << 30
 
 
@@ -137,6 +145,11 @@ def _copy(connection: sqlite3.Connection, copies: int, body_bytes: int) -> None:
     run(
         "UPDATE acknowledged SET cursor = (SELECT last FROM highest WHERE name = 'notice') + cursor * ?",
         (copies,),
+    )
+    run(  # copies of lines are behind the log, not before it: hashing millions of them is not what is measured
+        "INSERT INTO leaves SELECT max(id), (SELECT coalesce(max(size), 0) FROM checkpoint), ? FROM journal"
+        " HAVING ? AND max(id) > coalesce((SELECT max(highest) FROM leaves), 0)",
+        (packed(()), copies),
     )
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
+from spool import journal
 from spool.entry import (
     Collected,
     Filed,
@@ -259,10 +260,10 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         for text in texts:
             run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
     orphaned = _keep_orphans(connection, filing)
-    run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ?",
+    (sha256,) = run(
+        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ? RETURNING sha256",
         (filing.kind, filing.cop_msg_id, bool(filing.bounces), filing.arrival),
-    )
+    ).fetchone() or (b"",)
     ended = [bounce(connection, one, filing.arrival, now) for one in filing.bounces]
     filed = Filed(
         arrival=filing.arrival,
@@ -272,7 +273,9 @@ def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
         delivered=delivered,
         ended=tuple(one for one in ended if one is not None),
     )
-    write_journal(connection, now, [("receipt.filed", filing.cop_msg_id, filed.told(filing))])
+    name = journal.name_of(filing.cop_msg_id, filing.arrival)
+    lines = journal.filed(filing, filed, sha256)
+    write_journal(connection, now, [("receipt.filed", name, line) for line in lines])
     return filed
 
 

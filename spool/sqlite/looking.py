@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
 from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 
+LINE: Final = "SELECT id, at, event, uid, detail FROM journal"
 _VIEW = (
     "SELECT m.id, m.uid, m.owner, m.kind, m.sha256, m.facts, m.accepted_at, e.id, e.destination, e.cop_msg_id,"
     " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts"
@@ -108,11 +110,14 @@ class Looking:
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
         with self.db.read() as connection:
-            rows = connection.execute(
-                "SELECT at, event, uid, detail FROM journal WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)
-            ).fetchall()
-        for at, event, of, detail in rows:
-            yield Happening(at=to_time(at), event=event, uid=of, detail=detail)
+            rows = connection.execute(f"{LINE} WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)).fetchall()
+        yield from map(line, rows)
+
+
+def line(row: tuple[int, int, str, str, str]) -> Happening:
+    """Make the value from a row of the journal."""
+    number, at, event, uid, detail = row
+    return Happening(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
 
 
 def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:

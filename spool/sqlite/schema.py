@@ -149,4 +149,15 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
         WHERE state = 'ready' AND blockers = 0;
     """,
+    """
+    CREATE TABLE tile (                         -- of the Merkle log over the journal (docs/adr/0018)
+        level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL, UNIQUE (level, number)
+    );
+    CREATE TABLE leaves (                       -- the lines that one sealing took
+        highest INTEGER PRIMARY KEY,            -- number of the last of them
+        first   INTEGER NOT NULL,               -- index of the first of them in the log
+        numbers BLOB NOT NULL                   -- packed
+    );
+    CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+    """,
 )

@@ -7,9 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spool.entry import Filing, OrphanBody, Subject, TimelineRow
 from spool.errors import SpoolError
+from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
@@ -17,6 +19,9 @@ from tests.spooling import Clock, collected, offer, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
+ONCE = {"acknowledged", "tile", "leaves", "checkpoint"}
+"""Not copied; the log gets one more row, which says that copies of lines are not in it."""
+NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
 
 @pytest.fixture
@@ -68,6 +73,7 @@ def _live(spool: Spool) -> None:
             ]
         )
     spool.acknowledge("ann", spool.notices("ann", after=0, limit=1)[0].cursor)
+    spool.seal(lambda _, size, root: NOTE.signed(Checkpoint(origin="x", size=size, root=root)), limit=99)
     spool.put([offer("C", Subject(identity="T a=1 b=2", version="2"))])
     spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))])
 
@@ -87,7 +93,7 @@ def test_every_table_has_its_rows_once_more_for_each_copy(state_dir: Path) -> No
     assert all(before.values()), "the pattern says something about every table"
     multiply(state_dir, TIMES)
     assert rows(state_dir) == {
-        name: count if name == "acknowledged" else count * TIMES for name, count in before.items()
+        name: count + (name == "leaves") if name in ONCE else count * TIMES for name, count in before.items()
     }
 
 
@@ -148,6 +154,12 @@ def test_bodies_of_copies_are_cut_if_asked_those_of_the_pattern_never(state_dir:
         bodies = Counter(body for (body,) in connection.execute("SELECT body FROM payload"))
     assert bodies[b"body"] == 8
     assert bodies[b"body of C"] == 1
+
+
+def test_copies_of_lines_are_behind_the_log_not_before_it(copied: Spool) -> None:
+    assert copied.unsealed() == 0
+    copied.put([offer("new", "T a=5 b=6")])
+    assert copied.seal(lambda *_: "later", limit=99) == 1
 
 
 def test_once_is_as_it_was_and_less_is_refused(state_dir: Path) -> None:

@@ -1,5 +1,7 @@
 """What every spool promises, whatever it is made of: add a backend to BACKENDS, not a test."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -678,7 +680,12 @@ def test_owner_hears_once_of_an_arrival_that_is_for_it_as_a_whole(opener: Opener
         assert one.acknowledge(owner, notice.cursor) == notice.cursor
     assert not one.addressed("eve", arrival)
     assert one.unfiled(10) == []
-    assert "delivered to ann, bob" in next(iter(one.history("COP-M"))).detail
+    lines = [json.loads(line.detail) for line in one.history("COP-M")]
+    assert [(line.get("owner"), line.get("delivered")) for line in lines[:2]] == [
+        ("ann", True),
+        ("bob", True),
+    ]
+    assert {line["sha256"] for line in lines} == {hashlib.sha256(b"for ann and bob").hexdigest()}
 
 
 def test_mail_and_answers_share_one_row_of_cursors(spool: Spool) -> None:
@@ -870,8 +877,15 @@ def test_history_tells_the_life_of_one_message_in_order(spool: Spool, clock: Clo
 
     lines = list(spool.history("A"))
 
-    assert [(line.event, line.detail) for line in lines] == [
-        ("message.accepted", ""),
+    taken = offer("A")
+    accepted = {
+        "sha256": taken.sha256.hex(),
+        "size": len(taken.body),
+        "type": taken.kind,
+        "owner": taken.owner,
+    }
+    assert json.loads(lines[0].detail) == accepted
+    assert [(line.event, line.detail) for line in lines[1:]] == [
         ("entry.deferred", "no route"),
         ("message.shown", "to its owner"),
     ]

@@ -61,7 +61,6 @@ class Modelled:
     attempts: int = 0
     claim: int = 0
     claimant: str = ""
-    claimed_at: datetime | None = None
     lease: datetime | None = None
     abandoned: int = 0
     verdict: "Verdict | None" = None
@@ -153,7 +152,7 @@ class SpoolMachine(RuleBasedStateMachine):
             assert claimed.attempts == one.attempts
             assert claimed.body == b"body of " + one.uid.encode()
             one.state, one.claim, one.claimant = State.SENDING, claimed.claim, claimant
-            one.claimed_at, one.verdict = self.clock.now, None
+            one.verdict = None
             one.lease = self.clock.now + timedelta(seconds=LEASE_S)
             self.claims.append((one, claimed))
 
@@ -195,11 +194,8 @@ class SpoolMachine(RuleBasedStateMachine):
         asked = Bounce(entry=claimed.entry, claim=claimed.claim, next_at=due, reason="not now")
         filing = Filing(arrival=raw.id, kind="DxpRep", cop_msg_id="", bounces=(asked, asked))
         (filed,) = self.spool.file([filing])
-        about_it = (
-            one.claim == claimed.claim
-            and (one.state is State.SENT or (one.state is State.SENDING and one.verdict is None))
-            and one.claimed_at is not None
-            and self.clock.now >= one.claimed_at
+        about_it = one.claim == claimed.claim and (
+            one.state is State.SENT or (one.state is State.SENDING and one.verdict is None)
         )
         verdict = Verdict(None if self.model.overtaken(one) else due)
         expected = [NEXT[State.SENT][verdict.event]] if about_it else []

@@ -83,7 +83,7 @@ def parcels(
             Destination(name=LOCAL) if way.destination == LOCAL else config.destination[0],
             signers,
             config,
-        )
+        )[:2]
         for number, way in enumerate(offer.ways, start=7)
     ]
 

@@ -106,7 +106,7 @@ def collect(spool: SqliteSpool, rules: Rules) -> Collect:
 def responses(spool: SqliteSpool) -> list[bytes]:
     """What is on its way back to the peer."""
     claimed = spool.claim("test", "peer", limit=10, lease_s=60)
-    made = [prepare(one, CONFIG.destination[0], {}, CONFIG)[0].body for one in claimed]
+    made = [prepare(one, CONFIG.destination[0], {}, CONFIG).parcel.body for one in claimed]
     assert all(one.owner == NODE_ITSELF and one.kind == DXP_REP for one in claimed)
     return [body.removeprefix(b"\0") for body in made]
 

@@ -1,0 +1,100 @@
+"""`gateway journal`: the log over everything that happened, its key, its checkpoints, and whether all of it holds."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.evidence import read_key
+from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.opening import open_spool
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import emit, facts
+from gateway.config import load_config
+from gateway.evidence.audit import Auditor
+from gateway.node_key import node_key
+from gateway.roles.retain import archive_dir
+from spool.archive import Archive
+from spool.note import read
+
+
+@click.group()
+def journal() -> None:
+    """Look at the log behind the proofs, and verify all of it."""
+
+
+@journal.command()
+@config_option
+@json_option
+def key(file: Path, as_json: bool) -> None:
+    """Print the public key of this node: what others verify its evidence with. Makes the key when there is none."""
+    public = node_key(load_config(file)).public
+    if as_json:
+        emit({"name": public.name, "key": str(public)})
+    else:
+        click.echo(public)
+
+
+@journal.command()
+@config_option
+@json_option
+def checkpoint(file: Path, as_json: bool) -> None:
+    """Print the newest checkpoint, a signed note: who keeps it can prove later that the log was only added to.
+
+    Exit code 1: there is none yet.
+    """
+    with open_spool(load_config(file)) as spool:
+        newest, waiting = spool.checkpoint(), spool.unsealed()
+    if newest is None:
+        say("error", "there is no checkpoint yet", fix="the keep role makes one every minute")
+        click.get_current_context().exit(NOT_IN_ORDER)
+    if as_json:
+        said = read(newest.note)
+        emit(
+            {
+                "origin": said.origin,
+                "size": said.size,
+                "root": said.root.hex(),
+                "at": newest.at,
+                "unsealed": waiting,
+                "note": newest.note,
+            }
+        )
+    else:
+        click.echo(newest.note, nl=False)
+
+
+@journal.command()
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="Public key that may have signed checkpoints, or a file with it; default: this node's.",
+)
+@config_option
+@json_option
+def verify(keys: tuple[str, ...], file: Path, as_json: bool) -> None:
+    """Verify the whole log: each line in journal and archive, each tile, each checkpoint, and that it only grew.
+
+    Names each event that was altered, removed or inserted. Reads everything once; the gateway may run meanwhile.
+    Exit code 1: something does not hold.
+    """
+    config = load_config(file)
+    known = [read_key(one) for one in keys] or [node_key(config).public]
+    with open_spool(config) as spool:
+        audit = Auditor(spool, known, Archive(archive_dir(config)).lines).audit()
+    if as_json:
+        emit(audit)
+    else:
+        for fault in audit.faults:
+            say("error", fault)
+        facts(
+            {
+                "events": str(audit.events),
+                "in the archive only": str(audit.archived),
+                "checkpoints": str(audit.checkpoints),
+                "not in the log yet": str(audit.unsealed),
+                "verdict": "BROKEN" if audit.faults else "the log holds",
+            }
+        )
+    if audit.faults:
+        click.get_current_context().exit(NOT_IN_ORDER)

@@ -1,0 +1,169 @@
+"""Verifies the whole log: every line that is there against its place, every tile, every checkpoint.
+
+Reads the journal, the archive and the log once, in order, and hashes everything anew; needs some 40 bytes of memory
+an event that is in the archive only. What is found is named by the number of the event.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from spool.entry import Happening
+from spool.merkle import SIZE, Frontier, Tiles, grown
+from spool.note import NoteError, PublicKey, read, verified
+from spool.sealing import Leaves, Sealed, leaf_of
+from spool.store import Spool
+
+_BATCH: Final = 64
+_WIDTH: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What came out."""
+
+    events: int
+    """In the log."""
+    archived: int
+    """Of these, in the archive only."""
+    checkpoints: int
+    unsealed: int
+    """Lines that wait for their place, or a little more."""
+    faults: tuple[str, ...]
+    """Empty: all of it holds."""
+
+
+class Auditor:
+    """One walk through a log."""
+
+    def __init__(
+        self, spool: Spool, keys: Sequence[PublicKey], archived: Callable[[], Iterable[Happening]]
+    ) -> None:
+        """`keys`: that may have signed checkpoints; `archived`: every line in the archive."""
+        self._spool = spool
+        self._keys = keys
+        self._archived = archived
+        self._frontier = Frontier()
+        self._tiles: Tiles = {}
+        self._absent: dict[int, bytes] = {}
+        """Number of a line that is not in the journal → its leaf hash by the tile."""
+        self._faults: list[str] = []
+        self._origin = ""
+        self._previous = 0
+
+    def audit(self) -> Audit:
+        """Walk; blocks for as long as it takes, some ten microseconds an event. Raises SpoolError."""
+        newest = self._spool.checkpoint()
+        end = newest.size if newest else 0  # the log may grow meanwhile
+        checkpoints = (one for one in self._checkpoints() if one.size <= end)
+        due = next(checkpoints, None)
+        count = 0
+        last = 0
+        while self._frontier.size < end and (batches := self._spool.leaves(after=last, limit=_BATCH)):
+            for batch in batches:
+                if batch.first >= end:
+                    break
+                for hash_ in self._hashes(batch, after=last):
+                    self._push(hash_)
+                    while due is not None and due.size == self._frontier.size:
+                        self._compare(due)
+                        count, due = count + 1, next(checkpoints, None)
+                last = batch.highest
+        if due is not None:
+            self._faults.append(
+                f"the checkpoint of {due.size} events has more than the {self._frontier.size} that are listed"
+            )
+        absent = len(self._absent)
+        self._find_in_archive()
+        return Audit(
+            events=self._frontier.size,
+            archived=absent,
+            checkpoints=count,
+            unsealed=self._spool.unsealed(),
+            faults=tuple(self._faults),
+        )
+
+    def _checkpoints(self) -> Iterator[Sealed]:
+        size = 0
+        while page := self._spool.checkpoints(after=size, limit=_BATCH):
+            yield from page
+            size = page[-1].size
+
+    def _hashes(self, batch: Leaves, *, after: int) -> Iterator[bytes]:
+        """Return the leaf hashes of a batch by what is there: lines, or the tile for one that is not."""
+        numbers = batch.numbers
+        if not numbers:  # copies for measuring, which were never meant to be in the log (spool.sqlite.copies)
+            return
+        lines = {line.number: line for line in self._spool.lines(after=after, up_to=numbers[-1])}
+        self._faults += [
+            f"event {number} ({lines[number].event}) was inserted: it is in the journal, not in the log"
+            for number in sorted(lines.keys() - set(numbers))
+        ]
+        for index, number in enumerate(numbers, start=batch.first):
+            stored = self._leaf(index)
+            if number not in lines:
+                self._absent[number] = stored
+                yield stored
+                continue
+            hash_ = leaf_of(lines[number])
+            if hash_ != stored:
+                self._faults.append(
+                    f"event {number} ({lines[number].event}) was altered, or its hash in the log was"
+                )
+            yield stored
+
+    def _leaf(self, index: int) -> bytes:
+        tile, place = divmod(index, _WIDTH)
+        if (0, tile) not in self._tiles:
+            self._tiles = {(0, tile): self._spool.tile(0, tile)}
+        return self._tiles[0, tile][place * SIZE : (place + 1) * SIZE]
+
+    def _push(self, hash_: bytes) -> None:
+        if len(hash_) != SIZE:
+            self._faults.append(f"the hash of place {self._frontier.size} is missing from its tile")
+            hash_ = bytes(SIZE)
+        self._frontier.push(hash_)
+        size = self._frontier.size
+        level = 1
+        while size % _WIDTH**level == 0:  # a tile has become full: its root stands one level higher
+            self._compare_tile(level, size // _WIDTH**level - 1)
+            level += 1
+
+    def _compare_tile(self, level: int, index: int) -> None:
+        """Compare the root of a full tile with the hash that the level above holds of it."""
+        number, place = divmod(index, _WIDTH)
+        below = self._spool.tile(level - 1, index)
+        made = grown(0, [below[at : at + SIZE] for at in range(0, len(below), SIZE)], lambda *_: b"")
+        stored = self._spool.tile(level, number)[place * SIZE : (place + 1) * SIZE]
+        if made.get((1, 0), b"") != stored:
+            self._faults.append(f"tile {number} of level {level} was altered")
+
+    def _compare(self, sealed: Sealed) -> None:
+        named = f"the checkpoint of {sealed.size} events"
+        try:
+            said = verified(sealed.note, self._keys) if self._keys else read(sealed.note)
+        except NoteError as error:
+            self._faults.append(f"{named}: {error}")
+            return
+        self._origin = self._origin or said.origin
+        if said.origin != self._origin:
+            self._faults.append(f"{named} is of another log, {said.origin}")
+        if (said.size, said.root) != (sealed.size, self._frontier.root()):
+            self._faults.append(
+                f"{named} has another root: something among the events {self._previous} to {sealed.size - 1}"
+                " of the log was altered, or hashes of it were"
+            )
+        else:
+            self._previous = sealed.size
+
+    def _find_in_archive(self) -> None:
+        for line in self._archived() if self._absent else ():
+            stored = self._absent.get(line.number)
+            if stored is None:
+                continue
+            if leaf_of(line) == stored:
+                del self._absent[line.number]
+        for number in sorted(self._absent):
+            self._faults.append(
+                f"event {number} is missing: neither in the journal nor, as it was, in the archive"
+            )

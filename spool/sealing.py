@@ -1,0 +1,113 @@
+"""From lines of the journal to leaves of the Merkle log: pure, and the same for every spool (docs/adr/0018).
+
+The journal is what the others write, in the commits they make anyway. Sealing takes lines that can no longer change
+places, gives them consecutive indexes, and writes their hashes (`spool.merkle`) and a signed checkpoint beside them,
+in one commit of its own. What a line says then cannot be changed, taken out or moved without being found.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from spool.entry import Happening
+from spool.merkle import Read, Tiles, Tree, grown, leaf_hash
+
+_HEAD: Final = b"journal/1\n"
+_FIRST: Final = struct.Struct(f"!{len(_HEAD)}sqqI")
+_LENGTH: Final = struct.Struct("!I")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Row = tuple[int, int, str, str, str]
+"""A line as the databases hold it: number, microseconds since 1970, event, uid, detail."""
+Sign = Callable[[str, int, bytes], str]
+"""(origin of the log, empty at its beginning; size; root) → the signed note."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A checkpoint as the spool keeps it."""
+
+    size: int
+    """Events in the log."""
+    at: datetime
+    note: str
+    """Signed (`spool.note`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaves:
+    """Which lines of the journal one sealing took."""
+
+    first: int
+    """Index of the first of them in the log."""
+    numbers: tuple[int, ...]
+    """Of the lines, ascending; the indexes are consecutive. None: lines up to `highest` are left out on purpose."""
+    highest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What one sealing writes."""
+
+    leaves: Leaves
+    tiles: Tiles
+    size: int
+    root: bytes
+
+
+def content(number: int, at: int, event: str, uid: str, detail: str) -> bytes:
+    """Write what is hashed of a line; one way to write each line, no other.
+
+    `journal/1`, line feed; number and microseconds since 1970, 8 bytes each; the three texts in UTF-8, each behind
+    its length in 4 bytes. Whole numbers are big-endian.
+    """
+    said, about, more = (
+        event.encode(),
+        uid.encode("utf-8", "surrogatepass"),
+        detail.encode("utf-8", "surrogatepass"),
+    )
+    head = _FIRST.pack(_HEAD, number, at, len(said))
+    return b"".join((head, said, _LENGTH.pack(len(about)), about, _LENGTH.pack(len(more)), more))
+
+
+def leaf_of(line: Happening) -> bytes:
+    """Hash a line as a leaf of the log."""
+    at = (line.at - _EPOCH) // _MICROSECOND
+    return leaf_hash(content(line.number, at, line.event, line.uid, line.detail))
+
+
+def growth(size: int, rows: Sequence[Row], read: Read) -> Growth:
+    """Append lines, ascending by number, to a log of `size` leaves. Raises ProofError when its tiles are short."""
+    tiles = grown(size, [leaf_hash(content(*row)) for row in rows], read)
+    after = size + len(rows)
+
+    def reread(level: int, number: int) -> bytes:
+        return tiles[level, number] if (level, number) in tiles else read(level, number)
+
+    numbers = tuple(row[0] for row in rows)
+    return Growth(
+        leaves=Leaves(first=size, numbers=numbers, highest=numbers[-1]),
+        tiles=tiles,
+        size=after,
+        root=Tree(after, reread).root(),
+    )
+
+
+def packed(numbers: Sequence[int]) -> bytes:
+    """Pack ascending numbers: their distances, compressed; a byte or two each."""
+    distances = [after - before for before, after in zip((0, *numbers), numbers, strict=False)]
+    return zlib.compress(struct.pack(f"!{len(distances)}q", *distances), level=1)
+
+
+def unpacked(code: bytes) -> tuple[int, ...]:
+    """Return what was packed."""
+    raw = zlib.decompress(code)
+    numbers, last = [], 0
+    for distance in struct.unpack(f"!{len(raw) // 8}q", raw):
+        last += distance
+        numbers.append(last)
+    return tuple(numbers)
