@@ -35,6 +35,14 @@ def _shifted(table: str) -> str:
     return "(SELECT last FROM highest WHERE name = '" + table + "') + ({0} - 1) * :copies + copy.number"
 
 
+_JOURNALLED: Final = (
+    "CASE WHEN {0} GLOB 'receipt [0-9]*' THEN 'receipt ' || ("
+    + _shifted("arrival").format("CAST(substr({0}, 9) AS INTEGER)")
+    + ") ELSE "
+    + _RENAMED
+    + " END"
+)
+"""A line about an answer without an envelope names it by its number (spool.journal.name_of)."""
 _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "message": {
@@ -65,7 +73,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "orphan": {"id": _shifted("orphan"), "arrival": _shifted("arrival")},
         "orphan_lookup": {"text": _LONGER, "orphan": _shifted("orphan")},
         "notice": {"cursor": _shifted("notice"), "arrival": _shifted("arrival")},
-        "journal": {"id": _shifted("journal"), "uid": _RENAMED},
+        "journal": {"id": _shifted("journal"), "uid": _JOURNALLED},
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
