@@ -70,9 +70,16 @@ def checkpoint(file: Path, as_json: bool) -> None:
     multiple=True,
     help="Public key that may have signed checkpoints, or a file with it; default: this node's.",
 )
+@click.option(
+    "--checkpoint",
+    "kept",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint that somebody has kept: the log must contain what it vouches for.",
+)
 @config_option
 @json_option
-def verify(keys: tuple[str, ...], file: Path, as_json: bool) -> None:
+def verify(keys: tuple[str, ...], kept: tuple[Path, ...], file: Path, as_json: bool) -> None:
     """Verify the whole log: each line in journal and archive, each tile, each checkpoint, and that it only grew.
 
     Names each event that was altered, removed or inserted. Reads everything once; the gateway may run meanwhile.
@@ -81,7 +88,8 @@ def verify(keys: tuple[str, ...], file: Path, as_json: bool) -> None:
     config = load_config(file)
     known = [read_key(one) for one in keys] or [node_key(config).public]
     with open_spool(config) as spool:
-        audit = Auditor(spool, known, Archive(archive_dir(config)).lines).audit()
+        notes = [one.read_text("utf-8") for one in kept]
+        audit = Auditor(spool, known, Archive(archive_dir(config)).lines, notes).audit()
     if as_json:
         emit(audit)
     else:

@@ -10,7 +10,7 @@ from typing import Final
 
 from spool.entry import Happening
 from spool.merkle import SIZE, Frontier, Tiles, grown
-from spool.note import NoteError, PublicKey, read, verified
+from spool.note import Checkpoint, NoteError, PublicKey, read, verified
 from spool.sealing import Leaves, Sealed, leaf_of
 from spool.store import Spool
 
@@ -37,9 +37,16 @@ class Auditor:
     """One walk through a log."""
 
     def __init__(
-        self, spool: Spool, keys: Sequence[PublicKey], archived: Callable[[], Iterable[Happening]]
+        self,
+        spool: Spool,
+        keys: Sequence[PublicKey],
+        archived: Callable[[], Iterable[Happening]],
+        kept: Sequence[str] = (),
     ) -> None:
-        """`keys`: that may have signed checkpoints; `archived`: every line in the archive."""
+        """`keys`: that may have signed checkpoints; `archived`: every line in the archive.
+
+        `kept`: checkpoints that somebody else has kept; today's log must contain what they vouch for.
+        """
         self._spool = spool
         self._keys = keys
         self._archived = archived
@@ -50,6 +57,7 @@ class Auditor:
         self._faults: list[str] = []
         self._origin = ""
         self._previous = 0
+        self._kept = {note: self._said(note) for note in kept}
 
     def audit(self) -> Audit:
         """Walk; blocks for as long as it takes, some ten microseconds an event. Raises SpoolError."""
@@ -65,6 +73,7 @@ class Auditor:
                     break
                 for hash_ in self._hashes(batch, after=last):
                     self._push(hash_)
+                    self._compare_kept()
                     while due is not None and due.size == self._frontier.size:
                         self._compare(due)
                         count, due = count + 1, next(checkpoints, None)
@@ -73,6 +82,7 @@ class Auditor:
             self._faults.append(
                 f"the checkpoint of {due.size} events has more than the {self._frontier.size} that are listed"
             )
+        self._faults += [f"a checkpoint that was kept is not of this log: {note}" for note in self._kept]
         absent = len(self._absent)
         self._find_in_archive()
         return Audit(
@@ -155,6 +165,18 @@ class Auditor:
             )
         else:
             self._previous = sealed.size
+
+    def _compare_kept(self) -> None:
+        """Strike out what agrees with the log as it was at this size; what is left at the end does not."""
+        for note, said in tuple(self._kept.items()):
+            if said is not None and said.size == self._frontier.size and said.root == self._frontier.root():
+                del self._kept[note]
+
+    def _said(self, note: str) -> Checkpoint | None:
+        try:
+            return verified(note, self._keys) if self._keys else read(note)
+        except NoteError:
+            return None
 
     def _find_in_archive(self) -> None:
         for line in self._archived() if self._absent else ():

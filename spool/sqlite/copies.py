@@ -35,13 +35,14 @@ def _shifted(table: str) -> str:
     return "(SELECT last FROM highest WHERE name = '" + table + "') + ({0} - 1) * :copies + copy.number"
 
 
-_ANSWER: Final = "CAST(substr({0}, 9) AS INTEGER)"
-_NAMED: Final = (
+_JOURNALLED: Final = (
     "CASE WHEN {0} GLOB 'receipt [0-9]*' THEN 'receipt ' || ("
-    + _shifted("arrival").replace("{0}", _ANSWER)
-    + f") ELSE {_RENAMED} END"
+    + _shifted("arrival").format("CAST(substr({0}, 9) AS INTEGER)")
+    + ") ELSE "
+    + _RENAMED
+    + " END"
 )
-"""What a line of the journal is about: a message, or an answer by its number (spool.journal.name_of)."""
+"""A line about an answer without an envelope names it by its number (spool.journal.name_of)."""
 _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "message": {
@@ -72,7 +73,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "orphan": {"id": _shifted("orphan"), "arrival": _shifted("arrival")},
         "orphan_lookup": {"text": _LONGER, "orphan": _shifted("orphan")},
         "notice": {"cursor": _shifted("notice"), "arrival": _shifted("arrival")},
-        "journal": {"id": _shifted("journal"), "uid": _NAMED},
+        "journal": {"id": _shifted("journal"), "uid": _JOURNALLED},
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""

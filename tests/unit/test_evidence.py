@@ -17,7 +17,7 @@ from gateway.node_key import node_key
 from gateway.roles.records import note_keys
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, NewEnterprise, write_site
-from spool.note import NodeKey, PublicKey, read
+from spool.note import Checkpoint, NodeKey, PublicKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 
@@ -326,3 +326,18 @@ def test_whole_log_holds(node: Node) -> None:
     (said,) = lines(node.run("journal", "checkpoint", "--json"))
     assert said["size"] == line["events"]
     assert read(node.run("journal", "checkpoint").stdout).root.hex() == said["root"]
+
+
+def test_checkpoint_that_somebody_kept_is_found_in_the_log_or_the_log_is_another(
+    node: Node, tmp_path: Path
+) -> None:
+    with closing(node.app.spool()) as spool:
+        first, _ = spool.checkpoints(after=0, limit=9)
+    (tmp_path / "kept").write_text(first.note, "utf-8")
+    assert node.run("journal", "verify", "--checkpoint", tmp_path / "kept").exit_code == 0
+    said = read(first.note)
+    forked = node_key(node.app.config).signed(Checkpoint(origin=said.origin, size=said.size, root=bytes(32)))
+    (tmp_path / "kept").write_text(forked, "utf-8")
+    result = node.run("journal", "verify", "--checkpoint", tmp_path / "kept")
+    assert result.exit_code == 1
+    assert "a checkpoint that was kept is not of this log" in result.output
