@@ -25,7 +25,21 @@ from spool.store import Spool
 from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
 
-COMMITS = ("put", "claim", "settle", "recover", "keep", "file", "acknowledge", "act", "purge", "draw_near")
+COMMITS = (
+    *(
+        "put",
+        "claim",
+        "settle",
+        "recover",
+        "keep",
+        "file",
+        "acknowledge",
+        "act",
+        "purge",
+        "draw_near",
+        "seal",
+    ),
+)
 """The methods of the Spool that write."""
 EFFECTS = ("receive", "done")
 """The methods of a Feed that the other side notices."""

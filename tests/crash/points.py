@@ -17,7 +17,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "accept": ("spool.put", "spool.acknowledge"),
     "forward": ("spool.recover", "spool.claim", "transport.send", "spool.settle"),
     "collect": ("feed.receive", "spool.keep", "feed.done", "spool.file"),
-    "keep": ("spool.draw_near", "spool.recover", "archive.append", "spool.purge"),
+    "keep": ("spool.draw_near", "spool.recover", "spool.seal", "archive.append", "spool.purge"),
 }
 """Role → what it does that another life or another program can see: each is a commit or an effect outside."""
 CONFIRMED: Final = "forward:after:transport.confirm"
@@ -31,8 +31,12 @@ POINTS: Final = (
     ),
     CONFIRMED,
 )
-RARE: Final = ("keep:before:spool.file", "keep:after:spool.file")
-"""Passed only when an orphan waits for its owner at the moment at which the keeper starts: no test asks for it."""
+RARE: Final = (
+    *("keep:before:spool.file", "keep:after:spool.file"),
+    *("forward:before:spool.put", "forward:after:spool.put"),
+)
+"""No test asks for these: passed only when an orphan waits for its owner at the moment at which the keeper starts, and
+once in the life of a spool, when a key is new to its journal."""
 AT_START: Final = tuple(
     point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
 )
