@@ -40,7 +40,10 @@ class Keep:
         lease_s: float,
         sealer: Sealer | None = None,
     ) -> None:
-        """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever; `waits_s`: destination → its longest back-off."""
+        """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
+
+        `waits_s`: destination → its longest back-off.
+        """
         self._spool = spool
         self._registry = registry
         self._keyring = keyring
@@ -66,6 +69,8 @@ class Keep:
                 self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
             self._rounds += 1
             stop.pause(_ROUND_S)
+        if self._sealer is not None:
+            self._sealer.finish()
 
     def round(self) -> None:
         """Look at the watermarks, at the clock, and free what silent processes hold."""

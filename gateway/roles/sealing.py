@@ -39,6 +39,11 @@ class Sealer:
             log("journal.seal_failed", error=str(error))
             return 0
 
+    def finish(self) -> None:
+        """Seal what there is before the process ends, so that a node at rest can prove all that it has done."""
+        self._next = self._clock()
+        self.look()
+
     def seal(self, stop: Stop | None = None) -> int:
         """Seal what can be sealed; returns how many lines that were. Raises SpoolError."""
         total, taken = 0, _BATCH

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.config import Watermarks
 from gateway.homes import NOBODY
@@ -12,11 +13,13 @@ from gateway.observe import configure_logs, reset_logs
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
+from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.roles.watermarks import Gauge
 from gateway.rules import load_rules
 from spool.archive import Archive
+from spool.note import NodeKey
 from spool.sqlite import SqliteSpool
 from tests.spooling import Clock, offer, settled
 from tests.unit.test_offers import config
@@ -115,3 +118,16 @@ def test_archive_that_cannot_be_written_is_logged_and_purges_nothing(
     assert keep(spool, tmp_path).purge(Stop(), moving) is False
     assert events(capfdbinary) == [("spool.purge_failed", None)]
     assert len(spool.entries()) == 1
+
+
+def test_what_was_written_since_the_last_checkpoint_is_sealed_at_the_end(spool: SqliteSpool) -> None:
+    key = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
+    sealer = Sealer(spool, key, every_s=3600, events=1000, clock=lambda: 0.0)
+    spool.put([offer("A")])
+    assert sealer.look() == 1
+    spool.put([offer("B")])
+    assert sealer.look() == 0, "its time has not come"
+
+    sealer.finish()
+
+    assert spool.unsealed() == 0
