@@ -194,6 +194,8 @@ def detail_text(one: Happening) -> str:
         return one.detail
     if not isinstance(known, dict):
         return one.detail
+    if known.pop("delivered", False):
+        known["delivered to"] = known.pop("owner", "")
     return ", ".join(f"{name} {value}" for name, value in known.items() if name not in {"value", "key"})
 
 

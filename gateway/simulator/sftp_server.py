@@ -92,6 +92,7 @@ class SftpServer:
         for transport in transports:
             transport.close()
             transport.join(HANDSHAKE_S)
+            transport.sock.close()
 
     def offer(self, body: bytes, name: str) -> None:
         """Put a receipt into `outgoing`: whole under its final name; it stays until a client removes it."""
@@ -119,7 +120,9 @@ class SftpServer:
             if self._stopping:
                 transport.close()
                 return
-            self._transports = [known for known in self._transports if known.is_active()]
+            for ended in [known for known in self._transports if not known.is_active()]:
+                self._transports.remove(ended)
+                ended.sock.close()  # one whose thread ended in an error leaves it open
             self._transports.append(transport)
             transport.start_server(event=threading.Event(), server=_Gate(self._authorized))
 
