@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from signing import sm2
 from signing.errors import SigningError
+from signing.suite import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,29 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
 def certificate_facts(der: bytes) -> CertificateFacts:
     """Read one DER certificate and collect its facts; raises SigningError when the bytes are none."""
     return facts_of(read_certificate(der))
+
+
+def holds(certificate: x509.Certificate, suite: Suite, signature: bytes, data: bytes) -> bool:
+    """Whether `signature` is one of `data` by the certificate's key in this suite (spec signing.md, What is signed).
+
+    Raises SigningError when that key is not one that the suite signs with.
+    """
+    if suite.key_type == "SM2":
+        point = sm2.point_of(certificate)
+        if point is None:
+            raise _wrong_key(suite)
+        return sm2.public_key(point).verify(signature, data)
+    try:
+        key = certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError) as err:
+        raise _wrong_key(suite) from err
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _wrong_key(suite)
+    try:
+        key.verify(signature, data, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def serial_hex(serial: int) -> str:
@@ -110,3 +134,7 @@ def _unreadable(err: Exception) -> SigningError:
     return SigningError(
         "the certificate cannot be read", where=str(err), fix="use the certificate as it was issued"
     )
+
+
+def _wrong_key(suite: Suite) -> SigningError:
+    return SigningError(f"the certificate holds no {suite.key_type} key, but the signature says {suite.name}")

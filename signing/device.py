@@ -9,25 +9,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import serialization
 
 from signing import sm2
-from signing.certificate import CertificateFacts, facts_of, read_certificate
+from signing.certificate import CertificateFacts, facts_of, holds, read_certificate
 from signing.errors import KeyUnavailable
-from signing.keys import Signer, read_certificate_file, write_key_info
+from signing.keys import read_certificate_file, write_key_info
 from signing.suite import RSA_SHA1, Suite, suite_named
 
 FACTORY_PIN: Final = "8" * 8
 """What many cards still have (spec ukey.md, What goes wrong in the field)."""
 
 
-class Device(Signer, Protocol):
-    """A key outside this process. Its methods may block, each at most its configured time-out if it can tell.
+class Device(Protocol):
+    """A key outside this process: what it signs for is its `Identity`, `guard.Guarded` makes a Signer of both.
 
-    One thread at a time calls each method; connections are made on first use, by the process that uses them.
+    Its methods may block, each at most its configured time-out if it can tell. One thread at a time calls each
+    method; connections are made on first use, by the process that uses them.
     """
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign these bytes, hashing included. Raises KeyUnavailable, WrongPin, SigningError."""
+        ...
 
     def probe(self) -> None:
         """See that the device answers and holds our certificate, without using the PIN.
@@ -114,25 +117,10 @@ def check_answer(identity: Identity, data: bytes, signature: bytes, *, where: st
 
     A device may hold another card than the configuration thinks. Raises KeyUnavailable.
     """
-    if not _holds(identity, data, signature):
+    if not holds(read_certificate(identity.certificate_der), identity.suite, signature, data):
         raise KeyUnavailable(
             f"the device's signature does not fit certificate {identity.key_name}",
             where=where,
             fix="is the right card in, and is its own certificate configured? `gateway check` compares them",
             retry_after_s=60.0,
         )
-
-
-def _holds(identity: Identity, data: bytes, signature: bytes) -> bool:
-    certificate = read_certificate(identity.certificate_der)
-    if identity.suite is not RSA_SHA1:
-        point = sm2.point_of(certificate)
-        return point is not None and sm2.public_key(point).verify(signature, data)
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
-        return False
-    try:
-        key.verify(signature, data, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

@@ -29,7 +29,7 @@ from pkcs11.exceptions import (
 
 from signing.device import Identity, Pin
 from signing.errors import KeyUnavailable, SigningError, WrongPin
-from signing.suite import RSA_SHA1, Suite
+from signing.suite import RSA_SHA1
 
 _BAD_PIN: Final = (PinIncorrect, PinInvalid, PinLenRange, PinLocked, PinExpired, UserPinNotInitialized)
 _FEW_LEFT: Final = TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
@@ -85,26 +85,6 @@ class Pkcs11Signer:
         self._pin = pin
         self._session: pkcs11.Session | None = None
         self._key: SignMixin | None = None
-
-    @property
-    def suite(self) -> Suite:
-        """`rsa-sha1`."""
-        return self._identity.suite
-
-    @property
-    def certificate_der(self) -> bytes:
-        """The configured certificate."""
-        return self._identity.certificate_der
-
-    @property
-    def key_name(self) -> str:
-        """Its serial number."""
-        return self._identity.key_name
-
-    @property
-    def key_info(self) -> str:
-        """The ds:KeyInfo element."""
-        return self._identity.key_info
 
     def sign(self, data: bytes) -> bytes:
         """Sign these bytes in the token; blocks as long as its module does. Raises KeyUnavailable, WrongPin."""

@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 
 from signing.device import Identity
 from signing.errors import KeyUnavailable, SigningError
-from signing.suite import Suite
 
 _ANSWER_BYTES: Final = 1 << 16
 _RETRY_AT_MOST_S: Final = 60.0
@@ -55,26 +54,6 @@ class RemoteSigner:
             ) from error
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._own = threading.local()
-
-    @property
-    def suite(self) -> Suite:
-        """That of the certificate."""
-        return self._identity.suite
-
-    @property
-    def certificate_der(self) -> bytes:
-        """The configured certificate."""
-        return self._identity.certificate_der
-
-    @property
-    def key_name(self) -> str:
-        """Its serial number."""
-        return self._identity.key_name
-
-    @property
-    def key_info(self) -> str:
-        """The ds:KeyInfo element."""
-        return self._identity.key_info
 
     def sign(self, data: bytes) -> bytes:
         """Have these bytes signed there. Raises KeyUnavailable."""

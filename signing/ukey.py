@@ -15,7 +15,6 @@ from websockets.sync.client import connect
 
 from signing.device import Identity, Pin
 from signing.errors import KeyUnavailable, SigningError, WrongPin
-from signing.suite import Suite
 
 _ID: Final = 1
 _GOOD: Final = "00"
@@ -49,26 +48,6 @@ class UkeySigner:
         self._control = control
         self._identity = identity
         self._pin = pin
-
-    @property
-    def suite(self) -> Suite:
-        """That of the certificate: cards issued from July 2022 are SM2, older ones RSA (spec ukey.md)."""
-        return self._identity.suite
-
-    @property
-    def certificate_der(self) -> bytes:
-        """The configured certificate."""
-        return self._identity.certificate_der
-
-    @property
-    def key_name(self) -> str:
-        """Its serial number."""
-        return self._identity.key_name
-
-    @property
-    def key_info(self) -> str:
-        """The ds:KeyInfo element."""
-        return self._identity.key_info
 
     def sign(self, data: bytes) -> bytes:
         """Have the card sign this UTF-8 text. Raises KeyUnavailable, WrongPin, SigningError for other bytes."""

@@ -10,14 +10,10 @@ from datetime import UTC, datetime
 from hmac import compare_digest
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
-from signing import sm2
 from signing.c14n import canonical_part, canonical_without
-from signing.certificate import CertificateFacts, facts_of, read_certificate
+from signing.certificate import CertificateFacts, facts_of, holds, read_certificate
 from signing.company import Company
 from signing.document import parse
 from signing.errors import SigningError
@@ -166,9 +162,9 @@ def _objections(
 def _signature_holds(parts: Parts, signed: tuple[bytes, ...], signer: _Signer, found: _Findings) -> bool:
     strict, *tolerant = signed
     try:
-        if _holds(parts, signer, strict):
+        if holds(signer.certificate, parts.suite, parts.value, strict):
             return True
-        if any(_holds(parts, signer, assumed) for assumed in tolerant):
+        if any(holds(signer.certificate, parts.suite, parts.value, assumed) for assumed in tolerant):
             found.warnings.append(
                 "the signature holds only if xmlns:xsi is assumed, which the document lacks"
             )
@@ -178,24 +174,3 @@ def _signature_holds(parts: Parts, signed: tuple[bytes, ...], signer: _Signer, f
         return False
     found.signature.append("it does not fit SignedInfo and the certificate")
     return False
-
-
-def _holds(parts: Parts, signer: _Signer, signed: bytes) -> bool:
-    """Raises SigningError when the key of the certificate is not one that this suite signs with."""
-    if parts.suite.key_type == "SM2":
-        point = sm2.point_of(signer.certificate)
-        if point is None:
-            raise _wrong_key(parts.suite)
-        return sm2.public_key(point).verify(parts.value, signed)
-    key = signer.certificate.public_key() if signer.facts.key_type == parts.suite.key_type else None
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise _wrong_key(parts.suite)
-    try:
-        key.verify(parts.value, signed, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 (rsa-sha1 demands it)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _wrong_key(suite: Suite) -> SigningError:
-    return SigningError(f"the certificate holds no {suite.key_type} key, but the signature says {suite.name}")

@@ -42,10 +42,7 @@ class Played:
         self.entered = Event()
         self.signed = 0
         self.probed = 0
-        self.suite = identity.suite
-        self.certificate_der = identity.certificate_der
         self.key_name = identity.key_name
-        self.key_info = identity.key_info
 
     def sign(self, data: bytes) -> bytes:
         self.entered.set()
@@ -62,7 +59,7 @@ class Played:
             raise self.error
 
     def certificate(self) -> bytes:
-        return self.certificate_der
+        return self._identity.certificate_der
 
     def close(self) -> None:
         pass
