@@ -131,7 +131,9 @@ class Office:
             (one for one in self.config.destination if one.name == known.destination), Destination(name=LOCAL)
         )
         try:
-            parcel, business = enclose(_claimed(message, view), business, destination, self.config)
+            parcel, business = enclose(
+                _claimed(message, view), message_facts(view.facts), business, destination, self.config
+            )
         except GatewayError:
             return business, b""
         return business, parcel.body

@@ -263,21 +263,21 @@ def prepare(
 ) -> Prepared:
     """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
 
-    The same entry gives the same bytes each time (RSA signatures are deterministic, the envelope's time is
-    that of acceptance). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
+    The same entry gives the same envelope each time, but for an SM2 signature in it, which is another one each time
+    (docs/adr/0003). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
     """
-    known = message_facts(entry.facts)
-    signed = None if known.wrapped or known.signed else _signed(entry, known, signers, config)
-    parcel, business = enclose(entry, entry.body if signed is None else signed.body, destination, config)
+    facts = message_facts(entry.facts)
+    signed = None if facts.wrapped or facts.signed else _signed(entry, facts, signers, config)
+    body = entry.body if signed is None else signed.body
+    parcel, business = enclose(entry, facts, body, destination, config)
     digest = hashlib.sha256(business).digest()
     return Prepared(parcel, digest, record_of(entry, destination, parcel, digest, signed))
 
 
 def enclose(
-    entry: Claimed, business: bytes, destination: Destination, config: Config
+    entry: Claimed, facts: MessageFacts, business: bytes, destination: Destination, config: Config
 ) -> tuple[Parcel, bytes]:
     """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
-    facts = message_facts(entry.facts)
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
     if facts.wrapped:
