@@ -1,7 +1,8 @@
-"""The media of the contract suites: each with a real other side that can be stopped and started again."""
+"""What the contract suites run over: spools of every backend, and media, each with a real other side that can be stopped and started again."""
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,16 +17,30 @@ from gateway.transports.folder import FolderFeed, FolderTransport
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
 from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
 from gateway.transports.sftp import SftpFeed, SftpTransport
+from spool.store import Spool
+from tests.backends import BACKENDS
 from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
+from tests.spooling import Clock
 
 REFUSED = b"<refused/>"
 """A body that the other side does not take."""
 
 NOT_NOW = b"<later/>"
 """A body that the AMQP side gives back."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=BACKENDS)
+def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
+    with closing(BACKENDS[request.param](tmp_path / "state", clock)) as opened:
+        yield opened
 
 
 class Medium(Protocol):

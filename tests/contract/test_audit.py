@@ -1,7 +1,5 @@
 """`gateway journal verify` over the whole log: what was altered, removed or inserted is found and named, on every spool."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from spool.entry import Note
 from spool.note import Checkpoint, NodeKey
 from spool.postgres import PostgresSpool
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
 from tests.spooling import Clock, offer, settled
 
 KEY = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
@@ -27,20 +24,14 @@ def sign(origin: str, size: int, root: bytes) -> str:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
+def spool(spool: Spool) -> Spool:
     """Three tiles, several checkpoints, and a message that was accepted and sent."""
-    with closing(BACKENDS[request.param](tmp_path / "state", clock)) as opened:
-        opened.put([offer("A")])
-        opened.settle(settled(opened.claim("one", "port", limit=9, lease_s=60)))
-        opened.put((), notes=[Note(event="e", uid=f"N{number}", detail="d") for number in range(600)])
-        while opened.seal(sign, limit=150):
-            pass
-        yield opened
+    spool.put([offer("A")])
+    spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
+    spool.put((), notes=[Note(event="e", uid=f"N{number}", detail="d") for number in range(600)])
+    while spool.seal(sign, limit=150):
+        pass
+    return spool
 
 
 def audit(spool: Spool, folder: Path, *keys: NodeKey) -> Audit:

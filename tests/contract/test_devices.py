@@ -115,6 +115,17 @@ def shared_hsm(folder: Path) -> SoftHsm:
     return _HSM[os.getpid()]
 
 
+def client_of(service: SignerService, folder: Path) -> Remote:
+    """How the gateway of this folder reaches the signer."""
+    return Remote(
+        url=f"https://127.0.0.1:{service.port}",
+        key="there",
+        ca_file=folder / "ca.crt",
+        client_certificate=folder / "client.crt",
+        client_key=folder / "client.key",
+    )
+
+
 @contextmanager
 def remote(folder: Path) -> Iterator[World]:
     with signer(folder) as service:
@@ -124,13 +135,7 @@ def remote(folder: Path) -> Iterator[World]:
                 kind="remote",
                 certificate=folder / "card.crt",
                 timeout_s=2.0,
-                remote=Remote(
-                    url=f"https://127.0.0.1:{service.port}",
-                    key="there",
-                    ca_file=folder / "ca.crt",
-                    client_certificate=folder / "client.crt",
-                    client_key=folder / "client.key",
-                ),
+                remote=client_of(service, folder),
             ),
             folder=folder,
             stop=service.stop,
@@ -332,13 +337,7 @@ def test_signer_lets_in_only_the_clients_that_it_names(tmp_path: Path) -> None:
             name="card",
             kind="remote",
             certificate=tmp_path / "card.crt",
-            remote=Remote(
-                url=f"https://127.0.0.1:{service.port}",
-                key="there",
-                ca_file=tmp_path / "ca.crt",
-                client_certificate=tmp_path / "client.crt",
-                client_key=tmp_path / "client.key",
-            ),
+            remote=client_of(service, tmp_path),
         )
         world = World(table=table, folder=tmp_path)
         with pytest.raises(KeyUnavailable, match="403"):
@@ -368,13 +367,7 @@ def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> Non
                 name="card",
                 kind="remote",
                 certificate=tmp_path / "card.crt",
-                remote=Remote(
-                    url=f"https://127.0.0.1:{service.port}",
-                    key="there",
-                    ca_file=tmp_path / "ca.crt",
-                    client_certificate=tmp_path / "client.crt",
-                    client_key=tmp_path / "client.key",
-                ),
+                remote=client_of(service, tmp_path),
             )
             world = World(table=wanted, folder=tmp_path)
             member = world.member()

@@ -1,30 +1,9 @@
 """Figures that every spool gives, cheaply."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from spool.entry import Backlog, Fate, Filing, OrphanBody, Outstanding, TimelineRow, Way
 from spool.lifecycle import Event
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
 from tests.spooling import START, Clock, collected, offer, settled
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
-    opened = BACKENDS[request.param](tmp_path / "state", clock)
-    if not hasattr(opened, "backlog"):
-        opened.close()
-        pytest.skip(f"{request.param} cannot be measured yet")
-    yield opened
-    opened.close()
 
 
 def test_empty_spool_has_no_backlog_and_nothing_outstanding(spool: Spool) -> None:

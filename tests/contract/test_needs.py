@@ -1,28 +1,11 @@
 """Entries that need something stand in a line of their own: no claim takes more than there is room for."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from spool.entry import Fate
 from spool.lifecycle import State
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
 from tests.spooling import START, Clock, offer, settled, uids
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
-    opened = BACKENDS[request.param](tmp_path / "state", clock)
-    yield opened
-    opened.close()
 
 
 def claim(spool: Spool, limit: int = 100, **room: int) -> list[str]:

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,28 +19,12 @@ from spool.entry import Fate, Filing, OrphanBody, Subject, Taken, TimelineRow, W
 from spool.errors import SpoolError
 from spool.lifecycle import Event
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
 from tests.servers.postgres import shared
 from tests.spooling import Clock, collected, offer, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400.0
 DAYS = 30
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
-    opened = BACKENDS[request.param](tmp_path / "state", clock)
-    if not hasattr(opened, "purge"):
-        opened.close()
-        pytest.skip(f"{request.param} keeps everything: it cannot purge yet")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Entries that come back: an answer asks for another attempt, or whoever had them in hand fell silent."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,22 +8,9 @@ from spool.ending import ABANDONED_AT_MOST
 from spool.entry import Bounce, Claimed, Ended, Fate, Filing, Latest, MessageView, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
-from tests.contract.test_spool import BACKENDS
 from tests.spooling import START, Clock, collected, offer, settled, uids
 
 WHY = "DxpRep 3002: remote connection error"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
-    opened = BACKENDS[request.param](tmp_path / "state", clock)
-    yield opened
-    opened.close()
 
 
 def claim(spool: Spool, destination: str = "port", *, by: str = "one", limit: int = 100) -> list[Claimed]:

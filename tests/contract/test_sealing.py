@@ -18,7 +18,7 @@ from spool.note import Checkpoint, NodeKey, verified
 from spool.postgres import PostgresSpool
 from spool.sealing import content, leaf_of
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
+from tests.backends import BACKENDS
 from tests.servers.postgres import shared
 from tests.spooling import Clock, offer, settled
 
@@ -28,17 +28,6 @@ DAY = 86_400.0
 
 def sign(origin: str, size: int, root: bytes) -> str:
     return KEY.signed(Checkpoint(origin=origin or KEY.name, size=size, root=root))
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Spool]:
-    with closing(BACKENDS[request.param](tmp_path / "state", clock)) as opened:
-        yield opened
 
 
 def said(spool: Spool) -> Checkpoint:

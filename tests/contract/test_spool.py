@@ -1,4 +1,4 @@
-"""What every spool promises, whatever it is made of: add a backend to BACKENDS, not a test."""
+"""What every spool promises, whatever it is made of: add a backend to `tests.backends`, not a test."""
 
 import hashlib
 import json
@@ -26,29 +26,11 @@ from spool.entry import (
 )
 from spool.errors import LifecycleError, SpoolError
 from spool.lifecycle import Event, State
-from spool.postgres import PostgresSpool
-from spool.sqlite import SqliteSpool
 from spool.store import Spool, Topic
-from tests.servers.postgres import shared
+from tests.backends import BACKENDS
 from tests.spooling import START, Clock, collected, offer, settled, uids
 
 Opener = Callable[[], Spool]
-
-
-def _sqlite(folder: Path, clock: Clock) -> Spool:
-    return SqliteSpool(folder, clock)
-
-
-def _postgres(folder: Path, clock: Clock) -> Spool:
-    return PostgresSpool(shared().schema_for(folder), clock=clock)
-
-
-BACKENDS = {"sqlite": _sqlite, "postgres": _postgres}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -22,7 +22,7 @@ from gateway.site import Site, write_site
 from gateway.spooling import build_spool
 from spool.entry import Offer
 from spool.store import Spool
-from tests.contract.test_spool import BACKENDS
+from tests.backends import BACKENDS
 from tests.platforms import Platform, enterprises
 from tests.spooling import START, Clock, offer, settled
 
