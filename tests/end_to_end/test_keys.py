@@ -185,7 +185,7 @@ def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_
     with card(tmp_path) as control:
         tables = (
             f'[[key]]\nname = "device"\nkind = "ukey"\ncertificate = "{tmp_path / "card.crt"}"\n'
-            f'password_file = "{pin}"\n[key.ukey]\nurl = "ws://127.0.0.1:{control.port}"\n'
+            f'password_file = "{pin}"\nrate_per_minute = 6000.0\n[key.ukey]\nurl = "ws://127.0.0.1:{control.port}"\n'
         )
         with (
             refusing(
