@@ -47,14 +47,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python requirements/build.txt requirements/run.txt pyproject.toml
-	$(PIP) --require-hashes -r requirements/build.txt
-	$(PIP) --require-hashes --only-binary :all: -r requirements/run.txt
+	$(PIP) --no-deps --require-hashes -r requirements/build.txt
+	$(PIP) --no-deps --require-hashes --only-binary :all: -r requirements/run.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt packages
 	test -f $@ && test $@ -nt requirements/test.txt || \
-		$(PIP) --require-hashes --no-build-isolation -r requirements/test.txt
+		$(PIP) --no-deps --require-hashes --no-build-isolation -r requirements/test.txt
 	touch $@
 
 packages:
