@@ -13,6 +13,7 @@ from gateway.schemas import View
 from gateway.stages.authorise import authorise, authorise_envelope
 from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
+from gateway.stages.plain import Plain, read_plain
 from gateway.stages.seal import DXP, Unsealed, unseal_tree
 from gateway.stages.signature import ANYONE, Trust, check_signature
 from gateway.stages.validate import validate
@@ -44,7 +45,10 @@ def examine(
     goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
     sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed.
     """
+    plain = read_plain(body, rules.plain, limits)
     try:
+        if plain is not None:
+            return _examine_plain(plain, caller, suite)
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
             return _examine_wrapped(document, body, caller, rules, limits, trust=trust)
@@ -53,6 +57,14 @@ def examine(
         return Refusal(problem=refused.problem, faults=refused.faults)
     drafted = None if suite is None or header.signed else _draft(body, document, header, suite)
     return Message(body=body, header=header, draft=drafted)
+
+
+def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None) -> Message:
+    """Examine what is known to be a valid document; raises Refused for the rest of what may be wrong with it."""
+    header = plain.header
+    authorise(header, caller)
+    _all_in_order("invalid-message", uncorrelatable(header) or _anonymous(header))
+    return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
 
 
 def _draft(body: bytes, document: etree._Element, header: Header, suite: Suite) -> Draft | None:

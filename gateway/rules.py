@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.codes import Codes, load_codes
+from gateway.plain_form import PlainForms
 from gateway.schemas import Schemas
 
 __all__ = ["RULES", "Catalogue", "Codes", "Rules", "load_catalogue", "load_codes", "load_rules"]
@@ -23,6 +24,8 @@ class Rules:
     catalogue: Catalogue
     codes: Codes
     schemas: Schemas
+    plain: PlainForms
+    """The same schemas, for what is written plainly."""
 
 
 def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
@@ -35,4 +38,5 @@ def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
     mappings = folder / "mappings"
     catalogue = load_catalogue(mappings / "catalogue.toml")
     codes = load_codes(mappings / "codes.toml", catalogue)
-    return Rules(catalogue=catalogue, codes=codes, schemas=Schemas.load(folder / "xsd" / edition))
+    schemas = Schemas.load(folder / "xsd" / edition)
+    return Rules(catalogue=catalogue, codes=codes, schemas=schemas, plain=PlainForms(schemas, catalogue))

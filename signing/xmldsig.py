@@ -6,12 +6,14 @@ as the verifying side assumes.
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
 
-from signing.c14n import canonical_document, inherited_attributes, start_tag
+from signing.c14n import Namespaces, canonical_document, inherited_attributes, start_tag
 from signing.document import Document, adopt, parse
 from signing.errors import SigningError
 from signing.keys import Signer
@@ -78,6 +80,15 @@ def draft(body: bytes, root: etree._Element, suite: Suite, *, before: str = "") 
     SigningError as `sign` does.
     """
     return _draft(adopt(body, root), suite, before)
+
+
+def draft_canonical(canonical: bytes, suite: Suite, *, place: int, namespaces: Namespaces) -> Draft:
+    """Do the same for a caller that knows the canonical form of its unsigned document already.
+
+    `place`: byte offset in the document as written; `namespaces`: those that its root declares. The root has no
+    `xml:` attributes.
+    """
+    return _drafted(canonical, suite, place, namespaces, {})
 
 
 def finish(body: bytes, draft: Draft, signer: Signer) -> Signed:
@@ -149,13 +160,26 @@ def _draft(document: Document, suite: Suite, before: str) -> Draft:
         raise SigningError(
             "the document has a Signature already", fix="send it as it is, or take that one out"
         )
-    scope = document.root.nsmap
+    inherited = inherited_attributes((document.root,))
+    canonical = canonical_document(document.tree)
+    return _drafted(canonical, suite, _place(document, before), document.root.nsmap, inherited)
+
+
+def _drafted(
+    canonical: bytes, suite: Suite, place: int, scope: Namespaces, inherited: Mapping[str, str]
+) -> Draft:
     return Draft(
         suite=suite.name,
-        place=_place(document, before),
-        digest=suite.digest_of(canonical_document(document.tree)),
-        start_tag=start_tag(
-            "ds:SignedInfo", {**scope, "ds": DSIG, "xsi": XSI}, inherited_attributes((document.root,))
-        ),
+        place=place,
+        digest=suite.digest_of(canonical),
+        start_tag=_signed_info_tag(tuple(scope.items()), tuple(inherited.items())),
         xsi_in_scope=scope.get("xsi") == XSI,
     )
+
+
+@lru_cache(maxsize=256)
+def _signed_info_tag(
+    scope: tuple[tuple[str | None, str], ...], inherited: tuple[tuple[str, str], ...]
+) -> str:
+    """Write the canonical start tag of SignedInfo; the documents of one sender all have the same."""
+    return start_tag("ds:SignedInfo", {**dict(scope), "ds": DSIG, "xsi": XSI}, dict(inherited))

@@ -27,7 +27,7 @@ _RESOURCE_LIMIT: Final = 114
 """libxml2's XML_ERR_RESOURCE_LIMIT, which lxml has no name for."""
 _PARSERS_DEPTH: Final = 256
 """Where libxml2 itself stops, while parsing."""
-_SMALLEST_ELEMENT: Final = len(b"<a/>")
+SMALLEST_ELEMENT: Final = len(b"<a/>")
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False
 )
@@ -130,7 +130,7 @@ def _no_document(body: bytes, codec: str, at: int, what: tuple[str, str]) -> Ref
 
 def _check_elements(body: bytes, limits: Limits) -> None:
     """Bound the element count without parsing: every `<` that is not an end tag may open an element."""
-    if len(body) <= limits.elements * _SMALLEST_ELEMENT:
+    if len(body) <= limits.elements * SMALLEST_ELEMENT:
         return
     if body.count(b"<") - body.count(b"</") > limits.elements:
         raise _refused(

@@ -10,6 +10,7 @@ from gateway.catalogue import Catalogue
 from gateway.errors import Refused
 from gateway.explain import own_text
 from gateway.model import Declaration, Direction, Fault, Header, MessageType
+from gateway.plain_form import SENDER, fields_of
 
 CEB: Final = "http://www.chinaport.gov.cn/ceb"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
@@ -27,7 +28,7 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
     """
     kind = _kind(root, catalogue)
     transfer = next(root.iterchildren(f"{_PREFIX}BaseTransfer"), None)
-    sender = {} if transfer is None else texts(transfer, ("copCode", "copName", "dxpId"))
+    sender = {} if transfer is None else texts(transfer, SENDER)
     return Header(
         message_type=kind,
         edition=edition,
@@ -49,6 +50,19 @@ def uncorrelatable(header: Header) -> tuple[Fault, ...]:
         _no_business_key(header.message_type, declaration, number)
         for number, declaration in enumerate(header.declarations, start=1)
         if not _correlatable(header.message_type, declaration)
+    )
+
+
+def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
+    """Make a declaration of the texts found in its head, by name; what is not found stays empty or absent."""
+    return Declaration(
+        message_type=kind.name,
+        key=_only(kind.key, found),
+        guid=found.get("guid", ""),
+        app_type=found.get("appType", ""),
+        app_time=found.get("appTime", ""),
+        codes=_only(kind.codes, found),
+        numbers=_only(kind.numbers, found),
     )
 
 
@@ -115,20 +129,12 @@ def _unknown(root: str, *, rule: str, message: str, message_zh: str, fix: str, v
 
 
 def _declarations(root: etree._Element, kind: MessageType) -> Iterator[Declaration]:
-    wanted = ("guid", "appType", "appTime", *kind.key, *kind.numbers, *kind.codes)
+    wanted = fields_of(kind)
     head = _PREFIX + kind.head
     for body in root.iterchildren(_PREFIX + kind.body):
         holder = next(body.iterchildren(head), None) if kind.head else body
         found = {} if holder is None else texts(holder, wanted)
-        yield Declaration(
-            message_type=kind.name,
-            key=_only(kind.key, found),
-            guid=found.get("guid", ""),
-            app_type=found.get("appType", ""),
-            app_time=found.get("appTime", ""),
-            codes=_only(kind.codes, found),
-            numbers=_only(kind.numbers, found),
-        )
+        yield declaration_of(kind, found)
 
 
 def _only(names: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
