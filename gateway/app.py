@@ -11,6 +11,7 @@ from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import node_key
+from gateway.plain_form import PREFIXES
 from gateway.ports import Feed, Transport
 from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
@@ -55,8 +56,11 @@ class App:
         self.keyring: Keyring = loader.load_all(self.config.key)
 
     def warm(self) -> None:
-        """Compile every schema now, so that forked roles share them."""
+        """Compile every schema now, in both of its forms, so that forked roles share them."""
         schemas = self.rules.schemas
+        for kind in self.rules.catalogue.declarations():
+            for prefix in PREFIXES:
+                self.rules.plain.form(kind.name, prefix)
         for root in sorted(schemas.roots):
             for view in View:
                 schemas.schema_for(root, view)
