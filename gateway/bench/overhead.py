@@ -1,14 +1,20 @@
 """overhead_*: what the gateway costs for each declaration, in signatures."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from gateway.bench.figure import Figure
 from gateway.bench.floors import Signature
-from gateway.bench.load import Carried, Job, carry, jobs
+from gateway.bench.lines import now_text
+from gateway.bench.load import PATIENCE_S, Carried, Job, carry, jobs
 from gateway.bench.processes import cpu_ns, pids, processors_ns
 from gateway.bench.worlds import WARM, world
 from gateway.playground import Playground, Transport
+
+_LINES: Final = 3
+"""Of the journal, a message: accepted, sent, and the receipt filed."""
 
 
 def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, floor: Signature) -> Figure:
@@ -24,7 +30,7 @@ def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, 
     ):
         work = jobs(messages + WARM, bodies)
         carry(running, work[:WARM])
-        carried, spent, busy = spend(running, work[WARM:])
+        carried, spent, busy = spend(running, work[WARM:], sealed=True)
     total = sum(spent.values())
     return Figure(
         measure=measure,
@@ -45,10 +51,33 @@ def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, 
     )
 
 
-def spend(running: Playground, work: list[Job]) -> tuple[Carried, dict[str, float], float]:
-    """Carry a load; returns also microseconds of CPU a message by role, and the busy share of all processors."""
+def spend(
+    running: Playground, work: list[Job], *, sealed: bool = False
+) -> tuple[Carried, dict[str, float], float]:
+    """Carry a load; returns also microseconds of CPU a message by role, and the busy share of all processors.
+
+    `sealed`: what the log of the journal takes for these messages counts too, in the keep role.
+    """
+    since = now_text()
     before, idle_before, all_before = cpu_ns(pids(running.gateway)), *processors_ns()
     carried = carry(running, work)
-    after, idle_after, all_after = cpu_ns(pids(running.gateway)), *processors_ns()
+    idle_after, all_after = processors_ns()
+    if sealed:
+        _wait_for_seal(running, since, _LINES * len(work))
+    after = cpu_ns(pids(running.gateway))
     spent = {role: (after[role] - before.get(role, 0)) / 1000 / len(work) for role in after}
     return carried, spent, 1 - (idle_after - idle_before) / max(1, all_after - all_before)
+
+
+def _wait_for_seal(running: Playground, since: str, lines: int) -> None:
+    """Wait until the log has taken so many lines since."""
+    assert running.gateway is not None  # noqa: S101 (it is running)
+    taken = 0
+
+    def enough(line: Mapping[str, Any]) -> bool:
+        nonlocal taken
+        if line.get("event") == "journal.sealed" and line["time"] >= since:
+            taken += int(line["events"])
+        return taken >= lines
+
+    running.gateway.wait_for(enough, PATIENCE_S)

@@ -14,6 +14,12 @@ WARM: Final = 64
 
 
 def world(folder: Path, *, transport: Transport = "amqp", bodies: int = 1) -> Playground:
-    """Return a world, not started; `bodies`: answers in one receipt message at most."""
+    """Return a world, not started; `bodies`: answers in one receipt message at most.
+
+    Its journal is sealed in every round of the keeper, not every minute: that belongs to the messages of a measure.
+    """
     script = {"final_only": True, "check_signatures": False, "batch": bodies}
-    return Playground(folder, transport=transport, script=script, enterprises=ENTERPRISES)
+    made = Playground(folder, transport=transport, script=script, enterprises=ENTERPRISES)
+    text = made.site.config.read_text("utf-8")
+    made.site.config.write_text(text.replace("[journal]\n", "[journal]\nevents = 1\n"), "utf-8")
+    return made
