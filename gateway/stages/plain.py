@@ -54,11 +54,11 @@ class Plain:
     def draft(self, suite: Suite) -> Draft:
         """Make ready for signing; never raises.
 
-        From the root start tag to the root end tag plain form is canonical form, but for that start tag itself.
+        From the root start tag to the root end tag plain form is canonical form, but for that tag itself and CR LF.
         """
         start = start_tag(self.name, self.namespaces, self.attributes).encode()
-        canonical = b"".join((start, memoryview(self.body)[self.inside : self.end]))
-        return draft_canonical(canonical, suite, place=self.place, namespaces=self.namespaces)
+        rest = self.body[self.inside : self.end].replace(b"\r\n", b"\n")
+        return draft_canonical(start + rest, suite, place=self.place, namespaces=self.namespaces)
 
 
 def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
@@ -66,7 +66,7 @@ def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
     if len(body) > limits.size_bytes or _many_elements(body, limits.elements):
         return None
     try:
-        text = body.decode()
+        text = body.decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
         return None
     start = _START.match(text)
@@ -80,7 +80,7 @@ def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
     attributes, namespaces = root
     bodies, after = found
     sender = form.after.texts(after)
-    place = len(body) - (len(text) - after.end())  # behind it all is ASCII, and so is all before `inside`
+    place = body.rindex(form.end.encode())
     return Plain(
         header=Header(
             message_type=form.kind,
@@ -96,7 +96,7 @@ def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
         name=form.name,
         attributes=attributes,
         namespaces=namespaces,
-        inside=start.end(),
+        inside=body.index(b">", body.index(b"<" + form.name.encode())) + 1,
         place=place,
         end=place + len(form.end),
     )

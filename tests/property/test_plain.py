@@ -138,6 +138,10 @@ def change_prolog(text: str, random: Random) -> str:
     return random.choice(prologs) + text[text.index("<", 2) :]
 
 
+def break_lines(text: str, random: Random) -> str:
+    return text.replace("><", f">{random.choice(('\n', '\r\n', '\r'))}<")
+
+
 def add_behind(text: str, random: Random) -> str:
     return text + random.choice(("\n", "\r\n ", "x", "<!-- -->", "<?pi?>", "\0"))
 
@@ -145,7 +149,7 @@ def add_behind(text: str, random: Random) -> str:
 Mutation = Callable[[str, Random], str]
 MUTATIONS: tuple[Mutation, ...] = (
     *(put_value, drop_leaf, double_leaf, move_leaf, add_between),
-    *(add_attribute, change_prefix, change_prolog, add_behind),
+    *(add_attribute, change_prefix, change_prolog, add_behind, break_lines),
 )
 
 
