@@ -139,7 +139,8 @@ def change_prolog(text: str, random: Random) -> str:
 
 
 def break_lines(text: str, random: Random) -> str:
-    return text.replace("><", f">{random.choice(('\n', '\r\n', '\r'))}<")
+    line_end = random.choice(("\n", "\r\n", "\r"))
+    return text.replace("><", f">{line_end}<")
 
 
 def add_behind(text: str, random: Random) -> str:
