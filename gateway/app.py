@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config, load_enterprises
+from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader

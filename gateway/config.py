@@ -5,17 +5,15 @@ here: they are paths of files, read by whoever needs them.
 """
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
-from gateway.model import Enterprise, EnterpriseId
 from gateway.section import Count, NotNegative, Seconds, Section
+from gateway.section_files import EXAMPLES, absolute, read_section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Mark = Annotated[int, Meta(ge=0)]
@@ -29,9 +27,6 @@ FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
 LOCAL: Final = "@local"
 """The destination of what stays at this node; no [[destination]] can be called so."""
-
-
-S = TypeVar("S", bound="Section")
 
 
 class Node(Section, kw_only=True):
@@ -298,39 +293,6 @@ class Config(Section, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class EnterpriseFile(Section, kw_only=True):
-    """`enterprises/<id>.toml`."""
-
-    name: str
-    cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
-    dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
-    token_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-    key: str = ""
-    disabled: bool = False
-
-
-EXAMPLES = {
-    "state_dir": 'state_dir = "state"',
-    "dxp_id": 'dxp_id = "DXPENT0000000001"',
-    "port": "port = 8080",
-    "kind": 'kind = "pem"',
-    "suite": 'suite = "sm2-sm3"',
-    "company_oid": 'company_oid = "2.5.4.10"',
-    "envelope": 'envelope = "DxpMsg"',
-    "host_key": 'host_key = "ssh-ed25519 AAAA…"',
-    "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',
-    "url": 'url = "amqp://127.0.0.1:5672"',
-    "hosts": 'hosts = ["amqps://mq1.example.com:5671", "amqps://mq2.example.com:5671"]',
-    "send_queue": 'send_queue = "{receiver}"',
-    "receive_queues": 'receive_queues = ["DXPENT0000000001_HZ"]',
-    "to": 'to = ["customs"]',
-    "message_type": 'message_type = ["CEB311Message", "CEB621Message"]',
-    "customs_code": 'customs_code = "5100"',
-    "share": "share = 1.5",
-    "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
-    "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
-}
-
 TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")
 
 
@@ -341,81 +303,6 @@ def load_config(file: Path) -> Config:
     config = absolute(config, base)
     _check(config, file)
     return config
-
-
-def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
-    """Read every `*.toml` of the folder, in name order. Raises ConfigError."""
-    if not folder.is_dir():
-        raise ConfigError(
-            "there is no folder of enterprises", where=str(folder), fix="create it, or run `gateway init DIR`"
-        )
-    return {EnterpriseId(file.stem): _enterprise(file) for file in sorted(folder.glob("*.toml"))}
-
-
-def _enterprise(file: Path) -> Enterprise:
-    read = read_section(file, EnterpriseFile)
-    return Enterprise(
-        id=EnterpriseId(file.stem),
-        name=read.name,
-        cop_codes=frozenset(read.cop_codes),
-        dxp_ids=frozenset(read.dxp_ids),
-        token_sha256=read.token_sha256,
-        key=read.key,
-        disabled=read.disabled,
-    )
-
-
-def read_section(file: Path, kind: type[S]) -> S:
-    """Read a TOML file into a section, paths as written; unknown keys are errors. Raises ConfigError."""
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the file: {error.strerror}",
-            where=str(file),
-            fix="name another with -c, or write one with `gateway init DIR`",
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not TOML: {error}", where=str(file), fix="mend that line") from error
-    try:
-        return msgspec.convert(table, kind, dec_hook=_decode_path)
-    except msgspec.ValidationError as error:
-        raise _explain(error, file) from error
-
-
-def _decode_path(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise TypeError(f"expected the text of a path, got {type(value).__name__}")
-
-
-def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
-    """Say which key is wrong and what a right one looks like; msgspec ends with `at `$.a.b``."""
-    text, _, place = str(error).partition(" - at ")
-    key = place.strip("`").removeprefix("$").lstrip(".")
-    names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
-    example = next((EXAMPLES[name] for name in reversed(names) if name in EXAMPLES), "")
-    return ConfigError(
-        text,
-        where=f"{file}, {key or 'top level'}",
-        fix=f"for example: {example}"
-        if example
-        else "the commented file of `gateway init DIR` shows every key",
-    )
-
-
-def absolute(value: S, base: Path) -> S:
-    """Let every relative path of a section count from `base`."""
-    changes: dict[str, Any] = {}
-    for name in value.__struct_fields__:
-        field = getattr(value, name)
-        if isinstance(field, Path):
-            changes[name] = base / field
-        elif isinstance(field, Section):
-            changes[name] = absolute(field, base)
-        elif isinstance(field, tuple) and field and isinstance(field[0], Section):
-            changes[name] = tuple(absolute(item, base) for item in field)
-    return msgspec.structs.replace(value, **changes)
 
 
 def _check(config: Config, file: Path) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
 
-from gateway.config import Port, absolute, read_section
+from gateway.config import Port
 from gateway.config_keys import Key as KeyTable
 from gateway.config_keys import check_keys, check_names
 from gateway.errors import ConfigError
@@ -31,6 +31,7 @@ from gateway.keyring import Loader
 from gateway.observe import log
 from gateway.queues import HEALTH
 from gateway.section import Count, Seconds, Section
+from gateway.section_files import absolute, read_section
 from signing.errors import KeyUnavailable, SigningError, WrongPin
 from signing.line import Line
 from signing.pool import Key

@@ -11,7 +11,8 @@ from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
-from gateway.config import load_config, load_enterprises
+from gateway.config import load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import NewEnterprise, add_enterprise, new_token, token_digest

@@ -16,7 +16,8 @@ from gateway.app import load_trust
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
-from gateway.config import Amqp, Config, Destination, Folder, Sftp, load_enterprises
+from gateway.config import Amqp, Config, Destination, Folder, Sftp
+from gateway.config_enterprises import load_enterprises
 from gateway.errors import ConfigError, GatewayError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key

@@ -11,7 +11,8 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
-from gateway.config import load_config, load_enterprises
+from gateway.config import load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.doors.views import ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
 from gateway.homes import homes_of

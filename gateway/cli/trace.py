@@ -10,7 +10,8 @@ from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
-from gateway.config import Config, load_config, load_enterprises
+from gateway.config import Config, load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.facts import message_facts
 from gateway.queues import key_queues
 from spool.entry import Happening, Orphan

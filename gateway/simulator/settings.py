@@ -5,8 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gateway.config import Port, absolute, read_section
+from gateway.config import Port
 from gateway.section import Count, Section
+from gateway.section_files import absolute, read_section
 from gateway.simulator.script import Script
 
 

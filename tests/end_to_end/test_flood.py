@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import load_config, load_enterprises
+from gateway.config import load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
 from gateway.playground import Watched, free_port

@@ -6,7 +6,7 @@ from shutil import copytree
 
 import pytest
 
-from gateway.config import load_enterprises
+from gateway.config_enterprises import load_enterprises
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import write_site
 from tests.command_line import invoke, lines

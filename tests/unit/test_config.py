@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config, load_enterprises
+from gateway.config import load_config
+from gateway.config_enterprises import load_enterprises
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
 

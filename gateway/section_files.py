@@ -1,0 +1,89 @@
+"""TOML files → checked sections: what every configuration file is read by."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from gateway.errors import ConfigError
+from gateway.section import Section
+
+S = TypeVar("S", bound=Section)
+
+EXAMPLES: Final = {
+    "state_dir": 'state_dir = "state"',
+    "dxp_id": 'dxp_id = "DXPENT0000000001"',
+    "port": "port = 8080",
+    "kind": 'kind = "pem"',
+    "suite": 'suite = "sm2-sm3"',
+    "company_oid": 'company_oid = "2.5.4.10"',
+    "envelope": 'envelope = "DxpMsg"',
+    "host_key": 'host_key = "ssh-ed25519 AAAA…"',
+    "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',
+    "url": 'url = "amqp://127.0.0.1:5672"',
+    "hosts": 'hosts = ["amqps://mq1.example.com:5671", "amqps://mq2.example.com:5671"]',
+    "send_queue": 'send_queue = "{receiver}"',
+    "receive_queues": 'receive_queues = ["DXPENT0000000001_HZ"]',
+    "to": 'to = ["customs"]',
+    "message_type": 'message_type = ["CEB311Message", "CEB621Message"]',
+    "customs_code": 'customs_code = "5100"',
+    "share": "share = 1.5",
+    "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
+    "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
+}
+"""Key → what a right one looks like, for messages about wrong ones."""
+
+
+def read_section(file: Path, kind: type[S]) -> S:
+    """Read a TOML file into a section, paths as written; unknown keys are errors. Raises ConfigError."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the file: {error.strerror}",
+            where=str(file),
+            fix="name another with -c, or write one with `gateway init DIR`",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML: {error}", where=str(file), fix="mend that line") from error
+    try:
+        return msgspec.convert(table, kind, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise _explain(error, file) from error
+
+
+def _decode_path(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"expected the text of a path, got {type(value).__name__}")
+
+
+def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
+    """Say which key is wrong and what a right one looks like; msgspec ends with `at `$.a.b``."""
+    text, _, place = str(error).partition(" - at ")
+    key = place.strip("`").removeprefix("$").lstrip(".")
+    names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
+    example = next((EXAMPLES[name] for name in reversed(names) if name in EXAMPLES), "")
+    return ConfigError(
+        text,
+        where=f"{file}, {key or 'top level'}",
+        fix=f"for example: {example}"
+        if example
+        else "the commented file of `gateway init DIR` shows every key",
+    )
+
+
+def absolute(value: S, base: Path) -> S:
+    """Let every relative path of a section count from `base`."""
+    changes: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        if isinstance(field, Path):
+            changes[name] = base / field
+        elif isinstance(field, Section):
+            changes[name] = absolute(field, base)
+        elif isinstance(field, tuple) and field and isinstance(field[0], Section):
+            changes[name] = tuple(absolute(item, base) for item in field)
+    return msgspec.structs.replace(value, **changes)
