@@ -7,7 +7,7 @@ look-up texts made here are what the spool's index stores; an answer goes to one
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from gateway.catalogue import Catalogue
@@ -33,6 +33,13 @@ class Candidate:
     codes: Mapping[str, str]
     dxp_id: str
     """BaseTransfer.dxpId of the declaration: where customs' answers to it go."""
+
+
+class Question(NamedTuple):
+    """An answer whose declaration is looked for, and to whom its envelope was addressed."""
+
+    answer: Answer
+    receiver_ids: Collection[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +104,38 @@ def match(
     receiver_ids: Collection[str],
     find: Callable[[Sequence[str]], Sequence[Candidate]],
 ) -> Match | Unmatched:
-    """Look an answer up and choose, as `correlate` does among all that its look-up texts lead to.
+    """Look an answer up and choose, as `correlate` does among all that its look-up texts lead to."""
+    return match_all([Question(answer, receiver_ids)], catalogue, find)[0]
 
-    What is weaker is looked up only when nothing stronger fits: nearly every answer has the whole key.
+
+def match_all(
+    questions: Sequence[Question],
+    catalogue: Catalogue,
+    find: Callable[[Sequence[str]], Sequence[Candidate]],
+) -> list[Match | Unmatched]:
+    """Look answers up and choose for each by itself, as `match`; all are looked up together.
+
+    What is weaker is looked up only where nothing stronger fits: nearly every answer has the whole key.
     """
-    for texts in _tiers(answer, catalogue):
-        outcome = correlate(answer, find(texts), receiver_ids) if texts else _UNKNOWN
-        if outcome != _UNKNOWN:
-            return outcome
-    return _UNKNOWN
+    outcomes: list[Match | Unmatched] = [_UNKNOWN] * len(questions)
+    answered = {name: catalogue.for_answer(name) for name in {one.answer.message_type for one in questions}}
+    left = [place for place, one in enumerate(questions) if one.answer.layer is Layer.BUSINESS]
+    for tier in _TIERS:
+        askers: dict[str, list[int]] = {}
+        for place in left:
+            answer = questions[place].answer
+            for text in dict.fromkeys(tier(answer, answered[answer.message_type])):
+                askers.setdefault(text, []).append(place)
+        if not askers:
+            continue
+        found: dict[int, list[Candidate]] = {}
+        for candidate in find(list(askers)):
+            for place in askers[candidate.found_by]:
+                found.setdefault(place, []).append(candidate)
+        for place, candidates in found.items():
+            outcomes[place] = correlate(questions[place].answer, candidates, questions[place].receiver_ids)
+        left = [place for place in left if outcomes[place] == _UNKNOWN]
+    return outcomes
 
 
 def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
@@ -134,6 +164,8 @@ def correlate(
     ]
     if not fitting:
         return _UNKNOWN
+    if len(fitting) == 1:
+        return Match(candidates=tuple(fitting))
     best = min(_rank(candidate, answer) for candidate in fitting)
     chosen = [candidate for candidate in fitting if _rank(candidate, answer) == best]
     if len({candidate.owner for candidate in chosen}) > 1:
@@ -147,7 +179,7 @@ def _tiers(answer: Answer, catalogue: Catalogue) -> Iterator[tuple[str, ...]]:
     """Yield the look-up texts that are equally strong together: those of rank 0, of rank 1, of rank 2."""
     if answer.layer is Layer.BUSINESS:
         answered = catalogue.for_answer(answer.message_type)
-        for texts in (_by_key, _by_handle, _by_number):
+        for texts in _TIERS:
             yield tuple(dict.fromkeys(texts(answer, answered)))
 
 
@@ -170,10 +202,13 @@ def _by_number(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]
                 yield _text(kind.name, [(name, answer.numbers[name])])
 
 
+_TIERS: Final = (_by_key, _by_handle, _by_number)
+
+
 def _contradicts(candidate: Candidate, answer: Answer) -> bool:
-    said = {**answer.codes, **answer.key}
     known = {**candidate.codes, **candidate.key}
-    return any(known[name] != said[name] for name in said.keys() & known.keys())
+    said = {**answer.codes, **answer.key}
+    return any(known.get(name, text) != text for name, text in said.items())
 
 
 def _only_claimed(candidate: Candidate, answer: Answer) -> bool:
