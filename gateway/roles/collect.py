@@ -49,6 +49,8 @@ class Registry:
         while raws := self._spool.unfiled(_BATCH):
             self._write(self._filings([self._open(raw) for raw in raws]))
             total += len(raws)
+            if len(raws) < _BATCH:
+                break
         return total
 
     def rematch(self, orphans: Sequence[Orphan]) -> int:

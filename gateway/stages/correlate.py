@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 from gateway.catalogue import Catalogue
 from gateway.model import Answer, Declaration, EnterpriseId, Layer, MessageType
 
@@ -19,8 +21,7 @@ _SHORTEST_KEY: Final = 2
 _ESCAPED: Final = {"%": "%25", "=": "%3D", " ": "%20"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A declaration that one of an answer's look-up texts led to."""
 
     ref: int
@@ -42,8 +43,7 @@ class Question(NamedTuple):
     receiver_ids: Collection[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Struct, frozen=True, kw_only=True):
     """The declaration answered: all its submissions, of one owner and one identity."""
 
     candidates: tuple[Candidate, ...]
@@ -134,7 +134,7 @@ def match_all(
                 found.setdefault(place, []).append(candidate)
         for place, candidates in found.items():
             outcomes[place] = correlate(questions[place].answer, candidates, questions[place].receiver_ids)
-        left = [place for place in left if outcomes[place] == _UNKNOWN]
+        left = [place for place in left if outcomes[place] is _UNKNOWN]
     return outcomes
 
 
