@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
+
+from msgspec import Struct
 
 from gateway import facts
 from gateway.config import Config
@@ -24,7 +25,7 @@ from spool.store import Spool
 
 _BATCH = 64
 _WAIT_S = 2.0
-_GATHER_S = 0.1
+_GATHER_S = 0.25
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 UNREADABLE: Final = "unreadable"
@@ -171,8 +172,7 @@ class Registry:
         return [_candidate(found) for found in self._spool.find(texts)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
+class _About(Struct, frozen=True, kw_only=True):
     """What an answer is about."""
 
     declarations: tuple[tuple[int, str], ...] = ()
@@ -182,8 +182,7 @@ class _About:
     bounces: tuple[Bounce, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(Struct, frozen=True, kw_only=True):
     raw: RawArrival
     opened: Opened | None
     answers: tuple[Answer, ...]
@@ -200,7 +199,7 @@ class _Case:
 def _matched(outcome: Match | Unmatched) -> _About:
     match outcome:
         case Match(candidates=chosen):
-            return _About(declarations=tuple(dict.fromkeys((one.ref, one.message_type) for one in chosen)))
+            return _About(declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])))
         case unmatched:
             return _About(nobody=unmatched.reason)
 

@@ -9,6 +9,7 @@ CDATA section, comment, carriage return, prefix or attribute inside. What does n
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -123,17 +124,37 @@ def read_document(body: bytes) -> PlainDocument | None:
     root = None if text is None else _ROOT.match(text)
     if text is None or root is None:
         return None
-    bodies = []
+    bodies: list[PlainBody] = []
+    names: tuple[str, ...] = ()
+    alike: re.Pattern[str] | None = None
     at = root.end()
-    while (found := _BODY.match(text, at)) is not None:
-        name, inner, _ = found.groups()
+    while True:
+        if alike is not None and (found := alike.match(text, at)) is not None:
+            name, inner, *texts = found.groups()
+            leaves = list(zip(names, texts, strict=True))
+        elif (found := _BODY.match(text, at)) is not None:
+            name, inner, _ = found.groups()
+            leaves = _LEAF.findall(inner)
+        else:
+            break
         canonical = f'<{name} xmlns="{_CEB}">{inner}</{name}>'
-        digest = sha256(canonical.encode()).hexdigest()
-        bodies.append(PlainBody(name, _LEAF.findall(inner), digest))
+        bodies.append(PlainBody(name, leaves, sha256(canonical.encode()).hexdigest()))
         at = found.end()
+        if len(bodies) == 1 and text.startswith(
+            f"<{name}>", at
+        ):  # most often all have the shape of the first
+            names = tuple(leaf for leaf, _ in leaves)
+            alike = _shaped(name, names)
     if text[at:].rstrip(" \t\n") != f"</{root[1]}>":
         return None
     return PlainDocument(root[1], bodies)
+
+
+@lru_cache(maxsize=256)
+def _shaped(name: str, leaves: tuple[str, ...]) -> re.Pattern[str]:
+    """Match what `_BODY` matches, where it has just these leaves; their texts are groups."""
+    row = "".join(f"{_WS}<{leaf}>({_TEXT})</{leaf}>" for leaf in leaves)
+    return re.compile(f"<({name})>({row}{_WS})</{name}>{_WS}")
 
 
 def _text(body: bytes) -> str | None:

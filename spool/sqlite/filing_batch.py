@@ -43,7 +43,7 @@ class FilingBatch:
         numbers = {(declaration,) for declaration, _ in told}
         self._owners: dict[int, str] = dict(select(connection, _OWNERS, numbers))
         self._known: set[tuple[int, str]] = set(select(connection, _KNOWN, told))
-        arrivals = list(select(connection, _ARRIVALS, [(filing.arrival,) for filing in filings]))
+        arrivals = select(connection, _ARRIVALS, [(filing.arrival,) for filing in filings])
         self._sha256: dict[int, bytes] = {row[0]: row[1] for row in arrivals}
         self._filed: set[int] = {row[0] for row in arrivals if row[2]}
         # nobody else writes during this transaction, so the numbers are ours to give

@@ -23,7 +23,7 @@ class Finding:
         """Return every declaration that one of the texts, identities or handles, points at."""
         wanted = [(text,) for text in dict.fromkeys(texts)]
         with self.db.read() as connection:
-            named = list(select(connection, _NAMED, wanted))
+            named = select(connection, _NAMED, wanted)
             handles = dict.fromkeys(row[0] for row in select(connection, _HANDLES, wanted))
             meant = [row for text in handles for row in connection.execute(_MEANT, (text,))]
         rows = {(row[0], row[1]): row for row in (*named, *meant)}
