@@ -39,7 +39,7 @@ def _leaf(name: str, text: str = _TEXT) -> str:
 
 _DXP_MSG: Final = "".join(
     (
-        rf'<DxpMsg xmlns="{_DXP}"{_OTHER}(?: ver="1\.0")?>{_WS}<TransInfo>{_WS}',
+        rf'<DxpMsg xmlns="{re.escape(_DXP)}"{_OTHER}(?: ver="1\.0")?>{_WS}<TransInfo>{_WS}',
         _leaf("CopMsgId", f"({_TEXT})"),
         _leaf("SenderId", f"({_TEXT})"),
         f"<ReceiverIds>{_WS}((?:{_leaf('ReceiverId')})*+)</ReceiverIds>{_WS}",
@@ -60,11 +60,11 @@ _SV_NO: Final = "".join(
 )
 _ENVELOPE: Final = re.compile(_DECLARATION + _DXP_MSG)
 _TRANSFER: Final = re.compile(
-    rf'{_DECLARATION}<DxpMsgSv xmlns="{_DXP}"{_OTHER}(?: ver="1\.0")?>{_WS}{_SV_NO}{_DXP_MSG}</DxpMsgSv>{_WS}'
+    rf'{_DECLARATION}<DxpMsgSv xmlns="{re.escape(_DXP)}"{_OTHER}(?: ver="1\.0")?>{_WS}{_SV_NO}{_DXP_MSG}</DxpMsgSv>{_WS}'
 )
 _SPACE: Final = r"[ \t\n]++"
 _NAMESPACE: Final = (
-    rf'{_SPACE}xmlns="{_CEB}"(?:{_SPACE}xmlns:xsi="http://www\.w3\.org/2001/XMLSchema-instance")?'
+    rf'{_SPACE}xmlns="{re.escape(_CEB)}"(?:{_SPACE}xmlns:xsi="http://www\.w3\.org/2001/XMLSchema-instance")?'
 )
 _BOTH: Final = (
     rf"(?:{_SPACE}guid={_VALUE}{_SPACE}version={_VALUE}|{_SPACE}version={_VALUE}{_SPACE}guid={_VALUE})"

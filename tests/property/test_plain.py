@@ -99,6 +99,7 @@ def same(raw: bytes) -> None:
 @given(mutated(documents()))
 @example(f'{HEAD}<CEB622Message xmlns="{CEB}" guid="" version=""><Tax>x</Tax></CEB622Message>')
 @example(f'{HEAD}<CEB622Message xmlns="{CEB}" guid="" version=""></CEB622Message><a/>')
+@example(f'{HEAD}<CEB622Message xmlns="{CEB.replace(".", "-")}" guid="" version=""><A></A></CEB622Message>')
 def test_a_document_is_read_the_same_with_a_tree_and_without(text: str) -> None:
     same(text.encode())
 
