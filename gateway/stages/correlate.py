@@ -121,11 +121,11 @@ def match_all(
     answered = {name: catalogue.for_answer(name) for name in {one.answer.message_type for one in questions}}
     left = [place for place, one in enumerate(questions) if one.answer.layer is Layer.BUSINESS]
     for tier in _TIERS:
-        askers: dict[str, list[int]] = {}
+        askers: dict[str, dict[int, None]] = {}
         for place in left:
             answer = questions[place].answer
-            for text in dict.fromkeys(tier(answer, answered[answer.message_type])):
-                askers.setdefault(text, []).append(place)
+            for text in tier(answer, answered[answer.message_type]):
+                askers.setdefault(text, {})[place] = None
         if not askers:
             continue
         found: dict[int, list[Candidate]] = {}
@@ -209,11 +209,8 @@ _TIERS: Final = (_by_key, _by_handle, _by_number)
 
 
 def _contradicts(candidate: Candidate, answer: Answer) -> bool:
-    known = {**candidate.codes, **candidate.key}
-    for name, text in {**answer.codes, **answer.key}.items():  # noqa: SIM110 (asked of every answer: half the time)
-        if known.get(name, text) != text:
-            return True
-    return False
+    said, known = {**answer.codes, **answer.key}, {**candidate.codes, **candidate.key}
+    return any([known.get(name, text) != text for name, text in said.items()])  # noqa: C419 (half the time)
 
 
 def _only_claimed(candidate: Candidate, answer: Answer) -> bool:

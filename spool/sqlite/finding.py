@@ -6,7 +6,7 @@ from spool.entry import Found, Latest, Travelled
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.many import select
 
-_NAMED = "SELECT identity, id, owner, identity, facts FROM declaration WHERE identity IN (VALUES {})"
+_NAMED = "SELECT identity, id, owner, facts FROM declaration WHERE identity IN (VALUES {})"
 _HANDLES = "SELECT o.column1 FROM (VALUES {}) AS o WHERE EXISTS (SELECT 1 FROM handle WHERE text = o.column1)"
 _MEANT = (
     "SELECT h.text, d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
@@ -26,11 +26,17 @@ class Finding:
             named = select(connection, _NAMED, wanted)
             handles = dict.fromkeys(row[0] for row in select(connection, _HANDLES, wanted))
             meant = [row for text in handles for row in connection.execute(_MEANT, (text,))]
-        rows = {(row[0], row[1]): row for row in (*named, *meant)}
-        return [
-            Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)
-            for text, number, owner, identity, facts in rows.values()
+        found = [
+            Found(declaration=number, owner=owner, identity=identity, found_by=identity, facts=facts)
+            for identity, number, owner, facts in named
         ]
+        known = {(one.found_by, one.declaration) for one in found} if meant else set()
+        found += [
+            Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)
+            for text, number, owner, identity, facts in meant
+            if (text, number) not in known
+        ]
+        return found
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
         """Return the message that goes out under this CopMsgId; None when there is none."""
