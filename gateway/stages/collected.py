@@ -19,7 +19,7 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
 from gateway.stages.decode import decode
-from gateway.stages.plain import PlainBody, read_document, read_envelope
+from gateway.stages.plain_answers import PlainBody, read_document, read_envelope
 from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
 from gateway.stages.spans import child_spans
 

@@ -13,7 +13,7 @@ from gateway.errors import EnvelopeError
 from gateway.model import Envelope, Opened
 from gateway.rules import load_rules
 from gateway.stages.collected import open_by_tree, open_collected
-from gateway.stages.plain import read_document, read_envelope
+from gateway.stages.plain_answers import read_document, read_envelope
 from gateway.stages.seal import TransferHead, seal, seal_transfer
 from tests.documents import CEB, HEAD, RETURNS
 
