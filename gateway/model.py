@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType
 
+from msgspec import Struct
+
 from signing.xmldsig import Draft
 
 MessageId = NewType("MessageId", str)
@@ -205,8 +207,7 @@ class Layer(StrEnum):
     """CEBnnn receipt: customs speaks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One receipt body (or DxpRep response), split out and not yet matched to an owner."""
 
     layer: Layer
@@ -227,12 +228,11 @@ class Answer:
     """The receivers of the envelope it refers to: DxpRep OriHead."""
     digest: str = ""
     """Hex SHA-256 of the canonical body: equal for identical bodies."""
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
     """Every leaf of the body by name, in document order, for the parsed view of the API."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(Struct, frozen=True, kw_only=True):
     """A collected message opened: its envelope, its business bytes, its answers."""
 
     envelope: Envelope | None

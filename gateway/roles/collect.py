@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
+
+from msgspec import Struct
 
 from gateway import facts
 from gateway.config import Config
@@ -19,14 +19,13 @@ from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import Candidate, Match, learned, lookups
-from gateway.stages.correlate import match as match_answer
+from gateway.stages.correlate import Candidate, Match, Question, Unmatched, learned, lookups, match_all
 from spool.entry import Bounce, Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
 from spool.store import Spool
 
 _BATCH = 64
 _WAIT_S = 2.0
-_GATHER_S = 0.1
+_GATHER_S = 0.25
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 UNREADABLE: Final = "unreadable"
@@ -49,8 +48,10 @@ class Registry:
         """File everything kept and not yet filed; returns how many arrivals that were."""
         total = 0
         while raws := self._spool.unfiled(_BATCH):
-            self._file([self._open(raw) for raw in raws])
+            self._write(self._filings([self._open(raw) for raw in raws]))
             total += len(raws)
+            if len(raws) < _BATCH:
+                break
         return total
 
     def rematch(self, orphans: Sequence[Orphan]) -> int:
@@ -62,8 +63,8 @@ class Registry:
                 continue
             case = self._open(raw)
             answers = [one for one in case.answers if one.index == orphan.index]
-            filing = self._filing(
-                _Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error, again=True)
+            (filing,) = self._filings(
+                [_Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error, again=True)]
             )
             if filing.rows or filing.addressees:
                 matched += 1
@@ -77,9 +78,6 @@ class Registry:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
         return _Case(raw=raw, opened=opened, answers=opened.answers, error="")
 
-    def _file(self, cases: Sequence["_Case"]) -> None:
-        self._write([self._filing(case) for case in cases])
-
     def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
         for filing, filed in zip(filings, self._spool.file(filings, resolves=resolves), strict=True):
             _log_filed(filing, filed)
@@ -88,22 +86,35 @@ class Registry:
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)
 
-    def _filing(self, case: "_Case") -> Filing:
-        if case.opened is None or not case.answers:
-            return self._mail(case)
+    def _filings(self, cases: Sequence["_Case"]) -> list[Filing]:
+        """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
+        questions = [
+            Question(answer, case.receivers)
+            for case in cases
+            for answer in case.answers
+            if answer.layer is Layer.BUSINESS
+        ]
+        outcomes = iter(match_all(questions, self._rules.catalogue, self._candidates))
+        return [self._filing(case, outcomes) if case.answers else self._mail(case) for case in cases]
+
+    def _filing(self, case: "_Case", outcomes: Iterator[Match | Unmatched]) -> Filing:
+        """Say what an arrival with answers turned out to be; `outcomes` go on with those of its business answers."""
+        assert case.opened is not None  # noqa: S101 (it has answers)
         rows: list[TimelineRow] = []
         orphans: list[OrphanBody] = []
         bounces: list[Bounce] = []
-        taught: dict[int, tuple[str, ...]] = defaultdict(tuple)
-        receivers = case.opened.envelope.receiver_ids if case.opened.envelope else ()
+        taught: dict[int, dict[str, None]] = {}
         for answer in case.answers:
-            about = self._about(answer, receivers, case.raw)
+            business = answer.layer is Layer.BUSINESS
+            about = _matched(next(outcomes)) if business else self._referred(answer, case.raw)
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, lookups(answer, self._rules.catalogue)))
+                continue
+            told = facts.of_answer(answer)
             for declaration, message_type in about.declarations:
-                rows.append(_row(answer, declaration, case.raw.received_at))
-                if answer.layer is Layer.BUSINESS:
-                    taught[declaration] += learned(answer, message_type)
+                rows.append(_row(answer, declaration, told, case.raw.received_at))
+                if business and answer.numbers:
+                    taught.setdefault(declaration, {}).update(dict.fromkeys(learned(answer, message_type)))
             bounces += about.bounces
         return Filing(
             arrival=case.raw.id,
@@ -111,7 +122,7 @@ class Registry:
             cop_msg_id=case.opened.envelope.cop_msg_id if case.opened.envelope else "",
             rows=tuple(rows),
             orphans=tuple(orphans),
-            learned={number: tuple(dict.fromkeys(texts)) for number, texts in taught.items() if texts},
+            learned={number: tuple(texts) for number, texts in taught.items()},
             bounces=tuple(bounces),
         )
 
@@ -146,31 +157,22 @@ class Registry:
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
 
-    def _about(self, answer: Answer, receivers: Sequence[str], raw: RawArrival) -> "_About":
-        """Find whose declarations an answer is about, and what it asks to have sent again."""
-        if answer.layer is not Layer.BUSINESS:
-            travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
-            if travelled is None:
-                return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
-            bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
-            return _About(
-                declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
-                bounces=() if bounce is None else (bounce,),
-            )
-        match match_answer(answer, self._rules.catalogue, receivers, self._candidates):
-            case Match(candidates=chosen):
-                return _About(
-                    declarations=tuple(dict.fromkeys((one.ref, one.message_type) for one in chosen))
-                )
-            case unmatched:
-                return _About(nobody=unmatched.reason)
+    def _referred(self, answer: Answer, raw: RawArrival) -> "_About":
+        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again."""
+        travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
+        if travelled is None:
+            return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
+        bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
+        return _About(
+            declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+            bounces=() if bounce is None else (bounce,),
+        )
 
     def _candidates(self, texts: Sequence[str]) -> list[Candidate]:
         return [_candidate(found) for found in self._spool.find(texts)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
+class _About(Struct, frozen=True, kw_only=True):
     """What an answer is about."""
 
     declarations: tuple[tuple[int, str], ...] = ()
@@ -180,14 +182,26 @@ class _About:
     bounces: tuple[Bounce, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(Struct, frozen=True, kw_only=True):
     raw: RawArrival
     opened: Opened | None
     answers: tuple[Answer, ...]
     error: str
     again: bool = False
     """It was filed before: nobody is answered a second time."""
+
+    @property
+    def receivers(self) -> Sequence[str]:
+        """To whom its envelope was addressed."""
+        return self.opened.envelope.receiver_ids if self.opened and self.opened.envelope else ()
+
+
+def _matched(outcome: Match | Unmatched) -> _About:
+    match outcome:
+        case Match(candidates=chosen):
+            return _About(declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])))
+        case unmatched:
+            return _About(nobody=unmatched.reason)
 
 
 def _candidate(found: Found) -> Candidate:
@@ -203,14 +217,14 @@ def _candidate(found: Found) -> Candidate:
     )
 
 
-def _row(answer: Answer, declaration: int, received_at: datetime) -> TimelineRow:
+def _row(answer: Answer, declaration: int, told: bytes, received_at: datetime) -> TimelineRow:
     at = answer.time or received_at.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S%f")[:17]
     return TimelineRow(
         declaration=declaration,
         at=at,
         kind=answer.message_type,
         status=answer.status,
-        facts=facts.of_answer(answer),
+        facts=told,
         digest=answer.digest,
         index=answer.index,
     )

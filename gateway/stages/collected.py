@@ -6,6 +6,7 @@ schema has none (spec ceb/messages.md, Correlating 6). A copy of a declaration, 
 asks for, opens with no answers.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Final
@@ -18,6 +19,7 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
 from gateway.stages.decode import decode
+from gateway.stages.plain_answers import PlainBody, read_document, read_envelope
 from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
 from gateway.stages.spans import child_spans
 
@@ -26,6 +28,7 @@ LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
 
 _CUSTOMS_HEADER: Final = b"\x00"
 _WRAPPERS: Final = frozenset({"BaseTransfer", "BaseSubscribe", "ExtendMessage", "Signature"})
+_FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
 """The spec's table of 816 says logisticNo, real messages say logisticsNo (spec messages.md, 816)."""
@@ -39,6 +42,12 @@ def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
     for what is over `LIMITS`.
     """
     body = raw.removeprefix(_CUSTOMS_HEADER)
+    envelope, business = read_envelope(body) or (None, body)
+    return _open_plain(envelope, business, catalogue) or open_by_tree(body, catalogue)
+
+
+def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
+    """Open what `open_collected` opens, in whatever form it comes. Raises as that."""
     root = _parse(body)
     envelope: Envelope | None = None
     if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
@@ -80,6 +89,34 @@ def _parse(body: bytes) -> etree._Element:
             where="collected message",
             fix="look at the raw bytes",
         ) from refused
+
+
+def _open_plain(envelope: Envelope | None, business: bytes, catalogue: Catalogue) -> Opened | None:
+    """Open a known receipt in its plain form; None for any other."""
+    document = read_document(business)
+    kind = None if document is None else catalogue.by_name(document.name)
+    if document is None or kind is None or kind.direction is Direction.DECLARATION:
+        return None
+    if _ORIGINAL.encode() in business or any(body.name in _WRAPPERS for body in document.bodies):
+        return None
+    answers = tuple(
+        _answer(index, _plain_fields(body), body.digest, kind.name, kind)
+        for index, body in enumerate(document.bodies)
+    )
+    return Opened(envelope=envelope, business=business, message_type=kind.name, answers=answers)
+
+
+def _plain_fields(body: PlainBody) -> dict[str, str]:
+    """Do as `_fields`."""
+    fields = {name: text.strip() for name, text in body.leaves}
+    if len(fields) == len(body.leaves):
+        return fields
+    seen: Counter[str] = Counter()
+    fields = {}
+    for name, text in body.leaves:
+        seen[name] += 1
+        fields[name if seen[name] == 1 else f"{name}[{seen[name]}]"] = text.strip()
+    return fields
 
 
 def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, MessageType | None]:
@@ -129,26 +166,28 @@ def _response(index: int, element: etree._Element) -> Answer:
 def _answers(root: etree._Element, name: str, kind: MessageType | None) -> tuple[Answer, ...]:
     if kind is not None and kind.direction is Direction.DECLARATION:
         return ()
+    head = kind.head if kind else ""
     bodies = (body for body in root.iterchildren(etree.Element) if _local(body) not in _WRAPPERS)
-    return tuple(_answer(index, body, name, kind) for index, body in enumerate(bodies))
+    return tuple(
+        _answer(index, _fields(body, head), _digest(body), name, kind) for index, body in enumerate(bodies)
+    )
 
 
-def _answer(index: int, body: etree._Element, name: str, kind: MessageType | None) -> Answer:
-    fields = _fields(body, kind.head if kind else "")
+def _answer(index: int, fields: dict[str, str], digest: str, name: str, kind: MessageType | None) -> Answer:
     status, time, info = (kind.status, kind.time, kind.info) if kind else _GENERIC
-    cop_msg_id = fields.get("oriCopMsgId", "") if name == "CEB900Message" else ""
+    cop_msg_id = fields.get("oriCopMsgId", "") if name == _FORMAT_CHECK else ""
     return Answer(
-        layer=Layer.FORMAT if name == "CEB900Message" else Layer.BUSINESS,
+        layer=Layer.FORMAT if name == _FORMAT_CHECK else Layer.BUSINESS,
         message_type=name,
         index=index,
         status=fields.get(status, ""),
         info=fields.get(info, ""),
         time=fields.get(time, ""),
-        key=_only(kind.key if kind else (), fields),
-        numbers=_only(kind.numbers if kind else (), fields),
-        codes=_only(kind.codes if kind else (), fields),
+        key=_only(kind.key, fields) if kind else {},
+        numbers=_only(kind.numbers, fields) if kind else {},
+        codes=_only(kind.codes, fields) if kind else {},
         cop_msg_id=cop_msg_id,
-        digest=_digest(body),
+        digest=digest,
         fields=fields,
     )
 
@@ -187,8 +226,11 @@ def _is_leaf(element: etree._Element) -> bool:
 
 def _only(names: Iterable[str], fields: Mapping[str, str]) -> dict[str, str]:
     """Pick what is given and not empty."""
-    given = {name: fields.get(name) or fields.get(_ALIASES.get(name, "")) for name in names}
-    return {name: text for name, text in given.items() if text}
+    return {
+        name: text
+        for name in names
+        if (text := fields.get(name) or (fields.get(_ALIASES[name]) if name in _ALIASES else None))
+    }
 
 
 def _digest(body: etree._Element) -> str:

@@ -12,7 +12,13 @@ from gateway.ports import Parcel
 NULL = b"\x40"
 DURABLE_HEADER = b"\x00\x53\x70\xc0\x02\x01\x41"
 """Section header with its first field, `durable`, true."""
+HEADER = b"\x00\x53\x70\xc0"
+"""Section header, a list of up to 255 bytes."""
 PROPERTIES = b"\x00\x53\x73"
+_LIST8 = b"\xc0"
+_STR8 = 0xA1
+_SHORTEST = 8
+"""Bytes of a properties section up to its first field."""
 DATA = b"\x00\x53\x75"
 CONTENT_TYPE = b"\xa3\x08text/xml"
 
@@ -48,6 +54,9 @@ def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
 
     Text (an amqp-value section, as some brokers make of a text message) becomes UTF-8.
     """
+    usual = _usual(raw)
+    if usual is not None:
+        return usual
     message = proton.Message()
     try:
         message.decode(raw)
@@ -62,6 +71,22 @@ def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
             return body.encode(), identity
         case _:
             return raw, identity
+
+
+def _usual(raw: bytes) -> tuple[bytes, str] | None:
+    """Read what nearly every peer writes, a header, properties with a short text as id, and one data section.
+
+    The library takes ten times as long over the same; None for whatever has another form.
+    """
+    at = 5 + raw[4] if len(raw) > _SHORTEST and raw.startswith(HEADER) else 0
+    if raw[at : at + 4] != PROPERTIES + _LIST8 or len(raw) < at + _SHORTEST or raw[at + 6] != _STR8:
+        return None
+    identity, end = raw[at + 8 : at + 8 + raw[at + 7]], at + 5 + raw[at + 4]
+    start = end + len(DATA) + 5
+    data = DATA + b"\xb0" + (len(raw) - start).to_bytes(4, "big", signed=True)
+    if raw[end:start] != data or not identity.isascii():
+        return None
+    return bytes(raw[start:]), identity.decode()
 
 
 def _string(text: str) -> bytes:

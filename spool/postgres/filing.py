@@ -7,7 +7,9 @@ one has missed none below it.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from spool import journal
 from spool.entry import (

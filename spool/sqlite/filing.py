@@ -1,10 +1,7 @@
 """Keeping what came back, putting it on the timelines, and bringing it home."""
 
-import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 
-from spool import journal
 from spool.entry import (
     Collected,
     Filed,
@@ -14,21 +11,14 @@ from spool.entry import (
     RawArrival,
     TimelineEntry,
 )
-from spool.errors import SpoolError
 from spool.signals import Signals
-from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import Database, to_time
-from spool.sqlite.returning import bounce
+from spool.sqlite.filing_batch import FilingBatch
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
     "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
-)
-
-_WHOSE = (
-    "SELECT owner, EXISTS (SELECT 1 FROM timeline WHERE declaration = d.id AND digest = ?) FROM declaration d"
-    " WHERE id = ?"
 )
 
 
@@ -71,14 +61,13 @@ class FilingCabinet:
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
         """File what arrivals turned out to be, and mark orphans as resolved, in one commit."""
         with self.db.write() as connection:
-            now = self.db.now()
-            done = [_file(connection, filing, now) for filing in filings]
-            connection.executemany(
-                "UPDATE orphan SET resolved = 1 WHERE id = ?", [(orphan,) for orphan in resolves]
-            )
-            connection.executemany(
-                "DELETE FROM orphan_lookup WHERE orphan = ?", [(orphan,) for orphan in resolves]
-            )
+            batch = FilingBatch(connection, filings, self.db.now())
+            done = [batch.file(filing) for filing in filings]
+            batch.write()
+            if resolves:
+                solved = [(orphan,) for orphan in resolves]
+                connection.executemany("UPDATE orphan SET resolved = 1 WHERE id = ?", solved)
+                connection.executemany("DELETE FROM orphan_lookup WHERE orphan = ?", solved)
         if any(filed.matched or filed.delivered for filed in done):
             self.signals.wake("notices")
         if any(filed.ended for filed in done):
@@ -212,97 +201,3 @@ def timeline_entry(row: tuple[str, str, str, str, bytes, str, int, int, int]) ->
 def _raw(row: tuple[int, str, str, bytes, int]) -> RawArrival:
     number, feed, name, body, received_at = row
     return RawArrival(id=number, feed=feed, name=name, body=body, received_at=to_time(received_at))
-
-
-def _file(connection: sqlite3.Connection, filing: Filing, now: int) -> Filed:
-    run = connection.execute
-    matched: Counter[str] = Counter()
-    notices: dict[str, int | None] = {}
-    duplicates = 0
-    for row in filing.rows:
-        found = run(_WHOSE, (row.digest, row.declaration)).fetchone()
-        if found is None:
-            raise SpoolError(
-                "the declaration of an answer was purged a moment ago",
-                where=f"arrival {filing.arrival}",
-                fix="nothing to do: the answer is filed again, as an orphan",
-                temporary=True,
-            )
-        owner, known = found
-        if known:
-            duplicates += 1
-            continue
-        if owner not in notices:
-            notices[owner] = run(
-                "INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival)
-            ).lastrowid
-        run(
-            "INSERT INTO timeline (declaration, at, kind, status, facts, digest, body_index, arrival, notice)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.declaration,
-                row.at,
-                row.kind,
-                row.status,
-                row.facts,
-                row.digest,
-                row.index,
-                filing.arrival,
-                notices[owner],
-            ),
-        )
-        matched[owner] += 1
-    delivered = _deliver(connection, filing)
-    for owner in delivered:
-        if owner not in notices:
-            run("INSERT INTO notice (owner, arrival) VALUES (?, ?)", (owner, filing.arrival))
-    for declaration, texts in filing.learned.items():
-        for text in texts:
-            run("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", (text, declaration))
-    orphaned = _keep_orphans(connection, filing)
-    (sha256,) = run(
-        "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ? RETURNING sha256",
-        (filing.kind, filing.cop_msg_id, bool(filing.bounces), filing.arrival),
-    ).fetchone() or (b"",)
-    ended = [bounce(connection, one, filing.arrival, now) for one in filing.bounces]
-    filed = Filed(
-        arrival=filing.arrival,
-        matched=dict(matched),
-        duplicates=duplicates,
-        orphaned=orphaned,
-        delivered=delivered,
-        ended=tuple(one for one in ended if one is not None),
-    )
-    name = journal.name_of(filing.cop_msg_id, filing.arrival)
-    lines = journal.filed(filing, filed, sha256)
-    write_journal(connection, now, [("receipt.filed", name, line) for line in lines])
-    return filed
-
-
-def _keep_orphans(connection: sqlite3.Connection, filing: Filing) -> int:
-    """Keep what nobody was found for, unless another process filed it meanwhile; return how many that were."""
-    run = connection.execute
-    if not filing.orphans:
-        return 0
-    row = run("SELECT filed FROM arrival WHERE id = ?", (filing.arrival,)).fetchone()
-    if row is not None and row[0]:
-        return 0
-    for orphan in filing.orphans:
-        number = run(
-            "INSERT INTO orphan (arrival, body_index, reason, facts) VALUES (?, ?, ?, ?)",
-            (filing.arrival, orphan.index, orphan.reason, orphan.facts),
-        ).lastrowid
-        for text in orphan.lookups:
-            run("INSERT OR IGNORE INTO orphan_lookup (text, orphan) VALUES (?, ?)", (text, number))
-    return len(filing.orphans)
-
-
-def _deliver(connection: sqlite3.Connection, filing: Filing) -> tuple[str, ...]:
-    """Write whom the arrival is for; return those who had not heard of it."""
-    return tuple(
-        owner
-        for owner in filing.addressees
-        if connection.execute(
-            "INSERT OR IGNORE INTO addressed (arrival, owner) VALUES (?, ?)", (filing.arrival, owner)
-        ).rowcount
-    )

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from spool.entry import Found, Latest, Travelled
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.many import select
 
-_NAMED = "SELECT id, owner, identity, facts FROM declaration WHERE identity = ? LIMIT 500"
+_NAMED = "SELECT identity, id, owner, facts FROM declaration WHERE identity IN (VALUES {})"
+_HANDLES = "SELECT o.column1 FROM (VALUES {}) AS o WHERE EXISTS (SELECT 1 FROM handle WHERE text = o.column1)"
 _MEANT = (
-    "SELECT d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
+    "SELECT h.text, d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
     " WHERE h.text = ? LIMIT 500"
 )
 
@@ -19,17 +21,22 @@ class Finding:
 
     def find(self, texts: Sequence[str]) -> list[Found]:
         """Return every declaration that one of the texts, identities or handles, points at."""
+        wanted = [(text,) for text in dict.fromkeys(texts)]
         with self.db.read() as connection:
-            rows = {
-                (text, row[0]): row  # the two queries apart: a UNION builds a table to find what they share
-                for text in dict.fromkeys(texts)
-                for query in (_NAMED, _MEANT)
-                for row in connection.execute(query, (text,))
-            }
-        return [
-            Found(declaration=row[0], owner=row[1], identity=row[2], found_by=text, facts=row[3])
-            for (text, _), row in rows.items()
+            named = select(connection, _NAMED, wanted)
+            handles = dict.fromkeys(row[0] for row in select(connection, _HANDLES, wanted))
+            meant = [row for text in handles for row in connection.execute(_MEANT, (text,))]
+        found = [
+            Found(declaration=number, owner=owner, identity=identity, found_by=identity, facts=facts)
+            for identity, number, owner, facts in named
         ]
+        known = {(one.found_by, one.declaration) for one in found} if meant else set()
+        found += [
+            Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)
+            for text, number, owner, identity, facts in meant
+            if (text, number) not in known
+        ]
+        return found
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
         """Return the message that goes out under this CopMsgId; None when there is none."""

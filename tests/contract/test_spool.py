@@ -579,6 +579,23 @@ def test_declarations_are_found_by_identity_and_handle(spool: Spool) -> None:
     assert [one.declaration for one in spool.find(["d=1"])] == [one.declaration for one in found]
 
 
+def test_many_texts_are_looked_up_at_once(spool: Spool) -> None:
+    for start in range(0, 300, 100):
+        spool.put(
+            [
+                offer(f"M{n}", Subject(identity=f"d={n}", handles=(f"h={n % 2}",)))
+                for n in range(start, start + 100)
+            ]
+        )
+
+    found = spool.find([*(f"d={n}" for n in range(310)), "h=1"])
+
+    assert {one.identity for one in found if one.found_by.startswith("d=")} == {f"d={n}" for n in range(300)}
+    assert all(one.identity == one.found_by for one in found if one.found_by.startswith("d="))
+    assert [one.identity for one in found if one.found_by == "h=1"] == [f"d={n}" for n in range(1, 300, 2)]
+    assert spool.find([]) == []
+
+
 def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:
     spool.put([offer("A", "d=1", "d=2", cop_msg_id="X")])
 
@@ -603,6 +620,32 @@ def test_same_answer_twice_is_one_line_of_the_timeline(spool: Spool) -> None:
     )
     assert (dict(done.matched), done.duplicates) == ({"ann": 1}, 1)
     assert [line.digest for line in spool.timeline("ann", "d=1")] == ["x", "y"]
+
+
+def test_same_answer_in_two_arrivals_of_one_commit_is_one_line_of_the_timeline(spool: Spool) -> None:
+    spool.put([offer("A", "d=1"), offer("B", "d=2", owner="bob")])
+    one, two = declaration(spool, "d=1"), declaration(spool, "d=2", "bob")
+    first, again, third = (arrive(spool, body) for body in (b"first", b"again", b"third"))
+
+    done = spool.file(
+        [
+            Filing(arrival=first, kind="k", cop_msg_id="C1", rows=(row(one, "x"), row(two, "x"))),
+            Filing(arrival=again, kind="k", cop_msg_id="C2", rows=(row(one, "x"), row(one, "x"))),
+            Filing(arrival=third, kind="k", cop_msg_id="C3", rows=(row(two, "y"), row(one, "z"))),
+        ]
+    )
+
+    assert [(dict(filed.matched), filed.duplicates) for filed in done] == [
+        ({"ann": 1, "bob": 1}, 0),
+        ({}, 2),
+        ({"bob": 1, "ann": 1}, 0),
+    ]
+    for owner, digests in (("ann", ["x", "z"]), ("bob", ["x", "y"])):
+        notices = spool.notices(owner, after=0, limit=10)
+        assert [notice.arrival for notice in notices] == [first, third]
+        assert [line.digest for notice in notices for line in notice.rows] == digests
+    assert [len(list(spool.history(name))) for name in ("C1", "C2", "C3")] == [2, 1, 2]
+    assert spool.unfiled(10) == []
 
 
 def test_timeline_goes_by_the_time_customs_says(spool: Spool) -> None:

@@ -13,6 +13,7 @@ from gateway.rules import load_rules
 from gateway.stages.correlate import (
     Candidate,
     Match,
+    Question,
     Unmatched,
     correlate,
     handles,
@@ -20,6 +21,7 @@ from gateway.stages.correlate import (
     learned,
     lookups,
     match,
+    match_all,
 )
 
 FEW = st.sampled_from(["1", "2"])
@@ -161,6 +163,26 @@ def test_looking_up_what_is_weaker_only_when_needed_finds_the_same(
         if isinstance(result, Match):
             for one in result.candidates:
                 taught.setdefault(one.ref, set()).update(learned(answer, one.message_type))
+
+
+@given(worlds(), st.data())
+def test_answers_that_are_looked_up_together_find_what_each_finds_alone(
+    world: list[Owned], data: st.DataObject
+) -> None:
+    taught: dict[int, set[str]] = {
+        ref: {f"CEB621Message invtNo={owned.invt_no}"} for ref, owned in enumerate(world)
+    }
+    questions = []
+    for _ in range(data.draw(st.integers(0, 8))):
+        owned = data.draw(st.sampled_from(world))
+        said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo", "copNo"])))
+        questions.append(Question(answer_to(owned, said, tax=data.draw(st.booleans())), {owned.dxp_id}))
+
+    def find(texts: Sequence[str]) -> list[Candidate]:
+        return found(world, texts, taught)
+
+    together = match_all(questions, catalogue(), find)
+    assert together == [match(one.answer, catalogue(), one.receiver_ids, find) for one in questions]
 
 
 @given(worlds(), st.data())

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.config import Config, Destination, Folder, Node, Retry, Signing
 from gateway.config_keys import Key
@@ -65,21 +66,21 @@ def test_system_error_of_the_exchange_asks_for_the_next_attempt_by_the_destinati
 
 @pytest.mark.parametrize("status", ["3001", "3003", "3999", "3500"])
 def test_every_error_of_its_class_asks_for_it(bouncer: Bouncer, status: str) -> None:
-    assert judge(bouncer, replace(DXPREP, status=status)) is not None
+    assert judge(bouncer, structs.replace(DXPREP, status=status)) is not None
 
 
 @pytest.mark.parametrize("status", ["0001", "1001", "2001", "2002", "4711", "", "x"])
 def test_what_has_to_be_mended_first_or_says_nothing_changes_nothing(bouncer: Bouncer, status: str) -> None:
-    assert judge(bouncer, replace(DXPREP, status=status)) is None
+    assert judge(bouncer, structs.replace(DXPREP, status=status)) is None
 
 
 def test_receipt_of_customs_changes_nothing_whatever_its_code(bouncer: Bouncer) -> None:
-    receipt = replace(DXPREP, layer=Layer.BUSINESS, message_type="CEB312Message", status="-301013")
+    receipt = structs.replace(DXPREP, layer=Layer.BUSINESS, message_type="CEB312Message", status="-301013")
     assert judge(bouncer, receipt) is None
 
 
 def test_format_error_changes_nothing(bouncer: Bouncer) -> None:
-    assert judge(bouncer, replace(DXPREP, layer=Layer.FORMAT, message_type="CEB900Message")) is None
+    assert judge(bouncer, structs.replace(DXPREP, layer=Layer.FORMAT, message_type="CEB900Message")) is None
 
 
 @pytest.mark.parametrize(
@@ -117,10 +118,10 @@ def test_of_several_copies_the_one_whose_receiver_is_named_is_meant(bouncer: Bou
         )
         for number in (1, 2)
     )
-    got = judge(bouncer, replace(DXPREP, receiver_ids=("R2",)), replace(SENT, entries=copies))
+    got = judge(bouncer, structs.replace(DXPREP, receiver_ids=("R2",)), replace(SENT, entries=copies))
     assert got is not None
     assert got.entry == 2
-    assert judge(bouncer, replace(DXPREP, receiver_ids=()), replace(SENT, entries=copies)) is None
+    assert judge(bouncer, structs.replace(DXPREP, receiver_ids=()), replace(SENT, entries=copies)) is None
 
 
 def test_what_came_back_is_logged_with_its_next_attempt_and_what_died_as_an_error(

@@ -43,3 +43,17 @@ def test_bytes_and_text_are_both_bodies(body: Any, read: bytes) -> None:
 def test_other_bodies_are_kept_whole() -> None:
     raw = proton.Message(body={"a": 1}).encode()
     assert decode(raw, proton)[0] == raw
+
+
+@given(st.text(max_size=300), st.binary(max_size=300), st.data())
+def test_usual_messages_read_as_the_library_reads_them(
+    identity: str, body: bytes, data: st.DataObject
+) -> None:
+    message = proton.Message(body=body, inferred=True, id=identity, durable=data.draw(st.booleans()))
+    message.subject = data.draw(st.sampled_from([None, "", "CEB622Message"]))
+    message.properties = data.draw(st.sampled_from([None, {"a": 1}]))
+    message.priority = data.draw(st.sampled_from([4, 9]))
+    raw = message.encode()
+    decoded = proton.Message()
+    decoded.decode(raw)
+    assert decode(bytes(raw), proton) == (bytes(decoded.body), decoded.id)
