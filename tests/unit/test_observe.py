@@ -117,10 +117,9 @@ def test_no_write_of_a_block_is_so_long_that_another_process_could_get_into_it(
     writes: list[bytes] = []
     monkeypatch.setattr("gateway.observe._write", writes.append)
     configure_logs("info")
-    with pytest.raises(ZeroDivisionError), gathered():
+    with gathered():
         for length in (100, 1000, 3000, PIPE_BUF + 1, 100, 100):
             log("entry.sent", destination="x" * length)
-        raise ZeroDivisionError
     assert len(b"".join(writes).splitlines()) == 6
     assert [len(one) <= PIPE_BUF for one in writes] == [True, True, False, True]
     assert all(one.endswith(b"\n") for one in writes)
