@@ -207,5 +207,7 @@ def _escape(value: str) -> str:
 def parse_identity(text: str) -> tuple[str, dict[str, str]]:
     """Read what `identity` wrote: the message type and the fields with their values."""
     message_type, *fields = text.split(" ")
-    pairs = (field.partition("=") for field in fields)
+    pairs = [field.partition("=") for field in fields]
+    if "%" not in text:  # nearly always
+        return message_type, {name: value for name, _, value in pairs}
     return message_type, {name: unquote(value) for name, _, value in pairs}
