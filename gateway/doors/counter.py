@@ -49,8 +49,7 @@ class Counter:
     """What `/metrics` asks for; empty: nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer, ready to be written."""
 
     status: int

@@ -186,7 +186,7 @@ def first_view(uid: str, message: Message, sha256: str, *, state: str = "accepte
         sha256=sha256,
         message_type=header.message_type.name,
         edition=header.edition,
-        declarations=tuple(DeclarationView(key=one.key, guid=one.guid) for one in header.declarations),
+        declarations=tuple([DeclarationView(key=one.key, guid=one.guid) for one in header.declarations]),
         state=state,
     )
 

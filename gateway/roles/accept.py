@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from gateway.config import Config
 from gateway.config_keys import device_keys
 from gateway.errors import Refused
@@ -22,8 +24,7 @@ from signing.suite import Suite
 from spool.entry import Clash, Note, Offer, Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """The message is ours to deliver."""
 
     uid: MessageId
