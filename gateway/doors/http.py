@@ -48,15 +48,15 @@ def build(counter: Counter) -> Starlette:
     return Starlette(
         lifespan=lifespan,
         exception_handlers={404: _elsewhere, 405: _elsewhere},
-        routes=[
+        routes=[  # tried in this order: what is asked for most comes first
+            at("/v1/receipts", _get_receipts, "GET"),
+            at("/v1/receipts/ack", _post_ack, "POST"),
             Route("/v1/messages", _never, methods=["POST"]),  # for its 405
             at("/v1/messages/{id}", _get_message, "GET"),
             at("/v1/messages/{id}/content", _get_content, "GET"),
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
-            at("/v1/receipts", _get_receipts, "GET"),
             at("/v1/receipts/{id:int}/content", _get_receipt_content, "GET"),
-            at("/v1/receipts/ack", _post_ack, "POST"),
             Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
             Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
             Route("/metrics", _figures(counter), methods=["GET"]),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.entry import Clash, Known, Note, Offer, Reply, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.signals import Signals
@@ -183,10 +183,7 @@ class _Batch:
         )
         self._rows.payload.append((message, offer.body))
         self._rows.journal.append(("message.accepted", offer.uid, accepted(offer)))
-        numbers = [
-            self._subject(offer, subject, declaration, message)
-            for subject, declaration in zip(offer.subjects, known, strict=True)
-        ]
+        numbers = self._subjects(offer, message)
         earlier = [number for number in known if number is not None]
         for way in offer.ways:
             self._way(offer, way, message, earlier)
@@ -195,20 +192,26 @@ class _Batch:
                 self._waiting[number, destination].append(entry)
         self._fresh.clear()
 
-    def _subject(self, offer: Offer, subject: Subject, declaration: int | None, message: int) -> int:
-        declaration = declaration or self._declared.get((offer.owner, subject.identity))
-        if declaration is None:
-            self._declaration += 1
-            declaration = self._declaration
-            self._declared[offer.owner, subject.identity] = declaration
-            self._rows.declaration.append((declaration, subject.identity, offer.owner, subject.facts))
-        else:  # a later version may change what answers are compared with
-            self._rows.facts.append((subject.facts, declaration))
-        if subject.version:
-            self._versions[declaration, subject.version] = offer.uid
-        self._rows.version.append((declaration, subject.version, message))
-        self._rows.handle += [(text, declaration) for text in subject.handles]
-        return declaration
+    def _subjects(self, offer: Offer, message: int) -> list[int]:
+        """Add the declarations that are new, and what is new of the others; return the numbers of all."""
+        rows, declared, versions, owner = self._rows, self._declared, self._versions, offer.owner
+        numbers: list[int] = []
+        for subject in offer.subjects:
+            identity = subject.identity
+            declaration = declared.get((owner, identity))
+            if declaration is None:
+                declaration = self._declaration = self._declaration + 1
+                declared[owner, identity] = declaration
+                rows.declaration.append((declaration, identity, owner, subject.facts))
+            else:  # a later version may change what answers are compared with
+                rows.facts.append((subject.facts, declaration))
+            if subject.version:
+                versions[declaration, subject.version] = offer.uid
+            rows.version.append((declaration, subject.version, message))
+            for text in subject.handles:
+                rows.handle.append((text, declaration))
+            numbers.append(declaration)
+        return numbers
 
     def _way(self, offer: Offer, way: Way, message: int, earlier: Sequence[int]) -> None:
         self._entry += 1
@@ -229,9 +232,14 @@ class _Batch:
 
     def write(self) -> None:
         """Insert the rows of everything taken."""
-        rows, many = self._rows, self._connection.executemany
+        rows = self._rows
         if not rows.message:
             return
+
+        def many(statement: str, values: Sequence[tuple[object, ...]]) -> None:
+            if values:
+                self._connection.executemany(statement, values)
+
         many("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.message)
         many("INSERT INTO payload VALUES (?, ?)", rows.payload)
         many(
