@@ -117,7 +117,7 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
         wrapped=bool(message.wrapped),
         key_name=key_name,
         draft=message.draft,
-        declarations=tuple(DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations),
+        declarations=tuple([DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations]),
     )
     return _encode(facts)
 

@@ -106,11 +106,18 @@ def _each_receiver(traits: Traits, config: Config, homes: Homes) -> tuple[Leg, .
 
 def _routed(traits: Traits, config: Config) -> tuple[Leg, ...]:
     if not config.route:
-        able = (one for one in config.destination if traits.family in one.families)
-        return tuple(Leg(destination=one.name) for one in able)[:1]
+        return first_able(traits.family, config)
     for number, route in enumerate(config.route):
         if traits.family in families_of(route, config) and fits(route, traits, number):
             return tuple(leg for name in route.to for leg in _to(name, route, traits))
+    return ()
+
+
+def first_able(family: str, config: Config) -> tuple[Leg, ...]:
+    """Return the way that a message goes where no route says anything: to the first that carries its family."""
+    for one in config.destination:
+        if family in one.families:
+            return (Leg(destination=one.name),)
     return ()
 
 

@@ -1,6 +1,7 @@
 """What goes into the spool and what comes out, as frozen values; texts and bytes are opaque here.
 
-All times are aware UTC datetimes. `owner` is whoever handed something in and may see its answers.
+What there are many of in one call is a Struct: made in a fifth of the time a frozen dataclass takes. All times
+are aware UTC datetimes. `owner` is whoever handed something in and may see its answers.
 An *identity* names one declaration of one owner's world (the spool compares it, never reads it); a
 *handle* is any other text by which an answer may point at it.
 
@@ -19,8 +20,7 @@ from msgspec import Struct
 from spool.lifecycle import State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """One declaration inside an offer."""
 
     identity: str
@@ -31,8 +31,7 @@ class Subject:
     """Opaque to the spool; given back with the declaration."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(Struct, frozen=True, kw_only=True):
     """One way out of a message: it becomes one entry, with a fate of its own."""
 
     destination: str
@@ -44,8 +43,7 @@ class Way:
     """Opaque to the spool; given back with the entry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """A message to take in, with the ways it goes out."""
 
     uid: str
@@ -69,8 +67,7 @@ class Offer:
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Struct, frozen=True, kw_only=True):
     """A line for the journal about something that is not kept."""
 
     event: str
@@ -79,22 +76,19 @@ class Note:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """The offer is in the spool and durable."""
 
     uid: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """The offer was taken before; nothing was written."""
 
     uid: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clash:
+class Clash(Struct, frozen=True, kw_only=True):
     """The offer contradicts what was taken before; nothing was written.
 
     `reason` is `version` (a declaration version with other bytes) or `cop_msg_id` (taken by another
@@ -307,8 +301,7 @@ class Filed(Struct, frozen=True, kw_only=True):
     ended: tuple[Ended, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """One arrival as far as it concerns one owner, waiting to be brought home."""
 
     cursor: int
@@ -318,8 +311,7 @@ class Notice:
     rows: tuple["TimelineEntry", ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntry:
+class TimelineEntry(Struct, frozen=True, kw_only=True):
     """A row of a timeline as it is read."""
 
     identity: str

@@ -70,14 +70,15 @@ class Signals:
     def wake(self, topic: str) -> None:
         """Signal every listener of the topic; remove the sockets of the dead. Never raises OSError."""
         with contextlib.suppress(OSError):
-            for path in self._folder.glob(f"{topic}-*.s"):
-                self._signal(path)
+            for name in os.listdir(self._folder):  # noqa: PTH208 (ten times as fast as Path.glob)
+                if name.startswith(f"{topic}-") and name.endswith(".s"):
+                    self._signal(name)
 
-    def _signal(self, path: Path) -> None:
+    def _signal(self, name: str) -> None:
         try:
-            self._sender.sendto(b"!", self._address(path.name))
+            self._sender.sendto(b"!", self._address(name))
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)  # its process is gone
+            (self._folder / name).unlink(missing_ok=True)  # its process is gone
         except OSError:
             pass  # its buffer is full of signals already, or it went meanwhile: a hint is lost
 

@@ -1,16 +1,11 @@
-"""The HTTP door (DESIGN.md 7): bodies in, answers out; every handler is short because the work is elsewhere."""
+"""The HTTP door (DESIGN.md 7) but for submissions; every handler is short because the work is elsewhere."""
 
 import asyncio
 import hashlib
 import hmac
-import sys
-import time
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
-from math import ceil
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,75 +13,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from gateway.doors import openapi, views
-from gateway.doors.bell import Bell
+from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
-from gateway.evidence.gather import NotSealedError, Office
-from gateway.metrics import MEDIA_TYPE, Meter
+from gateway.evidence.gather import NotSealedError
+from gateway.metrics import MEDIA_TYPE
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
-from gateway.pipeline import Refusal
-from gateway.problems import PROBLEMS, problem_document
-from gateway.queues import KeyQueue
-from gateway.roles.accept import Accepted, Busy, Contradicted, Intake, Outcome
-from gateway.roles.watermarks import Gauge
-from gateway.rules import Rules
 from gateway.stages.collected import cut_to, open_collected, unseal_collected
-from spool.archive import Archive
-from spool.entry import Clash
 from spool.errors import SpoolError
-from spool.store import Spool
 
 _WAIT_AT_MOST_S = 60.0
 _PAGE = 100
 _PAGE_AT_MOST = 1000
-_RETRY_AFTER_S = "5"
-_REFUSED_FOR_S = "15"
-"""At a watermark: room is not made in a moment."""
 _SEALED_WITHIN_S = "60"
-_FORMS = ("application/xml", "text/xml", "application/octet-stream", "")
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counter:
-    """What the handlers need; one for the life of the process."""
-
-    intake: Intake
-    spool: Spool
-    rules: Rules
-    size_bytes: int
-    refuse_wait_s: float
-    """`signing.refuse_wait_s`."""
-    callers: Mapping[str, Enterprise]
-    """Hex SHA-256 of a token → whose it is. Found by digest, so the time it takes tells nothing of a token."""
-    bell: Bell
-    gauge: Gauge
-    meter: Meter
-    office: Office
-    archive: Archive
-    metrics_token: str
-    """What `/metrics` asks for; empty: nothing."""
-
-
-class Problem(Exception):  # noqa: N818 (it is an answer)
-    """An RFC 9457 answer on its way out."""
-
-    def __init__(self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.faults = faults
-        self.headers = headers
 
 
 Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
 
 
-def build(counter: Counter) -> "Front":
-    """Build the application; `counter.spool` is used by its event loop alone."""
+def build(counter: Counter) -> Starlette:
+    """Build what answers everything but submissions; `counter.spool` is used by its event loop alone."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -96,18 +45,18 @@ def build(counter: Counter) -> "Front":
     def at(path: str, handler: Handler, method: str) -> Route:
         return Route(path, _guarded(handler, counter, f"{method} {path}"), methods=[method])
 
-    pages = Starlette(
+    return Starlette(
         lifespan=lifespan,
         exception_handlers={404: _elsewhere, 405: _elsewhere},
-        routes=[
-            at("/v1/messages", _post_message, "POST"),  # for its 405; submissions never come this far
+        routes=[  # tried in this order: what is asked for most comes first
+            at("/v1/receipts", _get_receipts, "GET"),
+            at("/v1/receipts/ack", _post_ack, "POST"),
+            Route("/v1/messages", _never, methods=["POST"]),  # for its 405
             at("/v1/messages/{id}", _get_message, "GET"),
             at("/v1/messages/{id}/content", _get_content, "GET"),
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
-            at("/v1/receipts", _get_receipts, "GET"),
             at("/v1/receipts/{id:int}/content", _get_receipt_content, "GET"),
-            at("/v1/receipts/ack", _post_ack, "POST"),
             Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
             Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
             Route("/metrics", _figures(counter), methods=["GET"]),
@@ -115,56 +64,30 @@ def build(counter: Counter) -> "Front":
             Route("/docs", lambda _: HTMLResponse(openapi.page()), methods=["GET"]),
         ],
     )
-    return Front(pages, _guarded(_post_message, counter, "POST /v1/messages"))
 
 
-class Front:
-    """Hands submissions straight to their handler, the rest to the router.
-
-    Of all requests they are the many, and routing one takes more than reading it.
-    """
-
-    def __init__(self, pages: Starlette, submission: Callable[[Request], Awaitable[Response]]) -> None:
-        self._pages = pages
-        self._submission = submission
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification."""
-        if scope["type"] == "http" and scope["path"] == "/v1/messages" and scope["method"] == "POST":
-            response = await self._submission(Request(scope, receive))
-            await response(scope, receive, send)
-        else:
-            await self._pages(scope, receive, send)
+async def _never(_request: Request) -> Response:
+    raise AssertionError("submissions are taken out of the stream of requests before")  # by doors.wire
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
     """Answer for what has no handler: no such path, or another method."""
     known = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     headers = error.headers if isinstance(error, HTTPException) else None
-    return _problem("method-not-allowed" if known else "not-found", (), request, headers=headers)
+    problem = "method-not-allowed" if known else "not-found"
+    return _response(denied(problem, request.url.path, headers=headers))
 
 
 def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Request], Awaitable[Response]]:
-    answered = counter.meter.answered
-
     async def guarded(request: Request) -> Response:
         try:
-            response = await handler(request, counter, _caller(request, counter))
-        except Problem as problem:
-            answered(operation, problem.problem)
-            return _problem(problem.problem, problem.faults, request, headers=problem.headers)
-        except SpoolError as error:
-            log("spool.unavailable", path=request.url.path, error=str(error))
-            answered(operation, "unavailable")
-            return _problem("unavailable", (), request, headers={"Retry-After": _RETRY_AFTER_S})
+            caller = caller_of(_header(request, b"authorization"), counter)
+            response = await handler(request, counter, caller)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            log("request.failed", path=request.url.path, error=f"{type(error).__name__}: {error}")
-            traceback.print_exc(file=sys.stderr)
-            answered(operation, "internal-error")
-            return _problem("internal-error", (), request)
-        answered(operation)
+            return _response(failed(error, request.url.path, operation, counter.meter))
+        counter.meter.answered(operation)
         return response
 
     return guarded
@@ -176,75 +99,6 @@ def _header(request: Request, name: bytes) -> str:
         if key == name:
             return str(value, "latin-1")
     return ""
-
-
-def _caller(request: Request, counter: Counter) -> Enterprise:
-    scheme, _, token = _header(request, b"authorization").partition(" ")
-    digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
-    found = counter.callers.get(digest)
-    if scheme.lower() != "bearer" or not token or found is None or found.disabled:
-        raise Problem("unauthorised", headers={"WWW-Authenticate": 'Bearer realm="gateway"'})
-    return found
-
-
-async def _post_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    began = time.monotonic()
-    form = _header(request, b"content-type").partition(";")[0].strip().lower()
-    if form not in _FORMS:
-        raise Problem("unsupported-media-type")
-    dry_run = request.query_params.get("dry_run") == "true"
-    refusals = () if dry_run else counter.gauge.refusals()
-    if refusals:
-        raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
-    body = await _read(request, counter.size_bytes)
-    if dry_run:
-        verdict = counter.intake.examine(body, caller)
-        if isinstance(verdict, Refusal):
-            raise Problem(verdict.problem, *verdict.faults)
-        return _json(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
-    outcome = await counter.intake.submit(
-        body, caller, request_key=_header(request, b"idempotency-key")[:255]
-    )
-    if isinstance(outcome, Accepted):
-        counter.meter.accepted(caller.id, time.monotonic() - began, first=outcome.first)
-    return _answer(outcome, counter, caller)
-
-
-def _answer(outcome: Outcome, counter: Counter, caller: Enterprise) -> Response:
-    """Say what became of a submission."""
-    match outcome:
-        case Refusal():
-            raise Problem(outcome.problem, *outcome.faults)
-        case Busy(queue=queue):
-            raise Problem(
-                "unavailable", _busy_fault(queue), headers={"Retry-After": _retry_after(counter, queue)}
-            )
-        case Contradicted(clash=clash):
-            raise Problem(outcome.problem, _clash_fault(clash))
-        case Accepted():
-            where = {"Location": f"/v1/messages/{outcome.uid}"}
-            if outcome.first:
-                return _json(
-                    views.first_view(outcome.uid, outcome.message, outcome.sha256), status=202, headers=where
-                )
-            view = counter.spool.message(outcome.uid, owner=caller.id)
-            if view is None:
-                raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            return _json(views.accepted_view(view), headers=where)
-
-
-def _retry_after(counter: Counter, queue: KeyQueue) -> str:
-    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
-    return str(max(1, min(3600, ceil(min(3600.0, queue.wait_s - counter.refuse_wait_s)))))
-
-
-def _busy_fault(queue: KeyQueue) -> Fault:
-    return Fault(
-        rule="key_busy",
-        message=f"{queue.entries} messages wait for the signing key; nothing was taken",
-        message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
-        fix="send the same again later, or hand it in signed",
-    )
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -260,33 +114,6 @@ async def _read(request: Request, limit: int) -> bytes:
             raise Problem("too-large", headers={"Connection": "close"})
         parts.append(part)
     return b"".join(parts)
-
-
-_CLASHES = {
-    "version": (
-        "a message with this declaration, appType and appTime was accepted before, with other bytes",
-        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
-        "declare a change with a newer appTime",
-    ),
-    "cop_msg_id": (
-        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
-        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
-        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
-    ),
-}
-
-
-def _clash_fault(clash: Clash) -> Fault:
-    message, message_zh, fix = _CLASHES[clash.reason]
-    named = f": {', '.join(clash.identities)}" if clash.identities else ""
-    earlier = f" (message {clash.uid})" if clash.uid else ""
-    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
-    return Fault(
-        rule=f"conflict_{clash.reason}",
-        message=f"{message}{earlier}{named}",
-        message_zh=f"{message_zh}{earlier_zh}{named}",
-        fix=fix,
-    )
 
 
 async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
@@ -406,24 +233,18 @@ def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:
         """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
         header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
         if counter.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
-            return _problem(
-                "unauthorised", (), request, headers={"WWW-Authenticate": 'Bearer realm="metrics"'}
-            )
+            asked = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+            return _response(denied("unauthorised", request.url.path, headers=asked))
         return Response(await asyncio.to_thread(counter.meter.text), media_type=MEDIA_TYPE)
 
     return figures
 
 
-def _json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status_code=status, media_type="application/json", headers=headers)
+def _json(value: object, *, status: int = 200) -> Response:
+    return _response(said(value, status))
 
 
-def _problem(
-    problem: str, faults: tuple[Fault, ...], request: Request, *, headers: Mapping[str, str] | None = None
-) -> Response:
+def _response(answer: Answer) -> Response:
     return Response(
-        _encode(problem_document(problem, faults, instance=request.url.path)),
-        status_code=PROBLEMS[problem].status,
-        media_type="application/problem+json",
-        headers=headers,
+        answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers
     )

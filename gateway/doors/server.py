@@ -10,7 +10,10 @@ import uvicorn
 
 from gateway.config import Config
 from gateway.doors.bell import Bell
-from gateway.doors.http import Counter, build
+from gateway.doors.counter import Counter
+from gateway.doors.http import build
+from gateway.doors.submissions import Submissions
+from gateway.doors.wire import DoorProtocol
 from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
@@ -112,10 +115,15 @@ async def _serve(
         archive=Archive(archive_dir(config)),
         metrics_token=metrics_token,
     )
+
+    class Protocol(DoorProtocol):
+        submissions = Submissions(counter)
+
     server = _Server(
         uvicorn.Config(
             build(counter),
-            http="httptools",
+            http=Protocol,
+            ws="none",
             loop="asyncio",
             log_config=None,
             access_log=False,

@@ -1,8 +1,9 @@
 """What the HTTP API says, as typed values: the OpenAPI document is made from these classes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -185,7 +186,7 @@ def first_view(uid: str, message: Message, sha256: str, *, state: str = "accepte
         sha256=sha256,
         message_type=header.message_type.name,
         edition=header.edition,
-        declarations=tuple(DeclarationView(key=one.key, guid=one.guid) for one in header.declarations),
+        declarations=tuple([DeclarationView(key=one.key, guid=one.guid) for one in header.declarations]),
         state=state,
     )
 
@@ -250,10 +251,12 @@ def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> Rec
     )
 
 
-def answer_views(rows: Iterable[TimelineEntry], codes: Codes) -> tuple[AnswerView, ...]:
+def answer_views(rows: Sequence[TimelineEntry], codes: Codes) -> tuple[AnswerView, ...]:
     """Show rows, those of one body together (a CEB900 speaks of every declaration of its message)."""
-    groups = groupby(rows, key=lambda row: (row.arrival, row.index, row.digest))
-    return tuple(_answer_view(list(group), codes) for _, group in groups)
+    if len(rows) == 1:
+        return (_answer_view(rows, codes),)
+    groups = groupby(rows, key=attrgetter("arrival", "index", "digest"))
+    return tuple([_answer_view(list(group), codes) for _, group in groups])
 
 
 def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
@@ -267,7 +270,7 @@ def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
         meaning=_meaning(code),
         time=row.at,
         info=known.info,
-        declarations=tuple(_answered(one.identity) for one in rows),
+        declarations=tuple([_answered(one.identity) for one in rows]),
         fields=known.fields,
         receipt=str(row.arrival),
         index=row.index,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from gateway.config import Config
 from gateway.config_keys import device_keys
 from gateway.errors import Refused
@@ -19,11 +21,10 @@ from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.rules import Rules
 from gateway.stages.signature import Trust
 from signing.suite import Suite
-from spool.entry import Clash, Note
+from spool.entry import Clash, Note, Offer, Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """The message is ours to deliver."""
 
     uid: MessageId
@@ -54,6 +55,7 @@ class Busy:
 
 
 Outcome = Accepted | Contradicted | Busy | Refusal
+Told = Callable[[Outcome | Exception], None]
 
 
 class Intake:
@@ -99,13 +101,15 @@ class Intake:
         limits = self._config.accept.limits
         return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
-    async def submit(self, body: bytes, caller: Enterprise, *, request_key: str = "") -> Outcome:
-        """Take a body in; returns after the fsync. Raises SpoolError when the spool cannot take it."""
+    def submit(self, body: bytes, caller: Enterprise, told: Told, *, request_key: str = "") -> Busy | None:
+        """Take a body in; `told` gets the outcome once it is on disk, or the SpoolError that kept it from there.
+
+        Busy is said at once, and `told` is not called then.
+        """
         verdict = self._examine(body, caller)
         if isinstance(verdict, Refusal):
-            await self._refuse(body, caller, verdict)
-            return verdict
-        uid = new_message_id(datetime.now(UTC))
+            self._refuse(body, caller, verdict, told)
+            return None
         needs = self._needs(verdict, caller)
         late = self._queues.late(needs) if needs else None
         if late is not None:
@@ -114,39 +118,17 @@ class Intake:
             offer = offer_of(
                 verdict,
                 caller,
-                uid=uid,
+                uid=new_message_id(datetime.now(UTC)),
                 config=self._config,
                 homes=self._homes,
                 request_key=request_key,
                 needs=needs,
             )
         except Refused as refused:
-            refusal = Refusal(problem=refused.problem, faults=refused.faults)
-            await self._refuse(body, caller, refusal)
-            return refusal
-        reply = await self._commit.put(offer)
-        assert reply is not None  # noqa: S101 (an offer has one)
-        about = {"enterprise": caller.id, "message_type": offer.kind}
-        if isinstance(reply, Clash):
-            contradicted = Contradicted(clash=reply)
-            log(
-                "message.refused",
-                message_id=reply.uid,
-                problem=contradicted.problem,
-                rules=[reply.reason],
-                sha256=offer.sha256.hex(),
-                **about,
-            )
-            return contradicted
-        first = reply.uid == uid
-        log(
-            "message.accepted" if first else "message.duplicate",
-            message_id=reply.uid,
-            declarations=len(offer.subjects),
-            size_bytes=len(body),
-            **about,
-        )
-        return Accepted(uid=MessageId(reply.uid), message=verdict, sha256=offer.sha256.hex(), first=first)
+            self._refuse(body, caller, Refusal(problem=refused.problem, faults=refused.faults), told)
+        else:
+            self._commit.enter(offer, lambda reply: told(_outcome(reply, offer, verdict)))
+        return None
 
     def _needs(self, message: Message, caller: Enterprise) -> str:
         """Name the device that has to sign it; empty: none has to."""
@@ -155,7 +137,7 @@ class Intake:
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
 
-    async def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal) -> None:
+    def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""
         why = {
             "sha256": hashlib.sha256(body).hexdigest(),
@@ -166,4 +148,36 @@ class Intake:
         }
         log("message.refused", enterprise=caller.id, **why)
         detail = json.dumps({"enterprise": caller.id, **why})
-        await self._commit.put(Note(event="message.refused", detail=detail))
+        self._commit.enter(
+            Note(event="message.refused", detail=detail),
+            lambda reply: told(reply if isinstance(reply, Exception) else refusal),
+        )
+
+
+def _outcome(reply: Reply | Exception | None, offer: Offer, message: Message) -> Outcome | Exception:
+    """Say what became of an offer, and log it."""
+    if isinstance(reply, Exception):
+        return reply
+    assert reply is not None  # noqa: S101 (an offer has one)
+    if isinstance(reply, Clash):
+        contradicted = Contradicted(clash=reply)
+        log(
+            "message.refused",
+            message_id=reply.uid,
+            problem=contradicted.problem,
+            rules=[reply.reason],
+            sha256=offer.sha256.hex(),
+            enterprise=offer.owner,
+            message_type=offer.kind,
+        )
+        return contradicted
+    first = reply.uid == offer.uid
+    log(
+        "message.accepted" if first else "message.duplicate",
+        message_id=reply.uid,
+        declarations=len(offer.subjects),
+        size_bytes=len(offer.body),
+        enterprise=offer.owner,
+        message_type=offer.kind,
+    )
+    return Accepted(uid=MessageId(reply.uid), message=message, sha256=offer.sha256.hex(), first=first)

@@ -7,9 +7,11 @@ one interpreter would take each other's time instead.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Final
 
+from gateway.observe import gathered
 from spool.entry import Note, Offer, Reply
 from spool.store import Spool
 
@@ -17,7 +19,8 @@ _LINGER_S: Final = 0.003
 """How long a commit waits for company when the last one had some: a commit costs as much as several
 messages, and 3 ms is little to a caller that is one of many. One that is alone does not wait."""
 
-_Waiting = tuple[Offer | Note, asyncio.Future[Reply | None]]
+Told = Callable[[Reply | Exception | None], None]
+"""Hears what became of an item; None: a note is on disk."""
 
 
 class GroupCommit:
@@ -34,25 +37,23 @@ class GroupCommit:
         self._spool = spool
         self._batch = batch
         self._committed = committed
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[tuple[Offer | Note, Told]] = []
         self._timer: asyncio.Handle | None = None
         self._in_company = False
 
-    async def put(self, item: Offer | Note) -> Reply | None:
-        """Return once it is on disk, with the reply to an offer.
+    def enter(self, item: Offer | Note, told: Told) -> None:
+        """Put an item on disk; `told` hears of it then, or gets the exception that kept it from there.
 
-        Raises SpoolError, temporary when trying again may help.
+        That is a SpoolError, temporary when trying again may help, unless there is a defect.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply | None] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, told))
         if len(self._waiting) >= self._batch:
             self._commit()
         elif self._timer is None:
+            loop = asyncio.get_running_loop()
             self._timer = (
                 loop.call_later(_LINGER_S, self._commit) if self._in_company else loop.call_soon(self._commit)
             )
-        return await future
 
     def _commit(self) -> None:
         """Put everything that waits on disk, and let the callers know; blocks for as long as the disk does."""
@@ -64,15 +65,20 @@ class GroupCommit:
         began = time.monotonic()
         offers = [item for item, _ in batch if isinstance(item, Offer)]
         notes = [item for item, _ in batch if isinstance(item, Note)]
+        outcomes: Iterator[Reply | Exception | None]
         try:
             replies = iter(self._spool.put(offers, notes=notes))
         except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        self._committed(len(batch), time.monotonic() - began)
-        for item, future in batch:
-            reply = next(replies) if isinstance(item, Offer) else None
-            if not future.done():  # its caller may have gone away
-                future.set_result(reply)
+            outcomes = repeat(error)
+        else:
+            outcomes = (next(replies) if isinstance(item, Offer) else None for item, _ in batch)
+            self._committed(len(batch), time.monotonic() - began)
+        deaf: list[Exception] = []
+        with gathered():
+            for (_, told), outcome in zip(batch, outcomes, strict=False):
+                try:
+                    told(outcome)
+                except Exception as error:  # noqa: BLE001 (the others have to be told; it is raised below)
+                    deaf.append(error)
+        if deaf:
+            raise ExceptionGroup("callers that could not be told", deaf)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,8 +9,8 @@ from gateway import facts
 from gateway.config import LOCAL, Config
 from gateway.errors import Refused
 from gateway.homes import NOBODY, Homes
-from gateway.model import Enterprise, Fault, Message, MessageId
-from gateway.routing import Leg, legs, traits_of
+from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
+from gateway.routing import Leg, first_able, legs, traits_of
 from gateway.stages.correlate import handles, identity
 from gateway.stages.divide import divisible
 from spool.entry import Offer, Subject, Way
@@ -43,15 +42,17 @@ def offer_of(
         ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
         request_key=request_key,
         needs=needs,
-        subjects=tuple(
-            Subject(
-                identity=identity(one),
-                version=" ".join(filter(None, (one.app_time, one.app_type))) if one.app_time else "",
-                handles=handles(one, header.message_type),
-                facts=facts.of_declaration(one, header.dxp_id),
-            )
-            for one in header.declarations
-        ),
+        subjects=tuple([_subject(one, header.message_type, header.dxp_id) for one in header.declarations]),
+    )
+
+
+def _subject(one: Declaration, kind: MessageType, dxp_id: str) -> Subject:
+    version = f"{one.app_time} {one.app_type}" if one.app_time and one.app_type else one.app_time
+    return Subject(
+        identity=identity(one),
+        version=version,
+        handles=handles(one, kind),
+        facts=facts.of_declaration(one, dxp_id),
     )
 
 
@@ -64,24 +65,30 @@ def ways_of(
     ways and its own signature forbids to divide it.
     """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
-    traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
-    chosen = legs(traits, config, homes)
+    if config.route or message.wrapped:
+        traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+        chosen = legs(traits, config, homes)
+    else:
+        chosen = first_able(message.header.message_type.family, config)
     if _to_be_divided(message, chosen) and not divisible(message.wrapped):
         raise Refused("invalid-envelope", [_SIGNED_ENVELOPE])
-    ways = tuple(
-        Way(
-            destination=leg.destination,
-            cop_msg_id=cop_msg_id,
-            part=leg.part,
-            facts=facts.of_way(
-                facts.WayFacts(receivers=leg.receivers, sub_msg_id=leg.part, response_code=leg.response_code)
-            ),
-        )
-        for leg in chosen
+    if not chosen:
+        raise Refused("no-route", [_no_route(message.header.message_type.name)])
+    return tuple(
+        [
+            Way(
+                destination=leg.destination,
+                cop_msg_id=cop_msg_id,
+                part=leg.part,
+                facts=facts.of_way(
+                    facts.WayFacts(
+                        receivers=leg.receivers, sub_msg_id=leg.part, response_code=leg.response_code
+                    )
+                ),
+            )
+            for leg in chosen
+        ]
     )
-    if not ways:
-        raise Refused("no-route", [_no_route(traits.message_type)])
-    return ways
 
 
 def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
@@ -118,8 +125,7 @@ _SIGNED_ENVELOPE = Fault(
 
 def new_message_id(now: datetime) -> MessageId:
     """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
-    milliseconds = int(now.timestamp() * 1000)
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62 | random & (2**62 - 1)
-    return MessageId(str(uuid.UUID(int=value)).upper())
+    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    time, random = f"{milliseconds:012X}", os.urandom(10).hex().upper()
+    variant = "89AB"[int(random[3], 16) & 3]
+    return MessageId(f"{time[:8]}-{time[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}")

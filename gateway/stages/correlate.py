@@ -81,7 +81,7 @@ def handles(declaration: Declaration, message_type: MessageType) -> tuple[str, .
         return (
             _text(declaration.message_type, [(message_type.handle, declaration.key[message_type.handle])]),
         )
-    if all(name in declaration.key for name in message_type.key):
+    if len(declaration.key) == len(message_type.key):
         return ()
     return tuple(
         _text(declaration.message_type, [(name, declaration.numbers[name])])
@@ -231,18 +231,19 @@ def _named(candidate: Candidate) -> str:
 
 
 def _text(message_type: str, fields: Iterable[tuple[str, str]]) -> str:
-    return " ".join([message_type, *[f"{name}={_escape(value)}" for name, value in fields]])
+    parts = [f"{name}={value if value.isalnum() else _escape(value)}" for name, value in fields]
+    return " ".join([message_type, *parts])
 
 
 def _escape(value: str) -> str:
     """Percent-escape what has a meaning in these texts, and any other white space."""
-    if value.isalnum():
-        return value
     return "".join(_ESCAPED.get(char) or (f"%{ord(char):02X}" if char.isspace() else char) for char in value)
 
 
 def parse_identity(text: str) -> tuple[str, dict[str, str]]:
     """Read what `identity` wrote: the message type and the fields with their values."""
     message_type, *fields = text.split(" ")
-    pairs = (field.partition("=") for field in fields)
+    pairs = [field.partition("=") for field in fields]
+    if "%" not in text:  # nearly always
+        return message_type, {name: value for name, _, value in pairs}
     return message_type, {name: unquote(value) for name, _, value in pairs}

@@ -1,21 +1,32 @@
 """Taking messages in: duplicates known, contradictions told, order fixed, all in one commit."""
 
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.entry import Clash, Known, Note, Offer, Reply, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
 from spool.sqlite.ordering import unsettled
+from spool.sqlite.pairs import of_pairs
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
-_REQUESTED = "request_key = ? AND request_key <> ''"
-"""With the condition of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
+_SAME_BYTES = "SELECT m.owner, m.sha256, m.uid FROM {pairs} CROSS JOIN message m ON m.owner = first AND m.sha256 = second"
+_SAME_REQUEST = (
+    "SELECT m.owner, m.request_key, m.uid FROM {pairs} CROSS JOIN message m"
+    " ON m.owner = first AND m.request_key = second AND m.request_key <> '' AND m.request_key <> lower(hex(m.sha256))"
+)
+"""With the conditions of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
+_SAME_DIGEST = f"{_SAME_BYTES} AND m.request_key = lower(hex(m.sha256))"
+"""What that index leaves out, because many name their requests by the digest of the bytes: one write the less for each."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DECLARED = "SELECT d.owner, d.identity, d.id FROM {pairs} CROSS JOIN declaration d ON d.identity = second AND d.owner = first"
 
 
 class Accepting:
@@ -27,7 +38,7 @@ class Accepting:
     def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
         """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
         with self.db.write() as connection:
-            batch = _Batch(connection, self.db.now())
+            batch = _Batch(connection, self.db.now(), offers)
             replies = [batch.take(offer) for offer in offers]
             batch.write()
             write_journal(connection, batch.now, [(note.event, note.uid, note.detail) for note in notes])
@@ -62,7 +73,7 @@ class _Rows:
 class _Batch:
     """The offers of one commit: judged against the database and against each other, then written at once."""
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: int, offers: Sequence[Offer]) -> None:
         self._run = connection.execute
         self._connection = connection
         self.now = now
@@ -73,18 +84,41 @@ class _Batch:
             int(given.get(table, 0)) for table in ("message", "entry", "declaration")
         )
         self._requests: dict[tuple[str, str | bytes], str] = {}
-        self._travelling: dict[str, tuple[str, str]] = {}
+        """Owner and digest of the bytes, or owner and request key → uid of what was taken, before or now."""
         self._declared: dict[tuple[str, str], int] = {}
+        """Owner and identity → number, of declarations that are there."""
+        self._look(offers)
+        self._travelling: dict[str, tuple[str, str]] = {}
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         self._fresh: list[tuple[int, str]] = []
+
+    def _look(self, offers: Sequence[Offer]) -> None:
+        """Ask at once what is there already of all that the offers name."""
+        ask, requests = partial(of_pairs, self._connection), self._requests
+        for owner, sha256, uid in ask(_SAME_BYTES, [(one.owner, one.sha256) for one in offers]):
+            requests[owner, sha256] = uid
+        keyed = [
+            (one.owner, one.request_key)
+            for one in offers
+            if one.request_key and one.request_key != one.sha256.hex()
+        ]
+        for owner, request_key, uid in ask(_SAME_REQUEST, keyed):
+            requests[owner, request_key] = uid
+        digests = [(owner, bytes.fromhex(key)) for owner, key in keyed if _DIGEST.fullmatch(key)]
+        for owner, sha256, uid in ask(_SAME_DIGEST, digests):
+            requests[owner, sha256.hex()] = uid
+        about = [(one.owner, subject.identity) for one in offers for subject in one.subjects]
+        for owner, identity, number in ask(_DECLARED, about):
+            self._declared[owner, identity] = number
 
     def take(self, offer: Offer) -> Reply:
         """Judge one offer; if it is new, its rows are to be written."""
         reply = self._same(offer) or self._travels(offer)
         if reply is not None:
             return reply
-        known = [self._find(offer.owner, subject.identity) for subject in offer.subjects]
+        owner, declared = offer.owner, self._declared
+        known = [declared.get((owner, subject.identity)) for subject in offer.subjects]
         clash = self._contradiction(offer, known)
         if clash is not None:
             return clash
@@ -93,19 +127,10 @@ class _Batch:
 
     def _same(self, offer: Offer) -> Known | None:
         """Find what was taken before: the same bytes, or the owner's own name for the request."""
-        names: list[tuple[str, str | bytes]] = [("sha256 = ?", offer.sha256)]
-        if offer.request_key:
-            names.append((_REQUESTED, offer.request_key))
-        for condition, value in names:
-            uid = self._requests.get((offer.owner, value))
-            if uid is not None:
-                return Known(uid=uid)
-            row = self._run(
-                f"SELECT uid FROM message WHERE owner = ? AND {condition}", (offer.owner, value)
-            ).fetchone()
-            if row is not None:
-                return Known(uid=row[0])
-        return None
+        uid = self._requests.get((offer.owner, offer.sha256))
+        if uid is None and offer.request_key:
+            uid = self._requests.get((offer.owner, offer.request_key))
+        return None if uid is None else Known(uid=uid)
 
     def _travels(self, offer: Offer) -> Clash | None:
         """Find another message under one of the offer's CopMsgIds; one made from our uid cannot have been used."""
@@ -123,15 +148,6 @@ class _Batch:
             if row is not None:
                 return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
         return None
-
-    def _find(self, owner: str, identity: str) -> int | None:
-        number = self._declared.get((owner, identity))
-        if number is not None:
-            return number
-        row = self._run(
-            "SELECT id FROM declaration WHERE identity = ? AND owner = ?", (identity, owner)
-        ).fetchone()
-        return None if row is None else int(row[0])
 
     def _contradiction(self, offer: Offer, known: Sequence[int | None]) -> Clash | None:
         for subject, declaration in zip(offer.subjects, known, strict=True):
@@ -167,10 +183,7 @@ class _Batch:
         )
         self._rows.payload.append((message, offer.body))
         self._rows.journal.append(("message.accepted", offer.uid, accepted(offer)))
-        numbers = [
-            self._subject(offer, subject, declaration, message)
-            for subject, declaration in zip(offer.subjects, known, strict=True)
-        ]
+        numbers = self._subjects(offer, message)
         earlier = [number for number in known if number is not None]
         for way in offer.ways:
             self._way(offer, way, message, earlier)
@@ -179,20 +192,26 @@ class _Batch:
                 self._waiting[number, destination].append(entry)
         self._fresh.clear()
 
-    def _subject(self, offer: Offer, subject: Subject, declaration: int | None, message: int) -> int:
-        declaration = declaration or self._declared.get((offer.owner, subject.identity))
-        if declaration is None:
-            self._declaration += 1
-            declaration = self._declaration
-            self._declared[offer.owner, subject.identity] = declaration
-            self._rows.declaration.append((declaration, subject.identity, offer.owner, subject.facts))
-        else:  # a later version may change what answers are compared with
-            self._rows.facts.append((subject.facts, declaration))
-        if subject.version:
-            self._versions[declaration, subject.version] = offer.uid
-        self._rows.version.append((declaration, subject.version, message))
-        self._rows.handle += [(text, declaration) for text in subject.handles]
-        return declaration
+    def _subjects(self, offer: Offer, message: int) -> list[int]:
+        """Add the declarations that are new, and what is new of the others; return the numbers of all."""
+        rows, declared, versions, owner = self._rows, self._declared, self._versions, offer.owner
+        numbers: list[int] = []
+        for subject in offer.subjects:
+            identity = subject.identity
+            declaration = declared.get((owner, identity))
+            if declaration is None:
+                declaration = self._declaration = self._declaration + 1
+                declared[owner, identity] = declaration
+                rows.declaration.append((declaration, identity, owner, subject.facts))
+            else:  # a later version may change what answers are compared with
+                rows.facts.append((subject.facts, declaration))
+            if subject.version:
+                versions[declaration, subject.version] = offer.uid
+            rows.version.append((declaration, subject.version, message))
+            for text in subject.handles:
+                rows.handle.append((text, declaration))
+            numbers.append(declaration)
+        return numbers
 
     def _way(self, offer: Offer, way: Way, message: int, earlier: Sequence[int]) -> None:
         self._entry += 1
@@ -213,9 +232,14 @@ class _Batch:
 
     def write(self) -> None:
         """Insert the rows of everything taken."""
-        rows, many = self._rows, self._connection.executemany
+        rows = self._rows
         if not rows.message:
             return
+
+        def many(statement: str, values: Sequence[tuple[object, ...]]) -> None:
+            if values:
+                self._connection.executemany(statement, values)
+
         many("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.message)
         many("INSERT INTO payload VALUES (?, ?)", rows.payload)
         many(

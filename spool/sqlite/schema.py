@@ -160,4 +160,9 @@ STEPS: Final[tuple[str, ...]] = (
     );
     CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
     """,
+    """
+    DROP INDEX message_request;                 -- a key that is the digest of the bytes is found by those
+    CREATE UNIQUE INDEX message_request ON message (owner, request_key)
+        WHERE request_key <> '' AND request_key <> lower(hex(sha256));
+    """,
 )

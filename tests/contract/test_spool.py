@@ -95,6 +95,29 @@ def test_same_bytes_of_two_owners_are_two_messages(spool: Spool) -> None:
     assert uids(claim(spool)) == ["A", "B"], "declarations of two owners do not wait for each other"
 
 
+def test_request_key_that_is_the_digest_of_the_bytes_is_a_key_like_others(spool: Spool) -> None:
+    key = hashlib.sha256(b"x").hexdigest()
+    spool.put([offer("A", body=b"x", request_key=key), offer("B", body=b"y", request_key=key)])
+    replies = spool.put(
+        [
+            offer("C", body=b"x", request_key=key),
+            offer("D", body=b"z", request_key=key),
+            offer("E", owner="bob", body=b"z", request_key=key),
+            offer("F", body=b"f", request_key=hashlib.sha256(b"e").hexdigest()),
+            offer("G", body=b"e"),
+            offer("H", body=b"h", request_key=hashlib.sha256(b"e").hexdigest()),
+            offer("I", body=b"i", request_key=hashlib.sha256(b"nothing").hexdigest()),
+        ]
+    )
+    assert replies == [
+        Known(uid="A"), Known(uid="A"), Taken(uid="E"), Taken(uid="F"), Taken(uid="G"), Known(uid="F"), Taken(uid="I"),
+    ]  # fmt: skip
+    spool.put([offer("J", body=b"j")])
+    assert spool.put([offer("K", body=b"k", request_key=hashlib.sha256(b"j").hexdigest())]) == [
+        Taken(uid="K")
+    ], "bytes alone make no key"
+
+
 def test_request_key_belongs_to_one_message_of_its_owner(spool: Spool) -> None:
     spool.put([offer("A", body=b"x", request_key="k")])
 

@@ -1,6 +1,5 @@
 """One enterprise floods the gateway with 100,000 messages; another's single message hardly notices."""
 
-import dataclasses
 import random
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.config import load_config
 from gateway.config_enterprises import load_enterprises
@@ -112,5 +112,5 @@ def example(site: Site) -> Offer:
 
 def another(like: Offer, uid: str) -> Offer:
     """The same again under its own name, about a declaration of its own that nobody waits for."""
-    ways = tuple(dataclasses.replace(way, cop_msg_id=uid) for way in like.ways)
-    return dataclasses.replace(like, uid=uid, sha256=uid.encode(), ways=ways, subjects=())
+    ways = tuple(structs.replace(way, cop_msg_id=uid) for way in like.ways)
+    return structs.replace(like, uid=uid, sha256=uid.encode(), ways=ways, subjects=())

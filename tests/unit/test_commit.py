@@ -35,6 +35,22 @@ def spool(tmp_path: Path) -> Iterator[Watched]:
         yield opened
 
 
+async def put(commit: GroupCommit, item: Offer | Note) -> Reply | None:
+    """Enter the item and wait for what becomes of it."""
+    future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+
+    def told(outcome: Reply | Exception | None) -> None:
+        if future.done():
+            return  # its caller has gone away
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    commit.enter(item, told)
+    return await future
+
+
 def test_what_comes_together_is_one_commit_and_each_caller_gets_its_own_reply(spool: Watched) -> None:
     async def submit() -> list[Reply | None]:
         commit = GroupCommit(spool, batch=100)
@@ -43,7 +59,7 @@ def test_what_comes_together_is_one_commit_and_each_caller_gets_its_own_reply(sp
             Note(event="message.refused", detail="{}"),
             offer("B", body=b"1"),
         ]
-        return await asyncio.gather(*(commit.put(item) for item in items))
+        return await asyncio.gather(*(put(commit, item) for item in items))
 
     assert asyncio.run(submit()) == [Taken(uid="A"), None, Known(uid="A")]
     assert spool.commits == [3]
@@ -54,7 +70,7 @@ def test_commit_is_never_larger_than_a_batch(spool: Watched) -> None:
 
     async def submit() -> list[Reply | None]:
         commit = GroupCommit(spool, batch=4, committed=lambda items, _seconds: told.append(items))
-        return await asyncio.gather(*(commit.put(offer(f"U{number}")) for number in range(10)))
+        return await asyncio.gather(*(put(commit, offer(f"U{number}")) for number in range(10)))
 
     assert asyncio.run(submit()) == [Taken(uid=f"U{number}") for number in range(10)]
     assert spool.commits == told == [4, 4, 2]
@@ -65,9 +81,9 @@ def test_failure_reaches_every_caller_and_the_next_commit_goes_on(spool: Watched
     async def submit() -> tuple[list[Reply | BaseException | None], Reply | None]:
         commit = GroupCommit(spool, batch=100)
         spool.failure = failure
-        failed = await asyncio.gather(*(commit.put(offer(uid)) for uid in "AB"), return_exceptions=True)
+        failed = await asyncio.gather(*(put(commit, offer(uid)) for uid in "AB"), return_exceptions=True)
         spool.failure = None
-        return failed, await commit.put(offer("A"))
+        return failed, await put(commit, offer("A"))
 
     failed, after = asyncio.run(submit())
     assert failed == [failure, failure]
@@ -77,8 +93,8 @@ def test_failure_reaches_every_caller_and_the_next_commit_goes_on(spool: Watched
 def test_caller_that_went_away_does_not_hold_up_the_others(spool: Watched) -> None:
     async def submit() -> Reply | None:
         commit = GroupCommit(spool, batch=100)
-        gone = asyncio.create_task(commit.put(offer("A")))
-        stays = asyncio.create_task(commit.put(offer("B")))
+        gone = asyncio.create_task(put(commit, offer("A")))
+        stays = asyncio.create_task(put(commit, offer("B")))
         await asyncio.sleep(0)  # both wait for the commit
         gone.cancel()
         return await stays

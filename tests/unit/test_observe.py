@@ -1,9 +1,10 @@
 import json
 from collections.abc import Iterator
+from select import PIPE_BUF
 
 import pytest
 
-from gateway.observe import EVENTS, Level, configure_logs, log, redact, reset_logs
+from gateway.observe import EVENTS, Level, configure_logs, gathered, log, redact, reset_logs
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +95,31 @@ def test_redaction_also_holds_on_the_way_to_stdout(capfdbinary: pytest.CaptureFi
     assert "李四" not in out.decode()
     assert b"13000000000" not in out
     assert json.loads(out)["certificate"] == "kept"
+
+
+def test_lines_of_a_block_come_at_its_end_whole_and_in_order(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    configure_logs("info")
+    with gathered():
+        for number in range(100):
+            log("entry.sent", attempt=number, destination="x" * 100)
+        with gathered():
+            log("entry.sent", attempt=100)
+        assert capfdbinary.readouterr().out == b""
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [line["attempt"] for line in lines] == list(range(101))
+
+
+def test_no_write_of_a_block_is_so_long_that_another_process_could_get_into_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes: list[bytes] = []
+    monkeypatch.setattr("gateway.observe._write", writes.append)
+    configure_logs("info")
+    with gathered():
+        for length in (100, 1000, 3000, PIPE_BUF + 1, 100, 100):
+            log("entry.sent", destination="x" * length)
+    assert len(b"".join(writes).splitlines()) == 6
+    assert [len(one) <= PIPE_BUF for one in writes] == [True, True, False, True]
+    assert all(one.endswith(b"\n") for one in writes)

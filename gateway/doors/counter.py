@@ -1,0 +1,109 @@
+"""What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from gateway.doors.bell import Bell
+from gateway.evidence.gather import Office
+from gateway.metrics import Meter
+from gateway.model import Enterprise, Fault
+from gateway.observe import log
+from gateway.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from gateway.roles.accept import Intake
+from gateway.roles.watermarks import Gauge
+from gateway.rules import Rules
+from spool.archive import Archive
+from spool.errors import SpoolError
+from spool.store import Spool
+
+RETRY_AFTER_S: Final = "5"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What the handlers need; one for the life of the process."""
+
+    intake: Intake
+    spool: Spool
+    rules: Rules
+    size_bytes: int
+    refuse_wait_s: float
+    """`signing.refuse_wait_s`."""
+    callers: Mapping[str, Enterprise]
+    """Hex SHA-256 of a token → whose it is. Found by digest, so the time it takes tells nothing of a token."""
+    bell: Bell
+    gauge: Gauge
+    meter: Meter
+    office: Office
+    archive: Archive
+    metrics_token: str
+    """What `/metrics` asks for; empty: nothing."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer, ready to be written."""
+
+    status: int
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str]
+    """Beside length and type. With `Connection: close` the connection ends after it."""
+
+
+class Problem(Exception):  # noqa: N818 (it is an answer)
+    """An RFC 9457 answer on its way out."""
+
+    def __init__(self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.faults = faults
+        self.headers = headers
+
+
+def caller_of(authorization: str, counter: Counter) -> Enterprise:
+    """Say who shows this Authorization header. Raises Problem."""
+    scheme, _, token = authorization.partition(" ")
+    digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
+    found = counter.callers.get(digest)
+    if scheme.lower() != "bearer" or not token or found is None or found.disabled:
+        raise Problem("unauthorised", headers={"WWW-Authenticate": 'Bearer realm="gateway"'})
+    return found
+
+
+def said(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> Answer:
+    """Answer with a view."""
+    return Answer(status, _encode(value), "application/json", headers)
+
+
+def denied(
+    problem: str, path: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Answer with the document of a problem; `path` is what was asked for."""
+    document = problem_document(problem, faults, instance=path)
+    return Answer(PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE)
+
+
+def failed(error: Exception, path: str, operation: str, meter: Meter) -> Answer:
+    """Answer a request that ended in an exception, count it, and log what is no fault of its caller."""
+    match error:
+        case Problem():
+            meter.answered(operation, error.problem)
+            return denied(error.problem, path, error.faults, error.headers)
+        case SpoolError():
+            log("spool.unavailable", path=path, error=str(error))
+            meter.answered(operation, "unavailable")
+            return denied("unavailable", path, headers={"Retry-After": RETRY_AFTER_S})
+        case _:
+            log("request.failed", path=path, error=f"{type(error).__name__}: {error}")
+            traceback.print_exception(error, file=sys.stderr)
+            meter.answered(operation, "internal-error")
+            return denied("internal-error", path)

@@ -1,0 +1,196 @@
+"""POST /v1/messages from its head to its answer, with no task of its own: of all requests these are the many.
+
+Everything up to the commit is done when the last byte is there, everything after it when the commit is on disk.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from math import ceil
+from typing import Final
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+from gateway.doors import views
+from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
+from gateway.model import Enterprise, Fault
+from gateway.pipeline import Refusal
+from gateway.queues import KeyQueue
+from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
+from spool.entry import Clash
+from spool.errors import SpoolError
+
+PATH: Final = "/v1/messages"
+_OPERATION: Final = f"POST {PATH}"
+_REFUSED_FOR_S: Final = "15"
+"""At a watermark: room is not made in a moment."""
+_FORMS: Final = frozenset({"application/xml", "text/xml", "application/octet-stream", ""})
+
+Tell = Callable[[Answer], None]
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """What is asked of a submission's request line and headers; a header that is not there is empty."""
+
+    authorization: str
+    content_type: str
+    content_length: str
+    idempotency_key: str
+    query: str
+
+
+class Admitted(Struct, frozen=True):
+    """A submission whose body may come."""
+
+    caller: Enterprise
+    began: float
+    """By the monotonic clock, in seconds."""
+    request_key: str
+    dry_run: bool
+
+
+class Submissions:
+    """Takes them in; for one event loop."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self.size_bytes = counter.size_bytes
+
+    def admit(self, head: Head) -> Admitted | Answer:
+        """Judge a head before the body is read; an Answer says why it need not come. Never raises."""
+        try:
+            return self._admit(head)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            return self._failed(error)
+
+    def _admit(self, head: Head) -> Admitted:
+        began = time.monotonic()
+        caller = caller_of(head.authorization, self._counter)
+        if head.content_type.partition(";")[0].strip().lower() not in _FORMS:
+            raise Problem("unsupported-media-type")
+        dry_run = bool(head.query) and _last(head.query, "dry_run") == "true"
+        refusals = () if dry_run else self._counter.gauge.refusals()
+        if refusals:
+            raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
+        if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
+            raise _too_large()
+        return Admitted(caller, began, head.idempotency_key[:255], dry_run)
+
+    def too_large(self) -> Answer:
+        """Answer a body that has come to more than `size_bytes`."""
+        return self._failed(_too_large())
+
+    def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
+        try:
+            answer = self._take(admitted, body, tell)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = self._failed(error)
+        if answer is not None:
+            tell(answer)
+
+    def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
+        """Return the answer that is known at once; None: it comes with the commit."""
+        if admitted.dry_run:
+            return self._dry_run(body, admitted.caller)
+        busy = self._counter.intake.submit(
+            body,
+            admitted.caller,
+            lambda outcome: tell(self._answer(outcome, admitted)),
+            request_key=admitted.request_key,
+        )
+        return None if busy is None else self._answer(busy, admitted)
+
+    def _dry_run(self, body: bytes, caller: Enterprise) -> Answer:
+        verdict = self._counter.intake.examine(body, caller)
+        if isinstance(verdict, Refusal):
+            raise Problem(verdict.problem, *verdict.faults)
+        self._counter.meter.answered(_OPERATION)
+        return said(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
+
+    def _answer(self, outcome: Outcome | Exception, admitted: Admitted) -> Answer:
+        """Say what became of a submission, and count it. Never raises."""
+        meter = self._counter.meter
+        try:
+            if isinstance(outcome, Accepted):
+                meter.accepted(admitted.caller.id, time.monotonic() - admitted.began, first=outcome.first)
+            answer = self._say(outcome, admitted.caller)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            return self._failed(error)
+        meter.answered(_OPERATION)
+        return answer
+
+    def _say(self, outcome: Outcome | Exception, caller: Enterprise) -> Answer:
+        match outcome:
+            case Accepted():
+                where = {"Location": f"{PATH}/{outcome.uid}"}
+                if outcome.first:
+                    return said(
+                        views.first_view(outcome.uid, outcome.message, outcome.sha256), 202, headers=where
+                    )
+                view = self._counter.spool.message(outcome.uid, owner=caller.id)
+                if view is None:
+                    raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
+                return said(views.accepted_view(view), headers=where)
+            case Refusal():
+                raise Problem(outcome.problem, *outcome.faults)
+            case Busy(queue=queue):
+                after = {"Retry-After": _retry_after(queue.wait_s - self._counter.refuse_wait_s)}
+                raise Problem("unavailable", _busy_fault(queue), headers=after)
+            case Contradicted(clash=clash):
+                raise Problem(outcome.problem, _clash_fault(clash))
+            case Exception():
+                raise outcome
+
+    def _failed(self, error: Exception) -> Answer:
+        return failed(error, PATH, _OPERATION, self._counter.meter)
+
+
+def _last(query: str, name: str) -> str:
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
+
+
+def _too_large() -> Problem:
+    return Problem("too-large", headers={"Connection": "close"})
+
+
+def _retry_after(wait_s: float) -> str:
+    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
+    return str(max(1, min(3600, ceil(min(3600.0, wait_s)))))
+
+
+def _busy_fault(queue: KeyQueue) -> Fault:
+    return Fault(
+        rule="key_busy",
+        message=f"{queue.entries} messages wait for the signing key; nothing was taken",
+        message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
+        fix="send the same again later, or hand it in signed",
+    )
+
+
+_CLASHES: Final = {
+    "version": (
+        "a message with this declaration, appType and appTime was accepted before, with other bytes",
+        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
+        "declare a change with a newer appTime",
+    ),
+    "cop_msg_id": (
+        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
+    ),
+}
+
+
+def _clash_fault(clash: Clash) -> Fault:
+    message, message_zh, fix = _CLASHES[clash.reason]
+    named = f": {', '.join(clash.identities)}" if clash.identities else ""
+    earlier = f" (message {clash.uid})" if clash.uid else ""
+    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
+    return Fault(
+        rule=f"conflict_{clash.reason}",
+        message=f"{message}{earlier}{named}",
+        message_zh=f"{message_zh}{earlier_zh}{named}",
+        fix=fix,
+    )

@@ -1,0 +1,356 @@
+"""Submissions on the wire: what a caller may do with its connection, and what it gets back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.server import ServerState
+
+from gateway.doors.counter import Answer
+from gateway.doors.submissions import Admitted, Head, Submissions, Tell
+from gateway.doors.wire import DoorProtocol
+from gateway.model import Enterprise, EnterpriseId
+
+LIMIT = 1000
+DATE = formatdate(0, usegmt=True)
+ME = Enterprise(
+    id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset(), token_sha256="0" * 64
+)
+
+
+@dataclass
+class Desk(Submissions):
+    """Takes everything from whoever has a token, and answers when it is told to."""
+
+    size_bytes: int = LIMIT
+    at_once: bool = True
+    heads: list[Head] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    waiting: list[Tell] = field(default_factory=list)
+
+    def admit(self, head: Head) -> Admitted | Answer:
+        self.heads.append(head)
+        if not head.authorization:
+            return Answer(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"})
+        return Admitted(ME, 0.0, head.idempotency_key, False)
+
+    def too_large(self) -> Answer:
+        return Answer(413, b"", "text/plain", {"Connection": "close"})
+
+    def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        assert admitted.caller is ME
+        self.bodies.append(body)
+        self.waiting.append(tell)
+        if self.at_once:
+            self.answer(len(self.bodies) - 1)
+
+    def answer(self, number: int) -> None:
+        self.waiting[number](Answer(202, b"taken %d" % number, "application/json", {"Location": "/x"}))
+
+
+class Line(asyncio.Transport):
+    """A connection without a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+        self.reading = True
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.written).decode()
+
+
+@dataclass
+class World:
+    desk: Desk
+    line: Line
+    protocol: DoorProtocol
+
+    def send(self, data: bytes) -> None:
+        self.protocol.data_received(data)
+
+    @property
+    def statuses(self) -> list[str]:
+        return [
+            part.split(" ", 2)[1]
+            for part in self.line.text.split("HTTP/1.1")[1:]
+            for part in [f"HTTP/1.1{part}"]
+        ]
+
+
+async def _page(request: Request) -> Response:
+    return PlainTextResponse(f"{request.method} {request.url.path} {len(await request.body())}")
+
+
+def world(desk: Desk) -> World:
+    class Protocol(DoorProtocol):
+        submissions = desk
+
+    config = uvicorn.Config(
+        Starlette(routes=[Route("/{rest:path}", _page, methods=["GET", "POST", "PUT"])]),
+        http=Protocol, ws="none", log_config=None, server_header=False,
+    )  # fmt: skip
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", DATE.encode())]
+    line = Line()
+    protocol = Protocol(config=config, server_state=state, app_state={})
+    protocol.connection_made(line)
+    return World(desk=desk, line=line, protocol=protocol)
+
+
+def head(path: str = "/v1/messages", *more: str, length: int | None = None, token: bool = True) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", *(["Authorization: Bearer t"] if token else []), *more]
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+def request(body: bytes, **asked: Any) -> bytes:
+    return head(length=len(body), **asked) + body
+
+
+def run(act: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(act(), 10))
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_answer_is_one_write_with_its_headers() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(request(b"<a/>"))
+        assert here.line.written == [
+            f"HTTP/1.1 202 Accepted\r\ndate: {DATE}\r\nlocation: /x\r\ncontent-length: 7\r\n"
+            "content-type: application/json\r\n\r\ntaken 0".encode()
+        ]
+        assert here.desk.bodies == [b"<a/>"]
+        assert not here.line.closed, "kept alive"
+
+    run(act)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_request_may_come_in_any_pieces(size: int) -> None:
+    async def act() -> None:
+        here = world(Desk())
+        whole = request(b"x" * 300) + request(b"y" * 20)
+        for start in range(0, len(whole), size):
+            here.send(whole[start : start + size])
+        assert here.desk.bodies == [b"x" * 300, b"y" * 20]
+        assert here.statuses == ["202", "202"]
+
+    run(act)
+
+
+def test_body_may_come_in_chunks() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(head("/v1/messages", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        assert here.desk.bodies == [b"abcde"]
+
+    run(act)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/messages?dry_run=true", "/v1/message%73?dry_run=true", "http://x/v1/messages?dry_run=true"]
+)
+def test_path_may_be_written_in_other_ways(path: str) -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(head(path, length=0))
+        assert [one.query for one in here.desk.heads] == ["dry_run=true"]
+
+    run(act)
+
+
+def test_other_requests_of_the_connection_go_to_the_application() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(request(b"<a/>"))
+        here.send(b"PUT /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        await settle()
+        here.send(head("/v1/receipts/ack", length=2) + b"{}")
+        await settle()
+        here.send(request(b"<b/>"))
+        assert here.statuses == ["202", "200", "200", "202"]
+        assert "PUT /v1/messages 3" in here.line.text
+        assert "POST /v1/receipts/ack 2" in here.line.text
+        assert here.desk.bodies == [b"<a/>", b"<b/>"]
+
+    run(act)
+
+
+def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order() -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        get = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
+        here.send(request(b"one") + get + request(b"two") + request(b"three", token=False))
+        await settle()
+        assert here.line.text == ""
+        assert not here.line.reading, "no more is read than one read of the socket"
+        here.desk.answer(0)
+        await settle()
+        assert here.statuses == ["202", "200"]
+        assert here.desk.bodies == [b"one", b"two"]
+        here.desk.answer(1)
+        await settle()
+        assert here.statuses == ["202", "200", "202", "401"]
+        assert here.line.reading
+
+    run(act)
+
+
+def test_many_refusals_in_one_packet_are_all_said() -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        here.send(request(b"one") + head(length=0, token=False) * 3000)
+        here.desk.answer(0)
+        for _ in range(4000):
+            await asyncio.sleep(0)
+        assert here.statuses == ["202", *(["401"] * 3000)]
+
+    run(act)
+
+
+def test_caller_that_expects_it_is_told_to_go_on_or_is_refused_before() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(head("/v1/messages", "Expect: 100-continue", length=4))
+        assert here.line.text == "HTTP/1.1 100 Continue\r\n\r\n"
+        here.send(b"<a/>")
+        assert here.statuses == ["100", "202"]
+        here.send(head("/v1/messages", "Expect: 100-continue", length=4, token=False))
+        assert here.statuses == ["100", "202", "401"]
+
+    run(act)
+
+
+def test_refused_body_is_passed_over_and_the_connection_goes_on() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(head(length=900, token=False))
+        assert here.statuses == ["401"], "before the body"
+        here.send(b"x" * 900 + request(b"<b/>"))
+        assert here.statuses == ["401", "202"]
+        assert here.desk.bodies == [b"<b/>"]
+
+    run(act)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_body_beyond_the_limit_ends_the_connection(first: bool) -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        if not first:
+            here.send(request(b"one"))
+        here.send(head("/v1/messages", "Transfer-Encoding: chunked") + b"1f4\r\n" + b"x" * 500 + b"\r\n")
+        assert here.statuses == []
+        here.send(b"1f5\r\n" + b"x" * 501 + b"\r\n")
+        if not first:
+            here.desk.answer(0)
+            await settle()
+        assert here.statuses == [*([] if first else ["202"]), "413"]
+        assert here.line.text.endswith("content-length: 0\r\ncontent-type: text/plain\r\n\r\n")
+        assert "connection: close\r\n" in here.line.text
+        assert here.line.closed
+
+    run(act)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_connection_ends_when_the_caller_asks_for_it(version: str) -> None:
+    async def act() -> None:
+        here = world(Desk())
+        asked = [] if version == "1.0" else ["Connection: close"]
+        here.send(head("/v1/messages", *asked, length=0).replace(b"HTTP/1.1", f"HTTP/{version}".encode(), 1))
+        assert "connection: close\r\n" in here.line.text
+        assert here.line.closed
+
+    run(act)
+
+
+def test_end_of_the_server_waits_for_what_was_begun() -> None:
+    async def act() -> None:
+        here, idle = world(Desk(at_once=False)), world(Desk())
+        here.send(request(b"one"))
+        here.protocol.shutdown()
+        idle.protocol.shutdown()
+        assert (here.line.closed, idle.line.closed) == (False, True)
+        here.desk.answer(0)
+        assert here.statuses == ["202"]
+        assert "connection: close\r\n" in here.line.text
+        assert here.line.closed
+
+    run(act)
+
+
+def test_caller_that_is_slow_to_read_is_waited_for() -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        here.send(request(b"one"))
+        here.protocol.pause_writing()
+        here.desk.answer(0)
+        await settle()
+        assert here.statuses == []
+        here.protocol.resume_writing()
+        await settle()
+        assert here.statuses == ["202"]
+
+    run(act)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_caller_that_went_away_is_not_written_to(slow: bool) -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        here.send(request(b"one"))
+        if slow:
+            here.protocol.pause_writing()
+            here.desk.answer(0)
+        here.line.closed = True
+        here.protocol.connection_lost(ConnectionResetError())
+        if not slow:
+            here.desk.answer(0)
+        await settle()
+        assert here.line.written == []
+
+    run(act)
+
+
+def test_what_is_no_http_is_400() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(b"POST /v1/messages\x00 HTTP/9.9\r\n\r\n")
+        assert here.statuses == ["400"]
+        assert here.line.closed
+
+    run(act)
