@@ -15,30 +15,34 @@ DURABLE_HEADER = b"\x00\x53\x70\xc0\x02\x01\x41"
 PROPERTIES = b"\x00\x53\x73"
 DATA = b"\x00\x53\x75"
 CONTENT_TYPE = b"\xa3\x08text/xml"
+_LIST = struct.Struct(">BII")
+_BINARY = struct.Struct(">BI")
 
 
 def encode(parcel: Parcel) -> bytes:
     """Return the message: message-id is the CopMsgId, subject the message type, body the exact envelope."""
+    return encode_head(parcel) + parcel.body
+
+
+def encode_head(parcel: Parcel) -> bytes:
+    """Return the message up to where the envelope follows, which is the rest of it."""
     fields = b"".join(
         (
             _string(parcel.cop_msg_id),
-            NULL,  # user-id
-            NULL,  # to
+            NULL + NULL,  # user-id, to
             _string(parcel.message_type),
-            NULL,  # reply-to
-            NULL,  # correlation-id
+            NULL + NULL,  # reply-to, correlation-id
             CONTENT_TYPE,
         )
     )
-    properties = struct.pack(">BII", 0xD0, len(fields) + 4, 7) + fields
     return b"".join(
         (
             DURABLE_HEADER,
             PROPERTIES,
-            properties,
+            _LIST.pack(0xD0, len(fields) + 4, 7),
+            fields,
             DATA,
-            struct.pack(">BI", 0xB0, len(parcel.body)),
-            parcel.body,
+            _BINARY.pack(0xB0, len(parcel.body)),
         )
     )
 
