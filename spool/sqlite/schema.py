@@ -6,6 +6,16 @@ that is gone finds nothing, never something else.
 
 from typing import Final
 
+
+def unfinished(of: str = "") -> str:
+    """Return the condition of the index `entry_open` word for word, or SQLite does not see that it may use it.
+
+    `of`: the alias of `entry`, with its dot. Not `state IN (…)`: SQLite makes a table of that list twice for each
+    row of an UPDATE, which takes three times as long as all the rest of it.
+    """
+    return "(" + " OR ".join(f"{of}state = '{state}'" for state in ("ready", "sending", "held", "dead")) + ")"
+
+
 STEPS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE message (
@@ -159,5 +169,9 @@ STEPS: Final[tuple[str, ...]] = (
         numbers BLOB NOT NULL                   -- packed
     );
     CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+    """,
+    f"""
+    DROP INDEX entry_open;
+    CREATE INDEX entry_open ON entry (destination, state, message) WHERE {unfinished()};
     """,
 )
