@@ -28,7 +28,8 @@ class Engine:
         self._event_of = importlib.import_module("proton").Event.wrap
         self._out = bytearray(_WRITE_BYTES)
         self._out_view = memoryview(self._out)
-        self._out_address = self._ffi.from_buffer(self._out)
+        self._out_address = self._ffi.from_buffer("char[]", self._out) + 0
+        self._unsent = self._out_view[:0]
 
     @property
     def has_events(self) -> bool:
@@ -55,7 +56,7 @@ class Engine:
     @property
     def writes(self) -> bool:
         """Whether there are bytes to write."""
-        return bool(self.lib.pn_transport_pending(self._transport) > 0)
+        return bool(self._unsent or self.lib.pn_transport_pending(self._transport) > 0)
 
     @property
     def reads(self) -> bool:
@@ -64,15 +65,26 @@ class Engine:
 
     def write(self, to: socket.socket) -> bool:
         """Write all that the socket takes now; says whether it took anything. Raises OSError."""
-        lib, transport, moved = self.lib, self._transport, False
+        moved = False
         try:
-            while (pending := lib.pn_transport_pending(transport)) > 0:
-                size = lib.pn_transport_peek(transport, self._out_address, min(pending, _WRITE_BYTES))
-                lib.pn_transport_pop(transport, to.send(self._out_view[:size]))
+            while self._unsent or self._fill():
+                self._unsent = self._unsent[to.send(self._unsent) :]
                 moved = True
         except BlockingIOError:
             pass
         return moved
+
+    def _fill(self) -> bool:
+        """Gather what the engine gives in frames, so that it takes few calls of the system; False: nothing."""
+        lib, transport, size = self.lib, self._transport, 0
+        while size < _WRITE_BYTES and (pending := lib.pn_transport_pending(transport)) > 0:
+            taken = lib.pn_transport_peek(
+                transport, self._out_address + size, min(pending, _WRITE_BYTES - size)
+            )
+            lib.pn_transport_pop(transport, taken)
+            size += taken
+        self._unsent = self._out_view[:size]
+        return size > 0
 
     def read(self, source: socket.socket) -> bool:
         """Take in what the socket has; says whether there was anything. Raises OSError.

@@ -17,8 +17,8 @@ from gateway.homes import NOBODY, Homes
 from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
 from gateway.ports import Parcel
-from gateway.roles.forward import prepare
 from gateway.roles.offers import offer_of
+from gateway.roles.packing import prepare
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.stages.collected import open_collected

@@ -10,7 +10,7 @@ import pytest
 from gateway.homes import Homes, homes_of
 from gateway.model import DXP_REP, NODE_ITSELF, Enterprise, EnterpriseId, Envelope
 from gateway.roles.collect import Registry
-from gateway.roles.forward import prepare
+from gateway.roles.packing import prepare
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import open_collected
