@@ -3,6 +3,8 @@
 All times are aware UTC datetimes. `owner` is whoever handed something in and may see its answers.
 An *identity* names one declaration of one owner's world (the spool compares it, never reads it); a
 *handle* is any other text by which an answer may point at it.
+
+What each entry passes through on its way out is a msgspec.Struct: made in a tenth of a dataclass's time.
 """
 
 from collections.abc import Mapping
@@ -11,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from spool.lifecycle import State
 
@@ -106,8 +110,7 @@ class Clash:
 Reply = Taken | Known | Clash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     """An entry in the hands of one process until its lease ends."""
 
     entry: int
@@ -142,8 +145,7 @@ UNCOUNTED: Final = frozenset({Fate.DELIVERED, Fate.POSTPONED})
 """Fates that are no failed attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True, gc=False):
     """The end of one attempt."""
 
     entry: int

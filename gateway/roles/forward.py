@@ -15,7 +15,7 @@ from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.desk import Desk, Prepared, Ready
-from gateway.roles.packing import prepare
+from gateway.roles.packing import Packer
 from gateway.roles.records import note_keys
 from gateway.roles.stop import Stop
 from signing.errors import KeyUnavailable, SigningError
@@ -24,7 +24,7 @@ from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
-_GATHER_S = 0.01
+_GATHER_S = 0.1
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _IDLE_S = 5.0
 """A signal may get lost; this is how long that can cost."""
@@ -59,12 +59,13 @@ class Forward:
         self._destination = destination
         self._keyring = keyring
         self._signers = keyring.in_memory()
+        self._packer = Packer(destination, config)
         self._desk = Desk(
             keyring.devices(),
             default_key=config.signing.default_key,
             lease_s=config.lease_s,
             batch=destination.batch,
-            work=lambda entry, signers: prepare(entry, destination, signers, config),
+            work=self._packer.prepare,
         )
         self._config = config
         self._claimant = claimant
@@ -137,15 +138,10 @@ class Forward:
                 done.append(self._postponed(one.entry, _UNREACHABLE))
             else:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
+        prepare = self._packer.prepare
         for entry in claimed:
             if not self._desk.takes(entry):
-                self._collect(
-                    entry,
-                    partial(prepare, entry, self._destination, self._signers, self._config),
-                    parcels,
-                    ready,
-                    done,
-                )
+                self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
             delivered += delivery.error is None

@@ -9,7 +9,7 @@ from gateway.facts import TravelFacts, WayFacts, travel_facts, way_facts
 from gateway.model import DXP_REP, Envelope
 from gateway.ports import Parcel
 from gateway.roles.desk import Prepared
-from gateway.roles.records import Signature, record_of
+from gateway.roles.records import Signature, carrier, record_of
 from gateway.roles.transfer import response
 from gateway.stages.divide import copy_for
 from gateway.stages.seal import (
@@ -26,26 +26,37 @@ from signing.xmldsig import Signed, finish, sign
 from spool.entry import Claimed
 
 
-def prepare(
-    entry: Claimed, destination: Destination, signers: Mapping[str, Signer], config: Config
-) -> Prepared:
-    """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
+class Packer:
+    """Makes the parcels of one destination."""
 
-    The same entry gives the same envelope each time, but for an SM2 signature in it, which is another one each time
-    (docs/adr/0003). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
-    """
-    facts = travel_facts(entry.facts)
-    body, signature = entry.body, None
-    if not facts.wrapped and not facts.signed:
-        signer = _signer(entry, facts, signers, config)
-        signed = _signed(entry, facts, signer)
-        body, signature = signed.body, Signature(span=signed.span, key_info=signer.key_info)
-    parcel, business = enclose(entry, facts, body, destination, config)
-    digest = hashlib.sha256(business)
-    record = record_of(
-        entry, destination, parcel, business=business, sha256=digest.hexdigest(), signature=signature
-    )
-    return Prepared(parcel, digest.digest(), record)
+    def __init__(self, destination: Destination, config: Config) -> None:
+        self._destination = destination
+        self._config = config
+        self._by = carrier(destination)
+
+    def prepare(self, entry: Claimed, signers: Mapping[str, Signer]) -> Prepared:
+        """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
+
+        The same entry gives the same envelope each time, but for an SM2 signature in it, which is another one each
+        time (docs/adr/0003). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
+        """
+        facts = travel_facts(entry.facts)
+        body, signature = entry.body, None
+        if not facts.wrapped and not facts.signed:
+            signer = _signer(entry, facts, signers, self._config)
+            signed = _signed(entry, facts, signer)
+            body, signature = signed.body, Signature(signed.span, signer.key_info)
+        parcel, business = enclose(entry, facts, body, self._destination, self._config)
+        digest = hashlib.sha256(business)
+        record = record_of(
+            parcel,
+            business,
+            sha256=digest.hexdigest(),
+            signature=signature,
+            to=self._destination.name,
+            by=self._by,
+        )
+        return Prepared(parcel, digest.digest(), record)
 
 
 def enclose(

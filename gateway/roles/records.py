@@ -10,7 +10,7 @@ from gateway.facts import KeyFacts, SentFacts, of_key, of_sent
 from gateway.ports import Parcel
 from signing.keys import Signer
 from signing.xmldsig import Span
-from spool.entry import Claimed, Note
+from spool.entry import Note
 from spool.store import Spool
 
 _VALUE = b"<ds:SignatureValue>"
@@ -51,15 +51,9 @@ class Signature(NamedTuple):
 
 
 def record_of(
-    entry: Claimed,
-    destination: Destination,
-    parcel: Parcel,
-    *,
-    business: bytes,
-    sha256: str,
-    signature: Signature | None,
+    parcel: Parcel, business: bytes, *, sha256: str, signature: Signature | None, to: str, by: str
 ) -> str:
-    """Write `facts.SentFacts` for an entry whose parcel goes out; `sha256`: hex, of its business bytes."""
+    """Write `facts.SentFacts` for a parcel that goes out; `sha256`: hex, of the business bytes; `by`: see `carrier`."""
     value = key = ""
     if signature is not None:
         begin = business.index(_VALUE, signature.span[0]) + len(_VALUE)
@@ -70,10 +64,10 @@ def record_of(
             sha256=sha256,
             envelope=hashlib.sha256(parcel.body).hexdigest(),
             envelope_size=len(parcel.body),
-            destination=destination.name,
-            cop_msg_id=entry.cop_msg_id,
-            entry=entry.entry,
-            by=_carrier(destination),
+            destination=to,
+            cop_msg_id=parcel.cop_msg_id,
+            entry=parcel.entry,
+            by=by,
             span=signature and signature.span,
             value=value,
             key=key,
@@ -81,12 +75,13 @@ def record_of(
     )
 
 
-@lru_cache(maxsize=64)
-def _digest_of_key(key_info: str) -> str:
-    return hashlib.sha256(key_info.encode()).hexdigest()
-
-
-def _carrier(destination: Destination) -> str:
+def carrier(destination: Destination) -> str:
+    """Return what confirms a delivery there: the name of its transport."""
     if destination.name == LOCAL:
         return LOCAL
     return next((kind for kind in TRANSPORTS if getattr(destination, kind) is not None), "")
+
+
+@lru_cache(maxsize=64)
+def _digest_of_key(key_info: str) -> str:
+    return hashlib.sha256(key_info.encode()).hexdigest()

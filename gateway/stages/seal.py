@@ -217,7 +217,12 @@ def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
 
 def creat_time(instant: datetime) -> str:
     """Write an aware instant as CreatTime and SendTime: `yyyy-mm-ddThh:mm:ss`, Beijing time, no zone."""
-    return instant.astimezone(_BEIJING).isoformat()[:19]
+    return _creat_time(int(instant.timestamp()))
+
+
+@lru_cache(maxsize=512)
+def _creat_time(second: int) -> str:
+    return datetime.fromtimestamp(second, _BEIJING).isoformat()[:19]
 
 
 def transfer_msg_id(node_id: str, instant: datetime, serial: int) -> str:

@@ -167,11 +167,11 @@ class _Outlet:
         largest = self.session.engine.lib.pn_link_remote_max_message_size(self._sender)
         return bool(largest == 0 or size_bytes <= largest)
 
-    def put(self, *parts: bytes) -> str:
+    def put(self, head: bytes, body: bytes) -> str:
         """Write one message and return its tag; nothing is on the wire before `settled`."""
         self._sent += 1
         tag = str(self._sent)
-        if not self.session.engine.send(self._sender, tag, *parts):
+        if not self.session.engine.send(self._sender, tag, head, body):
             raise self.session.lost("the link takes nothing more")
         return tag
 

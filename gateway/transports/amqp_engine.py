@@ -25,6 +25,7 @@ class Engine:
         self._owners = transport, collector
         self._transport, self._collector = pointer_of(transport), pointer_of(collector)
         self._ffi = wire.ffi
+        self._usual = (self.lib.PN_TRANSPORT, self.lib.PN_LINK_FLOW)
         self._event_of = importlib.import_module("proton").Event.wrap
         self._out = bytearray(_WRITE_BYTES)
         self._out_view = memoryview(self._out)
@@ -39,12 +40,11 @@ class Engine:
     def listen(self, on_delivery: Callable[[Any], None], on_other: Callable[[Any], None]) -> None:
         """Tell what has happened: a pointer for each delivery, an event of `proton` for all that is rare."""
         lib, collector = self.lib, self._collector
-        usual = (lib.PN_TRANSPORT, lib.PN_LINK_FLOW)
         while event := lib.pn_collector_peek(collector):
             kind = lib.pn_event_type(event)
             if kind == lib.PN_DELIVERY:
                 on_delivery(lib.pn_event_delivery(event))
-            elif kind not in usual:
+            elif kind not in self._usual:
                 on_other(self._event_of(event))
             lib.pn_collector_pop(collector)
 
@@ -102,14 +102,13 @@ class Engine:
             self.lib.pn_transport_close_tail(self._transport)
         return True
 
-    def send(self, link: Any, tag: str, *parts: bytes) -> bool:
-        """Put one message, in parts, on a sending link, whole or (False) not; nothing is on the wire before `write`."""
-        lib, name = self.lib, tag.encode()
-        lib.pn_delivery(link, (len(name), self._ffi.from_buffer(name)))
-        taken = [
-            lib.pn_link_send(link, self._ffi.from_buffer(part), len(part)) == len(part) for part in parts
-        ]
-        return all(taken) and bool(lib.pn_link_advance(link))
+    def send(self, link: Any, tag: str, head: bytes, body: bytes) -> bool:
+        """Put one message on a sending link, whole or (False) not; nothing is on the wire before `write`."""
+        lib, borrowed, name = self.lib, self._ffi.from_buffer, tag.encode()
+        lib.pn_delivery(link, (len(name), borrowed(name)))
+        taken = lib.pn_link_send(link, borrowed(head), len(head))
+        taken += lib.pn_link_send(link, borrowed(body), len(body))
+        return bool(taken == len(head) + len(body) and lib.pn_link_advance(link))
 
     def receive(self, link: Any, delivery: Any) -> bytes:
         """Take the message of a delivery from a receiving link."""
