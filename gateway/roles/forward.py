@@ -25,7 +25,7 @@ from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
 _GATHER_S = 0.1
-"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
+"""How long a batch that was not full lets the next one gather: a batch costs two commits and a round trip."""
 _IDLE_S = 5.0
 """A signal may get lost; this is how long that can cost."""
 
@@ -82,12 +82,13 @@ class Forward:
             tell(one for one in recovered if one.state is State.DEAD)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
+                wanted = self._breaker.allowance()
                 carried = self.step()
                 if not carried:
                     stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
                     stop.pause(self._linger_s)
                     waiter.wait(0.0)
-                elif carried < self._destination.batch:
+                elif carried < wanted:
                     stop.pause(_GATHER_S)
         self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._desk.close()])
 

@@ -124,14 +124,11 @@ class Forwarding:
 
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
-        with self.db.read() as connection:
-            if full:
+        if full:
+            with self.db.read() as connection:
                 due = _soonest(connection, destination, full)
-            else:
-                (due,) = connection.execute(
-                    "SELECT min(due_at) FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ?",
-                    (destination,),
-                ).fetchone()
+        else:
+            (due,) = self.db.row(f"SELECT min(due_at) FROM entry WHERE {_DUE}", (destination,))
         return None if due is None else to_time(due)
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
