@@ -16,6 +16,15 @@ PROPERTIES = b"\x00\x53\x73"
 DATA = b"\x00\x53\x75"
 CONTENT_TYPE = b"\xa3\x08text/xml"
 _LIST = struct.Struct(">BII")
+_BYTE = struct.Struct(">B")
+_WORD = struct.Struct(">I")
+_BINARIES = frozenset({0xA0, 0xB0})
+_TEXTS = {0xA1: _BYTE, 0xB1: _WORD}
+_SIZES = {0xC0: _BYTE, 0xC1: _BYTE, 0xA0: _BYTE, 0xD0: _WORD, 0xD1: _WORD, 0xB0: _WORD}
+_LISTS, _MAPS = frozenset({0xC0, 0xD0}), frozenset({0xC1, 0xD1})
+_COMPOUNDS = {0x70: _LISTS, 0x71: _MAPS, 0x72: _MAPS, 0x73: _LISTS, 0x74: _MAPS}
+"""Sections that may come before the body: header, annotations, properties, application properties."""
+_PROPERTIES_SECTION, _DATA_SECTION = 0x73, 0x75
 _BINARY = struct.Struct(">BI")
 
 
@@ -52,6 +61,52 @@ def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
 
     Text (an amqp-value section, as some brokers make of a text message) becomes UTF-8.
     """
+    return _decode_usual(raw) or _decode_any(raw, proton)
+
+
+def _decode_usual(raw: bytes) -> tuple[bytes, str] | None:
+    """Read a message of one data section whose message id is a text or missing; None: it is another, or none."""
+    identity, at = "", 0
+    try:
+        while raw[at : at + 2] == b"\x00\x53":
+            section, kind = raw[at + 2], raw[at + 3]
+            sizes = _SIZES.get(kind)
+            if sizes is None:
+                return None
+            begin = at + 4 + sizes.size
+            (size,) = sizes.unpack_from(raw, at + 4)
+            at = begin + size
+            if section == _DATA_SECTION:
+                whole = at == len(raw) and kind in _BINARIES
+                return (raw[begin:at], identity) if whole else None
+            if kind not in _COMPOUNDS[section]:
+                return None
+            if section == _PROPERTIES_SECTION:
+                first = _first_text(raw, begin, sizes)
+                if first is None:
+                    return None
+                identity = first
+    except (IndexError, KeyError, struct.error, UnicodeDecodeError):
+        return None
+    return None
+
+
+def _first_text(raw: bytes, begin: int, sizes: struct.Struct) -> str | None:
+    """Read the first element of the list whose count stands at `begin`; None when it is no text."""
+    (count,) = sizes.unpack_from(raw, begin)
+    at = begin + sizes.size
+    if count == 0 or raw[at] == NULL[0]:
+        return ""
+    sizes_of_text = _TEXTS.get(raw[at])
+    if sizes_of_text is None:
+        return None
+    (size,) = sizes_of_text.unpack_from(raw, at + 1)
+    start = at + 1 + sizes_of_text.size
+    return raw[start : start + size].decode()
+
+
+def _decode_any(raw: bytes, proton: Any) -> tuple[bytes, str]:
+    """Let the library read it."""
     message = proton.Message()
     try:
         message.decode(raw)
