@@ -154,24 +154,26 @@ class _Outlet:
         self.where = f"{session.where} {address}"
         self._link = session.attach(address, sending=True)
         self._sender = pointer_of(self._link)
+        self._engine = session.engine
+        self._lib = session.engine.lib
         self._verdicts: deque[tuple[str, DeliveryError | None]] = deque()
         self._sent = 0
         session.on_delivery = self._heard
 
     @property
     def has_credit(self) -> bool:
-        return bool(self.session.engine.lib.pn_link_credit(self._sender) > 0)
+        return bool(self._lib.pn_link_credit(self._sender) > 0)
 
     def takes(self, size_bytes: int) -> bool:
         """Tell whether the peer takes a message of that size."""
-        largest = self.session.engine.lib.pn_link_remote_max_message_size(self._sender)
+        largest = self._lib.pn_link_remote_max_message_size(self._sender)
         return bool(largest == 0 or size_bytes <= largest)
 
     def put(self, head: bytes, body: bytes) -> str:
         """Write one message and return its tag; nothing is on the wire before `settled`."""
         self._sent += 1
         tag = str(self._sent)
-        if not self.session.engine.send(self._sender, tag, head, body):
+        if not self._engine.send(self._sender, tag, head, body):
             raise self.session.lost("the link takes nothing more")
         return tag
 
@@ -182,13 +184,13 @@ class _Outlet:
             yield self._verdicts.popleft()
 
     def _heard(self, delivery: Any) -> None:
-        engine, lib = self.session.engine, self.session.engine.lib
+        lib = self._lib
         state = lib.pn_delivery_remote_state(delivery)
         final = state in (lib.PN_ACCEPTED, lib.PN_REJECTED, lib.PN_RELEASED, lib.PN_MODIFIED)
         if not lib.pn_delivery_updated(delivery) or not (final or lib.pn_delivery_settled(delivery)):
             return
         refusal = None if state == lib.PN_ACCEPTED else self._refusal(delivery)
-        self._verdicts.append((engine.tag(delivery), refusal))
+        self._verdicts.append((self._engine.tag(delivery), refusal))
         lib.pn_delivery_settle(delivery)
 
     def _refusal(self, pointer: Any) -> DeliveryError:
