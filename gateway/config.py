@@ -179,7 +179,7 @@ class Destination(Section, kw_only=True):
     rabbitmq: Rabbitmq | None = None
     amqp: Amqp | None = None
     folder: Folder | None = None
-    batch: Count = 32
+    batch: Count = 64
     """Entries that one claim takes at most."""
     active: Count = 1
     """Forward processes for this destination."""

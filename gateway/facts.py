@@ -33,6 +33,18 @@ class MessageFacts(Struct, frozen=True, kw_only=True):
     draft: Draft | None = None
 
 
+class TravelFacts(Struct, frozen=True, kw_only=True):
+    """Of `MessageFacts` what the way out needs; read in less time where a message has many declarations."""
+
+    sender: str
+    receiver: str
+    signature_before: str
+    signed: bool
+    wrapped: bool
+    key_name: str = ""
+    draft: Draft | None = None
+
+
 class WayFacts(Struct, frozen=True, kw_only=True):
     """What one way out of a message has of its own."""
 
@@ -95,6 +107,7 @@ class AnswerFacts(Struct, frozen=True, kw_only=True):
 
 _PLAIN_WAY = WayFacts()
 _message = msgspec.json.Decoder(MessageFacts)
+_travel = msgspec.json.Decoder(TravelFacts)
 _way = msgspec.json.Decoder(WayFacts)
 _sent = msgspec.json.Decoder(SentFacts)
 _key = msgspec.json.Decoder(KeyFacts)
@@ -173,6 +186,11 @@ def of_answer(answer: Answer) -> bytes:
 def message_facts(facts: bytes) -> MessageFacts:
     """Decode `of_message`."""
     return _message.decode(facts)
+
+
+def travel_facts(facts: bytes) -> TravelFacts:
+    """Decode of `of_message` what the way out needs."""
+    return _travel.decode(facts)
 
 
 def way_facts(facts: bytes) -> WayFacts:

@@ -5,7 +5,6 @@ translated at its border into `gateway.errors.DeliveryError`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct
@@ -13,8 +12,7 @@ from msgspec import Struct
 from gateway.errors import DeliveryError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(Struct, frozen=True, kw_only=True, gc=False):
     """One envelope on its way out."""
 
     entry: int
@@ -30,8 +28,7 @@ class Parcel:
     """The DXP ids of the envelope, for transports that name queues after them; may be empty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """What became of one parcel: `error` is None exactly when the other side confirmed it."""
 
     entry: int

@@ -204,7 +204,7 @@ envelope = "DxpMsg"
 # EndNode of a DxpMsgSv.
 end_node = "00000002"
 # Entries that one process takes at once, and how many processes carry them.
-batch = 32
+batch = 64
 active = 1
 # One 0x00 byte before all that is sent, as some links into the customs network want it.
 leading_zero = false

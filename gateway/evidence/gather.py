@@ -19,8 +19,8 @@ import msgspec
 from gateway.config import LOCAL, Config, Destination
 from gateway.errors import GatewayError
 from gateway.evidence.bundle import FORMAT, Accepted, Bundle, Earlier, Event, Receipt, Sent, said_of
-from gateway.facts import SentFacts, key_facts, message_facts, sent_facts
-from gateway.roles.forward import enclose
+from gateway.facts import SentFacts, key_facts, sent_facts, travel_facts
+from gateway.roles.packing import enclose
 from gateway.roles.records import key_uid
 from gateway.rules import Rules
 from gateway.stages.collected import cut_to, open_collected
@@ -132,7 +132,7 @@ class Office:
         )
         try:
             parcel, business = enclose(
-                _claimed(message, view), message_facts(view.facts), business, destination, self.config
+                _claimed(message, view), travel_facts(view.facts), business, destination, self.config
             )
         except GatewayError:
             return business, b""
@@ -186,7 +186,7 @@ def _signed(body: bytes, view: MessageView, value: str, key: Happening) -> Signe
     if not isinstance(suite, Suite):
         raise SigningError(f"{suite} is not known here any more")
     signer = _Recorded(suite=suite, key_info=known.key_info, value=b64decode(value))
-    return sign(body, signer, before=message_facts(view.facts).signature_before)
+    return sign(body, signer, before=travel_facts(view.facts).signature_before)
 
 
 def _lines(message: Archived) -> list[Happening]:

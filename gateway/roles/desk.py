@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
-from gateway.facts import message_facts
+from gateway.facts import travel_facts
 from gateway.key_events import tell
 from gateway.ports import Parcel
 from signing.keys import Signer
@@ -74,7 +74,7 @@ class Desk:
         """Put an entry in line if a device has to sign it; False when it is nothing for here."""
         if not self._lines:
             return False
-        facts = message_facts(entry.facts)
+        facts = travel_facts(entry.facts)
         name = facts.key_name or self._default
         line = self._lines.get(name)
         if line is None or facts.signed or facts.wrapped:

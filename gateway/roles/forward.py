@@ -1,46 +1,31 @@
 """The forward role: claim, sign, check that nothing else changed, seal, send, settle."""
 
-import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from gateway.config import LOCAL, Config, Destination
+from gateway.config import Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
-from gateway.facts import MessageFacts, WayFacts, message_facts, way_facts
 from gateway.keyring import Keyring
-from gateway.model import DXP_REP, Envelope
 from gateway.observe import log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.desk import Desk, Prepared, Ready
-from gateway.roles.records import note_keys, record_of
+from gateway.roles.packing import Packer
+from gateway.roles.records import note_keys
 from gateway.roles.stop import Stop
-from gateway.roles.transfer import response
-from gateway.stages.divide import copy_for
-from gateway.stages.seal import (
-    TransferHead,
-    creat_time,
-    file_name,
-    seal,
-    seal_transfer,
-    transfer_msg_id,
-    unseal,
-)
 from signing.errors import KeyUnavailable, SigningError
-from signing.keys import Signer
-from signing.xmldsig import Signed, cut, finish, sign
 from spool.entry import Claimed, Fate, Settlement
 from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
-_GATHER_S = 0.01
-"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
+_GATHER_S = 0.1
+"""How long a batch that was not full lets the next one gather: a batch costs two commits and a round trip."""
 _IDLE_S = 5.0
 """A signal may get lost; this is how long that can cost."""
 
@@ -74,12 +59,13 @@ class Forward:
         self._destination = destination
         self._keyring = keyring
         self._signers = keyring.in_memory()
+        self._packer = Packer(destination, config)
         self._desk = Desk(
             keyring.devices(),
             default_key=config.signing.default_key,
             lease_s=config.lease_s,
             batch=destination.batch,
-            work=lambda entry, signers: prepare(entry, destination, signers, config),
+            work=self._packer.prepare,
         )
         self._config = config
         self._claimant = claimant
@@ -96,12 +82,13 @@ class Forward:
             tell(one for one in recovered if one.state is State.DEAD)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
+                wanted = self._breaker.allowance()
                 carried = self.step()
                 if not carried:
                     stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
                     stop.pause(self._linger_s)
                     waiter.wait(0.0)
-                elif carried < self._destination.batch:
+                elif carried < wanted:
                     stop.pause(_GATHER_S)
         self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._desk.close()])
 
@@ -152,15 +139,10 @@ class Forward:
                 done.append(self._postponed(one.entry, _UNREACHABLE))
             else:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
+        prepare = self._packer.prepare
         for entry in claimed:
             if not self._desk.takes(entry):
-                self._collect(
-                    entry,
-                    partial(prepare, entry, self._destination, self._signers, self._config),
-                    parcels,
-                    ready,
-                    done,
-                )
+                self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
             delivered += delivery.error is None
@@ -256,109 +238,3 @@ class Forward:
     def close(self) -> None:
         """Let go of the connection."""
         self._transport.close()
-
-
-def prepare(
-    entry: Claimed, destination: Destination, signers: Mapping[str, Signer], config: Config
-) -> Prepared:
-    """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
-
-    The same entry gives the same envelope each time, but for an SM2 signature in it, which is another one each time
-    (docs/adr/0003). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
-    """
-    facts = message_facts(entry.facts)
-    signed = None if facts.wrapped or facts.signed else _signed(entry, facts, signers, config)
-    body = entry.body if signed is None else signed.body
-    parcel, business = enclose(entry, facts, body, destination, config)
-    digest = hashlib.sha256(business).digest()
-    return Prepared(parcel, digest, record_of(entry, destination, parcel, digest, signed))
-
-
-def enclose(
-    entry: Claimed, facts: MessageFacts, business: bytes, destination: Destination, config: Config
-) -> tuple[Parcel, bytes]:
-    """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
-    way = way_facts(entry.way)
-    name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
-    if facts.wrapped:
-        business, dxp_msg = _own(entry, way, destination, config)
-    else:
-        dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
-    if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
-        dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
-    parcel = Parcel(
-        entry=entry.entry,
-        cop_msg_id=entry.cop_msg_id,
-        message_type=entry.kind,
-        body=b"\0" + dxp_msg if destination.leading_zero else dxp_msg,
-        file_name=name,
-        sender_id=facts.sender,
-        receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
-    )
-    return parcel, business
-
-
-def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
-    """Return the business bytes and the envelope of what came in one: as it came, wherever that is possible.
-
-    A link gets a copy that names its receivers only; who cannot be reached is answered with a DxpRep.
-    """
-    if entry.kind == DXP_REP:
-        return entry.body, entry.body
-    opened = unseal(entry.body)
-    if way.response_code:
-        answer = response(opened.envelope, way.receivers, node=config.node, at=entry.accepted_at)
-        return answer, answer
-    if destination.name == LOCAL or not way.receivers:
-        return opened.business, entry.body
-    copy = copy_for(entry.body, way.receivers)
-    if unseal(copy).business != opened.business:
-        raise DeliveryError(
-            "dividing changed the message: it will not be sent like this",
-            where=f"message {entry.uid}",
-            fix="keep the message and report the defect",
-        )
-    return opened.business, copy
-
-
-def _signed(entry: Claimed, facts: MessageFacts, signers: Mapping[str, Signer], config: Config) -> Signed:
-    name = facts.key_name or config.signing.default_key
-    signer = signers.get(name)
-    if signer is None:
-        raise DeliveryError(
-            f"there is no signing key {name}",
-            where=f"enterprise {entry.owner}",
-            fix="add it as a [[key]], or name another in the enterprise's file",
-        )
-    if facts.draft is not None and facts.draft.suite == signer.suite.name:
-        signed = finish(entry.body, facts.draft, signer)
-    else:
-        signed = sign(entry.body, signer, before=facts.signature_before)
-    if cut(signed.body, signed.span) != entry.body:
-        raise DeliveryError(
-            "signing changed the message: it will not be sent like this",
-            where=f"message {entry.uid}",
-            fix="keep the message and report the defect",
-        )
-    return signed
-
-
-def _envelope(entry: Claimed, facts: MessageFacts, way: WayFacts) -> Envelope:
-    return Envelope(
-        cop_msg_id=entry.cop_msg_id,
-        sender_id=facts.sender,
-        receiver_ids=way.receivers or (facts.receiver,),
-        creat_time=creat_time(entry.accepted_at),
-        msg_type=entry.kind,
-    )
-
-
-def _transfer_head(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> TransferHead:
-    """Head a DxpMsgSv; its MsgId is made from the entry's number, so each copy has one of its own."""
-    return TransferHead(
-        msg_id=transfer_msg_id(config.node.node_id, entry.accepted_at, entry.entry),
-        sub_msg_id=way.sub_msg_id,
-        send_time=creat_time(entry.accepted_at),
-        end_node=destination.end_node,
-        sta_node=config.node.node_id,
-    )

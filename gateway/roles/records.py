@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.config import LOCAL, TRANSPORTS, Destination
 from gateway.facts import KeyFacts, SentFacts, of_key, of_sent
 from gateway.ports import Parcel
 from signing.keys import Signer
-from signing.xmldsig import Signed
-from spool.entry import Claimed, Note
+from signing.xmldsig import Span
+from spool.entry import Note
 from spool.store import Spool
 
 _VALUE = b"<ds:SignatureValue>"
-_KEY_INFO = b"<ds:KeyInfo>"
 
 
 def key_uid(digest: str) -> str:
@@ -35,41 +36,52 @@ def note_keys(spool: Spool, signers: Iterable[Signer]) -> None:
             ),
         )
         for signer in signers
-        if not any(spool.history(uid := key_uid(hashlib.sha256(signer.key_info.encode()).hexdigest())))
+        if not any(spool.history(uid := key_uid(_digest_of_key(signer.key_info))))
     ]
     if new:
         spool.put((), notes=new)
 
 
+class Signature(NamedTuple):
+    """The one that was inserted into the business bytes."""
+
+    span: Span
+    key_info: str
+    """The ds:KeyInfo element in it."""
+
+
 def record_of(
-    entry: Claimed, destination: Destination, parcel: Parcel, digest: bytes, signed: Signed | None
+    parcel: Parcel, business: bytes, *, sha256: str, signature: Signature | None, to: str, by: str
 ) -> str:
-    """Write `facts.SentFacts` for an entry whose parcel goes out; `digest`: SHA-256 of its business bytes."""
-    span, value, key = None, "", ""
-    if signed is not None:
-        span = signed.span
-        element = signed.body[span[0] : span[1]]
-        head, _, key_info = element.partition(_KEY_INFO)
-        value = head.partition(_VALUE)[2].partition(b"<")[0].decode()
-        key_info = _KEY_INFO + key_info.removesuffix(b"</ds:Signature>")
-        key = hashlib.sha256(key_info).hexdigest()
+    """Write `facts.SentFacts` for a parcel that goes out; `sha256`: hex, of the business bytes; `by`: see `carrier`."""
+    value = key = ""
+    if signature is not None:
+        begin = business.index(_VALUE, signature.span[0]) + len(_VALUE)
+        value = business[begin : business.index(b"<", begin)].decode()
+        key = _digest_of_key(signature.key_info)
     return of_sent(
         SentFacts(
-            sha256=digest.hex(),
+            sha256=sha256,
             envelope=hashlib.sha256(parcel.body).hexdigest(),
             envelope_size=len(parcel.body),
-            destination=destination.name,
-            cop_msg_id=entry.cop_msg_id,
-            entry=entry.entry,
-            by=_carrier(destination),
-            span=span,
+            destination=to,
+            cop_msg_id=parcel.cop_msg_id,
+            entry=parcel.entry,
+            by=by,
+            span=signature and signature.span,
             value=value,
             key=key,
         )
     )
 
 
-def _carrier(destination: Destination) -> str:
+def carrier(destination: Destination) -> str:
+    """Return what confirms a delivery there: the name of its transport."""
     if destination.name == LOCAL:
         return LOCAL
     return next((kind for kind in TRANSPORTS if getattr(destination, kind) is not None), "")
+
+
+@lru_cache(maxsize=64)
+def _digest_of_key(key_info: str) -> str:
+    return hashlib.sha256(key_info.encode()).hexdigest()

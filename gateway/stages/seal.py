@@ -5,13 +5,15 @@ Base64 carries the exact bytes; a DxpMsg inside a DxpMsgSv is copied byte for by
 
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
 from lxml import etree
 
 from gateway.errors import EnvelopeError, Refused
@@ -28,7 +30,12 @@ _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 _ROOT: Final = re.compile(rb"<(?:[^\s:<>/]+:)?([^\s:<>/]+)")
 _START_TAG: Final = re.compile(rb"(<[^\s<>/]+)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*+)>")
 _INNER: Final = re.compile(rb"<((?:[^\s:<>/]+:)?DxpMsg)[\s>]")
+_START: Final = f'{_HEAD}<DxpMsg xmlns="{DXP}" ver="1.0"><TransInfo><CopMsgId>'
 _OWN: Final = f'{_HEAD}<DxpMsg xmlns="{DXP}"'.encode()
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:+-]*")
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
+_in_base64: Final[Callable[[bytes], bytes]] = msgspec.json.Encoder().encode
+"""Bytes → Base64 in quotation marks: a JSON text, and written in a third of the time that `binascii` takes."""
 _LONG_TEXT_BYTES: Final = 9_000_000
 """Above this the parser wants to be told that long texts are expected (its own limit is 10 million)."""
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
@@ -69,23 +76,30 @@ def seal(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
     Raises EnvelopeError when a value does not fit: CopMsgId 1 to 255 characters, SenderId and 1 to 5
     ReceiverIds 1 to 16 each, MsgType at most 30, FileName at most 255.
     """
-    if not 1 <= len(envelope.receiver_ids) <= 5:  # noqa: PLR2004 (ReceiverId occurs 1 to 5 times)
-        raise _unfit("ReceiverIds", f"{len(envelope.receiver_ids)} of them", "name 1 to 5 receivers")
-    receivers = "".join(f"<ReceiverId>{_fit('ReceiverId', id_, 1, 16)}</ReceiverId>"
-                        for id_ in envelope.receiver_ids)  # fmt: skip
+    before, between = _around(envelope.sender_id, envelope.receiver_ids, envelope.msg_type)
     add_info = (
         f"<AddInfo><FileName>{_fit('FileName', file_name, 1, 255)}</FileName></AddInfo>" if file_name else ""
     )
-    before = (
-        f'{_HEAD}<DxpMsg xmlns="{DXP}" ver="1.0"><TransInfo>'
-        f"<CopMsgId>{_fit('CopMsgId', envelope.cop_msg_id, 1, 255)}</CopMsgId>"
-        f"<SenderId>{_fit('SenderId', envelope.sender_id, 1, 16)}</SenderId>"
-        f"<ReceiverIds>{receivers}</ReceiverIds>"
-        f"<CreatTime>{_fit('CreatTime', envelope.creat_time, 1, 40)}</CreatTime>"
-        f"<MsgType>{_fit('MsgType', envelope.msg_type, 0, 30)}</MsgType></TransInfo><Data>"
+    start = (
+        f"{_START}{_fit('CopMsgId', envelope.cop_msg_id, 1, 255)}{before}"
+        f"{_fit('CreatTime', envelope.creat_time, 1, 40)}{between}"
     )
-    data = binascii.b2a_base64(business, newline=False)
-    return b"".join((before.encode(), data, f"</Data>{add_info}</DxpMsg>".encode()))
+    data = memoryview(_in_base64(business))[1:-1]
+    return b"".join((start.encode(), data, f"</Data>{add_info}</DxpMsg>".encode()))
+
+
+@lru_cache(maxsize=512)
+def _around(sender_id: str, receiver_ids: tuple[str, ...], msg_type: str) -> tuple[str, str]:
+    """Write what envelopes of the same way have in common: what stands before the CreatTime, and behind it."""
+    if not 1 <= len(receiver_ids) <= 5:  # noqa: PLR2004 (ReceiverId occurs 1 to 5 times)
+        raise _unfit("ReceiverIds", f"{len(receiver_ids)} of them", "name 1 to 5 receivers")
+    receivers = "".join(f"<ReceiverId>{_fit('ReceiverId', id_, 1, 16)}</ReceiverId>" for id_ in receiver_ids)
+    before = (
+        f"</CopMsgId><SenderId>{_fit('SenderId', sender_id, 1, 16)}</SenderId>"
+        f"<ReceiverIds>{receivers}</ReceiverIds><CreatTime>"
+    )
+    between = f"</CreatTime><MsgType>{_fit('MsgType', msg_type, 0, 30)}</MsgType></TransInfo><Data>"
+    return before, between
 
 
 def seal_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
@@ -196,14 +210,19 @@ def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
     Copies for several receivers end in `+1.xml`, `+2.xml` …, as no CopMsgId can make a name end. Characters
     that a file name should not have become `_`; at most 255 characters.
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{message_type}_{cop_msg_id}")
+    stem = _NO_NAME.sub("_", f"{message_type}_{cop_msg_id}")
     end = f"+{part}.xml" if part else ".xml"
     return f"{stem[: 255 - len(end)]}{end}"
 
 
 def creat_time(instant: datetime) -> str:
     """Write an aware instant as CreatTime and SendTime: `yyyy-mm-ddThh:mm:ss`, Beijing time, no zone."""
-    return instant.astimezone(_BEIJING).strftime("%Y-%m-%dT%H:%M:%S")
+    return _creat_time(int(instant.timestamp()))
+
+
+@lru_cache(maxsize=512)
+def _creat_time(second: int) -> str:
+    return datetime.fromtimestamp(second, _BEIJING).isoformat()[:19]
 
 
 def transfer_msg_id(node_id: str, instant: datetime, serial: int) -> str:
@@ -326,6 +345,8 @@ def _text(parent: etree._Element, name: str) -> str:
 def _fit(name: str, value: str, least: int, most: int) -> str:
     if not least <= len(value) <= most:
         raise _unfit(name, f"{len(value)} characters", f"use {least} to {most}")
+    if _PLAIN.fullmatch(value):
+        return value
     if _NOT_XML.search(value):
         raise _unfit(name, "a character that XML does not allow", "remove it")
     return escape(value)

@@ -9,8 +9,9 @@ from typing import Any
 from gateway.config import Amqp
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Delivery, Parcel
+from gateway.transports.amqp_engine import pointer_of
 from gateway.transports.amqp_session import AmqpSession, check_url, load_proton
-from gateway.transports.amqp_wire import decode, encode
+from gateway.transports.amqp_wire import decode, encode_head
 
 PASSING = frozenset({"amqp:resource-limit-exceeded", "amqp:resource-locked", "amqp:internal-error"})
 """Conditions of a rejection that are about the peer's state and not about the message."""
@@ -40,11 +41,12 @@ class AmqpTransport:
             while waiting or flying:
                 while waiting and link.has_credit:
                     parcel = waiting.popleft()
-                    message = encode(parcel)
-                    if link.takes(len(message)):
-                        flying[link.put(message)] = parcel.entry
+                    head = encode_head(parcel)
+                    size_bytes = len(head) + len(parcel.body)
+                    if link.takes(size_bytes):
+                        flying[link.put(head, parcel.body)] = parcel.entry
                     else:
-                        yield Delivery(entry=parcel.entry, error=_too_large(len(message), link.where))
+                        yield Delivery(entry=parcel.entry, error=_too_large(size_bytes, link.where))
                 for tag, error in link.settled(self._deadline(), or_credit=bool(waiting)):
                     yield Delivery(entry=flying.pop(tag), error=error)
         except DeliveryError as error:
@@ -150,27 +152,29 @@ class _Outlet:
     def __init__(self, session: AmqpSession, address: str) -> None:
         self.session = session
         self.where = f"{session.where} {address}"
-        self._sender = session.attach(address, sending=True)
+        self._link = session.attach(address, sending=True)
+        self._sender = pointer_of(self._link)
+        self._engine = session.engine
+        self._lib = session.engine.lib
         self._verdicts: deque[tuple[str, DeliveryError | None]] = deque()
         self._sent = 0
         session.on_delivery = self._heard
 
     @property
     def has_credit(self) -> bool:
-        return int(self._sender.credit) > 0
+        return bool(self._lib.pn_link_credit(self._sender) > 0)
 
     def takes(self, size_bytes: int) -> bool:
         """Tell whether the peer takes a message of that size."""
-        largest = int(self._sender.remote_max_message_size)
-        return largest == 0 or size_bytes <= largest
+        largest = self._lib.pn_link_remote_max_message_size(self._sender)
+        return bool(largest == 0 or size_bytes <= largest)
 
-    def put(self, message: bytes) -> str:
+    def put(self, head: bytes, body: bytes) -> str:
         """Write one message and return its tag; nothing is on the wire before `settled`."""
         self._sent += 1
         tag = str(self._sent)
-        self._sender.delivery(tag)
-        self._sender.stream(message)
-        self._sender.advance()
+        if not self._engine.send(self._sender, tag, head, body):
+            raise self.session.lost("the link takes nothing more")
         return tag
 
     def settled(self, deadline: float, *, or_credit: bool) -> Iterator[tuple[str, DeliveryError | None]]:
@@ -180,15 +184,17 @@ class _Outlet:
             yield self._verdicts.popleft()
 
     def _heard(self, delivery: Any) -> None:
-        kinds = self.session.proton.Delivery
-        final = (kinds.ACCEPTED, kinds.REJECTED, kinds.RELEASED, kinds.MODIFIED)
-        if not delivery.updated or not (delivery.settled or delivery.remote_state in final):
+        lib = self._lib
+        state = lib.pn_delivery_remote_state(delivery)
+        final = state in (lib.PN_ACCEPTED, lib.PN_REJECTED, lib.PN_RELEASED, lib.PN_MODIFIED)
+        if not lib.pn_delivery_updated(delivery) or not (final or lib.pn_delivery_settled(delivery)):
             return
-        accepted = delivery.remote_state == kinds.ACCEPTED
-        self._verdicts.append((delivery.tag, None if accepted else self._refusal(delivery)))
-        delivery.settle()
+        refusal = None if state == lib.PN_ACCEPTED else self._refusal(delivery)
+        self._verdicts.append((self._engine.tag(delivery), refusal))
+        lib.pn_delivery_settle(delivery)
 
-    def _refusal(self, delivery: Any) -> DeliveryError:
+    def _refusal(self, pointer: Any) -> DeliveryError:
+        delivery = self.session.proton.Delivery.wrap(pointer)
         if delivery.remote_state != self.session.proton.Delivery.REJECTED:
             return DeliveryError(
                 "the queue gave the envelope back without taking it",
@@ -218,11 +224,12 @@ class _Inlet:
 
     def __init__(self, session: AmqpSession, address: str, prefetch: int) -> None:
         self.session = session
-        self._receiver = session.attach(address, sending=False)
+        self._link = session.attach(address, sending=False)
+        self._receiver = pointer_of(self._link)
         self._arrived: deque[Arrival] = deque()
         self._handed_out: set[_Token] = set()
         session.on_delivery = self._heard
-        self._receiver.flow(prefetch)
+        session.engine.lib.pn_link_flow(self._receiver, prefetch)
 
     def take(self, limit: int, deadline: float) -> list[Arrival]:
         """Wait for the first, then take what is there."""
@@ -234,29 +241,31 @@ class _Inlet:
     def accept(self, tokens: Sequence[_Token], deadline: float) -> None:
         """Settle as accepted and give the peer as much new credit."""
         known = [token for token in tokens if token in self._handed_out]
+        lib = self.session.engine.lib
         for token in known:
-            token.delivery.update(self.session.proton.Delivery.ACCEPTED)
-            token.delivery.settle()
+            lib.pn_delivery_update(token.delivery, lib.PN_ACCEPTED)
+            lib.pn_delivery_settle(token.delivery)
         self._handed_out.difference_update(known)
-        self._receiver.flow(len(known))
+        lib.pn_link_flow(self._receiver, len(known))
         self.session.flush(deadline)
 
     def release(self) -> None:
         """Give everything back that is not settled."""
+        lib = self.session.engine.lib
         for token in (*self._handed_out, *map(_token, self._arrived)):
-            token.delivery.update(self.session.proton.Delivery.RELEASED)
-            token.delivery.settle()
+            lib.pn_delivery_update(token.delivery, lib.PN_RELEASED)
+            lib.pn_delivery_settle(token.delivery)
         self._handed_out.clear()
         self._arrived.clear()
 
     def _heard(self, delivery: Any) -> None:
-        if not delivery.readable or delivery.partial:
+        lib = self.session.engine.lib
+        if not lib.pn_delivery_readable(delivery) or lib.pn_delivery_partial(delivery):
             return
-        raw = self._receiver.recv(delivery.pending) or b""
-        self._receiver.advance()
-        if delivery.aborted:
-            delivery.settle()
-            self._receiver.flow(1)
+        raw = self.session.engine.receive(self._receiver, delivery)
+        if lib.pn_delivery_aborted(delivery):
+            lib.pn_delivery_settle(delivery)
+            lib.pn_link_flow(self._receiver, 1)
             return
         body, name = decode(raw, self.session.proton)
         self._arrived.append(Arrival(body=body, name=name, token=_Token(self, delivery)))

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from gateway.config import Amqp
 from gateway.errors import ConfigError, DeliveryError
+from gateway.transports.amqp_engine import Engine
 
-READ_BYTES = 256 * 1024
 PORTS = {"amqp": 5672, "amqps": 5671}
 FIXES = {
     "amqp:unauthorized-access": "check destination.amqp.user and password_file, and the user's rights there",
@@ -66,17 +66,20 @@ class AmqpSession:
         self.where = f"{config.url} {config.user}".rstrip()
         self.name = f"gateway-{uuid.uuid4()}"
         self.on_delivery: Callable[[Any], None] = lambda _delivery: None
+        """Is called with a pointer, see `Engine`."""
         self._fault: DeliveryError | None = None
         scheme, host, port = check_url(config.url)
         password = _password(config)
         try:
             self._socket = socket.create_connection((host, port), max(0.001, deadline - time.monotonic()))
         except OSError as error:
-            raise self._lost(str(error)) from error
+            raise self.lost(str(error)) from error
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._poll = select.poll()
+            self._poll.register(self._socket, 0)
             self._build(config, scheme, host, password)
             self.wait(self._opened, deadline)
         except BaseException:
@@ -114,11 +117,11 @@ class AmqpSession:
         """As `pump`, but missing the deadline is an error."""
         if not self.pump(ready, deadline):
             self.close()
-            raise self._lost("no answer in time")
+            raise self.lost("no answer in time")
 
     def flush(self, deadline: float) -> None:
         """Hand everything that was written to the operating system."""
-        self.wait(lambda: self._transport.pending() <= 0, deadline)
+        self.wait(lambda: not self.engine.writes, deadline)
 
     def close(self) -> None:
         """Cut the connection; may be called twice."""
@@ -144,6 +147,7 @@ class AmqpSession:
         if config.user:
             self._connection.user, self._connection.password = config.user, password
         self._transport.bind(self._connection)
+        self.engine = Engine(self._transport, self._collector)
         if scheme == "amqps":
             self._encrypt(config, host)
         self._connection.open()
@@ -170,18 +174,14 @@ class AmqpSession:
 
     def _turn(self) -> None:
         """Take in what the engine has to say; raises the first fault after the events before it are handled."""
-        while (event := self._collector.peek()) is not None:
-            self._handle(event)
-            self._collector.pop()
+        self.engine.listen(self.on_delivery, self._handle)
         if self._fault is not None:
             self.close()
             raise self._fault
 
     def _handle(self, event: Any) -> None:
         kind, events = event.type, self.proton.Event
-        if kind is events.DELIVERY:
-            self.on_delivery(event.delivery)
-        elif kind is events.CONNECTION_REMOTE_CLOSE:
+        if kind is events.CONNECTION_REMOTE_CLOSE:
             if self._connection.state & self.proton.Endpoint.LOCAL_ACTIVE:
                 self._fail(event.connection.remote_condition, "the broker closed the connection")
         elif kind in (events.LINK_REMOTE_CLOSE, events.LINK_REMOTE_DETACH):
@@ -203,42 +203,31 @@ class AmqpSession:
             self._fault = DeliveryError(said, where=self.where, fix=FIXES.get(name, USUAL_FIX))
 
     def _move(self, wait_s: float) -> bool:
-        """Wait for the socket at most so long and move bytes both ways; False when nothing moved."""
-        pending, capacity = self._transport.pending(), self._transport.capacity()
-        wanted = (select.POLLIN if capacity > 0 else 0) | (select.POLLOUT if pending > 0 else 0)
-        now = time.monotonic()
-        tick = self._transport.tick(now)
+        """Write what there is; if nothing is, wait for the socket at most so long. False when nothing moved."""
+        engine, now = self.engine, time.monotonic()
+        tick = engine.tick(now)
         if tick:
             wait_s = max(0.0, min(wait_s, tick - now))
-            pending = self._transport.pending()
-            wanted |= select.POLLOUT if pending > 0 else 0
-        if self._collector.peek() is not None:  # asking the engine has made it notice something
-            return True
-        poll = select.poll()
-        poll.register(self._socket, wanted)
-        happened = poll.poll(wait_s * 1000)
-        if not happened:
-            return False
         try:
-            if pending > 0 and happened[0][1] & (select.POLLOUT | select.POLLERR | select.POLLHUP):
-                self._transport.pop(self._socket.send(self._transport.peek(pending)))
-            if capacity > 0 and happened[0][1] & (select.POLLIN | select.POLLERR | select.POLLHUP):
-                self._take_in(self._socket.recv(min(capacity, READ_BYTES)))
-        except BlockingIOError:
-            return False
+            # asking the engine may make it notice something
+            if engine.write(self._socket) or engine.has_events:
+                return True
+            reads = engine.reads
+            self._poll.modify(
+                self._socket, (select.POLLIN if reads else 0) | (select.POLLOUT if engine.writes else 0)
+            )
+            happened = self._poll.poll(wait_s * 1000)
+            if not happened:
+                return False
+            if reads and happened[0][1] & (select.POLLIN | select.POLLERR | select.POLLHUP):
+                return engine.read(self._socket)
+            return engine.write(self._socket)
         except OSError as error:
             self.close()
-            raise self._lost(str(error)) from error
-        return True
+            raise self.lost(str(error)) from error
 
-    def _take_in(self, received: bytes) -> None:
-        with suppress(self.proton.TransportException):  # told again as TRANSPORT_ERROR, with its condition
-            if received:
-                self._transport.push(received)
-            else:
-                self._transport.close_tail()
-
-    def _lost(self, said: str) -> DeliveryError:
+    def lost(self, said: str) -> DeliveryError:
+        """Say that the connection is of no use any more."""
         return DeliveryError(f"the AMQP connection failed: {said}", where=self.where, fix=USUAL_FIX)
 
 

@@ -5,6 +5,7 @@ byte string: nearly half of the sending time went into the library's general enc
 """
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 from gateway.ports import Parcel
@@ -12,39 +13,51 @@ from gateway.ports import Parcel
 NULL = b"\x40"
 DURABLE_HEADER = b"\x00\x53\x70\xc0\x02\x01\x41"
 """Section header with its first field, `durable`, true."""
-HEADER = b"\x00\x53\x70\xc0"
-"""Section header, a list of up to 255 bytes."""
 PROPERTIES = b"\x00\x53\x73"
-_LIST8 = b"\xc0"
-_STR8 = 0xA1
-_SHORTEST = 8
-"""Bytes of a properties section up to its first field."""
 DATA = b"\x00\x53\x75"
 CONTENT_TYPE = b"\xa3\x08text/xml"
+_LIST = struct.Struct(">BII")
+_BYTE = struct.Struct(">B")
+_WORD = struct.Struct(">I")
+_BINARIES = frozenset({0xA0, 0xB0})
+_TEXTS = {0xA1: _BYTE, 0xB1: _WORD}
+_SIZES = {0xC0: _BYTE, 0xC1: _BYTE, 0xA0: _BYTE, 0xD0: _WORD, 0xD1: _WORD, 0xB0: _WORD}
+_LISTS, _MAPS = frozenset({0xC0, 0xD0}), frozenset({0xC1, 0xD1})
+_COMPOUNDS = {0x70: _LISTS, 0x71: _MAPS, 0x72: _MAPS, 0x73: _LISTS, 0x74: _MAPS}
+"""Sections that may come before the body: header, annotations, properties, application properties."""
+_PROPERTIES_SECTION, _DATA_SECTION = 0x73, 0x75
+_BINARY = struct.Struct(">BI")
 
 
 def encode(parcel: Parcel) -> bytes:
     """Return the message: message-id is the CopMsgId, subject the message type, body the exact envelope."""
-    fields = b"".join(
-        (
-            _string(parcel.cop_msg_id),
-            NULL,  # user-id
-            NULL,  # to
-            _string(parcel.message_type),
-            NULL,  # reply-to
-            NULL,  # correlation-id
-            CONTENT_TYPE,
-        )
-    )
-    properties = struct.pack(">BII", 0xD0, len(fields) + 4, 7) + fields
+    return encode_head(parcel) + parcel.body
+
+
+def encode_head(parcel: Parcel) -> bytes:
+    """Return the message up to where the envelope follows, which is the rest of it."""
+    fields = _string(parcel.cop_msg_id) + _behind_id(parcel.message_type)
     return b"".join(
         (
             DURABLE_HEADER,
             PROPERTIES,
-            properties,
+            _LIST.pack(0xD0, len(fields) + 4, 7),
+            fields,
             DATA,
-            struct.pack(">BI", 0xB0, len(parcel.body)),
-            parcel.body,
+            _BINARY.pack(0xB0, len(parcel.body)),
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def _behind_id(message_type: str) -> bytes:
+    """Write the properties that messages of one type have in common."""
+    return b"".join(
+        (
+            NULL + NULL,  # user-id, to
+            _string(message_type),
+            NULL + NULL,  # reply-to, correlation-id
+            CONTENT_TYPE,
         )
     )
 
@@ -54,9 +67,52 @@ def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
 
     Text (an amqp-value section, as some brokers make of a text message) becomes UTF-8.
     """
-    usual = _usual(raw)
-    if usual is not None:
-        return usual
+    return _decode_usual(raw) or _decode_any(raw, proton)
+
+
+def _decode_usual(raw: bytes) -> tuple[bytes, str] | None:
+    """Read a message of one data section whose message id is a text or missing; None: it is another, or none."""
+    identity, at = "", 0
+    try:
+        while raw[at : at + 2] == b"\x00\x53":
+            section, kind = raw[at + 2], raw[at + 3]
+            sizes = _SIZES.get(kind)
+            if sizes is None:
+                return None
+            begin = at + 4 + sizes.size
+            (size,) = sizes.unpack_from(raw, at + 4)
+            at = begin + size
+            if section == _DATA_SECTION:
+                whole = at == len(raw) and kind in _BINARIES
+                return (raw[begin:at], identity) if whole else None
+            if kind not in _COMPOUNDS[section]:
+                return None
+            if section == _PROPERTIES_SECTION:
+                first = _first_text(raw, begin, sizes)
+                if first is None:
+                    return None
+                identity = first
+    except (IndexError, KeyError, struct.error, UnicodeDecodeError):
+        return None
+    return None
+
+
+def _first_text(raw: bytes, begin: int, sizes: struct.Struct) -> str | None:
+    """Read the first element of the list whose count stands at `begin`; None when it is no text."""
+    (count,) = sizes.unpack_from(raw, begin)
+    at = begin + sizes.size
+    if count == 0 or raw[at] == NULL[0]:
+        return ""
+    sizes_of_text = _TEXTS.get(raw[at])
+    if sizes_of_text is None:
+        return None
+    (size,) = sizes_of_text.unpack_from(raw, at + 1)
+    start = at + 1 + sizes_of_text.size
+    return raw[start : start + size].decode()
+
+
+def _decode_any(raw: bytes, proton: Any) -> tuple[bytes, str]:
+    """Let the library read it."""
     message = proton.Message()
     try:
         message.decode(raw)
@@ -71,22 +127,6 @@ def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
             return body.encode(), identity
         case _:
             return raw, identity
-
-
-def _usual(raw: bytes) -> tuple[bytes, str] | None:
-    """Read what nearly every peer writes, a header, properties with a short text as id, and one data section.
-
-    The library takes ten times as long over the same; None for whatever has another form.
-    """
-    at = 5 + raw[4] if len(raw) > _SHORTEST and raw.startswith(HEADER) else 0
-    if raw[at : at + 4] != PROPERTIES + _LIST8 or len(raw) < at + _SHORTEST or raw[at + 6] != _STR8:
-        return None
-    identity, end = raw[at + 8 : at + 8 + raw[at + 7]], at + 5 + raw[at + 4]
-    start = end + len(DATA) + 5
-    data = DATA + b"\xb0" + (len(raw) - start).to_bytes(4, "big", signed=True)
-    if raw[end:start] != data or not identity.isascii():
-        return None
-    return bytes(raw[start:]), identity.decode()
 
 
 def _string(text: str) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from spool.errors import SpoolError
 from spool.sqlite.schema import STEPS
@@ -97,6 +98,14 @@ class Database:
                     self.connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise self._explain(error) from error
+
+    def row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...]:
+        """Return the one row of a query, without the ceremony that several statements need to see the same."""
+        try:
+            row: tuple[Any, ...] = self.connection.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        return row
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Handing entries out under a lease, and taking back how it went."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -27,6 +28,10 @@ _NEXT_OF_TURN = (
 )
 _LOST = f"{WHOSE} FROM entry e INDEXED BY entry_leased CROSS JOIN message m ON m.id = e.message"
 """The index is named, because SQLite takes the order of `id` for a reason to read every entry there ever was."""
+_HELD = (
+    "SELECT e.id, e.claim, m.uid, e.bounce, e.bounce_due FROM json_each(?) j CROSS JOIN entry e ON e.id = j.value"
+    " JOIN message m ON m.id = e.message WHERE e.state = 'sending'"
+)
 _PRIORITIES = (0, 1, 2)
 _TURNS_AT_MOST = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""
@@ -119,14 +124,11 @@ class Forwarding:
 
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
-        with self.db.read() as connection:
-            if full:
+        if full:
+            with self.db.read() as connection:
                 due = _soonest(connection, destination, full)
-            else:
-                (due,) = connection.execute(
-                    "SELECT min(due_at) FROM entry WHERE state = 'ready' AND blockers = 0 AND destination = ?",
-                    (destination,),
-                ).fetchone()
+        else:
+            (due,) = self.db.row(f"SELECT min(due_at) FROM entry WHERE {_DUE}", (destination,))
         return None if due is None else to_time(due)
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
@@ -251,13 +253,15 @@ def _valid(
     connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int
 ) -> list[tuple[int, str, Ending]]:
     """Return those whose claim still holds, once each: entry, uid of its message, and how it ends."""
+    held = {
+        (entry, claim): (uid, bounce, bounce_due)
+        for entry, claim, uid, bounce, bounce_due in connection.execute(
+            _HELD, (json.dumps([one.entry for one in settlements]),)
+        )
+    }
     found: dict[int, tuple[int, str, Ending]] = {}
     for one in settlements:
-        row = connection.execute(
-            "SELECT m.uid, e.bounce, e.bounce_due FROM entry e JOIN message m ON m.id = e.message"
-            " WHERE e.id = ? AND e.claim = ? AND e.state = 'sending'",
-            (one.entry, one.claim),
-        ).fetchone()
+        row = held.get((one.entry, one.claim))
         if row is not None and one.entry not in found:
             uid, bounce, bounce_due = row
             due = now if one.next_at is None else to_number(one.next_at)

@@ -7,6 +7,7 @@ from typing import Final
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
 from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.schema import unfinished
 
 LINE: Final = "SELECT id, at, event, uid, detail FROM journal"
 _VIEW = (
@@ -14,8 +15,7 @@ _VIEW = (
     " e.part, e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts"
     " FROM message m JOIN entry e ON e.message = m.id"
 )
-_OPEN = "e.state IN ('ready', 'sending', 'held', 'dead')"
-"""Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
+_OPEN = unfinished("e.")
 
 
 class Looking:

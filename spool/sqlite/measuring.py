@@ -6,19 +6,18 @@ from typing import Final
 
 from spool.entry import Backlog, Outstanding
 from spool.sqlite.database import Database, to_time
+from spool.sqlite.schema import unfinished
 from spool.turns import NEEDY_BELOW, need_of
 
-_OPEN: Final = "state IN ('ready', 'sending', 'held', 'dead')"
-"""Word for word the condition of the index `entry_open`, or SQLite does not see that it may use it."""
 _DESTINATIONS: Final = (
-    f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {_OPEN} UNION ALL"
-    f" SELECT (SELECT min(e.destination) FROM entry e WHERE e.{_OPEN} AND e.destination > one.destination)"
+    f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {unfinished()} UNION ALL"
+    f" SELECT (SELECT min(e.destination) FROM entry e WHERE {unfinished('e.')} AND e.destination > one.destination)"
     " FROM one WHERE one.destination IS NOT NULL) SELECT destination FROM one WHERE destination IS NOT NULL"
 )
 """One step in the index for each destination, however many entries it has."""
 _FIRST: Final = (
     "SELECT e.destination, e.state, m.accepted_at FROM entry e INDEXED BY entry_open CROSS JOIN message m"
-    f" ON m.id = e.message WHERE e.{_OPEN} AND (e.destination, e.state, e.message) > (?, ?, 0)"
+    f" ON m.id = e.message WHERE {unfinished('e.')} AND (e.destination, e.state, e.message) > (?, ?, 0)"
     " ORDER BY e.destination, e.state, e.message LIMIT 1"
 )
 """The first in the index at or behind a destination and state, be it of another one. With `state = ?` SQLite would walk
@@ -51,7 +50,7 @@ class Measuring:
             found = []
             for (destination,) in run(_DESTINATIONS).fetchall():
                 (entries,) = run(
-                    f"SELECT count(*) FROM (SELECT 1 FROM entry WHERE {_OPEN} AND destination = ?"
+                    f"SELECT count(*) FROM (SELECT 1 FROM entry WHERE {unfinished()} AND destination = ?"
                     " AND state IN ('ready', 'sending', 'held') LIMIT ?)",
                     (destination, at_most),
                 ).fetchone()

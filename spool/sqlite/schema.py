@@ -6,6 +6,16 @@ that is gone finds nothing, never something else.
 
 from typing import Final
 
+
+def unfinished(of: str = "") -> str:
+    """Return the condition of the index `entry_open` word for word, or SQLite does not see that it may use it.
+
+    `of`: the alias of `entry`, with its dot. Not `state IN (…)`: SQLite makes a table of that list twice for each
+    row of an UPDATE, which takes three times as long as all the rest of it.
+    """
+    return "(" + " OR ".join(f"{of}state = '{state}'" for state in ("ready", "sending", "held", "dead")) + ")"
+
+
 STEPS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE message (
@@ -164,5 +174,9 @@ STEPS: Final[tuple[str, ...]] = (
     DROP INDEX message_request;                 -- a key that is the digest of the bytes is found by those
     CREATE UNIQUE INDEX message_request ON message (owner, request_key)
         WHERE request_key <> '' AND request_key <> lower(hex(sha256));
+    """,
+    f"""
+    DROP INDEX entry_open;
+    CREATE INDEX entry_open ON entry (destination, state, message) WHERE {unfinished()};
     """,
 )

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -96,7 +95,7 @@ def test_missing_folder_is_told_and_does_not_cost_the_connection(sftp: SftpMediu
 
 def test_name_that_leaves_the_folder_is_never_sent(sftp: SftpMedium) -> None:
     transport = SftpTransport(sftp.config)
-    deliveries = list(transport.send([parcel(1), replace(parcel(2), file_name="../a.xml")]))
+    deliveries = list(transport.send([parcel(1), msgspec.structs.replace(parcel(2), file_name="../a.xml")]))
     transport.close()
     errors = {delivery.entry: delivery.error for delivery in deliveries}
     assert errors[1] is None

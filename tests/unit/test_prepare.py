@@ -17,8 +17,8 @@ from gateway.homes import NOBODY, Homes
 from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
 from gateway.ports import Parcel
-from gateway.roles.forward import prepare
 from gateway.roles.offers import offer_of
+from gateway.roles.packing import Packer
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.stages.collected import open_collected
@@ -78,12 +78,9 @@ def parcels(
         )
 
     return [
-        prepare(
-            claimed(number, way),
-            Destination(name=LOCAL) if way.destination == LOCAL else config.destination[0],
-            signers,
-            config,
-        )[:2]
+        Packer(
+            Destination(name=LOCAL) if way.destination == LOCAL else config.destination[0], config
+        ).prepare(claimed(number, way), signers)[:2]
         for number, way in enumerate(offer.ways, start=7)
     ]
 

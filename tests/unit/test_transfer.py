@@ -10,7 +10,7 @@ import pytest
 from gateway.homes import Homes, homes_of
 from gateway.model import DXP_REP, NODE_ITSELF, Enterprise, EnterpriseId, Envelope
 from gateway.roles.collect import Registry
-from gateway.roles.forward import prepare
+from gateway.roles.packing import Packer
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import open_collected
@@ -106,7 +106,7 @@ def collect(spool: SqliteSpool, rules: Rules) -> Collect:
 def responses(spool: SqliteSpool) -> list[bytes]:
     """What is on its way back to the peer."""
     claimed = spool.claim("test", "peer", limit=10, lease_s=60)
-    made = [prepare(one, CONFIG.destination[0], {}, CONFIG).parcel.body for one in claimed]
+    made = [Packer(CONFIG.destination[0], CONFIG).prepare(one, {}).parcel.body for one in claimed]
     assert all(one.owner == NODE_ITSELF and one.kind == DXP_REP for one in claimed)
     return [body.removeprefix(b"\0") for body in made]
 

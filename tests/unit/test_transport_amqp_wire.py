@@ -57,3 +57,23 @@ def test_usual_messages_read_as_the_library_reads_them(
     decoded = proton.Message()
     decoded.decode(raw)
     assert decode(bytes(raw), proton) == (bytes(decoded.body), decoded.id)
+
+
+@given(st.none() | TEXT, st.dictionaries(TEXT, TEXT, max_size=3), st.binary(max_size=600))
+def test_the_usual_message_is_read_as_the_library_reads_it(
+    name: str | None, more: dict[str, str], body: bytes
+) -> None:
+    raw = proton.Message(body=body, inferred=True, id=name, properties=more, durable=True).encode()
+    assert decode(bytes(raw), proton) == (body, name or "")
+
+
+@given(st.binary(max_size=60), st.integers(0, 90))
+def test_what_is_cut_short_is_never_taken_for_the_whole(body: bytes, left: int) -> None:
+    raw = bytes(proton.Message(body=body, inferred=True, durable=True, id="ID", subject="s").encode())
+    assert decode(raw[:left], proton)[0] == (body if left >= len(raw) else raw[:left])
+
+
+@pytest.mark.parametrize("name", [7, b"ID"])
+def test_other_message_ids_are_read_too(name: Any) -> None:
+    raw = bytes(proton.Message(body=b"x", inferred=True, id=name).encode())
+    assert decode(raw, proton)[0] == b"x"
