@@ -12,7 +12,7 @@ from gateway import facts
 from gateway.config import Config
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
-from gateway.observe import log
+from gateway.observe import gathered, log
 from gateway.ports import Feed
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
@@ -79,9 +79,11 @@ class Registry:
         return _Case(raw=raw, opened=opened, answers=opened.answers, error="")
 
     def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
-        for filing, filed in zip(filings, self._spool.file(filings, resolves=resolves), strict=True):
-            _log_filed(filing, filed)
-            tell(filed.ended)
+        done = self._spool.file(filings, resolves=resolves)
+        with gathered():
+            for filing, filed in zip(filings, done, strict=True):
+                _log_filed(filing, filed)
+                tell(filed.ended)
         taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.config import Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.keyring import Keyring
-from gateway.observe import log
+from gateway.observe import gathered, log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
@@ -126,7 +126,8 @@ class Forward:
             else []
         )
         if claimed or signed:
-            self._carry(claimed, signed, reachable=allowance > 0)
+            with gathered():
+                self._carry(claimed, signed, reachable=allowance > 0)
         return len(claimed) + len(signed)
 
     def _carry(self, claimed: Sequence[Claimed], signed: Sequence[Ready], *, reachable: bool) -> None:
