@@ -34,6 +34,8 @@ from signing.issuers import Issuers
 from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
+_NICE: Final = 5
+"""Of all roles but accept: a platform waits for its answer, nobody waits for the others to the millisecond."""
 
 
 class App:
@@ -140,7 +142,7 @@ class App:
         if "forward" in names:
             roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
         if "keep" in names:
-            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
+            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
     def _serve(self, door: socket.socket) -> None:
@@ -170,7 +172,7 @@ def _role(name: str, build: Callable[[], Forward | Collect]) -> Role:
         role.run(Stop().on_sigterm())
         role.close()
 
-    return Role(name=name, run=run)
+    return Role(name=name, run=run, nice=_NICE)
 
 
 def _secret(file: Path | None) -> str:

@@ -30,6 +30,8 @@ class Role:
 
     name: str
     run: Callable[[], None]
+    nice: int = 0
+    """How much it stands back for others when processors are short (`man 7 sched`, nice value)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def _live(role: Role, parent: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's business
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.nice(role.nice)
         role.run()
         code = 0
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)

@@ -307,6 +307,15 @@ class Spool(Protocol):
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         ...
 
+    # being kept in order
+
+    def tidy(self) -> None:
+        """Do what the store has to do for itself now and then, so that no commit has to; call it every second.
+
+        Others read and write meanwhile. Cheap when there is nothing to do.
+        """
+        ...
+
     # being woken
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:

@@ -177,3 +177,11 @@ def test_stop_while_a_role_waits_for_its_next_start_needs_no_patience() -> None:
         running.send(signal.SIGTERM)
         running.end()
         assert running.process.returncode == 0
+
+
+def test_role_that_stands_back_has_its_nice_value_and_no_other_has() -> None:
+    with node("modest") as running:
+        own = os.getpriority(os.PRIO_PROCESS, running.process.pid)
+        assert running.wait_for("up")["nice"] == own + 3
+        running.send(signal.SIGTERM)
+        running.end()
