@@ -16,7 +16,7 @@ ME = Enterprise(
     name="示例企业",
     cop_codes=frozenset({COP_CODE, "4400000099"}),
     dxp_ids=frozenset({DXP_ID}),
-    token_sha256="0" * 64,
+    token_sha256=("0" * 64,),
 )
 ENVELOPE = Envelope(cop_msg_id="M1", sender_id=DXP_ID, receiver_ids=("DXPEDCCEB0000002",), creat_time="")
 

@@ -21,9 +21,7 @@ from gateway.model import Enterprise, EnterpriseId
 
 LIMIT = 1000
 DATE = formatdate(0, usegmt=True)
-ME = Enterprise(
-    id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset(), token_sha256="0" * 64
-)
+ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset())
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Desk(Submissions):
 
     def admit(self, head: Head) -> Admitted | Answer:
         self.heads.append(head)
-        if not head.authorization:
+        if not head.shown.authorization:
             return Answer(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"})
         return Admitted(ME, 0.0, head.idempotency_key, False)
 
