@@ -53,6 +53,14 @@ def test_both_are_told_at_once() -> None:
     assert [fault.element for fault in faults] == ["copCode", "dxpId"]
 
 
+def test_message_type_that_is_not_registered_is_refused_by_its_chinese_name() -> None:
+    bound = replace(ME, message_types=frozenset({"CEB621Message", "CEB411Message"}))
+    (fault,) = refused(header_of(order()), bound).faults
+    assert (fault.rule, fault.path, fault.name_zh) == ("type_not_yours", "/CEB311Message", "电子订单")
+    assert "CEB411" not in fault.message
+    authorise(header_of(order()), replace(ME, message_types=frozenset({"CEB311Message"})))
+
+
 def test_nothing_about_the_codes_registered_is_told() -> None:
     (fault,) = refused(header_of(order(cop_code="3300000001"))).faults
     assert not any(COP_CODE in str(part) or "4400000099" in str(part) for part in (fault.message, fault.fix))
