@@ -22,8 +22,10 @@ from typing import Any
 import pytest
 
 from gateway.app import App
+from gateway.client import GatewayClient, Submitted
 from gateway.doors.request_signature import Signature, signed_headers
-from gateway.model import EnterpriseId
+from gateway.doors.views import CursorView, ReceiptsView
+from gateway.model import EnterpriseId, HmacKey
 from gateway.playground import Watched, free_port
 from gateway.site import Site, write_site
 from tests.command_line import invoke, lines
@@ -187,6 +189,17 @@ def test_signature_made_by_openssl_and_curl_as_the_manual_says_is_understood(
     assert hashlib.sha256(body()).hexdigest() in ran.stdout
 
 
+def test_client_signs_every_request_anew(node: Node) -> None:
+    key = HmacKey(id="ann-1", secret=SECRET.encode())
+    with closing(GatewayClient(f"http://127.0.0.1:{node.port}", hmac_key=key)) as client:
+        first, again = client.submit(body()), client.submit(body())
+        assert isinstance(first, Submitted)
+        assert isinstance(again, Submitted)
+        assert (first.first, again.first) == (True, False)
+        assert isinstance(client.receipts(after=0), ReceiptsView)
+        assert isinstance(client.acknowledge(0), CursorView)
+
+
 def test_failed_logins_wait_and_are_logged_and_hold_up_nobody(node: Node) -> None:
     took: list[float] = []
 
@@ -300,6 +313,14 @@ def test_client_certificate_lets_in_its_enterprise_alone_and_tokens_go_on(secure
     bobs = node.site.tokens[EnterpriseId(BOB.id)]
     assert node.ask("GET", "/v1/receipts", token=bobs, context=secured.anns).status == 401, "two at once"
     assert node.ask("GET", "/v1/receipts", token=bobs).status == 200
+
+
+def test_client_shows_its_certificate(secured: Secured) -> None:
+    address = f"https://127.0.0.1:{secured.node.port}"
+    with closing(GatewayClient(address, tls=secured.anns)) as client:
+        assert isinstance(client.submit(body()), Submitted)
+    with closing(GatewayClient(address, secured.node.token, tls=secured.strangers)) as client:
+        assert isinstance(client.receipts(after=0), ReceiptsView), "a token is enough"
 
 
 def test_certificate_of_another_issuer_and_old_tls_end_the_handshake(secured: Secured) -> None:
