@@ -57,7 +57,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "bad-request": _problem(HTTPStatus.BAD_REQUEST, "The request cannot be understood", "请求无法识别"),
         "unauthorised": _problem(HTTPStatus.UNAUTHORIZED, "Unknown caller", "身份未通过验证"),
         "not-your-identity": _problem(
-            HTTPStatus.FORBIDDEN, "The message speaks for somebody else", "报文身份不属于调用方"
+            HTTPStatus.FORBIDDEN, "This is not registered for the caller", "未为调用方登记"
         ),
         "not-found": _problem(HTTPStatus.NOT_FOUND, "There is no such thing", "未找到"),
         "method-not-allowed": _problem(

@@ -42,6 +42,10 @@ _FORMS: Final = {
 }
 
 
+SIGNED: Final = frozenset({b"x-gateway-key", b"x-gateway-signature"})
+"""A request with one of these headers wants to be known by its signature."""
+
+
 class Signature(Struct, frozen=True, kw_only=True):
     """What a signed request says of itself; a header that is not there is empty, nothing is checked yet."""
 
@@ -55,10 +59,8 @@ class Signature(Struct, frozen=True, kw_only=True):
     signature: str = ""
 
 
-def read_signature(headers: Mapping[bytes, bytes], method: str, url: bytes) -> Signature | None:
-    """Read the headers of a signed request, names in lower case; None when it carries none of them."""
-    if b"x-gateway-key" not in headers and b"x-gateway-signature" not in headers:
-        return None
+def read_signature(headers: Mapping[bytes, bytes], method: str, url: bytes) -> Signature:
+    """Read the headers of a signed request, names in lower case."""
 
     def value(name: str) -> str:
         return str(headers.get(name.lower().encode("ascii"), b""), "latin-1")

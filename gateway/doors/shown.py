@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.doors.request_signature import Signature, read_signature
+from gateway.doors.request_signature import SIGNED, Signature, read_signature
 
 _FORWARDED: Final = b"x-forwarded-for"
 
@@ -23,7 +23,7 @@ class Peer(Struct, frozen=True):
 NOBODY: Final = Peer()
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class Shown(Struct, frozen=True):
     """Everything that can tell who is asking."""
 
     peer: Peer
@@ -54,9 +54,5 @@ def shown_by(
     forwarded = ""
     if _FORWARDED in first:
         forwarded = str(b",".join(value for name, value in headers if name == _FORWARDED), "latin-1")
-    return Shown(
-        peer=peer,
-        authorization=str(first.get(b"authorization", b""), "latin-1"),
-        signature=read_signature(first, method, url),
-        forwarded=forwarded,
-    )
+    signature = read_signature(first, method, url) if not SIGNED.isdisjoint(first) else None
+    return Shown(peer, str(first.get(b"authorization", b""), "latin-1"), signature, forwarded)

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from gateway.doors.nonces import Nonces, Use, free_in_s
+from spool.errors import SpoolError
 
 NOW = 1_764_230_400
 """The beginning of a span of timestamps."""
@@ -70,3 +73,13 @@ def test_clock_that_is_set_back_brings_no_nonce_back(tmp_path: Path) -> None:
     assert use(nonces, "n", timestamp=NOW + 250, now=NOW + 100) is Use.FIRST
     assert use(nonces, "m", timestamp=NOW - 800, now=NOW - 900) is Use.FIRST
     assert use(Nonces(tmp_path), "n", timestamp=NOW + 250, now=NOW) is Use.AGAIN
+
+
+def test_nonce_that_cannot_be_written_down_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "nonces").write_text("a file where the folder should be")
+    nonces = Nonces(tmp_path / "nonces")
+    with pytest.raises(SpoolError, match="cannot remember the nonce") as caught:
+        use(nonces, "n")
+    assert caught.value.temporary
+    (tmp_path / "nonces").unlink()
+    assert use(nonces, "n") is Use.FIRST
