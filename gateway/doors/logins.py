@@ -63,9 +63,8 @@ class Logins:
         if self._may_say(record, now):
             count = record.failures - record.said
             record.said, record.said_at = record.failures, now
-            log(
-                "login.failed", address=address, way=way, reason=reason, enterprise=enterprise, failures=count
-            )
+            known = address if where else ""  # what a proxy passes on may be any text
+            log("login.failed", address=known, way=way, reason=reason, enterprise=enterprise, failures=count)
         beyond = record.failures - _FREE
         return 0.0 if beyond <= 0 else min(self._longest_s, _FIRST_S * 2.0 ** min(beyond - 1, 16))
 
@@ -83,11 +82,11 @@ class Logins:
 
 
 def _neighbourhood(address: str) -> str:
-    """Return what one user can easily change within: of IPv6 the first 64 bits, of IPv4 nothing."""
+    """Return what one user can easily change within: of IPv6 the first 64 bits; empty for what is no address."""
     try:
         known = ip_address(address)
     except ValueError:
         return ""
     if not isinstance(known, IPv6Address):
         return address
-    return str(known.ipv4_mapped or known.exploded[:19])
+    return str(known.ipv4_mapped or IPv6Address(int(known) >> 64 << 64))

@@ -20,6 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.app import App
 from gateway.client import GatewayClient, Submitted
@@ -112,7 +113,13 @@ def rules(reply: Reply) -> list[str]:
     return [fault["rule"] for fault in reply.json()["faults"]]
 
 
-def run(folder: Path, *, accept: str = "", tables: dict[str, str] | None = None) -> Iterator[Node]:
+def run(
+    folder: Path,
+    *,
+    accept: str = "",
+    tables: dict[str, str] | None = None,
+    before: Callable[[Site], None] = lambda _: None,
+) -> Iterator[Node]:
     """A gateway; `tables`: enterprise → what is put into its file; `accept` into gateway.toml."""
     port = free_port()
     site = write_site(folder / "site", enterprises=(ANN, BOB), port=port)
@@ -122,6 +129,7 @@ def run(folder: Path, *, accept: str = "", tables: dict[str, str] | None = None)
     for name, table in (tables or {}).items():
         file = site.enterprises / f"{name}.toml"
         file.write_text(f"{file.read_text()}\n{table}\n")
+    before(site)
     process = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log")
     process.wait_for_event("node.started")
     node = Node(site=site, port=port, process=process)
@@ -243,6 +251,35 @@ def test_quota_refuses_with_the_time_to_wait_and_nothing_durable(bounded: Node) 
     assert "message.refused" not in bounded.journal()
     assert bounded.ask("GET", "/v1/receipts", token=bounded.token).status == 200, "reading is not bounded"
     assert bounded.ask("POST", "/v1/messages?dry_run=true", body(), token=bounded.token).status == 429
+
+
+@pytest.fixture
+def jammed(tmp_path: Path) -> Iterator[Node]:
+    """Nobody takes what goes out, because the folder that it goes to is not there."""
+    yield from run(tmp_path, tables={ANN.id: "[quota]\nopen_entries = 2"}, before=jam)
+
+
+def jam(site: Site) -> None:
+    (site.state / "outbox").rename(site.state / "away")
+
+
+def test_quota_of_what_waits_lets_in_again_when_it_has_gone(jammed: Node) -> None:
+    found = [jammed.submit(body(number), token=jammed.token) for number in range(3)]
+    assert [one.status for one in found] == [202, 202, 429]
+    assert rules(found[-1]) == ["quota_open_entries"]
+    jammed.process.wait_for_event("entry.deferred", 30)
+    bobs = order("ORDER-1", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0])
+    assert jammed.submit(bobs, token=jammed.site.tokens[EnterpriseId(BOB.id)]).status == 202, (
+        "who has none is free"
+    )
+
+    (jammed.site.state / "away").rename(jammed.site.state / "outbox")
+    asked = Retrying(
+        retry=retry_if_result(lambda told: told.status == 429),
+        wait=wait_fixed(0.1),
+        stop=stop_after_delay(60),
+    )
+    assert asked(jammed.submit, body(9), token=jammed.token).status == 202
 
 
 def test_enterprise_is_bound_to_its_addresses_and_message_types(bounded: Node) -> None:

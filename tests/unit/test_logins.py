@@ -85,6 +85,13 @@ def test_log_has_a_line_a_minute_for_an_address_with_all_failures_since(
     }
 
 
+def test_text_that_is_no_address_is_not_logged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    logins = Logins(longest_s=1.0)
+    fail(logins, "<script>")
+    fail(logins, "fe80::1%eth0")
+    assert [line["address"] for line in told(capfdbinary.readouterr().out.decode())] == ["", "fe80::1%eth0"]
+
+
 def test_many_addresses_do_not_flood_the_log(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     clock = Seconds()
     logins = Logins(longest_s=0.0, clock=clock)
