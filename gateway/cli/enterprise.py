@@ -183,18 +183,34 @@ def _write_tokens(identifier: str, file: Path, digests: tuple[str, ...]) -> None
 
 
 def _change(identifier: str, file: Path, key: str, value: str) -> None:
-    """Change one line of an enterprise's file and nothing else, so that the operator's comments stay."""
+    """Change one value in an enterprise's file and nothing else, so that the operator's comments stay.
+
+    Comments between the lines of a list go with the list.
+    """
     target = load_config(file).accept.enterprises_dir / f"{identifier}.toml"
     try:
         old = target.read_text(encoding="utf-8")
         line = f"{key} = {value}"
-        new, times = re.subn(rf"(?m)^{key}\s*=\s*(?:\[[^\]]*\]|[^\[\n]*)$", line, old, count=1)
+        new, times = re.subn(_assignment(key), line, old, count=1)
         new = new if times else _before_tables(old, line)
-        if tomllib.loads(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
+        if _read(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
             raise ConfigError(f"cannot change {key} by itself", where=str(target), fix=f"write {line} there")
         replace(target, new.encode())
     except OSError as error:
         raise ConfigError(f"cannot write the file: {error.strerror}", where=str(target)) from error
+
+
+def _assignment(key: str) -> str:
+    """Return what finds `key = VALUE`, without a comment behind it; VALUE is a list or stands on the line."""
+    return rf"(?m)^{key}[ \t]*=[ \t]*(?:\[[^\]]*\]|[^\[#\n]*?)(?=[ \t]*(?:#.*)?$)"
+
+
+def _read(text: str) -> object:
+    """Parse, so as to compare; None for what is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _before_tables(text: str, line: str) -> str:

@@ -8,7 +8,7 @@ of them by its digest means to invert SHA-256. HMACs are compared in constant ti
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -36,7 +36,7 @@ class Stranger(Struct, frozen=True, kw_only=True):
 
     problem: str
     faults: tuple[Fault, ...] = ()
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     delay_s: float = 0.0
 
 

@@ -97,14 +97,26 @@ def test_token_is_added_to_a_file_of_any_form(site: Path) -> None:
     for tokens, kept in (
         (f'token_sha256 = "{old}"', (old,)),
         (f'token_sha256 = [\n  "{old}",  # agreed by telephone\n]', (old,)),
+        (f'token_sha256 = "{old}"  # agreed with Zhang', (old,)),
+        (f'token_sha256=["{old}"]   # agreed with Zhang', (old,)),
         ("", ()),
     ):
         file.write_text("\n".join([*plain, tokens]) + tables)
         (line,) = lines(invoke("enterprise", "rotate-token", "demo", "-c", site, "--json"))
         assert loaded(site, "demo").token_sha256 == (*kept, digest(line["token"]))
+        assert ("# agreed with Zhang" in file.read_text()) == ("Zhang" in tokens)
         quota = loaded(site, "demo").quota
         assert quota is not None
         assert quota.messages_per_minute == 5
+
+
+def test_file_that_cannot_be_changed_by_one_value_stays_as_it_is(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    text = file.read_text().replace("token_sha256", '"token_sha256"')
+    file.write_text(text)
+    result = invoke("enterprise", "rotate-token", "demo", "-c", site)
+    assert (result.exit_code, "cannot change token_sha256 by itself" in result.stderr) == (2, True)
+    assert file.read_text() == text
 
 
 def test_tokens_are_bounded(site: Path) -> None:
