@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
-from gateway.config_enterprises import load_enterprises
+from gateway.config_enterprises import load_enterprises, shared_proofs
+from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
@@ -52,6 +53,8 @@ class App:
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
             self.config.accept.enterprises_dir
         )
+        _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
+        self.tls = None if self.config.accept.tls is None else door_context(self.config.accept.tls)
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
@@ -157,6 +160,7 @@ class App:
             trust=self.trust,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
+            tls=self.tls,
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
@@ -173,6 +177,16 @@ def _role(name: str, build: Callable[[], Forward | Collect]) -> Role:
         role.close()
 
     return Role(name=name, run=run, nice=_NICE)
+
+
+def _no_doubles(enterprises: Mapping[EnterpriseId, Enterprise], folder: Path) -> None:
+    """See that nobody can be taken for somebody else. Raises ConfigError."""
+    for name, proof in shared_proofs(enterprises).items():
+        raise ConfigError(
+            f"another enterprise has the same {proof} as {name}",
+            where=str(folder),
+            fix="give each its own; for a token `gateway enterprise rotate-token`, then `end-token`",
+        )
 
 
 def _secret(file: Path | None) -> str:

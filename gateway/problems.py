@@ -3,8 +3,8 @@
 | code | status | when |
 |---|---|---|
 | `bad-request` | 400 | a parameter or header of the request is wrong |
-| `unauthorised` | 401 | no token, or one that nobody has |
-| `not-your-identity` | 403 | copCode, dxpId or SenderId is not the caller's, or the caller is disabled |
+| `unauthorised` | 401 | no token, certificate or signature, or one that does not hold |
+| `not-your-identity` | 403 | copCode, dxpId, SenderId, message type or address is not the caller's, or it is disabled |
 | `not-found` | 404 | nothing of that name, or it belongs to somebody else |
 | `method-not-allowed` | 405 | the address knows other methods |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
@@ -19,7 +19,7 @@
 | `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
 | `invalid-signature` | 422 | it came signed and the signature does not hold |
 | `no-route` | 422 | the gateway is not set up to send such a message anywhere |
-| `quota-exceeded` | 429 | the caller sends faster than agreed; `Retry-After` |
+| `quota-exceeded` | 429 | the caller hands in more than agreed; `Retry-After` |
 | `internal-error` | 500 | a mistake of ours; nothing was taken |
 | `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
 
@@ -57,7 +57,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "bad-request": _problem(HTTPStatus.BAD_REQUEST, "The request cannot be understood", "请求无法识别"),
         "unauthorised": _problem(HTTPStatus.UNAUTHORIZED, "Unknown caller", "身份未通过验证"),
         "not-your-identity": _problem(
-            HTTPStatus.FORBIDDEN, "The message speaks for somebody else", "报文身份不属于调用方"
+            HTTPStatus.FORBIDDEN, "This is not registered for the caller", "未为调用方登记"
         ),
         "not-found": _problem(HTTPStatus.NOT_FOUND, "There is no such thing", "未找到"),
         "method-not-allowed": _problem(

@@ -241,6 +241,14 @@ class Spool(Protocol):
         """
         ...
 
+    def waiting(self, owner: str, *, at_most: int) -> int:
+        """Return how many entries of an owner could go now, whatever they need; no more than `at_most` are counted.
+
+        Those that wait for an earlier entry, are held or are on their way are not among them. Cheap, whatever
+        waits: the price grows with `at_most` alone.
+        """
+        ...
+
     def outstanding(self) -> Outstanding:
         """Return what waits for somebody outside: orphans, and notices by owner."""
         ...

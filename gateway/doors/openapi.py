@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.doors import views
+from gateway.doors.request_signature import WINDOW_S
 from gateway.problems import MEDIA_TYPE, PROBLEMS
 
 _REF: Final = "#/components/schemas/{name}"
@@ -44,6 +45,8 @@ class Operation:
     """Of answers without a view."""
 
 
+_CALLER: Final = ("unauthorised", "not-your-identity", "quota-exceeded", "unavailable")
+"""What may be wrong with whoever asks, whatever for."""
 _ID = Parameter(name="id", place="path", description="Id of the message, as the submission answered")
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
@@ -71,6 +74,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "invalid-message",
             "invalid-signature",
             "no-route",
+            "quota-exceeded",
             "unavailable",
         ),
         parameters=(
@@ -85,7 +89,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="How a message stands",
         detail="Another enterprise's id answers 404.",
         answers={200: ("The message and its way", views.StatusView)},
-        problems=("unauthorised", "not-found"),
+        problems=(*_CALLER, "not-found"),
         parameters=(_ID,),
     ),
     Operation(
@@ -94,7 +98,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="The accepted bytes",
         detail="Exactly what was handed in.",
         answers={200: ("The bytes", None)},
-        problems=("unauthorised", "not-found"),
+        problems=(*_CALLER, "not-found"),
         parameters=(_ID,),
     ),
     Operation(
@@ -104,7 +108,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         detail="One file that `gateway evidence verify` checks with the node's public key alone. `503` until the log"
         " covers the message, a minute at most.",
         answers={200: ("The file", None)},
-        problems=("unauthorised", "not-found", "unavailable"),
+        problems=(*_CALLER, "not-found"),
         parameters=(
             _ID,
             Parameter(name="redact", place="query", description="`true`: digests only, no bytes"),
@@ -117,7 +121,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="The timeline of a declaration",
         detail="All answers about it, in the order of customs' own time.",
         answers={200: ("The answers", views.TimelineView)},
-        problems=("unauthorised", "not-found"),
+        problems=(*_CALLER, "not-found"),
         parameters=(
             Parameter(name="type", place="query", description="Message type, `CEB621Message`"),
             Parameter(
@@ -134,7 +138,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         detail="Your own answers, and messages that others addressed to you, after the cursor, in the order in"
         " which they were filed; waits if asked to.",
         answers={200: ("A page of receipts", views.ReceiptsView)},
-        problems=("unauthorised", "bad-request"),
+        problems=(*_CALLER, "bad-request"),
         parameters=(
             Parameter(
                 name="after",
@@ -157,7 +161,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         detail="As customs sent them; bodies that are not yours are cut out, nothing else is changed. Of a message"
         " that another one addressed to you: its DxpMsg.",
         answers={200: ("The bytes", None)},
-        problems=("unauthorised", "not-found"),
+        problems=(*_CALLER, "not-found"),
         parameters=(Parameter(name="id", place="path", description="Id of the receipt", kind="integer"),),
     ),
     Operation(
@@ -166,7 +170,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="Acknowledge receipts",
         detail="Remembers how far you have read; never goes back.",
         answers={200: ("The cursor that holds", views.CursorView)},
-        problems=("unauthorised", "bad-request"),
+        problems=(*_CALLER, "bad-request"),
         body="application/json",
     ),
     Operation(
@@ -217,11 +221,29 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**components, "Problem": _PROBLEM},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
 
+_SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "certificate": {
+        "type": "mutualTLS",
+        "description": "A client certificate that the operator has registered; only where the door itself speaks TLS.",
+    },
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Gateway-Signature",
+        "description": "Hex HMAC-SHA256 with your secret over five lines, joined by LF: method, path with query,"
+        f" X-Gateway-Timestamp (seconds since 1970, at most {WINDOW_S} s away), X-Gateway-Nonce (16 to 64 of"
+        " A-Z a-z 0-9 _ -, used once), X-Gateway-Content-SHA256 (hex, of the body; may be left out when there is"
+        " none). X-Gateway-Key names the key.",
+    },
+}
+_SECURITY: Final[list[dict[str, list[str]]]] = [{name: []} for name in _SECURITY_SCHEMES]
+"""Each is enough."""
 _PROBLEM: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "RFC 9457 problem document",
@@ -291,7 +313,7 @@ def _operation(one: Operation) -> dict[str, Any]:
     if one.body:
         operation["requestBody"] = {"required": True, "content": {one.body: {}}}
     if one.secured:
-        operation["security"] = [{"token": []}]
+        operation["security"] = _SECURITY
     return operation
 
 
@@ -315,7 +337,8 @@ def page() -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><title>Customs exchange gateway</title>"
         f"<style>{_STYLE}</style><h1>Customs exchange gateway</h1>"
         "<p>Machine-readable: <a href=/openapi.json>openapi.json</a>. Every request carries"
-        " <code>Authorization: Bearer TOKEN</code>.</p>"
+        " <code>Authorization: Bearer TOKEN</code>, or a signature (<code>X-Gateway-Signature</code>), or comes over"
+        " TLS with a client certificate.</p>"
         f"{''.join(parts)}<h2>Problems</h2><table><tr><th>code<th>status<th>meaning<th>含义</tr>{problems}</table>"
     )
 

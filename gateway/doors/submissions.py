@@ -14,10 +14,13 @@ from msgspec import Struct
 
 from gateway.doors import views
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
+from gateway.doors.request_signature import OTHER_BODY
+from gateway.doors.shown import Shown
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
 from gateway.queues import KeyQueue
 from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
+from gateway.roles.quotas import Cost, OverQuota
 from spool.entry import Clash
 from spool.errors import SpoolError
 
@@ -33,7 +36,7 @@ Tell = Callable[[Answer], None]
 class Head(Struct, frozen=True, kw_only=True):
     """What is asked of a submission's request line and headers; a header that is not there is empty."""
 
-    authorization: str
+    shown: Shown
     content_type: str
     content_length: str
     idempotency_key: str
@@ -48,6 +51,8 @@ class Admitted(Struct, frozen=True):
     """By the monotonic clock, in seconds."""
     request_key: str
     dry_run: bool
+    promised: str = ""
+    """Hex SHA-256 that a signed request promises of its body; empty: none."""
 
 
 class Submissions:
@@ -66,7 +71,7 @@ class Submissions:
 
     def _admit(self, head: Head) -> Admitted:
         began = time.monotonic()
-        caller = caller_of(head.authorization, self._counter)
+        caller = caller_of(head.shown, self._counter)
         if head.content_type.partition(";")[0].strip().lower() not in _FORMS:
             raise Problem("unsupported-media-type")
         dry_run = bool(head.query) and _last(head.query, "dry_run") == "true"
@@ -75,7 +80,18 @@ class Submissions:
             raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
         if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
             raise _too_large()
-        return Admitted(caller, began, head.idempotency_key[:255], dry_run)
+        if caller.quota is not None:
+            self._see_quota(caller, head, dry_run=dry_run)
+        promised = "" if head.shown.signature is None else head.shown.signature.content_sha256
+        return Admitted(caller, began, head.idempotency_key[:255], dry_run, promised)
+
+    def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
+        """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""
+        announced = int(head.content_length) if head.content_length.isdigit() else 0
+        cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
+        over = self._counter.intake.quotas.over(caller, cost)
+        if over is not None:
+            raise _over_quota(over)
 
     def too_large(self) -> Answer:
         """Answer a body that has come to more than `size_bytes`."""
@@ -92,6 +108,8 @@ class Submissions:
 
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
         """Return the answer that is known at once; None: it comes with the commit."""
+        if admitted.promised and hashlib.sha256(body).hexdigest() != admitted.promised:
+            raise Problem("unauthorised", OTHER_BODY)
         if admitted.dry_run:
             return self._dry_run(body, admitted.caller)
         busy = self._counter.intake.submit(
@@ -138,6 +156,8 @@ class Submissions:
             case Busy(queue=queue):
                 after = {"Retry-After": _retry_after(queue.wait_s - self._counter.refuse_wait_s)}
                 raise Problem("unavailable", _busy_fault(queue), headers=after)
+            case OverQuota():
+                raise _over_quota(outcome)
             case Contradicted(clash=clash):
                 raise Problem(outcome.problem, _clash_fault(clash))
             case Exception():
@@ -149,6 +169,10 @@ class Submissions:
 
 def _last(query: str, name: str) -> str:
     return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
+
+
+def _over_quota(over: OverQuota) -> Problem:
+    return Problem("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
 
 
 def _too_large() -> Problem:
