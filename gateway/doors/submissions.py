@@ -8,12 +8,21 @@ import time
 from collections.abc import Callable
 from math import ceil
 from typing import Final
-from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from gateway.doors import views
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
+from gateway.doors.forms import (
+    Form,
+    explained,
+    form_of,
+    last_of,
+    media_type,
+    needs_mapping,
+    told_of_source,
+)
+from gateway.mapping.translate import Translated
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
 from gateway.queues import KeyQueue
@@ -48,6 +57,8 @@ class Admitted(Struct, frozen=True):
     """By the monotonic clock, in seconds."""
     request_key: str
     dry_run: bool
+    form: Form | None = None
+    """How the body is translated; None: it is a message as it is."""
 
 
 class Submissions:
@@ -67,15 +78,16 @@ class Submissions:
     def _admit(self, head: Head) -> Admitted:
         began = time.monotonic()
         caller = caller_of(head.authorization, self._counter)
-        if head.content_type.partition(";")[0].strip().lower() not in _FORMS:
-            raise Problem("unsupported-media-type")
-        dry_run = bool(head.query) and _last(head.query, "dry_run") == "true"
+        form = form_of(head.content_type, head.query, self._counter) if head.query else None
+        if form is None and media_type(head.content_type) not in _FORMS:
+            raise Problem("unsupported-media-type", *needs_mapping(head.content_type))
+        dry_run = bool(head.query) and last_of(head.query, "dry_run") == "true"
         refusals = () if dry_run else self._counter.gauge.refusals()
         if refusals:
             raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
         if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
             raise _too_large()
-        return Admitted(caller, began, head.idempotency_key[:255], dry_run)
+        return Admitted(caller, began, head.idempotency_key[:255], dry_run, form)
 
     def too_large(self) -> Answer:
         """Answer a body that has come to more than `size_bytes`."""
@@ -92,6 +104,8 @@ class Submissions:
 
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
         """Return the answer that is known at once; None: it comes with the commit."""
+        if admitted.form is not None:
+            return self._take_translated(admitted.form, admitted, body, tell)
         if admitted.dry_run:
             return self._dry_run(body, admitted.caller)
         busy = self._counter.intake.submit(
@@ -102,10 +116,32 @@ class Submissions:
         )
         return None if busy is None else self._answer(busy, admitted)
 
-    def _dry_run(self, body: bytes, caller: Enterprise) -> Answer:
+    def _take_translated(self, form: Form, admitted: Admitted, source: bytes, tell: Tell) -> Answer | None:
+        """Translate a source, and take in the document as if it had been handed in; faults name the source."""
+        intake, caller = self._counter.intake, admitted.caller
+        made = form.translate(source, self._counter.limits)
+        if isinstance(made, Translated) and made.faults:
+            made = explained(made, intake.examine(made.document, caller))
+        if isinstance(made, Refusal):
+            if admitted.dry_run:
+                raise Problem(made.problem, *made.faults)
+            intake.refuse(source, caller, made, lambda outcome: tell(self._answer(outcome, admitted)))
+            return None
+        if admitted.dry_run:
+            return self._dry_run(made.document, caller, made)
+        busy = intake.submit(
+            made.document,
+            caller,
+            lambda outcome: tell(self._answer(told_of_source(outcome, made), admitted)),
+            request_key=admitted.request_key,
+            origin=made.origin,
+        )
+        return None if busy is None else self._answer(busy, admitted)
+
+    def _dry_run(self, body: bytes, caller: Enterprise, made: Translated | None = None) -> Answer:
         verdict = self._counter.intake.examine(body, caller)
         if isinstance(verdict, Refusal):
-            raise Problem(verdict.problem, *verdict.faults)
+            raise Problem(verdict.problem, *(made.located(verdict.faults) if made else verdict.faults))
         self._counter.meter.answered(_OPERATION)
         return said(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
 
@@ -145,10 +181,6 @@ class Submissions:
 
     def _failed(self, error: Exception) -> Answer:
         return failed(error, PATH, _OPERATION, self._counter.meter)
-
-
-def _last(query: str, name: str) -> str:
-    return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
 
 
 def _too_large() -> Problem:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -101,14 +101,22 @@ class Intake:
         limits = self._config.accept.limits
         return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
-    def submit(self, body: bytes, caller: Enterprise, told: Told, *, request_key: str = "") -> Busy | None:
+    def submit(
+        self,
+        body: bytes,
+        caller: Enterprise,
+        told: Told,
+        *,
+        request_key: str = "",
+        origin: Mapping[str, str] | None = None,
+    ) -> Busy | None:
         """Take a body in; `told` gets the outcome once it is on disk, or the SpoolError that kept it from there.
 
-        Busy is said at once, and `told` is not called then.
+        Busy is said at once, and `told` is not called then. `origin`: what a translated body was made of.
         """
         verdict = self._examine(body, caller)
         if isinstance(verdict, Refusal):
-            self._refuse(body, caller, verdict, told)
+            self.refuse(body, caller, verdict, told)
             return None
         needs = self._needs(verdict, caller)
         late = self._queues.late(needs) if needs else None
@@ -123,9 +131,10 @@ class Intake:
                 homes=self._homes,
                 request_key=request_key,
                 needs=needs,
+                origin=origin,
             )
         except Refused as refused:
-            self._refuse(body, caller, Refusal(problem=refused.problem, faults=refused.faults), told)
+            self.refuse(body, caller, Refusal(problem=refused.problem, faults=refused.faults), told)
         else:
             self._commit.enter(offer, lambda reply: told(_outcome(reply, offer, verdict)))
         return None
@@ -137,7 +146,7 @@ class Intake:
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
 
-    def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
+    def refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""
         why = {
             "sha256": hashlib.sha256(body).hexdigest(),
