@@ -13,7 +13,7 @@ from gateway.cli.output import deliver, emit
 from gateway.cli.validate import read
 from gateway.config import Limits
 from gateway.errors import ConfigError, Refused
-from gateway.mapping.language import SourceKind, SourceMapping
+from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mapping
 from gateway.mapping.shelf import load_mappings
 from gateway.mapping.translate import Translated, translate, translate_split
@@ -54,6 +54,7 @@ _SHOWN = 60
 )
 @json_option
 def translate_(
+    *,
     document: Path,
     wanted: str,
     out: Path | None,

@@ -154,7 +154,6 @@ class _Reader:
         self._text = text
         self._at = 0
         self._delimiter = delimiter
-        self._quoted = re.compile(r'"((?:[^"]++|"")*+)"')
         self._plain = re.compile(rf'[^"\r\n{re.escape(delimiter)}]*+')
         self._most = self._left = cells
 
@@ -194,9 +193,13 @@ class _Reader:
             found = self._plain.match(self._text, self._at)
             self._at = found.end() if found else self._at
             return found[0] if found else ""
-        quoted = self._quoted.match(self._text, self._at)
-        if quoted is None:
-            what = "a cell in double quotes that never ends"
-            raise _WrongError(self._at, "quote", what, "双引号没有结束")
-        self._at = quoted.end()
-        return quoted[1].replace('""', '"')
+        return self._quoted()
+
+    def _quoted(self) -> str:
+        begin = end = self._at + 1
+        while (end := self._text.find('"', end)) >= 0:
+            if not self._text.startswith('""', end):
+                self._at = end + 1
+                return self._text[begin:end].replace('""', '"')
+            end += 2
+        raise _WrongError(self._at, "quote", "a cell in double quotes that never ends", "双引号没有结束")

@@ -17,8 +17,9 @@ from gateway.model import Fault
 _DEEPEST: Final = 256
 """Whatever the configuration allows: each level is a call."""
 _WHITE: Final = re.compile(r"[ \t\n\r]*+")
-_STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+"""Without possessive groups: CPython 3.11 may lose its place in one that fails (gh-106052)."""
+_read_string: Final = json.JSONDecoder().raw_decode
 _WORDS: Final[Mapping[str, str | None]] = {"true": "true", "false": "false", "null": None}
 
 
@@ -200,14 +201,16 @@ class _Reader:
         raise self._unexpected("a value")
 
     def _string(self) -> str:
-        found = _STRING.match(self._text, self._at)
-        if found is None:
-            raise _WrongError(
-                self._at, "not_json", "a string that is cut off or holds what must be escaped",
-                "字符串不完整或含有未转义的字符", 'end it with " and escape control characters and backslashes',
-            )  # fmt: skip
-        self._at = found.end()
-        return str(json.loads(found[0])) if "\\" in found[0] else found[0][1:-1]
+        try:
+            text, self._at = _read_string(self._text, self._at)
+        except json.JSONDecodeError as error:
+            what = "a string that is cut off or holds what must be escaped"
+            zh, fix = (
+                "字符串不完整或含有未转义的字符",
+                'end it with " and escape control characters and backslashes',
+            )
+            raise _WrongError(error.pos, "not_json", what, zh, fix) from error
+        return str(text)
 
     def _object(self, depth: int) -> dict[str, _Value]:
         members: dict[str, _Value] = {}

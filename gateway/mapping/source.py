@@ -44,6 +44,8 @@ class Reference:
 
         Steps are escaped as in a JSON pointer (RFC 6901): `~1` is a slash, `~0` a tilde. Raises ValueError.
         """
+        if not text:
+            raise ValueError("an empty text is no path")
         steps = text.split("/")
         ups: int | None = 0
         if steps[0] == "":
