@@ -1,5 +1,8 @@
 """What form a body has: a message as it is, or JSON or CSV that `?mapping=` says how to translate."""
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl
@@ -15,6 +18,8 @@ from gateway.pipeline import Refusal
 from gateway.roles.accept import Outcome
 
 _MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
+AT_ONCE_BYTES: Final = 16 * 1024
+"""Sources up to this take some milliseconds."""
 _UNSAID: Final = frozenset({"", "application/octet-stream"})
 """A client that names no form means that of the mapping."""
 
@@ -32,6 +37,33 @@ class Form:
             return translate(source, self.mapping, limits, charset=self.charset)
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
+
+
+Made = Translated | Refusal | BaseException
+"""What becomes of a source; an exception is a defect."""
+
+
+class Translator:
+    """Translates for one event loop: what takes long, one after the other in a thread of its own.
+
+    Translating is pure and takes a second for the largest source that is allowed; meanwhile the loop goes on to
+    accept. Usual sources take less than handing them to a thread is worth.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="translate")
+
+    def translate(self, form: Form, source: bytes, told: Callable[[Made], None]) -> None:
+        """Call `told` with the outcome in the thread of the loop: before this returns, or later."""
+        if len(source) <= AT_ONCE_BYTES:
+            told(form.translate(source, self._limits))
+            return
+        loop = asyncio.get_running_loop()
+        later = loop.run_in_executor(self._thread, form.translate, source, self._limits)
+        later.add_done_callback(
+            lambda done: None if done.cancelled() else told(done.exception() or done.result())
+        )
 
 
 def form_of(content_type: str, query: str, counter: Counter) -> Form | None:

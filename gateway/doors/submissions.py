@@ -15,6 +15,8 @@ from gateway.doors import views
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
 from gateway.doors.forms import (
     Form,
+    Made,
+    Translator,
     explained,
     form_of,
     last_of,
@@ -66,6 +68,7 @@ class Submissions:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
+        self._translator = Translator(counter.limits)
         self.size_bytes = counter.size_bytes
 
     def admit(self, head: Head) -> Admitted | Answer:
@@ -105,7 +108,10 @@ class Submissions:
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
         """Return the answer that is known at once; None: it comes with the commit."""
         if admitted.form is not None:
-            return self._take_translated(admitted.form, admitted, body, tell)
+            self._translator.translate(
+                admitted.form, body, lambda made: self._translated(made, admitted, body, tell)
+            )
+            return None
         if admitted.dry_run:
             return self._dry_run(body, admitted.caller)
         busy = self._counter.intake.submit(
@@ -116,10 +122,20 @@ class Submissions:
         )
         return None if busy is None else self._answer(busy, admitted)
 
-    def _take_translated(self, form: Form, admitted: Admitted, source: bytes, tell: Tell) -> Answer | None:
-        """Translate a source, and take in the document as if it had been handed in; faults name the source."""
+    def _translated(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> None:
+        """Go on with what became of a source. Never raises itself."""
+        try:
+            answer = self._take_made(made, admitted, source, tell)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = self._failed(error)
+        if answer is not None:
+            tell(answer)
+
+    def _take_made(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> Answer | None:
+        """Take in the document of a source as if it had been handed in; faults name the source."""
+        if isinstance(made, BaseException):
+            raise made
         intake, caller = self._counter.intake, admitted.caller
-        made = form.translate(source, self._counter.limits)
         if isinstance(made, Translated) and made.faults:
             made = explained(made, intake.examine(made.document, caller))
         if isinstance(made, Refusal):

@@ -17,6 +17,8 @@ from gateway.model import Fault
 _DEEPEST: Final = 256
 """Whatever the configuration allows: each level is a call."""
 _WHITE: Final = re.compile(r"[ \t\n\r]*+")
+_SIGN: Final = re.compile(r"[ \t\n\r]*+([,:\]}])[ \t\n\r]*+")
+_PLAIN_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]*+)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 """Without possessive groups: CPython 3.11 may lose its place in one that fails (gh-106052)."""
 _read_string: Final = json.JSONDecoder().raw_decode
@@ -174,20 +176,22 @@ class _Reader:
         begin = self._at
         self._left -= 1
         if self._left < 0:
-            raise _WrongError(begin, "elements", f"more than {self._most} values", f"值超过{self._most}个",
-                              "split it into several requests")  # fmt: skip
-        match self._text[begin : begin + 1]:
-            case '"':
-                return _Scalar(self._string(), begin)
-            case "{" | "[" if depth == 0:
-                raise _WrongError(begin, "depth", f"nested more than {self._depth} levels deep",
-                                  f"嵌套超过{self._depth}层", "flatten it")  # fmt: skip
-            case "{":
-                return _Object(self._object(depth - 1), begin)
-            case "[":
-                return _Array(self._array(depth - 1), begin)
-            case _:
-                return self._bare()
+            what, zh = f"more than {self._most} values", f"值超过{self._most}个"
+            raise _WrongError(begin, "elements", what, zh, "split it into several requests")
+        sign = self._text[begin : begin + 1]
+        if sign == '"':
+            return _Scalar(self._string(), begin)
+        if sign in ("{", "["):
+            if depth == 0:
+                what, zh = f"nested more than {self._depth} levels deep", f"嵌套超过{self._depth}层"
+                raise _WrongError(begin, "depth", what, zh, "flatten it")
+            self._at += 1
+            return (
+                _Object(self._object(depth - 1), begin)
+                if sign == "{"
+                else _Array(self._array(depth - 1), begin)
+            )
+        return self._bare()
 
     def _bare(self) -> _Scalar:
         begin = self._at
@@ -201,6 +205,9 @@ class _Reader:
         raise self._unexpected("a value")
 
     def _string(self) -> str:
+        if found := _PLAIN_STRING.match(self._text, self._at):
+            self._at = found.end()
+            return found[1]
         try:
             text, self._at = _read_string(self._text, self._at)
         except json.JSONDecodeError as error:
@@ -214,42 +221,43 @@ class _Reader:
 
     def _object(self, depth: int) -> dict[str, _Value]:
         members: dict[str, _Value] = {}
-        while self._another("}", first=not members):
+        self._skip()
+        if self._text.startswith("}", self._at):
+            self._at += 1
+            return members
+        while True:
             key_at = self._at
             if not self._text.startswith('"', key_at):
                 raise self._unexpected("a key in double quotes")
             key = self._string()
             if key in members:
-                raise _WrongError(key_at, "duplicate_key", f"the key {printable(key, 40)!r} stands twice in one object",
-                                  f"对象中键“{printable(key, 40)}”重复", "keep one of them")  # fmt: skip
-            self._skip()
-            self._take(":")
+                name = printable(key, 40)
+                what, zh = f"the key {name!r} stands twice in one object", f"对象中键“{name}”重复"
+                raise _WrongError(key_at, "duplicate_key", what, zh, "keep one of them")
+            self._sign(":")
             members[key] = self._value(depth)
-        return members
+            if self._sign(",}") == "}":
+                return members
 
     def _array(self, depth: int) -> list[_Value]:
         members: list[_Value] = []
-        while self._another("]", first=not members):
+        self._skip()
+        if self._text.startswith("]", self._at):
+            self._at += 1
+            return members
+        while True:
             members.append(self._value(depth))
-        return members
+            if self._sign(",]") == "]":
+                return members
 
-    def _another(self, end: str, *, first: bool) -> bool:
-        """Step over the bracket or comma before the next member; False: the end was there instead."""
-        if first:
-            self._at += 1
-        self._skip()
-        if self._text.startswith(end, self._at):
-            self._at += 1
-            return False
-        if not first:
-            self._take(",")
-        return True
-
-    def _take(self, sign: str) -> None:
-        if not self._text.startswith(sign, self._at):
-            raise self._unexpected(f"{sign!r}")
-        self._at += 1
-        self._skip()
+    def _sign(self, expected: str) -> str:
+        """Step over one of these signs and the white space around it."""
+        found = _SIGN.match(self._text, self._at)
+        if found is None or found[1] not in expected:
+            self._skip()
+            raise self._unexpected(" or ".join(map(repr, expected)))
+        self._at = found.end()
+        return found[1]
 
     def _unexpected(self, expected: str) -> _WrongError:
         found = self._text[self._at : self._at + 1]

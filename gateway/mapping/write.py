@@ -4,6 +4,7 @@ Written plainly: UTF-8, prefix ceb, no white space between elements, the order o
 not mapped. The same source gives the same bytes, on every machine.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +21,7 @@ from signing.suite import XSI
 _START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 _NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
 """xmlns:xsi too: customs' verifiers expect it on what is signed (spec signing.md, 3)."""
+_SPECIAL: Final = re.compile("[&<>\r]")
 _IN_TEXT: Final = {"\r": "&#13;"}
 _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _FAULTS: Final = 200
@@ -83,7 +85,8 @@ class Writer:
             if isinstance(part, Leaf):
                 text = self._text(part, item, path, number)
                 if text is not None:
-                    out.append(f"<ceb:{part.name}>{escape(text, _IN_TEXT)}</ceb:{part.name}>")
+                    safe = escape(text, _IN_TEXT) if _SPECIAL.search(text) else text
+                    out.append(f"<ceb:{part.name}>{safe}</ceb:{part.name}>")
             elif portion is not None and part is self._mapping.body:
                 self._note_list(part, item, path)
                 out += self._repeated(part, portion.items, path)

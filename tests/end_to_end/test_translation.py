@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Limits
+from gateway.doors.forms import AT_ONCE_BYTES
 from gateway.mapping.translate import translate
 from gateway.playground import Watched, free_port
 from gateway.site import NewEnterprise, Site, write_site
@@ -105,6 +106,19 @@ def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: N
     other = node.send(payment("PAY-2", amount_fen=1), "?mapping=payments")
     assert (first.status, again.status, other.status) == (202, 200, 409)
     assert first.json() == again.json()
+
+
+def test_large_source_takes_the_same_way(node: Node) -> None:
+    source = json.loads(example("payments"))
+    (one,) = source["payments"]
+    source["payments"] = [one | {"transaction": f"PAY-L{n}"} for n in range(100)]
+    body = json.dumps(source).encode()
+    assert len(body) > AT_ONCE_BYTES
+    first, again = node.send(body, "?mapping=payments"), node.send(body, "?mapping=payments")
+    assert (first.status, again.status, len(first.json()["declarations"])) == (202, 200, 100)
+    source["payments"] = source["payments"] * 2
+    refused = node.send(json.dumps(source).encode(), "?mapping=payments").json()
+    assert (refused["code"], refused["faults"][0]["source"]) == ("untranslatable", "/payments/100")
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "gb18030", '"GBK"'])
