@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
+import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -98,6 +101,17 @@ def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Nod
         "mapping_sha256": mappings()["payments"].sha256,
         "source_sha256": hashlib.sha256(source).hexdigest(),
     }
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "payments.json").write_bytes(example("payments"))
+    (tmp_path / "inventories.csv").write_bytes(example("inventories").decode().encode("gb18030"))
+    token = node.site.tokens["ours"]  # type: ignore[index]
+    environment = {**os.environ, "URL": node.address, "AUTH": f"Authorization: Bearer {token}"}
+    for command in block("sh", "curl").splitlines():
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
+        assert json.loads(done.stdout)["state"] == "accepted"
 
 
 def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: Node) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.config import Limits
 from gateway.mapping.translate import translate
+from gateway.rules import RULES
 from tests.command_line import invoke, lines
 from tests.unit.mapping_examples import block, example, mappings
 
@@ -104,6 +106,20 @@ def test_many_declarations_become_several_files(source: Path, tmp_path: Path) ->
     assert sorted(file.name for file in tmp_path.glob("many*")) == ["many-1.xml", "many-2.xml"]
     assert invoke("validate", tmp_path / "many-1.xml", tmp_path / "many-2.xml").exit_code == 0
     assert invoke("translate", source, "-m", "payments", "--split").exit_code == 2
+
+
+def test_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("payments.json").write_bytes(example("payments"))
+    Path("many.csv").write_bytes(example("inventories"))
+    Path("my-payments.toml").write_text(
+        (RULES / "mappings" / "translations" / "payments.toml").read_text("utf-8"), "utf-8"
+    )
+    commands = [shlex.split(line, comments=True) for line in block("sh", "gateway translate").splitlines()]
+    assert len(commands) == 4
+    for command in commands:
+        assert invoke(*command[1:]).exit_code == 0, command
+    assert sorted(file.name for file in Path().glob("*.xml")) == ["many-1.xml", "payments.xml"]
 
 
 def test_mapping_is_a_name_an_own_one_or_a_file(source: Path, tmp_path: Path) -> None:
