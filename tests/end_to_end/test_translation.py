@@ -17,9 +17,11 @@ import pytest
 
 from gateway.config import Limits
 from gateway.doors.forms import AT_ONCE_BYTES
+from gateway.evidence.judge import Mark, judge
 from gateway.mapping.translate import translate
 from gateway.playground import Watched, free_port
 from gateway.site import NewEnterprise, Site, write_site
+from spool.note import public_key
 from tests.command_line import invoke
 from tests.platforms import Platform, Reply
 from tests.unit.mapping_examples import block, example, mappings
@@ -56,7 +58,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     own = folder / "site" / "mappings"
     own.mkdir()
     (own / "mine.toml").write_text(block("toml", "[document.Payment.PaymentHead]"), "utf-8")
-    text = site.config.read_text("utf-8")
+    text = site.config.read_text("utf-8").replace("[journal]\n", "[journal]\nevery_s = 0.1\n")
     assert '# mappings_dir = "mappings"' in text
     site.config.write_text(text.replace("# mappings_dir", "mappings_dir"), "utf-8")
     process = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log")
@@ -112,6 +114,19 @@ def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -
     for command in block("sh", "curl").splitlines():
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
         assert json.loads(done.stdout)["state"] == "accepted"
+
+
+def test_evidence_names_mapping_and_source(node: Node) -> None:
+    source = payment("PAY-E")
+    uid = node.send(source, "?mapping=payments").json()["id"]
+    key = public_key(invoke("journal", "key", "-c", node.site.config).stdout)
+    with closing(Platform(node.address, node.site.tokens["ours"])) as ours:  # type: ignore[index]
+        evidence = ours.ask("GET", f"/v1/messages/{uid}/evidence").body  # again until the log covers it
+    findings = judge(evidence, [key])
+    assert not [finding.text for finding in findings if finding.mark is Mark.BROKEN]
+    (told,) = [finding.text for finding in findings if "by the mapping" in finding.text]
+    assert "mapping payments" in told
+    assert hashlib.sha256(source).hexdigest() in told
 
 
 def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: Node) -> None:
