@@ -11,6 +11,8 @@ from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import node_key
 from gateway.plain_form import PREFIXES
@@ -50,6 +52,9 @@ class App:
         self.file = file
         self.config: Config = load_config(file)
         self.rules: Rules = load_rules(self.config.rules.rules_dir, self.config.rules.edition)
+        self.mappings: Mapping[str, SourceMapping] = load_mappings(
+            self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
+        )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
             self.config.accept.enterprises_dir
         )
@@ -158,6 +163,7 @@ class App:
             enterprises=self.enterprises,
             keyring=self.keyring,
             trust=self.trust,
+            mappings=self.mappings,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
             tls=self.tls,

@@ -66,6 +66,8 @@ class Accept(Section, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     enterprises_dir: Path = Path("enterprises")
+    mappings_dir: Path | None = None
+    """Folder of own mappings from JSON and CSV, beside those shipped (docs/mappings.md)."""
     limits: Limits = Limits()
     commit_batch: Count = 256
     """Messages that one commit takes at most."""

@@ -10,7 +10,11 @@
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
 | `too-large` | 413 | more bytes than a message may have |
-| `unsupported-media-type` | 415 | neither XML nor anything else that is understood |
+| `unsupported-media-type` | 415 | neither XML nor anything else that is understood, or JSON or CSV without a mapping |
+| `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
+| `not-json` | 422 | cut off, a key twice, nested too deep, or no JSON at all |
+| `not-csv` | 422 | quotes that do not match, a row too short or too long, a column that the mapping needs |
+| `untranslatable` | 422 | the mapping finds something else in the source than it can write |
 | `not-xml` | 422 | empty, cut off, or not well-formed |
 | `unsafe-xml` | 422 | a DOCTYPE, too many elements, nested too deep |
 | `wrong-encoding` | 422 | an encoding not in use here, or bytes that are not in it |
@@ -76,6 +80,16 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
         "unsupported-media-type": _problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This kind of content is not understood", "不支持的内容类型"
+        ),
+        "unknown-mapping": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such mapping here", "没有该映射"
+        ),
+        "not-json": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not JSON", "内容不是有效的JSON"),
+        "not-csv": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not CSV", "内容不是有效的CSV"),
+        "untranslatable": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The source cannot be written as a message of customs",
+            "源数据无法转换为海关报文",
         ),
         "not-xml": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The message is not XML", "报文不是XML"),
         "unsafe-xml": _problem(

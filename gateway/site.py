@@ -275,6 +275,8 @@ host = "127.0.0.1"
 port = {port}
 # A file for each enterprise: `gateway enterprise add` writes one.
 enterprises_dir = "enterprises"
+# Your own mappings from JSON and CSV, NAME.toml for ?mapping=NAME, beside those shipped (docs/mappings.md).
+# mappings_dir = "mappings"
 # Messages that one commit takes at most.
 commit_batch = 256
 # Networks of proxies whose X-Forwarded-For is believed; it matters where an enterprise's file names addresses.

@@ -19,6 +19,7 @@ from gateway.cli.opening import rules_of
 from gateway.config import Amqp, Config, Destination, Folder, Sftp
 from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError, GatewayError
+from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
 from gateway.schemas import View
@@ -53,6 +54,7 @@ def probe(config: Config) -> Iterator[Check]:
 def _rules(config: Config) -> Iterator[Check]:
     try:
         rules = rules_of(config)
+        mappings = load_mappings(rules, config.rules.rules_dir, config.accept.mappings_dir)
         for root in sorted(rules.schemas.roots):
             for view in View:
                 rules.schemas.schema_for(root, view)
@@ -61,6 +63,7 @@ def _rules(config: Config) -> Iterator[Check]:
         return
     detail = f"edition {rules.schemas.edition}, {len(rules.schemas.roots)} message types, all schemas compile"
     yield Check(name="rules", grade=Grade.OK, detail=detail)
+    yield Check(name="mappings", grade=Grade.OK, detail=", ".join(mappings) or "none")
 
 
 def _issuers(config: Config) -> Iterator[Check]:

@@ -9,10 +9,12 @@ from typing import Final
 
 import msgspec
 
+from gateway.config import Limits
 from gateway.doors.bell import Bell
 from gateway.doors.callers import Callers, Stranger
 from gateway.doors.shown import Shown
 from gateway.evidence.gather import Office
+from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
@@ -45,6 +47,10 @@ class Counter:
     meter: Meter
     office: Office
     archive: Archive
+    mappings: Mapping[str, SourceMapping]
+    """By name."""
+    limits: Limits
+    """Of a message, and of what one is translated from."""
     metrics_token: str
     """What `/metrics` asks for; empty: nothing."""
 

@@ -40,6 +40,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: str = ""
     """Media type of the request body; empty: none."""
+    other_bodies: tuple[str, ...] = ()
+    """Media types that it may have too."""
     secured: bool = True
     media_type: str = "application/octet-stream"
     """Of answers without a view."""
@@ -53,7 +55,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         method="post",
         path="/v1/messages",
         summary="Hand in a message",
-        detail="The body is a CEB document or a DxpMsg, byte for byte. The answer comes after the fsync.",
+        detail="The body is a CEB document or a DxpMsg, byte for byte; or JSON or CSV that `mapping` translates to a CEB"
+        " document, which is then what is kept and answered for. The answer comes after the fsync.",
         answers={
             202: ("It is in the spool, on disk", views.AcceptedView),
             200: ("The same bytes were accepted before: the first answer", views.AcceptedView),
@@ -66,6 +69,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "cop-msg-id-taken",
             "too-large",
             "unsupported-media-type",
+            "unknown-mapping",
+            "not-json",
+            "not-csv",
+            "untranslatable",
             "not-xml",
             "unsafe-xml",
             "wrong-encoding",
@@ -79,9 +86,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
         parameters=(
             Parameter(name="dry_run", place="query", description="`true`: check, keep nothing"),
+            Parameter(
+                name="mapping",
+                place="query",
+                description="Name of the mapping that translates the JSON or CSV of the body",
+            ),
             Parameter(name="Idempotency-Key", place="header", description="Your own name for this request"),
         ),
         body="application/xml",
+        other_bodies=("application/json", "text/csv"),
     ),
     Operation(
         method="get",
@@ -273,6 +286,7 @@ _PROBLEM: Final[Mapping[str, Any]] = {
                             "message",
                             "message_zh",
                             "fix",
+                            "source",
                         )
                     },
                     "line": {"type": "integer"},
@@ -311,7 +325,10 @@ def _operation(one: Operation) -> dict[str, Any]:
             for parameter in one.parameters
         ]
     if one.body:
-        operation["requestBody"] = {"required": True, "content": {one.body: {}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {media: {} for media in (one.body, *one.other_bodies)},
+        }
     if one.secured:
         operation["security"] = _SECURITY
     return operation

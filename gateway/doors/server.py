@@ -22,6 +22,7 @@ from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
 from gateway.keyring import Keyring
+from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
 from gateway.networks import networks
@@ -62,6 +63,7 @@ def serve(
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
     trust: Trust,
+    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,
@@ -79,6 +81,7 @@ def serve(
             enterprises=enterprises,
             keyring=keyring,
             trust=trust,
+            mappings=mappings,
             open_spool=open_spool,
             metrics_token=metrics_token,
             tls=tls,
@@ -94,6 +97,7 @@ async def _serve(
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
     trust: Trust,
+    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,
@@ -128,6 +132,8 @@ async def _serve(
         meter=meter,
         office=Office(spool=spool, rules=rules, config=config, key=node_key(config)),
         archive=Archive(archive_dir(config)),
+        mappings=mappings,
+        limits=config.accept.limits,
         metrics_token=metrics_token,
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -106,16 +106,21 @@ class Intake:
         return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
     def submit(
-        self, body: bytes, caller: Enterprise, told: Told, *, request_key: str = ""
+        self,
+        body: bytes,
+        caller: Enterprise,
+        told: Told,
+        *,
+        request_key: str = "",
+        origin: Mapping[str, str] | None = None,
     ) -> Busy | OverQuota | None:
         """Take a body in; `told` gets the outcome once it is on disk, or the SpoolError that kept it from there.
 
-        Busy and OverQuota are said at once, and `told` is not called then.
+        Busy and OverQuota are said at once, and `told` is not called then. `origin`: what a translated body was made of.
         """
         verdict = self._examine(body, caller)
         if isinstance(verdict, Refusal):
-            self._charge(caller, body)
-            self._refuse(body, caller, verdict, told)
+            self.refuse(body, caller, verdict, told)
             return None
         needs = self._needs(verdict, caller)
         late = self._queues.late(needs) if needs else None
@@ -133,6 +138,7 @@ class Intake:
                 homes=self._homes,
                 request_key=request_key,
                 needs=needs,
+                origin=origin,
             )
         except Refused as refused:
             self._refuse(body, caller, Refusal(problem=refused.problem, faults=refused.faults), told)
@@ -157,6 +163,11 @@ class Intake:
             return ""
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
+
+    def refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
+        """Count, log and journal that a body was not taken; `told` hears of it once the journal is on disk."""
+        self._charge(caller, body)
+        self._refuse(body, caller, refusal, told)
 
     def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""
