@@ -55,8 +55,10 @@ class Desk:
     def judge(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[Answer | None]:
         """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again."""
         results = self._results(arrivals, caller)
-        if len(arrivals) > 1 and any(_is_lasting(one) for one in results):  # perhaps of one of them alone
-            results = [self._results([arrival], caller)[0] for arrival in arrivals]
+        if len(arrivals) > 1:
+            for index, arrival in enumerate(arrivals):
+                if _is_lasting(results[index]):  # perhaps the fault of one of the others
+                    results[index] = self._results([arrival], caller)[0]
         return [
             self._answer(result, arrival, caller) for arrival, result in zip(arrivals, results, strict=True)
         ]
@@ -106,5 +108,7 @@ def is_taken(answer: Answer) -> bool:
 
 
 def _is_lasting(result: _Result) -> bool:
-    """Tell whether the spool could not take it and waiting alone may not help."""
-    return isinstance(result, SpoolError) and not result.temporary
+    """Tell whether it could not be judged or taken, and waiting alone may not help."""
+    if isinstance(result, SpoolError):
+        return not result.temporary
+    return isinstance(result, Exception) and not isinstance(result, Problem)

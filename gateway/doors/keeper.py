@@ -60,7 +60,7 @@ class Keeper:
         self, *, caller: Enterprise, kind: str, hatch: Hatch, desk: Desk, clock: Clock = time.monotonic
     ) -> None:
         self._caller = caller
-        self._about = {"enterprise": caller.id, "door": kind}
+        self._kind = kind
         self._hatch = hatch
         self._desk = desk
         self._clock = clock
@@ -83,7 +83,13 @@ class Keeper:
             busy = self._step(timeout_s)
         except DeliveryError as error:
             self._failures += 1
-            log("door.failed", **self._about, attempt=self._failures, error=str(error))
+            log(
+                "door.failed",
+                enterprise=self._caller.id,
+                door=self._kind,
+                attempt=self._failures,
+                error=str(error),
+            )
             self._left = ()  # comes again
             self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
             return False
@@ -96,7 +102,10 @@ class Keeper:
             self._hatch.idle()
             self._rest(_REST_S)
             return False
-        arrivals = self._left or self._hatch.receive(limit=_BATCH, timeout_s=timeout_s)
+        arrivals = [*self._left]
+        if len(arrivals) < _BATCH:
+            wait_s = 0.0 if arrivals else timeout_s
+            arrivals += self._hatch.receive(limit=_BATCH - len(arrivals), timeout_s=wait_s)
         if not arrivals:
             return False
         pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller), strict=True))
@@ -120,9 +129,9 @@ class Keeper:
         """Ask the watermarks; log when that changes."""
         before, self._closed = self._closed, self._desk.closed()
         if self._closed and not before:
-            log("door.closed", **self._about, reason=self._closed)
+            log("door.closed", enterprise=self._caller.id, door=self._kind, reason=self._closed)
         elif before and not self._closed:
-            log("door.opened", **self._about)
+            log("door.opened", enterprise=self._caller.id, door=self._kind)
         return bool(self._closed)
 
     def _rest(self, seconds: float) -> None:

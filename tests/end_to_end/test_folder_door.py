@@ -17,6 +17,13 @@ REPORT = ".accepted.json"
 PROBLEM = ".problem.json"
 
 
+def reload(node: DoorNode) -> None:
+    """SIGHUP, and wait until that is over."""
+    before = len(node.events("node.reloaded"))
+    node.process.process.send_signal(signal.SIGHUP)
+    until(lambda: len(node.events("node.reloaded")), lambda count: count > before)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> FolderPlace:
     return FolderPlace.make(tmp_path / "ann")
@@ -211,7 +218,7 @@ def test_files_that_come_during_reloads_and_a_stop_are_each_taken_once(tmp_path:
         place.lay(name, body)
         if number % 50 == 25:
             node.process.process.send_signal(signal.SIGHUP)
-            until(lambda: node.events("node.reloaded"), lambda seen, n=number: len(seen) > n // 50)
+            reload(node)
     until(lambda: len(place.names("reports")), lambda count: count > 40)
     node.stop()
     settled = place.names("done")
