@@ -101,8 +101,9 @@ class DoorNode:
         assert self._process is not None
         return self._process
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "gateway", "run", "-c", str(self.site.config)]
+    def start(self, *program: str) -> None:
+        """`program`: arguments to Python in place of `-m gateway`. Returns when every role is started."""
+        command = [sys.executable, *(program or ("-m", "gateway")), "run", "-c", str(self.site.config)]
         self._process = Watched(command, self._log)
         self._process.wait_for_event("node.started")
 

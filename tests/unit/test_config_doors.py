@@ -1,5 +1,6 @@
 """[[door]] tables: each kind is read, mistakes are named, and no two doors share a place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.config_enterprises import load_doors
 from gateway.doors.queue import amqp_of, rabbitmq_of
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
+from gateway.site import DEMO, enterprise_toml
 
 BASE = f'name = "x"\ncop_codes = ["1"]\ndxp_ids = ["D"]\ntoken_sha256 = "{"0" * 64}"\n'
 FOLDER = (
@@ -99,3 +101,17 @@ def test_no_two_enterprises_share_a_place(tmp_path: Path, ann: str, bob: str) ->
 def test_doors_of_one_enterprise_may_report_to_one_place(tmp_path: Path) -> None:
     toml = RABBITMQ.format("q") + RABBITMQ.format("p").replace("p-replies", "q-replies")
     assert len(load_doors(write(tmp_path, ann=toml))[EnterpriseId("ann")]) == 2
+
+
+def test_commented_tables_of_a_new_enterprise_are_right_once_the_hashes_are_gone(tmp_path: Path) -> None:
+    """Every key of every kind stands there."""
+    text = enterprise_toml(DEMO, "token")
+    start = text.index("# [[door]]")
+    (tmp_path / "ann.toml").write_text(
+        text[:start] + re.sub(r"^# ", "", text[start:], flags=re.MULTILINE), "utf-8"
+    )
+    doors = load_doors(tmp_path)[EnterpriseId("ann")]
+    assert [kind_of(door) for door in doors] == ["folder", "rabbitmq", "amqp"]
+    for door in doors:
+        keys = door.__struct_fields__
+        assert [key for key in keys if f"\n# {key} = " not in text] == []
