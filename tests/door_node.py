@@ -23,6 +23,7 @@ BOB = NewEnterprise(id="bob", name="Bob", cop_codes=("4400000002",), dxp_ids=("D
 CUSTOMS = """
 [[destination]]
 name = "customs"
+envelope = "{envelope}"
 [destination.folder]
 send_dir = "customs/out"
 receive_dir = "customs/in"
@@ -79,13 +80,13 @@ class DoorNode:
         folder: Path,
         doors: dict[str, str],
         *,
-        more_toml: str = "",
+        envelope: str = "DxpMsg",
         owners: Sequence[NewEnterprise] = (ANN, BOB),
     ) -> None:
         """`doors`: enterprise → its `[[door]]` tables."""
         port = free_port()
         self.site: Site = write_site(
-            folder / "site", destination_toml=CUSTOMS + more_toml, enterprises=owners, port=port
+            folder / "site", destination_toml=CUSTOMS.format(envelope=envelope), enterprises=owners, port=port
         )
         for name in ("customs/out", "customs/in"):
             (self.site.folder / name).mkdir(parents=True)
