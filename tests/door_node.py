@@ -102,9 +102,13 @@ class DoorNode:
         assert self._process is not None
         return self._process
 
-    def start(self, *program: str) -> None:
-        """`program`: arguments to Python in place of `-m gateway`. Returns when every role is started."""
-        command = [sys.executable, *(program or ("-m", "gateway")), "run", "-c", str(self.site.config)]
+    def start(self, *program: str, inside: Sequence[str] = (), config: Path | None = None) -> None:
+        """`program`: arguments to Python in place of `-m gateway`. Returns when every role is started.
+
+        `inside`: the command that starts it elsewhere, where `config` is the name of its configuration.
+        """
+        run = ["run", "-c", str(config or self.site.config)]
+        command = [*inside, sys.executable, *(program or ("-m", "gateway")), *run]
         self._process = Watched(command, self._log)
         self._process.wait_for_event("node.started")
 

@@ -5,14 +5,15 @@ known by its bytes and gets the same report.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import quote
 
 from gateway.config import Folder
 from gateway.config_doors import FolderDoor
 from gateway.doors.counter import denied
 from gateway.doors.desk import is_taken
-from gateway.doors.folder_drop import DoorDrop
+from gateway.doors.folder_drop import DoorDrop, Unfit
 from gateway.doors.keeper import Answered
 from gateway.model import Fault
 from gateway.observe import log
@@ -23,12 +24,20 @@ from gateway.transports.polled import PolledFeed
 
 ACCEPTED: Final = ".accepted.json"
 PROBLEM: Final = ".problem.json"
-_STRANGE: Final = Fault(
-    rule="not_a_file",
-    message="this is no regular file; it was neither opened nor followed",
-    message_zh="不是普通文件，未打开也未读取",
-    fix="lay the file itself there, not a link to it",
-)
+_UNFIT: Final = {
+    Unfit.NOT_A_FILE: Fault(
+        rule="not_a_file",
+        message="this is no regular file; it was neither opened nor followed",
+        message_zh="不是普通文件，未打开也未读取",
+        fix="lay the file itself there, not a link to it",
+    ),
+    Unfit.UNREADABLE: Fault(
+        rule="unreadable",
+        message="the gateway is not permitted to read this file",
+        message_zh="网关没有读取该文件的权限",
+        fix="let the group read it before it is sent: chmod 640 FILE",
+    ),
+}
 
 
 class FolderHatch:
@@ -44,9 +53,9 @@ class FolderHatch:
         self._problems = FolderTransport(Folder(send_dir=door.rejected_dir, receive_dir=door.dir))
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """See `Hatch.receive`; what is no regular file is turned away."""
+        """See `Hatch.receive`; what cannot be a message is turned away."""
         arrivals = self._feed.receive(limit=limit, timeout_s=timeout_s)
-        self._turn_away(self._drop.take_strange())
+        self._turn_away(self._drop.take_unfit())
         return arrivals
 
     def tell(self, answered: Sequence[Answered]) -> None:
@@ -72,14 +81,22 @@ class FolderHatch:
         """See `Hatch.close`."""
         self._feed.close()
 
-    def _turn_away(self, names: Sequence[str]) -> None:
-        if not names:
+    def _turn_away(self, unfit: Mapping[str, Unfit]) -> None:
+        if not unfit:
             return
-        answer = denied("bad-request", "", (_STRANGE,))
-        _write(self._problems, [(name, PROBLEM, answer.body) for name in names])
-        self._drop.move(names, self._door.rejected_dir)
-        for _ in names:
-            log("message.refused", enterprise=self._enterprise, problem="bad-request", rules=[_STRANGE.rule])
+        answers = {
+            name: denied("bad-request", quote(name, errors="replace"), (_UNFIT[why],))
+            for name, why in unfit.items()
+        }
+        _write(self._problems, [(name, PROBLEM, answer.body) for name, answer in answers.items()])
+        self._drop.move(list(unfit), self._door.rejected_dir)
+        for why in unfit.values():
+            log(
+                "message.refused",
+                enterprise=self._enterprise,
+                problem="bad-request",
+                rules=[_UNFIT[why].rule],
+            )
 
 
 def _write(folder: FolderTransport, reports: Sequence[tuple[str, str, bytes]]) -> None:

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,9 +19,17 @@ from gateway.transports.folder import explain, sync_folder
 from gateway.transports.names import LONGEST_BYTES, is_whole, new_mark, other_name
 from gateway.transports.polled import LISTED, Listed
 
-_STRANGE_AT_MOST: Final = 100
-"""Things that are no files, of one listing."""
+_UNFIT_AT_MOST: Final = 100
+"""Of one listing."""
 _HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.reading", re.DOTALL)
+
+
+class Unfit(Enum):
+    """Why something cannot be a message, whatever is in it; folders are left alone."""
+
+    NOT_A_FILE = auto()
+    UNREADABLE = auto()
+    """Its owner lets nobody else read it."""
 
 
 class _Identity(NamedTuple):
@@ -47,7 +56,7 @@ class DoorDrop:
         self._mark = new_mark()
         self._read: dict[str, _Identity] = {}
         self._targets: dict[str, _Target] = {}
-        self._strange: list[str] = []
+        self._unfit: dict[str, Unfit] = {}
         self._looked = False
 
     def files(self) -> Sequence[Listed]:
@@ -56,7 +65,7 @@ class DoorDrop:
             if not self._looked:
                 self._give_back_all()
                 self._looked = True
-            self._strange.clear()
+            self._unfit.clear()
             with os.scandir(self._folder) as entries:
                 return heapq.nsmallest(LISTED, self._regular(entries))
         except OSError as error:
@@ -69,6 +78,9 @@ class DoorDrop:
                 body, identity = self._read_one(name)
             except FileNotFoundError:
                 continue
+            except PermissionError:
+                self._unfit[name] = Unfit.UNREADABLE
+                continue
             except OSError as error:
                 yield name, explain(error, self._folder)
                 continue
@@ -76,9 +88,9 @@ class DoorDrop:
                 self._read[name] = identity
                 yield name, body
 
-    def take_strange(self) -> list[str]:
-        """Return, once, the names of what the last listing found to be neither file nor folder."""
-        found, self._strange = self._strange, []
+    def take_unfit(self) -> dict[str, Unfit]:
+        """Return, once, what was found since the last listing began and cannot be read."""
+        found, self._unfit = self._unfit, {}
         return found
 
     def decide(self, name: str, target: Path, *, replace: bool) -> None:
@@ -122,8 +134,8 @@ class DoorDrop:
                 facts = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(facts.st_mode):
                     yield Listed(facts.st_mtime_ns, entry.name, min(facts.st_size, self._at_most))
-                elif not stat.S_ISDIR(facts.st_mode) and len(self._strange) < _STRANGE_AT_MOST:
-                    self._strange.append(entry.name)
+                elif not stat.S_ISDIR(facts.st_mode) and len(self._unfit) < _UNFIT_AT_MOST:
+                    self._unfit[entry.name] = Unfit.NOT_A_FILE
 
     def _read_one(self, name: str) -> tuple[bytes | None, _Identity]:
         """Return no body when it is no regular file any more, or is being written."""

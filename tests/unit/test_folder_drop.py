@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.doors.folder import ACCEPTED, report_name
-from gateway.doors.folder_drop import DoorDrop
+from gateway.doors.folder_drop import DoorDrop, Unfit
 from gateway.transports.names import LONGEST_BYTES
 from gateway.transports.polled import PolledFeed
 
@@ -128,8 +128,8 @@ def test_link_put_in_place_of_a_listed_file_is_not_followed(incoming: Path, tmp_
     assert name == "a.xml"
     assert not isinstance(error, bytes)
     assert drop.files() == []
-    assert drop.take_strange() == ["a.xml"]
-    assert drop.take_strange() == []
+    assert drop.take_unfit() == {"a.xml": Unfit.NOT_A_FILE}
+    assert drop.take_unfit() == {}
 
 
 def test_growing_file_is_taken_only_when_it_has_been_still_for_long_enough(incoming: Path) -> None:
