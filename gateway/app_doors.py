@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.config import Config
 from gateway.config_doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
+from gateway.door_metrics import DoorFigures
 from gateway.doors.desk import Desk
 from gateway.doors.folder import FolderHatch
 from gateway.doors.keeper import Hatch, Keeper, keep_doors
@@ -72,17 +73,19 @@ class Doors:
         def run() -> None:
             stop = Stop().on_sigterm()
             spool = self.open_spool()
-            desk = self.desk(spool)
+            figures = DoorFigures(self.config.node.state_dir, name)
+            desk = self.desk(spool, figures)
             keepers = [
                 Keeper(caller=owner, kind=kind_of(door), hatch=self._hatch(door, owner.id), desk=desk)
                 for owner, door in doors
             ]
             keep_doors(keepers, stop, wait_s=wait_s, pause_s=pause_s)
+            figures.close()
             spool.close()
 
         return Role(name=name, run=run)
 
-    def desk(self, spool: Spool) -> Desk:
+    def desk(self, spool: Spool, figures: DoorFigures) -> Desk:
         """Build what takes messages in, for one process."""
         commit = BatchCommit(spool)
         intake = Intake(
@@ -101,6 +104,7 @@ class Doors:
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             size_bytes=self.config.accept.limits.size_bytes,
             refuse_wait_s=self.config.signing.refuse_wait_s,
+            figures=figures,
         )
 
     def _hatch(self, door: Door, enterprise: str) -> Hatch:

@@ -8,8 +8,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from functools import partial
+from http import HTTPStatus
 from urllib.parse import quote
 
+from gateway.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
 from gateway.doors.counter import Answer, Problem, denied
 from gateway.doors.verdict import say
 from gateway.model import Enterprise
@@ -36,8 +38,10 @@ class Desk:
         gauge: Gauge,
         size_bytes: int,
         refuse_wait_s: float,
+        figures: DoorFigures,
     ) -> None:
         """`intake` enters into `commit`; `size_bytes`: what one message may have."""
+        self.figures = figures
         self._intake = intake
         self._commit = commit
         self._spool = spool
@@ -52,16 +56,24 @@ class Desk:
         except SpoolError as error:
             return str(error)
 
-    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[Answer | None]:
-        """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again."""
+    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[Answer | None]:
+        """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again.
+
+        `door`: its kind.
+        """
         results = self._results(arrivals, caller)
         if len(arrivals) > 1:
             for index, arrival in enumerate(arrivals):
                 if _is_lasting(results[index]):  # perhaps the fault of one of the others
                     results[index] = self._results([arrival], caller)[0]
-        return [
-            self._answer(result, arrival, caller) for arrival, result in zip(arrivals, results, strict=True)
-        ]
+        answers = []
+        for arrival, result in zip(arrivals, results, strict=True):
+            answer, outcome = self._answer(result, arrival, caller)
+            answers.append(answer)
+            if answer is not None:
+                self.figures.count(caller.id, door, outcome)
+        self.figures.write()
+        return answers
 
     def _results(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[_Result]:
         unheard: _Result = SpoolError("the commit told nothing of this message")
@@ -85,21 +97,23 @@ class Desk:
             return Problem("too-large")
         return self._intake.submit(arrival.body, caller, partial(results.__setitem__, index))
 
-    def _answer(self, result: _Result, arrival: Arrival, caller: Enterprise) -> Answer | None:
+    def _answer(self, result: _Result, arrival: Arrival, caller: Enterprise) -> tuple[Answer | None, str]:
+        """Return what to tell, and what to count it as."""
         instance = quote(arrival.name, errors="replace")
         try:
-            return say(result, caller, self._spool, self._refuse_wait_s)
+            answer = say(result, caller, self._spool, self._refuse_wait_s)
         except Problem as problem:
             if problem.problem == "unavailable":
-                return None
-            return denied(problem.problem, instance, problem.faults)
+                return None, ""
+            return denied(problem.problem, instance, problem.faults), problem.problem
         except SpoolError as error:
             log("spool.unavailable", enterprise=caller.id, error=str(error))
-            return None
+            return None, ""
         except Exception as error:  # noqa: BLE001 (the sender gets an answer, the log the reason)
             log("request.failed", enterprise=caller.id, error=f"{type(error).__name__}: {error}")
             traceback.print_exception(error, file=sys.stderr)
-            return denied("internal-error", instance)
+            return denied("internal-error", instance), "internal-error"
+        return answer, ACCEPTED if answer.status == HTTPStatus.ACCEPTED else DUPLICATE
 
 
 def is_taken(answer: Answer) -> bool:

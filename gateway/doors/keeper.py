@@ -92,8 +92,10 @@ class Keeper:
             )
             self._left = ()  # comes again
             self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
+            self._stands(in_order=False)
             return False
         self._failures = 0
+        self._stands(in_order=not self._closed)
         return busy
 
     def _step(self, timeout_s: float) -> bool:
@@ -108,7 +110,7 @@ class Keeper:
             arrivals += self._hatch.receive(limit=_BATCH - len(arrivals), timeout_s=wait_s)
         if not arrivals:
             return False
-        pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller), strict=True))
+        pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller, self._kind), strict=True))
         self._left = [arrival for arrival, answer in pairs if answer is None]
         self._untold = [Answered(arrival, answer) for arrival, answer in pairs if answer is not None]
         self._tell()
@@ -133,6 +135,9 @@ class Keeper:
         elif before and not self._closed:
             log("door.opened", enterprise=self._caller.id, door=self._kind)
         return bool(self._closed)
+
+    def _stands(self, *, in_order: bool) -> None:
+        self._desk.figures.stands(self._caller.id, self._kind, in_order=in_order)
 
     def _rest(self, seconds: float) -> None:
         self._rest_until = self._clock() + seconds

@@ -88,6 +88,10 @@ def test_refused_file_lies_beside_every_fault_and_the_others_go_on(
     assert told["faults"]
     until(lambda: place.names("in"), lambda names: not names)
     assert place.read("rejected/bad.xml") == bad
+    with closing(node.platform("ann")) as ann:
+        figures = ann.ask("GET", "/metrics").body.decode()
+    assert 'gateway_door_messages_total{door="folder",enterprise="ann",outcome="not-xml"} 2.0' in figures
+    assert 'gateway_door_in_order{door="folder",enterprise="ann"} 1.0' in figures
     refused = [(line["enterprise"], line["problem"]) for line in node.events("message.refused")]
     assert sorted(refused) == sorted(("ann", code) for code in codes.values() if code)
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.app import App
 from gateway.app_doors import Doors
+from gateway.door_metrics import DoorFigures, door_families
 from gateway.doors.keeper import Keeper
 from gateway.doors.queue import QueueHatch
 from gateway.errors import DeliveryError
@@ -64,7 +65,7 @@ class Door:
             caller=app.enterprises[ME],
             kind="memory",
             hatch=QueueHatch(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
-            desk=doors.desk(spool),
+            desk=doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory")),
             clock=self.time,
         )
 
@@ -182,3 +183,29 @@ def test_door_that_fails_is_left_alone_for_longer_each_time(
     door.questions.offer(mine(1), "request-1")
     assert door.step(after_s=30.0)
     assert door.told() == {"request-1": "accepted"}
+
+
+def samples(app: App) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in door_families(app.config.node.state_dir)
+        for sample in family.samples
+    }
+
+
+def test_figures_tell_what_came_and_whether_the_door_works(door: Door, app: App) -> None:
+    for number, body in enumerate((mine(1), mine(1), b"<x/>")):
+        door.questions.offer(body, f"request-{number}")
+    door.step()
+    assert samples(app) == {
+        ("gateway_door_messages_total", ME, "memory", "accepted"): 1,
+        ("gateway_door_messages_total", ME, "memory", "duplicate"): 1,
+        ("gateway_door_messages_total", ME, "memory", "unknown-message"): 1,
+        ("gateway_door_in_order", ME, "memory"): 1,
+    }
+    door.questions.up = False
+    door.step()
+    assert samples(app)["gateway_door_in_order", ME, "memory"] == 0
+    door.questions.up = True
+    door.step()
+    assert samples(app)["gateway_door_in_order", ME, "memory"] == 1
