@@ -63,8 +63,8 @@ class Doors:
 
     def _open(self) -> Iterator[tuple[Enterprise, Door]]:
         for owner, doors in self.doors.items():
-            enterprise = self.enterprises[owner]
-            if not enterprise.disabled:
+            enterprise = self.enterprises.get(owner)  # none: its file came between two readings
+            if enterprise is not None and not enterprise.disabled:
                 yield from ((enterprise, door) for door in doors)
 
     def _role(
