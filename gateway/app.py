@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
-from gateway.config_enterprises import load_enterprises, shared_proofs
+from gateway.config_enterprises import load_doors, load_enterprises, shared_proofs
 from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
@@ -63,6 +64,7 @@ class App:
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
+        self.doors = load_doors(self.config.accept.enterprises_dir)
         loader = Loader(health_dir=health_dir(self.config), operator=operator)
         self.keyring: Keyring = loader.load_all(self.config.key)
 
@@ -142,6 +144,8 @@ class App:
         roles: list[Role] = []
         if "accept" in names and door is not None:
             roles.append(Role(name="accept", run=lambda: self._serve(door)))
+        if "accept" in names:
+            roles += self._doors().roles()
         for destination in self.config.destination:
             if "forward" in names:
                 roles += [self._forwarder(destination, number) for number in range(destination.active)]
@@ -167,6 +171,18 @@ class App:
             open_spool=self.spool,
             metrics_token=self.metrics_token,
             tls=self.tls,
+        )
+
+    def _doors(self) -> Doors:
+        return Doors(
+            config=self.config,
+            rules=self.rules,
+            enterprises=self.enterprises,
+            doors=self.doors,
+            homes=self.homes,
+            keyring=self.keyring,
+            trust=self.trust,
+            open_spool=self.spool,
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:

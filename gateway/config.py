@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from gateway.config_brokers import AmqpBroker, RabbitmqBroker
 from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
 from gateway.networks import networks
@@ -127,41 +128,21 @@ class Sftp(Section, kw_only=True):
     timeout_s: Seconds = 20.0
 
 
-class Amqp(Section, kw_only=True):
+class Amqp(AmqpBroker, kw_only=True):
     """`[destination.amqp]`: AMQP 1.0."""
 
-    url: str
-    """`amqp://host:port` or `amqps://…`."""
     send_address: str
     receive_address: str
-    user: str = ""
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    timeout_s: Seconds = 20.0
-    prefetch: Count = 100
 
 
-class Rabbitmq(Section, kw_only=True):
-    """`[destination.rabbitmq]`: AMQP 0-9-1. The queues are the site's: none is declared or changed."""
+class Rabbitmq(RabbitmqBroker, kw_only=True):
+    """`[destination.rabbitmq]`: AMQP 0-9-1."""
 
-    hosts: Annotated[tuple[str, ...], Meta(min_length=1)]
-    """`amqp://host:port` or `amqps://…`, tried in this order; we stay with the one that answers."""
-    vhost: str = "/"
-    user: str = ""
-    """Without one, the login is by `client_certificate` (SASL EXTERNAL)."""
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
     exchange: str = ""
     """Empty: the default exchange, where the routing key is the queue's name."""
     send_queue: Annotated[str, Meta(min_length=1)]
     """Routing key, with the places `{sender}`, `{receiver}`, `{type}` (CEB311Message), `{number}` (311)."""
     receive_queues: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
-    prefetch: Annotated[int, Meta(ge=1, le=65535)] = 100
-    """Arrivals of each queue that are with us and not acknowledged, at most."""
-    heartbeat_s: Annotated[int, Meta(ge=1, le=3600)] = 30
-    timeout_s: Seconds = 20.0
 
 
 class Folder(Section, kw_only=True):

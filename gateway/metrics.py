@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from spool.entry import AGE_CLASSES, Backlog, Depth, Outstanding
@@ -27,7 +28,7 @@ _SHARE: Final = 20
 """A reading that took long is kept longer: reading takes at most one part in so many of the time."""
 
 
-More = Callable[[Spool], list[GaugeMetricFamily]]
+More = Callable[[Spool], Sequence[Metric]]
 
 
 class Meter:
@@ -104,14 +105,14 @@ class SpoolCollector(Collector):
         self._more = more
         self._spool: Spool | None = None
         self._lock = threading.Lock()
-        self._kept: list[GaugeMetricFamily] = []
+        self._kept: list[Metric] = []
         self._until = 0.0
 
-    def describe(self) -> list[GaugeMetricFamily]:
+    def describe(self) -> list[Metric]:
         """Say nothing beforehand: registering must not read the spool."""
         return []
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Give the figures of now, or of a few seconds ago."""
         with self._lock:
             began = time.monotonic()
@@ -128,9 +129,9 @@ class SpoolCollector(Collector):
                 self._spool.close()
                 self._spool = None
 
-    def _read(self) -> list[GaugeMetricFamily]:
+    def _read(self) -> list[Metric]:
         readable = GaugeMetricFamily("gateway_spool_readable", "1 when the spool can be read, else 0")
-        families = [readable]
+        families: list[Metric] = [readable]
         try:
             if self._spool is None:
                 self._spool = self._open_spool()

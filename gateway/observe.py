@@ -53,7 +53,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "request.failed": Event(
         level="error",
-        meaning="an HTTP request met a defect; the caller got 500",
+        meaning="a request or a message met a defect; the caller was told `internal-error`",
         do="report it with the trace",
     ),
     "login.failed": Event(
@@ -61,6 +61,23 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="a caller at `address` was not recognised or not let in; at most a line a minute for each address,"
         " `failures` counts since the last",
         do="when it does not stop, ask the enterprise, or close the way from there",
+    ),
+    "door.failed": Event(
+        level="warning",
+        meaning="messages cannot be taken in, told or put away at the `door` of an enterprise for now; it is tried"
+        " again by itself, and what was taken is safe",
+        do="`error` says what to mend",
+    ),
+    "door.closed": Event(
+        level="warning",
+        meaning="nothing is taken in at the `door` of an enterprise, `reason` says why; what is there waits there",
+        do="as for `spool.watermark`",
+    ),
+    "door.opened": Event(level="info", meaning="a `door` that was closed takes messages in again"),
+    "door.answer_lost": Event(
+        level="error",
+        meaning="the reply queue of an enterprise will never take an answer; the message itself is settled",
+        do="`error` says why; tell the platform what `message.accepted` or `message.refused` says",
     ),
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),

@@ -5,11 +5,13 @@ translated at its border into `gateway.errors.DeliveryError`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from gateway.errors import DeliveryError
+
+XML: Final = "text/xml"
 
 
 class Parcel(Struct, frozen=True, kw_only=True, gc=False):
@@ -26,6 +28,9 @@ class Parcel(Struct, frozen=True, kw_only=True, gc=False):
     sender_id: str = ""
     receiver_id: str = ""
     """The DXP ids of the envelope, for transports that name queues after them; may be empty."""
+    correlation_id: str = ""
+    """Of an answer: the id of what it answers, for transports that can say so."""
+    media_type: str = XML
 
 
 class Delivery(Struct, frozen=True, kw_only=True):

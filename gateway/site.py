@@ -211,6 +211,40 @@ disabled = false
 # declarations_per_minute = 6000
 # bytes_per_minute = 60000000
 # open_entries = 100000
+
+# Where it hands in messages beside HTTP (docs/doors.md): as many [[door]] tables as it needs, each with folders or
+# queues of its own. Relative paths count from the folder of this file.
+# [[door]]
+# kind = "folder"                        # behind SFTP or FTP (docs/sftp-door.md), or a mount
+# dir = "/srv/doors/example/in"          # where it lays files
+# reports_dir = "/srv/doors/example/reports"    # NAME.accepted.json for what was taken
+# rejected_dir = "/srv/doors/example/rejected"  # what was refused, beside NAME.problem.json
+# done_dir = "/srv/doors/example/done"   # what was taken; without it, it is removed
+# stable_s = 5.0                         # a file is whole when unchanged for so long; 0: it gets its name when whole
+# [[door]]
+# kind = "rabbitmq"                      # AMQP 0-9-1
+# hosts = ["amqps://mq1.example.net:5671", "amqps://mq2.example.net:5671"]
+# vhost = "/"
+# user = "gateway"
+# password_file = "../keys/mq.password"
+# ca_file = "../keys/mq-ca.crt"
+# client_certificate = "../keys/mq.crt"  # in place of user and password
+# client_key = "../keys/mq.key"
+# queue = "example.in"
+# reply_queue = "example.replies"        # every message is answered there
+# prefetch = 20
+# heartbeat_s = 30
+# timeout_s = 20.0
+# [[door]]
+# kind = "amqp"                          # AMQP 1.0 (needs the extra `amqp`)
+# url = "amqps://mq.example.net:5671"
+# user = "gateway"
+# password_file = "../keys/mq.password"
+# ca_file = "../keys/mq-ca.crt"
+# queue = "EXAMPLE.IN"
+# reply_queue = "EXAMPLE.REPLIES"
+# timeout_s = 20.0
+# prefetch = 20
 """
 
 _FOLDER: Final = """\

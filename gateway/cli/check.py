@@ -18,9 +18,9 @@ from gateway.errors import ConfigError
 @config_option
 @json_option
 def check(file: Path, as_json: bool) -> None:
-    """Check files, keys, schemas, enterprises, the state folder and every destination. Exit code 1: one fails.
+    """Check files, keys, schemas, enterprises, doors, the state folder, every destination. Exit code 1: one fails.
 
-    Nothing is changed, nothing is sent; destinations are logged in to.
+    Nothing is changed, nothing is sent or taken; destinations and queues are logged in to.
     """
     if not file.is_file():
         load_config(file)  # says that there is none, exit code 2

@@ -1,43 +1,91 @@
-"""What `gateway check` asks of TLS at the door."""
+"""What `gateway check` asks of the doors beside HTTP: can files be moved there, do the queues answer."""
 
+import os
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
-
-from cryptography import x509
 
 from gateway.cli.grades import Check, Grade, failed
 from gateway.config import Config
-from gateway.doors.tls import door_context
-from gateway.errors import ConfigError
+from gateway.config_doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
+from gateway.config_enterprises import load_doors
+from gateway.doors.queue import amqp_of, rabbitmq_of
+from gateway.errors import ConfigError, GatewayError
 
-_SOON: Final = timedelta(days=30)
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_PATIENCE_S: Final = 5.0
 
 
-def probe_tls(config: Config) -> Iterator[Check]:
-    """Look at certificate and key of the door; without them, at who can reach it in the clear."""
-    tls = config.accept.tls
-    if tls is None:
-        if config.accept.host not in _LOOPBACK:
-            yield Check(
-                name="TLS at the door",
-                grade=Grade.WARN,
-                detail=f"plain HTTP on {config.accept.host}: tokens and declarations can be read on the way",
-                fix="[accept.tls], or accept.host = 127.0.0.1 and a proxy with TLS before it",
-            )
-        return
+def probe_doors(config: Config) -> Iterator[Check]:
+    """Look at every door; nothing where there is none. Takes and leaves nothing there."""
     try:
-        door_context(tls)
-        ends = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc
+        doors = load_doors(config.accept.enterprises_dir)
     except ConfigError as error:
-        yield failed("TLS at the door", error)
+        yield failed("doors", error)
         return
-    left = ends - datetime.now(UTC)
-    grade = Grade.FAIL if left <= timedelta() else Grade.WARN if left < _SOON else Grade.OK
-    yield Check(
-        name="TLS at the door",
-        grade=grade,
-        detail=f"certificate until {ends:%Y-%m-%d}",
-        fix="" if grade is Grade.OK else "put a new certificate in its place, then SIGHUP",
-    )
+    for owner, own in doors.items():
+        for door in own:
+            name = f"door {owner} {kind_of(door)}"
+            try:
+                yield Check(name=name, grade=Grade.OK, detail=_reach(door))
+            except GatewayError as error:
+                yield failed(name, error)
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file that has no name. Raises OSError."""
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"check")
+
+
+def _reach(door: Door) -> str:
+    match door:
+        case FolderDoor():
+            return _reach_folders(door)
+        case RabbitmqDoor():
+            from gateway.transports.rabbitmq_probe import reach  # noqa: PLC0415 (only who uses it)
+
+            return reach(rabbitmq_of(door))
+        case AmqpDoor():
+            return _reach_amqp(door)
+
+
+def _reach_folders(door: FolderDoor) -> str:
+    folders = door.folders()
+    for key, folder in folders.items():
+        try:
+            try_to_write(folder)
+            apart = folder.stat().st_dev != door.dir.stat().st_dev
+        except OSError as error:
+            raise ConfigError(
+                f"{key} cannot be written: {error.strerror}",
+                where=str(folder),
+                fix="make the folder, and let the user of the gateway write there (docs/sftp-door.md)",
+            ) from error
+        if apart:
+            raise ConfigError(
+                f"{key} is on another file system than dir, so that no file can be moved there",
+                where=str(folder),
+                fix="keep all folders of a door on one file system",
+            )
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise ConfigError(f"{key} cannot be read", where=str(folder), fix="chmod g+rx")
+    return f"folders {', '.join(map(str, folders.values()))} can be written"
+
+
+def _reach_amqp(door: AmqpDoor) -> str:
+    """Log in and ask for both ends; a peer that has no such address closes the link, or the session."""
+    from gateway.transports.amqp_session import AmqpSession  # noqa: PLC0415 (an extra)
+
+    link = amqp_of(door)
+    deadline = time.monotonic() + min(link.timeout_s, _PATIENCE_S)
+    session = AmqpSession(link, deadline)
+    try:
+        ends = [session.attach(link.receive_address, sending=False)]
+        ends.append(session.attach(link.send_address, sending=True))
+        opened = session.proton.Endpoint.REMOTE_ACTIVE
+        session.wait(lambda: all(end.state & opened for end in ends), deadline)
+    finally:
+        session.say_goodbye(time.monotonic() + 1.0)
+    return f"amqp {link.url}, logged in, there: {link.receive_address}, {link.send_address}"

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final
 
 from gateway.app import load_trust
-from gateway.cli.door_probes import probe_tls
+from gateway.cli.door_probes import probe_doors, try_to_write
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
+from gateway.cli.tls_probe import probe_tls
 from gateway.config import Amqp, Config, Destination, Folder, Sftp
 from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError, GatewayError
@@ -44,6 +44,7 @@ def probe(config: Config) -> Iterator[Check]:
         yield _database(config)
     yield from _door(config)
     yield from probe_tls(config)
+    yield from probe_doors(config)
     yield from _families(config)
     for destination in config.destination:
         if destination.sftp is not None and destination.sftp.certificate_file is not None:
@@ -150,7 +151,7 @@ def _mistakes(
 def _state(folder: Path, low_bytes: int) -> Iterator[Check]:
     try:
         if folder.is_dir():
-            _try_to_write(folder)
+            try_to_write(folder)
         elif not os.access(next(path for path in folder.parents if path.exists()), os.W_OK):
             raise PermissionError(13, "Permission denied")
         elif not folder.exists():
@@ -182,11 +183,6 @@ def _database(config: Config) -> Check:
     except (GatewayError, SpoolError) as error:
         return failed("spool", error)
     return Check(name="spool", grade=Grade.OK, detail=f"{config.spool.kind}, {config.spool.dsn}")
-
-
-def _try_to_write(folder: Path) -> None:
-    with TemporaryFile(dir=folder) as file:
-        file.write(b"check")
 
 
 def _door(config: Config) -> Iterator[Check]:
@@ -265,7 +261,7 @@ def _reach_folder(folder: Folder) -> str:
     paths = [path for path in (folder.send_dir, folder.receive_dir, folder.archive_dir) if path is not None]
     for path in paths:
         try:
-            _try_to_write(path)
+            try_to_write(path)
         except OSError as error:
             raise ConfigError(
                 f"cannot write there: {error.strerror}", where=str(path), fix="make the folder, or mount it"

@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from gateway.config import Config
+from gateway.door_metrics import door_families
 from gateway.doors.bell import Bell
 from gateway.doors.callers import Callers
 from gateway.doors.counter import Counter
@@ -162,7 +163,10 @@ async def _serve(
             meter,
             open_spool,
             lambda: free_bytes(config.node.state_dir),
-            more=lambda read: key_families(keyring, key_queues(config, read)),
+            more=lambda read: [
+                *key_families(keyring, key_queues(config, read)),
+                *door_families(config.node.state_dir),
+            ],
         ):
             await server.serve(sockets=[door])
     finally:

@@ -6,7 +6,6 @@ Everything up to the commit is done when the last byte is there, everything afte
 import hashlib
 import time
 from collections.abc import Callable
-from math import ceil
 from typing import Final
 
 from msgspec import Struct
@@ -26,16 +25,13 @@ from gateway.doors.forms import (
 )
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown
+from gateway.doors.verdict import PATH, over_quota, say
 from gateway.mapping.translate import Translated
-from gateway.model import Enterprise, Fault
+from gateway.model import Enterprise
 from gateway.pipeline import Refusal
-from gateway.queues import KeyQueue
-from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
-from gateway.roles.quotas import Cost, OverQuota
-from spool.entry import Clash
-from spool.errors import SpoolError
+from gateway.roles.accept import Accepted, Outcome
+from gateway.roles.quotas import Cost
 
-PATH: Final = "/v1/messages"
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
 """At a watermark: room is not made in a moment."""
@@ -106,7 +102,7 @@ class Submissions:
         cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
         over = self._counter.intake.quotas.over(caller, cost)
         if over is not None:
-            raise _over_quota(over)
+            raise over_quota(over)
 
     def too_large(self) -> Answer:
         """Answer a body that has come to more than `size_bytes`."""
@@ -185,84 +181,15 @@ class Submissions:
         try:
             if isinstance(outcome, Accepted):
                 meter.accepted(admitted.caller.id, time.monotonic() - admitted.began, first=outcome.first)
-            answer = self._say(outcome, admitted.caller)
+            answer = say(outcome, admitted.caller, self._counter.spool, self._counter.refuse_wait_s)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
             return self._failed(error)
         meter.answered(_OPERATION)
         return answer
 
-    def _say(self, outcome: Outcome | Exception, caller: Enterprise) -> Answer:
-        match outcome:
-            case Accepted():
-                where = {"Location": f"{PATH}/{outcome.uid}"}
-                if outcome.first:
-                    return said(
-                        views.first_view(outcome.uid, outcome.message, outcome.sha256), 202, headers=where
-                    )
-                view = self._counter.spool.message(outcome.uid, owner=caller.id)
-                if view is None:
-                    raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-                return said(views.accepted_view(view), headers=where)
-            case Refusal():
-                raise Problem(outcome.problem, *outcome.faults)
-            case Busy(queue=queue):
-                after = {"Retry-After": _retry_after(queue.wait_s - self._counter.refuse_wait_s)}
-                raise Problem("unavailable", _busy_fault(queue), headers=after)
-            case OverQuota():
-                raise _over_quota(outcome)
-            case Contradicted(clash=clash):
-                raise Problem(outcome.problem, _clash_fault(clash))
-            case Exception():
-                raise outcome
-
     def _failed(self, error: Exception) -> Answer:
         return failed(error, PATH, _OPERATION, self._counter.meter)
 
 
-def _over_quota(over: OverQuota) -> Problem:
-    return Problem("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
-
-
 def _too_large() -> Problem:
     return Problem("too-large", headers={"Connection": "close"})
-
-
-def _retry_after(wait_s: float) -> str:
-    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
-    return str(max(1, min(3600, ceil(min(3600.0, wait_s)))))
-
-
-def _busy_fault(queue: KeyQueue) -> Fault:
-    return Fault(
-        rule="key_busy",
-        message=f"{queue.entries} messages wait for the signing key; nothing was taken",
-        message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
-        fix="send the same again later, or hand it in signed",
-    )
-
-
-_CLASHES: Final = {
-    "version": (
-        "a message with this declaration, appType and appTime was accepted before, with other bytes",
-        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
-        "declare a change with a newer appTime",
-    ),
-    "cop_msg_id": (
-        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
-        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
-        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
-    ),
-}
-
-
-def _clash_fault(clash: Clash) -> Fault:
-    message, message_zh, fix = _CLASHES[clash.reason]
-    named = f": {', '.join(clash.identities)}" if clash.identities else ""
-    earlier = f" (message {clash.uid})" if clash.uid else ""
-    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
-    return Fault(
-        rule=f"conflict_{clash.reason}",
-        message=f"{message}{earlier}{named}",
-        message_zh=f"{message_zh}{earlier_zh}{named}",
-        fix=fix,
-    )

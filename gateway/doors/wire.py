@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.doors.counter import Answer
 from gateway.doors.shown import Peer, peer_of, shown_by
-from gateway.doors.submissions import PATH, Admitted, Head, Submissions
+from gateway.doors.submissions import Admitted, Head, Submissions
+from gateway.doors.verdict import PATH
 
 _PLAIN: Final = PATH.encode("ascii")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -16,7 +16,7 @@ from gateway.model import Enterprise, Message, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal, examine
 from gateway.queues import KeyQueue, Queues
-from gateway.roles.commit import GroupCommit
+from gateway.roles.commit import Commit
 from gateway.roles.offers import new_message_id, offer_of, ways_of
 from gateway.roles.quotas import Cost, OverQuota, Quotas
 from gateway.rules import Rules
@@ -70,7 +70,7 @@ class Intake:
         homes: Homes,
         suite_of: Callable[[str], Suite | None],
         trust: Trust,
-        commit: GroupCommit,
+        commit: Commit,
         queues: Queues,
         quotas: Quotas,
     ) -> None:

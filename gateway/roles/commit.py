@@ -1,15 +1,15 @@
 """Group commit: what many callers hand in at the same time goes to disk together, in one fsync.
 
-It lives in the event loop and has no thread: while a commit is on its way to the disk, further requests
+`GroupCommit` lives in the event loop and has no thread: while a commit is on its way to the disk, further requests
 pile up in their sockets, are all read in the next turn of the loop, and are the next commit. Threads of
 one interpreter would take each other's time instead.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.observe import gathered
 from spool.entry import Note, Offer, Reply
@@ -21,6 +21,20 @@ messages, and 3 ms is little to a caller that is one of many. One that is alone 
 
 Told = Callable[[Reply | Exception | None], None]
 """Hears what became of an item; None: a note is on disk."""
+Committed = Callable[[int, float], None]
+"""Is told how many items a commit took and how many seconds."""
+
+
+class Commit(Protocol):
+    """What puts items on disk."""
+
+    def enter(self, item: Offer | Note, told: Told) -> None:
+        """Put an item on disk, now or later; `told` hears of it then, or gets what kept it from there."""
+        ...
+
+
+def _unheard(_items: int, _seconds: float) -> None:
+    """Nobody counts."""
 
 
 class GroupCommit:
@@ -31,9 +45,9 @@ class GroupCommit:
         spool: Spool,
         *,
         batch: int,
-        committed: Callable[[int, float], None] = lambda _items, _seconds: None,
+        committed: Committed = _unheard,
     ) -> None:
-        """`batch`: items in a commit at most. `committed` is told how many items one took and how many seconds."""
+        """`batch`: items in a commit at most."""
         self._spool = spool
         self._batch = batch
         self._committed = committed
@@ -62,23 +76,47 @@ class GroupCommit:
             self._timer = None
         batch, self._waiting = self._waiting, []
         self._in_company = len(batch) > 1
-        began = time.monotonic()
-        offers = [item for item, _ in batch if isinstance(item, Offer)]
-        notes = [item for item, _ in batch if isinstance(item, Note)]
-        outcomes: Iterator[Reply | Exception | None]
-        try:
-            replies = iter(self._spool.put(offers, notes=notes))
-        except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
-            outcomes = repeat(error)
-        else:
-            outcomes = (next(replies) if isinstance(item, Offer) else None for item, _ in batch)
-            self._committed(len(batch), time.monotonic() - began)
-        deaf: list[Exception] = []
-        with gathered():
-            for (_, told), outcome in zip(batch, outcomes, strict=False):
-                try:
-                    told(outcome)
-                except Exception as error:  # noqa: BLE001 (the others have to be told; it is raised below)
-                    deaf.append(error)
-        if deaf:
-            raise ExceptionGroup("callers that could not be told", deaf)
+        _put(self._spool, batch, self._committed)
+
+
+class BatchCommit:
+    """Gathers until it is told that this is all, and commits it together: for a plain loop."""
+
+    def __init__(self, spool: Spool, *, committed: Committed = _unheard) -> None:
+        self._spool = spool
+        self._committed = committed
+        self._waiting: list[tuple[Offer | Note, Told]] = []
+
+    def enter(self, item: Offer | Note, told: Told) -> None:
+        """Put an item on disk with the next `commit`; see `Commit`."""
+        self._waiting.append((item, told))
+
+    def commit(self) -> None:
+        """Put everything that waits on disk, and let the callers know."""
+        batch, self._waiting = self._waiting, []
+        if batch:
+            _put(self._spool, batch, self._committed)
+
+
+def _put(spool: Spool, batch: Sequence[tuple[Offer | Note, Told]], committed: Committed) -> None:
+    """Make one commit of it and tell every caller what became of its own."""
+    began = time.monotonic()
+    offers = [item for item, _ in batch if isinstance(item, Offer)]
+    notes = [item for item, _ in batch if isinstance(item, Note)]
+    outcomes: Iterator[Reply | Exception | None]
+    try:
+        replies = iter(spool.put(offers, notes=notes))
+    except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
+        outcomes = repeat(error)
+    else:
+        outcomes = (next(replies) if isinstance(item, Offer) else None for item, _ in batch)
+        committed(len(batch), time.monotonic() - began)
+    deaf: list[Exception] = []
+    with gathered():
+        for (_, told), outcome in zip(batch, outcomes, strict=False):
+            try:
+                told(outcome)
+            except Exception as error:  # noqa: BLE001 (the others have to be told; it is raised below)
+                deaf.append(error)
+    if deaf:
+        raise ExceptionGroup("callers that could not be told", deaf)

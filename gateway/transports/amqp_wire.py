@@ -8,14 +8,13 @@ import struct
 from functools import lru_cache
 from typing import Any
 
-from gateway.ports import Parcel
+from gateway.ports import XML, Parcel
 
 NULL = b"\x40"
 DURABLE_HEADER = b"\x00\x53\x70\xc0\x02\x01\x41"
 """Section header with its first field, `durable`, true."""
 PROPERTIES = b"\x00\x53\x73"
 DATA = b"\x00\x53\x75"
-CONTENT_TYPE = b"\xa3\x08text/xml"
 _LIST = struct.Struct(">BII")
 _BYTE = struct.Struct(">B")
 _WORD = struct.Struct(">I")
@@ -36,7 +35,8 @@ def encode(parcel: Parcel) -> bytes:
 
 def encode_head(parcel: Parcel) -> bytes:
     """Return the message up to where the envelope follows, which is the rest of it."""
-    fields = _string(parcel.cop_msg_id) + _behind_id(parcel.message_type)
+    behind = _answering(parcel) if parcel.correlation_id else _behind_id(parcel.message_type)
+    fields = _string(parcel.cop_msg_id) + behind
     return b"".join(
         (
             DURABLE_HEADER,
@@ -49,6 +49,19 @@ def encode_head(parcel: Parcel) -> bytes:
     )
 
 
+def _answering(parcel: Parcel) -> bytes:
+    """Write the properties behind the id of what answers another message."""
+    return b"".join(
+        (
+            NULL + NULL,  # user-id, to
+            _string(parcel.message_type),
+            NULL,  # reply-to
+            _string(parcel.correlation_id),
+            _symbol(parcel.media_type),
+        )
+    )
+
+
 @lru_cache(maxsize=64)
 def _behind_id(message_type: str) -> bytes:
     """Write the properties that messages of one type have in common."""
@@ -57,7 +70,7 @@ def _behind_id(message_type: str) -> bytes:
             NULL + NULL,  # user-id, to
             _string(message_type),
             NULL + NULL,  # reply-to, correlation-id
-            CONTENT_TYPE,
+            _symbol(XML),
         )
     )
 
@@ -134,3 +147,8 @@ def _string(text: str) -> bytes:
     if len(value) < 256:  # noqa: PLR2004  # one byte of length
         return struct.pack(">BB", 0xA1, len(value)) + value
     return struct.pack(">BI", 0xB1, len(value)) + value
+
+
+def _symbol(text: str) -> bytes:
+    value = text.encode("ascii")
+    return struct.pack(">BB", 0xA3, len(value)) + value

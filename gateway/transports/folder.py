@@ -40,7 +40,7 @@ class FolderTransport:
         """
         outcomes = [Delivery(entry=parcel.entry, error=self._try_to_write(parcel)) for parcel in parcels]
         try:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             lost = explain(error, self._folder)
             outcomes = [Delivery(entry=outcome.entry, error=outcome.error or lost) for outcome in outcomes]
@@ -124,8 +124,8 @@ class FolderDrop:
                 with suppress(FileNotFoundError):
                     self._put_away(self._folder / name)
             if self._archive is not None:
-                _sync_folder(self._archive)
-            _sync_folder(self._folder)
+                sync_folder(self._archive)
+            sync_folder(self._folder)
         except OSError as error:
             raise explain(error, self._archive or self._folder) from error
 
@@ -150,7 +150,9 @@ def explain(error: OSError, path: Path) -> DeliveryError:
 
 
 def _write(temporary: Path, final: Path, body: bytes) -> None:
-    with temporary.open("wb") as file:
+    """Write through no link and into no pipe that whoever else uses the folder may have put there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
@@ -169,7 +171,8 @@ def _whole_files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:
             continue
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let renames and removals in a folder outlast a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

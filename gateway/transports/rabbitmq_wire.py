@@ -12,7 +12,7 @@ from pamqp.base import Frame
 from pamqp.exceptions import PAMQPException
 
 from gateway.errors import DeliveryError
-from gateway.ports import Parcel
+from gateway.ports import XML, Parcel
 
 CHANNEL = 1
 """The only channel that a connection of ours has."""
@@ -29,7 +29,10 @@ PUBLISH = b"\x00\x3c\x00\x28\x00\x00"
 MANDATORY = b"\x01"
 FLAGS = 0x8000 | 0x4000 | 0x1000 | 0x0080 | 0x0020
 """content-type, content-encoding, delivery-mode, message-id and type are there, in this order."""
-PERSISTENT_XML = b"\x08text/xml\x05UTF-8\x02"
+CORRELATION = 0x0400
+"""correlation-id is there too, before message-id."""
+PERSISTENT = b"\x05UTF-8\x02"
+PERSISTENT_XML = b"\x08text/xml" + PERSISTENT
 
 SIZE_AT = 11
 """Where the frame of a content header holds the size of the body."""
@@ -52,8 +55,7 @@ def encode(parcel: Parcel, exchange: str, routing_key: str, frame_bytes: int) ->
     route = PUBLISH + _short(exchange, "exchange") + _short(routing_key, "routing key") + MANDATORY
     properties = b"".join(
         (
-            struct.pack(">HHQH", 60, 0, len(parcel.body), FLAGS),
-            PERSISTENT_XML,
+            *_head(parcel),
             _short(parcel.cop_msg_id, "CopMsgId"),
             _short(parcel.message_type, "message type"),
         )
@@ -62,6 +64,17 @@ def encode(parcel: Parcel, exchange: str, routing_key: str, frame_bytes: int) ->
     step = frame_bytes - AROUND_BYTES
     pieces += [_frame(BODY, parcel.body[start : start + step]) for start in range(0, len(parcel.body), step)]
     return b"".join(pieces)
+
+
+def _head(parcel: Parcel) -> tuple[bytes, ...]:
+    """Return the content header up to the message id."""
+    size = len(parcel.body)
+    if not parcel.correlation_id and parcel.media_type is XML:
+        return struct.pack(">HHQH", 60, 0, size, FLAGS), PERSISTENT_XML
+    flags = FLAGS | (CORRELATION if parcel.correlation_id else 0)
+    correlation = _short(parcel.correlation_id, "message id") if parcel.correlation_id else b""
+    kind = _short(parcel.media_type, "media type")
+    return struct.pack(">HHQH", 60, 0, size, flags), kind, PERSISTENT, correlation
 
 
 def method(value: Frame, channel: int = CHANNEL) -> bytes:

@@ -11,12 +11,15 @@ from socket import socket
 from typing import Any
 
 import gateway.app
+import gateway.app_doors
 import gateway.doors.server
 import gateway.roles.retain
 import spool.postgres.database
 import spool.sqlite  # imported before the clock is changed in all of them
 from gateway.cli import main
 from gateway.config import Destination
+from gateway.config_doors import Door
+from gateway.doors.keeper import Hatch
 from gateway.ports import Delivery, Feed, Parcel, Transport
 from gateway.supervisor import Role
 from spool.archive import Archive
@@ -43,6 +46,8 @@ COMMITS = (
 """The methods of the Spool that write."""
 EFFECTS = ("receive", "done")
 """The methods of a Feed that the other side notices."""
+HATCH = ("receive", "tell", "done")
+"""Those of a door that is polled."""
 
 
 class Tripped:
@@ -98,10 +103,16 @@ class Life:
         """The same role, which knows its name when it runs."""
 
         def run() -> None:
-            self._role = role.name.partition("/")[0]
+            self._role = _short(role.name)
             role.run()
 
         return Role(name=role.name, run=run)
+
+
+def _short(name: str) -> str:
+    """`forward/customs/0` → `forward`, but `accept/folders` → `folders` and `accept/ann/amqp/0` → `amqp`."""
+    first, *more = name.split("/")
+    return first if first != "accept" or not more else (more * 2)[1]
 
 
 def trip(life: Life) -> None:
@@ -128,6 +139,12 @@ def trip(life: Life) -> None:
         life.goes_through("after", "archive.append")
         return added
 
+    hatch = gateway.app_doors.Doors._hatch
+
+    def tripped_hatch(self: gateway.app_doors.Doors, door: Door, enterprise: str) -> Hatch:
+        return Tripped(hatch(self, door, enterprise), life, "hatch", HATCH)
+
+    gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
     Archive.append = tripped_append  # type: ignore[method-assign]

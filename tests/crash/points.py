@@ -31,6 +31,14 @@ POINTS: Final = (
     ),
     CONFIRMED,
 )
+DOORS: Final = ("folders", "rabbitmq", "amqp")
+AT_DOORS: Final = tuple(
+    f"{door}:{when}:{call}"
+    for door in DOORS
+    for call in ("hatch.receive", "spool.put", "hatch.tell", "hatch.done")
+    for when in ("before", "after")
+)
+"""Of the doors beside HTTP, which a node has only where an enterprise asks for them."""
 RARE: Final = (
     *("keep:before:spool.file", "keep:after:spool.file"),
     *("forward:before:spool.put", "forward:after:spool.put"),

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -47,22 +48,31 @@ class OpenSsh:
     """One sshd for the user who runs the tests; it keeps its port over `kill` and `start`."""
 
     def __init__(
-        self, folder: Path, *settings: str, authorized: str = "", host_kind: str = "ssh-ed25519"
+        self,
+        folder: Path,
+        *settings: str,
+        authorized: str = "",
+        host_kind: str = "ssh-ed25519",
+        strict: bool = False,
+        inside: Sequence[str] = (),
     ) -> None:
-        """`settings` are further lines of sshd_config, `authorized` a public key that may log in."""
+        """`settings` are further lines of sshd_config, `authorized` a public key that may log in.
+
+        `strict`: owners and modes of key files matter, as in life; `inside`: the command that starts it elsewhere.
+        """
         need_openssh()
         if os.geteuid() == 0:  # sshd of root asks for this empty folder, which its service makes at start
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self.user = getpass.getuser()
         self.host_key = write_key(folder / "host", host_kind)
-        self._folder = folder
+        self._folder, self._inside = folder, inside
         (folder / "authorized_keys").write_text(authorized)
         lines = [
             "ListenAddress 127.0.0.1",
             f"HostKey {folder}/host",
             f"AuthorizedKeysFile {folder}/authorized_keys",
             "PidFile none",
-            "StrictModes no",
+            f"StrictModes {'yes' if strict else 'no'}",
             "UsePAM no",
             "MaxStartups 100",
             "PermitRootLogin prohibit-password",
@@ -76,7 +86,16 @@ class OpenSsh:
 
     def start(self) -> None:
         """Return when it listens."""
-        command = [str(SSHD), "-D", "-e", "-f", f"{self._folder}/sshd_config", "-p", str(self.port)]
+        command = [
+            *self._inside,
+            str(SSHD),
+            "-D",
+            "-e",
+            "-f",
+            f"{self._folder}/sshd_config",
+            "-p",
+            str(self.port),
+        ]
         self._daemon = subprocess.Popen(command, stderr=subprocess.PIPE)
         self.said: list[str] = []
         listening = threading.Event()

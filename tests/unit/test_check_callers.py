@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.app import App
-from gateway.cli.door_probes import probe_tls
 from gateway.cli.grades import Grade
+from gateway.cli.tls_probe import probe_tls
 from gateway.config import load_config
 from gateway.errors import ConfigError
 from gateway.site import Site, write_site

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.roles.commit import GroupCommit
+from gateway.roles.commit import BatchCommit, GroupCommit
 from spool.entry import Known, Note, Offer, Reply, Taken
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
@@ -101,3 +101,18 @@ def test_caller_that_went_away_does_not_hold_up_the_others(spool: Watched) -> No
 
     assert asyncio.run(submit()) == Taken(uid="B")
     assert spool.message("A") is not None  # it was on its way to the disk
+
+
+def test_plain_loop_gets_one_commit_for_all_it_entered_and_each_its_own_reply(spool: Watched) -> None:
+    commit, told = BatchCommit(spool), list[Reply | Exception | None]()
+    for item in (offer("A", body=b"1"), Note(event="message.refused", detail="{}"), offer("B", body=b"1")):
+        commit.enter(item, told.append)
+    assert (spool.commits, told) == ([], []), "not before it says that this is all"
+    commit.commit()
+    commit.commit()
+    assert spool.commits == [3], "and none for nothing"
+    first, note, again = told
+    assert isinstance(first, Taken)
+    assert note is None
+    assert isinstance(again, Known)
+    assert again.uid == "A"

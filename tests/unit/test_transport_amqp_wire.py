@@ -26,6 +26,21 @@ def test_message_reads_as_it_was_meant(cop_msg_id: str, message_type: str, body:
     assert message.content_type == "text/xml"
 
 
+@given(TEXT.filter(bool), st.binary(max_size=300))
+def test_answer_names_what_it_answers_and_what_it_is(asked: str, body: bytes) -> None:
+    message = proton.Message()
+    message.decode(
+        encode(
+            Parcel(
+                entry=1, cop_msg_id="ID", message_type="refused", body=body, file_name="",
+                correlation_id=asked, media_type="application/problem+json",
+            )
+        )
+    )  # fmt: skip
+    assert (message.correlation_id, message.content_type) == (asked, "application/problem+json")
+    assert (message.id, message.subject, bytes(message.body)) == ("ID", "refused", body)
+
+
 @given(st.binary(max_size=500))
 def test_any_bytes_decode_to_something_kept(raw: bytes) -> None:
     body, _ = decode(raw, proton)

@@ -94,3 +94,23 @@ def test_unreadable_properties_leave_the_size_of_the_body() -> None:
 def test_what_is_no_amqp_is_named(raw: bytes, says: str) -> None:
     with pytest.raises(ProtocolError, match=says):
         pieces([raw + b"\0" * 8])
+
+
+@given(st.text(max_size=60), st.binary(max_size=300))
+def test_answer_names_what_it_answers_and_what_it_is(asked: str, body: bytes) -> None:
+    frames = bytearray(
+        encode(
+            Parcel(
+                entry=1, cop_msg_id="ID", message_type="refused", body=body, file_name="",
+                correlation_id=asked, media_type="application/problem+json",
+            ),
+            "", "replies", 4096,
+        )
+    )  # fmt: skip
+    publish, head, *pieces = cut(frames, 4096)
+    assert isinstance(head, header.ContentHeader)
+    about = head.properties
+    assert (about.correlation_id or "", about.content_type) == (asked, "application/problem+json")
+    assert (about.message_id, about.message_type, about.delivery_mode) == ("ID", "refused", 2)
+    assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == body
+    assert isinstance(publish, commands.Basic.Publish)

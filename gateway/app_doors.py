@@ -1,0 +1,126 @@
+"""Builds the doors beside HTTP, as processes: one for all folders, one for each queue.
+
+A folder costs a look now and then, so that one process keeps hundreds; a broker that does not answer keeps
+its caller waiting, so that each queue has a process of its own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.config import Config
+from gateway.config_doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
+from gateway.door_metrics import DoorFigures
+from gateway.doors.desk import Desk
+from gateway.doors.folder import FolderHatch
+from gateway.doors.keeper import Hatch, Keeper, keep_doors
+from gateway.doors.queue import QueueHatch, amqp_of, rabbitmq_of
+from gateway.homes import Homes
+from gateway.keyring import Keyring
+from gateway.model import Enterprise, EnterpriseId
+from gateway.queues import Queues
+from gateway.roles.accept import Intake
+from gateway.roles.commit import BatchCommit
+from gateway.roles.quotas import Quotas
+from gateway.roles.stop import Stop
+from gateway.roles.watermarks import Gauge
+from gateway.rules import Rules
+from gateway.stages.signature import Trust
+from gateway.supervisor import Role
+from gateway.transports.folder import POLL_S
+from spool.store import Spool
+
+_LISTEN_S: Final = 1.0
+"""How long a queue is listened to before SIGTERM is looked for."""
+_BREATH_S: Final = 0.05
+"""Between two such times; and a bound for a door that is left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The doors of all enterprises."""
+
+    config: Config
+    rules: Rules
+    enterprises: Mapping[EnterpriseId, Enterprise]
+    doors: Mapping[EnterpriseId, Sequence[Door]]
+    homes: Homes
+    keyring: Keyring
+    trust: Trust
+    open_spool: Callable[[], Spool]
+
+    def roles(self) -> list[Role]:
+        """Return the processes; a disabled enterprise has none: what is at its doors stays there."""
+        folders = [(owner, door) for owner, door in self._open() if isinstance(door, FolderDoor)]
+        roles = [self._role("accept/folders", folders, wait_s=0.0, pause_s=POLL_S)] if folders else []
+        count: dict[str, int] = {}
+        for owner, door in self._open():
+            if not isinstance(door, FolderDoor):
+                name = f"accept/{owner.id}/{kind_of(door)}"
+                count[name] = count.get(name, 0) + 1
+                numbered = f"{name}/{count[name] - 1}"
+                roles.append(self._role(numbered, [(owner, door)], wait_s=_LISTEN_S, pause_s=_BREATH_S))
+        return roles
+
+    def _open(self) -> Iterator[tuple[Enterprise, Door]]:
+        for owner, doors in self.doors.items():
+            enterprise = self.enterprises.get(owner)  # none: its file came between two readings
+            if enterprise is not None and not enterprise.disabled:
+                yield from ((enterprise, door) for door in doors)
+
+    def _role(
+        self, name: str, doors: Sequence[tuple[Enterprise, Door]], *, wait_s: float, pause_s: float
+    ) -> Role:
+        def run() -> None:
+            stop = Stop().on_sigterm()
+            spool = self.open_spool()
+            figures = DoorFigures(self.config.node.state_dir, name)
+            desk = self.desk(spool, figures)
+            keepers = [
+                Keeper(caller=owner, kind=kind_of(door), hatch=self._hatch(door, owner.id), desk=desk)
+                for owner, door in doors
+            ]
+            keep_doors(keepers, stop, wait_s=wait_s, pause_s=pause_s)
+            figures.close()
+            spool.close()
+
+        return Role(name=name, run=run)
+
+    def desk(self, spool: Spool, figures: DoorFigures) -> Desk:
+        """Build what takes messages in, for one process."""
+        commit = BatchCommit(spool)
+        intake = Intake(
+            config=self.config,
+            rules=self.rules,
+            homes=self.homes,
+            suite_of=self.keyring.suite,
+            trust=self.trust,
+            commit=commit,
+            queues=Queues(self.config, spool),
+            quotas=Quotas(spool),
+        )
+        return Desk(
+            intake=intake,
+            commit=commit,
+            spool=spool,
+            gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
+            size_bytes=self.config.accept.limits.size_bytes,
+            refuse_wait_s=self.config.signing.refuse_wait_s,
+            figures=figures,
+        )
+
+    def _hatch(self, door: Door, enterprise: str) -> Hatch:
+        match door:
+            case FolderDoor():
+                size_bytes = self.config.accept.limits.size_bytes
+                return FolderHatch(door, size_bytes=size_bytes, enterprise=enterprise)
+            case RabbitmqDoor():
+                from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport  # noqa: PLC0415
+
+                rabbitmq = rabbitmq_of(door)
+                return QueueHatch(RabbitmqFeed(rabbitmq), RabbitmqTransport(rabbitmq), enterprise=enterprise)
+            case AmqpDoor():
+                from gateway.transports.amqp import AmqpFeed, AmqpTransport  # noqa: PLC0415 (an extra)
+
+                amqp = amqp_of(door)
+                return QueueHatch(AmqpFeed(amqp), AmqpTransport(amqp), enterprise=enterprise)

@@ -1,0 +1,131 @@
+"""Where folders and queues hand in: one commit for all that came, and for each the answer HTTP would give.
+
+Two answers of HTTP are none here: where a platform would be told to come again later (503, 429), what it laid there
+simply stays where it is until the gateway can take it.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from gateway.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
+from gateway.doors.counter import Answer, Problem, denied
+from gateway.doors.verdict import say
+from gateway.model import Enterprise
+from gateway.observe import log
+from gateway.ports import Arrival
+from gateway.roles.accept import Intake, Outcome
+from gateway.roles.commit import BatchCommit
+from gateway.roles.watermarks import Gauge
+from spool.errors import SpoolError
+from spool.store import Spool
+
+_Result = Outcome | Exception
+_LATER: Final = frozenset({"unavailable", "quota-exceeded"})
+"""Problems that end by themselves."""
+
+
+class Desk:
+    """Takes batches in; for one process."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        commit: BatchCommit,
+        spool: Spool,
+        gauge: Gauge,
+        size_bytes: int,
+        refuse_wait_s: float,
+        figures: DoorFigures,
+    ) -> None:
+        """`intake` enters into `commit`; `size_bytes`: what one message may have."""
+        self.figures = figures
+        self._intake = intake
+        self._commit = commit
+        self._spool = spool
+        self._gauge = gauge
+        self._refuse_wait_s = refuse_wait_s
+        self.size_bytes = size_bytes
+
+    def closed(self) -> str:
+        """Say why nothing may be taken in now; empty: it may."""
+        try:
+            return "; ".join(fault.message for fault in self._gauge.refusals())
+        except SpoolError as error:
+            return str(error)
+
+    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[Answer | None]:
+        """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again.
+
+        `door`: its kind.
+        """
+        results = self._results(arrivals, caller)
+        if len(arrivals) > 1:
+            for index, arrival in enumerate(arrivals):
+                if _is_lasting(results[index]):  # perhaps the fault of one of the others
+                    results[index] = self._results([arrival], caller)[0]
+        answers = []
+        for arrival, result in zip(arrivals, results, strict=True):
+            answer, outcome = self._answer(result, arrival, caller)
+            answers.append(answer)
+            if answer is not None:
+                self.figures.count(caller.id, door, outcome)
+        self.figures.write()
+        return answers
+
+    def _results(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[_Result]:
+        unheard: _Result = SpoolError("the commit told nothing of this message")
+        results = [unheard] * len(arrivals)
+        for index, arrival in enumerate(arrivals):
+            try:
+                busy = self._submit(arrival, caller, results, index)
+            except Exception as error:  # noqa: BLE001 (the others are judged; this one is answered for)
+                busy = error
+            if busy is not None:
+                results[index] = busy
+        self._commit.commit()
+        return results
+
+    def _submit(
+        self, arrival: Arrival, caller: Enterprise, results: list[_Result], index: int
+    ) -> _Result | None:
+        """Return what is known at once; None: it comes with the commit."""
+        if len(arrival.body) > self.size_bytes:
+            log("message.refused", enterprise=caller.id, problem="too-large", rules=["too_large"])
+            return Problem("too-large")
+        return self._intake.submit(arrival.body, caller, partial(results.__setitem__, index))
+
+    def _answer(self, result: _Result, arrival: Arrival, caller: Enterprise) -> tuple[Answer | None, str]:
+        """Return what to tell, and what to count it as."""
+        instance = quote(arrival.name, errors="replace")
+        try:
+            answer = say(result, caller, self._spool, self._refuse_wait_s)
+        except Problem as problem:
+            if problem.problem in _LATER:
+                return None, ""
+            return denied(problem.problem, instance, problem.faults), problem.problem
+        except SpoolError as error:
+            log("spool.unavailable", enterprise=caller.id, error=str(error))
+            return None, ""
+        except Exception as error:  # noqa: BLE001 (the sender gets an answer, the log the reason)
+            log("request.failed", enterprise=caller.id, error=f"{type(error).__name__}: {error}")
+            traceback.print_exception(error, file=sys.stderr)
+            return denied("internal-error", instance), "internal-error"
+        return answer, ACCEPTED if answer.status == HTTPStatus.ACCEPTED else DUPLICATE
+
+
+def is_taken(answer: Answer) -> bool:
+    """Tell whether an answer says that the message is ours to deliver."""
+    return answer.status < 300  # noqa: PLR2004
+
+
+def _is_lasting(result: _Result) -> bool:
+    """Tell whether it could not be judged or taken, and waiting alone may not help."""
+    if isinstance(result, SpoolError):
+        return not result.temporary
+    return isinstance(result, Exception) and not isinstance(result, Problem)

@@ -1,0 +1,163 @@
+"""One door of one enterprise, kept open: take in what came, commit, tell, put away, and again.
+
+What dies in between is at worst done once more: what was committed is known by its bytes.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from gateway.doors.counter import Answer
+from gateway.doors.desk import Desk
+from gateway.errors import DeliveryError
+from gateway.model import Enterprise
+from gateway.observe import log
+from gateway.ports import Arrival, Clock
+from gateway.roles.stop import Stop
+
+_BATCH: Final = 16
+"""Messages in hand at a time: at most so many times the size that one may have are in memory."""
+_REST_S: Final = 1.0
+"""How long what cannot be taken now is left alone."""
+_SLOWEST_S: Final = 30.0
+
+
+class Answered(NamedTuple):
+    """What came, and what its sender is told."""
+
+    arrival: Arrival
+    answer: Answer
+
+
+class Hatch(Protocol):
+    """Where one enterprise hands in. Every method but `close` raises DeliveryError."""
+
+    def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
+        """As `gateway.ports.Feed.receive`."""
+        ...
+
+    def tell(self, answered: Sequence[Answered]) -> None:
+        """Let the sender know, durably; may be called again for the same, and then tells the same."""
+        ...
+
+    def done(self, answered: Sequence[Answered]) -> None:
+        """Put away what was told; after an error it comes again."""
+        ...
+
+    def idle(self) -> None:
+        """Keep up the connection while nothing is taken in."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; what is not done comes again."""
+        ...
+
+
+class Keeper:
+    """Keeps one door."""
+
+    def __init__(
+        self, *, caller: Enterprise, kind: str, hatch: Hatch, desk: Desk, clock: Clock = time.monotonic
+    ) -> None:
+        self._caller = caller
+        self._kind = kind
+        self._hatch = hatch
+        self._desk = desk
+        self._clock = clock
+        self._left: Sequence[Arrival] = ()
+        """In hand, and could not be taken."""
+        self._untold: Sequence[Answered] = ()
+        """Decided, on disk where it was taken, and its sender does not know."""
+        self._rest_until = float("-inf")
+        self._failures = 0
+        self._closed = ""
+
+    def step(self, timeout_s: float) -> bool:
+        """Take in one batch; wait so long for its first. Returns False when there is nothing to do now.
+
+        A door that fails is left alone for a while, longer each time, and never holds up another.
+        """
+        if self._clock() < self._rest_until:
+            return False
+        try:
+            busy = self._step(timeout_s)
+        except DeliveryError as error:
+            self._failures += 1
+            log(
+                "door.failed",
+                enterprise=self._caller.id,
+                door=self._kind,
+                attempt=self._failures,
+                error=str(error),
+            )
+            self._left = ()  # comes again
+            self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
+            self._stands(in_order=False)
+            return False
+        self._failures = 0
+        self._stands(in_order=not self._closed)
+        return busy
+
+    def _step(self, timeout_s: float) -> bool:
+        self._tell()
+        if self._is_closed():
+            self._hatch.idle()
+            self._rest(_REST_S)
+            return False
+        arrivals = [*self._left]
+        if len(arrivals) < _BATCH:
+            wait_s = 0.0 if arrivals else timeout_s
+            arrivals += self._hatch.receive(limit=_BATCH - len(arrivals), timeout_s=wait_s)
+        if not arrivals:
+            return False
+        pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller, self._kind), strict=True))
+        self._left = [arrival for arrival, answer in pairs if answer is None]
+        self._untold = [Answered(arrival, answer) for arrival, answer in pairs if answer is not None]
+        self._tell()
+        if self._left:
+            self._hatch.idle()
+            self._rest(_REST_S)
+        return True
+
+    def _tell(self) -> None:
+        """Tell and put away; what could not be told is told again, what could not be put away comes again."""
+        if not self._untold:
+            return
+        self._hatch.tell(self._untold)
+        told, self._untold = self._untold, ()
+        self._hatch.done(told)
+
+    def _is_closed(self) -> bool:
+        """Ask the watermarks; log when that changes."""
+        before, self._closed = self._closed, self._desk.closed()
+        if self._closed and not before:
+            log("door.closed", enterprise=self._caller.id, door=self._kind, reason=self._closed)
+        elif before and not self._closed:
+            log("door.opened", enterprise=self._caller.id, door=self._kind)
+        return bool(self._closed)
+
+    def _stands(self, *, in_order: bool) -> None:
+        self._desk.figures.stands(self._caller.id, self._kind, in_order=in_order)
+
+    def _rest(self, seconds: float) -> None:
+        self._rest_until = self._clock() + seconds
+
+    def close(self) -> None:
+        """Let go of the door."""
+        self._hatch.close()
+
+
+def keep_doors(keepers: Sequence[Keeper], stop: Stop, *, wait_s: float, pause_s: float) -> None:
+    """Go from door to door until asked to stop; what is in hand then is finished.
+
+    `wait_s`: how long one door may be waited at; `pause_s`: how long after a round in which nothing came.
+    """
+    while not stop():
+        busy = False
+        for keeper in keepers:
+            if not stop():
+                busy |= keeper.step(wait_s)
+        if not busy:
+            stop.pause(pause_s)
+    for keeper in keepers:
+        keeper.close()

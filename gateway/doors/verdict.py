@@ -1,0 +1,92 @@
+"""What became of a message → what its sender is told: the same at every door."""
+
+from math import ceil
+from typing import Final
+
+from gateway.doors import views
+from gateway.doors.counter import Answer, Problem, said
+from gateway.model import Enterprise, Fault
+from gateway.pipeline import Refusal
+from gateway.queues import KeyQueue
+from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
+from gateway.roles.quotas import OverQuota
+from spool.entry import Clash
+from spool.errors import SpoolError
+from spool.store import Spool
+
+PATH: Final = "/v1/messages"
+
+
+def say(outcome: Outcome | Exception, caller: Enterprise, spool: Spool, refuse_wait_s: float) -> Answer:
+    """Say what became of it: 202 with the id, or 200 when it had been taken before.
+
+    Raises Problem when nothing was taken, and the exception that the outcome is.
+    """
+    match outcome:
+        case Accepted():
+            where = {"Location": f"{PATH}/{outcome.uid}"}
+            if outcome.first:
+                return said(
+                    views.first_view(outcome.uid, outcome.message, outcome.sha256), 202, headers=where
+                )
+            view = spool.message(outcome.uid, owner=caller.id)
+            if view is None:
+                raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
+            return said(views.accepted_view(view), headers=where)
+        case Refusal():
+            raise Problem(outcome.problem, *outcome.faults)
+        case Busy(queue=queue):
+            after = {"Retry-After": _retry_after(queue.wait_s - refuse_wait_s)}
+            raise Problem("unavailable", _busy_fault(queue), headers=after)
+        case OverQuota():
+            raise over_quota(outcome)
+        case Contradicted(clash=clash):
+            raise Problem(outcome.problem, _clash_fault(clash))
+        case Exception():
+            raise outcome
+
+
+def over_quota(over: OverQuota) -> Problem:
+    """Say that it was too much, and from when on it will not be."""
+    return Problem("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
+
+
+def _retry_after(wait_s: float) -> str:
+    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
+    return str(max(1, min(3600, ceil(min(3600.0, wait_s)))))
+
+
+def _busy_fault(queue: KeyQueue) -> Fault:
+    return Fault(
+        rule="key_busy",
+        message=f"{queue.entries} messages wait for the signing key; nothing was taken",
+        message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
+        fix="send the same again later, or hand it in signed",
+    )
+
+
+_CLASHES: Final = {
+    "version": (
+        "a message with this declaration, appType and appTime was accepted before, with other bytes",
+        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
+        "declare a change with a newer appTime",
+    ),
+    "cop_msg_id": (
+        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
+    ),
+}
+
+
+def _clash_fault(clash: Clash) -> Fault:
+    message, message_zh, fix = _CLASHES[clash.reason]
+    named = f": {', '.join(clash.identities)}" if clash.identities else ""
+    earlier = f" (message {clash.uid})" if clash.uid else ""
+    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
+    return Fault(
+        rule=f"conflict_{clash.reason}",
+        message=f"{message}{earlier}{named}",
+        message_zh=f"{message_zh}{earlier_zh}{named}",
+        fix=fix,
+    )

@@ -1,0 +1,211 @@
+"""A door kept open over a spool that cannot, a reply that fails, a message that nobody can answer for."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.app import App
+from gateway.app_doors import Doors
+from gateway.door_metrics import DoorFigures, door_families
+from gateway.doors.keeper import Keeper
+from gateway.doors.queue import QueueHatch
+from gateway.errors import DeliveryError
+from gateway.model import EnterpriseId
+from gateway.ports import Parcel
+from gateway.site import DEMO, write_site
+from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
+from spool.entry import Note, Offer, Reply
+from spool.errors import SpoolError
+from spool.sqlite import SqliteSpool
+from tests.documents import order
+
+ME = EnterpriseId(DEMO.id)
+
+
+class Spool(SqliteSpool):
+    """A real one that can be told to fail, always or for one declaration."""
+
+    failure: Exception | None = None
+    poison = b""
+
+    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+        if self.failure is not None and any(self.poison in offer.body for offer in offers):
+            raise self.failure
+        return super().put(offers, notes=notes)
+
+
+class Time:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Door:
+    """A keeper over memory; `refuse` says what the reply queue does not take."""
+
+    def __init__(self, app: App, spool: Spool) -> None:
+        self.questions, self.replies = MemoryEndpoint(), MemoryEndpoint(judge=self._judge)
+        self.refusal: DeliveryError | None = None
+        self.time = Time()
+        doors = Doors(
+            config=app.config,
+            rules=app.rules,
+            enterprises=app.enterprises,
+            doors={},
+            homes=app.homes,
+            keyring=app.keyring,
+            trust=app.trust,
+            open_spool=lambda: spool,
+        )
+        self.keeper = Keeper(
+            caller=app.enterprises[ME],
+            kind="memory",
+            hatch=QueueHatch(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
+            desk=doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory")),
+            clock=self.time,
+        )
+
+    def _judge(self, _parcel: Parcel) -> DeliveryError | None:
+        return self.refusal
+
+    def step(self, *, after_s: float = 60.0) -> bool:
+        self.time.now += after_s
+        return self.keeper.step(0.0)
+
+    def told(self) -> dict[str, str]:
+        """Correlation id → state or code."""
+        documents = {one.correlation_id: json.loads(one.body) for one in self.replies.arrived}
+        return {name: told.get("state") or told["code"] for name, told in documents.items()}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    return App(write_site(tmp_path_factory.mktemp("site") / "site").config)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with closing(Spool(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def door(app: App, spool: Spool) -> Door:
+    return Door(app, spool)
+
+
+def mine(number: int) -> bytes:
+    return order(f"ORDER-{number}", cop_code=DEMO.cop_codes[0], dxp_id=DEMO.dxp_ids[0])
+
+
+def test_full_disk_refuses_nobody_and_everything_is_taken_once_there_is_room(
+    door: Door, spool: Spool
+) -> None:
+    for number in range(3):
+        door.questions.offer(mine(number), f"request-{number}")
+    spool.failure = SpoolError("disk full", temporary=True)
+    door.step()
+    assert door.told() == {}
+    assert not door.step(after_s=0.5), "left alone for a while"
+    spool.failure = None
+    assert door.step()
+    assert door.told() == {f"request-{number}": "accepted" for number in range(3)}
+    assert not door.step()
+
+
+def test_message_that_the_spool_cannot_take_holds_up_no_other(door: Door, spool: Spool) -> None:
+    for number in range(3):
+        door.questions.offer(mine(number), f"request-{number}")
+    spool.failure, spool.poison = SpoolError("no such value"), b"ORDER-1"
+    door.step()
+    assert door.told() == {"request-0": "accepted", "request-2": "accepted"}
+    door.questions.offer(mine(3), "request-3")
+    door.step()
+    assert set(door.told()) == {"request-0", "request-2", "request-3"}
+    spool.failure = None
+    door.step()
+    assert set(door.told()) == {f"request-{number}" for number in range(4)}
+
+
+def test_defect_is_answered_as_one_and_the_others_are_taken(
+    door: Door, spool: Spool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool.failure, spool.poison = RuntimeError("a defect"), b"ORDER-1"
+    for number in range(3):
+        door.questions.offer(mine(number), f"request-{number}")
+    assert door.step()
+    assert door.told() == {
+        "request-0": "accepted",
+        "request-1": "internal-error",
+        "request-2": "accepted",
+    }
+    assert not door.step(), "it does not come again"
+    assert capsys.readouterr().out.count("request.failed") == 1
+
+
+def test_answer_that_cannot_be_told_now_is_told_later_and_the_message_is_not_judged_again(
+    door: Door, spool: Spool
+) -> None:
+    door.questions.offer(mine(1), "request-1")
+    door.refusal = DeliveryError("queue full")
+    door.step()
+    door.refusal = None
+    spool.failure = SpoolError("must not be asked", temporary=True)
+    door.step()
+    assert door.told() == {"request-1": "accepted"}
+
+
+def test_answer_that_can_never_be_told_is_given_up_aloud(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.questions.offer(mine(1), "request-1")
+    door.refusal = DeliveryError("too large for the broker", temporary=False)
+    door.step()
+    assert "door.answer_lost" in capsys.readouterr().out
+    door.refusal = None
+    assert not door.step(), "it does not come again"
+    assert door.told() == {}
+
+
+def test_door_that_fails_is_left_alone_for_longer_each_time(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.questions.up = False
+    for _ in range(4 * 120):
+        door.step(after_s=0.25)
+    failed = capsys.readouterr().out.count("door.failed")
+    assert failed == 9, "at 0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5 seconds, then every 30"
+    door.questions.up = True
+    door.questions.offer(mine(1), "request-1")
+    assert door.step(after_s=30.0)
+    assert door.told() == {"request-1": "accepted"}
+
+
+def samples(app: App) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in door_families(app.config.node.state_dir)
+        for sample in family.samples
+    }
+
+
+def test_figures_tell_what_came_and_whether_the_door_works(door: Door, app: App) -> None:
+    for number, body in enumerate((mine(1), mine(1), b"<x/>")):
+        door.questions.offer(body, f"request-{number}")
+    door.step()
+    assert samples(app) == {
+        ("gateway_door_messages_total", ME, "memory", "accepted"): 1,
+        ("gateway_door_messages_total", ME, "memory", "duplicate"): 1,
+        ("gateway_door_messages_total", ME, "memory", "unknown-message"): 1,
+        ("gateway_door_in_order", ME, "memory"): 1,
+    }
+    door.questions.up = False
+    door.step()
+    assert samples(app)["gateway_door_in_order", ME, "memory"] == 0
+    door.questions.up = True
+    door.step()
+    assert samples(app)["gateway_door_in_order", ME, "memory"] == 1
