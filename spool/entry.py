@@ -65,6 +65,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     subjects: tuple[Subject, ...] = ()
     needs: str = ""
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
+    event: str = "message.accepted"
+    """How the journal calls its coming into the spool."""
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -152,6 +154,8 @@ class Settlement(Struct, frozen=True, kw_only=True, gc=False):
     """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
     record: str = ""
     """For DELIVERED: what was sent and who confirmed it, for the journal."""
+    noun: str = "entry"
+    """What the journal calls it: the event is `<noun>.sent`, `<noun>.deferred` and so on."""
 
 
 class Collected(Struct, frozen=True, kw_only=True):
