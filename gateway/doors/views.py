@@ -236,18 +236,20 @@ def _next_attempt(view: MessageView) -> datetime | None:
 def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:
     """Show notices, each with the caller's bodies only."""
     return ReceiptsView(
-        receipts=tuple(
-            ReceiptView(
-                cursor=notice.cursor,
-                id=str(notice.arrival),
-                message_type=notice.kind,
-                received_at=notice.received_at,
-                content=f"/v1/receipts/{notice.arrival}/content",
-                bodies=answer_views(notice.rows, codes),
-            )
-            for notice in notices
-        ),
+        receipts=tuple([receipt_view(notice, codes) for notice in notices]),
         cursor=notices[-1].cursor if notices else after,
+    )
+
+
+def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
+    """Show one notice, with its owner's bodies only."""
+    return ReceiptView(
+        cursor=notice.cursor,
+        id=str(notice.arrival),
+        message_type=notice.kind,
+        received_at=notice.received_at,
+        content=f"/v1/receipts/{notice.arrival}/content",
+        bodies=answer_views(notice.rows, codes),
     )
 
 
