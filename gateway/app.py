@@ -114,11 +114,10 @@ class App:
             registry=self.registry(spool),
         )
 
-    def notify(self) -> Notify:
+    def notify(self, spool: Spool) -> Notify:
         """Build the notify role: of all channels of this configuration."""
         from gateway.doors.views import receipt_view  # noqa: PLC0415 (only who shows answers loads it)
 
-        spool = self.spool()
         return Notify(
             spool=spool,
             channels=self.channels,
@@ -164,7 +163,7 @@ class App:
         if "forward" in names:
             roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
         if "notify" in names and self.channels:
-            roles.append(_role("notify", self.notify))
+            roles.append(_role("notify", lambda: self.notify(self.spool())))
         if "keep" in names:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
         return roles
