@@ -245,14 +245,18 @@ def build_channel(deliver: Deliver) -> Transport:
         from gateway.transports.webhook import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
 
         return WebhookTransport(deliver.webhook)
-    way = Destination(
+    return build_transport(way_of(deliver))
+
+
+def way_of(deliver: Deliver) -> Destination:
+    """Return a channel that is no webhook as the destination that it is like."""
+    return Destination(
         name=deliver.name,
         sftp=deliver.sftp,
         rabbitmq=deliver.rabbitmq,
         amqp=deliver.amqp,
         folder=deliver.folder,
     )
-    return build_transport(way)
 
 
 def build_feed(destination: Destination) -> Feed:

@@ -53,6 +53,10 @@ class WebhookTransport:
             context=_context(config.ca_file) if url.scheme == "https" else None,
         )
 
+    def connect(self) -> None:
+        """Connect and send nothing, to see whether one could. Raises DeliveryError."""
+        self._link.connect(timeout_s=self._timeout_s)
+
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; every answer 2xx is a confirmation, a redirect is not followed."""
         for parcel in parcels:

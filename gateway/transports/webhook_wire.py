@@ -103,6 +103,13 @@ class Link:
             self.close()
             raise self._explained(error, timeout_s) from error
 
+    def connect(self, *, timeout_s: float) -> None:
+        """Connect if there is no connection. Raises DeliveryError."""
+        try:
+            self._connected(self._clock() + timeout_s)
+        except OSError as error:
+            raise self._explained(error, timeout_s) from error
+
     def close(self) -> None:
         """Let go of the connection."""
         if self._socket is not None:

@@ -31,6 +31,22 @@ POINTS: Final = (
     ),
     CONFIRMED,
 )
+NOTIFY: Final = (
+    *(
+        f"notify:{when}:{call}"
+        for call in (
+            "spool.put",
+            "spool.recover",
+            "spool.claim",
+            "transport.send",
+            "spool.settle",
+            "spool.acknowledge",
+        )
+        for when in ("before", "after")
+    ),
+    "notify:after:transport.confirm",
+)
+"""Points of the role that runs where an enterprise has channels."""
 RARE: Final = (
     *("keep:before:spool.file", "keep:after:spool.file"),
     *("forward:before:spool.put", "forward:after:spool.put"),
