@@ -230,19 +230,23 @@ class Notify:
         now = datetime.now(UTC)
         attempts = entry.attempts + 1
         next_at: datetime | None = None
-        about = {**_about(entry), "error": str(error)}
         if isinstance(error, ReceiverGoneError):  # it is the channel that failed, not this delivery
             fate, next_at = Fate.POSTPONED, now
-            log("notice.deferred", **about)
+            log("notice.deferred", **_about(entry), error=str(error))
         elif not error.temporary or lane.policy.exhausted(attempts, now - entry.accepted_at):
             fate = Fate.UNDELIVERABLE
-            log("notice.dead", **about)
+            log("notice.dead", **_about(entry), error=str(error))
         else:
             fate = Fate.DEFERRED
             # what waits for longer than the longest back-off is taken for a wrong clock
             asked = now + timedelta(seconds=min(error.retry_after_s, lane.policy.ceiling_s))
             next_at = max(lane.policy.next_time(attempts, now, self._chance()), asked)
-            log("notice.deferred", **about, next_attempt_at=next_at.isoformat())
+            log(
+                "notice.deferred",
+                **_about(entry),
+                error=str(error),
+                next_attempt_at=next_at.isoformat(),
+            )
         return Settlement(
             entry=entry.entry,
             claim=entry.claim,
