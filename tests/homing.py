@@ -20,6 +20,7 @@ from spool.store import Spool
 from tests.documents import order, receipt
 from tests.platforms import enterprises
 
+Wrap = Callable[[bytes], bytes]
 EBP, EBC = "4400000002", "4400000003"
 QUICK = {"first_s = 2.0": "first_s = 0.05", "ceiling_s = 600.0": "ceiling_s = 0.5"}
 
@@ -58,15 +59,20 @@ class Home:
         """As SIGHUP does."""
         self.app = App(self.site.config)
 
-    def accept(self, owner: str, *order_nos: str) -> str:
-        """Accept one message with these orders; returns its id."""
+    def accept(self, owner: str, *order_nos: str, subscribe: str = "", wrap: Wrap | None = None) -> str:
+        """Accept one message with these orders; returns its id.
+
+        `subscribe`: BaseSubscribe elements; `wrap` makes a DxpMsg of it.
+        """
         one = self.owners[owner]
         body = order(*order_nos, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], ebp_code=EBP, ebc_code=EBC)
+        body = body.replace(b"</ceb:BaseTransfer>", b"</ceb:BaseTransfer>" + subscribe.encode())
+        body = wrap(body) if wrap else body
         caller = self.app.enterprises[EnterpriseId(owner)]
         message = examine(body, caller, self.app.rules, self.app.config.accept.limits)
         assert isinstance(message, Message), message
         uid = MessageId(str(uuid.uuid4()).upper())
-        self.spool.put([offer_of(message, caller, uid=uid, config=self.app.config)])
+        self.spool.put([offer_of(message, caller, uid=uid, config=self.app.config, homes=self.app.homes)])
         return uid
 
     def answer(self, *answers: tuple[str, str], time: str = "20250102030405678") -> bytes:
@@ -83,10 +89,14 @@ class Home:
             for order_no, status in answers
         ]
         body = receipt("CEB312Message", *bodies)
+        self.keep(body)
+        return body
+
+    def keep(self, body: bytes) -> None:
+        """Collect these bytes, and file them."""
         digest = hashlib.sha256(body).digest()
         self.spool.keep([Collected(feed="customs", name="1.xml", body=body, sha256=digest)])
         self.app.registry(self.spool).file_waiting()
-        return body
 
     @contextmanager
     def notifying(self) -> Iterator[None]:

@@ -45,7 +45,7 @@ def offer_of(notice: Notice, channel: Channel) -> Offer:
     """Make the entry that brings a notice home on a channel.
 
     Its subjects stand for the declarations that the notice is about, under names of their own: they order what goes
-    out on one lane, and no answer is ever compared with them.
+    out on one lane, no answer is ever compared with them, and no search for a declaration finds them.
     """
     errand = Errand(
         enterprise=channel.enterprise,
@@ -64,9 +64,13 @@ def offer_of(notice: Notice, channel: Channel) -> Offer:
         body=body,
         facts=facts.of_response(sender="", receiver=""),
         ways=(Way(destination=channel.lane, cop_msg_id=uid),),
-        subjects=tuple(Subject(identity=f"{HOME} {identity}") for identity in identities),
+        subjects=tuple(Subject(identity=_stand_in(identity)) for identity in identities),
         event=QUEUED,
     )
+
+
+def _stand_in(identity: str) -> str:
+    return f"{HOME} {hashlib.sha256(identity.encode()).hexdigest()}"
 
 
 def cursor_of(uid: str) -> int:

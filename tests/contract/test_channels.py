@@ -11,6 +11,7 @@ import pytest
 
 from spool.entry import Wanted
 from spool.lifecycle import Event, State
+from tests.command_line import invoke, lines
 from tests.contract.conftest import AmqpMedium, RabbitmqMedium, SftpMedium
 from tests.homing import Home, eventually, home
 from tests.servers.postgres import shared
@@ -313,7 +314,35 @@ def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
             eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
         own = [one.uid for one in node.spool.entries(Wanted(destination="customs"))]
         events = [line.event for line in node.spool.history(f"@home/{OWNER}/erp/1")]
-        found = node.spool.find(["@home A", "A"])
+        found = node.spool.find([*node.entries(f"{OWNER}/erp")[0].identities])
+        searched = node.spool.search("A")
     assert own == [uid]
     assert events == ["notice.queued", "notice.sent"]
-    assert found == []
+    assert searched == [uid]
+    assert [one.facts for one in found] == [b""], "it is there, under a name that no answer has"
+    assert all(one.identity.startswith("@home ") for one in found)
+
+
+def test_operator_sees_and_moves_a_delivery_like_any_entry(tmp_path: Path) -> None:
+    with Receiver(tmp_path, lambda handler: handler.say(500)) as receiver:
+        toml = receiver.toml() + "\n[deliver.retry]\nattempts = 1\n"
+        with home(tmp_path, {OWNER: toml}) as node:
+            node.accept(OWNER, "A")
+            node.answer(("A", "2"))
+            lane, config = f"@home/{OWNER}/erp", ["-c", str(node.site.config)]
+            with node.notifying():
+                eventually(lambda: [one.state for one in node.entries(f"{OWNER}/erp")] == [State.DEAD])
+            status = lines(invoke("spool", "status", "--json", *config))
+            trace = invoke("trace", f"{lane}/1", *config)
+            receiver.behaviour = Handler.take
+            assert invoke("spool", "retry", f"{lane}/1", *config).exit_code == 0
+            with node.notifying():
+                eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+            afterwards = invoke("trace", f"{lane}/1", *config)
+            checked = lines(invoke("check", "--json", *config))
+    assert (lane, "dead", 1) in {(one["destination"], one["state"], one["total"]) for one in status}
+    assert "the receiver answers 500" in trace.stdout
+    assert f"gateway spool retry {lane}/1" in trace.stdout
+    assert "was delivered on this channel" in afterwards.stdout
+    assert "notice.sent" in afterwards.stdout
+    assert (f"channel {OWNER}/erp", "ok") in {(one["name"], one["grade"]) for one in checked}
