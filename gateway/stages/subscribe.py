@@ -7,6 +7,7 @@ from gateway.model import Subscribers
 from gateway.stages.spans import child_spans
 
 _NAME: Final = "BaseSubscribe"
+_MARK: Final = _NAME.encode()
 _FIELD: Final = re.compile(rb"<(?:[\w.-]+:)?(status|dxpAddress)(?:\s[^>]*)?>\s*([^<&]*?)\s*</")
 """A status is a word and a DXP id is ASCII: what is written in any other way names nobody of this node."""
 _DATA: Final = frozenset({b"ALL", b"DATA"})
@@ -19,7 +20,7 @@ def subscribers_of(body: bytes) -> Subscribers:
 
     Whatever encoding is taken in has ASCII as ASCII.
     """
-    if _NAME.encode() not in body:
+    if _MARK not in body:
         return NONE
     found = [
         dict(_FIELD.findall(body[span.start : span.end])) for span in child_spans(body) if span.name == _NAME

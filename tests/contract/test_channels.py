@@ -4,11 +4,14 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from gateway.roles.retain import Retention
+from spool.archive import Archive
 from spool.entry import Wanted
 from spool.lifecycle import Event, State
 from tests.command_line import invoke, lines
@@ -346,3 +349,28 @@ def test_operator_sees_and_moves_a_delivery_like_any_entry(tmp_path: Path) -> No
     assert "was delivered on this channel" in afterwards.stdout
     assert "notice.sent" in afterwards.stdout
     assert (f"channel {OWNER}/erp", "ok") in {(one["name"], one["grade"]) for one in checked}
+
+
+def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with Receiver(tmp_path) as receiver, home(tmp_path, {OWNER: receiver.toml()}) as node:
+        uid = node.accept(OWNER, "A")
+        node.spool.act(Event.DISCARDED, [uid], reason="the test sends nothing")
+        node.answer(("A", "2"))
+        with node.notifying():
+            eventually(lambda: node.spool.acknowledged(OWNER) == 1)
+        later = datetime.now(UTC) + timedelta(days=10)
+        retention = Retention(spool=node.spool, archive=archive, days=1, batch=10, clock=lambda: later)
+
+        batch = retention.step()
+
+        assert sorted(batch.purged) == sorted([uid, f"@home/{OWNER}/erp/1"])
+        assert node.spool.message(f"@home/{OWNER}/erp/1") is None
+        shelved = archive.get(f"@home/{OWNER}/erp/1")
+        assert shelved is not None
+        assert [line.event for line in shelved.message.history] == ["notice.queued", "notice.sent"]
+        with node.notifying():  # and goes on behind it
+            node.accept(OWNER, "B")
+            node.answer(("B", "2"))
+            eventually(lambda: node.spool.acknowledged(OWNER) == 2)
+    assert [one.id for one in receiver.taken] == [f"{OWNER}/erp/1", f"{OWNER}/erp/2"]
