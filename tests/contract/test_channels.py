@@ -374,3 +374,23 @@ def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_p
             node.answer(("B", "2"))
             eventually(lambda: node.spool.acknowledged(OWNER) == 2)
     assert [one.id for one in receiver.taken] == [f"{OWNER}/erp/1", f"{OWNER}/erp/2"]
+
+
+def test_two_nodes_share_the_channels_and_deliver_each_answer_once(tmp_path: Path, spool_toml: str) -> None:
+    with (
+        Receiver(tmp_path) as receiver,
+        home(tmp_path, {OWNER: receiver.toml()}, more_toml=spool_toml) as node,
+        node.notifying(),
+        node.notifying(),
+    ):
+        node.accept(OWNER, *(f"N{number}" for number in range(10)))
+        for status in ("2", "3", "120"):
+            for number in range(10):
+                node.answer((f"N{number}", status))
+        eventually(lambda: delivered(node, f"{OWNER}/erp", 30))
+        eventually(lambda: not any(node.spool.outstanding().unacknowledged.values()))
+    said: dict[str, list[str]] = {}
+    for one in receiver.taken:
+        (body,) = one.json()["receipt"]["bodies"]
+        said.setdefault(body["declarations"][0]["key"]["orderNo"], []).append(body["status"])
+    assert said == {f"N{number}": ["2", "3", "120"] for number in range(10)}

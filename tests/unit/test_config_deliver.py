@@ -79,3 +79,8 @@ def test_what_is_wrong_is_told(tmp_path: Path, toml: str, what: str) -> None:
     assert f"{DEMO.id}.toml" in error.where
     assert error.fix
     assert "secret@" not in str(error)
+
+
+def test_a_missing_url_is_told_with_one_of_a_web_server(tmp_path: Path) -> None:
+    error = error_of(tmp_path, '[[deliver]]\nname = "erp"\n[deliver.webhook]\nsecret_file = "erp.secret"\n')
+    assert "https://" in error.fix
