@@ -7,7 +7,8 @@ from typing import Final
 
 from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
-from gateway.config_enterprises import load_doors, load_enterprises, shared_proofs
+from gateway.config_deliver import Channel, Deliver
+from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
 from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
@@ -22,7 +23,9 @@ from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
+from gateway.roles.letters import Letters
 from gateway.roles.local import LocalTransport
+from gateway.roles.notify import Notify
 from gateway.roles.retain import retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
@@ -61,6 +64,9 @@ class App:
         )
         _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
         self.tls = None if self.config.accept.tls is None else door_context(self.config.accept.tls)
+        self.channels: tuple[Channel, ...] = load_channels(
+            self.config.accept.enterprises_dir, lease_s=self.config.lease_s
+        )
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
@@ -120,6 +126,23 @@ class App:
             registry=self.registry(spool),
         )
 
+    def notify(self, spool: Spool) -> Notify:
+        """Build the notify role: of all channels of this configuration."""
+        from gateway.doors.views import receipt_view  # noqa: PLC0415 (only who shows answers loads it)
+
+        return Notify(
+            spool=spool,
+            channels=self.channels,
+            letters=Letters(
+                spool=spool,
+                catalogue=self.rules.catalogue,
+                show=lambda notice: receipt_view(notice, self.rules.codes),
+            ),
+            build=build_channel,
+            config=self.config,
+            claimant=f"{self.config.node.name}/notify",
+        )
+
     def keep(self) -> Keep:
         """Build the keep role."""
         spool = self.spool()
@@ -153,6 +176,8 @@ class App:
                 roles.append(self._collector(destination))
         if "forward" in names:
             roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
+        if "notify" in names and self.channels:
+            roles.append(_role("notify", lambda: self.notify(self.spool())))
         if "keep" in names:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
@@ -192,7 +217,7 @@ class App:
         return _role(f"collect/{destination.name}", lambda: self.collect(destination))
 
 
-def _role(name: str, build: Callable[[], Forward | Collect]) -> Role:
+def _role(name: str, build: Callable[[], Forward | Collect | Notify]) -> Role:
     def run() -> None:
         role = build()
         role.run(Stop().on_sigterm())
@@ -250,6 +275,26 @@ def build_transport(destination: Destination) -> Transport:
     from gateway.transports.folder import FolderTransport  # noqa: PLC0415
 
     return FolderTransport(_folder(destination))
+
+
+def build_channel(deliver: Deliver) -> Transport:
+    """Build what carries answers home on a channel; connects on first use. Raises ConfigError."""
+    if deliver.webhook is not None:
+        from gateway.transports.webhook import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
+
+        return WebhookTransport(deliver.webhook)
+    return build_transport(way_of(deliver))
+
+
+def way_of(deliver: Deliver) -> Destination:
+    """Return a channel that is no webhook as the destination that it is like."""
+    return Destination(
+        name=deliver.name,
+        sftp=deliver.sftp,
+        rabbitmq=deliver.rabbitmq,
+        amqp=deliver.amqp,
+        folder=deliver.folder,
+    )
 
 
 def build_feed(destination: Destination) -> Feed:

@@ -29,6 +29,8 @@ FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
 LOCAL: Final = "@local"
 """The destination of what stays at this node; no [[destination]] can be called so."""
+HOME: Final = "@home"
+"""What the destinations of notices begin with, `@home/<enterprise>/<channel>`."""
 
 
 class Node(Section, kw_only=True):
@@ -252,6 +254,13 @@ class Retention(Section, kw_only=True):
     """Messages that one commit purges at most."""
 
 
+class Notify(Section, kw_only=True):
+    """`[notify]`: bringing answers home on the channels of the enterprises."""
+
+    parallel: Annotated[int, Meta(ge=2, le=512)] = 32
+    """Deliveries under way at the same time; channels that are slow or fail share half of them."""
+
+
 class Journal(Section, kw_only=True):
     """`[journal]`: the log that proves what happened to every message."""
 
@@ -289,6 +298,7 @@ class Config(Section, kw_only=True):
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
     journal: Journal = Journal()
+    notify: Notify = Notify()
     lease_s: Seconds = 60.0
     """How long a claim on an entry holds if its process falls silent."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

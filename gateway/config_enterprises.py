@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from gateway.config_deliver import Channel, Deliver, check_deliver
 from gateway.config_doors import Door, check_doors
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId, HmacKey, Quota
@@ -58,6 +59,8 @@ class EnterpriseFile(Section, kw_only=True):
     disabled: bool = False
     door: tuple[Door, ...] = ()
     """Where its messages come in, beside HTTP."""
+    deliver: tuple[Deliver, ...] = ()
+    """The channels on which answers are brought home; none: it fetches them."""
 
 
 def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
@@ -67,10 +70,7 @@ def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
 
 def load_doors(folder: Path) -> dict[EnterpriseId, tuple[Door, ...]]:
     """Read the doors of every enterprise that has some, paths absolute. Raises ConfigError."""
-    read = {
-        EnterpriseId(file.stem): absolute(read_section(file, EnterpriseFile), folder).door
-        for file in _files(folder)
-    }
+    read = {EnterpriseId(file.stem): absolute(_read(file), folder).door for file in _files(folder)}
     check_doors(read, folder)
     return {owner: doors for owner, doors in read.items() if doors}
 
@@ -83,8 +83,38 @@ def _files(folder: Path) -> Iterator[Path]:
     return iter(sorted(folder.glob("*.toml")))
 
 
-def _enterprise(file: Path) -> Enterprise:
+def load_channels(folder: Path, *, lease_s: float) -> tuple[Channel, ...]:
+    """Read the channels of all enterprises that are not disabled; paths are absolute. Raises ConfigError.
+
+    Who is disabled gets nothing: the answers wait. `lease_s`: how long a claim holds, longer than a delivery takes.
+    """
+    return tuple(
+        Channel(enterprise=file.stem, deliver=deliver)
+        for file in _files(folder)
+        if not (read := _read(file)).disabled
+        for deliver in _channels(read, file, lease_s)
+    )
+
+
+def _channels(read: EnterpriseFile, file: Path, lease_s: float) -> tuple[Deliver, ...]:
+    for one in read.deliver:
+        if one.webhook is not None and one.webhook.timeout_s > lease_s / 2:
+            raise ConfigError(
+                f"timeout_s {one.webhook.timeout_s:g} is more than half of lease_s {lease_s:g}",
+                where=f"{file}, deliver {one.name}",
+                fix="shorten it, or make lease_s of gateway.toml longer",
+            )
+    return absolute(read, file.resolve().parent).deliver
+
+
+def _read(file: Path) -> EnterpriseFile:
     read = read_section(file, EnterpriseFile)
+    check_deliver(read.deliver, file)
+    return read
+
+
+def _enterprise(file: Path) -> Enterprise:
+    read = _read(file)
     tokens = (read.token_sha256,) if isinstance(read.token_sha256, str) else read.token_sha256
     return Enterprise(
         id=EnterpriseId(file.stem),

@@ -38,10 +38,26 @@ class EnvelopeError(GatewayError):
 class DeliveryError(GatewayError):
     """One attempt to hand an entry to a destination failed; `temporary` says whether another may help."""
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "", temporary: bool = True) -> None:
-        """Unknown errors count as temporary: attempts are bounded, so the worst case is a dead letter."""
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        fix: str = "",
+        temporary: bool = True,
+        retry_after_s: float = 0.0,
+    ) -> None:
+        """Unknown errors count as temporary: attempts are bounded, so the worst case is a dead letter.
+
+        `retry_after_s`: how long the other side asks us to stay away; 0: it did not say.
+        """
         super().__init__(what, where=where, fix=fix)
         self.temporary = temporary
+        self.retry_after_s = retry_after_s
+
+
+class ReceiverGoneError(DeliveryError):
+    """The other side says that it wants nothing any more: nothing is sent until somebody here says otherwise."""
 
 
 class Refused(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)

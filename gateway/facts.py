@@ -47,6 +47,8 @@ class WayFacts(Struct, frozen=True, kw_only=True):
     """SubMsgId of its DxpMsgSv when the message was split over several receivers (spec dxp.md, DxpMsgSv)."""
     response_code: str = ""
     """Not carried to those receivers, but answered to its sender with this code (spec dxp.md, DxpRep)."""
+    copy: bool = False
+    """A copy for subscribers, in an envelope of ours whatever it came in (spec ceb/messages.md, BaseSubscribe)."""
 
 
 class SentFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,13 +82,15 @@ class KeyFacts(Struct, frozen=True, kw_only=True):
     digest_method: str
 
 
-class DeclarationFacts(Struct, frozen=True, kw_only=True):
+class DeclarationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What correlation needs to know of a declaration."""
 
     message_type: str
     key: Mapping[str, str]
     codes: Mapping[str, str]
     dxp_id: str
+    subscribers: tuple[str, ...] = ()
+    """DXP ids that get copies of the answers about it."""
 
 
 class AnswerFacts(Struct, frozen=True, kw_only=True):
@@ -148,11 +152,15 @@ def of_way(way: WayFacts) -> bytes:
     return b"" if way == _PLAIN_WAY else _encode(way)
 
 
-def of_declaration(declaration: Declaration, dxp_id: str) -> bytes:
-    """Encode what correlation needs."""
+def of_declaration(declaration: Declaration, dxp_id: str, subscribers: tuple[str, ...] = ()) -> bytes:
+    """Encode what correlation needs, and who gets copies of the answers."""
     return _encode(
         DeclarationFacts(
-            message_type=declaration.message_type, key=declaration.key, codes=declaration.codes, dxp_id=dxp_id
+            message_type=declaration.message_type,
+            key=declaration.key,
+            codes=declaration.codes,
+            dxp_id=dxp_id,
+            subscribers=subscribers,
         )
     )
 

@@ -225,6 +225,16 @@ class Enterprise:
     disabled: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribers:
+    """The DXP ids that a message names in BaseSubscribe, each once (spec ceb/messages.md, BaseSubscribe)."""
+
+    data: tuple[str, ...] = ()
+    """Status ALL or DATA: they get the message."""
+    receipts: tuple[str, ...] = ()
+    """Status ALL or RET: they get what customs answers."""
+
+
 class Layer(StrEnum):
     """The three layers of customs' answers (spec dxp.md, DxpRep, last paragraph)."""
 

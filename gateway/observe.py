@@ -137,7 +137,29 @@ EVENTS: Final[Mapping[str, Event]] = {
         level="warning", meaning="answers cannot be collected for now", do="`error` says what to mend"
     ),
     "notice.delivered": Event(
-        level="info", meaning="an enterprise has acknowledged its answers up to `cursor`"
+        level="info",
+        meaning="an enterprise has acknowledged its answers up to `cursor`, or every channel of it has delivered them",
+    ),
+    "notice.sent": Event(level="info", meaning="a channel of an enterprise took an answer"),
+    "notice.deferred": Event(
+        level="warning",
+        meaning="a channel did not take an answer; it is tried again at `next_attempt_at`",
+    ),
+    "notice.dead": Event(
+        level="error",
+        meaning="no further attempt will be made to deliver this answer on this channel",
+        do="see to what `error` names, then `gateway spool retry ID`; the enterprise can fetch it by HTTP meanwhile",
+    ),
+    "channel.down": Event(
+        level="warning",
+        meaning="a channel of an enterprise fails; it is left alone for a while, then probed with one answer",
+        do="the `error` of its notice.deferred lines says what to mend; no other channel is held up",
+    ),
+    "channel.up": Event(level="info", meaning="a channel that was down takes answers again"),
+    "channel.gone": Event(
+        level="error",
+        meaning="a webhook answered 410: nothing is sent to it any more, its answers wait",
+        do="ask the enterprise; change or remove the channel in its file, then SIGHUP, which also tries it again",
     ),
     "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
     "clock.set_back": Event(

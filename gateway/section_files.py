@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,6 +24,8 @@ EXAMPLES: Final = {
     "host_key": 'host_key = "ssh-ed25519 AAAA…"',
     "dsn": 'dsn = "host=db.example.net dbname=gateway user=gateway"',
     "url": 'url = "amqp://127.0.0.1:5672"',
+    "webhook.url": 'url = "https://erp.example.com/customs"',
+    "secret_file": 'secret_file = "shop.secret"',
     "hosts": 'hosts = ["amqps://mq1.example.com:5671", "amqps://mq2.example.com:5671"]',
     "send_queue": 'send_queue = "{receiver}"',
     "receive_queues": 'receive_queues = ["DXPENT0000000001_HZ"]',
@@ -34,7 +37,6 @@ EXAMPLES: Final = {
     "share": "share = 1.5",
     "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
     "certificate_sha256": 'certificate_sha256 = ["AB:CD:…"], as `openssl x509 -noout -fingerprint -sha256` prints it',
-    "secret_file": 'secret_file = "shop.hmac"',
     "message_types": 'message_types = ["CEB311Message", "CEB621Message"]',
     "addresses": 'addresses = ["10.1.0.0/16"]',
     "messages_per_minute": "messages_per_minute = 600",
@@ -72,7 +74,8 @@ def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
     text, _, place = str(error).partition(" - at ")
     key = place.strip("`").removeprefix("$").lstrip(".")
     names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
-    example = next((EXAMPLES[name] for name in reversed(names) if name in EXAMPLES), "")
+    pairs = [f"{table}.{name}" for table, name in pairwise(names)]
+    example = next((EXAMPLES[name] for name in (*reversed(pairs), *reversed(names)) if name in EXAMPLES), "")
     return ConfigError(
         text,
         where=f"{file}, {key or 'top level'}",

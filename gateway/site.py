@@ -245,6 +245,55 @@ disabled = false
 # reply_queue = "EXAMPLE.REPLIES"
 # timeout_s = 20.0
 # prefetch = 20
+
+# Its answers can be fetched by HTTP. A [[deliver]] brings them as well; several are independent of each other. Each
+# has a name and exactly one way; paths count from the folder of this file (docs/delivery.md).
+# [[deliver]]
+# name = "erp"
+# [deliver.webhook]
+# url = "https://erp.example.com/customs"
+# # umask 077; echo "whsec_$(openssl rand -base64 32)" > erp.secret; a second line is a second secret, for rotation.
+# secret_file = "erp.secret"
+# # The authority that issued its certificate, in place of those of the system.
+# # ca_file = "erp-ca.pem"
+# # Addresses of the own network, and http:// there.
+# # allow_private = false
+# # Requests at the same time at most, and seconds for each.
+# # parallel = 4
+# # timeout_s = 15.0
+# # In place of [retry] of gateway.toml.
+# # [deliver.retry]
+# # attempts = 200
+#
+# [[deliver]]
+# name = "outbox"
+# [deliver.folder]
+# send_dir = "/srv/outbox/acme"
+#
+# [[deliver]]
+# name = "drop"
+# [deliver.sftp]
+# host = "sftp.example.com"
+# user = "gateway"
+# key_file = "../keys/client.key"
+# host_key = "ssh-ed25519 AAAA…"
+# send_dir = "/answers"
+#
+# [[deliver]]
+# name = "queue"
+# # What the queue gets: "json", the form with the receipt in it, or "raw", the receipt's bytes alone.
+# content = "json"
+# [deliver.rabbitmq]
+# hosts = ["amqps://mq.example.com:5671"]
+# user = "gateway"
+# password_file = "mq.password"
+# send_queue = "answers"
+#
+# [[deliver]]
+# name = "amqp"
+# [deliver.amqp]
+# url = "amqps://mq.example.com:5671"
+# send_address = "answers"
 """
 
 _FOLDER: Final = """\
@@ -404,6 +453,11 @@ max_age_s = 259200.0
 # A checkpoint comes after so many seconds or lines.
 # every_s = 60.0
 # events = 20000
+
+[notify]
+# Answers brought home by [[deliver]] in the files of enterprises: deliveries under way at the same time. Channels that
+# are slow or fail share half of them.
+# parallel = 32
 
 [metrics]
 # GET /metrics asks for the bearer token in this file; without one, for none.

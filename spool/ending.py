@@ -29,10 +29,10 @@ _STATES: Final = {
     Fate.UNDELIVERABLE: after(State.SENDING, Event.UNDELIVERABLE),
 }
 _HAPPENED: Final = {
-    Fate.DELIVERED: "entry.sent",
-    Fate.DEFERRED: "entry.deferred",
-    Fate.POSTPONED: "entry.postponed",
-    Fate.UNDELIVERABLE: "entry.dead",
+    Fate.DELIVERED: ".sent",
+    Fate.DEFERRED: ".deferred",
+    Fate.POSTPONED: ".postponed",
+    Fate.UNDELIVERABLE: ".dead",
 }
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -82,7 +82,7 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | No
     """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
     fate, error = settlement.fate, settlement.error
     state = _STATES[fate]
-    line = (_HAPPENED[fate], error or settlement.record)
+    line = (settlement.noun + _HAPPENED[fate], error or settlement.record)
     if verdict is not None and fate is Fate.DELIVERED:
         ending = bounced(state, verdict, now=now)
         return ending._replace(lines=(line, *ending.lines))

@@ -67,6 +67,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
     origin: Mapping[str, str] | None = None
     """What the bytes were made of, for the journal alone; None: they are as they were handed in."""
+    event: str = "message.accepted"
+    """How the journal calls its coming into the spool."""
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -154,6 +156,8 @@ class Settlement(Struct, frozen=True, kw_only=True, gc=False):
     """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
     record: str = ""
     """For DELIVERED: what was sent and who confirmed it, for the journal."""
+    noun: str = "entry"
+    """What the journal calls it: the event is `<noun>.sent`, `<noun>.deferred` and so on."""
 
 
 class Collected(Struct, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ from spool.lifecycle import Event
 from spool.sealing import Leaves, Sealed, Sign
 
 NO_BOUNDS: Final[Mapping[str, int]] = MappingProxyType({})
+NO_MARKS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Topic(StrEnum):
@@ -69,8 +70,18 @@ class Spool(Protocol):
 
     # what comes in
 
-    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
-        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
+    def put(
+        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
+    ) -> list[Reply]:
+        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer.
+
+        `marks`: name → how far somebody has got with the stream that the offers were made from, kept in the same
+        commit; no mark goes backwards.
+        """
+        ...
+
+    def mark(self, name: str) -> int | None:
+        """Return how far that mark has got; None when it was never set."""
         ...
 
     # what goes out

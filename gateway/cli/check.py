@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import drawing
+from gateway.cli.channel_probes import probe_channels
 from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.options import config_option, json_option
@@ -18,9 +19,9 @@ from gateway.errors import ConfigError
 @config_option
 @json_option
 def check(file: Path, as_json: bool) -> None:
-    """Check files, keys, schemas, enterprises, doors, the state folder, every destination. Exit code 1: one fails.
+    """Check files, keys, schemas, enterprises, doors, channels, the state folder, every destination. Exit code 1: one fails.
 
-    Nothing is changed, nothing is sent or taken; destinations and queues are logged in to.
+    Nothing is changed, nothing is sent or taken; destinations, queues and channels are connected to.
     """
     if not file.is_file():
         load_config(file)  # says that there is none, exit code 2
@@ -41,4 +42,5 @@ def _checks(file: Path) -> list[Check]:
         config = load_config(file)
     except ConfigError as error:
         return [failed("configuration", error)]
-    return [Check(name="configuration", grade=Grade.OK, detail=str(file)), *probe(config)]
+    found = Check(name="configuration", grade=Grade.OK, detail=str(file))
+    return [found, *probe(config), *probe_channels(config)]

@@ -10,9 +10,9 @@ import click
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.waiting import Waiting, waits_for
 from gateway.codes import Codes
-from gateway.config import Config
+from gateway.config import HOME, Config
 from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
-from gateway.facts import message_facts, way_facts
+from gateway.facts import MessageFacts, message_facts, way_facts
 from gateway.queues import KeyQueue
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive, Shelved
@@ -43,9 +43,8 @@ def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
     view = spool.message(uid)
     if view is None:
         return None
-    answers = {
-        identity: answer_views(spool.timeline(view.owner, identity), codes) for identity in view.identities
-    }
+    own = () if view.destination.startswith(HOME) else view.identities  # those of a delivery are stand-ins
+    answers = {identity: answer_views(spool.timeline(view.owner, identity), codes) for identity in own}
     return Life(
         view=view,
         ways=tuple(spool.ways(uid)),
@@ -162,7 +161,7 @@ def tell_life(life: Life) -> None:
         {
             "enterprise": view.owner,
             "edition": known.edition,
-            "handed in": f"{'as a DxpMsg' if known.wrapped else 'bare'}, {'signed' if known.signed else 'unsigned'}",
+            "handed in": _handed_in(view, known),
             "SHA-256": view.sha256.hex(),
             "CopMsgId": view.cop_msg_id,
             "destination": view.destination,
@@ -184,6 +183,12 @@ def tell_life(life: Life) -> None:
     for identity, answers in life.answers.items():
         click.echo(f"  {identity}")
         _tell_answers(answers)
+
+
+def _handed_in(view: MessageView, known: MessageFacts) -> str:
+    if view.destination.startswith(HOME):
+        return ""  # it is an answer on its way home
+    return f"{'as a DxpMsg' if known.wrapped else 'bare'}, {'signed' if known.signed else 'unsigned'}"
 
 
 def detail_text(one: Happening) -> str:

@@ -17,6 +17,7 @@ from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
 from gateway.cli.tls_probe import probe_tls
 from gateway.config import Amqp, Config, Destination, Folder, Sftp
+from gateway.config_deliver import OutFolder
 from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
@@ -218,23 +219,24 @@ def _families(config: Config) -> Iterator[Check]:
 def _destination(destination: Destination) -> Check:
     name = f"destination {destination.name}"
     try:
-        if destination.sftp is not None:
-            from gateway.transports.sftp_probe import reach as reach_sftp  # noqa: PLC0415
-
-            detail = reach_sftp(destination.sftp)
-        elif destination.rabbitmq is not None:
-            from gateway.transports.rabbitmq_probe import reach  # noqa: PLC0415 (only who uses it)
-
-            detail = reach(destination.rabbitmq)
-        elif destination.amqp is not None:
-            detail = _reach_amqp(destination.amqp)
-        elif destination.folder is not None:
-            detail = _reach_folder(destination.folder)
-        else:
-            detail = ""
+        return Check(name=name, grade=Grade.OK, detail=reach(destination))
     except GatewayError as error:
         return failed(name, error)
-    return Check(name=name, grade=Grade.OK, detail=detail)
+
+
+def reach(destination: Destination) -> str:
+    """Log in to it, send nothing; returns what to tell. Raises ConfigError and DeliveryError."""
+    if destination.sftp is not None:
+        from gateway.transports.sftp_probe import reach as reach_sftp  # noqa: PLC0415
+
+        return reach_sftp(destination.sftp)
+    if destination.rabbitmq is not None:
+        from gateway.transports.rabbitmq_probe import reach as reach_rabbitmq  # noqa: PLC0415
+
+        return reach_rabbitmq(destination.rabbitmq)
+    if destination.amqp is not None:
+        return _reach_amqp(destination.amqp)
+    return "" if destination.folder is None else _reach_folder(destination.folder)
 
 
 def _login_certificate(name: str, config: Sftp) -> Check:
@@ -258,7 +260,8 @@ def _login_certificate(name: str, config: Sftp) -> Check:
 
 
 def _reach_folder(folder: Folder) -> str:
-    paths = [path for path in (folder.send_dir, folder.receive_dir, folder.archive_dir) if path is not None]
+    in_ = () if isinstance(folder, OutFolder) else (folder.receive_dir, folder.archive_dir)
+    paths = [path for path in (folder.send_dir, *in_) if path is not None]
     for path in paths:
         try:
             try_to_write(path)

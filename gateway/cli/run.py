@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-ROLES = ("accept", "forward", "collect", "keep")
+ROLES = ("accept", "forward", "collect", "notify", "keep")
 
 
 @click.command()

@@ -270,7 +270,7 @@ def _named(opened: Spool, uids: Sequence[str], event: Event) -> list[MessageView
 
     Of several entries those to which the event can happen; if it can to none, the first will say why.
     """
-    ways = {uid: opened.ways(uid.upper()) for uid in uids}
+    ways = {uid: opened.ways(uid) or opened.ways(uid.upper()) for uid in uids}
     missing = [uid for uid, found in ways.items() if not found]
     if missing:
         say(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from gateway.cli.output import instant
-from gateway.config import LOCAL
+from gateway.config import HOME, LOCAL
 from gateway.doors.views import AnswerView
 from gateway.model import CodeClass, Layer
 from gateway.roles.bouncing import AGAIN
@@ -85,6 +85,8 @@ def _ready(view: MessageView) -> Waiting:
 
 def _sent(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting:
     """The slowest of its declarations counts; an enterprise of ours owes no answer."""
+    if view.destination.startswith(HOME):
+        return Waiting(who="nobody", why="was delivered on this channel")
     unanswered = sum(not timeline for timeline in answers)
     if view.destination == LOCAL and unanswered:
         return Waiting(who="nobody", why="was delivered at this gateway")

@@ -24,7 +24,7 @@ from gateway.evidence.gather import NotSealedError
 from gateway.metrics import MEDIA_TYPE
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
-from gateway.stages.collected import cut_to, open_collected, unseal_collected
+from gateway.roles.content import content_for
 from spool.errors import SpoolError
 
 _WAIT_AT_MOST_S = 60.0
@@ -195,20 +195,12 @@ async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) 
 
 
 async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    number = request.path_params["id"]
-    own = {row.digest for row in counter.spool.filed_for(caller.id, number)}
-    mail = not own and counter.spool.addressed(caller.id, number)
-    raw = counter.spool.arrival(number) if own or mail else None
-    if raw is None:
-        raise Problem("not-found")
     try:
-        if mail:  # to this enterprise as a whole: nothing in it is another's
-            return Response(unseal_collected(raw.body).dxp_msg, media_type="application/xml")
-        opened = open_collected(raw.body, counter.rules.catalogue)
+        body = content_for(caller.id, request.path_params["id"], counter.spool, counter.rules.catalogue)
     except EnvelopeError as error:
         raise Problem("not-found") from error
-    keep = frozenset(answer.index for answer in opened.answers if answer.digest in own)
-    body = opened.business if len(keep) == len(opened.answers) else cut_to(opened.business, keep)
+    if body is None:
+        raise Problem("not-found")
     return Response(body, media_type="application/xml")
 
 

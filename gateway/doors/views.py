@@ -43,7 +43,7 @@ class EntryView(Struct, frozen=True, kw_only=True):
     destination: str
     """Its name, or `@local`: it stays at this gateway."""
     part: str
-    """`1` to `5`: which copy, when the message is split over its receivers; else empty."""
+    """`1` to `5`: which copy, when the message is split over its receivers; `copy`: for subscribers; else empty."""
     receivers: tuple[str, ...] = ()
     """The receivers that this entry alone is for; empty: those of the message."""
     response_code: str = ""
@@ -236,18 +236,20 @@ def _next_attempt(view: MessageView) -> datetime | None:
 def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:
     """Show notices, each with the caller's bodies only."""
     return ReceiptsView(
-        receipts=tuple(
-            ReceiptView(
-                cursor=notice.cursor,
-                id=str(notice.arrival),
-                message_type=notice.kind,
-                received_at=notice.received_at,
-                content=f"/v1/receipts/{notice.arrival}/content",
-                bodies=answer_views(notice.rows, codes),
-            )
-            for notice in notices
-        ),
+        receipts=tuple([receipt_view(notice, codes) for notice in notices]),
         cursor=notices[-1].cursor if notices else after,
+    )
+
+
+def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
+    """Show one notice, with its owner's bodies only."""
+    return ReceiptView(
+        cursor=notice.cursor,
+        id=str(notice.arrival),
+        message_type=notice.kind,
+        received_at=notice.received_at,
+        content=f"/v1/receipts/{notice.arrival}/content",
+        bodies=answer_views(notice.rows, codes),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.codes import Codes
 from gateway.config import Config, Destination
+from gateway.config_deliver import Deliver
 from gateway.facts import way_facts
 from gateway.model import Answer, Code, Layer
 from gateway.observe import log
@@ -23,8 +24,8 @@ AGAIN: Final = "retry"
 """`Code.retry` of a code that asks for the same message once more (mappings/codes.toml)."""
 
 
-def policy_of(config: Config, destination: Destination) -> RetryPolicy:
-    """Return the bounds of the back-off to a destination: its own, else the common ones."""
+def policy_of(config: Config, destination: Destination | Deliver) -> RetryPolicy:
+    """Return the bounds of the back-off to a destination or on a channel: its own, else the common ones."""
     retry = destination.retry or config.retry
     return RetryPolicy(
         first_s=retry.first_s,

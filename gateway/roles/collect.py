@@ -16,11 +16,22 @@ from gateway.observe import gathered, log
 from gateway.ports import Feed
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
-from gateway.roles.transfer import Transfer
+from gateway.roles.transfer import COPIES, Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
 from gateway.stages.correlate import Candidate, Match, Question, Unmatched, learned, lookups, match_all
-from spool.entry import Bounce, Collected, Filed, Filing, Found, Orphan, OrphanBody, RawArrival, TimelineRow
+from spool.entry import (
+    Bounce,
+    Collected,
+    Filed,
+    Filing,
+    Found,
+    Orphan,
+    OrphanBody,
+    RawArrival,
+    TimelineRow,
+    Travelled,
+)
 from spool.store import Spool
 
 _BATCH = 64
@@ -43,6 +54,8 @@ class Registry:
         self._rules = rules
         self._bouncer = Bouncer(config, rules.codes)
         self._transfer = transfer
+        self._copies: list[Collected] = []
+        """For subscribers, of what is about to be filed."""
 
     def file_waiting(self) -> int:
         """File everything kept and not yet filed; returns how many arrivals that were."""
@@ -76,9 +89,13 @@ class Registry:
             opened = open_collected(raw.body, self._rules.catalogue)
         except EnvelopeError as error:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
-        return _Case(raw=raw, opened=opened, answers=opened.answers, error="")
+        mail = raw.feed == COPIES  # who it is for is in its envelope, whatever it answers
+        return _Case(raw=raw, opened=opened, answers=() if mail else opened.answers, error="", mail=mail)
 
     def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
+        copies, self._copies = self._copies, []
+        if copies:  # before the commit that files what they are of: made anew after a crash, and then known
+            self._spool.keep(copies)
         done = self._spool.file(filings, resolves=resolves)
         with gathered():
             for filing, filed in zip(filings, done, strict=True):
@@ -87,6 +104,8 @@ class Registry:
         taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)
+        if copies:
+            self.file_waiting()
 
     def _filings(self, cases: Sequence["_Case"]) -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
@@ -106,18 +125,23 @@ class Registry:
         orphans: list[OrphanBody] = []
         bounces: list[Bounce] = []
         taught: dict[int, dict[str, None]] = {}
+        wanted: dict[str, set[int]] = {}
         for answer in case.answers:
             business = answer.layer is Layer.BUSINESS
             about = _matched(next(outcomes)) if business else self._referred(answer, case.raw)
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, lookups(answer, self._rules.catalogue)))
                 continue
+            for subscriber in about.subscribers:
+                wanted.setdefault(subscriber, set()).add(answer.index)
             told = facts.of_answer(answer)
             for declaration, message_type in about.declarations:
                 rows.append(_row(answer, declaration, told, case.raw.received_at))
                 if business and answer.numbers:
                     taught.setdefault(declaration, {}).update(dict.fromkeys(learned(answer, message_type)))
             bounces += about.bounces
+        for subscriber, indexes in wanted.items():
+            self._copies += self._transfer.copy(case.raw, case.opened, subscriber, indexes)
         return Filing(
             arrival=case.raw.id,
             kind=case.opened.message_type,
@@ -154,7 +178,7 @@ class Registry:
 
     def _may_be_mail(self, case: "_Case") -> bool:
         """An empty receipt or DxpRep is none: answers go by what they say, not by the envelope."""
-        if case.opened is None:
+        if case.opened is None or case.mail:
             return True
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
@@ -167,6 +191,7 @@ class Registry:
         bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
         return _About(
             declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+            subscribers=_subscribers(travelled),
             bounces=() if bounce is None else (bounce,),
         )
 
@@ -182,6 +207,8 @@ class _About(Struct, frozen=True, kw_only=True):
     nobody: str = ""
     """Why there is none."""
     bounces: tuple[Bounce, ...] = ()
+    subscribers: tuple[str, ...] = ()
+    """DXP ids that get a copy of the answer."""
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -189,6 +216,8 @@ class _Case(Struct, frozen=True, kw_only=True):
     opened: Opened | None
     answers: tuple[Answer, ...]
     error: str
+    mail: bool = False
+    """A copy for a subscriber."""
     again: bool = False
     """It was filed before: nobody is answered a second time."""
 
@@ -201,7 +230,10 @@ class _Case(Struct, frozen=True, kw_only=True):
 def _matched(outcome: Match | Unmatched) -> _About:
     match outcome:
         case Match(candidates=chosen):
-            return _About(declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])))
+            return _About(
+                declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])),
+                subscribers=tuple(dict.fromkeys([one for found in chosen for one in found.subscribers])),
+            )
         case unmatched:
             return _About(nobody=unmatched.reason)
 
@@ -216,7 +248,13 @@ def _candidate(found: Found) -> Candidate:
         key=known.key,
         codes=known.codes,
         dxp_id=known.dxp_id,
+        subscribers=known.subscribers,
     )
+
+
+def _subscribers(travelled: Travelled) -> tuple[str, ...]:
+    known = [facts.declaration_facts(found.facts).subscribers for found in travelled.declarations]
+    return tuple(dict.fromkeys([one for some in known for one in some]))
 
 
 def _row(answer: Answer, declaration: int, told: bytes, received_at: datetime) -> TimelineRow:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from gateway import facts
 from gateway.config import LOCAL, Config
@@ -13,7 +14,11 @@ from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, Me
 from gateway.routing import Leg, first_able, legs, traits_of
 from gateway.stages.correlate import handles, identity
 from gateway.stages.divide import divisible
+from gateway.stages.subscribe import subscribers_of
 from spool.entry import Offer, Subject, Way
+
+COPY: Final = "copy"
+"""The part of the way to subscribers."""
 
 
 def offer_of(
@@ -34,6 +39,11 @@ def offer_of(
     """
     header = message.header
     body = message.wrapped or message.body
+    subscribers = subscribers_of(message.body)
+    ways = ways_of(message, caller, uid=uid, config=config, homes=homes)
+    if subscribers.data:
+        ways += copies(subscribers.data, caller, ways, homes)
+    others = tuple([one for one in subscribers.receipts if homes.owner(one) != caller.id])
     return Offer(
         uid=uid,
         owner=caller.id,
@@ -41,21 +51,40 @@ def offer_of(
         sha256=hashlib.sha256(body).digest(),
         body=body,
         facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
-        ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
+        ways=ways,
         request_key=request_key,
         needs=needs,
         origin=origin,
-        subjects=tuple([_subject(one, header.message_type, header.dxp_id) for one in header.declarations]),
+        subjects=tuple(
+            [_subject(one, header.message_type, header.dxp_id, others) for one in header.declarations]
+        ),
     )
 
 
-def _subject(one: Declaration, kind: MessageType, dxp_id: str) -> Subject:
+def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes: Homes) -> tuple[Way, ...]:
+    """Return the way to subscribers of this node, one for all of them, or none.
+
+    Not to those who get it anyway, and not for an id that nobody here or more than one enterprise has.
+    """
+    served = {one for way in ways if way.destination == LOCAL for one in facts.way_facts(way.facts).receivers}
+    found = tuple(
+        one
+        for one in named
+        if one not in served and (owner := homes.owner(one)) is not None and owner != caller.id
+    )
+    if not found:
+        return ()
+    told = facts.of_way(facts.WayFacts(receivers=found, copy=True))
+    return (Way(destination=LOCAL, cop_msg_id=ways[0].cop_msg_id, part=COPY, facts=told),)
+
+
+def _subject(one: Declaration, kind: MessageType, dxp_id: str, subscribers: tuple[str, ...]) -> Subject:
     version = f"{one.app_time} {one.app_type}" if one.app_time and one.app_type else one.app_time
     return Subject(
         identity=identity(one),
         version=version,
         handles=handles(one, kind),
-        facts=facts.of_declaration(one, dxp_id),
+        facts=facts.of_declaration(one, dxp_id, subscribers),
     )
 
 

@@ -42,7 +42,7 @@ class Packer:
         """
         facts = travel_facts(entry.facts)
         body, signature = entry.body, None
-        if not facts.wrapped and not facts.signed:
+        if not facts.wrapped and not facts.signed and self._destination.name != LOCAL:
             signer = _signer(entry, facts, signers, self._config)
             signed = _signed(entry, facts, signer)
             body, signature = signed.body, Signature(signed.span, signer.key_info)
@@ -94,6 +94,9 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
     if way.response_code:
         answer = response(opened.envelope, way.receivers, node=config.node, at=entry.accepted_at)
         return answer, answer
+    if way.copy:
+        head = _envelope(entry, travel_facts(entry.facts), way)
+        return opened.business, seal(opened.business, head)
     if destination.name == LOCAL or not way.receivers:
         return opened.business, entry.body
     copy = copy_for(entry.body, way.receivers)

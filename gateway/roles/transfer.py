@@ -5,22 +5,27 @@ names, and are never answered; neither is a DxpRep. So two nodes cannot answer e
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
+from uuid import UUID
 
 from gateway import facts
 from gateway.config import Config, Node
 from gateway.errors import EnvelopeError
 from gateway.homes import Homes
-from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope
+from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope, Opened
 from gateway.observe import log
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN
-from gateway.stages.collected import unseal_collected
-from gateway.stages.seal import creat_time, seal_response
-from spool.entry import Offer, RawArrival, Taken, Way
+from gateway.stages.collected import cut_to, unseal_collected
+from gateway.stages.seal import creat_time, seal, seal_response
+from spool.entry import Collected, Offer, RawArrival, Taken, Way
 from spool.store import Spool
+
+COPIES: Final = "@copies"
+"""The feed of copies for subscribers: they are mail, whatever they answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,30 @@ class Transfer:
         addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
         return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
 
+    def copy(
+        self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
+    ) -> list[Collected]:
+        """Make what a subscriber of this node gets of an answer: these bodies alone, in an envelope of ours.
+
+        Empty when nobody here, or more than one, has the DXP id. The same answer makes the same bytes, however often
+        and in whatever envelope it comes.
+        """
+        if self._homes.owner(subscriber) is None:
+            return []
+        whole = len(indexes) == len(opened.answers)
+        business = opened.business if whole else cut_to(opened.business, indexes)
+        digest = hashlib.sha256(business + subscriber.encode()).hexdigest().upper()
+        said = next((one.time for one in opened.answers if one.index in indexes), "")
+        head = Envelope(
+            cop_msg_id=str(UUID(digest[:32])).upper(),
+            sender_id=self._node.dxp_id,
+            receiver_ids=(subscriber,),
+            creat_time=_written(said) or creat_time(raw.received_at),
+            msg_type=opened.message_type[:30],
+        )
+        body = seal(business, head)
+        return [Collected(feed=COPIES, name=head.cop_msg_id, body=body, sha256=hashlib.sha256(body).digest())]
+
     def answer(self, raw: RawArrival, passage: Passage, spool: Spool) -> str:
         """Write a DxpRep for the receivers that nobody knows, as an entry to the link it came from.
 
@@ -101,6 +130,13 @@ class Transfer:
                 receivers=list(passage.refused),
             )
         return ""
+
+
+def _written(said: str) -> str:
+    """Turn customs' 14 or 17 digits into the text of a CreatTime; empty when it is neither."""
+    if len(said) < 14 or not (said.isascii() and said.isdigit()):  # noqa: PLR2004 (yyyymmddhhmmss)
+        return ""
+    return f"{said[:4]}-{said[4:6]}-{said[6:8]}T{said[8:10]}:{said[10:12]}:{said[12:14]}"
 
 
 def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime) -> bytes:

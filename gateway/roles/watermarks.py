@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from gateway.config import Watermarks
+from gateway.config import HOME, Watermarks
 from gateway.model import Fault
 from gateway.observe import log
 from spool.errors import SpoolError
@@ -118,7 +118,10 @@ class Gauge:
         at_most = max(marks.depth_warn, marks.depth_refuse)
         if not at_most and not marks.age_warn_s:
             return Reading(free_bytes=free)
-        backlogs = self._spool.backlog(at_most=at_most)
+        # what waits for a channel of an enterprise is no reason to refuse what goes to customs
+        backlogs = [
+            one for one in self._spool.backlog(at_most=at_most) if not one.destination.startswith(HOME)
+        ]
         oldest = min((one.oldest for one in backlogs if one.oldest is not None), default=None)
         return Reading(
             free_bytes=free,

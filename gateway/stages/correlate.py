@@ -34,6 +34,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     codes: Mapping[str, str]
     dxp_id: str
     """BaseTransfer.dxpId of the declaration: where customs' answers to it go."""
+    subscribers: tuple[str, ...] = ()
+    """DXP ids that get copies of the answers; nothing is judged by them."""
 
 
 class Question(NamedTuple):

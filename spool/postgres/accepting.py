@@ -7,7 +7,7 @@ the slower judges its offers anew (`Database.write`). CopMsgIds of the senders' 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import Cursor
@@ -20,9 +20,14 @@ from spool.postgres.database import Database, Transaction, numbers
 from spool.postgres.ordering import unsettled
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
+from spool.store import NO_MARKS
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
+_MARK = (
+    "INSERT INTO mark SELECT * FROM unnest(%s::text[], %s::bigint[])"
+    " ON CONFLICT (name) DO UPDATE SET reached = greatest(mark.reached, excluded.reached)"
+)
 
 
 class Accepting:
@@ -30,8 +35,10 @@ class Accepting:
 
     db: Database
 
-    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
-        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
+    def put(
+        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
+    ) -> list[Reply]:
+        """Take in offers, in order, write notes in the journal and set marks, in one commit; one reply an offer."""
 
         def work(transaction: Transaction) -> list[Reply]:
             replies: list[Reply] = []
@@ -40,16 +47,23 @@ class Accepting:
                 replies = [batch.take(offer) for offer in offers]
                 batch.write()
             lines = [
-                ("message.accepted", offer.uid, accepted(offer))
+                (offer.event, offer.uid, accepted(offer))
                 for offer, reply in zip(offers, replies, strict=True)
                 if isinstance(reply, Taken)
             ]
             write_journal(transaction, [*lines, *((note.event, note.uid, note.detail) for note in notes)])
+            if marks:
+                transaction.run(_MARK, texts(sorted(marks)), int8s(marks[name] for name in sorted(marks)))
             if lines:
                 wake(transaction, "entries")
             return replies
 
         return self.db.write(work)
+
+    def mark(self, name: str) -> int | None:
+        """Return how far that mark has got; None when it was never set."""
+        rows = self.db.rows("SELECT reached FROM mark WHERE name = %s", name)
+        return int(rows[0][0]) if rows else None
 
 
 def write_journal(transaction: Transaction, lines: Iterable[tuple[str, str, str]]) -> None:

@@ -193,4 +193,7 @@ STEPS: Final[tuple[str, ...]] = (
     );
     CREATE INDEX journal_rest_uid ON journal_rest (uid) WHERE uid <> '';
     """,
+    """
+    CREATE TABLE mark (name text PRIMARY KEY, reached bigint NOT NULL);  -- how far readers of a stream have got
+    """,
 )

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +14,7 @@ from spool.signals import Signals
 from spool.sqlite.database import Database
 from spool.sqlite.many import select
 from spool.sqlite.ordering import unsettled
+from spool.store import NO_MARKS
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
@@ -28,6 +29,10 @@ _SAME_DIGEST = f"{_SAME_BYTES} AND m.request_key = lower(hex(m.sha256))"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DECLARED = "SELECT d.owner, d.identity, d.id FROM (VALUES {}) AS o CROSS JOIN declaration d ON d.identity = o.column2 AND d.owner = o.column1"
 
+_MARK = (
+    "INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET reached = max(reached, excluded.reached)"
+)
+
 
 class Accepting:
     """The accepting part of the spool."""
@@ -35,16 +40,25 @@ class Accepting:
     db: Database
     signals: Signals
 
-    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
-        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer."""
+    def put(
+        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
+    ) -> list[Reply]:
+        """Take in offers, in order, write notes in the journal and set marks, in one commit; one reply an offer."""
         with self.db.write() as connection:
             batch = _Batch(connection, self.db.now(), offers)
             replies = [batch.take(offer) for offer in offers]
             batch.write()
             write_journal(connection, batch.now, [(note.event, note.uid, note.detail) for note in notes])
+            if marks:
+                connection.executemany(_MARK, list(marks.items()))
         if any(isinstance(reply, Taken) for reply in replies):
             self.signals.wake("entries")
         return replies
+
+    def mark(self, name: str) -> int | None:
+        """Return how far that mark has got; None when it was never set."""
+        (reached,) = self.db.row("SELECT max(reached) FROM mark WHERE name = ?", (name,))
+        return None if reached is None else int(reached)
 
 
 def write_journal(connection: sqlite3.Connection, now: int, lines: Iterable[tuple[str, str, str]]) -> None:
@@ -182,7 +196,7 @@ class _Batch:
             )
         )
         self._rows.payload.append((message, offer.body))
-        self._rows.journal.append(("message.accepted", offer.uid, accepted(offer)))
+        self._rows.journal.append((offer.event, offer.uid, accepted(offer)))
         numbers = self._subjects(offer, message)
         earlier = [number for number in known if number is not None]
         for way in offer.ways:

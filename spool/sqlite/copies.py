@@ -77,7 +77,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged", "tile", "leaves", "checkpoint"})
+_ONCE: Final = frozenset({"acknowledged", "mark", "tile", "leaves", "checkpoint"})
 """Tables that are not copied: with one row an owner, whatever the number of messages, and the log over the journal."""
 _WHOLE: Final = 1 << 30
 

@@ -179,4 +179,9 @@ STEPS: Final[tuple[str, ...]] = (
     DROP INDEX entry_open;
     CREATE INDEX entry_open ON entry (destination, state, message) WHERE {unfinished()};
     """,
+    """
+    CREATE TABLE mark (                         -- how far readers of a stream have got
+        name TEXT PRIMARY KEY, reached INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

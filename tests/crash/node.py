@@ -18,6 +18,7 @@ import spool.postgres.database
 import spool.sqlite  # imported before the clock is changed in all of them
 from gateway.cli import main
 from gateway.config import Destination
+from gateway.config_deliver import Deliver
 from gateway.config_doors import Door
 from gateway.doors.keeper import Hatch
 from gateway.ports import Delivery, Feed, Parcel, Transport
@@ -120,6 +121,7 @@ def trip(life: Life) -> None:
     app = gateway.app.App
     roles, open_spool = app.roles, app.spool
     build_transport, build_feed, append = gateway.app.build_transport, gateway.app.build_feed, Archive.append
+    build_channel = gateway.app.build_channel
 
     def tripped_roles(self: gateway.app.App, names: Collection[str], door: socket | None) -> list[Role]:
         return [life.of(role) for role in roles(self, names, door)]
@@ -129,6 +131,10 @@ def trip(life: Life) -> None:
 
     def tripped_transport(destination: Destination) -> Transport:
         return TrippedTransport(build_transport(destination), life)
+
+    def tripped_channel(deliver: Deliver) -> Transport:
+        made = build_channel(deliver)
+        return made if isinstance(made, TrippedTransport) else TrippedTransport(made, life)
 
     def tripped_feed(destination: Destination) -> Feed:
         return Tripped(build_feed(destination), life, "feed", EFFECTS)
@@ -147,6 +153,7 @@ def trip(life: Life) -> None:
     gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
+    gateway.app.build_channel = tripped_channel
     Archive.append = tripped_append  # type: ignore[method-assign]
 
 

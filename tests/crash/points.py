@@ -39,6 +39,22 @@ AT_DOORS: Final = tuple(
     for when in ("before", "after")
 )
 """Of the doors beside HTTP, which a node has only where an enterprise asks for them."""
+NOTIFY: Final = (
+    *(
+        f"notify:{when}:{call}"
+        for call in (
+            "spool.put",
+            "spool.recover",
+            "spool.claim",
+            "transport.send",
+            "spool.settle",
+            "spool.acknowledge",
+        )
+        for when in ("before", "after")
+    ),
+    "notify:after:transport.confirm",
+)
+"""Points of the role that runs where an enterprise has channels."""
 RARE: Final = (
     *("keep:before:spool.file", "keep:after:spool.file"),
     *("forward:before:spool.put", "forward:after:spool.put"),

@@ -1,7 +1,7 @@
 """Group commit: everything that waits goes to disk together, and every caller hears what became of its own."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from gateway.roles.commit import BatchCommit, GroupCommit
 from spool.entry import Known, Note, Offer, Reply, Taken
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
+from spool.store import NO_MARKS
 from tests.spooling import offer
 
 
@@ -22,11 +23,13 @@ class Watched(SqliteSpool):
         self.commits: list[int] = []
         self.failure: Exception | None = None
 
-    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+    def put(
+        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
+    ) -> list[Reply]:
         if self.failure is not None:
             raise self.failure
         self.commits.append(len(offers) + len(notes))
-        return super().put(offers, notes=notes)
+        return super().put(offers, notes=notes, marks=marks)
 
 
 @pytest.fixture

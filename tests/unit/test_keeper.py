@@ -1,7 +1,7 @@
 """A door kept open over a spool that cannot, a reply that fails, a message that nobody can answer for."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTranspor
 from spool.entry import Note, Offer, Reply
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
+from spool.store import NO_MARKS
 from tests.documents import order
 
 ME = EnterpriseId(DEMO.id)
@@ -31,10 +32,12 @@ class Spool(SqliteSpool):
     failure: Exception | None = None
     poison = b""
 
-    def put(self, offers: Sequence[Offer], *, notes: Sequence[Note] = ()) -> list[Reply]:
+    def put(
+        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
+    ) -> list[Reply]:
         if self.failure is not None and any(self.poison in offer.body for offer in offers):
             raise self.failure
-        return super().put(offers, notes=notes)
+        return super().put(offers, notes=notes, marks=marks)
 
 
 class Time:

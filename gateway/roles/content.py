@@ -1,0 +1,22 @@
+"""What of a receipt one enterprise may see: all of it, or a message of the same type with its own bodies alone."""
+
+from gateway.catalogue import Catalogue
+from gateway.stages.collected import cut_to, open_collected, unseal_collected
+from spool.store import Spool
+
+
+def content_for(owner: str, arrival: int, spool: Spool, catalogue: Catalogue) -> bytes | None:
+    """Return the bytes of a receipt as far as they are this owner's; None when nothing of it is.
+
+    Raises EnvelopeError when it cannot be opened.
+    """
+    own = {row.digest for row in spool.filed_for(owner, arrival)}
+    mail = not own and spool.addressed(owner, arrival)
+    raw = spool.arrival(arrival) if own or mail else None
+    if raw is None:
+        return None
+    if mail:  # to this enterprise as a whole: nothing in it is another's
+        return unseal_collected(raw.body).dxp_msg
+    opened = open_collected(raw.body, catalogue)
+    keep = frozenset(answer.index for answer in opened.answers if answer.digest in own)
+    return opened.business if len(keep) == len(opened.answers) else cut_to(opened.business, keep)
