@@ -9,6 +9,7 @@ from gateway.keyring import Keyring
 from gateway.observe import log
 from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
+from gateway.roles.rematching import Rematching
 from gateway.roles.retain import Retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
@@ -45,7 +46,7 @@ class Keep:
         `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
-        self._registry = registry
+        self._rematching = Rematching(spool, registry)
         self._keyring = keyring
         self._gauge = gauge
         self._watch = Watch()
@@ -64,7 +65,7 @@ class Keep:
                 self._sealer.look(stop)
             if self._rounds % _DAY_ROUNDS == 0:
                 self.look_at_certificates()
-                self._registry.rematch(self._spool.orphans())
+                self._rematching.look_at_mail()
             if self._retention is not None and self._rounds >= self._next_purge:
                 self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
             self._rounds += 1
@@ -73,7 +74,7 @@ class Keep:
             self._sealer.finish()
 
     def round(self) -> None:
-        """Look at the watermarks, at the clock, and free what silent processes hold."""
+        """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
         self._watch.look(self._gauge.crossed())
         for destination, wait_s in self._waits_s.items():
             self._draw_near(destination, wait_s)
@@ -81,6 +82,13 @@ class Keep:
         if freed:
             log("lease.expired", entries=len(freed))
             tell(one for one in freed if one.state is State.DEAD)
+        self._rematch()
+
+    def _rematch(self) -> None:
+        try:
+            self._rematching.look()
+        except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
+            log("spool.unavailable", error=str(error))
 
     def _draw_near(self, destination: str, wait_s: float) -> None:
         near = 0
