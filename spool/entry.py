@@ -416,8 +416,8 @@ class Look:
     """What a walk over sent entries found on one stretch of its way."""
 
     silent: tuple[Silent, ...]
-    at: str
-    """How far it has come; opaque."""
+    at: str | None
+    """How far it has come; opaque. None: there was nothing to look at."""
     more: bool
     """There was more to look at."""
 

@@ -264,8 +264,9 @@ class Spool(Protocol):
     def silent(self, walk: str, silence: Silence, *, until: datetime, start: datetime, limit: int) -> Look:
         """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`.
 
-        Finds their declarations with no answer, but passing ones, since the message was accepted. A walk that was
-        never left anywhere begins at `start`. Writes nothing.
+        Finds their declarations with no answer, but passing ones, since the message was accepted; of the first message
+        about a declaration earlier answers count too, for they came before it. A walk that was never left anywhere
+        begins at `start`. Writes nothing.
         """
         ...
 

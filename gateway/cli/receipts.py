@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -14,7 +16,8 @@ from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
 from gateway.config import load_config
 from gateway.config_enterprises import load_enterprises
-from gateway.doors.views import ReceiptView, receipts_view
+from gateway.doors.standing import standings
+from gateway.doors.views import OverdueView, ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
 from gateway.homes import homes_of
 from gateway.model import Answer, EnterpriseId
@@ -22,7 +25,7 @@ from gateway.roles.collect import Registry
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from spool.entry import Orphan, RawArrival
+from spool.entry import Orphan, RawArrival, Silent
 from spool.store import Spool
 
 
@@ -209,6 +212,59 @@ def orphans(limit: int, file: Path, as_json: bool) -> None:
         ),
         right=("orphan", "receipt", "body"),
     )
+
+
+@receipts.command()
+@click.option("--enterprise", default="", help="Only what is this enterprise's.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@config_option
+@json_option
+def overdue(enterprise: str, limit: int, file: Path, as_json: bool) -> None:
+    """List declarations whose answer has been waited for longer than usual, those accepted first first.
+
+    What is usual: mappings/patience.toml, and [[patience]] in gateway.toml. The keeper finds them; what has been
+    answered since is left out.
+    """
+    config = load_config(file)
+    rules = rules_of(config)
+    with open_spool(config) as spool:
+        found = list(islice(_still_overdue(spool, rules, enterprise), limit))
+    if as_json:
+        for one, late in found:
+            emit(
+                {
+                    "enterprise": one.owner, "message_type": one.kind, "declaration": one.identity,
+                    "message": one.uid, "destination": one.destination, "layer": late.layer,
+                    "sent_at": one.sent_at, "overdue_since": late.since, "usual_s": late.usual_s,
+                }
+            )  # fmt: skip
+        return
+    drawing.table(
+        ("overdue since", "layer", "enterprise", "declaration", "message", "sent", "destination"),
+        (
+            (
+                instant(late.since),
+                late.layer,
+                one.owner,
+                one.identity,
+                one.uid,
+                instant(one.sent_at),
+                one.destination,
+            )
+            for one, late in found
+        ),
+    )
+
+
+def _still_overdue(spool: Spool, rules: Rules, owner: str) -> Iterator[tuple[Silent, OverdueView]]:
+    """Give what was set down and holds now, each with since when."""
+    after, now = 0, datetime.now(UTC)
+    while page := spool.overdue(after=after, limit=500):
+        after = page[-1].message
+        for one in page:
+            if owner in {"", one.owner}:
+                for stands in standings(spool, rules, one.owner, one.identity, now):
+                    yield from ((one, late) for late in stands.overdue if late.layer == one.layer)
 
 
 @receipts.command()

@@ -13,6 +13,7 @@ from gateway.roles.rematching import Rematching
 from gateway.roles.retain import Retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
+from gateway.roles.vigil import Vigil
 from gateway.roles.watermarks import Gauge, Watch
 from signing.expiry import step_of
 from spool.errors import SpoolError
@@ -40,10 +41,11 @@ class Keep:
         waits_s: Mapping[str, float],
         lease_s: float,
         sealer: Sealer | None = None,
+        vigil: Vigil | None = None,
     ) -> None:
         """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
 
-        `waits_s`: destination → its longest back-off.
+        `vigil`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, registry)
@@ -54,6 +56,7 @@ class Keep:
         self._waits_s = waits_s
         self._lease_s = lease_s
         self._sealer = sealer
+        self._vigil = vigil
         self._next_purge = 0
         self._rounds = 0
 
@@ -82,11 +85,14 @@ class Keep:
         if freed:
             log("lease.expired", entries=len(freed))
             tell(one for one in freed if one.state is State.DEAD)
-        self._rematch()
+        self._look_at_answers()
 
-    def _rematch(self) -> None:
+    def _look_at_answers(self) -> None:
+        """Match those that something came for, and tell of those that do not come."""
         try:
             self._rematching.look()
+            if self._vigil is not None:
+                self._vigil.look(datetime.now(UTC))
         except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 

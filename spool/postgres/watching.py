@@ -15,7 +15,9 @@ _STRETCH: Final = (
 _FIELDS: Final = "d.id, m.id, m.uid, m.owner, m.kind, {of}.destination, d.identity, {of}.sent_at"
 _ANSWERED: Final = (
     "EXISTS (SELECT 1 FROM timeline t JOIN arrival a ON a.id = t.arrival WHERE t.declaration = d.id"
-    " AND a.received_at >= m.accepted_at AND t.kind || ' ' || t.status <> ALL(%s::text[]))"
+    " AND (a.received_at >= m.accepted_at"
+    " OR NOT EXISTS (SELECT 1 FROM version o WHERE o.declaration = d.id AND o.message < m.id))"
+    " AND t.kind || ' ' || t.status <> ALL(%s::text[]))"
 )
 _SILENT: Final = (
     "WITH e AS MATERIALIZED (SELECT message, destination, sent_at FROM entry WHERE sent_at IS NOT NULL"
@@ -49,7 +51,7 @@ class Watching:
         first = _place(left[0][0]) if left else (to_number(start), 0)
         stretch = self.db.rows(_STRETCH, *first, to_number(until), limit)
         if not stretch:
-            return Look(silent=(), at=f"{first[0]} {first[1]}", more=False)
+            return Look(silent=(), at=None, more=False)
         last = stretch[-1]
         given = [texts(one) for one in (silence.kinds, silence.except_to, silence.passing)]
         rows = self.db.rows(_SILENT, *first, *last, limit, *given)

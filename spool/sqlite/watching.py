@@ -15,7 +15,8 @@ _STRETCH: Final = (
 _FIELDS: Final = "d.id, m.id, m.uid, m.owner, m.kind, {of}.destination, d.identity, {of}.sent_at"
 _ANSWERED: Final = (
     "EXISTS (SELECT 1 FROM timeline t JOIN arrival a ON a.id = t.arrival WHERE t.declaration = d.id"
-    " AND a.received_at >= m.accepted_at"
+    " AND (a.received_at >= m.accepted_at"
+    " OR NOT EXISTS (SELECT 1 FROM version o WHERE o.declaration = d.id AND o.message < m.id))"
     " AND t.kind || ' ' || t.status NOT IN (SELECT value FROM json_each(?{passing})))"
 )
 _SILENT: Final = (
@@ -53,7 +54,7 @@ class Watching:
             first = _place(left[0]) if left else (to_number(start), 0)
             stretch = run(_STRETCH, (*first, to_number(until), limit)).fetchall()
             if not stretch:
-                return Look(silent=(), at=f"{first[0]} {first[1]}", more=False)
+                return Look(silent=(), at=None, more=False)
             last = stretch[-1]
             entries = [number for _, number in stretch]
             given = [json.dumps(one) for one in (entries, silence.kinds, silence.except_to, silence.passing)]

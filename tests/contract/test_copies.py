@@ -77,6 +77,7 @@ def _live(spool: Spool) -> None:
     spool.seal(lambda _, size, root: NOTE.signed(Checkpoint(origin="x", size=size, root=root)), limit=99)
     silence = Silence(layer="business", kinds=("CEB311Message",))
     look = spool.silent("walk", silence, until=START, start=START - timedelta(1), limit=9)
+    assert look.at is not None
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
     spool.put([offer("C", Subject(identity="T a=1 b=2", version="2"))])
     spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))])

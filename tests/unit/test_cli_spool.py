@@ -127,7 +127,7 @@ def test_show_tells_state_error_and_history(node: Node) -> None:
     assert (line["state"], line["attempts"], line["error"]) == ("ready", 1, "connection refused")
     assert line["next_attempt_at"] == "2099-01-01T00:00:00Z"
     assert [one["event"] for one in line["history"]] == ["message.accepted", "entry.deferred"]
-    assert line["waiting"]["who"] == "gateway"
+    assert line["waiting"]["who"] == "destination"
     text = node.run("spool", "show", uid).stdout
     assert "connection refused" in text
     assert "next attempt at 2099-01-01" in text
@@ -245,7 +245,7 @@ def test_trace_of_a_tax_bill_after_release_still_says_released(node: Node) -> No
     node.collect(make.tax(returnTime="20250103030405678"))
     (line,) = lines(node.run("trace", uid, "--json"))
     assert len(line["declarations"][0]["answers"]) == 2
-    assert line["waiting"]["who"] == "nobody"
+    assert line["waiting"]["who"] == "enterprise"
 
 
 def test_trace_finds_by_id_declaration_order_number_receipt_and_cop_msg_id(node: Node) -> None:
@@ -355,7 +355,7 @@ def test_trace_shows_the_answer_that_asks_for_another_attempt_and_when_it_goes(t
     two_ways.settle(Fate.DELIVERED)
     two_ways.collect(asks_again(uid, 1))
     (line,) = lines(two_ways.run("trace", uid, "--json"))
-    assert (line["state"], line["attempts"], line["waiting"]["who"]) == ("ready", 1, "gateway")
+    assert (line["state"], line["attempts"], line["waiting"]["who"]) == ("ready", 1, "destination")
     assert line["next_attempt_at"]
     assert "DxpRep 3002" in line["error"]
     assert [one["event"] for one in line["history"]][-2:] == ["entry.sent", "entry.bounced"]
