@@ -202,8 +202,9 @@ def correlate(
         return _UNKNOWN
     if len(fitting) == 1:
         return Match(candidates=tuple(fitting))
-    best = min(_rank(candidate, answer) for candidate in fitting)
-    chosen = [candidate for candidate in fitting if _rank(candidate, answer) == best]
+    ranks = {text: _rank(one, answer) for text, one in {one.found_by: one for one in fitting}.items()}
+    best = min(ranks.values())
+    chosen = [candidate for candidate in fitting if ranks[candidate.found_by] == best]
     if len({candidate.owner for candidate in chosen}) > 1:
         chosen = [candidate for candidate in chosen if candidate.dxp_id in receiver_ids]
     if len({(candidate.owner, _named(candidate)) for candidate in chosen}) != 1:
