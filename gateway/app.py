@@ -30,8 +30,9 @@ from gateway.roles.retain import retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
+from gateway.roles.vigil import Vigil
 from gateway.roles.watermarks import Gauge
-from gateway.rules import Rules, load_rules
+from gateway.rules import Rules, rules_of
 from gateway.schemas import View
 from gateway.spooling import build_spool
 from gateway.stages.signature import Trust
@@ -55,7 +56,7 @@ class App:
         """
         self.file = file
         self.config: Config = load_config(file)
-        self.rules: Rules = load_rules(self.config.rules.rules_dir, self.config.rules.edition)
+        self.rules: Rules = rules_of(self.config)
         self.mappings: Mapping[str, SourceMapping] = load_mappings(
             self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
         )
@@ -154,6 +155,7 @@ class App:
             retention=retention(self.config, spool) if self.config.retention.days else None,
             waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
             lease_s=self.config.lease_s,
+            vigil=Vigil(spool, self.rules),
             sealer=Sealer(
                 spool,
                 node_key(self.config),

@@ -273,6 +273,31 @@ class Journal(Section, kw_only=True):
     """With so many lines waiting a checkpoint comes earlier."""
 
 
+LayerName = Literal["transport", "format", "business", "decision"]
+"""Of answers that may be overdue, see mappings/patience.toml."""
+Clock = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+
+
+class PatienceRow(Section, kw_only=True):
+    """`[[patience]]`: how long an answer usually takes, in place of mappings/patience.toml; a later row wins."""
+
+    layer: LayerName
+    message_type: TypeName | tuple[TypeName, ...] = ()
+    """Without one: every type that has no time of its own."""
+    usual_s: Annotated[int, Meta(ge=0, le=31_536_000)]
+    """0: never overdue."""
+
+
+class BusyHours(Section, kw_only=True, rename={"from_": "from"}):
+    """`[[busy_hours]]`: what was sent then, Beijing time, may take `factor` times as long."""
+
+    from_: Clock
+    to: Clock
+    factor: Annotated[int, Meta(ge=1, le=100)]
+    days: tuple[Annotated[str, Meta(pattern=r"^\d\d-\d\d$")], ...] = ()
+    """`MM-DD`; without: every day."""
+
+
 class Metrics(Section, kw_only=True):
     """`[metrics]`: `GET /metrics`."""
 
@@ -296,6 +321,9 @@ class Config(Section, kw_only=True):
     retry: Retry = Retry()
     watermarks: Watermarks = Watermarks()
     retention: Retention = Retention()
+    patience: tuple[PatienceRow, ...] = ()
+    busy_hours: tuple[BusyHours, ...] | None = None
+    """In place of all hours in mappings/patience.toml; None: those."""
     metrics: Metrics = Metrics()
     journal: Journal = Journal()
     notify: Notify = Notify()

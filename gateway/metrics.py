@@ -177,7 +177,12 @@ def _families(
     )
     for owner, count in sorted(outstanding.unacknowledged.items()):
         notices.add_metric([owner], count)
-    return [entries, oldest, orphans, notices]
+    overdue = GaugeMetricFamily(
+        "gateway_answers_overdue", "Declarations whose answer is overdue, by layer", labels=["layer"]
+    )
+    for layer, count in sorted(outstanding.overdue.items()):
+        overdue.add_metric([layer], count)
+    return [entries, oldest, orphans, notices, overdue]
 
 
 @contextmanager

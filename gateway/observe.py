@@ -133,6 +133,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="an answer nobody was found for; it is kept",
         do="`gateway receipts orphans` shows it",
     ),
+    "declaration.overdue": Event(
+        level="warning",
+        meaning="`declarations` of a message have no answer of `layer` after the time that is usual, `usual_s`; told once",
+        do="`gateway trace MESSAGE_ID`; if many are, ask the exchange or customs whether they are behind",
+    ),
     "feed.failed": Event(
         level="warning", meaning="answers cannot be collected for now", do="`error` says what to mend"
     ),

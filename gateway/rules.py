@@ -1,15 +1,17 @@
 """Finds `xsd/` and `mappings/` and loads them once, checked whole, into one frozen `Rules`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.codes import Codes, load_codes
+from gateway.config import Config
+from gateway.patience import Patience, load_patience, patience_of
 from gateway.plain_form import PlainForms
 from gateway.schemas import Schemas
 
-__all__ = ["RULES", "Catalogue", "Codes", "Rules", "load_catalogue", "load_codes", "load_rules"]
+__all__ = ["RULES", "Catalogue", "Codes", "Rules", "load_catalogue", "load_codes", "load_rules", "rules_of"]
 
 _HERE = Path(__file__).resolve().parent
 _WHEEL = _HERE / "_rules"
@@ -26,6 +28,14 @@ class Rules:
     schemas: Schemas
     plain: PlainForms
     """The same schemas, for what is written plainly."""
+    patience: Patience
+    """As shipped; `patience_of` puts in what gateway.toml says."""
+
+
+def rules_of(config: Config) -> Rules:
+    """Load the rules that a configuration names, with what it puts in their place. Raises RulesError."""
+    rules = load_rules(config.rules.rules_dir, config.rules.edition)
+    return replace(rules, patience=patience_of(rules.patience, config))
 
 
 def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
@@ -39,4 +49,11 @@ def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
     catalogue = load_catalogue(mappings / "catalogue.toml")
     codes = load_codes(mappings / "codes.toml", catalogue)
     schemas = Schemas.load(folder / "xsd" / edition)
-    return Rules(catalogue=catalogue, codes=codes, schemas=schemas, plain=PlainForms(schemas, catalogue))
+    usual = mappings / "patience.toml"  # a rules_dir of an older version has none
+    return Rules(
+        catalogue=catalogue,
+        codes=codes,
+        schemas=schemas,
+        plain=PlainForms(schemas, catalogue),
+        patience=load_patience(usual if usual.exists() else RULES / "mappings" / usual.name, catalogue),
+    )

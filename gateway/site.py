@@ -463,6 +463,19 @@ max_age_s = 259200.0
 # GET /metrics asks for the bearer token in this file; without one, for none.
 # token_file = "keys/metrics.token"
 
+# How long an answer of customs usually takes before it is called overdue (docs/operations.md), in place of what
+# mappings/patience.toml says. layer: transport, format, business (the first receipt), decision. 0: never overdue.
+# [[patience]]
+# message_type = "CEB621Message"         # or a list; without: every type that has no time of its own
+# layer = "business"
+# usual_s = 1800
+# When it takes `factor` times as long, Beijing time; in place of all hours of that table.
+# [[busy_hours]]
+# from = "20:00"
+# to = "24:00"
+# factor = 2
+# days = ["11-11"]                       # without: every day
+
 {destination}
 
 # The same by SFTP:

@@ -9,7 +9,7 @@ What is made for each message or answer is a msgspec.Struct: a frozen dataclass 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -327,6 +327,8 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     index: int
     arrival: int
     received_at: datetime
+    notice: int = 0
+    """Cursor of the notice by which its owner hears of it; 0 where an archive of an older version does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,6 +384,48 @@ class Orphan:
     reason: str
     facts: bytes
     received_at: datetime
+    pointers: int = 0
+    """How many declarations and entries its texts point at now; told by `Spool.orphans_after` alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What counts as no answer."""
+
+    layer: str
+    """A name for it; opaque here."""
+    kinds: tuple[str, ...]
+    """Of messages that are looked at."""
+    passing: tuple[str, ...] = ()
+    """Answers, each as kind, blank, status, that leave it a silence."""
+    except_to: tuple[str, ...] = ()
+    """Destinations that owe no answer."""
+
+
+class Silent(Struct, frozen=True, kw_only=True):
+    """A declaration that has no answer since its message was accepted."""
+
+    declaration: int
+    message: int
+    """The spool's number of it."""
+    layer: str
+    uid: str
+    owner: str
+    kind: str
+    destination: str
+    identity: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a walk over sent entries found on one stretch of its way."""
+
+    silent: tuple[Silent, ...]
+    at: str | None
+    """How far it has come; opaque. None: there was nothing to look at."""
+    more: bool
+    """There was more to look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,3 +485,5 @@ class Outstanding:
     orphans: int
     unacknowledged: Mapping[str, int]
     """Owner → notices after the cursor that it has acknowledged."""
+    overdue: Mapping[str, int] = field(default_factory=dict)
+    """Layer → declarations whose answer is overdue, see `Spool.set_overdue`."""

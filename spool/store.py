@@ -23,6 +23,7 @@ from spool.entry import (
     Filing,
     Found,
     Happening,
+    Look,
     MessageView,
     Note,
     Notice,
@@ -33,6 +34,8 @@ from spool.entry import (
     RawArrival,
     Reply,
     Settlement,
+    Silence,
+    Silent,
     TimelineEntry,
     Travelled,
     Wanted,
@@ -170,6 +173,13 @@ class Spool(Protocol):
         """Return unresolved orphans, newest last; with `texts` those that one of them would resolve."""
         ...
 
+    def orphans_after(self, after: int, *, limit: int) -> list[Orphan]:
+        """Return up to `limit` unresolved orphans of a higher number, ascending, each with its `pointers`.
+
+        Cheap for those that nothing points at, which are nearly all.
+        """
+        ...
+
     # bringing home
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
@@ -208,6 +218,10 @@ class Spool(Protocol):
 
     def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
         """Return the answers about declarations that the identity or handle names, by `at`."""
+        ...
+
+    def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
+        """Return entries of messages about declarations that the identity or handle names, newest first."""
         ...
 
     def search(self, text: str, *, limit: int = 20) -> list[str]:
@@ -262,6 +276,36 @@ class Spool(Protocol):
 
     def outstanding(self) -> Outstanding:
         """Return what waits for somebody outside: orphans, and notices by owner."""
+        ...
+
+    # answers that do not come
+
+    def silent(self, walk: str, silence: Silence, *, until: datetime, start: datetime, limit: int) -> Look:
+        """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`.
+
+        Finds their declarations with no answer, but passing ones, since the message was accepted; of the first message
+        about a declaration earlier answers count too, for they came before it. A walk that was never left anywhere
+        begins at `start`. Writes nothing.
+        """
+        ...
+
+    def set_overdue(self, walk: str, at: str, silent: Sequence[Silent]) -> list[Silent]:
+        """Leave the walk at `Look.at`, and set down what is overdue; returns what was not set down before."""
+        ...
+
+    def overdue(self, *, after: int = 0, limit: int) -> list[Silent]:
+        """Return up to `limit` of what was set down, of messages with a higher number than `after`, those in order.
+
+        Some may have been answered since, until `end_overdue`. All of the last message are among them, be it more
+        than `limit`.
+        """
+        ...
+
+    def end_overdue(self, silences: Sequence[Silence], *, after: int, limit: int) -> int:
+        """Take back what was set down and is answered by now, as `overdue` returns it; returns the last message's number.
+
+        0: there was none.
+        """
         ...
 
     # retention

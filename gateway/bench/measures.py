@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from gateway.bench import floors
+from gateway.bench.correlate import correlate
 from gateway.bench.depth import depth
 from gateway.bench.drain import drain
 from gateway.bench.figure import Figure
@@ -28,6 +29,8 @@ class Measures:
     """In the deep spool of `depth_5m`."""
     backlog: int
     """Messages that wait in `memory_mb`."""
+    receipts: int = 100_000
+    """In `correlate`."""
 
     @cached_property
     def _signature(self) -> floors.Signature:
@@ -45,6 +48,7 @@ class Measures:
             "overhead_single_sftp": partial(self._overhead, "overhead_single_sftp", "sftp"),
             "overhead_batch100_sftp": partial(self._overhead, "overhead_batch100_sftp", "sftp", bodies=100),
             "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
+            "correlate": lambda: correlate(receipts=self.receipts),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

@@ -36,11 +36,25 @@ if TYPE_CHECKING:
     type=click.IntRange(1000),
     help="Messages that wait in memory_mb; as many take 2 GB of disk.",
 )
-def bench(*, as_json: bool, only: str, messages: int, batches: int, declarations: int, backlog: int) -> None:
+@click.option(
+    "--receipts", default=100_000, show_default=True, type=click.IntRange(1000), help="Answers in correlate."
+)
+def bench(
+    *,
+    as_json: bool,
+    only: str,
+    messages: int,
+    batches: int,
+    declarations: int,
+    backlog: int,
+    receipts: int,
+) -> None:
     """Measure floors and ratios; a quarter of an hour's work for both cores, so keep the machine quiet."""
     from gateway.bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
 
-    measures = Measures(messages=messages, batches=batches, declarations=declarations, backlog=backlog)
+    measures = Measures(
+        messages=messages, batches=batches, declarations=declarations, backlog=backlog, receipts=receipts
+    )
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     for name in wanted:
         if name not in measures.names:

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import isinf
 
 import click
 
 from gateway.cli.output import emit, facts, instant
-from gateway.cli.waiting import Waiting, waits_for
-from gateway.codes import Codes
 from gateway.config import HOME, Config
-from gateway.doors.views import AnswerView, answer_views, entry_view, status_view
+from gateway.doors.standing import MESSAGES, standing
+from gateway.doors.views import AnswerView, StandingView, answer_views, entry_view, status_view
+from gateway.doors.waiting import Waiting, waits_for
 from gateway.facts import MessageFacts, message_facts, way_facts
 from gateway.queues import KeyQueue
 from gateway.roles.retain import archive_dir
+from gateway.rules import Rules
 from spool.archive import Archive, Shelved
 from spool.entry import Happening, MessageView
 from spool.lifecycle import State
@@ -32,25 +34,48 @@ class Life:
     answers: Mapping[str, tuple[AnswerView, ...]]
     """By the identity of its declarations, in customs' own order."""
     waiting: Waiting
+    standings: tuple[StandingView, ...] = ()
+    """How its declarations stand now, which is said of the newest message about each; in the order of `answers`."""
     queue: KeyQueue | None = None
     """What it stands in before the key that has to sign it; None: it needs no device, or is signed."""
     archived_in: str = ""
     """The file of the archive that it lies in; empty: it is in the spool."""
 
 
-def life_of(spool: Spool, uid: str, codes: Codes) -> Life | None:
+def life_of(spool: Spool, uid: str, rules: Rules) -> Life | None:
     """Gather what is known of one message; None when there is none of that id."""
     view = spool.message(uid)
     if view is None:
         return None
     own = () if view.destination.startswith(HOME) else view.identities  # those of a delivery are stand-ins
-    answers = {identity: answer_views(spool.timeline(view.owner, identity), codes) for identity in own}
+    rows = {identity: spool.timeline(view.owner, identity) for identity in own}
+    answers = {identity: answer_views(told, rules.codes) for identity, told in rows.items()}
+    acknowledged, now = spool.acknowledged(view.owner), datetime.now(UTC)
+    stand = (
+        standing(
+            identity,
+            spool.about(view.owner, identity, limit=MESSAGES),
+            told,
+            rules,
+            acknowledged=acknowledged,
+            now=now,
+        )
+        for identity, told in rows.items()
+    )
     return Life(
         view=view,
         ways=tuple(spool.ways(uid)),
         history=_history(spool, view),
         answers=answers,
-        waiting=waits_for(view, list(answers.values())),
+        waiting=waits_for(
+            view,
+            list(answers.values()),
+            to_fetch=sum(row.notice > acknowledged for told in rows.values() for row in told),
+            exchange_answers=bool(
+                view.sent_at and rules.patience.usual_s(view.kind, "transport", view.sent_at)
+            ),
+        ),
+        standings=tuple(one for one in stand if one is not None),
     )
 
 
@@ -61,19 +86,19 @@ def _history(spool: Spool, view: MessageView) -> tuple[Happening, ...]:
 
 
 def archived_lives(
-    config: Config, key: str, codes: Codes, *, besides: frozenset[str] = frozenset()
+    config: Config, key: str, rules: Rules, *, besides: frozenset[str] = frozenset()
 ) -> list[Life]:
     """Look in the archive for what is in the spool no more; `besides` are the uids that are known already."""
     archive = Archive(archive_dir(config))
     shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
-    return [_archived_life(one, codes) for one in shelved if one is not None]
+    return [_archived_life(one, rules) for one in shelved if one is not None]
 
 
-def _archived_life(shelved: Shelved, codes: Codes) -> Life:
+def _archived_life(shelved: Shelved, rules: Rules) -> Life:
     """Tell the life of a message that has left the spool."""
     message = shelved.message
     view = message.ways[0]
-    answers = {identity: answer_views(rows, codes) for identity, rows in message.timelines.items()}
+    answers = {identity: answer_views(rows, rules.codes) for identity, rows in message.timelines.items()}
     return Life(
         view=view,
         ways=tuple(message.ways),
@@ -110,8 +135,12 @@ def emit_life(life: Life) -> None:
             "signing": _queue(life.queue),
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
-                {"identity": identity, "answers": [_answer(one) for one in answers]}
-                for identity, answers in life.answers.items()
+                {
+                    "identity": identity,
+                    "answers": [_answer(one) for one in answers],
+                    "standing": life.standings[place] if place < len(life.standings) else None,
+                }
+                for place, (identity, answers) in enumerate(life.answers.items())
             ],
         }
     )
@@ -180,8 +209,10 @@ def tell_life(life: Life) -> None:
             _tell_way(way)
     for one in life.history:
         click.echo(f"  {instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
-    for identity, answers in life.answers.items():
+    for place, (identity, answers) in enumerate(life.answers.items()):
         click.echo(f"  {identity}")
+        if place < len(life.standings):
+            _tell_standing(life.standings[place], but=view.uid)
         _tell_answers(answers)
 
 
@@ -213,6 +244,19 @@ def _tell_way(way: MessageView) -> None:
     again = f", next attempt at {instant(way.due_at)}" if way.attempts and way.state is State.READY else ""
     why = f": {way.error}" if way.error else ""
     click.echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{again}{why}")
+
+
+def _tell_standing(one: StandingView, *, but: str) -> None:
+    """Say how a declaration stands; `but`: the message that is being told of."""
+    said = f"transport {one.transport}, format {one.format}, business {one.business or 'unanswered'}, {one.outcome}"
+    click.echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
+    for late in one.overdue:
+        click.echo(
+            f"    overdue since {instant(late.since)}: {late.layer}, which usually takes {late.usual_s} s at most"
+        )
+    for other in one.messages:
+        if other.id != but:
+            click.echo(f"    also in {other.id}, {other.state}, accepted {instant(other.accepted_at)}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:

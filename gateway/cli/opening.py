@@ -9,9 +9,11 @@ from pathlib import Path
 
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
-from gateway.rules import Rules, load_rules
+from gateway.rules import rules_of
 from gateway.spooling import build_spool
 from spool.store import Spool
+
+__all__ = ["open_spool", "rules_of", "spool_of"]
 
 
 @contextmanager
@@ -39,8 +41,3 @@ def spool_of(file: Path) -> Iterator[Spool]:
     """Open the spool that a configuration file names. Raises ConfigError and SpoolError."""
     with open_spool(load_config(file)) as spool:
         yield spool
-
-
-def rules_of(config: Config) -> Rules:
-    """Load the rules that a configuration names. Raises RulesError."""
-    return load_rules(config.rules.rules_dir, config.rules.edition)

@@ -1,7 +1,10 @@
 """`gateway receipts`: what customs answered, to whom, and what nobody was found for."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -13,15 +16,17 @@ from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
 from gateway.config import load_config
 from gateway.config_enterprises import load_enterprises
-from gateway.doors.views import ReceiptView, receipts_view
+from gateway.doors.standing import standings
+from gateway.doors.views import OverdueView, ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
 from gateway.homes import homes_of
-from gateway.model import Answer
+from gateway.model import Answer, EnterpriseId
 from gateway.roles.collect import Registry
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from spool.entry import RawArrival
+from spool.entry import Orphan, RawArrival, Silent
+from spool.store import Spool
 
 
 @click.group()
@@ -210,19 +215,112 @@ def orphans(limit: int, file: Path, as_json: bool) -> None:
 
 
 @receipts.command()
+@click.option("--enterprise", default="", help="Only what is this enterprise's.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
 @config_option
 @json_option
-def rematch(file: Path, as_json: bool) -> None:
-    """Try every orphan again with what is known by now."""
+def overdue(enterprise: str, limit: int, file: Path, as_json: bool) -> None:
+    """List declarations whose answer has been waited for longer than usual, those accepted first first.
+
+    What is usual: mappings/patience.toml, and [[patience]] in gateway.toml. The keeper finds them; what has been
+    answered since is left out.
+    """
     config = load_config(file)
     rules = rules_of(config)
-    homes = homes_of(load_enterprises(config.accept.enterprises_dir).values())
-    transfer = Transfer(homes=homes, config=config)
-    with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
-        waiting = spool.orphans()
-        registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
-        matched = registry.rematch(waiting)
+    with open_spool(config) as spool:
+        found = list(islice(_still_overdue(spool, rules, enterprise), limit))
     if as_json:
-        emit({"orphans": len(waiting), "matched": matched})
+        for one, late in found:
+            emit(
+                {
+                    "enterprise": one.owner, "message_type": one.kind, "declaration": one.identity,
+                    "message": one.uid, "destination": one.destination, "layer": late.layer,
+                    "sent_at": one.sent_at, "overdue_since": late.since, "usual_s": late.usual_s,
+                }
+            )  # fmt: skip
+        return
+    drawing.table(
+        ("overdue since", "layer", "enterprise", "declaration", "message", "sent", "destination"),
+        (
+            (
+                instant(late.since),
+                late.layer,
+                one.owner,
+                one.identity,
+                one.uid,
+                instant(one.sent_at),
+                one.destination,
+            )
+            for one, late in found
+        ),
+    )
+
+
+def _still_overdue(spool: Spool, rules: Rules, owner: str) -> Iterator[tuple[Silent, OverdueView]]:
+    """Give what was set down and holds now, each with since when."""
+    after, now = 0, datetime.now(UTC)
+    while page := spool.overdue(after=after, limit=500):
+        after = page[-1].message
+        for one in page:
+            if owner in {"", one.owner}:
+                for stands in standings(spool, rules, one.owner, one.identity, now):
+                    yield from ((one, late) for late in stands.overdue if late.layer == one.layer)
+
+
+@receipts.command()
+@click.argument("numbers", metavar="[ORPHAN]…", nargs=-1, type=click.IntRange(1))
+@click.option(
+    "--enterprise",
+    default="",
+    help="Of several enterprises that such an answer may be for, it is this one's: you decide. Names ORPHANs.",
+)
+@config_option
+@json_option
+def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool) -> None:
+    """Try orphans again with what is known by now: all, or those with these numbers.
+
+    The gateway does so by itself when something comes that they wait for. With --enterprise an answer that is
+    ambiguous goes to that enterprise if it declared what the answer is about; what contradicts it stays an orphan.
+    Exit code 1: one of the numbers is no orphan.
+    """
+    config = load_config(file)
+    rules = rules_of(config)
+    known = load_enterprises(config.accept.enterprises_dir)
+    if enterprise and not numbers:
+        raise click.UsageError("--enterprise needs the numbers of orphans, see `gateway receipts orphans`")
+    if enterprise and EnterpriseId(enterprise) not in known:
+        raise click.BadParameter(f"there is no enterprise {enterprise}", param_hint="--enterprise")
+    transfer = Transfer(homes=homes_of(known.values()), config=config)
+    with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
+        registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
+        tried, matched = 0, 0
+        for page in _pages(spool, numbers):
+            tried += len(page)
+            matched += registry.rematch(page, only=enterprise)
+    if as_json:
+        emit({"orphans": tried, "matched": matched})
     else:
-        click.echo(f"{matched} of {len(waiting)} orphans found their owner")
+        click.echo(f"{matched} of {tried} orphans found their owner")
+    if tried < len(set(numbers)):
+        say(
+            "error",
+            f"{len(set(numbers)) - tried} of these numbers are no orphans",
+            fix="`gateway receipts orphans`",
+        )
+        click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _pages(spool: Spool, numbers: tuple[int, ...]) -> Iterator[list[Orphan]]:
+    """Give the orphans with these numbers, or all, some at a time."""
+    if numbers:
+        yield [
+            one
+            for number in set(numbers)
+            for one in spool.orphans_after(number - 1, limit=1)
+            if one.id == number
+        ]
+        return
+    after = 0
+    while page := spool.orphans_after(after, limit=500):
+        after = page[-1].id
+        yield page

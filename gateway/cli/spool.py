@@ -122,11 +122,11 @@ def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> 
 def show(uid: str, file: Path, as_json: bool) -> None:
     """Show one message, its entries and what happened to it, archived ones too. ID may be its CopMsgId."""
     config = load_config(file)
-    codes = rules_of(config).codes
+    rules = rules_of(config)
     with open_spool(config) as opened:
         uids = opened.search(uid)
-        lives = [life for one in uids if (life := life_of(opened, one, codes)) is not None]
-    lives += [] if lives else archived_lives(config, uid, codes)
+        lives = [life for one in uids if (life := life_of(opened, one, rules)) is not None]
+    lives += [] if lives else archived_lives(config, uid, rules)
     if len(lives) != 1:
         what = f"{len(lives)} messages are meant by {uid}" if lives else f"there is no message {uid}"
         say("error", what, fix="give the id of one: `gateway spool list` and `gateway trace` show them")

@@ -31,12 +31,12 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     Exit code 1: nothing is known of it.
     """
     config = load_config(file)
-    codes = rules_of(config).codes
+    rules = rules_of(config)
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config)
-        lives = [life for uid in uids if (life := life_of(spool, uid, codes)) is not None]
+        lives = [life for uid in uids if (life := life_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
-        lives += archived_lives(config, key, codes, besides=frozenset(uids))
+        lives += archived_lives(config, key, rules, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))
     for life in lives:

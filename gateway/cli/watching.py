@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from gateway.cli.waiting import Outcome, outcome_of
 from gateway.client import GatewayClient, ProblemView, Submitted
 from gateway.doors.views import AnswerView
+from gateway.doors.waiting import Outcome, outcome_of
 from gateway.errors import DeliveryError
 from gateway.model import Declaration
 from gateway.stages.correlate import identity

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import msgspec
@@ -18,6 +19,7 @@ from gateway.doors import openapi, views
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown, shown_by
+from gateway.doors.standing import standings
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
 from gateway.evidence.gather import NotSealedError
@@ -177,7 +179,12 @@ async def _get_declaration(request: Request, counter: Counter, caller: Enterpris
     if not rows and not any(found.owner == caller.id for found in counter.spool.find([text])):
         raise Problem("not-found")
     return _json(
-        views.TimelineView(type=message_type, key=key, answers=views.answer_views(rows, counter.rules.codes))
+        views.TimelineView(
+            type=message_type,
+            key=key,
+            answers=views.answer_views(rows, counter.rules.codes),
+            declarations=standings(counter.spool, counter.rules, caller.id, text, datetime.now(UTC)),
+        )
     )
 
 

@@ -141,12 +141,73 @@ class ReceiptsView(Struct, frozen=True, kw_only=True):
     """Ask with `after=` this for what comes next; acknowledge with it."""
 
 
+class WaitView(Struct, frozen=True, kw_only=True):
+    """Who has to do something next."""
+
+    who: str
+    """`gateway`, `key`, `destination`, `message`, `operator`, `exchange`, `customs`, `enterprise`, `nobody`."""
+    why: str
+
+
+class OverdueView(Struct, frozen=True, kw_only=True):
+    """An answer that usually is there by now."""
+
+    layer: str
+    """`transport`, `format`, `business`: no answer yet; `decision`: none that decides."""
+    since: datetime
+    usual_s: int
+    """How long it usually takes, for this type and the hour in which it was sent; seconds from `sent_at`."""
+
+
+class SubmissionView(Struct, frozen=True, kw_only=True):
+    """A message that spoke of a declaration, by one way."""
+
+    id: str
+    state: str
+    """`ready`, `sending`, `sent`, `held`, `dead`, `discarded`."""
+    accepted_at: datetime
+    destination: str
+    sent_at: datetime | None
+
+
+class StandingView(Struct, frozen=True, kw_only=True):
+    """How one declaration stands; each field says one thing and none is guessed from another."""
+
+    type: str
+    key: Mapping[str, str]
+    accepted_at: datetime
+    """Of the newest message about it; what follows is said of that one."""
+    sent_at: datetime | None
+    """Its destination confirmed it; null: not yet."""
+    transport: str
+    """`unanswered`; `ok`: the exchange said so, or somebody behind it answered; `refused`; `again`: we send once more."""
+    format: str
+    """`unanswered`; `ok`: customs answered, so it passed; `refused`."""
+    business: str
+    """Status of the newest receipt of customs; empty: none."""
+    outcome: str
+    """What customs decided: `open`, `accepted`, `refused`."""
+    answers: int
+    delivered: int
+    """Answers that stand in your stream of receipts."""
+    acknowledged: int
+    """Of those, acknowledged by you."""
+    waits_for: WaitView
+    overdue: tuple[OverdueView, ...]
+    overdue_since: datetime | None
+    """The earliest of them; null: nothing is overdue."""
+    messages: tuple[SubmissionView, ...]
+    """Those that spoke of it, newest first, 100 at most."""
+
+
 class TimelineView(Struct, frozen=True, kw_only=True):
-    """All answers about one declaration, in the order of customs' own time."""
+    """All answers about one declaration, in the order of customs' own time, and how it stands."""
 
     type: str
     key: str
     answers: tuple[AnswerView, ...]
+    declarations: tuple[StandingView, ...] = ()
+    """Yours that the key names: one, unless it is only the field that all receipts repeat; 20 at most."""
 
 
 class CursorView(Struct, frozen=True, kw_only=True):

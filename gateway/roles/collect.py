@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import facts
+from gateway.catalogue import Catalogue
 from gateway.config import Config
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
@@ -67,22 +68,42 @@ class Registry:
                 break
         return total
 
-    def rematch(self, orphans: Sequence[Orphan]) -> int:
-        """Try orphans again with what is known now; returns how many found their owner."""
-        matched = 0
+    def rematch(self, orphans: Sequence[Orphan], *, only: str = "") -> int:
+        """Try orphans again with what is known now; returns how many found their owner.
+
+        Those that wait for what one of these teaches are tried too. `only`: of several owners that an answer may
+        be for it is this one's, somebody has decided; what contradicts it stays an orphan.
+        """
+        matched: set[int] = set()
+        waiting = list(orphans)
+        while waiting:
+            batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+            found, taught = self._try_again([one for one in batch if one.id not in matched], only)
+            matched |= found
+            if taught:
+                waiting += [one for one in self._spool.orphans(texts=taught) if one.id not in matched]
+        return len(matched)
+
+    def _try_again(self, orphans: Sequence[Orphan], only: str) -> tuple[set[int], list[str]]:
+        """Return which found their owner, and what they teach."""
+        by_arrival: dict[int, dict[int, Orphan]] = {}
         for orphan in orphans:
-            raw = self._spool.arrival(orphan.arrival)
-            if raw is None:
-                continue
-            case = self._open(raw)
-            answers = [one for one in case.answers if one.index == orphan.index]
-            (filing,) = self._filings(
-                [_Case(raw=raw, opened=case.opened, answers=tuple(answers), error=case.error, again=True)]
-            )
-            if filing.rows or filing.addressees:
-                matched += 1
-                self._write([filing], resolves=[orphan.id])
-        return matched
+            by_arrival.setdefault(orphan.arrival, {})[orphan.index] = orphan
+        cases = []
+        for number, bodies in by_arrival.items():
+            raw = self._spool.arrival(number)
+            if raw is not None:
+                opened = self._open(raw)
+                answers = tuple(one for one in opened.answers if one.index in bodies)
+                cases.append(structs.replace(opened, answers=answers, again=True))
+        filings, found = [], set()
+        for filing in self._filings(cases, only):
+            told = {row.index for row in filing.rows} | ({-1} if filing.addressees else set())
+            if told:
+                found |= {one.id for index, one in by_arrival[filing.arrival].items() if index in told}
+                remark = filing.remark or (f"matched by hand: {only}" if only else "")
+                filings.append(structs.replace(filing, orphans=(), remark=remark))
+        return found, self._file(filings, resolves=sorted(found)) if filings else []
 
     def _open(self, raw: RawArrival) -> "_Case":
         try:
@@ -92,7 +113,14 @@ class Registry:
         mail = raw.feed == COPIES  # who it is for is in its envelope, whatever it answers
         return _Case(raw=raw, opened=opened, answers=() if mail else opened.answers, error="", mail=mail)
 
-    def _write(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> None:
+    def _write(self, filings: Sequence[Filing]) -> None:
+        """File, and then whatever waited for what that taught."""
+        taught = self._file(filings)
+        if taught and (waiting := self._spool.orphans(texts=taught)):
+            self.rematch(waiting)
+
+    def _file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[str]:
+        """File in one commit; returns the texts that it taught."""
         copies, self._copies = self._copies, []
         if copies:  # before the commit that files what they are of: made anew after a crash, and then known
             self._spool.keep(copies)
@@ -101,21 +129,23 @@ class Registry:
             for filing, filed in zip(filings, done, strict=True):
                 _log_filed(filing, filed)
                 tell(filed.ended)
-        taught = [text for filing in filings for texts in filing.learned.values() for text in texts]
-        if taught and (waiting := self._spool.orphans(texts=taught)):
-            self.rematch(waiting)
         if copies:
             self.file_waiting()
+        return [text for filing in filings for texts in filing.learned.values() for text in texts]
 
-    def _filings(self, cases: Sequence["_Case"]) -> list[Filing]:
+    def _filings(self, cases: Sequence["_Case"], only: str = "") -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
+
+        def find(texts: Sequence[str]) -> list[Candidate]:
+            return [_candidate(found) for found in self._spool.find(texts) if only in {"", found.owner}]
+
         questions = [
             Question(answer, case.receivers)
             for case in cases
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = iter(match_all(questions, self._rules.catalogue, self._candidates))
+        outcomes = iter(match_all(questions, self._rules.catalogue, find))
         return [self._filing(case, outcomes) if case.answers else self._mail(case) for case in cases]
 
     def _filing(self, case: "_Case", outcomes: Iterator[Match | Unmatched]) -> Filing:
@@ -130,7 +160,7 @@ class Registry:
             business = answer.layer is Layer.BUSINESS
             about = _matched(next(outcomes)) if business else self._referred(answer, case.raw)
             if not about.declarations:
-                orphans.append(_orphan(answer, about.nobody, lookups(answer, self._rules.catalogue)))
+                orphans.append(_orphan(answer, about.nobody, self._rules.catalogue))
                 continue
             for subscriber in about.subscribers:
                 wanted.setdefault(subscriber, set()).add(answer.index)
@@ -194,9 +224,6 @@ class Registry:
             subscribers=_subscribers(travelled),
             bounces=() if bounce is None else (bounce,),
         )
-
-    def _candidates(self, texts: Sequence[str]) -> list[Candidate]:
-        return [_candidate(found) for found in self._spool.find(texts)]
 
 
 class _About(Struct, frozen=True, kw_only=True):
@@ -270,7 +297,9 @@ def _row(answer: Answer, declaration: int, told: bytes, received_at: datetime) -
     )
 
 
-def _orphan(answer: Answer, reason: str, texts: tuple[str, ...]) -> OrphanBody:
+def _orphan(answer: Answer, reason: str, catalogue: Catalogue) -> OrphanBody:
+    """Keep with an answer the texts that would lead to its owner: keys and numbers, or the CopMsgId it names."""
+    texts = (answer.cop_msg_id,) if answer.cop_msg_id else lookups(answer, catalogue)
     named = {**answer.key, **answer.numbers, **({"copMsgId": answer.cop_msg_id} if answer.cop_msg_id else {})}
     return OrphanBody(
         index=answer.index,

@@ -9,9 +9,11 @@ from gateway.keyring import Keyring
 from gateway.observe import log
 from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
+from gateway.roles.rematching import Rematching
 from gateway.roles.retain import Retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
+from gateway.roles.vigil import Vigil
 from gateway.roles.watermarks import Gauge, Watch
 from signing.expiry import step_of
 from spool.errors import SpoolError
@@ -40,13 +42,14 @@ class Keep:
         waits_s: Mapping[str, float],
         lease_s: float,
         sealer: Sealer | None = None,
+        vigil: Vigil | None = None,
     ) -> None:
         """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
 
-        `waits_s`: destination → its longest back-off.
+        `vigil`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
-        self._registry = registry
+        self._rematching = Rematching(spool, registry)
         self._keyring = keyring
         self._gauge = gauge
         self._watch = Watch()
@@ -54,6 +57,7 @@ class Keep:
         self._waits_s = waits_s
         self._lease_s = lease_s
         self._sealer = sealer
+        self._vigil = vigil
         self._next_purge = 0
         self._rounds = 0
 
@@ -65,7 +69,7 @@ class Keep:
                 self._sealer.look(stop)
             if self._rounds % _DAY_ROUNDS == 0:
                 self.look_at_certificates()
-                self._registry.rematch(self._spool.orphans())
+                self._rematching.look_at_mail()
             if self._retention is not None and self._rounds >= self._next_purge:
                 self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
             self._rounds += 1
@@ -82,7 +86,7 @@ class Keep:
             stop.pause(_TIDY_S)
 
     def round(self) -> None:
-        """Look at the watermarks, at the clock, and free what silent processes hold."""
+        """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
         self._watch.look(self._gauge.crossed())
         for destination, wait_s in self._waits_s.items():
             self._draw_near(destination, wait_s)
@@ -90,6 +94,16 @@ class Keep:
         if freed:
             log("lease.expired", entries=len(freed))
             tell(one for one in freed if one.state is State.DEAD)
+        self._look_at_answers()
+
+    def _look_at_answers(self) -> None:
+        """Match those that something came for, and tell of those that do not come."""
+        try:
+            self._rematching.look()
+            if self._vigil is not None:
+                self._vigil.look(datetime.now(UTC))
+        except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
+            log("spool.unavailable", error=str(error))
 
     def _draw_near(self, destination: str, wait_s: float) -> None:
         near = 0

@@ -19,7 +19,7 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
 from gateway.stages.decode import decode
-from gateway.stages.plain_answers import PlainBody, read_document, read_envelope
+from gateway.stages.plain_answers import Leaves, PlainBody, read_document, read_envelope
 from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
 from gateway.stages.spans import child_spans
 
@@ -100,23 +100,44 @@ def _open_plain(envelope: Envelope | None, business: bytes, catalogue: Catalogue
     if _ORIGINAL.encode() in business or any(body.name in _WRAPPERS for body in document.bodies):
         return None
     answers = tuple(
-        _answer(index, _plain_fields(body), body.digest, kind.name, kind)
+        _answer(index, _plain_fields(body, kind.head), body.digest, kind.name, kind)
         for index, body in enumerate(document.bodies)
     )
     return Opened(envelope=envelope, business=business, message_type=kind.name, answers=answers)
 
 
-def _plain_fields(body: PlainBody) -> dict[str, str]:
+def _plain_fields(body: PlainBody, head: str) -> dict[str, str]:
     """Do as `_fields`."""
-    fields = {name: text.strip() for name, text in body.leaves}
-    if len(fields) == len(body.leaves):
+    if not body.rows:
+        return _numbered(body.leaves)
+    seen: Counter[str] = Counter()
+    fields: dict[str, str] = {}
+    for row in body.rows:
+        seen[row.name] += 1
+        if not row.leaves:
+            fields.setdefault(_place(row.name, seen[row.name]), row.text.strip())
+            continue
+        above = "" if row.name == head else f"{row.name}[{seen[row.name]}]/"
+        for name, text in _numbered(row.leaves).items():
+            fields.setdefault(f"{above}{name}", text)
+    return fields
+
+
+def _numbered(leaves: Leaves) -> dict[str, str]:
+    """Name the leaves of one row; from the second of a name on with a position."""
+    fields = {name: text.strip() for name, text in leaves}
+    if len(fields) == len(leaves):
         return fields
     seen: Counter[str] = Counter()
     fields = {}
-    for name, text in body.leaves:
+    for name, text in leaves:
         seen[name] += 1
-        fields[name if seen[name] == 1 else f"{name}[{seen[name]}]"] = text.strip()
+        fields[_place(name, seen[name])] = text.strip()
     return fields
+
+
+def _place(name: str, position: int) -> str:
+    return name if position == 1 else f"{name}[{position}]"
 
 
 def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, MessageType | None]:
@@ -213,7 +234,7 @@ def _leaves(body: etree._Element, head: str) -> Iterator[tuple[str, etree._Eleme
         name = _local(child)
         seen[name] = position = seen.get(name, 0) + 1
         if _is_leaf(child):
-            yield (name if position == 1 else f"{name}[{position}]"), child
+            yield _place(name, position), child
         elif name == head:
             yield from _leaves(child, "")
         else:

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.catalogue import Catalogue
 from gateway.model import Answer, Declaration, EnterpriseId, Layer, MessageType
@@ -117,7 +118,9 @@ def match_all(
 ) -> list[Match | Unmatched]:
     """Look answers up and choose for each by itself, as `match`; all are looked up together.
 
-    What is weaker is looked up only where nothing stronger fits: nearly every answer has the whole key.
+    What is weaker is looked up only where nothing stronger fits: nearly every answer has the whole key. What
+    nothing leads to may be led to by a number that another of these answers teaches: a 816 comes milliseconds
+    after the 622 that gives its invtNo (spec ceb/messages.md, Correlating 6).
     """
     outcomes: list[Match | Unmatched] = [_UNKNOWN] * len(questions)
     answered = {name: catalogue.for_answer(name) for name in {one.answer.message_type for one in questions}}
@@ -137,7 +140,40 @@ def match_all(
         for place, candidates in found.items():
             outcomes[place] = correlate(questions[place].answer, candidates, questions[place].receiver_ids)
         left = [place for place in left if outcomes[place] is _UNKNOWN]
+    if left:
+        _match_by_each_other(questions, outcomes, answered, left)
     return outcomes
+
+
+def _match_by_each_other(
+    questions: Sequence[Question],
+    outcomes: list[Match | Unmatched],
+    answered: Mapping[str, tuple[MessageType, ...]],
+    left: list[int],
+) -> None:
+    """Choose for those `left` by numbers that answers matched before teach, as if these had been filed first."""
+    left = [place for place in left if questions[place].answer.numbers]
+    teachers = list(range(len(questions))) if left else []
+    taught: dict[str, dict[int, Candidate]] = {}
+    while teachers and left:
+        for place in teachers:
+            _teach(taught, questions[place].answer, outcomes[place])
+        teachers = []
+        for place in left:
+            answer, receiver_ids = questions[place]
+            texts = _by_number(answer, answered[answer.message_type])
+            candidates = [one for text in texts for one in taught.get(text, {}).values()]
+            outcomes[place] = correlate(answer, candidates, receiver_ids)
+            if isinstance(outcomes[place], Match):
+                teachers.append(place)
+        left = [place for place in left if outcomes[place] is _UNKNOWN]
+
+
+def _teach(taught: dict[str, dict[int, Candidate]], answer: Answer, outcome: Match | Unmatched) -> None:
+    if isinstance(outcome, Match):
+        for one in outcome.candidates:
+            for text in learned(answer, one.message_type):
+                taught.setdefault(text, {})[one.ref] = replace(one, found_by=text)
 
 
 def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
@@ -168,8 +204,9 @@ def correlate(
         return _UNKNOWN
     if len(fitting) == 1:
         return Match(candidates=tuple(fitting))
-    best = min(_rank(candidate, answer) for candidate in fitting)
-    chosen = [candidate for candidate in fitting if _rank(candidate, answer) == best]
+    ranks = {text: _rank(one, answer) for text, one in {one.found_by: one for one in fitting}.items()}
+    best = min(ranks.values())
+    chosen = [candidate for candidate in fitting if ranks[candidate.found_by] == best]
     if len({candidate.owner for candidate in chosen}) > 1:
         chosen = [candidate for candidate in chosen if candidate.dxp_id in receiver_ids]
     if len({(candidate.owner, _named(candidate)) for candidate in chosen}) != 1:

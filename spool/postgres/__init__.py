@@ -17,11 +17,22 @@ from spool.postgres.measuring import Measuring
 from spool.postgres.sealing import Sealing
 from spool.postgres.signals import listening
 from spool.postgres.timing import Timing
+from spool.postgres.watching import Watching
 from spool.store import Topic, Waiter
 
 
 class PostgresSpool(
-    Accepting, Forwarding, Timing, Finding, FilingCabinet, Homing, Archiving, Sealing, Looking, Measuring
+    Accepting,
+    Forwarding,
+    Timing,
+    Finding,
+    FilingCabinet,
+    Homing,
+    Archiving,
+    Sealing,
+    Looking,
+    Measuring,
+    Watching,
 ):
     """`spool.store.Spool` in one schema of a PostgreSQL database; open one for each process and thread.
 

@@ -167,6 +167,7 @@ def _purge(transaction: Transaction, gone: Sequence[Row]) -> None:
         row[0] for row in rows("DELETE FROM version WHERE message = ANY(%s) RETURNING declaration", messages)
     }
     run("DELETE FROM entry WHERE message = ANY(%s)", messages)
+    run("DELETE FROM overdue WHERE message = ANY(%s)", messages)
     run("DELETE FROM message WHERE id = ANY(%s)", messages)
     left = rows(
         "DELETE FROM declaration d WHERE d.id = ANY(%s)"

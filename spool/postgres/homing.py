@@ -14,8 +14,14 @@ TIMELINE: Final = (
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
 _ORPHAN = (
-    "SELECT o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at"
+    "SELECT o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at{}"
     " FROM orphan o JOIN arrival a ON a.id = o.arrival WHERE NOT o.resolved"
+)
+_ORPHANS: Final = _ORPHAN.format(", 0::bigint")
+_POINTED: Final = _ORPHAN.format(
+    ", (SELECT count(*) FROM orphan_lookup l JOIN declaration d ON d.identity = l.text WHERE l.orphan = o.id)"
+    " + (SELECT count(*) FROM orphan_lookup l JOIN handle h ON h.text = l.text WHERE l.orphan = o.id)"
+    " + (SELECT count(*) FROM orphan_lookup l JOIN entry e ON e.cop_msg_id = l.text WHERE l.orphan = o.id)"
 )
 
 
@@ -99,15 +105,22 @@ class Homing:
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
         """Return unresolved orphans, newest last; with `texts` those that one of them would resolve."""
         if texts is None:
-            rows = self.db.rows(f"{_ORPHAN} ORDER BY o.id DESC LIMIT %s", limit)
+            rows = self.db.rows(f"{_ORPHANS} ORDER BY o.id DESC LIMIT %s", limit)
         else:
             rows = self._orphans_named(texts, limit)
         return [_orphan(row) for row in sorted(rows, key=lambda row: int(row[0]))]
 
+    def orphans_after(self, after: int, *, limit: int) -> list[Orphan]:
+        """Return up to `limit` unresolved orphans of a higher number, ascending, each with its `pointers`."""
+        return [
+            _orphan(row)
+            for row in self.db.rows(f"{_POINTED} AND o.id > %s ORDER BY o.id LIMIT %s", after, limit)
+        ]
+
     def _orphans_named(self, names: Sequence[str], limit: int) -> list[Row]:
         """Return up to `limit` for each text, once each."""
         return self.db.rows(
-            f"{_ORPHAN} AND o.id IN (SELECT l.orphan FROM unnest(%s::text[]) AS n (text) CROSS JOIN LATERAL ("
+            f"{_ORPHANS} AND o.id IN (SELECT l.orphan FROM unnest(%s::text[]) AS n (text) CROSS JOIN LATERAL ("
             "SELECT orphan FROM orphan_lookup WHERE orphan_lookup.text = n.text ORDER BY orphan DESC LIMIT %s) AS l)",
             texts(dict.fromkeys(map(short, names))),
             limit,
@@ -116,7 +129,7 @@ class Homing:
 
 def line(row: Row) -> TimelineEntry:
     """Make the value from a row of the timeline query."""
-    identity, at, kind, status, facts, digest, index, arrival, received_at, _ = row
+    identity, at, kind, status, facts, digest, index, arrival, received_at, notice = row
     return TimelineEntry(
         identity=identity,
         at=at,
@@ -127,11 +140,12 @@ def line(row: Row) -> TimelineEntry:
         index=index,
         arrival=arrival,
         received_at=to_time(received_at),
+        notice=notice,
     )
 
 
 def _orphan(row: Row) -> Orphan:
-    number, arrival, index, feed, name, kind, reason, facts, received_at = row
+    number, arrival, index, feed, name, kind, reason, facts, received_at, pointers = row
     return Orphan(
         id=number,
         arrival=arrival,
@@ -142,4 +156,5 @@ def _orphan(row: Row) -> Orphan:
         reason=reason,
         facts=facts,
         received_at=to_time(received_at),
+        pointers=pointers,
     )

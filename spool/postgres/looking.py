@@ -74,6 +74,20 @@ class Looking:
         )
         return bytes(rows[0][0]) if rows else None
 
+    def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
+        """Return entries of messages about declarations that the identity or handle names, newest first."""
+        condition, values = ("", ()) if owner is None else (" AND m.owner = %s", (owner,))
+        rows = self.db.rows(
+            f"{_VIEW} WHERE m.id IN (SELECT v.message FROM version v WHERE v.declaration IN (SELECT id FROM declaration"
+            " WHERE identity = %s UNION SELECT declaration FROM handle WHERE text = %s))"
+            f"{condition} ORDER BY m.id DESC, e.id LIMIT %s",
+            text,
+            short(text),
+            *values,
+            limit,
+        )
+        return [_view(row) for row in rows]
+
     def search(self, text: str, *, limit: int = 20) -> list[str]:
         """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
         for query, shortened in _SEARCHES:

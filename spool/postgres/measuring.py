@@ -78,4 +78,8 @@ class Measuring:
     def outstanding(self) -> Outstanding:
         """Return what waits for somebody outside: orphans, and notices by owner."""
         ((orphans,),) = self.db.rows("SELECT count(*) FROM orphan WHERE NOT resolved")
-        return Outstanding(orphans=orphans, unacknowledged=dict(self.db.rows(_UNACKNOWLEDGED)))
+        return Outstanding(
+            orphans=orphans,
+            unacknowledged=dict(self.db.rows(_UNACKNOWLEDGED)),
+            overdue=dict(self.db.rows("SELECT layer, count(*) FROM overdue GROUP BY layer")),
+        )

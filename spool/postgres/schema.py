@@ -196,4 +196,12 @@ STEPS: Final[tuple[str, ...]] = (
     """
     CREATE TABLE mark (name text PRIMARY KEY, reached bigint NOT NULL);  -- how far readers of a stream have got
     """,
+    """
+    CREATE INDEX entry_sent ON entry (sent_at, id) WHERE sent_at IS NOT NULL;
+    CREATE TABLE walk (name text PRIMARY KEY, at text NOT NULL);  -- how far a walk has come
+    CREATE TABLE overdue (                      -- answers that are overdue
+        message bigint NOT NULL, declaration bigint NOT NULL, layer text NOT NULL, destination text NOT NULL,
+        sent_at bigint NOT NULL, PRIMARY KEY (message, declaration, layer)
+    );
+    """,
 )

@@ -18,6 +18,7 @@ from spool.sqlite.looking import Looking
 from spool.sqlite.measuring import Measuring
 from spool.sqlite.sealing import Sealing
 from spool.sqlite.timing import Timing
+from spool.sqlite.watching import Watching
 from spool.store import Topic, Waiter
 
 
@@ -35,7 +36,7 @@ def _unusable(state_dir: Path, error: OSError) -> SpoolError:
 
 
 class SqliteSpool(
-    Accepting, Forwarding, Timing, Finding, FilingCabinet, Archiving, Sealing, Looking, Measuring
+    Accepting, Forwarding, Timing, Finding, FilingCabinet, Archiving, Sealing, Looking, Measuring, Watching
 ):
     """`spool.store.Spool` in `<state_dir>/spool.db`; open one for each process and thread."""
 

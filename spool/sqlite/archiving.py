@@ -33,7 +33,7 @@ _QUIET: Final = (
 )
 """No answer since the time, and the owner has acknowledged every one."""
 _TIMELINE: Final = (
-    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at"
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at, t.notice"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
     " WHERE t.declaration = ? ORDER BY t.at, t.id"
 )
@@ -194,7 +194,7 @@ def _purge(connection: sqlite3.Connection, message: int, uid: str) -> None:
     run = connection.execute
     declarations = run("SELECT DISTINCT declaration FROM version WHERE message = ?", (message,)).fetchall()
     run("DELETE FROM journal WHERE uid = ? AND uid <> ''", (uid,))
-    for table in ("version", "entry", "payload"):
+    for table in ("version", "entry", "payload", "overdue"):
         run(f"DELETE FROM {table} WHERE message = ?", (message,))
     run("DELETE FROM message WHERE id = ?", (message,))
     for (declaration,) in declarations:

@@ -73,12 +73,13 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "orphan": {"id": _shifted("orphan"), "arrival": _shifted("arrival")},
         "orphan_lookup": {"text": _LONGER, "orphan": _shifted("orphan")},
         "notice": {"cursor": _shifted("notice"), "arrival": _shifted("arrival")},
+        "overdue": {"message": _shifted("message"), "declaration": _shifted("declaration")},
         "journal": {"id": _shifted("journal"), "uid": _JOURNALLED},
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged", "mark", "tile", "leaves", "checkpoint"})
-"""Tables that are not copied: with one row an owner, whatever the number of messages, and the log over the journal."""
+_ONCE: Final = frozenset({"acknowledged", "mark", "walk", "tile", "leaves", "checkpoint"})
+"""Tables that are not copied: with one row an owner or walk, whatever the number of messages, and the log over the journal."""
 _WHOLE: Final = 1 << 30
 
 

@@ -17,7 +17,7 @@ from spool.sqlite.filing_batch import FilingBatch
 
 _ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
 _TIMELINE = (
-    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at"
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at, t.notice"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
 _ANSWERS = (
@@ -26,6 +26,15 @@ _ANSWERS = (
     " WHERE n.owner = ? AND n.cursor > ? AND n.cursor <= ? ORDER BY n.cursor, t.body_index, t.id"
 )
 """What a page of notices says, in one go; the order of the joins is that of the page."""
+
+_ORPHAN = "o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at"
+_POINTED = (
+    f"SELECT {_ORPHAN}, (SELECT count(*) FROM orphan_lookup l CROSS JOIN declaration d ON d.identity = l.text"
+    " WHERE l.orphan = o.id) + (SELECT count(*) FROM orphan_lookup l CROSS JOIN handle h ON h.text = l.text"
+    " WHERE l.orphan = o.id) + (SELECT count(*) FROM orphan_lookup l CROSS JOIN entry e ON e.cop_msg_id = l.text"
+    " WHERE l.orphan = o.id) FROM orphan o CROSS JOIN arrival a ON a.id = o.arrival"
+    " WHERE o.resolved = 0 AND o.id > ? ORDER BY o.id LIMIT ?"
+)
 
 
 class FilingCabinet:
@@ -82,10 +91,7 @@ class FilingCabinet:
 
     def orphans(self, *, texts: Sequence[str] | None = None, limit: int = 1000) -> list[Orphan]:
         """Return unresolved orphans, newest last; with `texts` those that one of them would resolve."""
-        query = (
-            "SELECT o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at"
-            " FROM orphan o JOIN arrival a ON a.id = o.arrival WHERE o.resolved = 0"
-        )
+        query = f"SELECT {_ORPHAN}, 0 FROM orphan o JOIN arrival a ON a.id = o.arrival WHERE o.resolved = 0"
         with self.db.read() as connection:
             if texts is None:
                 rows = connection.execute(f"{query} ORDER BY o.id DESC LIMIT ?", (limit,)).fetchall()
@@ -100,20 +106,12 @@ class FilingCabinet:
                     )
                 ]
         unique = {row[0]: row for row in rows}
-        return [
-            Orphan(
-                id=row[0],
-                arrival=row[1],
-                index=row[2],
-                feed=row[3],
-                name=row[4],
-                kind=row[5],
-                reason=row[6],
-                facts=row[7],
-                received_at=to_time(row[8]),
-            )
-            for _, row in sorted(unique.items())
-        ]
+        return [_orphan(row) for _, row in sorted(unique.items())]
+
+    def orphans_after(self, after: int, *, limit: int) -> list[Orphan]:
+        """Return up to `limit` unresolved orphans of a higher number, ascending, each with its `pointers`."""
+        with self.db.read() as connection:
+            return [_orphan(row) for row in connection.execute(_POINTED, (after, limit))]
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
         """Return what was filed for this owner after the cursor, in cursor order."""
@@ -138,6 +136,7 @@ class FilingCabinet:
                     index=index,
                     arrival=arrival,
                     received_at=times[arrival],
+                    notice=cursor,
                 )
             )
         return [
@@ -199,9 +198,9 @@ class FilingCabinet:
         return [timeline_entry(row) for row in rows]
 
 
-def timeline_entry(row: tuple[str, str, str, str, bytes, str, int, int, int]) -> TimelineEntry:
+def timeline_entry(row: tuple[str, str, str, str, bytes, str, int, int, int, int]) -> TimelineEntry:
     """Make the value from a row of the timeline query."""
-    identity, at, kind, status, facts, digest, index, arrival, received_at = row
+    identity, at, kind, status, facts, digest, index, arrival, received_at, notice = row
     return TimelineEntry(
         identity=identity,
         at=at,
@@ -212,6 +211,23 @@ def timeline_entry(row: tuple[str, str, str, str, bytes, str, int, int, int]) ->
         index=index,
         arrival=arrival,
         received_at=to_time(received_at),
+        notice=notice,
+    )
+
+
+def _orphan(row: tuple[int, int, int, str, str, str, str, bytes, int, int]) -> Orphan:
+    number, arrival, index, feed, name, kind, reason, facts, received_at, pointers = row
+    return Orphan(
+        id=number,
+        arrival=arrival,
+        index=index,
+        feed=feed,
+        name=name,
+        kind=kind,
+        reason=reason,
+        facts=facts,
+        received_at=to_time(received_at),
+        pointers=pointers,
     )
 
 

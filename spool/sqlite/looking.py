@@ -46,6 +46,17 @@ class Looking:
             ).fetchone()
         return None if row is None else bytes(row[0])
 
+    def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
+        """Return entries of messages about declarations that the identity or handle names, newest first."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                f"{_VIEW} WHERE m.id IN (SELECT v.message FROM version v WHERE v.declaration IN"
+                " (SELECT id FROM declaration WHERE identity = ?1 UNION SELECT declaration FROM handle WHERE text = ?1))"
+                " AND (?2 IS NULL OR m.owner = ?2) ORDER BY m.id DESC, e.id LIMIT ?3",
+                (text, owner, limit),
+            ).fetchall()
+            return [_view(connection, row) for row in rows]
+
     def search(self, text: str, *, limit: int = 20) -> list[str]:
         """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
         of_declaration = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) LIMIT ?2"

@@ -103,4 +103,7 @@ class Measuring:
         with self.db.read() as connection:
             (orphans,) = connection.execute("SELECT count(*) FROM orphan WHERE resolved = 0").fetchone()
             owners = dict(connection.execute(_OWNERS).fetchall())
-        return Outstanding(orphans=orphans, unacknowledged=owners)
+            overdue = dict(
+                connection.execute("SELECT layer, count(*) FROM overdue GROUP BY layer").fetchall()
+            )
+        return Outstanding(orphans=orphans, unacknowledged=owners, overdue=overdue)

@@ -184,4 +184,13 @@ STEPS: Final[tuple[str, ...]] = (
         name TEXT PRIMARY KEY, reached INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX orphan_lookup_orphan ON orphan_lookup (orphan);
+    CREATE INDEX entry_sent ON entry (sent_at) WHERE sent_at IS NOT NULL;
+    CREATE TABLE walk (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;  -- how far a walk has come
+    CREATE TABLE overdue (                      -- answers that are overdue
+        message INTEGER NOT NULL, declaration INTEGER NOT NULL, layer TEXT NOT NULL, destination TEXT NOT NULL,
+        sent_at INTEGER NOT NULL, PRIMARY KEY (message, declaration, layer)
+    ) WITHOUT ROWID;
+    """,
 )

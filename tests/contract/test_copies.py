@@ -4,22 +4,23 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spool.entry import Filing, OrphanBody, Subject, TimelineRow
+from spool.entry import Filing, OrphanBody, Silence, Subject, TimelineRow
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
-from tests.spooling import Clock, collected, offer, settled
+from tests.spooling import START, Clock, collected, offer, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "tile", "leaves", "checkpoint"}
+ONCE = {"acknowledged", "walk", "tile", "leaves", "checkpoint"}
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
@@ -74,6 +75,10 @@ def _live(spool: Spool) -> None:
         )
     spool.acknowledge("ann", spool.notices("ann", after=0, limit=1)[0].cursor)
     spool.seal(lambda _, size, root: NOTE.signed(Checkpoint(origin="x", size=size, root=root)), limit=99)
+    silence = Silence(layer="business", kinds=("CEB311Message",))
+    look = spool.silent("walk", silence, until=START, start=START - timedelta(1), limit=9)
+    assert look.at is not None
+    assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
     spool.put([offer("C", Subject(identity="T a=1 b=2", version="2"))])
     spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))])
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from spool.archived import Archived
-from spool.entry import Fate, Filing, Subject, TimelineRow, Wanted, Way
+from spool.entry import Fate, Filing, Silence, Subject, TimelineRow, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
@@ -174,6 +174,7 @@ def depths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     yield from request.param(tmp_path_factory.mktemp("depths"))
 
 
+SILENCE = Silence(layer="business", kinds=("CEB311Message",))
 CALLS: dict[str, Call] = {
     "put something new": lambda s: s.put([offer("N1", subject("N1"), owner="ann", request_key="key N1")]),
     "put without a name for the request": lambda s: s.put([offer("N2", subject("N2"), owner="ann")]),
@@ -195,6 +196,11 @@ CALLS: dict[str, Call] = {
     "travelled": lambda s: s.travelled("COP-M1"),
     "orphans": lambda s: s.orphans(),
     "orphans of a text": lambda s: s.orphans(texts=["T a=M1"]),
+    "orphans after": lambda s: s.orphans_after(0, limit=9),
+    "messages about a declaration": lambda s: s.about("bob", "T a=M1", limit=9),
+    "silent": lambda s: s.silent("walk", SILENCE, until=START, start=START - timedelta(1), limit=9),
+    "overdue": lambda s: s.overdue(limit=9),
+    "end what is overdue": lambda s: s.end_overdue([SILENCE], after=0, limit=9),
     "notices": lambda s: s.notices("ann", after=s.acknowledged("ann"), limit=99),
     "acknowledge": lambda s: s.acknowledge("ann", s.acknowledged("ann") + 1),
     "filed for": lambda s: s.filed_for("ann", 1),

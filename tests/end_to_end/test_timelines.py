@@ -58,6 +58,14 @@ def timeline(platform: Platform, kind: str, key: str) -> list[dict[str, Any]]:
     reply = platform.ask("GET", f"/v1/declarations?type={kind}&key={quote(key)}")
     assert reply.status == 200, (kind, key, reply.body)
     answers: list[dict[str, Any]] = reply.json()["answers"]
+    (standing,) = reply.json()["declarations"]
+    assert standing["answers"] == standing["delivered"] == len(answers)
+    assert (standing["transport"], standing["format"]) == ("ok", "ok")
+    assert [one["state"] for one in standing["messages"]] == ["sent"]
+    refused = any(one["status"] == "100" for one in answers)
+    assert standing["outcome"] == ("refused" if refused else "accepted")
+    assert standing["waits_for"]["who"] in ({"enterprise"} if refused else {"enterprise", "nobody"})
+    assert standing["overdue_since"] is None
     return answers
 
 

@@ -45,6 +45,11 @@ PIECES = (
 )  # fmt: skip
 
 
+HEADS = {"CEB816Message": "TaxHeadRd", "CEB818Message": "TaxHeadStatus", "CEB792Message": "SummaryResultHead"}
+LISTS = ("TaxListRd", "SummaryResultList", "invtNo", "guid")
+"""Names of rows; the last two are names of leaves too."""
+
+
 @cache
 def catalogue() -> Catalogue:
     return load_rules().catalogue
@@ -71,6 +76,26 @@ def documents(draw: st.DrawFn) -> str:
         st.sampled_from([HEAD, HEAD.strip(), "", '<?xml version="1.0" encoding="utf-8" standalone="yes"?>'])
     )
     return f"{declaration}<{kind} {' '.join(attributes)}>{bodies}{blank}</{kind}>{blank}"
+
+
+@st.composite
+def nested_documents(draw: st.DrawFn) -> str:
+    """A tax bill or a summary result, or nearly so: heads, lists, leaves beside them, sometimes a level too many."""
+    kind = draw(st.sampled_from([*HEADS, "CEB622Message"]))
+    blank = draw(st.sampled_from(["", "\n    ", "\t"]))
+    leaves = st.lists(st.tuples(st.sampled_from((*NAMES, "taxNo", "sumNo", "gnum")), TEXTS), max_size=4)
+
+    def row(name: str) -> str:
+        inner = "".join(f"{blank}<{leaf}>{text}</{leaf}>" for leaf, text in draw(leaves))
+        if draw(st.integers(0, 9)) == 0:
+            inner += f"<{name}>{inner}</{name}>"
+        return f"{blank}<{name}>{inner}{blank}</{name}>"
+
+    bodies = ""
+    for _ in range(draw(st.integers(0, 3))):
+        names = draw(st.lists(st.sampled_from((HEADS.get(kind, "Head"), *LISTS)), max_size=4))
+        bodies += f"{blank}<Tax>{''.join(map(row, names))}{blank}</Tax>"
+    return f'{HEAD}<{kind} xmlns="{CEB}" guid="G-1" version="1.0">{bodies}{blank}</{kind}>'
 
 
 @st.composite
@@ -101,6 +126,15 @@ def same(raw: bytes) -> None:
 @example(f'{HEAD}<CEB622Message xmlns="{CEB}" guid="" version=""></CEB622Message><a/>')
 @example(f'{HEAD}<CEB622Message xmlns="{CEB.replace(".", "-")}" guid="" version=""><A></A></CEB622Message>')
 def test_a_document_is_read_the_same_with_a_tree_and_without(text: str) -> None:
+    same(text.encode())
+
+
+@given(mutated(nested_documents()))
+@example(
+    f'{HEAD}<CEB816Message xmlns="{CEB}" guid="" version=""><Tax><a><a>x</a></a><a>y</a></Tax></CEB816Message>'
+)
+@example(f'{HEAD}<CEB816Message xmlns="{CEB}" guid="" version=""><Tax><a>x<b>y</b></a></Tax></CEB816Message>')
+def test_heads_and_lists_are_read_the_same_with_a_tree_and_without(text: str) -> None:
     same(text.encode())
 
 
@@ -140,3 +174,21 @@ def test_what_comes_every_day_needs_no_tree(attributes: str) -> None:
     for sealed in (seal(text.encode(), ENVELOPE), seal_transfer(seal(text.encode(), ENVELOPE), TRANSFER)):
         assert read_envelope(sealed) == (ENVELOPE, text.encode())
         assert read_envelope(sealed.replace(b"><", b">\n  <")) == (ENVELOPE, text.encode())
+
+
+def test_a_tax_bill_needs_no_tree() -> None:
+    text = (
+        f'{HEAD}<CEB816Message xmlns="{CEB}" guid="" version="">\n<Tax>\n <TaxHeadRd><invtNo>I1</invtNo>'
+        "<status>1</status></TaxHeadRd>\n <TaxListRd><gnum>1</gnum></TaxListRd><TaxListRd><gnum>2</gnum></TaxListRd>"
+        "</Tax>\n</CEB816Message>"
+    ).encode()
+    assert read_document(text) is not None
+    (answer,) = open_collected(text, catalogue()).answers
+    assert answer.fields == {
+        "invtNo": "I1",
+        "status": "1",
+        "TaxListRd[1]/gnum": "1",
+        "TaxListRd[2]/gnum": "2",
+    }
+    assert (answer.status, answer.numbers) == ("1", {"invtNo": "I1"})
+    same(text)

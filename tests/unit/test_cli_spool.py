@@ -1,15 +1,19 @@
 """`gateway spool`, `trace` and `receipts` on a real spool: what an operator sees and can do at night."""
 
-from datetime import date
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
 from gateway.model import Envelope
+from gateway.roles.vigil import Vigil
 from gateway.site import DEMO, NewEnterprise, write_site
 from gateway.stages.seal import seal_response
 from spool.entry import Fate
+from spool.sqlite import SqliteSpool
 from tests import documents as make
 from tests.command_line import Node, lines, node_at
 
@@ -127,7 +131,7 @@ def test_show_tells_state_error_and_history(node: Node) -> None:
     assert (line["state"], line["attempts"], line["error"]) == ("ready", 1, "connection refused")
     assert line["next_attempt_at"] == "2099-01-01T00:00:00Z"
     assert [one["event"] for one in line["history"]] == ["message.accepted", "entry.deferred"]
-    assert line["waiting"]["who"] == "gateway"
+    assert line["waiting"]["who"] == "destination"
     text = node.run("spool", "show", uid).stdout
     assert "connection refused" in text
     assert "next attempt at 2099-01-01" in text
@@ -245,7 +249,7 @@ def test_trace_of_a_tax_bill_after_release_still_says_released(node: Node) -> No
     node.collect(make.tax(returnTime="20250103030405678"))
     (line,) = lines(node.run("trace", uid, "--json"))
     assert len(line["declarations"][0]["answers"]) == 2
-    assert line["waiting"]["who"] == "nobody"
+    assert line["waiting"]["who"] == "enterprise"
 
 
 def test_trace_finds_by_id_declaration_order_number_receipt_and_cop_msg_id(node: Node) -> None:
@@ -355,7 +359,7 @@ def test_trace_shows_the_answer_that_asks_for_another_attempt_and_when_it_goes(t
     two_ways.settle(Fate.DELIVERED)
     two_ways.collect(asks_again(uid, 1))
     (line,) = lines(two_ways.run("trace", uid, "--json"))
-    assert (line["state"], line["attempts"], line["waiting"]["who"]) == ("ready", 1, "gateway")
+    assert (line["state"], line["attempts"], line["waiting"]["who"]) == ("ready", 1, "destination")
     assert line["next_attempt_at"]
     assert "DxpRep 3002" in line["error"]
     assert [one["event"] for one in line["history"]][-2:] == ["entry.sent", "entry.bounced"]
@@ -377,3 +381,54 @@ def test_message_that_was_asked_for_again_and_is_sent_waits_for_customs(node: No
     assert node.run("spool", "retry", uid).exit_code == 0
     node.settle(Fate.DELIVERED)
     assert who(node, uid) == "customs"
+
+
+def test_what_is_overdue_is_listed_and_traced_until_it_is_answered(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def a_day_ago() -> SqliteSpool:
+        return SqliteSpool(
+            node.app.config.node.state_dir, lambda: datetime.now(UTC) - timedelta(days=1, hours=1)
+        )
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(node.app, "spool", a_day_ago)
+        uids = node.accept(make.order("A"), make.order("B"), make.order("C"))
+        node.settle(Fate.DELIVERED)
+        node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "A", "returnStatus": "120"}))
+    with closing(node.app.spool()) as spool:
+        assert Vigil(spool, node.app.rules).look(datetime.now(UTC) - timedelta(hours=20)) == 4
+    node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "B", "returnStatus": "120"}))
+
+    found = lines(node.run("receipts", "overdue", "--json"))
+
+    assert [(line["message"], line["layer"]) for line in found] == [
+        (uids[2], "business"),
+        (uids[2], "decision"),
+    ]
+    assert found[0]["declaration"].endswith("orderNo=C")
+    assert lines(node.run("receipts", "overdue", "--json", "--enterprise", "other")) == []
+    assert "orderNo=C" in node.run("receipts", "overdue").stdout
+    (life,) = lines(node.run("trace", uids[2], "--json"))
+    standing = life["declarations"][0]["standing"]
+    assert standing["overdue_since"] == found[0]["overdue_since"]
+    assert standing["waits_for"]["who"] == life["waiting"]["who"] == "customs"
+    assert "overdue since" in node.run("trace", uids[2]).stdout
+
+
+def test_an_operator_decides_whose_an_ambiguous_answer_is(tmp_path: Path) -> None:
+    shared = replace(OTHER, id="twin", cop_codes=DEMO.cop_codes, dxp_ids=DEMO.dxp_ids)
+    node = node_at(write_site(tmp_path / "twins", enterprises=(DEMO, shared), port=0).folder)
+    node.accept(make.order("A"))
+    node.accept(make.order("A"), owner="twin")
+    node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "A"}))
+    (orphan,) = lines(node.run("receipts", "orphans", "--json"))
+    assert orphan["reason"] == "ambiguous"
+    assert lines(node.run("receipts", "rematch", "--json")) == [{"orphans": 1, "matched": 0}]
+    assert node.run("receipts", "rematch", "--enterprise", "twin").exit_code == 2
+    assert node.run("receipts", "rematch", orphan["id"], "--enterprise", "nobody").exit_code == 2
+    assert node.run("receipts", "rematch", 999).exit_code == 1
+    decided = node.run("receipts", "rematch", orphan["id"], "--enterprise", "twin", "--json")
+    assert lines(decided) == [{"orphans": 1, "matched": 1}]
+    (told,) = lines(node.run("receipts", "list", "--json"))
+    assert told["enterprise"] == "twin"

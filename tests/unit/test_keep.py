@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.bench.correlating import registry_of
 from gateway.config import Watermarks
 from gateway.homes import NOBODY
 from gateway.keyring import Keyring
@@ -21,6 +22,8 @@ from gateway.rules import load_rules
 from spool.archive import Archive
 from spool.note import NodeKey
 from spool.sqlite import SqliteSpool
+from tests.contract.test_correlation import RULES_NOW, SAVED, accept, collect
+from tests.documents import inventory
 from tests.spooling import Clock, offer, settled
 from tests.unit.test_offers import config
 
@@ -131,3 +134,18 @@ def test_what_was_written_since_the_last_checkpoint_is_sealed_at_the_end(spool: 
     sealer.finish()
 
     assert spool.unsealed() == 0
+
+
+def test_round_brings_an_answer_to_a_declaration_that_was_accepted_after_it(
+    spool: SqliteSpool, tmp_path: Path
+) -> None:
+    role = keep(spool, tmp_path)
+    collect(spool, registry_of(spool, RULES_NOW), SAVED)
+    role.round()
+    assert len(spool.orphans()) == 1
+
+    accept(spool, inventory("COP-1"))
+    role.round()
+
+    assert spool.orphans() == []
+    assert [one.kind for one in spool.timeline("one", "CEB621Message copNo=COP-1")] == ["CEB622Message"]

@@ -1,11 +1,11 @@
-"""Who a message waits for: the one line that an operator wants to read first."""
+"""Who has to do something next about a message: the one line that everybody wants to read first."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
-from gateway.cli.output import instant
+from msgspec import Struct
+
 from gateway.config import HOME, LOCAL
 from gateway.doors.views import AnswerView
 from gateway.model import CodeClass, Layer
@@ -14,6 +14,9 @@ from spool.entry import MessageView
 from spool.lifecycle import State
 
 Outcome = Literal["accepted", "refused", "open"]
+Who = Literal[
+    "gateway", "key", "destination", "message", "operator", "exchange", "customs", "enterprise", "nobody"
+]
 _DECIDED: Final[Mapping[str, Outcome]] = {
     CodeClass.ACCEPTED: "accepted",
     CodeClass.FINAL: "accepted",
@@ -21,18 +24,29 @@ _DECIDED: Final[Mapping[str, Outcome]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """Who has to do something next."""
 
-    who: str
-    """`gateway`, `message` (another that goes first), `operator`, `customs`, `enterprise`, `nobody`."""
+    who: Who
+    """`gateway` (it goes by itself), `key` (that signs it cannot now), `destination` (does not take it), `message`
+    (another goes first), `operator`, `exchange` (its word on the envelope), `customs`, `enterprise` (to mend it, or to
+    fetch its answers), `nobody`."""
     why: str
     next_attempt_at: datetime | None = None
 
 
-def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting:
-    """Say who a message waits for; `answers` are the timelines of its declarations, one each."""
+def waits_for(
+    view: MessageView,
+    answers: Sequence[Sequence[AnswerView]],
+    *,
+    to_fetch: int = 0,
+    exchange_answers: bool = False,
+) -> Waiting:
+    """Say who a message waits for; `answers` are the timelines of its declarations, one each.
+
+    `to_fetch`: answers that the enterprise has not acknowledged. `exchange_answers`: the exchange platform usually
+    says a word about each envelope, so that its silence is its own.
+    """
     match view.state:
         case State.READY:
             return _ready(view)
@@ -47,7 +61,7 @@ def waits_for(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Wai
         case State.DISCARDED:
             return Waiting(who="nobody", why="was given up by an operator")
         case State.SENT:
-            return _sent(view, answers)
+            return _sent(view, answers, to_fetch, exchange_answers=exchange_answers)
         case _ as never:
             assert_never(never)
 
@@ -61,12 +75,13 @@ def outcome_of(answers: Iterable[AnswerView]) -> Outcome:
     decided = [
         (one.time, _DECIDED[one.meaning.kind])
         for one in answers
-        if one.meaning.kind in _DECIDED and not _asks_for_another_attempt(one)
+        if one.meaning.kind in _DECIDED and not asks_for_another_attempt(one)
     ]
     return max(decided)[1] if decided else "open"
 
 
-def _asks_for_another_attempt(answer: AnswerView) -> bool:
+def asks_for_another_attempt(answer: AnswerView) -> bool:
+    """Say whether the exchange or the format check asks for the same message once more (docs/adr/0014)."""
     return answer.layer != Layer.BUSINESS and answer.meaning.retry == AGAIN
 
 
@@ -76,22 +91,32 @@ def _ready(view: MessageView) -> Waiting:
         return Waiting(who="message", why=f"goes after {earlier}, which is about the same declarations")
     if view.attempts:
         return Waiting(
-            who="gateway",
-            why=f"failed {view.attempts} times, next attempt at {instant(view.due_at)}: {view.error}",
+            who="destination",
+            why=f"failed {view.attempts} times, next attempt at {_instant(view.due_at)}: {view.error}",
+            next_attempt_at=view.due_at,
+        )
+    if view.error:  # postponed: no attempt is counted
+        return Waiting(
+            who="key",
+            why=f"is not signed, tried again at {_instant(view.due_at)}: {view.error}",
             next_attempt_at=view.due_at,
         )
     return Waiting(who="gateway", why=f"is ready to go to {view.destination}", next_attempt_at=view.due_at)
 
 
-def _sent(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting:
+def _sent(
+    view: MessageView, answers: Sequence[Sequence[AnswerView]], to_fetch: int, *, exchange_answers: bool
+) -> Waiting:
     """The slowest of its declarations counts; an enterprise of ours owes no answer."""
-    if view.destination.startswith(HOME):
-        return Waiting(who="nobody", why="was delivered on this channel")
     unanswered = sum(not timeline for timeline in answers)
-    if view.destination == LOCAL and unanswered:
-        return Waiting(who="nobody", why="was delivered at this gateway")
+    if view.destination.startswith(HOME) or (view.destination == LOCAL and unanswered):
+        where = "at this gateway" if view.destination == LOCAL else "on this channel"
+        return Waiting(who="nobody", why=f"was delivered {where}")
     if unanswered:
-        return Waiting(who="customs", why=f"{unanswered} of {len(answers)} declarations have no answer yet")
+        return Waiting(
+            who="exchange" if exchange_answers else "customs",
+            why=f"{unanswered} of {len(answers)} declarations have no answer yet",
+        )
     outcomes = [outcome_of(timeline) for timeline in answers]
     undecided = outcomes.count("open")
     if undecided:
@@ -102,4 +127,10 @@ def _sent(view: MessageView, answers: Sequence[Sequence[AnswerView]]) -> Waiting
             who="enterprise",
             why=f"{refused} of {len(answers)} declarations were refused: to be mended and sent anew",
         )
+    if to_fetch:
+        return Waiting(who="enterprise", why=f"has {to_fetch} answers to fetch and acknowledge")
     return Waiting(who="nobody", why="every declaration has its answer")
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

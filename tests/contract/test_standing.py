@@ -1,0 +1,210 @@
+"""How a declaration stands, who it waits for, and answers that do not come: the same over every spool."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.config import BusyHours, Config, PatienceRow
+from gateway.doors.standing import standings
+from gateway.doors.views import StandingView
+from gateway.observe import configure_logs, reset_logs
+from gateway.patience import patience_of
+from gateway.roles.collect import Registry
+from gateway.roles.vigil import Vigil
+from gateway.rules import Rules
+from spool.entry import Fate
+from spool.lifecycle import Event
+from spool.store import Spool
+from tests.contract.test_correlation import (
+    BILL,
+    INVT_NO,
+    ONE,
+    RELEASED,
+    RULES_NOW,
+    SAVED,
+    accept,
+    collect,
+    registry,
+)
+from tests.documents import inventory, order, receipt
+from tests.spooling import START, Clock, settled
+from tests.unit.test_offers import config
+
+__all__ = ["registry"]
+
+TEXT = "CEB621Message copNo=COP-1"
+USUAL_S = 7200
+"""On 11 November the first answer of customs may take four times half an hour."""
+TWO_DAYS_S = 172_800
+
+
+def stands(spool: Spool, clock: Clock, text: str = TEXT, rules: Rules = RULES_NOW) -> StandingView:
+    (one,) = standings(spool, rules, "one", text, clock.now)
+    return one
+
+
+def who(spool: Spool, clock: Clock) -> str:
+    return stands(spool, clock).waits_for.who
+
+
+def with_patience(*rows: PatienceRow, hours: tuple[BusyHours, ...] | None = None) -> Rules:
+    base = config()
+    settings = Config(
+        node=base.node,
+        signing=base.signing,
+        key=base.key,
+        destination=base.destination,
+        patience=rows,
+        busy_hours=hours,
+    )
+    return replace(RULES_NOW, patience=patience_of(RULES_NOW.patience, settings))
+
+
+def test_each_state_of_a_declaration_is_said_by_itself(
+    spool: Spool, registry: Registry, clock: Clock
+) -> None:
+    uid = accept(spool, inventory("COP-1"), send=False)
+    one = stands(spool, clock)
+    assert (one.sent_at, one.transport, one.format, one.business, one.outcome) == (
+        None, "unanswered", "unanswered", "", "open",
+    )  # fmt: skip
+    spool.settle(settled(spool.claim("one", "customs", limit=1, lease_s=60)))
+    assert stands(spool, clock).sent_at == clock.now
+
+    collect(spool, registry, SAVED)
+    one = stands(spool, clock)
+    assert (one.transport, one.format, one.business, one.outcome) == ("ok", "ok", "2", "open")
+    assert (one.answers, one.delivered, one.acknowledged) == (1, 1, 0)
+
+    collect(spool, registry, RELEASED, BILL)
+    spool.acknowledge("one", spool.notices("one", after=0, limit=1)[0].cursor)
+    one = stands(spool, clock)
+    assert (one.business, one.outcome, one.answers, one.acknowledged) == ("1", "accepted", 3, 1)
+    assert [(told.id, told.state) for told in one.messages] == [(uid, "sent")]
+
+
+def test_it_is_said_who_has_to_do_something_next(spool: Spool, registry: Registry, clock: Clock) -> None:
+    uid = accept(spool, inventory("COP-1"), send=False)
+    assert who(spool, clock) == "gateway"
+    later = clock.now + timedelta(seconds=5)
+    for fate, expected in ((Fate.POSTPONED, "key"), (Fate.DEFERRED, "destination")):
+        claimed = spool.claim("one", "customs", limit=1, lease_s=60)
+        spool.settle(settled(claimed, fate, error="cannot now", next_at=later))
+        assert who(spool, clock) == expected
+        clock.move(10)
+        later = clock.now + timedelta(seconds=5)
+    spool.act(Event.HELD, [uid])
+    assert who(spool, clock) == "operator"
+    spool.act(Event.RELEASED, [uid])
+    clock.move(10)
+    spool.settle(settled(spool.claim("one", "customs", limit=1, lease_s=60)))
+    assert who(spool, clock) == "customs"
+    exchange = with_patience(PatienceRow(layer="transport", usual_s=60))
+    assert stands(spool, clock, rules=exchange).waits_for.who == "exchange"
+    collect(spool, registry, RELEASED)
+    assert who(spool, clock) == "enterprise"
+    spool.acknowledge("one", spool.notices("one", after=0, limit=1)[0].cursor)
+    assert who(spool, clock) == "nobody"
+
+
+def test_a_later_message_waits_for_the_earlier_and_is_not_answered_by_its_answers(
+    spool: Spool, registry: Registry, clock: Clock
+) -> None:
+    accept(spool, inventory("COP-1"))
+    collect(spool, registry, RELEASED)
+    clock.move(100)
+    first = accept(spool, inventory("COP-1", app_type="2", app_time="20250102030406"), send=False)
+    second = accept(spool, inventory("COP-1", app_type="3", app_time="20250102030407"), send=False)
+    one = stands(spool, clock)
+    assert (one.waits_for.who, one.business, one.outcome, one.answers) == ("message", "", "open", 1)
+    assert first in one.waits_for.why
+    assert [told.id for told in one.messages][:2] == [second, first]
+
+
+def test_silence_is_overdue_after_the_time_that_is_usual_for_type_and_hour(
+    spool: Spool, registry: Registry, clock: Clock
+) -> None:
+    accept(spool, inventory("COP-1"))
+    clock.move(USUAL_S - 1)
+    assert stands(spool, clock).overdue_since is None
+    clock.move(1)
+    one = stands(spool, clock)
+    assert one.overdue_since == START + timedelta(seconds=USUAL_S)
+    assert [(late.layer, late.usual_s) for late in one.overdue] == [("business", USUAL_S)]
+
+    collect(spool, registry, SAVED)
+    assert stands(spool, clock).overdue == ()
+    clock.move(TWO_DAYS_S)
+    assert [late.layer for late in stands(spool, clock).overdue] == ["decision"]
+    collect(spool, registry, RELEASED)
+    assert stands(spool, clock).overdue == ()
+
+
+def test_gateway_toml_says_what_is_usual_here(spool: Spool, clock: Clock) -> None:
+    rules = with_patience(
+        PatienceRow(layer="business", usual_s=60),
+        PatienceRow(layer="decision", message_type="CEB621Message", usual_s=0),
+        PatienceRow(layer="transport", message_type=("CEB621Message",), usual_s=10),
+        hours=(BusyHours(from_="08:00", to="09:00", factor=3),),
+    )
+    accept(spool, inventory("COP-1"))  # at 08:00 in Beijing
+    clock.move(10**6)
+    found = {late.layer: late.usual_s for late in stands(spool, clock, rules=rules).overdue}
+    assert found == {"transport": 30, "business": 180}
+
+
+def told(captured: pytest.CaptureFixture[bytes]) -> list[tuple[str, str, int]]:
+    lines = [json.loads(line) for line in captured.readouterr().out.splitlines()]
+    return [
+        (line["message_id"], line["layer"], line["declarations"])
+        for line in lines
+        if line["event"] == "declaration.overdue"
+    ]
+
+
+def test_each_declaration_is_told_once_for_each_layer(
+    spool: Spool, registry: Registry, clock: Clock, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    try:
+        silent = accept(spool, inventory("COP-1", "COP-2"))
+        answered = accept(spool, order("ORDER-1"))
+        collect(spool, registry, SAVED)
+        key = {"ebpCode": "4400000002", "ebcCode": "4400000003", "orderNo": "ORDER-1"}
+        collect(spool, registry, receipt("CEB312Message", {**key, "returnStatus": "120"}))
+        vigil = Vigil(spool, RULES_NOW)
+        clock.move(USUAL_S - 1)
+        vigil.look(clock.now)
+        assert told(capfdbinary) == []
+        clock.move(1)
+        for _ in range(3):
+            vigil.look(clock.now)
+        assert told(capfdbinary) == [(silent, "business", 1)]
+        clock.move(TWO_DAYS_S)
+        Vigil(spool, RULES_NOW).look(clock.now)  # after a restart
+        assert told(capfdbinary) == [(silent, "decision", 2)]
+        assert dict(spool.outstanding().overdue) == {"business": 1, "decision": 2}
+        assert answered not in {one.uid for one in spool.overdue(limit=9)}
+
+        released = {"copNo": "COP-2", "preNo": "P2", "invtNo": f"{INVT_NO[:-1]}2", "returnStatus": "800"}
+        collect(spool, registry, receipt("CEB622Message", released))
+        vigil.take_back()
+        assert [(one.identity.split("=")[-1], one.layer) for one in spool.overdue(limit=9)] == [
+            ("COP-1", "decision")
+        ]
+    finally:
+        reset_logs()
+
+
+def test_what_was_declared_after_its_answer_came_is_not_overdue(
+    spool: Spool, registry: Registry, clock: Clock
+) -> None:
+    collect(spool, registry, RELEASED)
+    clock.move(10)
+    accept(spool, inventory("COP-1"), ONE)
+    assert registry.rematch(spool.orphans()) == 1
+    clock.move(10**6)
+    assert Vigil(spool, RULES_NOW).look(clock.now) == 0
+    assert stands(spool, clock).overdue == ()
