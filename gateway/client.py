@@ -17,7 +17,14 @@ from msgspec import Struct
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from gateway.doors.views import AcceptedView, CursorView, ReceiptsView, StatusView, TimelineView
+from gateway.doors.views import (
+    AcceptedView,
+    AcknowledgementView,
+    CursorView,
+    ReceiptsView,
+    StatusView,
+    TimelineView,
+)
 from gateway.errors import ConfigError, DeliveryError
 
 V = TypeVar("V")
@@ -107,7 +114,7 @@ class GatewayClient:
 
     def acknowledge(self, cursor: int) -> CursorView | ProblemView:
         """Tell that everything up to the cursor is safe here."""
-        body = msgspec.json.encode(CursorView(cursor=cursor))
+        body = msgspec.json.encode(AcknowledgementView(cursor=cursor))
         return self._read(
             self._ask("POST", "/v1/receipts/ack", body, {"Content-Type": "application/json"}), CursorView
         )

@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from gateway.doors import views
+from gateway.doors.asked import flag, media_type, request_name
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
+from gateway.doors.operations import MESSAGE_FORMS
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
 from gateway.queues import KeyQueue
@@ -25,7 +27,6 @@ PATH: Final = "/v1/messages"
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
 """At a watermark: room is not made in a moment."""
-_FORMS: Final = frozenset({"application/xml", "text/xml", "application/octet-stream", ""})
 
 Tell = Callable[[Answer], None]
 
@@ -67,15 +68,15 @@ class Submissions:
     def _admit(self, head: Head) -> Admitted:
         began = time.monotonic()
         caller = caller_of(head.authorization, self._counter)
-        if head.content_type.partition(";")[0].strip().lower() not in _FORMS:
-            raise Problem("unsupported-media-type")
-        dry_run = bool(head.query) and _last(head.query, "dry_run") == "true"
+        media_type(head.content_type, MESSAGE_FORMS)
+        request_key = request_name(head.idempotency_key)
+        dry_run = bool(head.query) and flag("dry_run", _last(head.query, "dry_run"))
         refusals = () if dry_run else self._counter.gauge.refusals()
         if refusals:
             raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
         if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
             raise _too_large()
-        return Admitted(caller, began, head.idempotency_key[:255], dry_run)
+        return Admitted(caller, began, request_key, dry_run)
 
     def too_large(self) -> Answer:
         """Answer a body that has come to more than `size_bytes`."""
@@ -147,8 +148,8 @@ class Submissions:
         return failed(error, PATH, _OPERATION, self._counter.meter)
 
 
-def _last(query: str, name: str) -> str:
-    return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
+def _last(query: str, name: str) -> str | None:
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
 
 
 def _too_large() -> Problem:
