@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.doors import openapi, operations, views
-from gateway.doors.asked import cursor_in, flag, media_type, message_id, number, receipt_id, text
+from gateway.doors.asked import cursor_in, flag, message_id, number, receipt_id, text
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.doors.page import page
 from gateway.errors import EnvelopeError
@@ -197,7 +197,6 @@ async def _get_receipt_content(request: Request, counter: Counter, caller: Enter
 
 
 async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    media_type(_header(request, b"content-type"), ("application/json",))
     wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
     cursor = counter.spool.acknowledge(caller.id, wanted)
     log("notice.delivered", enterprise=caller.id, cursor=cursor)

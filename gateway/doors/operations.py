@@ -324,9 +324,10 @@ _ACKNOWLEDGE: Final = Operation(
     path="/v1/receipts/ack",
     tag="Receipts",
     summary="Acknowledge receipts",
-    detail="Remembers how far you have read; never goes back, and never beyond the newest receipt.",
+    detail="Remembers how far you have read; never goes back, and never beyond the newest receipt. The body is read as"
+    " JSON whatever its Content-Type says.",
     replies={200: Reply(says="The cursor that holds", view=views.CursorView)},
-    problems=("bad-request", "too-large", "unsupported-media-type"),
+    problems=("bad-request", "too-large"),
     body=("application/json",),
     body_view=views.AcknowledgementView,
 )
