@@ -16,6 +16,10 @@ from gateway.site import NewEnterprise
 class NotNow(Exception):  # noqa: N818
     """The gateway asks us to come again, by Retry-After: 503, or evidence that is not sealed yet."""
 
+    def __init__(self, reply: "Reply") -> None:
+        super().__init__(reply.body)
+        self.reply = reply
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -68,7 +72,7 @@ class Platform:
             self.close()
             raise
         if reply.status == http.HTTPStatus.SERVICE_UNAVAILABLE or "retry-after" in reply.headers:
-            raise NotNow(reply.body)
+            raise NotNow(reply)
         return reply
 
     def submit(self, body: bytes) -> Reply:
