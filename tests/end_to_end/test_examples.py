@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import GatewayClient, ProblemView
+from gateway.client import GatewayClient, ProblemView, Submitted
+from gateway.doors.views import StatusView, TimelineView
 from gateway.playground import Playground
 from gateway.simulator.compose import compose
 from gateway.site import DEMO
@@ -109,3 +110,26 @@ def test_example_of_the_client_does_what_its_page_says(world: Playground, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"accepted [0-9A-F-]{36} first\n", done.stdout)
     assert done.stdout.endswith("evidence True\n")
+
+
+def test_client_reads_back_all_that_belongs_to_a_message(world: Playground, tmp_path: Path) -> None:
+    body = inventories(tmp_path / "declared.xml", "client-2-TOK").read_bytes()
+    with closing(GatewayClient(world.address, next(iter(world.site.tokens.values())))) as client:
+        submitted = client.submit(body)
+        assert isinstance(submitted, Submitted)
+        first = next(
+            receipt
+            for page in client.pages(wait_s=30)
+            for receipt in page.receipts
+            if receipt.bodies[0].fields.get("copNo") == "client-2-TOK"
+        )
+        bytes_of_it = client.receipt_content(first.id)
+        assert isinstance(bytes_of_it, bytes)
+        assert first.message_type.encode() in bytes_of_it
+        status = client.message(submitted.message.id)
+        assert isinstance(status, StatusView)
+        assert status.state in {"sending", "sent"}
+        key = " ".join(f"{name}={text}" for name, text in submitted.message.declarations[0].key.items())
+        timeline = client.declaration("CEB621Message", key)
+        assert isinstance(timeline, TimelineView)
+        assert timeline.answers
