@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
-from gateway.config_enterprises import load_enterprises
+from gateway.config_enterprises import load_enterprises, shared_proofs
+from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.keyring import Keyring, Loader
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import node_key
 from gateway.plain_form import PREFIXES
@@ -34,6 +37,8 @@ from signing.issuers import Issuers
 from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
+_NICE: Final = 5
+"""Of all roles but accept: a platform waits for its answer, nobody waits for the others to the millisecond."""
 
 
 class App:
@@ -47,9 +52,14 @@ class App:
         self.file = file
         self.config: Config = load_config(file)
         self.rules: Rules = load_rules(self.config.rules.rules_dir, self.config.rules.edition)
+        self.mappings: Mapping[str, SourceMapping] = load_mappings(
+            self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
+        )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
             self.config.accept.enterprises_dir
         )
+        _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
+        self.tls = None if self.config.accept.tls is None else door_context(self.config.accept.tls)
         self.homes: Homes = homes_of(self.enterprises.values())
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
@@ -140,7 +150,7 @@ class App:
         if "forward" in names:
             roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
         if "keep" in names:
-            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm())))
+            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
     def _serve(self, door: socket.socket) -> None:
@@ -153,8 +163,10 @@ class App:
             enterprises=self.enterprises,
             keyring=self.keyring,
             trust=self.trust,
+            mappings=self.mappings,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
+            tls=self.tls,
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
@@ -170,7 +182,17 @@ def _role(name: str, build: Callable[[], Forward | Collect]) -> Role:
         role.run(Stop().on_sigterm())
         role.close()
 
-    return Role(name=name, run=run)
+    return Role(name=name, run=run, nice=_NICE)
+
+
+def _no_doubles(enterprises: Mapping[EnterpriseId, Enterprise], folder: Path) -> None:
+    """See that nobody can be taken for somebody else. Raises ConfigError."""
+    for name, proof in shared_proofs(enterprises).items():
+        raise ConfigError(
+            f"another enterprise has the same {proof} as {name}",
+            where=str(folder),
+            fix="give each its own; for a token `gateway enterprise rotate-token`, then `end-token`",
+        )
 
 
 def _secret(file: Path | None) -> str:

@@ -6,7 +6,9 @@ Everything may be sent again: the same bytes under the same Idempotency-Key are 
 
 import hashlib
 import http.client
+import secrets
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -17,6 +19,7 @@ from msgspec import Struct
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
+from gateway.doors.request_signature import Signature, signed_headers
 from gateway.doors.views import (
     AcceptedView,
     AcknowledgementView,
@@ -26,6 +29,7 @@ from gateway.doors.views import (
     TimelineView,
 )
 from gateway.errors import ConfigError, DeliveryError
+from gateway.model import HmacKey
 
 V = TypeVar("V")
 _PATIENT: Final = frozenset({429, 503})
@@ -75,10 +79,25 @@ class GatewayClient:
     They raise DeliveryError when the gateway cannot be reached in that time, and for an answer that is none.
     """
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0, patience_s: float = 60.0) -> None:
-        """Connects on first use. `url` is `http://host:port` or `https://…`; raises ConfigError."""
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        hmac_key: HmacKey | None = None,
+        tls: ssl.SSLContext | None = None,
+        timeout_s: float = 30.0,
+        patience_s: float = 60.0,
+    ) -> None:
+        """Connects on first use. `url` is `http://host:port` or `https://…`; raises ConfigError.
+
+        Who we are is proved by the token, by signing each request with `hmac_key`, or by the certificate in `tls`,
+        which for `https` also says whose certificates are believed.
+        """
         self._url = _checked(url)
         self._token = token
+        self._hmac_key = hmac_key
+        self._tls = tls
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._connection: http.client.HTTPConnection | None = None
@@ -227,8 +246,9 @@ class GatewayClient:
         connection.timeout = timeout_s
         if connection.sock is not None:
             connection.sock.settimeout(timeout_s)
-        everywhere = {"Authorization": f"Bearer {self._token}"}
-        connection.request(method, self._url.path + path, body, {**everywhere, **headers})
+        target = self._url.path + path
+        proof = self._proof(method, target, body or b"")
+        connection.request(method, target, body, {**proof, **headers})
         answer = connection.getresponse()
         wanted = answer.getheader("Retry-After", "")
         return _Reply(
@@ -237,10 +257,24 @@ class GatewayClient:
             retry_after_s=float(wanted) if wanted.isascii() and wanted.isdigit() else 0.0,
         )
 
+    def _proof(self, method: str, target: str, body: bytes) -> Mapping[str, str]:
+        """Return the headers that say who we are; a signature is another one for each attempt."""
+        if self._hmac_key is None:
+            return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        request = Signature(
+            method=method,
+            target=target,
+            key=self._hmac_key.id,
+            timestamp=str(int(time.time())),
+            nonce=secrets.token_hex(16),
+            content_sha256=hashlib.sha256(body).hexdigest(),
+        )
+        return signed_headers(request, self._hmac_key.secret)
+
     def _connect(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""
         if self._url.scheme == "https":
-            context = ssl.create_default_context()
+            context = self._tls or ssl.create_default_context()
             return http.client.HTTPSConnection(host, self._url.port, timeout=self._timeout_s, context=context)
         return http.client.HTTPConnection(host, self._url.port, timeout=self._timeout_s)
 

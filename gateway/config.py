@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
+from gateway.networks import networks
 from gateway.section import Count, NotNegative, Seconds, Section
 from gateway.section_files import EXAMPLES, absolute, read_section
 
@@ -48,15 +49,34 @@ class Limits(Section, kw_only=True):
     elements: Count = 200_000
 
 
+class Tls(Section, kw_only=True):
+    """`[accept.tls]`: TLS at the door itself, 1.2 or later."""
+
+    certificate: Path
+    """PEM: the door's own, then those between it and its issuer."""
+    key: Path
+    """PEM, without a password."""
+    client_ca: Path | None = None
+    """PEM of the issuers of client certificates; with it callers may show one, and a foreign one is refused."""
+
+
 class Accept(Section, kw_only=True):
     """`[accept]`: the HTTP door."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
     enterprises_dir: Path = Path("enterprises")
+    mappings_dir: Path | None = None
+    """Folder of own mappings from JSON and CSV, beside those shipped (docs/mappings.md)."""
     limits: Limits = Limits()
     commit_batch: Count = 256
     """Messages that one commit takes at most."""
+    tls: Tls | None = None
+    """Without it, plain HTTP."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose X-Forwarded-For is believed."""
+    login_delay_s: Annotated[float, Meta(ge=0, le=10)] = 3.0
+    """How long an answer to somebody unknown is held back at most, when one address fails again and again; 0: never."""
 
 
 class Rules(Section, kw_only=True):
@@ -325,6 +345,7 @@ def _check(config: Config, file: Path) -> None:
             where=f"{file}, watermarks",
             fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
         )
+    networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
     _check_spool(config.spool, file)
     for destination in config.destination:
         kinds = [kind for kind in TRANSPORTS if getattr(destination, kind) is not None]

@@ -1,14 +1,44 @@
-"""The folder of enterprises: a TOML file each → who may hand in what, and how."""
+"""The folder of enterprises: a TOML file each → who may hand in what, and how it is recognised."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from gateway.errors import ConfigError
-from gateway.model import Enterprise, EnterpriseId
+from gateway.model import Enterprise, EnterpriseId, HmacKey, Quota
+from gateway.networks import networks
 from gateway.section import Section
 from gateway.section_files import read_section
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Fingerprint = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
+"""SHA-256, also as `openssl x509 -fingerprint -sha256` writes it."""
+Bound = Annotated[int, Meta(ge=0, le=10**15)]
+"""Of a quota; 0: none."""
+_SECRET_BYTES: Final = 32
+TOKENS: Final = 10
+"""Tokens of one enterprise that are valid at once, at most; as many certificates and HMAC keys."""
+
+
+class HmacTable(Section, kw_only=True):
+    """`[[hmac]]`: a key that signs requests; several are valid at once."""
+
+    key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    """What X-Gateway-Key says; no two enterprises have the same."""
+    secret_file: Path
+    """At least 32 bytes, spaces around them left out; a relative path counts from the folder of this file."""
+
+
+class QuotaTable(Section, kw_only=True):
+    """`[quota]`: how much it may hand in."""
+
+    messages_per_minute: Bound = 0
+    declarations_per_minute: Bound = 0
+    bytes_per_minute: Bound = 0
+    open_entries: Bound = 0
 
 
 class EnterpriseFile(Section, kw_only=True):
@@ -17,7 +47,12 @@ class EnterpriseFile(Section, kw_only=True):
     name: str
     cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
     dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
-    token_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    token_sha256: Sha256 | Annotated[tuple[Sha256, ...], Meta(max_length=TOKENS)] = ()
+    certificate_sha256: Annotated[tuple[Fingerprint, ...], Meta(max_length=TOKENS)] = ()
+    hmac: Annotated[tuple[HmacTable, ...], Meta(max_length=TOKENS)] = ()
+    message_types: tuple[Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")], ...] = ()
+    addresses: tuple[str, ...] = ()
+    quota: QuotaTable | None = None
     key: str = ""
     disabled: bool = False
 
@@ -33,12 +68,62 @@ def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
 
 def _enterprise(file: Path) -> Enterprise:
     read = read_section(file, EnterpriseFile)
+    tokens = (read.token_sha256,) if isinstance(read.token_sha256, str) else read.token_sha256
     return Enterprise(
         id=EnterpriseId(file.stem),
         name=read.name,
         cop_codes=frozenset(read.cop_codes),
         dxp_ids=frozenset(read.dxp_ids),
-        token_sha256=read.token_sha256,
+        token_sha256=tokens,
+        certificate_sha256=frozenset(one.replace(":", "").lower() for one in read.certificate_sha256),
+        hmac_keys=tuple(HmacKey(id=one.key, secret=_secret(file, one)) for one in read.hmac),
+        message_types=frozenset(read.message_types),
+        addresses=networks(read.addresses, f"{file}, addresses"),
+        quota=None if read.quota is None else _quota(read.quota),
         key=read.key,
         disabled=read.disabled,
     )
+
+
+def _secret(file: Path, table: HmacTable) -> bytes:
+    named = file.parent / table.secret_file
+    try:
+        secret = named.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the secret of the HMAC key {table.key}: {error.strerror}",
+            where=f"{file}, secret_file {named}",
+            fix="`openssl rand -hex 32` writes one; the service user must be able to read it",
+        ) from error
+    if len(secret) < _SECRET_BYTES:
+        raise ConfigError(
+            f"the secret of the HMAC key {table.key} has {len(secret)} bytes, at least {_SECRET_BYTES} are needed",
+            where=f"{file}, secret_file {named}",
+            fix="`openssl rand -hex 32` writes one",
+        )
+    return secret
+
+
+def _quota(table: QuotaTable) -> Quota:
+    return Quota(
+        messages_per_minute=table.messages_per_minute,
+        declarations_per_minute=table.declarations_per_minute,
+        bytes_per_minute=table.bytes_per_minute,
+        open_entries=table.open_entries,
+    )
+
+
+def shared_proofs(enterprises: Mapping[EnterpriseId, Enterprise]) -> dict[EnterpriseId, str]:
+    """Name each enterprise that could be taken for another one, and by what; never a secret."""
+    kinds: dict[str, dict[EnterpriseId, Iterable[str]]] = {
+        "token": {name: one.token_sha256 for name, one in enterprises.items()},
+        "client certificate": {name: one.certificate_sha256 for name, one in enterprises.items()},
+        "HMAC key id": {name: [key.id for key in one.hmac_keys] for name, one in enterprises.items()},
+    }
+    found: dict[EnterpriseId, str] = {}
+    for kind, proofs in kinds.items():
+        owners = Counter(proof for own in proofs.values() for proof in set(own))
+        for name, own in proofs.items():
+            if any(owners[proof] > 1 for proof in own):
+                found.setdefault(name, kind)
+    return found

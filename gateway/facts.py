@@ -16,11 +16,9 @@ class DeclaredFacts(Struct, frozen=True, kw_only=True):
     guid: str = ""
 
 
-class MessageFacts(Struct, frozen=True, kw_only=True):
-    """What the way out needs to know of a message, and the answer to its submission."""
+class TravelFacts(Struct, frozen=True, kw_only=True):
+    """What the way out needs to know of a message; read alone in less time where it has many declarations."""
 
-    edition: str
-    family: str
     sender: str
     receiver: str
     signature_before: str
@@ -29,20 +27,15 @@ class MessageFacts(Struct, frozen=True, kw_only=True):
     """The spooled bytes are a DxpMsg of the sender's own, or a DxpRep of ours; nothing in them may change."""
     key_name: str = ""
     """Which signing key the enterprise asks for; empty: the default."""
+    draft: Draft | None = None
+
+
+class MessageFacts(TravelFacts, frozen=True, kw_only=True):
+    """The same, and what the answer to its submission says."""
+
+    edition: str
+    family: str
     declarations: tuple[DeclaredFacts, ...]
-    draft: Draft | None = None
-
-
-class TravelFacts(Struct, frozen=True, kw_only=True):
-    """Of `MessageFacts` what the way out needs; read in less time where a message has many declarations."""
-
-    sender: str
-    receiver: str
-    signature_before: str
-    signed: bool
-    wrapped: bool
-    key_name: str = ""
-    draft: Draft | None = None
 
 
 class WayFacts(Struct, frozen=True, kw_only=True):

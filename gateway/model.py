@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NewType
 
 from msgspec import Struct
@@ -182,15 +183,43 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HmacKey:
+    """What an enterprise signs its requests with."""
+
+    id: str
+    """Public: X-Gateway-Key names it."""
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much an enterprise may hand in; 0: no bound."""
+
+    messages_per_minute: int = 0
+    declarations_per_minute: int = 0
+    bytes_per_minute: int = 0
+    open_entries: int = 0
+    """Entries of its that wait to go out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enterprise:
-    """A tenant: who may hand in messages, and for which customs identities."""
+    """A tenant: who may hand in messages, how it is recognised, and for which customs identities it speaks."""
 
     id: EnterpriseId
     name: str
     cop_codes: frozenset[str]
     dxp_ids: frozenset[str]
-    token_sha256: str
-    """Lower-case hex SHA-256 of the bearer token; the token itself is never kept."""
+    token_sha256: tuple[str, ...] = ()
+    """Lower-case hex SHA-256 of each bearer token that is valid, the newest last; a token itself is never kept."""
+    certificate_sha256: frozenset[str] = frozenset()
+    """Lower-case hex SHA-256 of each client certificate (DER) that is its own."""
+    hmac_keys: tuple[HmacKey, ...] = ()
+    message_types: frozenset[str] = frozenset()
+    """What it may hand in, `CEB311Message`; empty: every type."""
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where its requests may come from; empty: anywhere."""
+    quota: Quota | None = None
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
     disabled: bool = False

@@ -38,8 +38,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "node.reloaded": Event(level="info", meaning="configuration and enterprises were read again"),
     "node.reload_failed": Event(
         level="error",
-        meaning="the new configuration cannot be used; the old one stays",
-        do="mend it, SIGHUP again",
+        meaning="the new configuration, or a file of an enterprise, cannot be used; the old ones stay",
+        do="mend it; SIGHUP again, which a change in the folder of enterprises does not need",
     ),
     "role.started": Event(level="info", meaning="a role process runs"),
     "role.stopped": Event(level="info", meaning="a role process ended as asked"),
@@ -55,6 +55,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         level="error",
         meaning="an HTTP request met a defect; the caller got 500",
         do="report it with the trace",
+    ),
+    "login.failed": Event(
+        level="warning",
+        meaning="a caller at `address` was not recognised or not let in; at most a line a minute for each address,"
+        " `failures` counts since the last",
+        do="when it does not stop, ask the enterprise, or close the way from there",
     ),
     "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
     "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),

@@ -163,7 +163,7 @@ class _Writer:
             if (slot.low, slot.high) == (1, 1):
                 yield one
             else:
-                yield f"(?:{one}){_times(slot.low, slot.high)}"
+                yield f"(?>(?:{one}){_bound(slot.low, slot.high)})"
 
     def _once(self, slot: Slot, holder: str, depth: int) -> str:
         if slot.decl is None or (slot.high != 1 and slot.decl.name in self._wanted):
@@ -211,7 +211,7 @@ def _value(kind: ValueType, *, least: int = 0) -> str:
             total = kind.total_digits or _DIGITS
             places = total if kind.fraction_digits is None else min(kind.fraction_digits, total)
             whole = total - places if 0 < places < total else total
-            fraction = rf"(?:\.[0-9]{_times(1, places)})?+" if 0 < places < total else ""
+            fraction = rf"(?:\.[0-9]{_times(1, places)})?" if 0 < places < total else ""
             return f"[0-9]{_times(1, whole)}{fraction}"
         case "int":
             return f"[0-9]{_times(1, min(kind.total_digits or _INT_DIGITS, _INT_DIGITS))}"
@@ -225,6 +225,14 @@ def _lengths(kind: ValueType) -> tuple[int, int]:
     return kind.min_length or 0, _LONGEST if kind.max_length is None else kind.max_length
 
 
+def _bound(low: int, high: int | None) -> str:
+    return f"{{{low},{'' if high is None else high}}}"
+
+
 def _times(low: int, high: int | None) -> str:
-    """Write a possessive bound: what was matched is never given back, so no text is looked at twice."""
-    return f"{{{low},{'' if high is None else high}}}+"
+    """Write a possessive bound for one class of characters: what was matched is never given back.
+
+    Never for a group: Python 3.11.0 to 3.11.4 loses its place when a possessive group fails (CPython issue 106052), and
+    takes for well-formed what is not. An atomic group around a greedy one says the same, and works.
+    """
+    return _bound(low, high) + "+"

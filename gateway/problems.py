@@ -3,15 +3,19 @@
 | code | status | when |
 |---|---|---|
 | `bad-request` | 400 | a parameter or header of the request is wrong |
-| `unauthorised` | 401 | no token, or one that nobody has |
-| `not-your-identity` | 403 | copCode, dxpId or SenderId is not the caller's, or the caller is disabled |
+| `unauthorised` | 401 | no token, certificate or signature, or one that does not hold |
+| `not-your-identity` | 403 | copCode, dxpId, SenderId, message type or address is not the caller's, or it is disabled |
 | `not-found` | 404 | nothing of that name, or it belongs to somebody else |
 | `method-not-allowed` | 405 | the address knows other methods |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
 | `not-yet` | 409 | it comes into being by itself, soon; `Retry-After` |
 | `too-large` | 413 | more bytes than a message may have |
-| `unsupported-media-type` | 415 | neither XML nor anything else that is understood |
+| `unsupported-media-type` | 415 | neither XML nor anything else that is understood, or JSON or CSV without a mapping |
+| `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
+| `not-json` | 422 | cut off, a key twice, nested too deep, or no JSON at all |
+| `not-csv` | 422 | quotes that do not match, a row too short or too long, a column that the mapping needs |
+| `untranslatable` | 422 | the mapping finds something else in the source than it can write |
 | `not-xml` | 422 | empty, cut off, or not well-formed |
 | `unsafe-xml` | 422 | a DOCTYPE, too many elements, nested too deep |
 | `wrong-encoding` | 422 | an encoding not in use here, or bytes that are not in it |
@@ -20,7 +24,7 @@
 | `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
 | `invalid-signature` | 422 | it came signed and the signature does not hold |
 | `no-route` | 422 | the gateway is not set up to send such a message anywhere |
-| `quota-exceeded` | 429 | the caller sends faster than agreed; `Retry-After` |
+| `quota-exceeded` | 429 | the caller hands in more than agreed; `Retry-After` |
 | `internal-error` | 500 | a mistake of ours; nothing was taken |
 | `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
 
@@ -58,7 +62,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "bad-request": _problem(HTTPStatus.BAD_REQUEST, "The request cannot be understood", "请求无法识别"),
         "unauthorised": _problem(HTTPStatus.UNAUTHORIZED, "Unknown caller", "身份未通过验证"),
         "not-your-identity": _problem(
-            HTTPStatus.FORBIDDEN, "The message speaks for somebody else", "报文身份不属于调用方"
+            HTTPStatus.FORBIDDEN, "This is not registered for the caller", "未为调用方登记"
         ),
         "not-found": _problem(HTTPStatus.NOT_FOUND, "There is no such thing", "未找到"),
         "method-not-allowed": _problem(
@@ -80,6 +84,16 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
         "unsupported-media-type": _problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This kind of content is not understood", "不支持的内容类型"
+        ),
+        "unknown-mapping": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such mapping here", "没有该映射"
+        ),
+        "not-json": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not JSON", "内容不是有效的JSON"),
+        "not-csv": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not CSV", "内容不是有效的CSV"),
+        "untranslatable": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The source cannot be written as a message of customs",
+            "源数据无法转换为海关报文",
         ),
         "not-xml": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The message is not XML", "报文不是XML"),
         "unsafe-xml": _problem(

@@ -31,6 +31,11 @@ EXAMPLES: Final = {
     "customs_code": 'customs_code = "5100"',
     "share": "share = 1.5",
     "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
+    "certificate_sha256": 'certificate_sha256 = ["AB:CD:…"], as `openssl x509 -noout -fingerprint -sha256` prints it',
+    "secret_file": 'secret_file = "shop.hmac"',
+    "message_types": 'message_types = ["CEB311Message", "CEB621Message"]',
+    "addresses": 'addresses = ["10.1.0.0/16"]',
+    "messages_per_minute": "messages_per_minute = 600",
     "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
 }
 """Key → what a right one looks like, for messages about wrong ones."""

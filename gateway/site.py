@@ -116,7 +116,7 @@ def enterprise_toml(enterprise: NewEnterprise, token: str) -> str:
         name=_text(enterprise.name),
         cop_codes=_texts(enterprise.cop_codes),
         dxp_ids=_texts(enterprise.dxp_ids),
-        token_sha256=_text(token_digest(token)),
+        token_sha256=_texts((token_digest(token),)),
         key=_text(enterprise.key),
     )
 
@@ -187,11 +187,30 @@ name = {name}
 cop_codes = {cop_codes}
 # DXP ids that BaseTransfer.dxpId and SenderId may have.
 dxp_ids = {dxp_ids}
-# SHA-256 of its bearer token; the token itself is kept nowhere.
+# SHA-256 of its bearer token; the token itself is kept nowhere. Several are valid at once as ["…", "…"]:
+# `gateway enterprise rotate-token` adds one, `gateway enterprise end-token` ends the older.
 token_sha256 = {token_sha256}
+# SHA-256 of its client certificates, as `openssl x509 -noout -fingerprint -sha256` prints it; needs [accept.tls].
+# certificate_sha256 = ["AB:CD:…"]
+# What it may hand in; without the line, every type.
+# message_types = ["CEB311Message", "CEB621Message"]
+# Where its requests may come from; without the line, anywhere.
+# addresses = ["10.1.0.0/16", "203.0.113.7"]
 # Name of the [[key]] that signs for it; empty: signing.default_key.
 key = {key}
 disabled = false
+
+# Keys that sign its requests (docs/http-api.md, Who you are); the secret is made by `openssl rand -hex 32`.
+# [[hmac]]
+# key = "demo-1"
+# secret_file = "demo-1.hmac"
+
+# How much it may hand in; 0 or no line: no bound. open_entries: messages that wait to go out.
+# [quota]
+# messages_per_minute = 600
+# declarations_per_minute = 6000
+# bytes_per_minute = 60000000
+# open_entries = 100000
 """
 
 _FOLDER: Final = """\
@@ -251,13 +270,26 @@ node_id = "00000000"
 # password_file = "keys/database.password"
 
 [accept]
-# The HTTP door. Put a TLS proxy in front of it before anybody else can reach it.
+# The HTTP door. Before anybody else can reach it, give it TLS ([accept.tls] below) or put a proxy with TLS before it.
 host = "127.0.0.1"
 port = {port}
 # A file for each enterprise: `gateway enterprise add` writes one.
 enterprises_dir = "enterprises"
+# Your own mappings from JSON and CSV, NAME.toml for ?mapping=NAME, beside those shipped (docs/mappings.md).
+# mappings_dir = "mappings"
 # Messages that one commit takes at most.
 commit_batch = 256
+# Networks of proxies whose X-Forwarded-For is believed; it matters where an enterprise's file names addresses.
+# trusted_proxies = ["10.0.0.5"]
+# An address that fails to log in again and again waits ever longer for its answer, up to so many seconds.
+# login_delay_s = 3.0
+
+# TLS at the door itself, PEM files. With client_ca, the issuers of client certificates, an enterprise may show a
+# certificate in place of a token (certificate_sha256 in its file).
+# [accept.tls]
+# certificate = "keys/door.crt"
+# key = "keys/door.key"
+# client_ca = "keys/clients-ca.crt"
 
 [accept.limits]
 # What one message may be at most.

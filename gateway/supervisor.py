@@ -22,6 +22,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _CALM_S: Final = 10.0
 """A role that ran this long before it died starts again at once."""
 _SLOWEST_S: Final = 10.0
+_NOTICE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class Role:
 
     name: str
     run: Callable[[], None]
+    nice: int = 0
+    """How much it stands back for others when processors are short (`man 7 sched`, nice value)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +54,25 @@ class _Sick:
 
 
 class Supervisor:
-    """Keeps roles running until SIGTERM or SIGINT; SIGHUP asks `reload` for new ones."""
+    """Keeps roles running until SIGTERM or SIGINT; SIGHUP asks `reload` for new ones, each second `notice` may."""
 
     def __init__(
-        self, roles: Sequence[Role], *, reload: Callable[[], Sequence[Role] | None], drain_s: float
+        self,
+        roles: Sequence[Role],
+        *,
+        reload: Callable[[], Sequence[Role] | None],
+        notice: Callable[[], Sequence[Role] | None] = lambda: None,
+        drain_s: float,
     ) -> None:
         """`reload` returns the roles of the new configuration, or None to keep the old ones.
 
+        `notice` is asked once a second for the same; it returns None when nothing has changed.
         `drain_s`: seconds that roles get to finish before they are killed.
         """
         self._roles = roles
         self._reload = reload
+        self._notice = notice
+        self._notice_at = time.monotonic() + _NOTICE_S
         self._drain_s = drain_s
         self._children: dict[int, _Child] = {}
         self._sick: list[_Sick] = []
@@ -76,20 +87,21 @@ class Supervisor:
             found = signal.sigtimedwait(_SIGNALS, self._patience())
             self._reap()
             self._revive()
-            if found is None:
-                continue
-            if found.si_signo in {signal.SIGTERM, signal.SIGINT}:
+            if found is not None and found.si_signo in {signal.SIGTERM, signal.SIGINT}:
                 break
-            if found.si_signo == signal.SIGHUP:
-                self._renew()
+            if found is not None and found.si_signo == signal.SIGHUP:
+                self._renew(self._reload())
+            elif time.monotonic() >= self._notice_at:
+                self._renew(self._notice())
+                self._notice_at = time.monotonic() + _NOTICE_S
         log("node.draining")
         self._sick.clear()
         self._stop(self._children.values())
         log("node.stopped")
 
     def _patience(self) -> float:
-        soonest = min((sick.at for sick in self._sick), default=time.monotonic() + 1.0)
-        return max(0.0, soonest - time.monotonic())
+        soonest = min((sick.at for sick in self._sick), default=self._notice_at)
+        return max(0.0, min(soonest, self._notice_at) - time.monotonic())
 
     def _start(self, role: Role, deaths: int = 0) -> None:
         sys.stdout.flush()
@@ -118,9 +130,8 @@ class Supervisor:
         for sick in ready:
             self._start(sick.role, sick.deaths)
 
-    def _renew(self) -> None:
+    def _renew(self, roles: Sequence[Role] | None) -> None:
         """Start the new roles first, then let the old ones finish: somebody answers at every instant."""
-        roles = self._reload()
         if roles is None:
             return
         old = list(self._children.values())
@@ -162,6 +173,7 @@ def _live(role: Role, parent: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's business
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.nice(role.nice)
         role.run()
         code = 0
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)

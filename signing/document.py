@@ -14,7 +14,7 @@ ENCODINGS: Final = frozenset({"UTF-8", "GB18030", "GBK", "GB2312"})
 """Encodings in which every ASCII character of markup is one byte, so that a splice is ASCII bytes."""
 
 _DECLARED = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_PROLOG_DOCTYPE = re.compile(rb"(?:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
+_PROLOG_DOCTYPE = re.compile(rb"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)<!DOCTYPE", re.DOTALL)
 
 _NAMESPACE_WITH_AMPERSAND = re.compile(rb"""xmlns[^\s=]*+\s*+=\s*+(?:"[^"&]*+&|'[^'&]*+&)""")
 # One for all: making it anew costs a fifth of a parse, and lxml guards it with a lock.

@@ -16,7 +16,7 @@ from signing.keys import Signer
 MEMBERS: Final = ("sessionID", "payExchangeInfoHead", "payExchangeInfoLists", "serviceTime")
 """What is handed in, in this order; certNo and signValue follow."""
 
-_STRING_OR_SPACE = re.compile(r'"(?:[^"\\]|\\.)*+"|\s+', re.DOTALL)
+_STRING_OR_SPACE = re.compile(r'"(?>(?:[^"\\]|\\.)*)"|\s+', re.DOTALL)
 _PLAIN = re.compile(r'"([^"\\]*)"')
 _NUMBER = re.compile(r"[0-9]+")
 _BARS: Final = "||"

@@ -65,6 +65,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     subjects: tuple[Subject, ...] = ()
     needs: str = ""
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
+    origin: Mapping[str, str] | None = None
+    """What the bytes were made of, for the journal alone; None: they are as they were handed in."""
 
 
 class Note(Struct, frozen=True, kw_only=True):

@@ -20,14 +20,13 @@ def name_of(cop_msg_id: str, arrival: int) -> str:
 
 def accepted(offer: Offer) -> str:
     """Say of a message what was taken in, and from whom."""
-    return _encode(
-        {
-            "sha256": offer.sha256.hex(),
-            "size": len(offer.body),
-            "type": offer.kind,
-            "owner": offer.owner,
-        }
-    ).decode()
+    taken = {
+        "sha256": offer.sha256.hex(),
+        "size": len(offer.body),
+        "type": offer.kind,
+        "owner": offer.owner,
+    }
+    return _encode(taken if offer.origin is None else {**taken, "origin": offer.origin}).decode()
 
 
 def filed(filing: Filing, done: Filed, sha256: bytes) -> Iterator[str]:

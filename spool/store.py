@@ -241,6 +241,14 @@ class Spool(Protocol):
         """
         ...
 
+    def waiting(self, owner: str, *, at_most: int) -> int:
+        """Return how many entries of an owner could go now, whatever they need; no more than `at_most` are counted.
+
+        Those that wait for an earlier entry, are held or are on their way are not among them. Cheap, whatever
+        waits: the price grows with `at_most` alone.
+        """
+        ...
+
     def outstanding(self) -> Outstanding:
         """Return what waits for somebody outside: orphans, and notices by owner."""
         ...
@@ -305,6 +313,15 @@ class Spool(Protocol):
 
     def lines(self, *, after: int, up_to: int) -> list[Happening]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
+        ...
+
+    # being kept in order
+
+    def tidy(self) -> None:
+        """Do what the store has to do for itself now and then, so that no commit has to; call it every second.
+
+        Others read and write meanwhile. Cheap when there is nothing to do.
+        """
         ...
 
     # being woken

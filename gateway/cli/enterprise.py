@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,12 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
 from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises
+from gateway.config_enterprises import TOKENS, load_enterprises
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import NewEnterprise, add_enterprise, new_token, token_digest
 
-_RELOAD: Final = "a running gateway takes it up on SIGHUP"
+_RELOAD: Final = "a running gateway takes it up within seconds"
 _identifier = click.argument("identifier", metavar="ID")
 
 
@@ -66,7 +67,7 @@ def list_(file: Path, as_json: bool) -> None:
             emit(_view(one))
     else:
         drawing.table(
-            ("enterprise", "name", "copCodes", "DXP ids", "key", "disabled"),
+            ("enterprise", "name", "copCodes", "DXP ids", "key", "recognised by", "disabled"),
             (
                 (
                     one.id,
@@ -74,6 +75,7 @@ def list_(file: Path, as_json: bool) -> None:
                     " ".join(sorted(one.cop_codes)),
                     " ".join(sorted(one.dxp_ids)),
                     one.key or "(default)",
+                    _proofs(one) or "(nothing)",
                     "yes" if one.disabled else "",
                 )
                 for one in found
@@ -99,21 +101,61 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "DXP ids": " ".join(sorted(one.dxp_ids)),
             "signing key": one.key or "(default)",
             "disabled": "yes" if one.disabled else "no",
-            "token SHA-256": one.token_sha256,
+            "recognised by": _proofs(one) or "(nothing)",
+            "token SHA-256": " ".join(one.token_sha256),
+            "certificate SHA-256": " ".join(sorted(one.certificate_sha256)),
+            "HMAC keys": " ".join(key.id for key in one.hmac_keys),
+            "message types": " ".join(sorted(one.message_types)),
+            "addresses": " ".join(map(str, one.addresses)),
+            "quota": _quota(one),
         }
     )
 
 
 @enterprise.command("rotate-token")
 @_identifier
+@click.option("--end-old", is_flag=True, help="End every other token now; default: they stay valid.")
 @config_option
 @json_option
-def rotate_token(identifier: str, file: Path, as_json: bool) -> None:
-    """Give an enterprise a new token; the old one ends with the next SIGHUP."""
+def rotate_token(identifier: str, end_old: bool, file: Path, as_json: bool) -> None:
+    """Give an enterprise a new token; the old ones stay valid until `end-token`."""
     token = new_token()
-    _found(identifier, file)
-    _change(identifier, file, "token_sha256", f'"{token_digest(token)}"')
+    known = _found(identifier, file).token_sha256
+    kept = () if end_old else known
+    if len(kept) >= TOKENS:
+        raise ConfigError(
+            f"{identifier} has {len(kept)} tokens already",
+            fix=f"`gateway enterprise end-token {identifier}`, or --end-old",
+        )
+    _write_tokens(identifier, file, (*kept, token_digest(token)))
     _show_token(identifier, token, as_json=as_json)
+
+
+@enterprise.command("end-token")
+@_identifier
+@click.option(
+    "--sha256",
+    "prefix",
+    default="",
+    help="First digits of the SHA-256 of the one to end, as `show` prints it; default: all but the newest.",
+)
+@config_option
+def end_token(identifier: str, prefix: str, file: Path) -> None:
+    """End the older tokens of an enterprise, or one of them."""
+    tokens = _found(identifier, file).token_sha256
+    ended = [one for one in tokens if one.startswith(prefix)] if prefix else list(tokens[:-1])
+    if len(ended) > 1 and prefix:
+        raise ConfigError(f"several tokens begin with {prefix}", fix="give more digits")
+    if not ended:
+        say(
+            "error",
+            f"{identifier} has no such token",
+            fix=f"`gateway enterprise show {identifier}` names them",
+        )
+        click.get_current_context().exit(NOT_IN_ORDER)
+    left = tuple(one for one in tokens if one not in ended)
+    _write_tokens(identifier, file, left)
+    say("note", f"{len(ended)} ended, {len(left)} valid; {_RELOAD}")
 
 
 @enterprise.command()
@@ -136,19 +178,59 @@ def _found(identifier: str, file: Path) -> Enterprise:
     return one
 
 
+def _write_tokens(identifier: str, file: Path, digests: tuple[str, ...]) -> None:
+    _change(identifier, file, "token_sha256", f"[{', '.join(f'{chr(34)}{one}{chr(34)}' for one in digests)}]")
+
+
 def _change(identifier: str, file: Path, key: str, value: str) -> None:
-    """Change one line of an enterprise's file and nothing else, so that the operator's comments stay."""
+    """Change one value in an enterprise's file and nothing else, so that the operator's comments stay.
+
+    Comments between the lines of a list go with the list.
+    """
     target = load_config(file).accept.enterprises_dir / f"{identifier}.toml"
     try:
         old = target.read_text(encoding="utf-8")
         line = f"{key} = {value}"
-        new, times = re.subn(rf"(?m)^{key}\s*=.*$", line, old)
-        new = new if times else f"{old.rstrip()}\n{line}\n"
-        if tomllib.loads(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
+        new, times = re.subn(_assignment(key), line, old, count=1)
+        new = new if times else _before_tables(old, line)
+        if _read(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
             raise ConfigError(f"cannot change {key} by itself", where=str(target), fix=f"write {line} there")
         replace(target, new.encode())
     except OSError as error:
         raise ConfigError(f"cannot write the file: {error.strerror}", where=str(target)) from error
+
+
+def _assignment(key: str) -> str:
+    """Return what finds `key = VALUE`, without a comment behind it; VALUE is a list or stands on the line."""
+    return rf"(?m)^{key}[ \t]*=[ \t]*(?:\[[^\]]*\]|[^\[#\n]*?)(?=[ \t]*(?:#.*)?$)"
+
+
+def _read(text: str) -> object:
+    """Parse, so as to compare; None for what is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _before_tables(text: str, line: str) -> str:
+    """Add a line behind the last that belongs to no table."""
+    table = re.search(r"(?m)^\[", text)
+    end = table.start() if table else len(text)
+    return f"{text[:end].rstrip()}\n{line}\n" + (f"\n{text[end:]}" if table else "")
+
+
+def _proofs(one: Enterprise) -> str:
+    """Say how it can be recognised, and by how many of each."""
+    counts = {"token": one.token_sha256, "certificate": one.certificate_sha256, "HMAC key": one.hmac_keys}
+    return ", ".join(
+        f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in counts.items() if found
+    )
+
+
+def _quota(one: Enterprise) -> str:
+    bounds = {} if one.quota is None else asdict(one.quota)
+    return ", ".join(f"{name} {bound}" for name, bound in bounds.items() if bound)
 
 
 def _show_token(identifier: str, token: str, *, as_json: bool) -> None:
@@ -167,4 +249,10 @@ def _view(one: Enterprise) -> dict[str, object]:
         "dxp_ids": sorted(one.dxp_ids),
         "key": one.key,
         "disabled": one.disabled,
+        "tokens": len(one.token_sha256),
+        "certificates": len(one.certificate_sha256),
+        "hmac_keys": [key.id for key in one.hmac_keys],
+        "message_types": sorted(one.message_types),
+        "addresses": [str(network) for network in one.addresses],
+        "quota": None if one.quota is None else asdict(one.quota),
     }

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,12 +12,14 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from gateway.app import load_trust
+from gateway.cli.door_probes import probe_tls
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
 from gateway.config import Amqp, Config, Destination, Folder, Sftp
-from gateway.config_enterprises import load_enterprises
+from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError, GatewayError
+from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
 from gateway.schemas import View
@@ -42,6 +43,7 @@ def probe(config: Config) -> Iterator[Check]:
     if config.spool.kind != "sqlite":
         yield _database(config)
     yield from _door(config)
+    yield from probe_tls(config)
     yield from _families(config)
     for destination in config.destination:
         if destination.sftp is not None and destination.sftp.certificate_file is not None:
@@ -52,6 +54,7 @@ def probe(config: Config) -> Iterator[Check]:
 def _rules(config: Config) -> Iterator[Check]:
     try:
         rules = rules_of(config)
+        mappings = load_mappings(rules, config.rules.rules_dir, config.accept.mappings_dir)
         for root in sorted(rules.schemas.roots):
             for view in View:
                 rules.schemas.schema_for(root, view)
@@ -60,6 +63,7 @@ def _rules(config: Config) -> Iterator[Check]:
         return
     detail = f"edition {rules.schemas.edition}, {len(rules.schemas.roots)} message types, all schemas compile"
     yield Check(name="rules", grade=Grade.OK, detail=detail)
+    yield Check(name="mappings", grade=Grade.OK, detail=", ".join(mappings) or "none")
 
 
 def _issuers(config: Config) -> Iterator[Check]:
@@ -106,15 +110,19 @@ def _enterprises(config: Config) -> Iterator[Check]:
             name="enterprises", grade=Grade.WARN, detail="there is none", fix="gateway enterprise add ID …"
         )
         return
-    mistakes = list(_mistakes(found, {key.name for key in config.key}))
+    tls = config.accept.tls
+    client_certificates = tls is not None and tls.client_ca is not None
+    mistakes = list(_mistakes(found, {key.name for key in config.key}, client_certificates))
     yield from mistakes
     if not mistakes:
         disabled = sum(one.disabled for one in found.values())
         yield Check(name="enterprises", grade=Grade.OK, detail=f"{len(found)}, {disabled} of them disabled")
 
 
-def _mistakes(found: Mapping[EnterpriseId, Enterprise], keys: set[str]) -> Iterator[Check]:
-    tokens = Counter(one.token_sha256 for one in found.values())
+def _mistakes(
+    found: Mapping[EnterpriseId, Enterprise], keys: set[str], client_certificates: bool
+) -> Iterator[Check]:
+    shared = shared_proofs(found)
     for name, one in found.items():
         if one.key and one.key not in keys:
             yield Check(
@@ -123,12 +131,19 @@ def _mistakes(found: Mapping[EnterpriseId, Enterprise], keys: set[str]) -> Itera
                 detail=f"there is no signing key {one.key}",
                 fix=f"one of: {', '.join(sorted(keys))}",
             )
-        if tokens[one.token_sha256] > 1:
+        if name in shared:
             yield Check(
                 name=f"enterprise {name}",
                 grade=Grade.FAIL,
-                detail="another enterprise has the same token",
-                fix=f"gateway enterprise rotate-token {name}",
+                detail=f"another enterprise has the same {shared[name]}",
+                fix=f"give each its own; for a token `gateway enterprise rotate-token {name} --end-old`",
+            )
+        if one.certificate_sha256 and not client_certificates:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.WARN,
+                detail="it has client certificates, and the door asks for none",
+                fix="name their issuers in client_ca of [accept.tls]",
             )
 
 

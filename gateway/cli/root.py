@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "sign": _entry("sign", "sign", "Sign a message by splice: no other byte changes."),
     "verify": _entry("verify", "verify", "Verify the signatures of messages."),
     "envelope": _entry("envelope", "envelope", "Wrap and unwrap DxpMsg and DxpMsgSv, byte for byte."),
+    "translate": _entry("translate", "translate_", "Make CEB messages of a platform's JSON or CSV."),
     "submit": _entry("submit", "submit", "Hand messages to a gateway, as a platform does."),
     "trace": _entry("trace", "trace", "Tell the whole life of a message or declaration."),
     "spool": _entry("spool", "spool", "Look at the spool and act on what is in it."),

@@ -17,13 +17,19 @@ ROLES = ("accept", "forward", "collect", "keep")
     "--role", "names", multiple=True, type=click.Choice(ROLES), help="Only these roles; default: all of them."
 )
 def run(file: Path, names: tuple[str, ...]) -> None:
-    """Run the gateway until SIGTERM, which drains it; SIGHUP reads the configuration again."""
+    """Run the gateway until SIGTERM, which drains it; SIGHUP reads the configuration again.
+
+    A change in the folder of enterprises is taken up by itself.
+    """
     from gateway.app import App  # noqa: PLC0415 (only this command needs it)
+    from gateway.config import load_config  # noqa: PLC0415
     from gateway.errors import GatewayError  # noqa: PLC0415
+    from gateway.folder_watch import FolderWatch  # noqa: PLC0415
     from gateway.observe import configure_logs, log  # noqa: PLC0415
     from gateway.supervisor import Role, Supervisor  # noqa: PLC0415
 
     wanted = names or ROLES
+    watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
     app = App(file)
     configure_logs(app.config.log_level)
     with closing(app.spool()) as spool:
@@ -32,18 +38,23 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
     if door is not None:
         host, port = door.getsockname()[:2]
-        log("node.listening", address=f"http://{host}:{port}")
+        scheme = "http" if app.tls is None else "https"
+        log("node.listening", address=f"{scheme}://{host}:{port}")
 
-    def reload() -> list[Role] | None:
+    def reload(*, operator: bool = True) -> list[Role] | None:
         try:
-            renewed = App(file, operator=True)
+            watch.follow(load_config(file).accept.enterprises_dir)
+            renewed = App(file, operator=operator)
         except GatewayError as error:
             log("node.reload_failed", error=str(error))
             return None
         renewed.warm()
         return renewed.roles(wanted, door)
 
-    Supervisor(app.roles(wanted, door), reload=reload, drain_s=20.0).run()
+    def notice() -> list[Role] | None:
+        return reload(operator=False) if watch.changed() else None
+
+    Supervisor(app.roles(wanted, door), reload=reload, notice=notice, drain_s=20.0).run()
 
 
 def open_door(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ A wrong guess would be worse than a question: `?dry_run=yes` must not hand a dec
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
@@ -40,6 +41,11 @@ def number(request: Request, name: str, *, least: int, most: int) -> int | None:
             f"{name} 必须是 {least} 至 {most} 的整数",
         )
     return int(text)
+
+
+def in_query(query: str, name: str) -> str | None:
+    """Give the value of a parameter, the last if it stands twice; None when it is not there."""
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
 
 
 def flag(name: str, text: str | None) -> bool:
@@ -109,18 +115,25 @@ def request_name(text: str) -> str:
     return text
 
 
-def media_type(content_type: str, known: Sequence[str]) -> None:
-    """Check a Content-Type; none at all is as good as a known one. Raises Problem."""
+def check_media_type(content_type: str, known: Sequence[str], *better: Fault) -> None:
+    """Check a Content-Type; none at all is as good as a known one. Raises Problem, with a better fault if there is one."""
     form = content_type.partition(";")[0].strip().lower()
     if form and form not in known:
         raise Problem(
             "unsupported-media-type",
-            Fault(
-                rule="media_type",
-                value=form[:100],
-                message="the Content-Type is none that is understood here",
-                message_zh="不支持该 Content-Type",
-                fix=f"send Content-Type: {known[0]}",
+            *better,
+            *(
+                []
+                if better
+                else [
+                    Fault(
+                        rule="media_type",
+                        value=form[:100],
+                        message="the Content-Type is none that is understood here",
+                        message_zh="不支持该 Content-Type",
+                        fix=f"send Content-Type: {known[0]}",
+                    )
+                ]
             ),
         )
 

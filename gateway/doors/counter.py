@@ -1,6 +1,5 @@
 """What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
 
-import hashlib
 import sys
 import traceback
 from collections.abc import Mapping
@@ -10,8 +9,12 @@ from typing import Final
 
 import msgspec
 
+from gateway.config import Limits
 from gateway.doors.bell import Bell
+from gateway.doors.callers import Callers, Stranger
+from gateway.doors.shown import Shown
 from gateway.evidence.gather import Office
+from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
@@ -38,13 +41,16 @@ class Counter:
     size_bytes: int
     refuse_wait_s: float
     """`signing.refuse_wait_s`."""
-    callers: Mapping[str, Enterprise]
-    """Hex SHA-256 of a token → whose it is. Found by digest, so the time it takes tells nothing of a token."""
+    callers: Callers
     bell: Bell
     gauge: Gauge
     meter: Meter
     office: Office
     archive: Archive
+    mappings: Mapping[str, SourceMapping]
+    """By name."""
+    limits: Limits
+    """Of a message, and of what one is translated from."""
     metrics_token: str
     """What `/metrics` asks for; empty: nothing."""
 
@@ -57,25 +63,28 @@ class Answer(msgspec.Struct, frozen=True):
     media_type: str
     headers: Mapping[str, str]
     """Beside length and type. With `Connection: close` the connection ends after it."""
+    delay_s: float = 0.0
+    """How long it is to be held back; only of what is said to somebody unknown."""
 
 
 class Problem(Exception):  # noqa: N818 (it is an answer)
     """An RFC 9457 answer on its way out."""
 
-    def __init__(self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None, delay_s: float = 0.0
+    ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.faults = faults
         self.headers = headers
+        self.delay_s = delay_s
 
 
-def caller_of(authorization: str, counter: Counter) -> Enterprise:
-    """Say who shows this Authorization header. Raises Problem."""
-    scheme, _, token = authorization.partition(" ")
-    digest = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
-    found = counter.callers.get(digest)
-    if scheme.lower() != "bearer" or not token or found is None or found.disabled:
-        raise Problem("unauthorised", headers={"WWW-Authenticate": 'Bearer realm="gateway"'})
+def caller_of(shown: Shown, counter: Counter) -> Enterprise:
+    """Say who is asking. Raises Problem."""
+    found = counter.callers.recognise(shown)
+    if isinstance(found, Stranger):
+        raise Problem(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
     return found
 
 
@@ -85,11 +94,16 @@ def said(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -
 
 
 def denied(
-    problem: str, path: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None
+    problem: str,
+    path: str,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+    *,
+    delay_s: float = 0.0,
 ) -> Answer:
     """Answer with the document of a problem; `path` is what was asked for."""
     document = problem_document(problem, faults, instance=path)
-    return Answer(PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE)
+    return Answer(PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE, delay_s)
 
 
 def failed(error: Exception, path: str, operation: str, meter: Meter) -> Answer:
@@ -97,7 +111,7 @@ def failed(error: Exception, path: str, operation: str, meter: Meter) -> Answer:
     match error:
         case Problem():
             meter.answered(operation, error.problem)
-            return denied(error.problem, path, error.faults, error.headers)
+            return denied(error.problem, path, error.faults, error.headers, delay_s=error.delay_s)
         case SpoolError():
             log("spool.unavailable", path=path, error=str(error))
             meter.answered(operation, "unavailable")

@@ -17,6 +17,8 @@ from gateway.doors import openapi, operations, views
 from gateway.doors.asked import cursor_in, flag, message_id, number, receipt_id, text
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.doors.page import page
+from gateway.doors.request_signature import OTHER_BODY
+from gateway.doors.shown import Shown, shown_by
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
 from gateway.evidence.gather import NotSealedError
@@ -86,16 +88,32 @@ async def _elsewhere(request: Request, error: Exception) -> Response:
 def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         try:
-            caller = caller_of(_header(request, b"authorization"), counter)
+            caller = caller_of(_shown(request), counter)
             response = await handler(request, counter, caller)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            return _response(failed(error, request.url.path, operation, counter.meter))
+            answer = failed(error, request.url.path, operation, counter.meter)
+            if answer.delay_s:
+                await asyncio.sleep(answer.delay_s)  # a timer of this request alone
+            return _response(answer)
         counter.meter.answered(operation)
         return response
 
     return guarded
+
+
+def _shown(request: Request) -> Shown:
+    scope = request.scope
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    query: bytes = scope["query_string"]
+    return shown_by(
+        dict(reversed(headers)),
+        headers,
+        scope["state"]["peer"],
+        method=request.method,
+        url=scope["raw_path"] + (b"?" + query if query else b""),
+    )
 
 
 def _header(request: Request, name: bytes) -> str:
@@ -107,7 +125,7 @@ def _header(request: Request, name: bytes) -> str:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """Read the body, never more than the limit."""
+    """Read the body, never more than the limit, and only the one that was signed."""
     announced = _header(request, b"content-length")
     if announced.isdigit() and int(announced) > limit:
         raise Problem("too-large", headers={"Connection": "close"})
@@ -118,7 +136,11 @@ async def _read(request: Request, limit: int) -> bytes:
         if size > limit:
             raise Problem("too-large", headers={"Connection": "close"})
         parts.append(part)
-    return b"".join(parts)
+    body = b"".join(parts)
+    signature = _shown(request).signature
+    if signature is not None and hashlib.sha256(body).hexdigest() != signature.content_sha256:
+        raise Problem("unauthorised", OTHER_BODY)
+    return body
 
 
 async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:

@@ -22,6 +22,7 @@ from gateway.doors.operations import (
     Reply,
     problems_of,
 )
+from gateway.doors.request_signature import WINDOW_S
 from gateway.model import CodeClass, Fault, Layer
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.simulator.compose import compose
@@ -62,10 +63,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**_views(), "Fault": _FAULT, "Problem": _PROBLEM},
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "The enterprise's token"},
-                "metrics": {"type": "http", "scheme": "bearer", "description": "The monitor's token"},
-            },
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
@@ -74,6 +72,27 @@ def example() -> bytes:
     """Return a message that a fresh site takes: a payment note of the demonstration enterprise, invented data."""
     names = {"cop_code": "4400000001", "dxp_id": "DXPENT0000000001"}
     return compose("CEB411Message", rng=random.Random(1), **names).body  # type: ignore[arg-type]  # noqa: S311
+
+
+_SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
+    "token": {"type": "http", "scheme": "bearer", "description": "The enterprise's token"},
+    "certificate": {
+        "type": "mutualTLS",
+        "description": "A client certificate that the operator has registered; only where the door itself speaks TLS.",
+    },
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Gateway-Signature",
+        "description": "Hex HMAC-SHA256 with your secret over five lines, joined by LF: method, path with query,"
+        f" X-Gateway-Timestamp (seconds since 1970, at most {WINDOW_S} s away), X-Gateway-Nonce (16 to 64 of"
+        " A-Z a-z 0-9 _ -, used once), X-Gateway-Content-SHA256 (hex, of the body; may be left out when there is"
+        " none). X-Gateway-Key names the key.",
+    },
+    "metrics": {"type": "http", "scheme": "bearer", "description": "The monitor's token"},
+}
+_WAYS_IN: Final = ("token", "certificate", "signature")
+"""Each is enough."""
 
 
 def _operation(one: Operation) -> dict[str, Any]:
@@ -85,7 +104,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         "summary": one.summary,
         "description": one.detail,
         "responses": answers,
-        "security": [{one.security: []}] if one.security == "token" else [{}],
+        "security": [{name: []} for name in _WAYS_IN] if one.security == "token" else [{}],
     }
     if one.security == "metrics":
         told["security"] = [{}, {"metrics": []}]
@@ -200,7 +219,7 @@ _TEXT: Final[Mapping[str, str]] = {"type": "string"}
 _FAULT: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "One thing that is wrong, and where",
-    "required": [one.name for one in fields(Fault)],
+    "required": [one.name for one in fields(Fault) if one.name != "source"],
     "properties": {
         "path": {"type": "string", "description": "Place in the document, as XPath; empty: the whole of it"},
         "line": {"type": "integer", "minimum": 0, "description": "0: not known"},
@@ -212,6 +231,10 @@ _FAULT: Final[Mapping[str, Any]] = {
         "message": _TEXT,
         "message_zh": _TEXT,
         "fix": {"type": "string", "description": "What to do"},
+        "source": {
+            "type": "string",
+            "description": "Place in the JSON or CSV that was handed in; only with `mapping`",
+        },
     },
 }
 _PROBLEM: Final[Mapping[str, Any]] = {

@@ -17,9 +17,12 @@ PAGE_AT_MOST: Final = 1000
 IDEMPOTENCY_KEY_AT_MOST: Final = 255
 KEY_AT_MOST: Final = 1000
 """Characters of `key` in a question for a declaration."""
-ACKNOWLEDGEMENT_BYTES: Final = 1024
+ACKNOWLEDGEMENT_BYTES: Final = 64 * 1024
 MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
 """Media types of a submission; none at all is taken for the first."""
+
+SOURCE_FORMS: Final = ("application/json", "text/csv")
+"""Media types of what a mapping translates to a message."""
 
 Place = Literal["path", "query", "header"]
 Security = Literal["token", "metrics", ""]
@@ -121,7 +124,10 @@ PROBLEM_HEADERS: Final[Mapping[str, Header]] = MappingProxyType(
     }
 )
 """Code → the header that every problem of this code has."""
-ANY_WITH_TOKEN: Final = ("unauthorised", "internal-error", "unavailable")
+ANY_WITH_TOKEN: Final = (
+    "unauthorised", "not-your-identity", "quota-exceeded", "internal-error", "unavailable",
+)  # fmt: skip
+"""What may be wrong with whoever asks, or with us, whatever for."""
 
 _MESSAGE_ID: Final = Parameter(
     name="id",
@@ -143,7 +149,8 @@ _SUBMIT: Final = Operation(
     path="/v1/messages",
     tag="Submit",
     summary="Hand in a message",
-    detail="The body is one CEB document with 1 to 100 declarations, or a DxpMsg that holds one, byte for byte."
+    detail="The body is one CEB document with 1 to 100 declarations, or a DxpMsg that holds one, byte for byte; or JSON"
+    " or CSV that `mapping` translates to a CEB document, which is then what is kept and answered for."
     " `202` comes after the fsync: from then on the gateway answers for it. After no answer at all, send the"
     " same bytes again: they are one message.",
     replies={
@@ -161,9 +168,10 @@ _SUBMIT: Final = Operation(
         ),
     },
     problems=(
-        "bad-request", "not-your-identity", "conflicting-version", "cop-msg-id-taken", "too-large",
+        "bad-request", "conflicting-version", "cop-msg-id-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
-        "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "quota-exceeded",
+        "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
+        "untranslatable",
     ),
     parameters=(
         Parameter(
@@ -171,6 +179,12 @@ _SUBMIT: Final = Operation(
             place="query",
             description="`true`: check the message and keep nothing",
             schema=_BOOLEAN,
+        ),
+        Parameter(
+            name="mapping",
+            place="query",
+            description="Name of the mapping that translates the JSON or CSV of the body",
+            schema={"type": "string", "minLength": 1},
         ),
         Parameter(
             name="Idempotency-Key",
@@ -181,7 +195,7 @@ _SUBMIT: Final = Operation(
             example="order-20261111-0001",
         ),
     ),
-    body=MESSAGE_FORMS,
+    body=(*MESSAGE_FORMS, *SOURCE_FORMS),
 )  # fmt: skip
 _MESSAGE: Final = Operation(
     id="getMessage",

@@ -4,26 +4,33 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from ssl import SSLContext
 from types import FrameType
 
 import uvicorn
 
 from gateway.config import Config
 from gateway.doors.bell import Bell
+from gateway.doors.callers import Callers
 from gateway.doors.counter import Counter
 from gateway.doors.http import build
+from gateway.doors.logins import Logins
+from gateway.doors.nonces import Nonces
 from gateway.doors.submissions import Submissions
 from gateway.doors.wire import DoorProtocol
 from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
 from gateway.keyring import Keyring
+from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
+from gateway.networks import networks
 from gateway.node_key import node_key
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
+from gateway.roles.quotas import Quotas
 from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
 from gateway.rules import Rules
@@ -56,8 +63,10 @@ def serve(
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
     trust: Trust,
+    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
+    tls: SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
@@ -72,8 +81,10 @@ def serve(
             enterprises=enterprises,
             keyring=keyring,
             trust=trust,
+            mappings=mappings,
             open_spool=open_spool,
             metrics_token=metrics_token,
+            tls=tls,
         )
     )
 
@@ -86,8 +97,10 @@ async def _serve(
     enterprises: Mapping[EnterpriseId, Enterprise],
     keyring: Keyring,
     trust: Trust,
+    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
+    tls: SSLContext | None = None,
 ) -> None:
     spool = open_spool()
     meter = Meter()
@@ -102,17 +115,25 @@ async def _serve(
             trust=trust,
             commit=commit,
             queues=Queues(config, spool),
+            quotas=Quotas(spool),
         ),
         spool=spool,
         rules=rules,
         size_bytes=config.accept.limits.size_bytes,
         refuse_wait_s=config.signing.refuse_wait_s,
-        callers={one.token_sha256: one for one in enterprises.values()},
+        callers=Callers(
+            enterprises.values(),
+            trusted_proxies=networks(config.accept.trusted_proxies, "accept.trusted_proxies"),
+            nonces=Nonces(config.node.state_dir / "nonces"),
+            logins=Logins(longest_s=config.accept.login_delay_s),
+        ),
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
         office=Office(spool=spool, rules=rules, config=config, key=node_key(config)),
         archive=Archive(archive_dir(config)),
+        mappings=mappings,
+        limits=config.accept.limits,
         metrics_token=metrics_token,
     )
 
@@ -132,6 +153,7 @@ async def _serve(
             timeout_graceful_shutdown=_DRAIN_S,
             timeout_keep_alive=_KEEP_ALIVE_S,
             backlog=2048,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         ),
         bell,
     )

@@ -8,18 +8,30 @@ import time
 from collections.abc import Callable
 from math import ceil
 from typing import Final
-from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from gateway.doors import views
-from gateway.doors.asked import flag, media_type, request_name
+from gateway.doors.asked import check_media_type, flag, in_query, request_name
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
+from gateway.doors.forms import (
+    Form,
+    Made,
+    Translator,
+    explained,
+    form_of,
+    needs_mapping,
+    told_of_source,
+)
 from gateway.doors.operations import MESSAGE_FORMS
+from gateway.doors.request_signature import OTHER_BODY
+from gateway.doors.shown import Shown
+from gateway.mapping.translate import Translated
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
 from gateway.queues import KeyQueue
 from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
+from gateway.roles.quotas import Cost, OverQuota
 from spool.entry import Clash
 from spool.errors import SpoolError
 
@@ -34,7 +46,7 @@ Tell = Callable[[Answer], None]
 class Head(Struct, frozen=True, kw_only=True):
     """What is asked of a submission's request line and headers; a header that is not there is empty."""
 
-    authorization: str
+    shown: Shown
     content_type: str
     content_length: str
     idempotency_key: str
@@ -49,6 +61,10 @@ class Admitted(Struct, frozen=True):
     """By the monotonic clock, in seconds."""
     request_key: str
     dry_run: bool
+    promised: str = ""
+    """Hex SHA-256 that a signed request promises of its body; empty: none."""
+    form: Form | None = None
+    """How the body is translated; None: it is a message as it is."""
 
 
 class Submissions:
@@ -56,6 +72,7 @@ class Submissions:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
+        self._translator = Translator(counter.limits)
         self.size_bytes = counter.size_bytes
 
     def admit(self, head: Head) -> Admitted | Answer:
@@ -67,16 +84,29 @@ class Submissions:
 
     def _admit(self, head: Head) -> Admitted:
         began = time.monotonic()
-        caller = caller_of(head.authorization, self._counter)
-        media_type(head.content_type, MESSAGE_FORMS)
+        caller = caller_of(head.shown, self._counter)
+        form = form_of(head.content_type, head.query, self._counter) if head.query else None
+        if form is None:
+            check_media_type(head.content_type, MESSAGE_FORMS, *needs_mapping(head.content_type))
         request_key = request_name(head.idempotency_key)
-        dry_run = bool(head.query) and flag("dry_run", _last(head.query, "dry_run"))
+        dry_run = bool(head.query) and flag("dry_run", in_query(head.query, "dry_run"))
         refusals = () if dry_run else self._counter.gauge.refusals()
         if refusals:
             raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
         if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
             raise _too_large()
-        return Admitted(caller, began, request_key, dry_run)
+        if caller.quota is not None:
+            self._see_quota(caller, head, dry_run=dry_run)
+        promised = "" if head.shown.signature is None else head.shown.signature.content_sha256
+        return Admitted(caller, began, request_key, dry_run, promised, form)
+
+    def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
+        """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""
+        announced = int(head.content_length) if head.content_length.isdigit() else 0
+        cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
+        over = self._counter.intake.quotas.over(caller, cost)
+        if over is not None:
+            raise _over_quota(over)
 
     def too_large(self) -> Answer:
         """Answer a body that has come to more than `size_bytes`."""
@@ -93,6 +123,13 @@ class Submissions:
 
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
         """Return the answer that is known at once; None: it comes with the commit."""
+        if admitted.promised and hashlib.sha256(body).hexdigest() != admitted.promised:
+            raise Problem("unauthorised", OTHER_BODY)
+        if admitted.form is not None:
+            self._translator.translate(
+                admitted.form, body, lambda made: self._translated(made, admitted, body, tell)
+            )
+            return None
         if admitted.dry_run:
             return self._dry_run(body, admitted.caller)
         busy = self._counter.intake.submit(
@@ -103,10 +140,42 @@ class Submissions:
         )
         return None if busy is None else self._answer(busy, admitted)
 
-    def _dry_run(self, body: bytes, caller: Enterprise) -> Answer:
+    def _translated(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> None:
+        """Go on with what became of a source. Never raises itself."""
+        try:
+            answer = self._take_made(made, admitted, source, tell)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = self._failed(error)
+        if answer is not None:
+            tell(answer)
+
+    def _take_made(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> Answer | None:
+        """Take in the document of a source as if it had been handed in; faults name the source."""
+        if isinstance(made, BaseException):
+            raise made
+        intake, caller = self._counter.intake, admitted.caller
+        if isinstance(made, Translated) and made.faults:
+            made = explained(made, intake.examine(made.document, caller))
+        if isinstance(made, Refusal):
+            if admitted.dry_run:
+                raise Problem(made.problem, *made.faults)
+            intake.refuse(source, caller, made, lambda outcome: tell(self._answer(outcome, admitted)))
+            return None
+        if admitted.dry_run:
+            return self._dry_run(made.document, caller, made)
+        busy = intake.submit(
+            made.document,
+            caller,
+            lambda outcome: tell(self._answer(told_of_source(outcome, made), admitted)),
+            request_key=admitted.request_key,
+            origin=made.origin,
+        )
+        return None if busy is None else self._answer(busy, admitted)
+
+    def _dry_run(self, body: bytes, caller: Enterprise, made: Translated | None = None) -> Answer:
         verdict = self._counter.intake.examine(body, caller)
         if isinstance(verdict, Refusal):
-            raise Problem(verdict.problem, *verdict.faults)
+            raise Problem(verdict.problem, *(made.located(verdict.faults) if made else verdict.faults))
         self._counter.meter.answered(_OPERATION)
         return said(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
 
@@ -139,6 +208,8 @@ class Submissions:
             case Busy(queue=queue):
                 after = {"Retry-After": _retry_after(queue.wait_s - self._counter.refuse_wait_s)}
                 raise Problem("unavailable", _busy_fault(queue), headers=after)
+            case OverQuota():
+                raise _over_quota(outcome)
             case Contradicted(clash=clash):
                 raise Problem(outcome.problem, _clash_fault(clash))
             case Exception():
@@ -148,8 +219,8 @@ class Submissions:
         return failed(error, PATH, _OPERATION, self._counter.meter)
 
 
-def _last(query: str, name: str) -> str | None:
-    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
+def _over_quota(over: OverQuota) -> Problem:
+    return Problem("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
 
 
 def _too_large() -> Problem:

@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.doors.counter import Answer, denied
+from gateway.doors.shown import Peer, peer_of, shown_by
 from gateway.doors.submissions import PATH, Admitted, Head, Submissions
 from gateway.model import Fault
 
@@ -50,7 +51,7 @@ class _Submission:
         """Look at the head; everything before it on this connection has been answered."""
         admitted = self._submissions.admit(self._head)
         if isinstance(admitted, Answer):
-            self._tell(admitted)
+            self._tell_in(admitted.delay_s, admitted)
             return
         self._admitted = admitted
         protocol = self._protocol
@@ -82,6 +83,15 @@ class _Submission:
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             self._parts = []
             self._submissions.take(self._admitted, body, self._tell)
+
+    def _tell_in(self, seconds: float, answer: Answer) -> None:
+        """Answer now, or after a while in which nothing more is read of this connection."""
+        if not seconds:
+            self._tell(answer)
+            return
+        self._parts.clear()
+        self._protocol.flow.pause_reading()
+        self._protocol.loop.call_later(seconds, self._tell, answer)
 
     def _tell(self, answer: Answer) -> None:
         if self.disconnected or self.response_complete:
@@ -123,6 +133,13 @@ class DoorProtocol(HttpToolsProtocol):
     submissions: Submissions
     cycle: Any
     """A cycle of uvicorn's, or a _Submission; None before the first."""
+    peer: Peer
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Look at who is there, once for all requests of the connection."""
+        super().connection_made(transport)
+        self.peer = peer_of(transport, self.client)
+        self.app_state = {**self.app_state, "peer": self.peer}
 
     def on_message_begin(self) -> None:
         """Begin a request; what only an application needs of it is made when it turns out to be for one."""
@@ -142,7 +159,7 @@ class DoorProtocol(HttpToolsProtocol):
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         before, self.cycle = self.cycle, _Submission(
-            self, _head(self.headers, query), keep_alive=keep_alive, expects=self.expect_100_continue
+            self, _head(self.headers, query, self.peer, self.url), keep_alive=keep_alive, expects=self.expect_100_continue
         )  # fmt: skip
         if before is None or before.response_complete:
             self.cycle.begin()
@@ -207,14 +224,14 @@ def _query_of_submission(url: bytes) -> str | None:
     return str(parts.query or b"", "latin-1")
 
 
-def _head(headers: list[tuple[bytes, bytes]], query: str) -> Head:
+def _head(headers: list[tuple[bytes, bytes]], query: str, peer: Peer, url: bytes) -> Head:
     first = dict(reversed(headers))  # of several with one name the first counts
 
     def value(name: bytes) -> str:
         return str(first.get(name, b""), "latin-1")
 
     return Head(
-        authorization=value(b"authorization"),
+        shown=shown_by(first, headers, peer, method="POST", url=url),
         content_type=value(b"content-type"),
         content_length=value(b"content-length"),
         idempotency_key=value(b"idempotency-key"),

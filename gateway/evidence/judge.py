@@ -190,6 +190,12 @@ def _accepted(bundle: Bundle) -> Findings:
         )
     else:
         yield _broken("the bytes handed in were altered: their digest is another", "接收原文被改动：摘要不符")
+    match _detail(event).get("origin"):
+        case {"mapping": str(name), "mapping_sha256": str(by), "source_sha256": str(source)}:
+            yield _proven(
+                f"the node recorded that it made them by the mapping {name} (sha256 {by}) of a source with sha256 {source}",
+                f"节点记录：该报文由映射{name}（sha256 {by}）从源数据（sha256 {source}）转换而成",
+            )
 
 
 def _whole(bundle: Bundle) -> Findings:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from gateway.pipeline import Refusal, examine
 from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import GroupCommit
 from gateway.roles.offers import new_message_id, offer_of, ways_of
+from gateway.roles.quotas import Cost, OverQuota, Quotas
 from gateway.rules import Rules
 from gateway.stages.signature import Trust
 from signing.suite import Suite
@@ -54,7 +55,7 @@ class Busy:
     queue: KeyQueue
 
 
-Outcome = Accepted | Contradicted | Busy | Refusal
+Outcome = Accepted | Contradicted | Busy | OverQuota | Refusal
 Told = Callable[[Outcome | Exception], None]
 
 
@@ -71,11 +72,13 @@ class Intake:
         trust: Trust,
         commit: GroupCommit,
         queues: Queues,
+        quotas: Quotas,
     ) -> None:
         """`suite_of`: name of a [[key]] → what it signs with; `trust`: what is asked of what comes signed.
 
-        `queues` is used by the caller's thread.
+        `queues` and `quotas` are used by the caller's thread.
         """
+        self.quotas = quotas
         self._homes = homes
         self._config = config
         self._suite_of = suite_of
@@ -87,6 +90,7 @@ class Intake:
 
     def examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         """Judge a body without keeping anything (a dry run)."""
+        self._charge(caller, body)
         verdict = self._examine(body, caller)
         if isinstance(verdict, Message):
             try:
@@ -101,19 +105,30 @@ class Intake:
         limits = self._config.accept.limits
         return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
 
-    def submit(self, body: bytes, caller: Enterprise, told: Told, *, request_key: str = "") -> Busy | None:
+    def submit(
+        self,
+        body: bytes,
+        caller: Enterprise,
+        told: Told,
+        *,
+        request_key: str = "",
+        origin: Mapping[str, str] | None = None,
+    ) -> Busy | OverQuota | None:
         """Take a body in; `told` gets the outcome once it is on disk, or the SpoolError that kept it from there.
 
-        Busy is said at once, and `told` is not called then.
+        Busy and OverQuota are said at once, and `told` is not called then. `origin`: what a translated body was made of.
         """
         verdict = self._examine(body, caller)
         if isinstance(verdict, Refusal):
-            self._refuse(body, caller, verdict, told)
+            self.refuse(body, caller, verdict, told)
             return None
         needs = self._needs(verdict, caller)
         late = self._queues.late(needs) if needs else None
         if late is not None:
             return Busy(queue=late)
+        over = self._over(caller, verdict) if caller.quota is not None else None
+        if over is not None:
+            return over
         try:
             offer = offer_of(
                 verdict,
@@ -123,6 +138,7 @@ class Intake:
                 homes=self._homes,
                 request_key=request_key,
                 needs=needs,
+                origin=origin,
             )
         except Refused as refused:
             self._refuse(body, caller, Refusal(problem=refused.problem, faults=refused.faults), told)
@@ -130,12 +146,28 @@ class Intake:
             self._commit.enter(offer, lambda reply: told(_outcome(reply, offer, verdict)))
         return None
 
+    def _over(self, caller: Enterprise, message: Message) -> OverQuota | None:
+        size_bytes = len(message.wrapped or message.body)
+        return self.quotas.spend(
+            caller, Cost(size_bytes=size_bytes, declarations=len(message.header.declarations))
+        )
+
+    def _charge(self, caller: Enterprise, body: bytes) -> None:
+        """Count a body that was judged and not taken: judging is most of the work."""
+        if caller.quota is not None:
+            self.quotas.charge(caller, Cost(size_bytes=len(body)))
+
     def _needs(self, message: Message, caller: Enterprise) -> str:
         """Name the device that has to sign it; empty: none has to."""
         if not self._devices or message.header.signed or message.wrapped:
             return ""
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
+
+    def refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
+        """Count, log and journal that a body was not taken; `told` hears of it once the journal is on disk."""
+        self._charge(caller, body)
+        self._refuse(body, caller, refusal, told)
 
     def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
         """Log and journal why a body was not taken; nothing of the body itself."""

@@ -19,6 +19,7 @@ from spool.lifecycle import State
 from spool.store import Spool
 
 _ROUND_S: Final = 5.0
+_TIDY_S: Final = 1.0
 _DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
 _HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
 _PURGE_S: Final = 2.0
@@ -68,9 +69,17 @@ class Keep:
             if self._retention is not None and self._rounds >= self._next_purge:
                 self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
             self._rounds += 1
-            stop.pause(_ROUND_S)
+            self._tidy(stop)
         if self._sealer is not None:
             self._sealer.finish()
+
+    def _tidy(self, stop: Stop) -> None:
+        """Wait for the next round, and meanwhile keep the spool's own work out of everybody's way."""
+        for _ in range(round(_ROUND_S / _TIDY_S)):
+            if stop():
+                return
+            self._spool.tidy()
+            stop.pause(_TIDY_S)
 
     def round(self) -> None:
         """Look at the watermarks, at the clock, and free what silent processes hold."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from gateway import facts
@@ -25,10 +25,12 @@ def offer_of(
     homes: Homes = NOBODY,
     request_key: str = "",
     needs: str = "",
+    origin: Mapping[str, str] | None = None,
 ) -> Offer:
     """Turn an examined message into what the spool takes; everything about its way is fixed here.
 
-    `needs`: the device that has to sign it. Raises Refused as `ways_of`.
+    `needs`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
+    `ways_of`.
     """
     header = message.header
     body = message.wrapped or message.body
@@ -42,6 +44,7 @@ def offer_of(
         ways=ways_of(message, caller, uid=uid, config=config, homes=homes),
         request_key=request_key,
         needs=needs,
+        origin=origin,
         subjects=tuple([_subject(one, header.message_type, header.dxp_id) for one in header.declarations]),
     )
 

@@ -10,9 +10,10 @@ def authorise(header: Header, caller: Enterprise) -> None:
     """Let a caller speak only as itself (spec ceb/messages.md, BaseTransfer: copCode is the access client).
 
     A field that is missing is for `validate` to name. Raises Refused `not-your-identity`, rules
-    `disabled` and `not_yours`, with a fault for each field; nothing in them tells of other enterprises.
+    `disabled`, `type_not_yours` and `not_yours`, with a fault for each; nothing in them tells of other
+    enterprises.
     """
-    _refuse([*_disabled(caller), *_not_yours(header, caller)])
+    _refuse([*_disabled(caller), *_other_type(header, caller), *_not_yours(header, caller)])
 
 
 def authorise_envelope(envelope: Envelope, caller: Enterprise) -> None:
@@ -34,6 +35,20 @@ def _disabled(caller: Enterprise) -> Iterator[Fault]:
             message="this enterprise is disabled at the gateway",
             message_zh="该企业在本网关已停用",
             fix="ask the operator of the gateway",
+        )
+
+
+def _other_type(header: Header, caller: Enterprise) -> Iterator[Fault]:
+    name = header.message_type.name
+    if caller.message_types and name not in caller.message_types:
+        yield Fault(
+            path=f"/{name}",
+            element=name,
+            name_zh=header.message_type.title_zh,
+            rule="type_not_yours",
+            message=f"{name} is not one of the message types registered for you",
+            message_zh=f"贵企业未登记报文类型{name}（{header.message_type.title_zh}）",
+            fix="ask the operator of the gateway to register this type for you",
         )
 
 

@@ -22,7 +22,7 @@ ENCODINGS: Final = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gbk", "gb231
 _WIDE: Final = (b"\xfe\xff", b"\xff\xfe", b"\x00\x00\xfe\xff", b"\x00<\x00", b"<\x00", b"\x00\x00\x00<")
 _DECLARATION: Final = re.compile(rb"<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([^\"'>]{0,60})[\"']")
 # Possessive, so that each byte is looked at once; a construct left open stops it and the parser complains.
-_PROLOG: Final = re.compile(rb"(?:\s++|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
+_PROLOG: Final = re.compile(rb"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)", re.DOTALL)
 _RESOURCE_LIMIT: Final = 114
 """libxml2's XML_ERR_RESOURCE_LIMIT, which lxml has no name for."""
 _PARSERS_DEPTH: Final = 256

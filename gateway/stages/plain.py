@@ -21,9 +21,9 @@ from signing.xmldsig import Draft, draft_canonical
 _NAMESPACES: Final = frozenset({CEB, DS, XSI, "http://www.w3.org/2001/XMLSchema"})
 """Declared on a root in practice; others are left to the tree."""
 _START: Final = re.compile(
-    r"""(?:<\?xml\ version="1\.0"(?:\ encoding="[Uu][Tt][Ff]-8")?(?:\ standalone="(?:yes|no)")?[ ]?\?>)?+[ \t\n]*+
+    r"""(?>(?:<\?xml\ version="1\.0"(?:\ encoding="[Uu][Tt][Ff]-8")?(?:\ standalone="(?:yes|no)")?[ ]?\?>)?)[ \t\n]*+
         <(?:(?P<prefix>[a-z]++):)?(?P<name>[A-Za-z0-9]++)
-        (?P<attributes>(?:[ \t\n]++[A-Za-z0-9:]++="[ !#-%'-;=?-~]*+")*+)[ \t\n]*+>""",
+        (?P<attributes>(?>(?:[ \t\n]++[A-Za-z0-9:]++="[ !#-%'-;=?-~]*+")*))[ \t\n]*+>""",
     re.VERBOSE | re.ASCII,
 )
 _ATTRIBUTE: Final = re.compile(r'([A-Za-z0-9:]++)="([^"]*+)"')

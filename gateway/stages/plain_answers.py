@@ -42,7 +42,7 @@ _DXP_MSG: Final = "".join(
         rf'<DxpMsg xmlns="{re.escape(_DXP)}"{_OTHER}(?: ver="1\.0")?>{_WS}<TransInfo>{_WS}',
         _leaf("CopMsgId", f"({_TEXT})"),
         _leaf("SenderId", f"({_TEXT})"),
-        f"<ReceiverIds>{_WS}((?:{_leaf('ReceiverId')})*+)</ReceiverIds>{_WS}",
+        f"<ReceiverIds>{_WS}((?>(?:{_leaf('ReceiverId')})*))</ReceiverIds>{_WS}",
         _leaf("CreatTime", f"({_TEXT})"),
         _leaf("MsgType", f"({_TEXT})"),
         f"</TransInfo>{_WS}<Data>([^<]*+)</Data>{_WS}",
@@ -72,7 +72,7 @@ _BOTH: Final = (
 _ROOT: Final = re.compile(
     rf"{_DECLARATION}<(CEB[0-9]{{3}}Message)(?:{_NAMESPACE}{_BOTH}|{_BOTH}{_NAMESPACE}){_WS}>{_WS}"
 )
-_BODY: Final = re.compile(rf"<({_NAME})>((?:{_WS}<({_NAME})>{_TEXT}</\3>)*+{_WS})</\1>{_WS}")
+_BODY: Final = re.compile(rf"<({_NAME})>((?>(?:{_WS}<({_NAME})>{_TEXT}</\3>)*){_WS})</\1>{_WS}")
 _LEAF: Final = re.compile("<([A-Za-z_][^>]*+)>([^<]*+)")
 """A start tag and its text, in what `_BODY` has let pass."""
 _RECEIVER: Final = re.compile("<ReceiverId>([^<]*+)")

@@ -28,7 +28,7 @@ _BEIJING: Final = timezone(timedelta(hours=8))
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ROOT: Final = re.compile(rb"<(?:[^\s:<>/]+:)?([^\s:<>/]+)")
-_START_TAG: Final = re.compile(rb"(<[^\s<>/]+)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*+)>")
+_START_TAG: Final = re.compile(rb"(<[^\s<>/]+)((?>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*))>")
 _INNER: Final = re.compile(rb"<((?:[^\s:<>/]+:)?DxpMsg)[\s>]")
 _START: Final = f'{_HEAD}<DxpMsg xmlns="{DXP}" ver="1.0"><TransInfo><CopMsgId>'
 _OWN: Final = f'{_HEAD}<DxpMsg xmlns="{DXP}"'.encode()

@@ -44,6 +44,9 @@ class PostgresSpool(
         self._last_turn = {}
         self._last_needy = {}
 
+    def tidy(self) -> None:
+        """Nothing: the server's own processes see to its log and to dead rows."""
+
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process of any node."""
         return listening(self.db, topic.value)

@@ -6,7 +6,7 @@ from typing import Final
 
 from spool.entry import Backlog, Outstanding
 from spool.postgres.database import Database, to_time
-from spool.turns import NEEDY_BELOW, need_of
+from spool.turns import NEEDY_BELOW, behind, need_of, turn_of
 
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
@@ -36,6 +36,8 @@ _NEEDED: Final = (
     f" (SELECT 1 FROM entry e WHERE {_READY} AND e.turn = lane.turn LIMIT %s) AS c)"
     " FROM lane WHERE lane.turn IS NOT NULL"
 )
+_NEEDY: Final = f"SELECT min(e.turn) FROM entry e WHERE {_READY} AND e.turn > %s AND e.turn < %s"
+_OF_TURN: Final = f"SELECT count(*) FROM (SELECT 1 FROM entry e WHERE {_READY} AND e.turn = %s LIMIT %s) AS c"
 
 
 class Measuring:
@@ -59,6 +61,18 @@ class Measuring:
             where, end = one.destination, NEEDY_BELOW
             for turn, count in self.db.rows(_NEEDED, where, end, where, end, where, at_most):
                 found[need_of(turn)] += count
+        return found
+
+    def waiting(self, owner: str, *, at_most: int) -> int:
+        """Return how many entries of an owner could go now; no more than `at_most` are counted."""
+        found = 0
+        for one in self.backlog(at_most=0):
+            turns, above = [turn_of(owner, "")], ""
+            while turn := self.db.rows(_NEEDY, one.destination, above, NEEDY_BELOW)[0][0]:
+                turns.append(turn_of(owner, need_of(turn)))
+                above = behind(turn)
+            for turn in turns:
+                found += self.db.rows(_OF_TURN, one.destination, turn, at_most - found)[0][0]
         return found
 
     def outstanding(self) -> Outstanding:

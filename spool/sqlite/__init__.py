@@ -57,6 +57,10 @@ class SqliteSpool(
             self.signals.close()
             raise
 
+    def tidy(self) -> None:
+        """Move what commits have written from the write-ahead log into the database file."""
+        self.db.tidy()
+
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""
         return self.signals.listen(topic.value)

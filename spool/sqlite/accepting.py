@@ -12,21 +12,21 @@ from spool.journal import accepted
 from spool.lifecycle import State
 from spool.signals import Signals
 from spool.sqlite.database import Database
+from spool.sqlite.many import select
 from spool.sqlite.ordering import unsettled
-from spool.sqlite.pairs import of_pairs
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
-_SAME_BYTES = "SELECT m.owner, m.sha256, m.uid FROM {pairs} CROSS JOIN message m ON m.owner = first AND m.sha256 = second"
+_SAME_BYTES = "SELECT m.owner, m.sha256, m.uid FROM (VALUES {}) AS o CROSS JOIN message m ON m.owner = o.column1 AND m.sha256 = o.column2"
 _SAME_REQUEST = (
-    "SELECT m.owner, m.request_key, m.uid FROM {pairs} CROSS JOIN message m"
-    " ON m.owner = first AND m.request_key = second AND m.request_key <> '' AND m.request_key <> lower(hex(m.sha256))"
+    "SELECT m.owner, m.request_key, m.uid FROM (VALUES {}) AS o CROSS JOIN message m"
+    " ON m.owner = o.column1 AND m.request_key = o.column2 AND m.request_key <> '' AND m.request_key <> lower(hex(m.sha256))"
 )
 """With the conditions of the index `message_request` in it: without, SQLite goes through all that the owner ever sent."""
 _SAME_DIGEST = f"{_SAME_BYTES} AND m.request_key = lower(hex(m.sha256))"
 """What that index leaves out, because many name their requests by the digest of the bytes: one write the less for each."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_DECLARED = "SELECT d.owner, d.identity, d.id FROM {pairs} CROSS JOIN declaration d ON d.identity = second AND d.owner = first"
+_DECLARED = "SELECT d.owner, d.identity, d.id FROM (VALUES {}) AS o CROSS JOIN declaration d ON d.identity = o.column2 AND d.owner = o.column1"
 
 
 class Accepting:
@@ -95,7 +95,7 @@ class _Batch:
 
     def _look(self, offers: Sequence[Offer]) -> None:
         """Ask at once what is there already of all that the offers name."""
-        ask, requests = partial(of_pairs, self._connection), self._requests
+        ask, requests = partial(select, self._connection), self._requests
         for owner, sha256, uid in ask(_SAME_BYTES, [(one.owner, one.sha256) for one in offers]):
             requests[owner, sha256] = uid
         keyed = [

@@ -14,6 +14,8 @@ from spool.sqlite.schema import STEPS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PAGES_AT_MOST = 16_000
+"""In the write-ahead log before a commit empties it by itself, should nobody have done it (`tidy`): 64 MB."""
 
 
 def to_number(time: datetime) -> int:
@@ -55,7 +57,7 @@ class Database:
         with self._exclusive():
             run("PRAGMA journal_mode = WAL")
             run("PRAGMA synchronous = FULL")
-            run("PRAGMA wal_autocheckpoint = 4000")
+            run(f"PRAGMA wal_autocheckpoint = {_PAGES_AT_MOST}")
             run("PRAGMA journal_size_limit = 67108864")
             run("PRAGMA cache_size = -32000")
             (version,) = run("PRAGMA user_version").fetchone()
@@ -85,6 +87,19 @@ class Database:
                     raise
             except sqlite3.Error as error:
                 raise self._explain(error) from error
+
+    def tidy(self) -> None:
+        """Move what commits have written from the write-ahead log into the database file.
+
+        Whose commit fills the log would do it, and all writers would wait for it. Here they go on meanwhile; they wait
+        for the little that they wrote in that time, after which the next one begins the log anew.
+        """
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            with self._exclusive():
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ from typing import Final
 from spool.entry import Backlog, Outstanding
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
-from spool.turns import NEEDY_BELOW, need_of
+from spool.turns import NEEDY_BELOW, behind, need_of, turn_of
 
 _DESTINATIONS: Final = (
     f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {unfinished()} UNION ALL"
@@ -80,6 +80,22 @@ class Measuring:
                     (count,) = run(_OF_TURN, (destination, turn, at_most)).fetchone()
                     found[need_of(turn)] += count
                     above = turn
+        return found
+
+    def waiting(self, owner: str, *, at_most: int) -> int:
+        """Return how many entries of an owner could go now; no more than `at_most` are counted."""
+        found = 0
+        with self.db.read() as connection:
+            run = connection.execute
+            for (destination,) in run(_DESTINATIONS).fetchall():
+                turns = [turn_of(owner, "")]
+                above = ""
+                while turn := run(_NEEDY, (destination, above, NEEDY_BELOW)).fetchone()[0]:
+                    turns.append(turn_of(owner, need_of(turn)))
+                    above = behind(turn)
+                for turn in turns:
+                    (count,) = run(_OF_TURN, (destination, turn, at_most - found)).fetchone()
+                    found += count
         return found
 
     def outstanding(self) -> Outstanding:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from spool.entry import Fate
-from spool.lifecycle import State
+from spool.lifecycle import Event, State
 from spool.store import Spool
 from tests.spooling import START, Clock, offer, settled, uids
 
@@ -77,3 +77,20 @@ def test_what_waits_is_counted_by_what_it_needs(spool: Spool) -> None:
     assert dict(spool.needed(at_most=3)) == {"slow": 4, "other": 1}
     claim(spool)
     assert dict(spool.needed(at_most=100)) == {"slow": 1}
+
+
+def test_what_an_owner_has_waiting_is_counted_whatever_it_needs_and_wherever_it_goes(spool: Spool) -> None:
+    spool.put([offer(f"A{number}") for number in range(5)] + [offer("L", destination="lake")])
+    spool.put([offer("S", needs="slow"), offer("O", needs="other"), offer("B", owner="bob", needs="slow")])
+    assert (spool.waiting("ann", at_most=100), spool.waiting("bob", at_most=100)) == (8, 1)
+    assert spool.waiting("nobody", at_most=100) == 0
+    assert [spool.waiting("ann", at_most=most) for most in (0, 3, 6, 7)] == [0, 3, 6, 7]
+
+
+def test_what_waits_for_another_is_held_or_on_its_way_does_not_count_as_waiting(spool: Spool) -> None:
+    spool.put([offer("first", "D1")])
+    spool.put([offer("second", "D1"), offer("kept"), offer("taken", priority=0)])
+    assert spool.waiting("ann", at_most=100) == 3
+    spool.act(Event.HELD, ["kept"])
+    assert claim(spool, limit=1) == ["taken"]
+    assert spool.waiting("ann", at_most=100) == 1

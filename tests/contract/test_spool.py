@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from spool.entry import (
     Claimed,
@@ -261,6 +262,13 @@ def test_settlement_takes_effect_once(spool: Spool) -> None:
     assert spool.settle(done) == 0
     assert spool.settle([]) == 0
     assert [line.event for line in spool.history("A")] == ["message.accepted", "entry.sent"]
+
+
+def test_journal_says_what_a_message_was_made_of(spool: Spool) -> None:
+    origin = {"mapping": "orders", "source_sha256": "ab" * 32}
+    spool.put([structs.replace(offer("A"), origin=origin), offer("B")])
+    assert json.loads(next(iter(spool.history("A"))).detail)["origin"] == origin
+    assert "origin" not in json.loads(next(iter(spool.history("B"))).detail)
 
 
 def test_settlement_with_a_wrong_claim_is_void(spool: Spool) -> None:

@@ -41,6 +41,12 @@ AT_START: Final = tuple(
     point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
 )
 """Passed once in the life of a process."""
+IN_HAND: Final = (
+    *("forward:after:spool.claim", "forward:before:transport.send", CONFIRMED),
+    *("forward:after:transport.send", "forward:before:spool.settle"),
+)
+"""Whoever dies here had entries in hand that are not settled: an entry that meets this `ending.ABANDONED_AT_MOST` times in a
+row is a dead letter, as it should be, so no test lets all of them happen to one."""
 WITH_AGE: Final = tuple(point for point in POINTS if "archive." in point or "spool.purge" in point)
 """Passed only when there is something to purge."""
 IN_TRAFFIC: Final = tuple(point for point in POINTS if point not in (*AT_START, *WITH_AGE))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load
-from tests.crash.points import POINTS, RARE, WITH_AGE, Whom
+from tests.crash.points import IN_HAND, POINTS, RARE, WITH_AGE, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.tally import tally
 from tests.crash.world import World
@@ -41,10 +41,15 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
     port = simulated_amqp(tmp_path / "customs", SCRIPT)
     got: Bodies = defaultdict(set)
     with World(tmp_path, port, retention_days=1) as world:
-        for point in sorted({*POINTS} - {*WITH_AGE}):
+        late = IN_HAND[:2]
+        for point in sorted({*POINTS} - {*WITH_AGE, *late}):
             world.points.arm(point, whom=whom)
         load = Load(world, seed=7, count=MESSAGES)
         load.join()
+        pass_all(world, load, got)
+        assert wait_until_sent(world, 60)
+        for point in late:
+            world.points.arm(point, whom=whom)
         pass_all(world, load, got)
         settle_down(world, load, got)
 

@@ -27,6 +27,10 @@ NOBODYS_ID = "01A200C3-CA5A-7F1A-B0CE-28A533CF2BF5"
 TOKEN_FAULT: dict[str, str] = {"Authorization": "Bearer wrong"}
 
 TESTED_ELSEWHERE = {
+    "unknown-mapping": "422: tests/end_to_end/test_translation.py",
+    "not-json": "422: tests/end_to_end/test_translation.py",
+    "not-csv": "422: tests/end_to_end/test_translation.py",
+    "untranslatable": "422: tests/end_to_end/test_translation.py",
     "quota-exceeded": "429: belongs to the tests of the quotas, which come with them",
     "unavailable": "503: test_503_is_answered_at_a_watermark below; a full disk in test_watermarks.py",
     "internal-error": "500: test_500_is_a_problem_document_and_says_nothing_of_the_inside below",

@@ -58,6 +58,7 @@ def test_wheel_holds_the_rules_the_types_and_no_name_that_is_not_ours(wheel: Pat
         "gateway/_rules/xsd/202205/export.xsd",
         "gateway/_rules/xsd/202205/dxp.xsd",
         "gateway/_rules/mappings/catalogue.toml",
+        "gateway/_rules/mappings/translations/orders.toml",
         "gateway/_rules/mappings/codes.toml",
         "gateway/py.typed",
         "signing/py.typed",

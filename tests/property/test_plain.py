@@ -78,6 +78,7 @@ VALUES = (
     *("\ufffe", "\uffff", "\u0085", "\u00a0x", "\u3000", "\x01", "<ceb:x/>", '"', "'"),
 )
 """Texts on both sides of some border of a type, of XML, or of plain form."""
+TAG = re.compile("<[^>]*>")
 LEAF = re.compile(r"<((?:\w+:)?\w+)>[^<]*</\1>")
 
 
@@ -138,6 +139,16 @@ def change_prolog(text: str, random: Random) -> str:
     return random.choice(prologs) + text[text.index("<", 2) :]
 
 
+def drop_tag(text: str, random: Random) -> str:
+    found = random.choice(list(TAG.finditer(text)))
+    return text[: found.start()] + text[found.end() :]
+
+
+def double_tag(text: str, random: Random) -> str:
+    found, other = random.choice(list(TAG.finditer(text))), random.choice(list(TAG.finditer(text)))
+    return text[: other.start()] + found[0] + text[other.start() :]
+
+
 def break_lines(text: str, random: Random) -> str:
     line_end = random.choice(("\n", "\r\n", "\r"))
     return text.replace("><", f">{line_end}<")
@@ -150,7 +161,7 @@ def add_behind(text: str, random: Random) -> str:
 Mutation = Callable[[str, Random], str]
 MUTATIONS: tuple[Mutation, ...] = (
     *(put_value, drop_leaf, double_leaf, move_leaf, add_between),
-    *(add_attribute, change_prefix, change_prolog, add_behind, break_lines),
+    *(add_attribute, change_prefix, change_prolog, add_behind, break_lines, drop_tag, double_tag),
 )
 
 
@@ -160,6 +171,10 @@ def composed(name: str, bodies: int, seed: int) -> str:
         name, cop_code="4400000001", dxp_id="DXPENT0000000001", bodies=most, rng=Random(seed), items=2
     )
     return made.body.decode()
+
+
+def read(text: str) -> bool:
+    return read_plain(text.encode(), rules().plain, LIMITS) is not None
 
 
 def agree(text: str) -> bool:
@@ -207,6 +222,20 @@ def test_no_text_at_a_border_of_its_type_is_read_plainly_against_the_schema(name
         for value in VALUES:
             read += agree(f"{text[: found.start()]}<{found[1]}>{value}</{found[1]}>{text[found.end() :]}")
     assert read > len(VALUES)
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_no_element_that_is_left_open_or_is_closed_alone_is_read_plainly(name: str) -> None:
+    """Every element that the schema knows, at every place between two tags."""
+    text = composed(name, 1, 1)
+    form = rules().plain.form(name, "ceb")
+    assert form is not None
+    known = set(re.findall("<ceb:([A-Za-z0-9]+)>", form.body.pattern.pattern + form.after.pattern.pattern))
+    places = [at.end() for at in re.finditer(r"(?<=>)(?=<)", text)]
+    for place in places:
+        for element in known:
+            for tag in (f"<ceb:{element}>", f"</ceb:{element}>"):
+                assert not read(text[:place] + tag + text[place:])
 
 
 def test_every_declaration_type_has_a_form_for_every_prefix() -> None:

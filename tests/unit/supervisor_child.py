@@ -1,7 +1,8 @@
 """A supervisor over small roles, for tests: `python -m tests.unit.supervisor_child DRAIN_S RELOAD ROLE…`.
 
 ROLE is `patient` (ends when asked), `deaf` (does not) or `failing` (raises at once); RELOAD is `keep` (the new
-configuration is unusable) or the role to run from then on. Everything is told as one JSON object a line.
+configuration is unusable) or the role to run from then on; with `NOTICE=FILE` in the environment the same is noticed,
+once, when that file is there. Everything is told as one JSON object a line.
 """
 
 import json
@@ -40,7 +41,13 @@ def failing() -> None:
     raise RuntimeError("no such host")
 
 
+def modest() -> None:
+    tell("up", nice=os.getpriority(os.PRIO_PROCESS, 0))
+    patient()
+
+
 ROLES = {run.__name__: Role(name=run.__name__, run=run) for run in (patient, deaf, failing)}
+ROLES["modest"] = Role(name="modest", run=modest, nice=3)
 
 
 def main(drain_s: str, renewed: str, *names: str) -> None:
@@ -48,9 +55,16 @@ def main(drain_s: str, renewed: str, *names: str) -> None:
         tell("reload asked")
         return None if renewed == "keep" else [ROLES[renewed]]
 
+    def notice() -> Sequence[Role] | None:
+        file = os.environ.get("NOTICE", "")
+        if not file or not os.path.exists(file):  # noqa: PTH110 (it may be empty)
+            return None
+        os.unlink(file)  # noqa: PTH108
+        return reload()
+
     configure_logs("debug")
     began, worked = time.monotonic(), time.process_time()
-    Supervisor([ROLES[name] for name in names], reload=reload, drain_s=float(drain_s)).run()
+    Supervisor([ROLES[name] for name in names], reload=reload, notice=notice, drain_s=float(drain_s)).run()
     tell("end", wall_s=time.monotonic() - began, cpu_s=time.process_time() - worked)
 
 

@@ -16,7 +16,7 @@ ME = Enterprise(
     name="示例企业",
     cop_codes=frozenset({COP_CODE, "4400000099"}),
     dxp_ids=frozenset({DXP_ID}),
-    token_sha256="0" * 64,
+    token_sha256=("0" * 64,),
 )
 ENVELOPE = Envelope(cop_msg_id="M1", sender_id=DXP_ID, receiver_ids=("DXPEDCCEB0000002",), creat_time="")
 
@@ -51,6 +51,14 @@ def test_another_dxp_id_is_refused() -> None:
 def test_both_are_told_at_once() -> None:
     faults = refused(header_of(order(cop_code="3300000001", dxp_id="DXPENT0000000002"))).faults
     assert [fault.element for fault in faults] == ["copCode", "dxpId"]
+
+
+def test_message_type_that_is_not_registered_is_refused_by_its_chinese_name() -> None:
+    bound = replace(ME, message_types=frozenset({"CEB621Message", "CEB411Message"}))
+    (fault,) = refused(header_of(order()), bound).faults
+    assert (fault.rule, fault.path, fault.name_zh) == ("type_not_yours", "/CEB311Message", "电子订单")
+    assert "CEB411" not in fault.message
+    authorise(header_of(order()), replace(ME, message_types=frozenset({"CEB311Message"})))
 
 
 def test_nothing_about_the_codes_registered_is_told() -> None:

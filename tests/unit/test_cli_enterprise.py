@@ -30,7 +30,7 @@ def test_added_enterprise_is_let_in_with_the_token_that_is_shown(site: Path) -> 
     options = ("--name", "示例店铺", "--cop-code", "1", "--cop-code", "2", "--dxp-id", "D1", "--key", "node")
     (line,) = lines(invoke("enterprise", "add", "shop", *options, "-c", site, "--json"))
     one = loaded(site, "shop")
-    assert one.token_sha256 == hashlib.sha256(line["token"].encode()).hexdigest()
+    assert one.token_sha256 == (hashlib.sha256(line["token"].encode()).hexdigest(),)
     assert (one.name, one.key) == ("示例店铺", "node")
     assert (sorted(one.cop_codes), sorted(one.dxp_ids)) == (["1", "2"], ["D1"])
     assert (site.parent / "enterprises" / "shop.toml").stat().st_mode & 0o777 == 0o600
@@ -56,16 +56,72 @@ def test_list_and_show_never_tell_a_token(site: Path) -> None:
         assert token not in result.stdout
 
 
-def test_new_token_takes_the_place_of_the_old_one_and_nothing_else_changes(site: Path) -> None:
+def test_new_token_stands_beside_the_old_one_and_nothing_else_changes(site: Path) -> None:
     file = site.parent / "enterprises" / "demo.toml"
     file.write_text(file.read_text() + "# agreed with Zhang on the telephone\n")
     before = loaded(site, "demo")
     (line,) = lines(invoke("enterprise", "rotate-token", "demo", "-c", site, "--json"))
     after = loaded(site, "demo")
-    assert after.token_sha256 == hashlib.sha256(line["token"].encode()).hexdigest() != before.token_sha256
+    assert after.token_sha256 == (*before.token_sha256, digest(line["token"]))
     assert (after.name, after.cop_codes, after.dxp_ids) == (before.name, before.cop_codes, before.dxp_ids)
     assert "# agreed with Zhang" in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def test_old_tokens_end_when_somebody_says_so(site: Path) -> None:
+    tokens = [
+        lines(invoke("enterprise", "rotate-token", "demo", "-c", site, "--json"))[0]["token"] for _ in "12"
+    ]
+    (view,) = lines(invoke("enterprise", "show", "demo", "-c", site, "--json"))
+    assert view["tokens"] == 3
+    result = invoke("enterprise", "end-token", "demo", "--sha256", digest(tokens[0])[:12], "-c", site)
+    assert result.exit_code == 0
+    assert digest(tokens[0]) not in loaded(site, "demo").token_sha256
+    assert len(loaded(site, "demo").token_sha256) == 2
+    assert invoke("enterprise", "end-token", "demo", "-c", site).exit_code == 0
+    assert loaded(site, "demo").token_sha256 == (digest(tokens[1]),)
+    assert invoke("enterprise", "end-token", "demo", "-c", site).exit_code == 1, "the last one stays"
+    (line,) = lines(invoke("enterprise", "rotate-token", "demo", "--end-old", "-c", site, "--json"))
+    assert loaded(site, "demo").token_sha256 == (digest(line["token"]),)
+
+
+def test_token_is_added_to_a_file_of_any_form(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    (old,) = loaded(site, "demo").token_sha256
+    plain = [line for line in file.read_text().splitlines() if not line.startswith("token_sha256")]
+    tables = "\n[quota]\nmessages_per_minute = 5\n"
+    for tokens, kept in (
+        (f'token_sha256 = "{old}"', (old,)),
+        (f'token_sha256 = [\n  "{old}",  # agreed by telephone\n]', (old,)),
+        (f'token_sha256 = "{old}"  # agreed with Zhang', (old,)),
+        (f'token_sha256=["{old}"]   # agreed with Zhang', (old,)),
+        ("", ()),
+    ):
+        file.write_text("\n".join([*plain, tokens]) + tables)
+        (line,) = lines(invoke("enterprise", "rotate-token", "demo", "-c", site, "--json"))
+        assert loaded(site, "demo").token_sha256 == (*kept, digest(line["token"]))
+        assert ("# agreed with Zhang" in file.read_text()) == ("Zhang" in tokens)
+        quota = loaded(site, "demo").quota
+        assert quota is not None
+        assert quota.messages_per_minute == 5
+
+
+def test_file_that_cannot_be_changed_by_one_value_stays_as_it_is(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    text = file.read_text().replace("token_sha256", '"token_sha256"')
+    file.write_text(text)
+    result = invoke("enterprise", "rotate-token", "demo", "-c", site)
+    assert (result.exit_code, "cannot change token_sha256 by itself" in result.stderr) == (2, True)
+    assert file.read_text() == text
+
+
+def test_tokens_are_bounded(site: Path) -> None:
+    results = [invoke("enterprise", "rotate-token", "demo", "-c", site) for _ in range(10)]
+    assert [one.exit_code for one in results] == [0] * 9 + [2]
 
 
 def test_disabling_can_be_undone(site: Path) -> None:

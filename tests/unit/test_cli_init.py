@@ -73,7 +73,7 @@ def test_init_shows_the_token_once_and_keeps_only_its_digest(tmp_path: Path) -> 
     assert token_file.read_text().strip() == tenant["token"]
     app = App(Path(told["config"]))
     kept = app.enterprises[EnterpriseId("demo")]
-    assert kept.token_sha256 == hashlib.sha256(tenant["token"].encode()).hexdigest()
+    assert kept.token_sha256 == (hashlib.sha256(tenant["token"].encode()).hexdigest(),)
     assert tenant["token"] not in (tmp_path / "gate" / "enterprises" / "demo.toml").read_text()
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises
+from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError
-from gateway.model import EnterpriseId
+from gateway.model import EnterpriseId, Quota
 
 KEY = """
 [[key]]
@@ -207,16 +207,56 @@ def test_enterprises_are_read_by_the_names_of_their_files(tmp_path: Path) -> Non
         ("0" * 64, "A" * 64, "token_sha256"),
         ('["4400000001"]', "[]", "cop_codes"),
         ("dxp_ids", "dxp_id", "dxp_id"),
+        ("name = ", 'addresses = ["10.1.0.1/16"]\nname = ', "addresses"),
+        ("name = ", 'message_types = ["311"]\nname = ', "message_types"),
+        ("name = ", 'certificate_sha256 = ["AB:CD"]\nname = ', "certificate_sha256"),
+        ("name = ", "quota.messages_per_minute = -1\nname = ", "messages_per_minute"),
+        ("name = ", 'hmac = [{key = "k", secret_file = "none"}]\nname = ', "secret_file"),
+        ("name = ", 'hmac = [{key = "k", secret_file = "short"}]\nname = ', "at least 32"),
     ],
 )
 def test_enterprise_that_is_not_in_order_is_named_with_its_file(
     old: str, new: str, key: str, tmp_path: Path
 ) -> None:
     (tmp_path / "one.toml").write_text(ENTERPRISE.replace(old, new), encoding="utf-8")
+    (tmp_path / "short").write_text("s" * 31)
     with pytest.raises(ConfigError) as caught:
         load_enterprises(tmp_path)
     assert "one.toml" in caught.value.where
     assert key in str(caught.value)
+
+
+def test_everything_that_binds_an_enterprise_is_read(tmp_path: Path) -> None:
+    fingerprint = ":".join(["AB"] * 32)
+    bound = f"""
+certificate_sha256 = ["{fingerprint}"]
+message_types = ["CEB311Message"]
+addresses = ["10.1.0.0/16", "2001:db8::/32"]
+hmac = [{{key = "one-1", secret_file = "one.hmac"}}]
+[quota]
+messages_per_minute = 60
+open_entries = 1000
+"""
+    (tmp_path / "one.hmac").write_text("s" * 40 + "\n")
+    (tmp_path / "one.toml").write_text(ENTERPRISE + bound, encoding="utf-8")
+    one = load_enterprises(tmp_path)[EnterpriseId("one")]
+    assert one.certificate_sha256 == {"ab" * 32}
+    assert one.message_types == {"CEB311Message"}
+    assert [str(network) for network in one.addresses] == ["10.1.0.0/16", "2001:db8::/32"]
+    assert [(key.id, key.secret) for key in one.hmac_keys] == [("one-1", b"s" * 40)]
+    assert one.quota == Quota(messages_per_minute=60, open_entries=1000)
+    assert "ssss" not in repr(one), "a secret shows nowhere"
+
+
+def test_token_may_be_one_text_or_several(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text(ENTERPRISE, encoding="utf-8")
+    several = ENTERPRISE.replace(f'"{"0" * 64}"', f'["{"0" * 64}", "{"1" * 64}"]')
+    (tmp_path / "two.toml").write_text(several, encoding="utf-8")
+    found = load_enterprises(tmp_path)
+    assert [one.token_sha256 for one in found.values()] == [("0" * 64,), ("0" * 64, "1" * 64)]
+    assert shared_proofs(found) == {"one": "token", "two": "token"}
+    (tmp_path / "two.toml").write_text(ENTERPRISE.replace("0" * 64, "1" * 64), encoding="utf-8")
+    assert shared_proofs(load_enterprises(tmp_path)) == {}
 
 
 def test_folder_of_enterprises_that_is_not_there_is_named(tmp_path: Path) -> None:

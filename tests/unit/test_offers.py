@@ -28,7 +28,7 @@ ME = Enterprise(
     name="示例企业",
     cop_codes=frozenset({COP_CODE}),
     dxp_ids=frozenset({DXP_ID, "D" * 17}),
-    token_sha256="0" * 64,
+    token_sha256=("0" * 64,),
     key="mine",
 )
 

@@ -37,7 +37,7 @@ ME = Enterprise(
     name="示例企业",
     cop_codes=frozenset({COP_CODE}),
     dxp_ids=frozenset({DXP_ID}),
-    token_sha256="0" * 64,
+    token_sha256=("0" * 64,),
 )
 ENVELOPE = Envelope(
     cop_msg_id="MY-OWN-ID-1",

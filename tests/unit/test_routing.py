@@ -233,7 +233,7 @@ def traits(body: bytes, rules: Rules) -> Traits:
         name="示例企业",
         cop_codes=frozenset({COP_CODE}),
         dxp_ids=frozenset({DXP_ID}),
-        token_sha256="0" * 64,
+        token_sha256=("0" * 64,),
     )
     message = examine(body, me, rules, config().accept.limits)
     assert isinstance(message, Message), message
@@ -258,7 +258,7 @@ def test_one_declaration_without_a_customs_code_leaves_the_message_without(rules
         name="示例企业",
         cop_codes=frozenset({COP_CODE}),
         dxp_ids=frozenset({DXP_ID}),
-        token_sha256="0" * 64,
+        token_sha256=("0" * 64,),
     )
     message = examine(inventory("A"), me, rules, config().accept.limits)
     assert isinstance(message, Message)

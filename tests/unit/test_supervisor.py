@@ -134,6 +134,18 @@ def test_reload_starts_the_new_roles_before_it_ends_the_old_ones() -> None:
         assert running.process.poll() is None
 
 
+def test_what_is_noticed_takes_the_way_of_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICE", str(tmp_path / "changed"))
+    with node("patient", reload="deaf") as running:
+        old = running.wait_for("up")["pid"]
+        (tmp_path / "changed").touch()
+        running.wait_for("node.reloaded", roles=["deaf"])
+        assert running.place("role.started", role="deaf") < running.place(
+            "role.stopped", pid=old, killed=False
+        )
+        assert not (tmp_path / "changed").exists()
+
+
 def test_role_of_a_reloaded_node_is_started_again_too() -> None:
     with node("patient", reload="patient") as running:
         running.wait_for("up")
@@ -177,3 +189,11 @@ def test_stop_while_a_role_waits_for_its_next_start_needs_no_patience() -> None:
         running.send(signal.SIGTERM)
         running.end()
         assert running.process.returncode == 0
+
+
+def test_role_that_stands_back_has_its_nice_value_and_no_other_has() -> None:
+    with node("modest") as running:
+        own = os.getpriority(os.PRIO_PROCESS, running.process.pid)
+        assert running.wait_for("up")["nice"] == own + 3
+        running.send(signal.SIGTERM)
+        running.end()

@@ -41,7 +41,7 @@ def enterprise(name: str, *dxp_ids: str) -> Enterprise:
         name=name,
         cop_codes=frozenset({"4400000002"}),
         dxp_ids=frozenset(dxp_ids),
-        token_sha256="0" * 64,
+        token_sha256=("0" * 64,),
     )
 
 

@@ -22,9 +22,7 @@ from gateway.model import Enterprise, EnterpriseId
 
 LIMIT = 1000
 DATE = formatdate(0, usegmt=True)
-ME = Enterprise(
-    id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset(), token_sha256="0" * 64
-)
+ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset())
 
 
 @dataclass
@@ -33,14 +31,15 @@ class Desk(Submissions):
 
     size_bytes: int = LIMIT
     at_once: bool = True
+    delay_s: float = 0.0
     heads: list[Head] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     waiting: list[Tell] = field(default_factory=list)
 
     def admit(self, head: Head) -> Admitted | Answer:
         self.heads.append(head)
-        if not head.authorization:
-            return Answer(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"})
+        if not head.shown.authorization:
+            return Answer(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"}, self.delay_s)
         return Admitted(ME, 0.0, head.idempotency_key, False)
 
     def too_large(self) -> Answer:
@@ -65,8 +64,10 @@ class Line(asyncio.Transport):
         self.written: list[bytes] = []
         self.closed = False
         self.reading = True
+        self.wrote = asyncio.Event()
 
     def write(self, data: Any) -> None:
+        self.wrote.set()
         self.written.append(bytes(data))
 
     def close(self) -> None:
@@ -263,6 +264,54 @@ def test_refused_body_is_passed_over_and_the_connection_goes_on() -> None:
         here.send(b"x" * 900 + request(b"<b/>"))
         assert here.statuses == ["401", "202"]
         assert here.desk.bodies == [b"<b/>"]
+
+    run(act)
+
+
+def test_refusal_that_is_held_back_holds_up_its_own_connection_alone() -> None:
+    async def act() -> None:
+        knocking, other = world(Desk(delay_s=0.05)), world(Desk())
+        knocking.send(head(length=LIMIT, token=False) + b"x" * 10)
+        assert knocking.statuses == []
+        assert not knocking.line.reading, "what it sends meanwhile stays in its socket"
+        knocking.send(b"x" * (LIMIT - 10) + request(b"<b/>"))  # as if read in one go with the head
+        other.send(request(b"<a/>"))
+        assert (other.statuses, knocking.statuses) == (["202"], [])
+        await knocking.line.wrote.wait()
+        await settle()
+        assert knocking.statuses == ["401", "202"]
+        assert knocking.line.reading
+        assert knocking.desk.bodies == [b"<b/>"]
+
+    run(act)
+
+
+def test_caller_that_goes_while_its_refusal_is_held_back_is_not_written_to() -> None:
+    async def act() -> None:
+        here = world(Desk(delay_s=0.01))
+        told = asyncio.Event()
+        here.send(head(length=0, token=False))
+        here.protocol.connection_lost(None)
+        asyncio.get_running_loop().call_later(0.02, told.set)
+        await told.wait()
+        assert here.line.written == []
+
+    run(act)
+
+
+def test_head_carries_what_shows_who_is_asking() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(
+            head("/v1/messages", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 10.0.0.2, 10.0.0.3", length=0)
+        )
+        here.send(head("http://x/v1/messages?a=1&dry_run=true", "X-Gateway-Key: shop-1", length=0))
+        plain, signed = (one.shown for one in here.desk.heads)
+        assert (plain.authorization, plain.signature) == ("Bearer t", None)
+        assert plain.forwarded == "10.0.0.1,10.0.0.2, 10.0.0.3"
+        assert signed.signature is not None
+        assert (signed.signature.method, signed.signature.target) == ("POST", "/v1/messages?a=1&dry_run=true")
+        assert (signed.signature.key, signed.signature.nonce) == ("shop-1", "")
 
     run(act)
 

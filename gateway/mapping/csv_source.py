@@ -1,0 +1,205 @@
+"""CSV as spreadsheets and programs write it (RFC 4180), with a header; every cell with its place.
+
+The library's reader knows the line of what is wrong, but neither its column nor where a cell began.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.config import Limits
+from gateway.errors import Refused
+from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.model import Fault
+
+_ENDS: Final = ("\r\n", "\n", "\r")
+_FAULTS: Final = 200
+_FIX: Final = 'put cells that hold a comma, a line break or " in double quotes, and write " inside them twice'
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    """As a spreadsheet counts: the header is row 1, an empty row counts."""
+    cells: list[str]
+    offsets: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    columns: Mapping[str, int]
+    lines: Lines
+    header: _Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of the table: all of them, those of one declaration, or one."""
+
+    table: _Table
+    rows: list[_Row]
+
+    def text(self, at: Reference) -> str | None:
+        """See Item; of several rows all must say the same."""
+        column = self.table.columns[at.written]
+        if not self.rows:
+            return None
+        first = self.rows[0].cells[column]
+        for row in self.rows:
+            if row.cells[column] != first and row.cells[column].strip() != first.strip():
+                spot = Rows(self.table, [row]).spot(at)
+                raise NoTextError("rows_disagree", spot, row.cells[column], first=str(self.rows[0].number))
+        return first.strip() or None
+
+    def spot(self, at: Reference | None = None) -> Spot:
+        """See Item; of several rows the first."""
+        row = self.rows[0] if self.rows else self.table.header
+        if at is None:
+            return self.table.lines.spot(row.offsets[0], f"row {row.number}")
+        column = self.table.columns[at.written]
+        return self.table.lines.spot(row.offsets[column], f"row {row.number}, column {at.written}")
+
+    def each(self, over: tuple[Reference, ...]) -> Sequence[Item]:
+        """See Item; groups stand in the order of their first rows. No column: every row by itself."""
+        if not over:
+            return [Rows(self.table, [row]) for row in self.rows]
+        columns = [self.table.columns[one.written] for one in over]
+        groups: dict[tuple[str, ...], list[_Row]] = {}
+        for row in self.rows:
+            groups.setdefault(tuple([row.cells[column].strip() for column in columns]), []).append(row)
+        return [Rows(self.table, rows) for rows in groups.values()]
+
+
+def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: Limits) -> Rows:
+    """Read a whole table, whose header must have all `wanted` columns. Raises Refused `not-csv` with every place.
+
+    Bounded by `limits.elements` cells. Rows without a text in any cell are passed over.
+    """
+    lines = Lines(text)
+    try:
+        rows = _Reader(text, delimiter, limits.elements).rows()
+    except _WrongError as wrong:
+        raise _refused(lines, [wrong]) from wrong
+    if not rows:
+        raise _refused(
+            lines, [_WrongError(0, "empty", "there is no header", "没有标题行", "name the columns in row 1")]
+        )
+    header, *others = rows
+    columns = {name: at for at, cell in enumerate(header.cells) if (name := cell.strip())}
+    wrong_header = [*_doubled(header, columns), *_missing(header, columns, wanted)]
+    if wrong_header:
+        raise _refused(lines, wrong_header)
+    width = len(header.cells)
+    ragged = [_ragged(row, width) for row in others if len(row.cells) != width]
+    if ragged:
+        raise _refused(lines, ragged[:_FAULTS])
+    return Rows(_Table(columns, lines, header), others)
+
+
+class _WrongError(Exception):
+    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: str = _FIX) -> None:
+        super().__init__(what)
+        self.offset = offset
+        self.rule = rule
+        self.zh = zh
+        self.fix = fix
+
+
+def _doubled(header: _Row, columns: Mapping[str, int]) -> Iterator[_WrongError]:
+    for at, cell in enumerate(header.cells):
+        name = printable(cell.strip())
+        if name and columns[cell.strip()] != at:
+            what = f"the column {name} stands twice in the header"
+            zh, fix = f"标题行中列“{name}”重复", "rename one of them"
+            yield _WrongError(header.offsets[at], "duplicate_column", what, zh, fix)
+
+
+def _missing(header: _Row, columns: Mapping[str, int], wanted: Sequence[str]) -> Iterator[_WrongError]:
+    fix = "add it to the header; a cell may stay empty where nothing is to be said"
+    for name in wanted:
+        if name not in columns:
+            yield _WrongError(
+                header.offsets[0], "missing_column", f"there is no column {name}", f"缺少列“{name}”", fix
+            )
+
+
+def _ragged(row: _Row, width: int) -> _WrongError:
+    have = len(row.cells)
+    offset = row.offsets[width] if have > width else row.offsets[-1]
+    what = f"row {row.number} has {have} cells, the header has {width}"
+    return _WrongError(offset, "ragged", what, f"第{row.number}行有{have}列，标题行有{width}列")
+
+
+def _refused(lines: Lines, wrongs: Sequence[_WrongError]) -> Refused:
+    return Refused("not-csv", [_fault(lines, wrong) for wrong in wrongs])
+
+
+def _fault(lines: Lines, wrong: _WrongError) -> Fault:
+    spot = lines.spot(wrong.offset, "")
+    return Fault(
+        line=spot.line,
+        column=spot.column,
+        rule=wrong.rule,
+        message=f"{wrong} (line {spot.line}, column {spot.column})",
+        message_zh=f"{wrong.zh}（第{spot.line}行第{spot.column}列）",
+        fix=wrong.fix,
+    )
+
+
+class _Reader:
+    """One pass over the text."""
+
+    def __init__(self, text: str, delimiter: str, cells: int) -> None:
+        self._text = text
+        self._at = 0
+        self._delimiter = delimiter
+        self._plain = re.compile(rf'[^"\r\n{re.escape(delimiter)}]*+')
+        self._most = self._left = cells
+
+    def rows(self) -> list[_Row]:
+        rows: list[_Row] = []
+        number = 0
+        while self._at < len(self._text):
+            number += 1
+            row = self._row(number)
+            if any(cell.strip() for cell in row.cells):
+                rows.append(row)
+        return rows
+
+    def _row(self, number: int) -> _Row:
+        row = _Row(number, [], [])
+        while True:
+            row.offsets.append(self._at)
+            row.cells.append(self._cell())
+            if self._text.startswith(self._delimiter, self._at):
+                self._at += 1
+                continue
+            end = next((one for one in _ENDS if self._text.startswith(one, self._at)), "")
+            if not end and self._at < len(self._text):
+                what = "a double quote inside a cell, or text behind one"
+                raise _WrongError(self._at, "quote", what, "单元格中的双引号使用不正确")
+            self._at += len(end)
+            return row
+
+    def _cell(self) -> str:
+        self._left -= 1
+        if self._left < 0:
+            fix = "split it into several requests"
+            raise _WrongError(
+                self._at, "elements", f"more than {self._most} cells", f"单元格超过{self._most}个", fix
+            )
+        if not self._text.startswith('"', self._at):
+            found = self._plain.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            return found[0] if found else ""
+        return self._quoted()
+
+    def _quoted(self) -> str:
+        begin = end = self._at + 1
+        while (end := self._text.find('"', end)) >= 0:
+            if not self._text.startswith('""', end):
+                self._at = end + 1
+                return self._text[begin:end].replace('""', '"')
+            end += 2
+        raise _WrongError(self._at, "quote", "a cell in double quotes that never ends", "双引号没有结束")

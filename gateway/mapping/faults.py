@@ -1,0 +1,89 @@
+"""What is wrong with a source, in English and Chinese, with its place there beside the XPath of the field."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from gateway.mapping.source import NoTextError, Spot, printable
+from gateway.model import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFault(Fault):
+    """A fault of a document that was made from a source; line and column are those of the source."""
+
+    source: str = ""
+    """Where in the source: `/orders/3/buyer/name`, `row 17, column consignee`."""
+
+
+_TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "not_a_value": (
+        "there is an array or an object where {label} needs one value",
+        "{label}需要单个值，此处却是数组或对象",
+        "send a text or a number here, or let the mapping go deeper",
+    ),
+    "not_an_array": (
+        "{label} repeats, but there is no array",
+        "{label}可重复，此处却不是数组",
+        "send an array, with one member if there is only one",
+    ),
+    "rows_disagree": (
+        "{label} of one declaration is different from row {first}",
+        "同一单证的{label}与第{first}行不一致",
+        "rows of one declaration must say the same in this column",
+    ),
+    "not_a_number": (
+        "{label} is not a number",
+        "{label}不是数值",
+        "write digits with at most one point, for instance 12.50, without separators or currency",
+    ),
+    "not_a_time": (
+        "{label} is not a time of the form {forms}",
+        "{label}不是有效时间，应为：{forms}",
+        "write an existing day and time in that form",
+    ),
+    "unknown_code": (
+        "{label} has a code that the mapping does not know",
+        "{label}的代码不在映射表中",
+        "one of: {known}",
+    ),
+    "not_in_xml": (
+        "{label} holds a character that XML cannot",
+        "{label}含有XML不允许的字符",
+        "remove control characters and halves of surrogate pairs",
+    ),
+    "too_many": (
+        "{label} would stand {count} times, at most {limit} allowed",
+        "{label}共{count}个，最多允许{limit}个",
+        "send at most {limit} in one request; `gateway translate --split` makes several messages of a file",
+    ),
+}  # fmt: skip
+RULES: Final = frozenset(_TEXTS)
+
+
+def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> SourceFault:
+    """Write one out; `path` is the XPath of the field that could not be written."""
+    en, zh, fix = _TEXTS[wrong.rule]
+    element = name.removeprefix("@")
+    label = f"{element} ({name_zh})" if name_zh else element
+    label_zh = f"{name_zh}（{element}）" if name_zh else element
+    return SourceFault(
+        source=printable(wrong.spot.text, 200),
+        path=path,
+        line=wrong.spot.line,
+        column=wrong.spot.column,
+        element=element,
+        name_zh=name_zh,
+        value=printable(wrong.value),
+        rule=wrong.rule,
+        message=en.format(label=label, **wrong.facts),
+        message_zh=zh.format(label=label_zh, **wrong.facts),
+        fix=fix.format(**wrong.facts),
+    )
+
+
+def told_of(fault: Fault, spot: Spot) -> SourceFault:
+    """Give a fault of the document its place in the source."""
+    return SourceFault(
+        **{**asdict(fault), "line": spot.line, "column": spot.column}, source=printable(spot.text, 200)
+    )

@@ -1,0 +1,185 @@
+"""What a mapping can do to one text: the whole, closed list. Pure; numbers never pass through float."""
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
+from typing import Final, Protocol
+
+BEIJING: Final = timezone(timedelta(hours=8))
+"""Times in CEB messages are Beijing time (spec ceb/codes.md, returnTime)."""
+NAMED_FORMS: Final = ("iso", "unix", "unix_ms")
+FOURTEEN: Final = "YYYYMMDDhhmmss"
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER_LENGTH: Final = 60
+_EXACT: Final = Context(prec=400)
+"""More digits than any number of `_NUMBER_LENGTH` characters, moved as far as its exponent allows, is shown with."""
+_FARTHEST: Final = 100
+"""Powers of ten that a number may lie from 1."""
+_PARTS: Final = {
+    "YYYY": ("year", "[0-9]{4}", 4), "MM": ("month", "[0-9]{2}", 2), "DD": ("day", "[0-9]{2}", 2),
+    "hh": ("hour", "[0-9]{2}", 2), "mm": ("minute", "[0-9]{2}", 2), "ss": ("second", "[0-9]{2}", 2),
+}  # fmt: skip
+_PART: Final = re.compile("|".join(_PARTS))
+_ISO: Final = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):"
+    r"(?P<second>[0-9]{2})(?:\.[0-9]{1,9})?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_SECONDS: Final = re.compile(r"[0-9]{1,15}")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:customs-exchange-gateway:mapping")
+
+
+class NotApplicableError(Exception):
+    """The text is none that the function knows what to do with; `rule` is a key of `gateway.mapping.faults`."""
+
+    def __init__(self, rule: str, **facts: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.facts = facts
+
+
+class Function(Protocol):
+    """One step from text to text."""
+
+    @property
+    def shown(self) -> str:
+        """How the trace names it."""
+
+    def __call__(self, text: str) -> str:
+        """Give the new text. Raises NotApplicableError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounded:
+    """A number with a fixed count of decimal places, rounded half up (away from zero), after moving the point."""
+
+    places: int
+    scale: int = 0
+    """The number times ten to this: -2 makes yuan of fen."""
+
+    @property
+    def shown(self) -> str:
+        """How the trace names it."""
+        return f"decimal {self.places}" + (f" scale {self.scale}" if self.scale else "")
+
+    def __call__(self, text: str) -> str:
+        """Round, exactly."""
+        if len(text) > _NUMBER_LENGTH or not _NUMBER.fullmatch(text):
+            raise NotApplicableError("not_a_number")
+        number = Decimal(text)
+        if number and abs(number.adjusted()) > _FARTHEST:
+            raise NotApplicableError("not_a_number")
+        moved = number.scaleb(self.scale, _EXACT)
+        rounded = moved.quantize(Decimal(1).scaleb(-self.places), ROUND_HALF_UP, _EXACT)
+        return f"{rounded or abs(rounded):f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """A time in one of several forms, written in another; with an offset it is turned into Beijing time."""
+
+    forms: tuple[str, ...]
+    """`iso`, `unix` (seconds), `unix_ms`, or a pattern of YYYY MM DD hh mm ss and other characters."""
+    to: str = FOURTEEN
+
+    @property
+    def shown(self) -> str:
+        """How the trace names it."""
+        return f"time {' or '.join(self.forms)} to {self.to}"
+
+    def __call__(self, text: str) -> str:
+        """Read by the first form that fits."""
+        for form in self.forms:
+            found = _read_time(text, form)
+            if found is not None:
+                return _write_time(found, self.to)
+        raise NotApplicableError("not_a_time", forms=", ".join(self.forms))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coded:
+    """A code of the platform's for one of customs'."""
+
+    codes: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        """How the trace names it."""
+        return "map"
+
+    def __call__(self, text: str) -> str:
+        """Look it up; codes nobody wrote down are a fault, never a guess."""
+        found = self.codes.get(text)
+        if found is None:
+            raise NotApplicableError("unknown_code", known=", ".join(list(self.codes)[:20]))
+        return found
+
+
+def is_time_form(form: str) -> bool:
+    """Say whether a pattern names each of its parts once and, being a time, at least the day."""
+    named = _PART.findall(form)
+    return len(set(named)) == len(named) and {"YYYY", "MM", "DD"} <= set(named)
+
+
+def guid(mapping: str, element: str, key: Iterable[str]) -> str:
+    """Give the 36 upper-case characters that this key has in this mapping, always the same (UUID version 5)."""
+    parts = (mapping, element, *key)
+    name = "".join(
+        f"{len(part)}:{part}" for part in parts
+    )  # lengths: no two lists of parts are written alike
+    return str(uuid.uuid5(_NAMESPACE, name)).upper()
+
+
+def _read_time(text: str, form: str) -> datetime | None:
+    if form in ("unix", "unix_ms"):
+        if not _SECONDS.fullmatch(text):
+            return None
+        seconds = int(text) // (1000 if form == "unix_ms" else 1)
+        try:
+            return (_EPOCH + timedelta(seconds=seconds)).astimezone(BEIJING)
+        except OverflowError:
+            return None
+    found = (_ISO if form == "iso" else _pattern(form)).fullmatch(text)
+    return None if found is None else _moment(found.groupdict())
+
+
+def _moment(parts: Mapping[str, str | None]) -> datetime | None:
+    """Make a time of its parts; None where there is no such time (30 February)."""
+    number = {
+        name: int(parts.get(name) or 0) for name in ("year", "month", "day", "hour", "minute", "second")
+    }
+    try:
+        moment = datetime(**number, tzinfo=_zone(parts.get("zone")))
+        return moment.astimezone(BEIJING)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone(text: str | None) -> tzinfo:
+    """Give the offset of an ISO time; without one it is Beijing time. Raises ValueError beyond 24 hours."""
+    if not text:
+        return BEIJING
+    if text == "Z":
+        return UTC
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def _write_time(moment: datetime, form: str) -> str:
+    return _PART.sub(lambda part: f"{getattr(moment, _PARTS[part[0]][0]):0{_PARTS[part[0]][2]}d}", form)
+
+
+@lru_cache(maxsize=64)
+def _pattern(form: str) -> re.Pattern[str]:
+    pieces: list[str] = []
+    at = 0
+    for part in _PART.finditer(form):
+        name, digits, _ = _PARTS[part[0]]
+        pieces += (re.escape(form[at : part.start()]), f"(?P<{name}>{digits})")
+        at = part.end()
+    return re.compile("".join(pieces) + re.escape(form[at:]))

@@ -1,0 +1,267 @@
+"""JSON as platforms send it: read strictly, every value with its place, numbers as they are written.
+
+The library's reader would turn numbers into floats, let a key stand twice and knows no places.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.config import Limits
+from gateway.errors import Refused
+from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.model import Fault
+
+_DEEPEST: Final = 256
+"""Whatever the configuration allows: each level is a call."""
+_WHITE: Final = re.compile(r"[ \t\n\r]*+")
+_SIGN: Final = re.compile(r"[ \t\n\r]*+([,:\]}])[ \t\n\r]*+")
+_PLAIN_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]*+)"')
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+"""Without possessive groups: CPython 3.11 may lose its place in one that fails (gh-106052)."""
+_read_string: Final = json.JSONDecoder().raw_decode
+_WORDS: Final[Mapping[str, str | None]] = {"true": "true", "false": "false", "null": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Scalar:
+    text: str | None
+    """None: null."""
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    members: list["_Value"]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    members: dict[str, "_Value"]
+    offset: int
+
+
+_Value = _Scalar | _Array | _Object
+
+
+@dataclass(frozen=True, slots=True)
+class JsonItem:
+    """A value of the document, and the item it is in."""
+
+    value: _Value
+    path: str
+    """As a JSON pointer; empty: the whole document."""
+    around: "JsonItem | None"
+    lines: Lines
+
+    def text(self, at: Reference) -> str | None:
+        """See Item."""
+        match self._find(at)[0]:
+            case None:
+                return None
+            case _Scalar(text=text):
+                return (text or "").strip() or None
+            case _Array():
+                raise NoTextError("not_a_value", self.spot(at), "[…]")
+            case _Object():
+                raise NoTextError("not_a_value", self.spot(at), "{…}")
+
+    def spot(self, at: Reference | None = None) -> Spot:
+        """See Item; of what is not there, the line of the nearest thing around it."""
+        if at is None:
+            return self.lines.spot(self.value.offset, self.path or "/")
+        _, nearest, path = self._find(at)
+        return self.lines.spot(nearest.offset, path or "/")
+
+    def each(self, over: tuple[Reference, ...]) -> Sequence[Item]:
+        """See Item; nothing there, or null, is an empty array."""
+        value, _, path = self._find(over[0])
+        match value:
+            case None | _Scalar(text=None):
+                return ()
+            case _Array(members=members):
+                return [JsonItem(one, f"{path}/{at}", self, self.lines) for at, one in enumerate(members)]
+            case _:
+                raise NoTextError("not_an_array", self.spot(over[0]))
+
+    def _find(self, at: Reference) -> tuple[_Value | None, _Value, str]:
+        """Give the value, None if it is not there; the innermost one on the way that is; and the path."""
+        begin = self._above(at.ups)
+        value: _Value | None = begin.value
+        nearest, path = begin.value, begin.path
+        for step in at.steps:
+            path += "/" + step.replace("~", "~0").replace("/", "~1")
+            value = _member(value, step)
+            nearest = nearest if value is None else value
+        return value, nearest, path
+
+    def _above(self, ups: int | None) -> "JsonItem":
+        item = self
+        while item.around is not None and ups != 0:
+            item = item.around
+            ups = None if ups is None else ups - 1
+        return item
+
+
+def _member(value: _Value | None, step: str) -> _Value | None:
+    match value:
+        case _Object(members=members):
+            return members.get(step)
+        case _Array(members=elements) if step.isascii() and step.isdigit() and int(step) < len(elements):
+            return elements[int(step)]
+        case _:
+            return None
+
+
+def read_json(text: str, limits: Limits) -> JsonItem:
+    """Read a whole document. Raises Refused `not-json` with line and column.
+
+    Bounded by `limits.depth` levels and `limits.elements` values, keys that stand twice are refused, and of
+    numbers only what RFC 8259 knows (no NaN) passes.
+    """
+    lines = Lines(text)
+    try:
+        value = _Reader(text, depth=min(limits.depth, _DEEPEST), values=limits.elements).whole()
+    except _WrongError as wrong:
+        raise Refused("not-json", [_fault(wrong, lines.spot(wrong.offset, ""))]) from wrong
+    return JsonItem(value, "", None, lines)
+
+
+class _WrongError(Exception):
+    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.offset = offset
+        self.rule = rule
+        self.what = what
+        self.zh = zh
+        self.fix = fix
+
+
+def _fault(wrong: _WrongError, spot: Spot) -> Fault:
+    return Fault(
+        line=spot.line,
+        column=spot.column,
+        rule=wrong.rule,
+        message=f"{wrong} (line {spot.line}, column {spot.column})",
+        message_zh=f"{wrong.zh}（第{spot.line}行第{spot.column}列）",
+        fix=wrong.fix or "send one complete JSON document (RFC 8259)",
+    )
+
+
+class _Reader:
+    """One pass over the text."""
+
+    def __init__(self, text: str, *, depth: int, values: int) -> None:
+        self._text = text
+        self._at = 0
+        self._depth = depth
+        self._most = self._left = values
+
+    def whole(self) -> _Value:
+        self._skip()
+        value = self._value(self._depth)
+        self._skip()
+        if self._at < len(self._text):
+            raise self._unexpected("the end")
+        return value
+
+    def _skip(self) -> None:
+        found = _WHITE.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+
+    def _value(self, depth: int) -> _Value:
+        begin = self._at
+        self._left -= 1
+        if self._left < 0:
+            what, zh = f"more than {self._most} values", f"值超过{self._most}个"
+            raise _WrongError(begin, "elements", what, zh, "split it into several requests")
+        sign = self._text[begin : begin + 1]
+        if sign == '"':
+            return _Scalar(self._string(), begin)
+        if sign in ("{", "["):
+            if depth == 0:
+                what, zh = f"nested more than {self._depth} levels deep", f"嵌套超过{self._depth}层"
+                raise _WrongError(begin, "depth", what, zh, "flatten it")
+            self._at += 1
+            return (
+                _Object(self._object(depth - 1), begin)
+                if sign == "{"
+                else _Array(self._array(depth - 1), begin)
+            )
+        return self._bare()
+
+    def _bare(self) -> _Scalar:
+        begin = self._at
+        if found := _NUMBER.match(self._text, begin):
+            self._at = found.end()
+            return _Scalar(found[0], begin)
+        for word, text in _WORDS.items():
+            if self._text.startswith(word, begin):
+                self._at += len(word)
+                return _Scalar(text, begin)
+        raise self._unexpected("a value")
+
+    def _string(self) -> str:
+        if found := _PLAIN_STRING.match(self._text, self._at):
+            self._at = found.end()
+            return found[1]
+        try:
+            text, self._at = _read_string(self._text, self._at)
+        except json.JSONDecodeError as error:
+            what = "a string that is cut off or holds what must be escaped"
+            zh, fix = (
+                "字符串不完整或含有未转义的字符",
+                'end it with " and escape control characters and backslashes',
+            )
+            raise _WrongError(error.pos, "not_json", what, zh, fix) from error
+        return str(text)
+
+    def _object(self, depth: int) -> dict[str, _Value]:
+        members: dict[str, _Value] = {}
+        self._skip()
+        if self._text.startswith("}", self._at):
+            self._at += 1
+            return members
+        while True:
+            key_at = self._at
+            if not self._text.startswith('"', key_at):
+                raise self._unexpected("a key in double quotes")
+            key = self._string()
+            if key in members:
+                name = printable(key, 40)
+                what, zh = f"the key {name!r} stands twice in one object", f"对象中键“{name}”重复"
+                raise _WrongError(key_at, "duplicate_key", what, zh, "keep one of them")
+            self._sign(":")
+            members[key] = self._value(depth)
+            if self._sign(",}") == "}":
+                return members
+
+    def _array(self, depth: int) -> list[_Value]:
+        members: list[_Value] = []
+        self._skip()
+        if self._text.startswith("]", self._at):
+            self._at += 1
+            return members
+        while True:
+            members.append(self._value(depth))
+            if self._sign(",]") == "]":
+                return members
+
+    def _sign(self, expected: str) -> str:
+        """Step over one of these signs and the white space around it."""
+        found = _SIGN.match(self._text, self._at)
+        if found is None or found[1] not in expected:
+            self._skip()
+            raise self._unexpected(" or ".join(map(repr, expected)))
+        self._at = found.end()
+        return found[1]
+
+    def _unexpected(self, expected: str) -> _WrongError:
+        found = self._text[self._at : self._at + 1]
+        there = f"found {printable(found)!r}" if found else "the document ends"
+        return _WrongError(
+            self._at, "not_json", f"not JSON: {expected} was expected, {there}", "不是有效的JSON"
+        )

@@ -1,0 +1,146 @@
+"""What a platform hands in, seen as items that texts are asked of; every text knows its place.
+
+JSON and CSV each implement `Item` (json_source.py, csv_source.py). Nothing here knows of customs.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from gateway.errors import Refused
+from gateway.model import Fault
+from gateway.stages.decode import ENCODINGS, UTF8_MARK
+
+NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""A character that no XML document can hold (XML 1.0, 2.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A place in the source, in its own words."""
+
+    text: str
+    """`/orders/3/buyer/name`, `row 17, column consignee`."""
+    line: int
+    column: int
+    """Both from 1, the column in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Where a mapping says a text or a list stands."""
+
+    written: str
+    """As the mapping has it; of CSV: the column."""
+    ups: int | None = 0
+    """How many items to go up before the steps begin; None: from the top of the document."""
+    steps: tuple[str, ...] = ()
+
+    @classmethod
+    def of_path(cls, text: str) -> Self:
+        """Read a JSON path: `/a/b` from the top, `a/b` from the item, `../a` from the item around it, `.` itself.
+
+        Steps are escaped as in a JSON pointer (RFC 6901): `~1` is a slash, `~0` a tilde. Raises ValueError.
+        """
+        if not text:
+            raise ValueError("an empty text is no path")
+        steps = text.split("/")
+        ups: int | None = 0
+        if steps[0] == "":
+            ups, steps = None, steps[1:]
+        elif steps == ["."]:
+            steps = []
+        else:
+            ups = next((n for n, step in enumerate(steps) if step != ".."), len(steps))
+            steps = steps[ups:]
+        if any(step in ("", ".", "..") for step in steps):
+            raise ValueError(f"{text!r} is no path")
+        return cls(
+            written=text,
+            ups=ups,
+            steps=tuple(step.replace("~1", "/").replace("~0", "~") for step in steps),
+        )
+
+
+class NoTextError(Exception):
+    """The source has something else at a place than what the mapping asks for."""
+
+    def __init__(self, rule: str, spot: Spot, value: str = "", **facts: str) -> None:
+        """`rule` is a key of `gateway.mapping.faults`."""
+        super().__init__(rule)
+        self.rule = rule
+        self.spot = spot
+        self.value = value
+        self.facts = facts
+
+
+class Item(Protocol):
+    """One thing of the source: the whole of it, an order, a line, a group of rows."""
+
+    def text(self, at: Reference) -> str | None:
+        """Give the text there, stripped; None when there is none or it is empty. Raises NoTextError."""
+
+    def spot(self, at: Reference | None = None) -> Spot:
+        """Say where that is, or would be; without a reference, where the item begins."""
+
+    def each(self, over: tuple[Reference, ...]) -> Sequence["Item"]:
+        """Give the items inside: the members of the array there, the groups of rows alike in these columns.
+
+        Raises NoTextError when there is something else.
+        """
+
+
+class Lines:
+    """Turns offsets in a text into lines and columns; the index is made when first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts: list[int] = []
+
+    def spot(self, offset: int, text: str) -> Spot:
+        """Place an offset; `text` names the place."""
+        if not self._starts:
+            self._starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self._text))]
+        line = bisect_right(self._starts, offset)
+        return Spot(text=text, line=line, column=offset - self._starts[line - 1] + 1)
+
+
+def decoded(body: bytes, charset: str) -> str:
+    """Decode a source, without its byte order mark; empty charset: UTF-8. Raises Refused `wrong-encoding`."""
+    codec = ENCODINGS.get((charset or "utf-8").lower())
+    if codec is None:
+        raise Refused(
+            "wrong-encoding", [_encoding(f"the charset {charset[:40]} is not supported", charset[:40])]
+        )
+    body = body.removeprefix(UTF8_MARK) if codec == "utf-8" else body
+    try:
+        return body.decode(codec)
+    except UnicodeDecodeError as wrong:
+        before = body[: wrong.start].decode(codec, "replace")
+        spot = Lines(before).spot(len(before), "")
+        raise Refused(
+            "wrong-encoding", [_encoding(f"bytes that are not {codec.upper()}", codec, spot)]
+        ) from wrong
+
+
+def printable(text: str, most: int = 100) -> str:
+    """Cut a text for an answer and take out what could not be written there."""
+    return NOT_IN_XML.sub("\ufffd", text[:most])
+
+
+def _encoding(message: str, codec: str, spot: Spot | None = None) -> Fault:
+    where = (
+        f"第{spot.line}行第{spot.column}列的字节不符合编码{codec.upper()}"
+        if spot
+        else f"不支持的编码：{codec}"
+    )
+    return Fault(
+        line=spot.line if spot else 0,
+        column=spot.column if spot else 0,
+        rule="encoding",
+        message=message,
+        message_zh=where,
+        fix="write it in UTF-8; a CSV file may be GB18030 (also GBK, GB2312) when Content-Type says charset=gb18030",
+    )

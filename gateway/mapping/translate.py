@@ -1,0 +1,155 @@
+"""Bytes of a platform → CEB documents, by one mapping. Pure: no I/O, clock or randomness."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.config import Limits
+from gateway.errors import Refused
+from gateway.mapping.csv_source import read_csv
+from gateway.mapping.faults import SourceFault, told_of
+from gateway.mapping.json_source import read_json
+from gateway.mapping.language import SourceKind, SourceMapping
+from gateway.mapping.source import Item, Spot, decoded
+from gateway.mapping.write import Portion, Step, Writer
+from gateway.model import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translated:
+    """One document, made of a source or of a part of it."""
+
+    document: bytes
+    faults: tuple[SourceFault, ...]
+    """What of the source could not be written; the document goes without."""
+    writing: "_Writing"
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """Say for the journal what it was made of and by what: names and digests."""
+        mapping = self.writing.mapping
+        return {
+            "mapping": mapping.name,
+            "mapping_sha256": mapping.sha256,
+            "source_sha256": self.writing.sha256,
+        }
+
+    def steps(self) -> tuple[Step, ...]:
+        """Say of every field where it came from, in the order of the document; written once more to find out."""
+        return tuple(self._traced().steps.values())
+
+    def located(self, faults: Sequence[Fault]) -> tuple[SourceFault, ...]:
+        """Give faults of the document their places in the source, beside those of the source itself.
+
+        A field that could not be written has its fault already: that it is missing is not said again.
+        """
+        told = {fault.path for fault in self.faults}
+        traced = self._traced()
+        rest = [told_of(fault, _spot(fault.path, traced)) for fault in faults if fault.path not in told]
+        return (*self.faults, *rest)
+
+    def _traced(self) -> Writer:
+        return self.writing.written(traced=True)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Writing:
+    """Everything that one document is made of, so that it can be written again."""
+
+    mapping: SourceMapping
+    sha256: str
+    whole: Item
+    portion: Portion
+
+    def written(self, *, traced: bool) -> tuple[bytes, Writer]:
+        writer = Writer(self.mapping, self.sha256, traced=traced)
+        return writer.document(self.whole, self.portion), writer
+
+
+def translate(body: bytes, mapping: SourceMapping, limits: Limits, *, charset: str = "") -> Translated:
+    """Make one document of a source. Raises Refused.
+
+    `too-large`, `wrong-encoding`, `not-json`, `not-csv`: the source cannot be read. What can be read but not
+    written is in `faults`, too many declarations among them.
+    """
+    whole = read_source(body, mapping, limits, charset)
+    return _translated(body, mapping, whole, lambda items: [Portion(items=items)])[0]
+
+
+def translate_split(
+    body: bytes, mapping: SourceMapping, limits: Limits, *, charset: str = ""
+) -> tuple[Translated, ...]:
+    """Make as many documents as it takes, each with as many declarations as customs allows. Raises as `translate`."""
+    whole = read_source(body, mapping, limits, charset)
+    most = mapping.body.most
+
+    def portions(items: Sequence[Item]) -> list[Portion]:
+        if most is None or len(items) <= most:
+            return [Portion(items=items)]
+        starts = range(0, len(items), most)
+        return [Portion(items=items[at : at + most], mark=str(at)) for at in starts]
+
+    return tuple(_translated(body, mapping, whole, portions))
+
+
+def read_source(body: bytes, mapping: SourceMapping, limits: Limits, charset: str = "") -> Item:
+    """Read JSON or CSV, as the mapping says. Raises Refused."""
+    if len(body) > limits.size_bytes:
+        raise Refused("too-large", [_too_large(len(body), limits.size_bytes)])
+    if mapping.source is SourceKind.JSON and charset.lower() not in ("", "utf-8"):
+        raise Refused("wrong-encoding", [_json_is_utf8(charset)])
+    text = decoded(body, charset)
+    if mapping.source is SourceKind.JSON:
+        return read_json(text, limits)
+    return read_csv(text, mapping.delimiter, mapping.wanted, limits)
+
+
+def _translated(
+    body: bytes, mapping: SourceMapping, whole: Item, portions: Callable[[Sequence[Item]], list[Portion]]
+) -> list[Translated]:
+    sha256 = hashlib.sha256(body).hexdigest()
+    reader = Writer(mapping, sha256, traced=False)
+    items = reader.items(mapping.body, whole, f"/{mapping.root.name}")
+    made: list[Translated] = []
+    for portion in portions(items):
+        writing = _Writing(mapping=mapping, sha256=sha256, whole=whole, portion=portion)
+        document, writer = writing.written(traced=False)
+        faults = (*reader.faults, *writer.faults)
+        made.append(Translated(document=document, faults=faults, writing=writing))
+    return made
+
+
+def _spot(path: str, traced: Writer) -> Spot:
+    """Find the place of a field, or of the nearest element around it that has one."""
+    for place in _outwards(path):
+        if place in traced.steps:
+            return traced.steps[place].spot
+        if place in traced.spots:
+            return traced.spots[place]
+    return Spot(text="", line=0, column=0)
+
+
+def _outwards(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        if path.endswith("]"):  # an element of a list that is empty: the list itself
+            yield path.rpartition("[")[0]
+        path = path.rpartition("/")[0]
+
+
+def _too_large(size: int, limit: int) -> Fault:
+    return Fault(
+        rule="size",
+        message=f"{size} bytes are more than the {limit} allowed",
+        message_zh=f"共{size}字节，超过上限{limit}字节",
+        fix="split it into several requests",
+    )
+
+
+def _json_is_utf8(charset: str) -> Fault:
+    return Fault(
+        rule="encoding",
+        message=f"JSON is UTF-8 (RFC 8259), not {charset[:40]}",
+        message_zh=f"JSON必须使用UTF-8编码（RFC 8259），不能使用{charset[:40]}",
+        fix="send it in UTF-8",
+    )

@@ -1,0 +1,226 @@
+"""A mapping and a source → the bytes of a CEB document, and where each of its fields came from.
+
+Written plainly: UTF-8, prefix ceb, no white space between elements, the order of the schema, nothing that is
+not mapped. The same source gives the same bytes, on every machine.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+from xml.sax.saxutils import escape
+
+from gateway.mapping.faults import SourceFault, source_fault
+from gateway.mapping.functions import NotApplicableError, guid
+from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
+from gateway.mapping.source import NOT_IN_XML, Item, NoTextError, Reference, Spot
+from gateway.schemas import CEB_NAMESPACE
+from signing.suite import XSI
+
+_START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+_NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
+"""xmlns:xsi too: customs' verifiers expect it on what is signed (spec signing.md, 3)."""
+_SPECIAL: Final = re.compile("[&<>\r]")
+_IN_TEXT: Final = {"\r": "&#13;"}
+_IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_FAULTS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Where one field of the document came from."""
+
+    target: str
+    """XPath, as in faults."""
+    source: str
+    """Place in the source; empty where the mapping itself says what is written."""
+    function: str
+    value: str | None
+    """As written; None: the source has nothing there, and the element was left out."""
+    spot: Spot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """Some of the declarations of a source: what goes into one message."""
+
+    items: Sequence[Item]
+    mark: str = ""
+    """Tells the messages of one source apart; empty when there is only one."""
+
+
+class Writer:
+    """Writes one document. `traced`: keep a Step for every field."""
+
+    def __init__(self, mapping: SourceMapping, sha256: str, *, traced: bool) -> None:
+        """`sha256`: hex, of the source."""
+        self._mapping = mapping
+        self._sha256 = sha256
+        self._traced = traced
+        self._mark = ""
+        self.faults: list[SourceFault] = []
+        """What of the source could not be written, `_FAULTS` at most."""
+        self.steps: dict[str, Step] = {}
+        self.spots: dict[str, Spot] = {}
+        """Path of an element that holds elements → its place in the source."""
+
+    def document(self, whole: Item, portion: Portion) -> bytes:
+        """Write the message that holds these declarations."""
+        self._mark = portion.mark
+        root = self._mapping.root
+        path = f"/{root.name}"
+        self._place(path, whole)
+        attributes = "".join([self._attribute(one, whole, path) for one in root.attributes])
+        parts = self._parts(root, whole, path, 1, portion)
+        return "".join(
+            (_START, f"<ceb:{root.name}{_NAMESPACES}{attributes}>", *parts, f"</ceb:{root.name}>")
+        ).encode()
+
+    def _parts(
+        self, branch: Branch, item: Item, path: str, number: int, portion: Portion | None = None
+    ) -> list[str]:
+        out: list[str] = []
+        for part in branch.parts:
+            if isinstance(part, Leaf):
+                text = self._text(part, item, path, number)
+                if text is not None:
+                    safe = escape(text, _IN_TEXT) if _SPECIAL.search(text) else text
+                    out.append(f"<ceb:{part.name}>{safe}</ceb:{part.name}>")
+            elif portion is not None and part is self._mapping.body:
+                self._note_list(part, item, path)
+                out += self._repeated(part, portion.items, path)
+            else:
+                self._note_list(part, item, path)
+                out += self._repeated(part, self.items(part, item, path), path)
+        return out
+
+    def items(self, branch: Branch, item: Item, path: str) -> Sequence[Item]:
+        """Give what a branch is written for, each once."""
+        if branch.each is None:
+            return (item,)
+        try:
+            return item.each(branch.each)
+        except NoTextError as wrong:
+            self._fault(branch, f"{path}/{branch.name}", wrong)
+            return ()
+
+    def _repeated(self, branch: Branch, items: Sequence[Item], path: str) -> list[str]:
+        if branch.most is not None and len(items) > branch.most:
+            spot, limit = items[branch.most].spot(), str(branch.most)
+            wrong = NoTextError("too_many", spot, count=str(len(items)), limit=limit)
+            self._fault(branch, f"{path}/{branch.name}[{branch.most + 1}]", wrong)
+            items = items[: branch.most]
+        out: list[str] = []
+        for number, item in enumerate(items, 1):
+            inner = f"{path}/{branch.name}" + (f"[{number}]" if branch.repeats else "")
+            self._place(inner, item)
+            parts = self._parts(branch, item, inner, number)
+            if parts or not branch.optional:
+                out += (f"<ceb:{branch.name}>", *parts, f"</ceb:{branch.name}>")
+        return out
+
+    def _attribute(self, leaf: Leaf, item: Item, path: str) -> str:
+        text = self._text(leaf, item, path, 1)
+        return "" if text is None else f' {leaf.name[1:]}="{escape(text, _IN_ATTRIBUTE)}"'
+
+    def _text(self, leaf: Leaf, item: Item, path: str, number: int) -> str | None:
+        """Give the text of a leaf; None where there is none, or a fault was noted."""
+        origin = leaf.origin
+        if isinstance(origin, Constant) and not self._traced:
+            return origin.text
+        target = f"{path}/{leaf.name}"
+        raw = ""
+        try:
+            if isinstance(origin, Copied):
+                raw = self._joined(origin, item)
+                text = _through(origin, raw)
+            else:
+                text = self._made(origin, item, target, number)
+        except NoTextError as wrong:
+            self._fault(leaf, target, wrong)
+            return None
+        except NotApplicableError as wrong:
+            spot = item.spot(_first(origin, item))
+            self._fault(leaf, target, NoTextError(wrong.rule, spot, raw, **wrong.facts))
+            return None
+        if text is not None and NOT_IN_XML.search(text):
+            spot = item.spot(_first(origin, item))
+            self._fault(leaf, target, NoTextError("not_in_xml", spot, raw))
+            return None
+        if self._traced:
+            self.steps[target] = _step(target, origin, item, text, used=bool(raw))
+        return text
+
+    def _joined(self, origin: Copied, item: Item) -> str:
+        if len(origin.at) == 1:
+            return item.text(origin.at[0]) or ""
+        texts = [item.text(one) for one in origin.at]
+        return origin.between.join(text for text in texts if text is not None)
+
+    def _made(self, origin: Constant | Position | Guid, item: Item, target: str, number: int) -> str:
+        match origin:
+            case Constant(text=text):
+                return text
+            case Position():
+                return str(number)
+            case Guid(key=()):
+                return guid(self._mapping.name, target, (self._sha256, self._mark))
+            case Guid(key=key):
+                element = f"{self._mapping.kind.name} {target.rpartition('/')[2]}"
+                texts = [item.text(one) or "" for one in key]
+                return guid(self._mapping.name, element, texts)
+
+    def _note_list(self, branch: Branch, item: Item, path: str) -> None:
+        """Place a list as a whole, for what is said of it when it is empty."""
+        if self._traced and branch.each is not None:
+            self.spots[f"{path}/{branch.name}"] = item.spot(branch.each[0] if branch.each else None)
+
+    def _place(self, path: str, item: Item) -> None:
+        if self._traced:
+            self.spots[path] = item.spot()
+
+    def _fault(self, part: Leaf | Branch, path: str, wrong: NoTextError) -> None:
+        if len(self.faults) < _FAULTS:
+            self.faults.append(source_fault(wrong, path=path, name=part.name, name_zh=part.name_zh))
+
+
+def _through(origin: Copied, text: str) -> str | None:
+    if not text:
+        return origin.default
+    for function in origin.steps:
+        text = function(text)
+    return text
+
+
+def _first(origin: Origin, item: Item) -> Reference | None:
+    """Name the first place that has a text, else the first."""
+    at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
+    return next(chain((one for one in at if item.text(one)), at), None)
+
+
+def _step(target: str, origin: Origin, item: Item, text: str | None, *, used: bool) -> Step:
+    """`used`: the source has something there."""
+    at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
+    return Step(
+        target=target,
+        source=", ".join(item.spot(one).text for one in at),
+        function=_shown(origin, used=used),
+        value=text,
+        spot=item.spot(_first(origin, item)),
+    )
+
+
+def _shown(origin: Origin, *, used: bool) -> str:
+    match origin:
+        case Constant():
+            return "constant"
+        case Position():
+            return "position"
+        case Guid():
+            return "guid"
+        case Copied(default=default) if not used:
+            return "nothing" if default is None else "default"
+        case Copied(at=at, steps=steps):
+            names = [*(["join"] if len(at) > 1 else []), *(one.shown for one in steps)]
+            return ", ".join(names) or "copy"

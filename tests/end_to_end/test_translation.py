@@ -1,0 +1,260 @@
+"""JSON and CSV over the real door: translated, kept, answered for and sent as the document they become."""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import Limits
+from gateway.doors.forms import AT_ONCE_BYTES
+from gateway.evidence.judge import Mark, judge
+from gateway.mapping.translate import translate
+from gateway.playground import Watched, free_port
+from gateway.site import NewEnterprise, Site, write_site
+from spool.note import public_key
+from tests.command_line import invoke
+from tests.platforms import Platform, Reply
+from tests.unit.mapping_examples import block, example, mappings
+
+OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
+THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4400000002",), dxp_ids=("DXPENT0000000002",))
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    site: Site
+    address: str
+    process: Watched
+
+    def send(
+        self, body: bytes, query: str, headers: dict[str, str] | None = None, *, by: str = "ours"
+    ) -> Reply:
+        platform = Platform(self.address, self.site.tokens[by])  # type: ignore[index]
+        reply = platform.ask("POST", f"/v1/messages{query}", body, headers or JSON)
+        platform.close()
+        return reply
+
+    def journal(self) -> list[tuple[str, str, str]]:
+        with closing(sqlite3.connect(self.site.state / "spool.db")) as connection:
+            return list(connection.execute("SELECT event, uid, detail FROM journal ORDER BY rowid"))
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    port = free_port()
+    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=port)
+    own = folder / "site" / "mappings"
+    own.mkdir()
+    (own / "mine.toml").write_text(block("toml", "[document.Payment.PaymentHead]"), "utf-8")
+    text = site.config.read_text("utf-8").replace("[journal]\n", "[journal]\nevery_s = 0.1\n")
+    assert '# mappings_dir = "mappings"' in text
+    site.config.write_text(text.replace("# mappings_dir", "mappings_dir"), "utf-8")
+    process = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log")
+    process.wait_for_event("node.started")
+    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
+    failures = [
+        line
+        for line in process.events
+        if line["event"] in ("role.restarted", "role.failed", "request.failed")
+    ]
+    assert process.stop() == 0
+    assert failures == []
+
+
+def payment(number: str, **changes: Any) -> bytes:
+    source = json.loads(example("payments"))
+    source["payments"][0].update({"transaction": number, **changes})
+    return json.dumps(source).encode()
+
+
+def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Node) -> None:
+    source = payment("PAY-1")
+    document = translate(source, mappings()["payments"], Limits()).document
+
+    reply = node.send(source, "?mapping=payments")
+
+    said = reply.json()
+    assert reply.status == 202
+    assert said["sha256"] == hashlib.sha256(document).hexdigest()
+    assert said["declarations"][0]["key"] == {"payCode": "4400000001", "payTransactionId": "PAY-1"}
+    platform = Platform(node.address, node.site.tokens["ours"])  # type: ignore[index]
+    assert platform.ask("GET", f"/v1/messages/{said['id']}/content").body == document
+    platform.close()
+    node.process.wait_for(
+        lambda line: line.get("event") == "entry.sent" and line["message_id"] == said["id"], 20
+    )
+    (detail,) = [
+        detail for event, uid, detail in node.journal() if (event, uid) == ("message.accepted", said["id"])
+    ]
+    assert json.loads(detail)["origin"] == {
+        "mapping": "payments",
+        "mapping_sha256": mappings()["payments"].sha256,
+        "source_sha256": hashlib.sha256(source).hexdigest(),
+    }
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "payments.json").write_bytes(example("payments"))
+    (tmp_path / "inventories.csv").write_bytes(example("inventories").decode().encode("gb18030"))
+    token = node.site.tokens["ours"]  # type: ignore[index]
+    environment = {**os.environ, "URL": node.address, "AUTH": f"Authorization: Bearer {token}"}
+    for command in block("sh", "curl").splitlines():
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
+        assert json.loads(done.stdout)["state"] == "accepted"
+
+
+def test_evidence_names_mapping_and_source(node: Node) -> None:
+    source = payment("PAY-E")
+    uid = node.send(source, "?mapping=payments").json()["id"]
+    key = public_key(invoke("journal", "key", "-c", node.site.config).stdout)
+    with closing(Platform(node.address, node.site.tokens["ours"])) as ours:  # type: ignore[index]
+        evidence = ours.ask("GET", f"/v1/messages/{uid}/evidence").body  # again until the log covers it
+    findings = judge(evidence, [key])
+    assert not [finding.text for finding in findings if finding.mark is Mark.BROKEN]
+    (told,) = [finding.text for finding in findings if "by the mapping" in finding.text]
+    assert "mapping payments" in told
+    assert hashlib.sha256(source).hexdigest() in told
+
+
+def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: Node) -> None:
+    first = node.send(payment("PAY-2"), "?mapping=payments")
+    again = node.send(payment("PAY-2"), "?mapping=payments")
+    other = node.send(payment("PAY-2", amount_fen=1), "?mapping=payments")
+    assert (first.status, again.status, other.status) == (202, 200, 409)
+    assert first.json() == again.json()
+
+
+def test_large_source_takes_the_same_way(node: Node) -> None:
+    source = json.loads(example("payments"))
+    (one,) = source["payments"]
+    source["payments"] = [one | {"transaction": f"PAY-L{n}"} for n in range(100)]
+    body = json.dumps(source).encode()
+    assert len(body) > AT_ONCE_BYTES
+    first, again = node.send(body, "?mapping=payments"), node.send(body, "?mapping=payments")
+    assert (first.status, again.status, len(first.json()["declarations"])) == (202, 200, 100)
+    source["payments"] = source["payments"] * 2
+    refused = node.send(json.dumps(source).encode(), "?mapping=payments").json()
+    assert (refused["code"], refused["faults"][0]["source"]) == ("untranslatable", "/payments/100")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030", '"GBK"'])
+def test_csv_in_the_encodings_of_the_trade(node: Node, charset: str) -> None:
+    text = example("inventories").decode().replace("C-000", f"C-{charset[1:4]}-")
+    body = text.encode(charset.strip('"'))
+    reply = node.send(body, "?mapping=inventories", {"Content-Type": f"text/csv; charset={charset}"})
+    assert reply.status == 202
+    assert [one["key"]["copNo"] for one in reply.json()["declarations"]] == [
+        f"C-{charset[1:4]}-1",
+        f"C-{charset[1:4]}-2",
+    ]
+
+
+def test_own_mapping_of_the_operator_is_there(node: Node) -> None:
+    source = {
+        "sender": {"code": "4400000001", "name": "Ours", "dxp_id": "DXPENT0000000001"},
+        "payments": [
+            {"transaction": "PAY-3", "order_no": "O-3", "declared_at": "2026-11-11T08:00:00", "amount": "1.005",
+             "paid_at": "2026-11-11 07:59:00", "payer": {"id_number": "9", "family_name": "赵", "given_name": "样例"}},
+        ],
+    }  # fmt: skip
+    assert node.send(json.dumps(source).encode(), "?mapping=mine").status == 202
+
+
+def test_client_that_names_no_form_means_that_of_the_mapping(node: Node) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    assert node.send(payment("PAY-4"), "?mapping=payments", headers).status == 202
+
+
+def test_dry_run_keeps_nothing_and_says_the_same(node: Node) -> None:
+    before = node.journal()
+    good = node.send(payment("PAY-5"), "?dry_run=true&mapping=payments")
+    bad = node.send(payment("PAY-5", order_no=None), "?mapping=payments&dry_run=true")
+    assert (good.status, good.json()["state"]) == (200, "valid")
+    assert (bad.status, bad.json()["faults"][0]["source"]) == (422, "/payments/0/order_no")
+    assert [line for line in node.journal() if line not in before and "PAY-5" in line[2]] == []
+    assert node.send(payment("PAY-5"), "?mapping=payments").status == 202
+
+
+BAD = {
+    "JSON alone": (payment("B"), "", JSON, 415, "unsupported-media-type", "mapping_missing"),
+    "CSV to a mapping of JSON": (b"a,b", "?mapping=payments", {"Content-Type": "text/csv"}, 415, "unsupported-media-type", "other_form"),
+    "XML with a mapping": (b"<a/>", "?mapping=payments", {"Content-Type": "application/xml"}, 415, "unsupported-media-type", "other_form"),
+    "no such mapping": (payment("B"), "?mapping=..%2Fcatalogue", JSON, 422, "unknown-mapping", "unknown_mapping"),
+    "not JSON": (b'{"a": ', "?mapping=payments", JSON, 422, "not-json", "not_json"),
+    "a key twice": (b'{"a": 1, "a": 2}', "?mapping=payments", JSON, 422, "not-json", "duplicate_key"),
+    "NaN": (b'{"a": NaN}', "?mapping=payments", JSON, 422, "not-json", "not_json"),
+    "deep": (b"[" * 100_000, "?mapping=payments", JSON, 422, "not-json", "depth"),
+    "an escape cut off": (b'{"a": "\\u"}', "?mapping=payments", JSON, 422, "not-json", "not_json"),
+    "JSON in another encoding": (payment("B"), "?mapping=payments", {"Content-Type": "application/json; charset=gbk"}, 422, "wrong-encoding", "encoding"),
+    "no bytes of the encoding": (b"\xff", "?mapping=payments", JSON, 422, "wrong-encoding", "encoding"),
+    "not CSV": (example("inventories")[:-9] + b'"', "?mapping=inventories", {"Content-Type": "text/csv"}, 422, "not-csv", "quote"),
+    "a column missing": (example("inventories").replace(b"cop_no", b"copno", 1), "?mapping=inventories", {"Content-Type": "text/csv"}, 422, "not-csv", "missing_column"),
+    "no number": (payment("B", amount_fen="much"), "?mapping=payments", JSON, 422, "untranslatable", "not_a_number"),
+    "half a surrogate pair": (payment("B", note="\ud800"), "?mapping=payments", JSON, 422, "untranslatable", "not_in_xml"),
+    "something required missing": (payment("B", order_no=None), "?mapping=payments", JSON, 422, "invalid-message", "missing"),
+    "nothing in it": (b"{}", "?mapping=payments", JSON, 422, "invalid-message", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_translated_is_refused_and_journaled_by_its_digest(node: Node, name: str) -> None:
+    body, query, headers, status, problem, rule = BAD[name]
+    before = len(node.journal())
+    reply = node.send(body, query, headers)
+    said = reply.json()
+    assert (reply.status, said["code"]) == (status, problem)
+    assert not rule or rule in {fault["rule"] for fault in said["faults"]}
+    assert all(fault["message"] and fault["message_zh"] and fault["fix"] for fault in said["faults"])
+    lines = [line for line in node.journal()[before:] if line[0] == "message.refused"]
+    judged = status == 422 and problem != "unknown-mapping"
+    assert len(lines) == judged, "what was not read is not journaled"
+    assert not any("B" in json.loads(detail).values() for _, _, detail in lines)
+
+
+def test_mapping_gives_nobody_another_identity(node: Node) -> None:
+    reply = node.send(payment("PAY-6"), "?mapping=payments", by="theirs")
+    (fault, *_) = reply.json()["faults"]
+    assert (reply.status, reply.json()["code"]) == (403, "not-your-identity")
+    assert fault["source"] == "/sender/code"
+
+
+def test_unknown_mapping_tells_a_stranger_nothing(node: Node) -> None:
+    assert node.send(b"{}", "?mapping=payments", {**JSON, "Authorization": "Bearer x"}).status == 401
+    assert "mine" not in node.send(b"{}", "?mapping=nothing").body.decode()
+
+
+def test_nothing_of_a_source_is_in_the_log(node: Node) -> None:
+    node.send(
+        payment("PAY-7", payer={"name": "孙某某", "id_number": "990101197001019999"}), "?mapping=payments"
+    )
+    node.send(payment("PAY-7", amount_fen="孙某某"), "?mapping=payments")
+    node.process.wait_for(lambda line: line.get("problem") == "untranslatable", 10)
+    text = json.dumps(node.process.events, ensure_ascii=False)
+    assert "孙某某" not in text
+    assert "990101197001019999" not in text
+
+
+def test_check_lists_the_mappings_and_refuses_a_wrong_one(node: Node, tmp_path: Path) -> None:
+    listed = invoke("check", "-c", node.site.config, "--json")
+    (check,) = [line for line in map(json.loads, listed.stdout.splitlines()) if line["name"] == "mappings"]
+    assert check["detail"] == "inventories, mine, orders, payments"
+    site = write_site(tmp_path / "site", enterprises=(OURS,), port=free_port())
+    (tmp_path / "site" / "mappings").mkdir()
+    (tmp_path / "site" / "mappings" / "bad.toml").write_text('message = "CEB411Message"\n', "utf-8")
+    site.config.write_text(site.config.read_text("utf-8").replace("# mappings_dir", "mappings_dir"), "utf-8")
+    result = invoke("check", "-c", site.config)
+    assert result.exit_code == 1
+    assert "bad.toml" in result.stdout.replace("\n", "")

@@ -1,0 +1,257 @@
+"""Who is asking: tokens, certificates, signatures and addresses, one rule a test; no network."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.doors.callers import Callers, Stranger
+from gateway.doors.logins import Logins
+from gateway.doors.nonces import Nonces
+from gateway.doors.request_signature import NO_BODY, WINDOW_S, Signature, signature_of
+from gateway.doors.shown import Peer, Shown
+from gateway.model import Enterprise, EnterpriseId, HmacKey
+from gateway.networks import networks
+
+NOW = 1_764_230_400.0
+SECRET = b"s" * 32
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def enterprise(name: str, **given: Any) -> Enterprise:
+    return Enterprise(id=EnterpriseId(name), name=name, cop_codes=frozenset(), dxp_ids=frozenset(), **given)
+
+
+ANN = enterprise(
+    "ann",
+    token_sha256=(digest("old"), digest("new")),
+    certificate_sha256=frozenset({"a" * 64}),
+    hmac_keys=(HmacKey(id="ann-1", secret=SECRET),),
+)
+BOB = enterprise("bob", token_sha256=(digest("bobs"),), certificate_sha256=frozenset({"b" * 64}))
+FENCED = enterprise("fenced", token_sha256=(digest("inside"),), addresses=(ip_network("10.1.0.0/16"),))
+GONE = enterprise(
+    "gone",
+    token_sha256=(digest("gone"),),
+    hmac_keys=(HmacKey(id="gone-1", secret=SECRET),),
+    disabled=True,
+)
+
+
+@dataclass
+class Seconds:
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def callers(tmp_path: Path, clock: Seconds) -> Callers:
+    return known(tmp_path, clock)
+
+
+def known(folder: Path, clock: Seconds, *proxies: str) -> Callers:
+    return Callers(
+        [ANN, BOB, FENCED, GONE],
+        trusted_proxies=networks(proxies, "here"),
+        nonces=Nonces(folder / "nonces"),
+        logins=Logins(longest_s=3.0, clock=clock),
+        clock=clock,
+    )
+
+
+def showing(
+    token: str = "", *, certificate: str = "", address: str = "192.0.2.1", forwarded: str = ""
+) -> Shown:
+    return Shown(
+        peer=Peer(address, certificate),
+        authorization=f"Bearer {token}" if token else "",
+        forwarded=forwarded,
+    )
+
+
+def signed(nonce: str = "n" * 16, *, secret: bytes = SECRET, certificate: str = "", **other: Any) -> Shown:
+    asked = {
+        "method": "GET",
+        "target": "/v1/receipts?wait=30",
+        "key": "ann-1",
+        "timestamp": str(int(NOW)),
+        "nonce": nonce,
+        "content_sha256": NO_BODY,
+    } | other
+    mac = asked.pop("signature", None) or signature_of(Signature(**asked), secret)
+    return Shown(peer=Peer("192.0.2.1", certificate), signature=Signature(**asked, signature=mac))
+
+
+def unknown(found: Enterprise | Stranger) -> tuple[str, ...]:
+    """See that somebody is unknown; the rules of the faults that are told."""
+    assert isinstance(found, Stranger)
+    assert found.problem == "unauthorised"
+    assert found.headers == {"WWW-Authenticate": 'Bearer realm="gateway"'}
+    return tuple(fault.rule for fault in found.faults)
+
+
+@pytest.mark.parametrize("token", ["old", "new"])
+def test_every_token_that_is_valid_lets_in(callers: Callers, token: str) -> None:
+    assert callers.recognise(showing(token)) is ANN
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "gone", digest("new"), "näh", " "])
+def test_any_other_token_is_unknown_whatever_is_wrong_with_it(callers: Callers, token: str) -> None:
+    assert unknown(callers.recognise(showing(token))) == ()
+
+
+def test_other_schemes_than_bearer_let_nobody_in(callers: Callers) -> None:
+    assert unknown(callers.recognise(Shown(peer=Peer(), authorization="Basic new"))) == ()
+    assert callers.recognise(Shown(peer=Peer(), authorization="bearer new")) is ANN
+
+
+def test_certificate_lets_in_in_place_of_a_token_or_beside_it(callers: Callers) -> None:
+    assert callers.recognise(showing(certificate="a" * 64)) is ANN
+    assert callers.recognise(showing("new", certificate="a" * 64)) is ANN
+    assert callers.recognise(showing("new", certificate="c" * 64)) is ANN, "of nobody, so it says nothing"
+    assert unknown(callers.recognise(showing(certificate="c" * 64))) == ()
+
+
+def test_token_of_one_with_the_certificate_of_another_lets_nobody_in(callers: Callers) -> None:
+    assert unknown(callers.recognise(showing("new", certificate="b" * 64))) == ()
+    assert unknown(callers.recognise(signed(certificate="b" * 64))) == ()
+
+
+def test_wrong_token_is_not_saved_by_a_certificate(callers: Callers) -> None:
+    assert unknown(callers.recognise(showing("wrong", certificate="a" * 64))) == ()
+
+
+def test_signature_lets_in_once(callers: Callers) -> None:
+    assert callers.recognise(signed()) is ANN
+    assert unknown(callers.recognise(signed())) == ("signature_nonce",)
+    assert callers.recognise(signed("m" * 16)) is ANN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "POST"},
+        {"target": "/v1/receipts?wait=31"},
+        {"timestamp": str(int(NOW) + 1)},
+        {"nonce": "o" * 16},
+        {"content_sha256": "0" * 64},
+    ],
+)
+def test_signature_covers_all_of_the_request(callers: Callers, change: dict[str, Any]) -> None:
+    right = signed().signature
+    assert right is not None
+    assert unknown(callers.recognise(signed(signature=right.signature, **change))) == ()
+    assert callers.recognise(signed()) is ANN, "what did not hold uses up no nonce"
+
+
+@pytest.mark.parametrize("wrong", [{"secret": b"t" * 32}, {"key": "nobody-1"}, {"key": "gone-1"}])
+def test_wrong_secret_and_unknown_key_are_answered_alike(callers: Callers, wrong: dict[str, Any]) -> None:
+    assert unknown(callers.recognise(signed(**wrong))) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("key", ""),
+        ("key", "a key"),
+        ("timestamp", "yesterday"),
+        ("timestamp", "-5"),
+        ("timestamp", "٣٣٣"),
+        ("nonce", "short"),
+        ("nonce", "n" * 65),
+        ("content_sha256", "A" * 64),
+        ("signature", "0" * 63),
+    ],
+)
+def test_header_that_is_missing_or_of_another_form_is_named(callers: Callers, name: str, value: str) -> None:
+    asked: dict[str, Any] = {"signature": "0" * 64, name: value}
+    assert unknown(callers.recognise(signed(**asked))) == ("signature_header",)
+
+
+@pytest.mark.parametrize("seconds", [-WINDOW_S, WINDOW_S])
+def test_timestamp_at_the_edge_of_the_window_is_believed(callers: Callers, seconds: int) -> None:
+    assert callers.recognise(signed(timestamp=str(int(NOW) + seconds))) is ANN
+
+
+@pytest.mark.parametrize("seconds", [-WINDOW_S - 1, WINDOW_S + 1])
+def test_wrong_clock_is_told_to_whoever_signed_rightly_and_to_nobody_else(
+    callers: Callers, seconds: int
+) -> None:
+    stamp = str(int(NOW) + seconds)
+    found = callers.recognise(signed(timestamp=stamp))
+    assert unknown(found) == ("signature_time",)
+    assert isinstance(found, Stranger)
+    assert str(int(NOW)) in found.faults[0].message
+    assert unknown(callers.recognise(signed(timestamp=stamp, secret=b"t" * 32))) == ()
+
+
+def test_replay_is_refused_by_the_next_process_too(tmp_path: Path, clock: Seconds) -> None:
+    assert known(tmp_path, clock).recognise(signed()) is ANN
+    assert unknown(known(tmp_path, clock).recognise(signed())) == ("signature_nonce",)
+
+
+def test_replay_is_refused_as_long_as_its_timestamp_is_believed(callers: Callers, clock: Seconds) -> None:
+    late = str(int(NOW) + WINDOW_S)
+    assert callers.recognise(signed(timestamp=late)) is ANN
+    for _ in range(2 * WINDOW_S // 100):
+        clock.now += 100
+        assert unknown(callers.recognise(signed(timestamp=late))) == ("signature_nonce",)
+    clock.now += 1
+    assert unknown(callers.recognise(signed(timestamp=late))) == ("signature_time",)
+
+
+def test_caller_from_an_address_that_is_not_its_own_is_known_and_told(callers: Callers) -> None:
+    assert callers.recognise(showing("inside", address="10.1.2.3")) is FENCED
+    assert callers.recognise(showing("inside", address="::ffff:10.1.2.3")) is FENCED
+    found = callers.recognise(showing("inside", address="10.2.0.1"))
+    assert isinstance(found, Stranger)
+    assert (found.problem, [fault.rule for fault in found.faults]) == (
+        "not-your-identity",
+        ["address_not_yours"],
+    )
+    assert found.faults[0].value == "10.2.0.1"
+    assert "10.1.0.0" not in found.faults[0].message
+
+
+def test_forwarded_address_counts_from_trusted_proxies_only(tmp_path: Path, clock: Seconds) -> None:
+    trusting = known(tmp_path, clock, "192.0.2.0/24")
+    inside = showing("inside", address="192.0.2.9", forwarded="10.1.2.3")
+    assert trusting.recognise(inside) is FENCED
+    assert isinstance(known(tmp_path, clock).recognise(inside), Stranger), "nobody is trusted"
+    liar = showing("inside", address="203.0.113.5", forwarded="10.1.2.3")
+    assert isinstance(trusting.recognise(liar), Stranger)
+
+
+def test_what_a_caller_writes_before_the_proxy_does_is_not_believed(tmp_path: Path, clock: Seconds) -> None:
+    trusting = known(tmp_path, clock, "192.0.2.0/24")
+    forged = showing("inside", address="192.0.2.9", forwarded="10.1.2.3, 203.0.113.5, 192.0.2.8")
+    assert isinstance(trusting.recognise(forged), Stranger)
+    behind_two = showing("inside", address="192.0.2.9", forwarded="203.0.113.5, 10.1.2.3,192.0.2.8")
+    assert trusting.recognise(behind_two) is FENCED
+
+
+def test_failures_from_one_address_wait_longer_and_longer_and_what_is_right_does_not(
+    callers: Callers,
+) -> None:
+    found = [callers.recognise(showing("wrong")) for _ in range(20)]
+    delays = [one.delay_s for one in found if isinstance(one, Stranger)]
+    assert delays[:7] == [0, 0, 0, 0, 0, 0.1, 0.2]
+    assert delays[-1] == 3.0
+    assert delays == sorted(delays)
+    assert callers.recognise(showing("new")) is ANN
+    other = callers.recognise(showing("wrong", address="192.0.2.2"))
+    assert isinstance(other, Stranger)
+    assert other.delay_s == 0
