@@ -9,7 +9,7 @@ import http.client
 import secrets
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -20,7 +20,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_bef
 from tenacity.wait import wait_random_exponential
 
 from gateway.doors.request_signature import Signature, signed_headers
-from gateway.doors.views import AcceptedView, CursorView, ReceiptsView, StatusView, TimelineView
+from gateway.doors.views import (
+    AcceptedView,
+    AcknowledgementView,
+    CursorView,
+    ReceiptsView,
+    StatusView,
+    TimelineView,
+)
 from gateway.errors import ConfigError, DeliveryError
 from gateway.model import HmacKey
 
@@ -106,9 +113,23 @@ class GatewayClient:
             return view
         return Submitted(message=view, first=reply.status == http.HTTPStatus.ACCEPTED)
 
+    def dry_run(self, body: bytes) -> AcceptedView | ProblemView:
+        """Have a message checked as `submit` would, and nothing kept: its `id` is empty, its `state` `valid`."""
+        headers = {"Content-Type": "application/xml"}
+        return self._read(self._ask("POST", "/v1/messages?dry_run=true", body, headers), AcceptedView)
+
     def message(self, uid: str) -> StatusView | ProblemView:
         """Ask how a message stands."""
         return self._read(self._ask("GET", f"/v1/messages/{quote(uid, safe='')}"), StatusView)
+
+    def content(self, uid: str) -> bytes | ProblemView:
+        """Fetch the accepted bytes of a message."""
+        return self._bytes(f"/v1/messages/{quote(uid, safe='')}/content")
+
+    def evidence(self, uid: str, *, redact: bool = False) -> bytes | ProblemView:
+        """Fetch the file that proves a message's life; waits until the log covers it, within the patience."""
+        asked = "?redact=true" if redact else ""
+        return self._bytes(f"/v1/messages/{quote(uid, safe='')}/evidence{asked}")
 
     def declaration(self, message_type: str, key: str) -> TimelineView | ProblemView:
         """Ask for all answers about a declaration; `key` as `agentCode=X copNo=Y`."""
@@ -124,9 +145,36 @@ class GatewayClient:
         asked = {"limit": limit, "wait": wait_s} | ({} if after is None else {"after": after})
         return self._read(self._ask("GET", f"/v1/receipts?{urlencode(asked)}", wait_s=wait_s), ReceiptsView)
 
+    def pages(
+        self, *, after: int | None = None, limit: int = 100, wait_s: int = 30, once: bool = False
+    ) -> Iterator[ReceiptsView]:
+        """Yield every page that holds something, as it comes, for ever; with `once` until one has nothing.
+
+        Store a page, then `acknowledge` its cursor: whoever ends in between gets it again. Raises DeliveryError,
+        for a problem too.
+        """
+        while True:
+            page = self.receipts(after=after, limit=limit, wait_s=wait_s)
+            if isinstance(page, ProblemView):
+                raise DeliveryError(
+                    f"the gateway gives no receipts: {page.status} {page.title}",
+                    where=self._url.geturl(),
+                    fix=page.detail or "see the gateway's log",
+                    temporary=False,
+                )
+            if page.receipts:
+                yield page
+            elif once:
+                return
+            after = page.cursor
+
+    def receipt_content(self, receipt: str) -> bytes | ProblemView:
+        """Fetch the bytes of a receipt, by its id."""
+        return self._bytes(f"/v1/receipts/{quote(receipt, safe='')}/content")
+
     def acknowledge(self, cursor: int) -> CursorView | ProblemView:
         """Tell that everything up to the cursor is safe here."""
-        body = msgspec.json.encode(CursorView(cursor=cursor))
+        body = msgspec.json.encode(AcknowledgementView(cursor=cursor))
         return self._read(
             self._ask("POST", "/v1/receipts/ack", body, {"Content-Type": "application/json"}), CursorView
         )
@@ -136,6 +184,10 @@ class GatewayClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _bytes(self, path: str) -> bytes | ProblemView:
+        reply = self._ask("GET", path)
+        return reply.body if reply.status < http.HTTPStatus.BAD_REQUEST else self._read(reply, ProblemView)
 
     def _read(self, reply: _Reply, shape: type[V]) -> V | ProblemView:
         try:
@@ -182,7 +234,7 @@ class GatewayClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise _NotNow(str(error) or type(error).__name__) from error
-        if reply.status in _PATIENT:
+        if reply.status in _PATIENT or (reply.status == http.HTTPStatus.CONFLICT and reply.retry_after_s):
             raise _NotNow(f"it answers {reply.status} for now", reply.retry_after_s)
         return reply
 
@@ -196,7 +248,7 @@ class GatewayClient:
             connection.sock.settimeout(timeout_s)
         target = self._url.path + path
         proof = self._proof(method, target, body or b"")
-        connection.request(method, target, body, {"Accept": "application/json", **proof, **headers})
+        connection.request(method, target, body, {**proof, **headers})
         answer = connection.getresponse()
         wanted = answer.getheader("Retry-After", "")
         return _Reply(

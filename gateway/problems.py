@@ -9,6 +9,7 @@
 | `method-not-allowed` | 405 | the address knows other methods |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
+| `not-yet` | 409 | it comes into being by itself, soon; `Retry-After` |
 | `too-large` | 413 | more bytes than a message may have |
 | `unsupported-media-type` | 415 | neither XML nor anything else that is understood, or JSON or CSV without a mapping |
 | `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
@@ -76,6 +77,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
             HTTPStatus.CONFLICT,
             "The CopMsgId belongs to another message",
             "该 CopMsgId 已被其他报文使用",
+        ),
+        "not-yet": _problem(
+            HTTPStatus.CONFLICT, "It is not there yet; ask again later", "尚未就绪，请稍后再试"
         ),
         "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
         "unsupported-media-type": _problem(

@@ -8,10 +8,12 @@ from typing import Final
 from gateway.cli.reference import reference
 from gateway.observe import event_table
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
+from gateway.simulator.magic import table as magic_table
 from spool.lifecycle import diagram
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _MERMAID: Final = re.compile(r"(?<=^```mermaid\n).*?(?=\n```$)", re.MULTILINE | re.DOTALL)
+_MAGIC: Final = re.compile(r"(?<=<!-- markers -->\n).*(?=<!-- /markers -->)", re.DOTALL)
 _EVENTS: Final = """\
 # Log events
 
@@ -40,10 +42,12 @@ def pages() -> dict[Path, str]:
     """Return each generated page: its file, and what is to stand in it."""
     docs = REPOSITORY / "docs"
     architecture = REPOSITORY / "ARCHITECTURE.md"
+    sandbox = docs / "sandbox.md"
     return {
         docs / "cli.md": reference(),
         docs / "events.md": _EVENTS + event_table(),
         docs / "problems.md": _problems(),
+        sandbox: _MAGIC.sub(lambda _: magic_table(), sandbox.read_text(encoding="utf-8")),
         architecture: with_diagram(architecture.read_text(encoding="utf-8")),
     }
 

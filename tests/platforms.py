@@ -14,7 +14,11 @@ from gateway.site import NewEnterprise
 
 
 class NotNow(Exception):  # noqa: N818
-    """503: the gateway asks us to come again."""
+    """The gateway asks us to come again, by Retry-After: 503, or evidence that is not sealed yet."""
+
+    def __init__(self, reply: "Reply") -> None:
+        super().__init__(reply.body)
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Platform:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
-        """One request, repeated until there is an answer that is not 503."""
+        """One request, repeated until there is an answer that does not ask to come again."""
         attempts = Retrying(
             retry=retry_if_exception_type((OSError, http.client.HTTPException, NotNow)),
             wait=wait_random(0.005, 0.05),
@@ -67,8 +71,8 @@ class Platform:
         except (OSError, http.client.HTTPException):
             self.close()
             raise
-        if reply.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-            raise NotNow(reply.body)
+        if reply.status == http.HTTPStatus.SERVICE_UNAVAILABLE or "retry-after" in reply.headers:
+            raise NotNow(reply)
         return reply
 
     def submit(self, body: bytes) -> Reply:

@@ -85,6 +85,11 @@ seed = 1
 # Least and most seconds between two receipts of one declaration.
 delay_s = [0.0, 1.0]
 
+# Numbers that end in a marker (-T100, -TNONE …; docs/sandbox.md) get the outcome of that marker.
+magic = true
+# How long the answers to a number that ends in -TLATE are kept back, in seconds.
+late_s = 5.0
+
 # Shares from 0 (never) to 1 (always):
 # receipts sent twice, and neighbours that change places on the way
 duplicates = 0.0

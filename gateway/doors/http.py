@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from gateway.doors import openapi, views
+from gateway.doors import openapi, operations, views
+from gateway.doors.asked import cursor_in, flag, message_id, number, receipt_id, text
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
+from gateway.doors.page import page
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown, shown_by
 from gateway.doors.standing import standings
@@ -29,10 +30,14 @@ from gateway.observe import log
 from gateway.roles.content import content_for
 from spool.errors import SpoolError
 
-_WAIT_AT_MOST_S = 60.0
-_PAGE = 100
-_PAGE_AT_MOST = 1000
-_SEALED_WITHIN_S = "60"
+_SEALED_WITHIN_S = "5"
+"""A log is sealed every few seconds while there is something to seal, once a minute at least."""
+_UNSEALED = Fault(
+    rule="not_sealed",
+    message="the log does not cover the last events of this message yet",
+    message_zh="日志尚未覆盖该报文的最新事件",
+    fix="ask again in a few seconds; it takes a minute at most",
+)
 
 
 Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
@@ -60,12 +65,12 @@ def build(counter: Counter) -> Starlette:
             at("/v1/messages/{id}/content", _get_content, "GET"),
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
-            at("/v1/receipts/{id:int}/content", _get_receipt_content, "GET"),
+            at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
             Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
             Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
             Route("/metrics", _figures(counter), methods=["GET"]),
             Route("/openapi.json", lambda _: _json(openapi.document()), methods=["GET"]),
-            Route("/docs", lambda _: HTMLResponse(openapi.page()), methods=["GET"]),
+            Route("/docs", lambda _: HTMLResponse(page()), methods=["GET"]),
         ],
     )
 
@@ -141,14 +146,14 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    ways = counter.spool.ways(request.path_params["id"].upper())
+    ways = counter.spool.ways(message_id(request))
     if not ways or ways[0].owner != caller.id:
         raise Problem("not-found")
     return _json(views.status_view(ways[0], ways))
 
 
 async def _get_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    uid = request.path_params["id"].upper()
+    uid = message_id(request)
     body = counter.spool.body(uid) if counter.spool.message(uid, owner=caller.id) else None
     if body is None:
         raise Problem("not-found")
@@ -156,7 +161,7 @@ async def _get_content(request: Request, counter: Counter, caller: Enterprise) -
 
 
 async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    uid = request.path_params["id"].upper()
+    uid, redact = message_id(request), flag("redact", request.query_params.get("redact"))
     there = counter.spool.message(uid)
     mine = there is not None and there.owner == caller.id
     found = counter.spool.export(uid) if mine else None
@@ -165,34 +170,35 @@ async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) 
     if found is None or found.ways[0].owner != caller.id:
         raise Problem("not-found")
     try:
-        bundle = counter.office.bundle(found, redact=request.query_params.get("redact") == "true")
+        bundle = counter.office.bundle(found, redact=redact)
     except NotSealedError as error:
-        raise Problem("unavailable", headers={"Retry-After": _SEALED_WITHIN_S}) from error
+        raise Problem("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
     return Response(encode_evidence(bundle), media_type="application/json")
 
 
 async def _get_declaration(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    message_type = request.query_params.get("type", "")
-    key = request.query_params.get("key", "")
-    text = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
-    rows = counter.spool.timeline(caller.id, text)
-    if not rows and not any(found.owner == caller.id for found in counter.spool.find([text])):
+    message_type, key = text(request, "type"), text(request, "key")
+    named = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
+    rows = counter.spool.timeline(caller.id, named)
+    if not rows and not any(found.owner == caller.id for found in counter.spool.find([named])):
         raise Problem("not-found")
     return _json(
         views.TimelineView(
             type=message_type,
             key=key,
             answers=views.answer_views(rows, counter.rules.codes),
-            declarations=standings(counter.spool, counter.rules, caller.id, text, datetime.now(UTC)),
+            declarations=standings(counter.spool, counter.rules, caller.id, named, datetime.now(UTC)),
         )
     )
 
 
 async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    after = _number(request, "after", counter.spool.acknowledged(caller.id))
-    limit = min(max(1, _number(request, "limit", _PAGE)), _PAGE_AT_MOST)
+    asked = number(request, "after", least=0, most=views.CURSOR_AT_MOST)
+    limit = number(request, "limit", least=1, most=operations.PAGE_AT_MOST) or operations.PAGE
+    wait_s = number(request, "wait", least=0, most=operations.WAIT_AT_MOST_S) or 0
+    after = counter.spool.acknowledged(caller.id) if asked is None else asked
     loop = asyncio.get_running_loop()
-    until = loop.time() + min(_number(request, "wait", 0), _WAIT_AT_MOST_S)
+    until = loop.time() + wait_s
     while True:
         notices = counter.spool.notices(caller.id, after=after, limit=limit)
         left = until - loop.time()
@@ -203,7 +209,7 @@ async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) 
 
 async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
     try:
-        body = content_for(caller.id, request.path_params["id"], counter.spool, counter.rules.catalogue)
+        body = content_for(caller.id, receipt_id(request), counter.spool, counter.rules.catalogue)
     except EnvelopeError as error:
         raise Problem("not-found") from error
     if body is None:
@@ -212,28 +218,10 @@ async def _get_receipt_content(request: Request, counter: Counter, caller: Enter
 
 
 async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    try:
-        wanted = msgspec.json.decode(await _read(request, 1024), type=views.CursorView)
-    except msgspec.DecodeError as error:
-        raise Problem(
-            "bad-request",
-            Fault(rule="bad_json", message=str(error), message_zh="请求正文无效", fix='send {"cursor": 42}'),
-        ) from error
-    cursor = counter.spool.acknowledge(caller.id, wanted.cursor)
+    wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
+    cursor = counter.spool.acknowledge(caller.id, wanted)
     log("notice.delivered", enterprise=caller.id, cursor=cursor)
     return _json(views.CursorView(cursor=cursor))
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 (fits 63 bits)
-        raise Problem(
-            "bad-request",
-            Fault(rule="not_a_number", message=f"{name} is not a number", message_zh=f"{name} 不是数字"),
-        )
-    return int(text)
 
 
 def _ready(counter: Counter) -> Response:

@@ -1,8 +1,10 @@
-"""The OpenAPI 3.1 document and the page for people, made from the typed views and the table of problems."""
+"""The OpenAPI 3.1 document (`/openapi.json`), made from the table of operations, the views and the problems."""
 
-import html
-from collections.abc import Mapping
-from dataclasses import dataclass
+import ast
+import inspect
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -10,237 +12,70 @@ from typing import Any, Final
 import msgspec
 
 from gateway.doors import views
+from gateway.doors.operations import (
+    OPERATIONS,
+    PROBLEM_HEADERS,
+    Header,
+    Link,
+    Operation,
+    Parameter,
+    Reply,
+    problems_of,
+)
 from gateway.doors.request_signature import WINDOW_S
-from gateway.problems import MEDIA_TYPE, PROBLEMS
+from gateway.model import CodeClass, Fault, Layer
+from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
+from gateway.simulator.compose import compose
+from spool.lifecycle import State
 
 _REF: Final = "#/components/schemas/{name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """A query or path parameter."""
-
-    name: str
-    place: str
-    description: str
-    kind: str = "string"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One thing the API does."""
-
-    method: str
-    path: str
-    summary: str
-    detail: str
-    answers: Mapping[int, tuple[str, type | None]]
-    """Status → what it says, and the view it carries (None: raw bytes)."""
-    problems: tuple[str, ...] = ()
-    parameters: tuple[Parameter, ...] = ()
-    body: str = ""
-    """Media type of the request body; empty: none."""
-    other_bodies: tuple[str, ...] = ()
-    """Media types that it may have too."""
-    secured: bool = True
-    media_type: str = "application/octet-stream"
-    """Of answers without a view."""
-
-
-_CALLER: Final = ("unauthorised", "not-your-identity", "quota-exceeded", "unavailable")
-"""What may be wrong with whoever asks, whatever for."""
-_ID = Parameter(name="id", place="path", description="Id of the message, as the submission answered")
-OPERATIONS: Final[tuple[Operation, ...]] = (
-    Operation(
-        method="post",
-        path="/v1/messages",
-        summary="Hand in a message",
-        detail="The body is a CEB document or a DxpMsg, byte for byte; or JSON or CSV that `mapping` translates to a CEB"
-        " document, which is then what is kept and answered for. The answer comes after the fsync.",
-        answers={
-            202: ("It is in the spool, on disk", views.AcceptedView),
-            200: ("The same bytes were accepted before: the first answer", views.AcceptedView),
-        },
-        problems=(
-            "bad-request",
-            "unauthorised",
-            "not-your-identity",
-            "conflicting-version",
-            "cop-msg-id-taken",
-            "too-large",
-            "unsupported-media-type",
-            "unknown-mapping",
-            "not-json",
-            "not-csv",
-            "untranslatable",
-            "not-xml",
-            "unsafe-xml",
-            "wrong-encoding",
-            "unknown-message",
-            "invalid-envelope",
-            "invalid-message",
-            "invalid-signature",
-            "no-route",
-            "quota-exceeded",
-            "unavailable",
-        ),
-        parameters=(
-            Parameter(name="dry_run", place="query", description="`true`: check, keep nothing"),
-            Parameter(
-                name="mapping",
-                place="query",
-                description="Name of the mapping that translates the JSON or CSV of the body",
-            ),
-            Parameter(name="Idempotency-Key", place="header", description="Your own name for this request"),
-        ),
-        body="application/xml",
-        other_bodies=("application/json", "text/csv"),
-    ),
-    Operation(
-        method="get",
-        path="/v1/messages/{id}",
-        summary="How a message stands",
-        detail="Another enterprise's id answers 404.",
-        answers={200: ("The message and its way", views.StatusView)},
-        problems=(*_CALLER, "not-found"),
-        parameters=(_ID,),
-    ),
-    Operation(
-        method="get",
-        path="/v1/messages/{id}/content",
-        summary="The accepted bytes",
-        detail="Exactly what was handed in.",
-        answers={200: ("The bytes", None)},
-        problems=(*_CALLER, "not-found"),
-        parameters=(_ID,),
-    ),
-    Operation(
-        method="get",
-        path="/v1/messages/{id}/evidence",
-        summary="What proves its life",
-        detail="One file that `gateway evidence verify` checks with the node's public key alone. `503` until the log"
-        " covers the message, a minute at most.",
-        answers={200: ("The file", None)},
-        problems=(*_CALLER, "not-found"),
-        parameters=(
-            _ID,
-            Parameter(name="redact", place="query", description="`true`: digests only, no bytes"),
-        ),
-        media_type="application/json",
-    ),
-    Operation(
-        method="get",
-        path="/v1/declarations",
-        summary="The timeline of a declaration",
-        detail="All answers about it, in the order of customs' own time.",
-        answers={200: ("The answers", views.TimelineView)},
-        problems=(*_CALLER, "not-found"),
-        parameters=(
-            Parameter(name="type", place="query", description="Message type, `CEB621Message`"),
-            Parameter(
-                name="key",
-                place="query",
-                description="Key fields in catalogue order, or one number: `agentCode=… copNo=…`, `invtNo=…`",
-            ),
-        ),
-    ),
-    Operation(
-        method="get",
-        path="/v1/receipts",
-        summary="What customs answered",
-        detail="Your own answers, and messages that others addressed to you, after the cursor, in the order in"
-        " which they were filed; waits if asked to.",
-        answers={200: ("A page of receipts", views.ReceiptsView)},
-        problems=(*_CALLER, "bad-request"),
-        parameters=(
-            Parameter(
-                name="after",
-                place="query",
-                description="Cursor; default: the acknowledged one",
-                kind="integer",
-            ),
-            Parameter(
-                name="limit", place="query", description="At most so many, 1 to 1000; 100", kind="integer"
-            ),
-            Parameter(
-                name="wait", place="query", description="Seconds to wait for news, up to 60", kind="integer"
-            ),
-        ),
-    ),
-    Operation(
-        method="get",
-        path="/v1/receipts/{id}/content",
-        summary="The bytes of a receipt",
-        detail="As customs sent them; bodies that are not yours are cut out, nothing else is changed. Of a message"
-        " that another one addressed to you: its DxpMsg.",
-        answers={200: ("The bytes", None)},
-        problems=(*_CALLER, "not-found"),
-        parameters=(Parameter(name="id", place="path", description="Id of the receipt", kind="integer"),),
-    ),
-    Operation(
-        method="post",
-        path="/v1/receipts/ack",
-        summary="Acknowledge receipts",
-        detail="Remembers how far you have read; never goes back.",
-        answers={200: ("The cursor that holds", views.CursorView)},
-        problems=(*_CALLER, "bad-request"),
-        body="application/json",
-    ),
-    Operation(
-        method="get",
-        path="/healthz",
-        summary="Alive?",
-        detail="",
-        secured=False,
-        answers={200: ("Yes", views.HealthView)},
-    ),
-    Operation(
-        method="get",
-        path="/readyz",
-        summary="Can it accept now?",
-        detail="",
-        secured=False,
-        answers={200: ("Yes", views.HealthView), 503: ("No, and why not", views.HealthView)},
-    ),
-    Operation(
-        method="get",
-        path="/metrics",
-        summary="Figures for Prometheus",
-        detail="Asks for the token of `metrics.token_file` when the operator has set one.",
-        secured=False,
-        answers={200: ("The figures, as text in Prometheus' format", None)},
-        media_type="text/plain",
-        problems=("unauthorised",),
-    ),
+_STATES: Final = [state.value for state in State]
+_VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
+    ("AcceptedView", "state"): ["accepted", "valid"],
+    ("StatusView", "state"): _STATES,
+    ("EntryView", "state"): _STATES,
+    ("AnswerView", "layer"): [layer.value for layer in Layer],
+    ("MeaningView", "kind"): [kind.value for kind in CodeClass],
+    ("MeaningView", "retry"): ["retry", "fix", "never", ""],
+    ("HealthView", "status"): ["alive", "ready", "not ready"],
+}
+"""View and field → all that it may say; a platform can count on no other value."""
+TITLE: Final = "Customs exchange gateway"
+ABOUT: Final = (
+    "Hand in declarations, bring customs' answers home. Whatever cannot be done is answered with an RFC 9457"
+    " document, `application/problem+json`, by a stable `code`, in English and Chinese: also `404` for a path that"
+    " is not there, `405` with `Allow` for a method that a path does not know, and `400` for a request that is"
+    " no HTTP."
 )
 
 
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
-    seen = {view for one in OPERATIONS for _, view in one.answers.values() if view is not None}
-    kinds = sorted(seen, key=lambda view: view.__name__)
-    _, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method] = _operation(one)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Customs exchange gateway",
-            "version": version("customs-exchange-gateway"),
-            "description": "Hand in declarations, bring customs' answers home.",
-        },
+        "info": {"title": TITLE, "version": version("customs-exchange-gateway"), "description": ABOUT},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
         "paths": paths,
         "components": {
-            "schemas": {**components, "Problem": _PROBLEM},
+            "schemas": {**_views(), "Fault": _FAULT, "Problem": _PROBLEM},
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
 
+def example() -> bytes:
+    """Return a message that a fresh site takes: a payment note of the demonstration enterprise, invented data."""
+    names = {"cop_code": "4400000001", "dxp_id": "DXPENT0000000001"}
+    return compose("CEB411Message", rng=random.Random(1), **names).body  # type: ignore[arg-type]  # noqa: S311
+
+
 _SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
-    "token": {"type": "http", "scheme": "bearer"},
+    "token": {"type": "http", "scheme": "bearer", "description": "The enterprise's token"},
     "certificate": {
         "type": "mutualTLS",
         "description": "A client certificate that the operator has registered; only where the door itself speaks TLS.",
@@ -254,131 +89,167 @@ _SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
         " A-Z a-z 0-9 _ -, used once), X-Gateway-Content-SHA256 (hex, of the body; may be left out when there is"
         " none). X-Gateway-Key names the key.",
     },
+    "metrics": {"type": "http", "scheme": "bearer", "description": "The monitor's token"},
 }
-_SECURITY: Final[list[dict[str, list[str]]]] = [{name: []} for name in _SECURITY_SCHEMES]
+_WAYS_IN: Final = ("token", "certificate", "signature")
 """Each is enough."""
-_PROBLEM: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "description": "RFC 9457 problem document",
-    "required": ["type", "code", "title", "status", "faults"],
-    "properties": {
-        "type": {"type": "string"},
-        "code": {"type": "string", "enum": sorted(PROBLEMS)},
-        "title": {"type": "string"},
-        "title_zh": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "detail_zh": {"type": "string"},
-        "instance": {"type": "string"},
-        "faults": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    **{
-                        name: {"type": "string"}
-                        for name in (
-                            "path",
-                            "element",
-                            "name_zh",
-                            "value",
-                            "rule",
-                            "message",
-                            "message_zh",
-                            "fix",
-                            "source",
-                        )
-                    },
-                    "line": {"type": "integer"},
-                    "column": {"type": "integer"},
-                },
-            },
-        },
-    },
-}
 
 
 def _operation(one: Operation) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
-    for status, (text, view) in one.answers.items():
-        content = (
-            {one.media_type: {}}
-            if view is None
-            else {"application/json": {"schema": {"$ref": _REF.format(name=view.__name__)}}}
-        )
-        answers[str(status)] = {"description": text, "content": content}
-    for status, codes in _by_status(one.problems).items():
-        answers[str(status)] = {
-            "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in codes),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
-        }
-    operation: dict[str, Any] = {"summary": one.summary, "description": one.detail, "responses": answers}
+    answers = {str(status): _reply(reply) for status, reply in one.replies.items()}
+    answers |= {str(status): _problem(status, codes) for status, codes in problems_of(one).items()}
+    told: dict[str, Any] = {
+        "operationId": one.id,
+        "tags": [one.tag],
+        "summary": one.summary,
+        "description": one.detail,
+        "responses": answers,
+        "security": [{name: []} for name in _WAYS_IN] if one.security == "token" else [{}],
+    }
+    if one.security == "metrics":
+        told["security"] = [{}, {"metrics": []}]
     if one.parameters:
-        operation["parameters"] = [
-            {
-                "name": parameter.name,
-                "in": parameter.place,
-                "required": parameter.place == "path",
-                "description": parameter.description,
-                "schema": {"type": parameter.kind},
-            }
-            for parameter in one.parameters
-        ]
+        told["parameters"] = [_parameter(parameter) for parameter in one.parameters]
     if one.body:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {media: {} for media in (one.body, *one.other_bodies)},
-        }
-    if one.secured:
-        operation["security"] = _SECURITY
-    return operation
+        told["requestBody"] = {"required": True, "content": {form: _body(one, form) for form in one.body}}
+    return told
 
 
-def _by_status(codes: tuple[str, ...]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for code in codes:
-        found.setdefault(int(PROBLEMS[code].status), []).append(code)
-    return found
+def _body(one: Operation, form: str) -> dict[str, Any]:
+    if one.body_view is not None:
+        return {"schema": {"$ref": _REF.format(name=one.body_view.__name__)}}
+    return {"examples": {"payment": {"value": example().decode()}}} if form == one.body[0] else {}
 
 
-@cache
-def page() -> str:
-    """Return a page for people: every operation, its parameters and answers; nothing from elsewhere."""
-    parts = [_section(one) for one in OPERATIONS]
-    problems = "".join(
-        f"<tr><td><code>{code}</code></td><td>{int(problem.status)}</td><td>{html.escape(problem.title)}</td>"
-        f"<td>{problem.title_zh}</td></tr>"
-        for code, problem in sorted(PROBLEMS.items())
-    )
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Customs exchange gateway</title>"
-        f"<style>{_STYLE}</style><h1>Customs exchange gateway</h1>"
-        "<p>Machine-readable: <a href=/openapi.json>openapi.json</a>. Every request carries"
-        " <code>Authorization: Bearer TOKEN</code>, or a signature (<code>X-Gateway-Signature</code>), or comes over"
-        " TLS with a client certificate.</p>"
-        f"{''.join(parts)}<h2>Problems</h2><table><tr><th>code<th>status<th>meaning<th>含义</tr>{problems}</table>"
-    )
+def _parameter(one: Parameter) -> dict[str, Any]:
+    told = {
+        "name": one.name,
+        "in": one.place,
+        "required": one.required,
+        "description": one.description,
+        "schema": dict(one.schema),
+    }
+    return told if one.example is None else told | {"example": one.example}
 
 
-_STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}"
-    "code{background:#eef2f6;padding:.1em .3em;border-radius:.2em}table{border-collapse:collapse;width:100%}"
-    "td,th{text-align:left;border-bottom:1px solid #d6dde4;padding:.3em .6em;vertical-align:top}"
-    "h2{margin-top:2rem;font-size:1.1rem}b{color:#0b5394;text-transform:uppercase}"
-)
+def _reply(one: Reply) -> dict[str, Any]:
+    if one.view is not None:
+        content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=one.view.__name__)}}
+    elif one.media_type == "application/json":
+        content = {"schema": {"type": "object"}}
+    else:
+        content = {}
+    told: dict[str, Any] = {"description": one.says, "content": {one.media_type: content}}
+    if one.headers:
+        told["headers"] = {header.name: _header(header) for header in one.headers}
+    if one.links:
+        told["links"] = {link.operation: _link(link) for link in one.links}
+    return told
 
 
-def _section(one: Operation) -> str:
-    rows = [
-        f"<tr><td><code>{parameter.name}</code> ({parameter.place})<td>{html.escape(parameter.description)}</tr>"
-        for parameter in one.parameters
-    ]
-    rows += [f"<tr><td>{status}<td>{html.escape(text)}</tr>" for status, (text, _) in one.answers.items()]
-    rows += [
-        f"<tr><td>{status}<td>{', '.join(f'<code>{code}</code>' for code in codes)}</tr>"
-        for status, codes in _by_status(one.problems).items()
-    ]
-    return (
-        f"<h2><b>{one.method}</b> <code>{html.escape(one.path)}</code> {html.escape(one.summary)}</h2>"
-        f"<p>{html.escape(one.detail)}</p><table>{''.join(rows)}</table>"
-    )
+def _link(one: Link) -> dict[str, Any]:
+    if one.parameter:
+        return {"operationId": one.operation, "parameters": {one.parameter: one.value}}
+    return {"operationId": one.operation, "requestBody": {"cursor": one.value}}
+
+
+def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+    narrowed = {
+        "status": {"const": status},
+        "code": {"enum": codes},
+        "type": {"enum": [TYPE_BASE + code for code in codes]},
+        "title": {"enum": [PROBLEMS[code].title for code in codes]},
+        "title_zh": {"enum": [PROBLEMS[code].title_zh for code in codes]},
+    }
+    schema = {"allOf": [{"$ref": _REF.format(name="Problem")}, {"properties": narrowed}]}
+    told: dict[str, Any] = {
+        "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
+    headers = {header.name: header for code in codes if (header := PROBLEM_HEADERS.get(code))}
+    every = len(headers) == 1 and all(code in PROBLEM_HEADERS for code in codes)
+    if headers:
+        told["headers"] = {name: _header(one) | {"required": every} for name, one in headers.items()}
+    return told
+
+
+def _header(one: Header) -> dict[str, Any]:
+    return {"description": one.description, "required": one.always, "schema": dict(one.schema)}
+
+
+# ---- schemas ----
+
+
+def _views() -> dict[str, Any]:
+    """Describe every view: msgspec knows the types, the docstrings what they mean, `_VALUES` what they may say."""
+    kinds = {reply.view for one in OPERATIONS for reply in one.replies.values() if reply.view is not None}
+    kinds |= {one.body_view for one in OPERATIONS if one.body_view is not None}
+    named = sorted(kinds, key=lambda view: view.__name__)
+    _, schemas = msgspec.json.schema_components(named, ref_template=_REF)
+    said = _field_docs()
+    for view, schema in schemas.items():
+        schema["required"] = list(schema["properties"])  # an answer leaves nothing out, nor its defaults
+        for name, field in schema["properties"].items():
+            if (view, name) in said:
+                field["description"] = said[view, name]
+            if (view, name) in _VALUES:
+                field["enum"] = _VALUES[view, name]
+            field.pop("default", None)
+    return schemas
+
+
+def _field_docs() -> dict[tuple[str, str], str]:
+    """Return view and field → the docstring under the field, which only the source has."""
+    return {
+        (view.name, name): text
+        for view in ast.parse(inspect.getsource(views)).body
+        if isinstance(view, ast.ClassDef)
+        for name, text in _texts_under(view)
+    }
+
+
+def _texts_under(view: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in zip(view.body, view.body[1:], strict=False):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, text
+
+
+_TEXT: Final[Mapping[str, str]] = {"type": "string"}
+_FAULT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "One thing that is wrong, and where",
+    "required": [one.name for one in fields(Fault) if one.name != "source"],
+    "properties": {
+        "path": {"type": "string", "description": "Place in the document, as XPath; empty: the whole of it"},
+        "line": {"type": "integer", "minimum": 0, "description": "0: not known"},
+        "column": {"type": "integer", "minimum": 0, "description": "0: not known"},
+        "element": _TEXT,
+        "name_zh": {"type": "string", "description": "Chinese name of the element"},
+        "value": {"type": "string", "description": "What stands there"},
+        "rule": {"type": "string", "description": "Stable name of the rule"},
+        "message": _TEXT,
+        "message_zh": _TEXT,
+        "fix": {"type": "string", "description": "What to do"},
+        "source": {
+            "type": "string",
+            "description": "Place in the JSON or CSV that was handed in; only with `mapping`",
+        },
+    },
+}
+_PROBLEM: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "RFC 9457 problem document; `type`, `code` and both titles belong together and never change",
+    "required": ["type", "code", "title", "title_zh", "status", "faults"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "enum": [TYPE_BASE + code for code in sorted(PROBLEMS)]},
+        "code": {"type": "string", "enum": sorted(PROBLEMS)},
+        "title": _TEXT,
+        "title_zh": _TEXT,
+        "status": {"type": "integer", "enum": sorted({int(one.status) for one in PROBLEMS.values()})},
+        "detail": {"type": "string", "description": "The first fault, and how many more there are"},
+        "detail_zh": _TEXT,
+        "instance": {"type": "string", "description": "Path of the request"},
+        "faults": {"type": "array", "items": {"$ref": _REF.format(name="Fault")}},
+    },
+}

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.doors import views
+from gateway.doors.asked import check_media_type, flag, in_query, request_name
 from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
 from gateway.doors.forms import (
     Form,
@@ -18,11 +19,10 @@ from gateway.doors.forms import (
     Translator,
     explained,
     form_of,
-    last_of,
-    media_type,
     needs_mapping,
     told_of_source,
 )
+from gateway.doors.operations import MESSAGE_FORMS
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown
 from gateway.doors.verdict import PATH, over_quota, say
@@ -35,7 +35,6 @@ from gateway.roles.quotas import Cost
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
 """At a watermark: room is not made in a moment."""
-_FORMS: Final = frozenset({"application/xml", "text/xml", "application/octet-stream", ""})
 
 Tell = Callable[[Answer], None]
 
@@ -83,9 +82,10 @@ class Submissions:
         began = time.monotonic()
         caller = caller_of(head.shown, self._counter)
         form = form_of(head.content_type, head.query, self._counter) if head.query else None
-        if form is None and media_type(head.content_type) not in _FORMS:
-            raise Problem("unsupported-media-type", *needs_mapping(head.content_type))
-        dry_run = bool(head.query) and last_of(head.query, "dry_run") == "true"
+        if form is None:
+            check_media_type(head.content_type, MESSAGE_FORMS, *needs_mapping(head.content_type))
+        request_key = request_name(head.idempotency_key)
+        dry_run = bool(head.query) and flag("dry_run", in_query(head.query, "dry_run"))
         refusals = () if dry_run else self._counter.gauge.refusals()
         if refusals:
             raise Problem("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
@@ -94,7 +94,7 @@ class Submissions:
         if caller.quota is not None:
             self._see_quota(caller, head, dry_run=dry_run)
         promised = "" if head.shown.signature is None else head.shown.signature.content_sha256
-        return Admitted(caller, began, head.idempotency_key[:255], dry_run, promised, form)
+        return Admitted(caller, began, request_key, dry_run, promised, form)
 
     def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
         """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway import facts
 from gateway.codes import Codes
@@ -14,6 +15,9 @@ from gateway.model import Code, Layer, Message
 from gateway.stages.correlate import parse_identity
 from spool.entry import MessageView, Notice, TimelineEntry
 from spool.lifecycle import State
+
+CURSOR_AT_MOST: Final = 10**18 - 1
+"""18 digits fit the 63 bits of both spools."""
 
 
 class DeclarationView(Struct, frozen=True, kw_only=True):
@@ -28,13 +32,14 @@ class AcceptedView(Struct, frozen=True, kw_only=True):
     """The answer to a submission."""
 
     id: str
-    """Id of the message here, and its CopMsgId unless the sender's own DxpMsg names one."""
+    """Id of the message here, and its CopMsgId unless the sender's own DxpMsg names one; empty for a dry run."""
     sha256: str
     """Hex, of the bytes as they were handed in."""
     message_type: str
     edition: str
     declarations: tuple[DeclarationView, ...]
     state: str = "accepted"
+    """`accepted`, or `valid` for a dry run."""
 
 
 class EntryView(Struct, frozen=True, kw_only=True):
@@ -213,7 +218,14 @@ class TimelineView(Struct, frozen=True, kw_only=True):
 class CursorView(Struct, frozen=True, kw_only=True):
     """How far the caller has read."""
 
-    cursor: int
+    cursor: Annotated[int, Meta(ge=0, le=CURSOR_AT_MOST)]
+
+
+class AcknowledgementView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is safe with the caller."""
+
+    cursor: Annotated[int, Meta(ge=0, le=CURSOR_AT_MOST)]
+    """The `cursor` of the page, or of a receipt, up to which everything is stored."""
 
 
 class HealthView(Struct, frozen=True, kw_only=True):

@@ -12,10 +12,11 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.doors.counter import Answer
+from gateway.doors.counter import Answer, denied
 from gateway.doors.shown import Peer, peer_of, shown_by
 from gateway.doors.submissions import Admitted, Head, Submissions
 from gateway.doors.verdict import PATH
+from gateway.model import Fault
 
 _PLAIN: Final = PATH.encode("ascii")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -187,11 +188,30 @@ class DoorProtocol(HttpToolsProtocol):
         elif not self.cycle.response_complete:
             self.cycle.ended()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as anything else that cannot be done, and end the connection."""
+        answer = denied("bad-request", "", (_no_http(msg),))
+        lines = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        text = f"content-length: {len(answer.body)}\r\ncontent-type: {answer.media_type}\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"".join((*lines, text.encode("ascii"), answer.body)))
+        self.transport.close()
+
     def later(self, act: Any) -> None:
         """Do something that has to wait; the server waits for it when it ends."""
         task: asyncio.Task[None] = self.loop.create_task(act)
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+
+def _no_http(message: str) -> Fault:
+    return Fault(
+        rule="no_http",
+        message=message,
+        message_zh="不是有效的 HTTP 请求",
+        fix="speak plain HTTP to this port; TLS belongs to the proxy before it",
+    )
 
 
 def _query_of_submission(url: bytes) -> str | None:

@@ -16,12 +16,14 @@ from gateway.model import Declaration
 from gateway.rules import Rules
 from gateway.simulator.examine import BadEnvelope, BadFormat, Readable, open_envelope, read_business
 from gateway.simulator.ledger import Arrived, Ledger, digest, original_of
+from gateway.simulator.magic import Magic, maybe_passing
 from gateway.simulator.outgoing import Dispatch, Outgoing
+from gateway.simulator.plan import Fate, Outcome
 from gateway.simulator.planning import Planner
 from gateway.simulator.postbox import Postbox, Posted, Route
 from gateway.simulator.receipts import EPORT, Form
 from gateway.simulator.refusals import Refusal, refusals
-from gateway.simulator.script import Fate, Outcome, Script
+from gateway.simulator.script import Script
 from gateway.stages.seal import Unsealed
 
 CONFLICT: Final = Refusal(code="0999", info="another message came under this CopMsgId before")
@@ -135,8 +137,9 @@ class Customs:
         original_sha256 = digest(original_of(unsealed.business))
         before = self._seen.get(cop_msg_id)
         asked = self._bounced.get(cop_msg_id, 0)
-        if before is None and asked < self._script.bounces_of(cop_msg_id):
-            self._bounce(envelope, unsealed, planner, origin, asked)
+        error = self._asks_again(unsealed, asked) if before is None else None
+        if error is not None:
+            self._bounce(envelope, unsealed, planner, origin, asked=asked, error=error)
             return
         judged = self._judge(unsealed, planner, origin, before is None)
         repeat = before is not None and before[0] == original_sha256
@@ -163,8 +166,33 @@ class Customs:
         for posted in judged.posted:
             self._postbox.post(posted)
 
-    def _bounce(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str, asked: int) -> None:
-        """Ask to have an envelope sent again: something failed on this side, it was not even opened."""
+    def _asks_again(self, unsealed: Unsealed, asked: int) -> Refusal | None:
+        """Say with which error an envelope is given back for another attempt, after `asked` times; None: taken."""
+        cop_msg_id = unsealed.envelope.cop_msg_id
+        if asked < self._script.bounces_of(cop_msg_id):
+            return self._script.passing_error(cop_msg_id)
+        if asked or not self._script.magic or not maybe_passing(unsealed.business):
+            return None
+        read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=False)
+        magic = None if isinstance(read, BadFormat) else self._magic(read)
+        return magic.passing if magic else None
+
+    def _magic(self, read: Readable) -> Magic | None:
+        header = read.header
+        keys = [declaration.key for declaration in header.declarations]
+        return self._script.magic_in(header.message_type.name, keys)
+
+    def _bounce(
+        self,
+        envelope: bytes,
+        unsealed: Unsealed,
+        planner: Planner,
+        origin: str,
+        *,
+        asked: int,
+        error: Refusal,
+    ) -> None:
+        """Ask to have an envelope sent again: something failed on this side."""
         cop_msg_id = unsealed.envelope.cop_msg_id
         line = Arrived(
             cop_msg_id=cop_msg_id,
@@ -180,7 +208,6 @@ class Customs:
         )
         self._ledger.arrived(line)
         self._bounced[cop_msg_id] = asked + 1
-        error = self._script.passing_error(cop_msg_id)
         self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
     def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:
@@ -203,7 +230,10 @@ class Customs:
             case Fate.SILENT:
                 return _facts(read, "silent")
             case Fate.PLATFORM:
-                error = self._script.platform_error(unsealed.envelope.cop_msg_id)
+                magic = self._magic(read)
+                error = (magic and magic.platform) or self._script.platform_error(
+                    unsealed.envelope.cop_msg_id
+                )
                 answer = planner.platform(error, unsealed.envelope, origin)
                 return replace(_facts(read, "platform"), posted=(answer,))
             case Fate.FORMAT:

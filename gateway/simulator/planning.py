@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from lxml import etree
 
 from gateway.model import Declaration, Envelope, Header
 from gateway.simulator import values
 from gateway.simulator.examine import text_of
+from gateway.simulator.magic import own_numbers
 from gateway.simulator.outgoing import NODE
+from gateway.simulator.plan import Plan, Step
 from gateway.simulator.postbox import Posted, Ready, Route
 from gateway.simulator.receipts import Case, Form, Receipt, format_answer, open_case
 from gateway.simulator.refusals import FORMAT_ERROR, Refusal
-from gateway.simulator.script import Plan, Script, Step, usual_info
+from gateway.simulator.script import Script, usual_info
 from gateway.stages.seal import Unsealed, creat_time, seal_response
 
 
@@ -117,7 +118,7 @@ class Planner:
     def _stray(self, case: Case) -> Receipt:
         """A receipt about a declaration nobody made, under the codes of the one who did make one."""
         rng = self.script.randomness("stray", "\x1f".join(case.key.values()))
-        own = {name for name in case.key if not name.endswith("Code") and name not in _NOT_NAMES}
+        own = set(own_numbers(case.key))
         other = {name: f"X{rng.randrange(10**15):015d}" for name in own}
         fields = {name: text for name, text in case.fields.items() if name != "invtNo"} | other
         return Receipt(
@@ -133,10 +134,6 @@ class Planner:
 
     def _day(self) -> str:
         return f"{self._instant().astimezone(values.BEIJING):%Y%m%d}"
-
-
-_NOT_NAMES: Final = frozenset({"msgSeqNo", "logisticsStatus"})
-"""Parts of a key that are no free text."""
 
 
 def _texts(body: etree._Element, head: str) -> dict[str, str]:

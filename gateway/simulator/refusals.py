@@ -112,6 +112,9 @@ PLATFORM: Final = (
 )
 """What the exchange platform answers when it cannot pass a message on (spec ceb/codes.md, table 7-1)."""
 
+SECURITY: Final = Refusal(code="1001", info="invalid signature")
+"""What the exchange platform answers when it does not trust a message (spec ceb/codes.md, table 7-1)."""
+
 FORMAT_ERROR: Final = "-999999"
 """returnStatus of a CEB900; the real values are not documented (spec ceb/codes.md, 900)."""
 

@@ -5,17 +5,18 @@ of arrival nor on the other switches.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from random import Random
-from typing import Annotated, Final
+from typing import Annotated, Final, assert_never
 
 from msgspec import Meta
 
 from gateway.model import MessageType
 from gateway.section import Count, Section
+from gateway.simulator.magic import Magic, Timing, magic_of
+from gateway.simulator.plan import Fate, Outcome, Plan, Step
 from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, Refusal, refusals
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
@@ -23,62 +24,14 @@ Rate = Annotated[float, Meta(ge=0, le=1)]
 Delay = Annotated[float, Meta(ge=0)]
 
 
-class Fate(StrEnum):
-    """What becomes of a message as a whole."""
-
-    ANSWERED = "answered"
-    SILENT = "silent"
-    FORMAT = "format"
-    """CEB900, although nothing is wrong with it."""
-    PLATFORM = "platform"
-    """DxpRep with an error of the exchange platform."""
-
-
-class Outcome(StrEnum):
-    """How a declaration ends."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    """Returned by customs, status 100."""
-    NEGATIVE = "negative"
-    """A processing error, status below zero."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One receipt to come for one declaration."""
-
-    receipt: str
-    """Receipt type."""
-    status: str
-    info: str = ""
-    """Text that only this step has; empty: the usual text of the status."""
-    accepted: bool = False
-    """Customs has given its number by now."""
-    at_s: float = 0.0
-    """When it is so, seconds after the arrival: what returnTime says."""
-    due_s: tuple[float, ...] = (0.0,)
-    """When it is sent, seconds after the arrival; more than once for a duplicate, early or late if reordered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that one declaration will be told, in the order in which it becomes true."""
-
-    outcome: Outcome
-    steps: tuple[Step, ...]
-    stray: bool = False
-    """Besides, a receipt about a declaration that nobody made."""
-    garbage: bool = False
-    """Besides, bytes that are no receipt at all."""
-    bare: bool = False
-    """Its receipts leave out the optional owner codes."""
-
-
 class Script(Section, kw_only=True):
     """`[script]`: the switches of the customs side."""
 
     seed: int = 0
+    magic: bool = True
+    """Numbers that end in a marker get the outcome of that marker, whatever the shares below say."""
+    late_s: Delay = 5.0
+    """How long the answers to a number that ends in `-TLATE` are kept back, seconds."""
     delay_s: tuple[Delay, Delay] = (0.0, 0.0)
     """Least and most seconds between two receipts of one declaration."""
     duplicates: Rate = 0.0
@@ -122,12 +75,21 @@ class Script(Section, kw_only=True):
 
     def fate(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Fate:
         """Decide about a message by its type and the keys of its declarations, in any order."""
+        keys = list(keys)
+        if (magic := self.magic_in(message_type, keys)) is not None:
+            return magic.fate
         ident = _ident(message_type, *sorted(_ident("", *key.values()) for key in keys))
         if self._roll("silence", ident) < self.silence:
             return Fate.SILENT
         if self._roll("dxprep", ident) < self.dxprep:
             return Fate.PLATFORM
         return Fate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else Fate.ANSWERED
+
+    def magic_in(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Magic | None:
+        """Return what the first marked number of a message asks for; None: nothing, or `magic` is off."""
+        if not self.magic:
+            return None
+        return next((found for key in keys if (found := magic_of(message_type, key))), None)
 
     def bounces_of(self, cop_msg_id: str) -> int:
         """Say how often the exchange platform asks to have an envelope sent again before it takes it."""
@@ -154,10 +116,13 @@ class Script(Section, kw_only=True):
     def plan(self, kind: MessageType, key: Mapping[str, str], app_type: str = "1") -> Plan:
         """Decide everything one declaration will be told, and when."""
         ident = _ident(kind.name, *key.values())
-        outcome = self.outcome(kind.name, key, app_type)
+        magic = self.magic_in(kind.name, [key])
+        outcome = magic.outcome if magic else self.outcome(kind.name, key, app_type)
+        steps = self._told(kind, ident, outcome, magic.until if magic else ())
+        timed = self._timed(steps[-1 if self.final_only else 0 :], ident)
         return Plan(
             outcome=outcome,
-            steps=self._timed(self._told(kind, ident, outcome)[-1 if self.final_only else 0 :], ident),
+            steps=self._magically(timed, magic.timing) if magic else timed,
             stray=self._roll("unmatched", ident) < self.unmatched,
             garbage=self._roll("garbage", ident) < self.garbage,
             bare=self._roll("bare", ident) < self.bare,
@@ -167,7 +132,10 @@ class Script(Section, kw_only=True):
         """Give a generator for what needs more than one draw, numbers and guids of a case."""
         return Random(_hash(f"{self.seed}|{purpose}|{ident}"))  # noqa: S311 (a test double's dice)
 
-    def _told(self, kind: MessageType, ident: str, outcome: Outcome) -> list[Step]:
+    def _told(
+        self, kind: MessageType, ident: str, outcome: Outcome, until: tuple[str, ...] = ()
+    ) -> list[Step]:
+        """List what is said; `until` are the statuses after 2 and 3 that a marker asks for."""
         receipt = kind.answered_by[0]
         if outcome is Outcome.NEGATIVE:
             fault = refusals(kind.name).fault
@@ -177,10 +145,13 @@ class Script(Section, kw_only=True):
             reason = REASONS[int(self._roll("reason", ident) * len(REASONS))]
             return [*said, Step(receipt=receipt, status="100", info=reason)]
         statuses = _FINAL.get(kind.name, ("399",))
-        if statuses[-1] == "800":
+        if until:
+            statuses = until
+        elif statuses[-1] == "800":
             statuses = self._inventory(statuses, ident)
         said += [Step(receipt=receipt, status=status, accepted=True) for status in statuses]
-        said += [Step(receipt=name, status="1", accepted=True) for name in _AFTERWARDS.get(kind.name, ())]
+        if not until or statuses[-1] in {"800", "899"}:
+            said += [Step(receipt=name, status="1", accepted=True) for name in _AFTERWARDS.get(kind.name, ())]
         if kind.name == "CEB621Message" and "899" in statuses:
             said.append(Step(receipt="CEB818Message", status="2", accepted=True))
         return said
@@ -215,6 +186,20 @@ class Script(Section, kw_only=True):
             )
             for place, step in enumerate(steps)
         )
+
+    def _magically(self, steps: tuple[Step, ...], timing: Timing) -> tuple[Step, ...]:
+        match timing:
+            case Timing.USUAL:
+                return steps
+            case Timing.LATE:
+                return tuple(replace(step, due_s=(step.at_s + self.late_s,)) for step in steps)
+            case Timing.TWICE:
+                return tuple(replace(step, due_s=(step.at_s, step.at_s)) for step in steps)
+            case Timing.REVERSED:
+                instants = [step.at_s for step in reversed(steps)]
+                return tuple(replace(step, due_s=(due,)) for step, due in zip(steps, instants, strict=True))
+            case _:
+                assert_never(timing)
 
     def _sent(self, due: float, place: int, ident: str) -> tuple[float, ...]:
         if self._roll(f"duplicate.{place}", ident) >= self.duplicates:

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator.compose import catalogue, declaration_type
-from gateway.simulator.script import Fate, Outcome, Plan, Script, usual_info
+from gateway.simulator.plan import Fate, Outcome, Plan
+from gateway.simulator.script import Script, usual_info
 
 KEYS = [{"agentCode": "9901960X01", "copNo": f"C{number}"} for number in range(400)]
 INVENTORY = declaration_type("CEB621Message")
@@ -160,3 +161,20 @@ def test_usual_texts_are_those_of_the_field() -> None:
     assert usual_info("CEB311Message", "2", fields) == "订单新增申报成功[G]"
     assert usual_info("CEB621Message", "2", fields) == "清单新增申报成功[电商企业编码：E订单编号：O]"
     assert usual_info("CEB621Message", "800", fields) == "[Code:2600;Desc:放行]"
+
+
+def test_marker_decides_and_shares_do_not() -> None:
+    everything_goes_wrong = Script(silence=1, refuse=1)
+    key = {"agentCode": "1", "copNo": "C1-T500"}
+    assert everything_goes_wrong.fate("CEB621Message", [key]) is Fate.ANSWERED
+    assert [step.status for step in everything_goes_wrong.plan(INVENTORY, key).steps] == [
+        "2",
+        "3",
+        "120",
+        "500",
+    ]
+
+
+def test_marker_is_none_when_magic_is_off_or_it_does_not_end_the_number() -> None:
+    for script, number in ((Script(silence=1, magic=False), "C1-TOK"), (Script(silence=1), "C1-TOK-2")):
+        assert script.fate("CEB621Message", [{"agentCode": "1", "copNo": number}]) is Fate.SILENT

@@ -1,6 +1,7 @@
 """Submissions on the wire: what a caller may do with its connection, and what it gets back."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -401,5 +402,11 @@ def test_what_is_no_http_is_400() -> None:
         here.send(b"POST /v1/messages\x00 HTTP/9.9\r\n\r\n")
         assert here.statuses == ["400"]
         assert here.line.closed
+        headers, _, body = here.line.text.partition("\r\n\r\n")
+        assert "content-type: application/problem+json" in headers
+        assert (json.loads(body)["code"], len(body.encode())) == (
+            "bad-request",
+            int(headers.partition("content-length: ")[2].split()[0]),
+        )
 
     run(act)

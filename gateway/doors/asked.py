@@ -1,0 +1,145 @@
+"""Reads what a request asks for as strictly as the contract says: what is out of bounds is refused, not bent.
+
+A wrong guess would be worse than a question: `?dry_run=yes` must not hand a declaration in (ADR 0024).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+
+from gateway.doors.counter import Problem
+from gateway.doors.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST
+from gateway.doors.views import CURSOR_AT_MOST
+from gateway.model import Fault
+
+_UID: Final = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.ASCII)
+_ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_TEXTS: Final = {
+    "type": (re.compile(r"CEB[0-9]{3}Message", re.ASCII), "write it as CEB621Message"),
+    "key": (
+        re.compile(rf"[^\x00-\x1f\x7f]{{1,{KEY_AT_MOST}}}"),
+        "write the key fields as the submission answered them, agentCode=… copNo=…",
+    ),
+}
+
+
+def number(request: Request, name: str, *, least: int, most: int) -> int | None:
+    """Read a whole number of the query; None when it is not there. Raises Problem when it is out of bounds."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not _ARRIVAL.fullmatch(text) or not least <= int(text) <= most:
+        raise _bad(
+            name,
+            "not_a_number",
+            f"{name} must be a whole number, {least} to {most}",
+            f"{name} 必须是 {least} 至 {most} 的整数",
+        )
+    return int(text)
+
+
+def in_query(query: str, name: str) -> str | None:
+    """Give the value of a parameter, the last if it stands twice; None when it is not there."""
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
+
+
+def flag(name: str, text: str | None) -> bool:
+    """Read `true` or `false`; nothing is false. Raises Problem for anything else."""
+    if text is None or text == "false":
+        return False
+    if text != "true":
+        raise _bad(name, "not_a_boolean", f"{name} must be true or false", f"{name} 只能是 true 或 false")
+    return True
+
+
+def text(request: Request, name: str) -> str:
+    """Read a text that must be there. Raises Problem when it is not, or is not of its form."""
+    found = request.query_params.get(name)
+    form, fix = _TEXTS[name]
+    if found is None:
+        raise _bad(name, "missing", f"{name} is missing", f"缺少参数 {name}", fix)
+    if not form.fullmatch(found):
+        raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", fix)
+    return found
+
+
+def message_id(request: Request) -> str:
+    """Read the id of a message from the path. Raises Problem: what can be nobody's id is not looked for."""
+    found = str(request.path_params["id"]).upper()
+    if not _UID.fullmatch(found):
+        raise Problem("not-found")
+    return found
+
+
+def receipt_id(request: Request) -> int:
+    """Read the id of a receipt from the path. Raises Problem: what can be nobody's id is not looked for."""
+    found = str(request.path_params["id"])
+    if not _ARRIVAL.fullmatch(found):
+        raise Problem("not-found")
+    return int(found)
+
+
+class _Acknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
+    """AcknowledgementView as JSON may write it."""
+
+    cursor: int | float
+
+
+def cursor_in(body: bytes) -> int:
+    """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises Problem."""
+    fix = 'send {"cursor": 42}'
+    try:
+        found = msgspec.json.decode(body, type=_Acknowledgement).cursor
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _bad("", "bad_json", str(error), "请求正文无效", fix) from error
+    if not 0 <= found <= CURSOR_AT_MOST or found != int(found):
+        told = f"cursor must be a whole number, 0 to {CURSOR_AT_MOST}"
+        raise _bad("/cursor", "not_a_number", told, f"cursor 必须是 0 至 {CURSOR_AT_MOST} 的整数", fix)
+    return int(found)
+
+
+def request_name(text: str) -> str:
+    """Check an Idempotency-Key, empty: none. Raises Problem: cut short, two keys could become one."""
+    if text and (len(text) > IDEMPOTENCY_KEY_AT_MOST or not (text.isascii() and text.isprintable())):
+        raise _bad(
+            "Idempotency-Key",
+            "bad_form",
+            f"Idempotency-Key must be printable ASCII, {IDEMPOTENCY_KEY_AT_MOST} characters at most",
+            f"Idempotency-Key 只能是可打印的 ASCII 字符，最多 {IDEMPOTENCY_KEY_AT_MOST} 个",
+        )
+    return text
+
+
+def check_media_type(content_type: str, known: Sequence[str], *better: Fault) -> None:
+    """Check a Content-Type; none at all is as good as a known one. Raises Problem, with a better fault if there is one."""
+    form = content_type.partition(";")[0].strip().lower()
+    if form and form not in known:
+        raise Problem(
+            "unsupported-media-type",
+            *better,
+            *(
+                []
+                if better
+                else [
+                    Fault(
+                        rule="media_type",
+                        value=form[:100],
+                        message="the Content-Type is none that is understood here",
+                        message_zh="不支持该 Content-Type",
+                        fix=f"send Content-Type: {known[0]}",
+                    )
+                ]
+            ),
+        )
+
+
+def _bad(name: str, rule: str, message: str, message_zh: str, fix: str = "") -> Problem:
+    return Problem(
+        "bad-request",
+        Fault(path=name, rule=rule, message=message, message_zh=message_zh, fix=fix or "see /docs"),
+    )
