@@ -129,6 +129,7 @@ def _enterprise(file: Path) -> Enterprise:
         quota=None if read.quota is None else _quota(read.quota),
         key=read.key,
         disabled=read.disabled,
+        lanes=tuple(Channel(enterprise=file.stem, deliver=one).lane for one in read.deliver),
     )
 
 

@@ -223,6 +223,8 @@ class Enterprise:
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
     disabled: bool = False
+    lanes: tuple[str, ...] = ()
+    """Destinations in the spool of the channels that bring its answers home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,7 +187,9 @@ async def _get_declaration(request: Request, counter: Counter, caller: Enterpris
             type=message_type,
             key=key,
             answers=views.answer_views(rows, counter.rules.codes),
-            declarations=standings(counter.spool, counter.rules, caller.id, named, datetime.now(UTC)),
+            declarations=standings(
+                counter.spool, counter.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
+            ),
         )
     )
 

@@ -4,7 +4,7 @@ Nothing of it is stored, so none of it can be wrong for long. Said of its newest
 that one was accepted is about an earlier one, unless there is no earlier one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -42,17 +42,20 @@ class _Heard:
     all: tuple[AnswerView, ...]
 
 
-def standings(spool: Spool, rules: Rules, owner: str, text: str, now: datetime) -> tuple[StandingView, ...]:
-    """Say how the owner's declarations stand that the identity or handle names."""
+def standings(
+    spool: Spool, rules: Rules, owner: str, text: str, now: datetime, *, lanes: Collection[str] = ()
+) -> tuple[StandingView, ...]:
+    """Say how the owner's declarations stand that the identity or handle names; `lanes` are its channels' lanes."""
     names = dict.fromkeys(one.identity for one in spool.find([text]) if one.owner == owner)
     acknowledged = spool.acknowledged(owner)
     made = (
         standing(
             identity,
             spool.about(owner, identity, limit=MESSAGES),
-            spool.timeline(owner, identity),
+            told := spool.timeline(owner, identity),
             rules,
             acknowledged=acknowledged,
+            undelivered=undelivered(spool, lanes, told, acknowledged),
             now=now,
         )
         for identity in list(names)[:DECLARATIONS]
@@ -67,9 +70,13 @@ def standing(
     rules: Rules,
     *,
     acknowledged: int,
+    undelivered: Collection[int] = (),
     now: datetime,
 ) -> StandingView | None:
-    """Say how one declaration stands; None when no message speaks of it any more. `messages`: newest first."""
+    """Say how one declaration stands; None when no message speaks of it any more. `messages`: newest first.
+
+    `undelivered`: cursors of notices that are still on their way home.
+    """
     if not messages:
         return None
     newest = messages[0]
@@ -96,13 +103,31 @@ def standing(
         business=max(heard.business, key=lambda one: one.time).status if heard.business else "",
         outcome=outcome_of(heard.all),
         answers=len(rows),
-        delivered=len(rows),
+        delivered=sum(row.notice not in undelivered for row in rows),
         acknowledged=read,
         waits_for=WaitView(who=wait.who, why=wait.why),
         overdue=overdue,
         overdue_since=min((one.since for one in overdue), default=None),
         messages=tuple(map(_submission, messages)),
     )
+
+
+def undelivered(
+    spool: Spool, lanes: Collection[str], rows: Iterable[TimelineEntry], acknowledged: int
+) -> frozenset[int]:
+    """Name the notices of these answers that one of the channels has still to bring home.
+
+    Without a channel there are none: an answer is at home as soon as it stands in the stream.
+    """
+    notices = {row.notice for row in rows if row.notice > acknowledged}
+    return frozenset(
+        notice for notice in notices if not all(_is_over(spool, f"{lane}/{notice}") for lane in lanes)
+    )
+
+
+def _is_over(spool: Spool, delivery: str) -> bool:
+    view = spool.message(delivery)
+    return view is not None and view.state in {State.SENT, State.DISCARDED}
 
 
 def overdue_of(

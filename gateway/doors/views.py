@@ -194,9 +194,9 @@ class StandingView(Struct, frozen=True, kw_only=True):
     """What customs decided: `open`, `accepted`, `refused`."""
     answers: int
     delivered: int
-    """Answers that stand in your stream of receipts."""
+    """Answers that have come home: on every channel of yours, or, where there is none, in your stream of receipts."""
     acknowledged: int
-    """Of those, acknowledged by you."""
+    """Answers that you have acknowledged, or your channels for you."""
     waits_for: WaitView
     overdue: tuple[OverdueView, ...]
     overdue_since: datetime | None

@@ -29,7 +29,7 @@ from tests.contract.test_correlation import (
     registry,
 )
 from tests.documents import inventory, order, receipt
-from tests.spooling import START, Clock, settled
+from tests.spooling import START, Clock, offer, settled
 from tests.unit.test_offers import config
 
 __all__ = ["registry"]
@@ -208,3 +208,25 @@ def test_what_was_declared_after_its_answer_came_is_not_overdue(
     clock.move(10**6)
     assert Vigil(spool, RULES_NOW).look(clock.now) == 0
     assert stands(spool, clock).overdue == ()
+
+
+def test_an_answer_is_delivered_once_every_channel_has_brought_it_home(
+    spool: Spool, clock: Clock, registry: Registry
+) -> None:
+    accept(spool, inventory("COP-1"))
+    collect(spool, registry, SAVED)
+    lanes = ("@home/one/erp", "@home/one/outbox")
+
+    def delivered() -> tuple[int, int]:
+        (one,) = standings(spool, RULES_NOW, "one", TEXT, clock.now, lanes=lanes)
+        return one.answers, one.delivered
+
+    (notice,) = spool.notices("one", after=0, limit=9)
+    assert delivered() == (1, 0)
+    for lane, left in zip(lanes, ((1, 0), (1, 1)), strict=True):
+        uid = f"{lane}/{notice.cursor}"
+        spool.put([offer(uid, owner="one", destination=lane)])
+        assert delivered() == (1, 0)
+        spool.settle(settled(spool.claim("notify", lane, limit=9, lease_s=60)))
+        assert delivered() == left
+    assert stands(spool, clock).delivered == 1, "without channels it is at home in the stream"
