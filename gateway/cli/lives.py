@@ -14,7 +14,6 @@ from gateway.doors.standing import MESSAGES, standing, undelivered
 from gateway.doors.views import AnswerView, StandingView, answer_views, entry_view, status_view
 from gateway.doors.waiting import Waiting, waits_for
 from gateway.facts import MessageFacts, message_facts, way_facts
-from gateway.model import Enterprise, EnterpriseId
 from gateway.queues import KeyQueue
 from gateway.roles.retain import archive_dir
 from gateway.rules import Rules
@@ -43,9 +42,7 @@ class Life:
     """The file of the archive that it lies in; empty: it is in the spool."""
 
 
-def life_of(
-    spool: Spool, uid: str, rules: Rules, enterprises: Mapping[EnterpriseId, Enterprise]
-) -> Life | None:
+def life_of(spool: Spool, uid: str, rules: Rules) -> Life | None:
     """Gather what is known of one message; None when there is none of that id."""
     view = spool.message(uid)
     if view is None:
@@ -53,8 +50,10 @@ def life_of(
     own = () if view.destination.startswith(HOME) else view.identities  # those of a delivery are stand-ins
     rows = {identity: spool.timeline(view.owner, identity) for identity in own}
     answers = {identity: answer_views(told, rules.codes) for identity, told in rows.items()}
-    owner = enterprises.get(EnterpriseId(view.owner))
-    lanes = () if owner is None else owner.lanes
+    home = (
+        f"{HOME}/{view.owner}/"  # where deliveries are on their way, as the spool says: files may be broken
+    )
+    lanes = {one.destination for one in spool.depths() if one.destination.startswith(home)}
     acknowledged, now = spool.acknowledged(view.owner), datetime.now(UTC)
     stand = (
         standing(

@@ -15,7 +15,6 @@ from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.selection import OPEN, Selection, filter_options, selection
 from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises
 from gateway.doors.views import status_view
 from gateway.errors import ConfigError
 from gateway.roles.retain import archive_dir, retention
@@ -123,10 +122,10 @@ def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> 
 def show(uid: str, file: Path, as_json: bool) -> None:
     """Show one message, its entries and what happened to it, archived ones too. ID may be its CopMsgId."""
     config = load_config(file)
-    rules, enterprises = rules_of(config), load_enterprises(config.accept.enterprises_dir)
+    rules = rules_of(config)
     with open_spool(config) as opened:
         uids = opened.search(uid)
-        lives = [life for one in uids if (life := life_of(opened, one, rules, enterprises)) is not None]
+        lives = [life for one in uids if (life := life_of(opened, one, rules)) is not None]
     lives += [] if lives else archived_lives(config, uid, rules)
     if len(lives) != 1:
         what = f"{len(lives)} messages are meant by {uid}" if lives else f"there is no message {uid}"

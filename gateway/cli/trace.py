@@ -31,10 +31,10 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     Exit code 1: nothing is known of it.
     """
     config = load_config(file)
-    rules, enterprises = rules_of(config), load_enterprises(config.accept.enterprises_dir)
+    rules = rules_of(config)
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config)
-        lives = [life for uid in uids if (life := life_of(spool, uid, rules, enterprises)) is not None]
+        lives = [life for uid in uids if (life := life_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
         lives += archived_lives(config, key, rules, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
