@@ -20,7 +20,7 @@ from tests.spooling import START, Clock, collected, offer, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "walk", "tile", "leaves", "checkpoint"}
+ONCE = {"acknowledged", "mark", "walk", "tile", "leaves", "checkpoint"}
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
@@ -80,7 +80,7 @@ def _live(spool: Spool) -> None:
     assert look.at is not None
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
     spool.put([offer("C", Subject(identity="T a=1 b=2", version="2"))])
-    spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))])
+    spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
 
 
 def rows(state_dir: Path) -> dict[str, int]:
