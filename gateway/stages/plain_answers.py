@@ -76,11 +76,11 @@ _BODY: Final = re.compile(rf"<({_NAME})>((?>(?:{_WS}<({_NAME})>{_TEXT}</\3>)*){_
 _LEAF: Final = re.compile("<([A-Za-z_][^>]*+)>([^<]*+)")
 """A start tag and its text, in what `_BODY` has let pass."""
 _NESTED: Final = re.compile(
-    rf"<({_NAME})>((?:{_WS}<({_NAME})>(?:{_TEXT}|(?:{_WS}<({_NAME})>{_TEXT}</\4>)++{_WS})</\3>)*+{_WS})</\1>{_WS}"
+    rf"<({_NAME})>((?>(?:{_WS}<({_NAME})>(?:{_TEXT}|(?>(?:{_WS}<({_NAME})>{_TEXT}</\4>)+){_WS})</\3>)*){_WS})</\1>{_WS}"
 )
 """As `_BODY`, where a child may be a row of leaves itself."""
 _CHILD: Final = re.compile(
-    rf"<([A-Za-z_][^>]*+)>(?:([^<]*+)</\1>|((?:{_WS}<[A-Za-z_][^>]*+>[^<]*+</[^>]++>)++{_WS})</\1>)"
+    rf"<([A-Za-z_][^>]*+)>(?:([^<]*+)</\1>|((?>(?:{_WS}<[A-Za-z_][^>]*+>[^<]*+</[^>]++>)+){_WS})</\1>)"
 )
 """A child, in what `_NESTED` has let pass: its name and its text, or the row inside."""
 _RECEIVER: Final = re.compile("<ReceiverId>([^<]*+)")
