@@ -183,6 +183,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="the spool could not do what a request needed; the caller was asked to come again",
         do="`error` says what to mend",
     ),
+    "spool.tidy_failed": Event(
+        level="warning",
+        meaning="the write-ahead log of the spool could not be emptied; it grows meanwhile, nothing is lost",
+        do="`error` says what to mend; it is tried again every second",
+    ),
     "spool.watermark": Event(
         level="warning",
         meaning="the spool has crossed the watermark `mark`; with `refuses` new messages are answered 503",

@@ -58,6 +58,8 @@ class Keep:
         self._lease_s = lease_s
         self._sealer = sealer
         self._vigil = vigil
+        self._untidy = False
+        """Tidying has failed, and was told of."""
         self._next_purge = 0
         self._rounds = 0
 
@@ -82,8 +84,18 @@ class Keep:
         for _ in range(round(_ROUND_S / _TIDY_S)):
             if stop():
                 return
-            self._spool.tidy()
+            self._tidy_once()
             stop.pause(_TIDY_S)
+
+    def _tidy_once(self) -> None:
+        """What fails is told once, and tried again: until then the database's log grows, and nothing else."""
+        try:
+            self._spool.tidy()
+            self._untidy = False
+        except SpoolError as error:
+            if not self._untidy:
+                log("spool.tidy_failed", error=str(error))
+            self._untidy = True
 
     def round(self) -> None:
         """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
