@@ -90,7 +90,7 @@ def schemathesis(world: Playground, folder: Path, bodies: str, *, allowed: str =
 
 def test_schemathesis_finds_nothing_with_sound_messages(world: Playground, tmp_path: Path) -> None:
     run = schemathesis(world, tmp_path, "sound")
-    assert run.cases > 10 * CASES
+    assert run.cases > min(10 * CASES, 1000)
 
 
 def test_schemathesis_finds_nothing_with_broken_messages(world: Playground, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_schemathesis_finds_nothing_with_broken_messages(world: Playground, tmp_
         allowed="[checks.positive_data_acceptance]\n"
         'expected-statuses = ["2xx", "401", "403", "404", "409", "422"]\n',
     )
-    assert run.cases > 10 * CASES
+    assert run.cases > min(10 * CASES, 1000)
 
 
 def test_example_of_the_contract_is_accepted_as_it_stands(world: Playground) -> None:
