@@ -66,7 +66,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
         file = made.site.enterprises / f"{one.id}.toml"
         file.write_text(file.read_text("utf-8") + FolderPlace.make(folder / one.id).toml(), "utf-8")
     config = made.site.config.read_text("utf-8")  # strangers are to be answered at once
-    made.site.config.write_text(config.replace("[accept]\n", "[accept]\nlogin_delay_s = 0.0\n"), "utf-8")
+    config = config.replace("[accept]\n", "[accept]\nlogin_delay_s = 0.0\n")
+    config = config.replace("[metrics]\n", '[metrics]\ntoken_file = "metrics.token"\n')
+    made.site.config.write_text(config, "utf-8")
+    (made.site.folder / "metrics.token").write_text("for the monitor alone", "utf-8")
     with made:
         yield made
 
@@ -214,6 +217,18 @@ def test_whoever_is_unknown_is_told_the_same_everywhere(tenants: list[Tenant], w
             seen.add((reply.status, json.dumps(document), reply.headers.get("www-authenticate")))
         assert len(seen) == 1, (address, seen)
         assert {status for status, *_ in seen} == {401}
+
+
+def test_figures_that_name_enterprises_are_for_the_monitor_alone(
+    tenants: list[Tenant], world: Playground
+) -> None:
+    for attacker, victim in permutations(tenants, 2):
+        reply = attacker.caller.ask("GET", "/metrics")
+        assert reply.status == 401
+        says_nothing_of(victim, told(reply))
+    monitor = Platform(world.address, "for the monitor alone")
+    assert tenants[0].who.id in monitor.ask("GET", "/metrics").body.decode()
+    monitor.close()
 
 
 def test_a_folder_is_a_door_for_its_own_enterprise_only(tenants: list[Tenant]) -> None:
