@@ -132,7 +132,11 @@ class _Loop:
             connection, _ = self._listener.accept()
         except OSError:  # the client has given up meanwhile
             return
-        peer = self._make_peer(connection)
+        try:
+            peer = self._make_peer(connection)
+        except OSError:  # or just now
+            connection.close()
+            return
         self._peers.add(peer)
         self._selector.register(connection, selectors.EVENT_READ, peer)
 

@@ -118,13 +118,13 @@ class SftpServer:
         transport.set_subsystem_handler("sftp", paramiko.SFTPServer, FolderSession, self._box)
         with self._lock:
             if self._stopping:
-                transport.close()
+                connection.close()  # a Transport that was never started closes nothing
                 return
             for ended in [known for known in self._transports if not known.is_active()]:
                 self._transports.remove(ended)
                 ended.sock.close()  # one whose thread ended in an error leaves it open
-            self._transports.append(transport)
             transport.start_server(event=threading.Event(), server=_Gate(self._authorized))
+            self._transports.append(transport)
 
 
 class _Gate(paramiko.ServerInterface):

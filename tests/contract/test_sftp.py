@@ -3,7 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.sftp import SftpFeed, SftpTransport
 from tests.contract.conftest import SftpMedium, parcel
 from tests.servers.openssh import write_key
+from tests.waiting import PATIENCE_S
 
 
 def fate(config: Sftp, entry: int = 1) -> DeliveryError | None:
@@ -29,14 +31,29 @@ def changed(config: Sftp, **values: object) -> Sftp:
 
 
 @pytest.fixture
-def client(sftp: SftpMedium) -> "paramiko.SFTPClient":
+def client(sftp: SftpMedium) -> "Iterator[paramiko.SFTPClient]":
     """Another program's client, for what ours never does."""
-    transport = paramiko.Transport(socket.create_connection(("127.0.0.1", sftp.server.port)))
-    transport.start_client(timeout=10)
-    transport.auth_publickey("other", paramiko.PKey.from_path(sftp.config.key_file))
-    opened = paramiko.SFTPClient.from_transport(transport)
-    assert opened is not None
-    return opened
+    with (
+        closing(socket.create_connection(("127.0.0.1", sftp.server.port))) as connection,
+        closing(paramiko.Transport(connection)) as transport,
+    ):
+        transport.start_client(timeout=PATIENCE_S)
+        transport.auth_publickey("other", paramiko.PKey.from_path(sftp.config.key_file))
+        opened = paramiko.SFTPClient.from_transport(transport)
+        assert opened is not None
+        yield opened
+
+
+def test_connection_that_was_taken_while_the_server_stops_is_closed(sftp: SftpMedium) -> None:
+    sftp.stop()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        taken, _ = listener.accept()
+        sftp.server._serve(taken)
+        assert taken.fileno() == -1
+        assert client.recv(1) == b""
 
 
 def test_other_host_key_is_refused_and_nothing_is_sent(sftp: SftpMedium, tmp_path: Path) -> None:
@@ -154,7 +171,7 @@ def test_feed_leaves_temporary_names_folders_and_empty_files(sftp: SftpMedium) -
     sftp.offer(b"1", "r.xml")
 
     feed = sftp.feed()
-    assert [arrival.name for arrival in feed.receive(limit=10, timeout_s=5)] == ["r.xml"]
+    assert [arrival.name for arrival in feed.receive(limit=10, timeout_s=PATIENCE_S)] == ["r.xml"]
     assert list(feed.receive(limit=10, timeout_s=0)) == []
     feed.close()
 
@@ -164,14 +181,14 @@ def test_feed_takes_the_oldest_first(sftp: SftpMedium) -> None:
         sftp.offer(b"1", name)
         os.utime(sftp.root / "out" / name, (1000 + place, 1000 + place))
     feed = sftp.feed()
-    assert [arrival.name for arrival in feed.receive(limit=2, timeout_s=5)] == ["c.xml", "a.xml"]
+    assert [arrival.name for arrival in feed.receive(limit=2, timeout_s=PATIENCE_S)] == ["c.xml", "a.xml"]
     feed.close()
 
 
 def test_collected_file_that_is_gone_already_is_done(sftp: SftpMedium) -> None:
     sftp.offer(b"1", "r.xml")
     feed = sftp.feed()
-    arrivals = feed.receive(limit=1, timeout_s=5)
+    arrivals = feed.receive(limit=1, timeout_s=PATIENCE_S)
     (sftp.root / "out" / "r.xml").unlink()
     feed.done(arrivals)
     feed.close()
