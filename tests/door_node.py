@@ -3,12 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from typing import Any
 
 from gateway.app import App
 from gateway.model import EnterpriseId
@@ -28,17 +26,6 @@ envelope = "{envelope}"
 send_dir = "customs/out"
 receive_dir = "customs/in"
 """
-T = TypeVar("T")
-
-
-def until(ask: Callable[[], T], wanted: Callable[[T], object] = bool, *, seconds: float = 30) -> T:
-    """Ask until the answer is as wanted."""
-    asked = Retrying(
-        retry=retry_if_result(lambda told: not wanted(told)),
-        wait=wait_fixed(0.05),
-        stop=stop_after_delay(seconds),
-    )
-    return asked(ask)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +54,10 @@ class FolderPlace:
 
     def names(self, folder: str) -> list[str]:
         return sorted(file.name for file in (self.root / folder).iterdir())
+
+    def shown(self, folder: str) -> list[str]:
+        """Final names alone, as `ls` shows them: what is being written has a hidden one."""
+        return [name for name in self.names(folder) if not name.startswith(".")]
 
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
@@ -121,7 +112,7 @@ class DoorNode:
     def event(self, name: str, **fields: object) -> dict[str, Any]:
         """Wait for a line of this event with these fields."""
         wanted = {"event": name, **fields}.items()
-        return self.process.wait_for(lambda line: wanted <= line.items(), 30)
+        return self.process.wait_for(lambda line: wanted <= line.items())
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in list(self.process.events) if line.get("event") == name]
@@ -134,7 +125,7 @@ class DoorNode:
         pid = next(line["pid"] for line in reversed(latest) if line["role"] == role)
         os.kill(pid, signal.SIGKILL)
         self.process.wait_for(
-            lambda line: line.get("event") in names and line["role"] == role and line["pid"] not in born, 30
+            lambda line: line.get("event") in names and line["role"] == role and line["pid"] not in born
         )
 
     def at_customs(self) -> dict[str, bytes]:

@@ -165,7 +165,7 @@ async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) 
     there = counter.spool.message(uid)
     mine = there is not None and there.owner == caller.id
     found = counter.spool.export(uid) if mine else None
-    if there is None and (shelved := counter.archive.get(uid)) is not None:
+    if found is None and (shelved := counter.archive.get(uid)) is not None:  # looked for whoever's it is
         found = shelved.message
     if found is None or found.ways[0].owner != caller.id:
         raise Problem("not-found")
