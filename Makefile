@@ -9,12 +9,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install
 
-.PHONY: help demo test soak check format lock docs packages clean
+.PHONY: help demo test soak fuzz check format lock docs packages clean
 
 help:
 	@echo "make demo    the whole way of some declarations on this machine, about a minute"
 	@echo "make test    install what the tests need, and run them all"
 	@echo "make soak    fault runs for SOAK_MINUTES (60): processes, servers, disk and clock fail, nothing is lost"
+	@echo "make fuzz    property tests with fresh seeds for FUZZ_MINUTES (60), and how to repeat what fails"
 	@echo "make check   format, lint, types, import contracts, tests"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make lock    write requirements/ anew from pyproject.toml (needs uv)"
@@ -27,6 +28,9 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.crash.soak
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check
