@@ -25,8 +25,11 @@ class Theatre:
 
     def play(self, seed: int, *, messages: int, faults: int) -> Tally:
         """Play the run of a seed. Skips the test, or in CI fails it, when a server cannot be had."""
-        stage = self.stage(seed)
-        return run(seed, stage, schedule(seed, stage, faults), messages=messages)
+        return run(seed, self.stage(seed), self.schedule(seed, faults), messages=messages)
+
+    def schedule(self, seed: int, faults: int) -> list[str]:
+        """Name the faults of that run. Skips or fails as `play`."""
+        return schedule(seed, self.stage(seed), faults)
 
     def stage(self, seed: int) -> Stage:
         port = _TURNS[seed % len(_TURNS)]

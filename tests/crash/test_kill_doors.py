@@ -13,11 +13,12 @@ import pytest
 from gateway.site import NewEnterprise
 from tests.crash.points import AT_DOORS, Points
 from tests.documents import order
-from tests.door_node import DoorNode, FolderPlace, until
+from tests.door_node import DoorNode, FolderPlace
 from tests.queue_place import QueuePlace
 from tests.servers.rabbitmq import Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
+from tests.waiting import until
 
 SEED = 20261111
 ROUNDS = 60
@@ -59,6 +60,7 @@ def test_nothing_handed_in_is_lost_or_taken_twice_whenever_a_door_dies(
     node = DoorNode(tmp_path, doors, owners=OWNERS)
     node.start("-m", "tests.crash.node", str(tmp_path / "faults"))
     bodies: dict[str, bytes] = {}
+    refused: set[str] = set()
     numbers = count(1)
     for _ in range(ROUNDS):
         for number in (next(numbers) for _ in range(A_ROUND)):
@@ -68,17 +70,18 @@ def test_nothing_handed_in_is_lost_or_taken_twice_whenever_a_door_dies(
             rabbitmq.put(sent[1], f"bob-{number}")
             amqp.put(sent[2], f"cid-{number}")
         folder.lay(f"bad-{len(bodies)}.xml", b"<refused/>")
+        refused |= {f"bad-{len(bodies)}.xml", f"bad-{len(bodies)}.xml.problem.json"}
     each = len(bodies) // len(OWNERS)
 
-    until(lambda: len(folder.names("done")), lambda done: done >= each, seconds=60)
+    until(lambda: len(folder.names("done")), lambda done: done >= each)
+    rejected = until(lambda: set(folder.names("rejected")), refused.__le__)
     ids = {
         name.removesuffix(".xml.accepted.json"): json.loads(folder.read(f"reports/{name}"))["id"]
         for name in folder.names("reports")
     }
     for place in (rabbitmq, amqp):
         ids |= {name: json.loads(body)["id"] for name, (body, _) in place.answers(each).items()}
-    arrived = until(node.at_customs, lambda found: len(found) >= len(bodies), seconds=60)
-    refused = folder.names("rejected")
+    arrived = until(node.at_customs, lambda found: len(found) >= len(bodies))
     node.stop()
     port.stop()
 
@@ -92,7 +95,7 @@ def test_nothing_handed_in_is_lost_or_taken_twice_whenever_a_door_dies(
     )
     assert len(list((node.site.folder / "customs/out").iterdir())) == len(bodies)
     assert folder.names("in") == []
-    assert len(refused) % 2 == 0, "each refused file beside its report"
+    assert rejected == refused, "each refused file beside its report"
     assert [site.count(one.queue) for one in (rabbitmq, amqp)] == [0, 0]
     with closing(node.app().spool()) as spool:
         for name, body in bodies.items():
