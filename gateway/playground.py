@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
@@ -22,6 +23,9 @@ from gateway.errors import GatewayError
 from gateway.site import NewEnterprise, Site, write_site
 
 Transport = Literal["sftp", "amqp"]
+_SERVER_PORTS = range(20_000, 32_000)
+_PORTS = islice(cycle(_SERVER_PORTS), os.getpid() * 64 % len(_SERVER_PORTS), None)
+"""Processes that run side by side begin at different places."""
 _START_S = 60.0
 _STOP_S = 40.0
 
@@ -58,7 +62,9 @@ class Watched:
             self._ended = True
             self._changed.notify_all()
 
-    def wait_for(self, wanted: Callable[[Mapping[str, Any]], bool], timeout_s: float) -> dict[str, Any]:
+    def wait_for(
+        self, wanted: Callable[[Mapping[str, Any]], bool], timeout_s: float = _START_S
+    ) -> dict[str, Any]:
         """Return the first line, past or to come, that is wanted. Raises GatewayError."""
         seen = 0
         with self._changed:
@@ -222,10 +228,19 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of loopback that nobody has now, another one each time. Raises GatewayError.
+
+    It lies below those that a system chooses from for outgoing connections (Linux: from 32768 on), so that none of
+    these takes it before the caller does, or while the caller's server is down.
+    """
+    for port in islice(_PORTS, len(_SERVER_PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise GatewayError(
+        "no TCP port is free",
+        where=f"127.0.0.1, ports {_SERVER_PORTS.start} to {_SERVER_PORTS.stop - 1}",
+        fix="end some of the servers on this machine",
+    )
 
 
 def _write_ssh_key(file: Path) -> str:

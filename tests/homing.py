@@ -4,10 +4,8 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
-
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.app import App
 from gateway.model import EnterpriseId, Message, MessageId
@@ -136,12 +134,3 @@ def home(folder: Path, deliver: Mapping[str, str], **settings: object) -> Iterat
     """A home that is closed at the end."""
     with closing(Home(folder, deliver, **settings)) as made:  # type: ignore[arg-type]
         yield made
-
-
-def eventually(what: Callable[[], bool], timeout_s: float = 60) -> None:
-    """Wait for what only looking can tell."""
-    with suppress(RetryError):
-        Retrying(
-            retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.01), stop=stop_after_delay(timeout_s)
-        )(what)
-    assert what()

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from pamqp import commands
 
-from tests.door_node import until
 from tests.servers.rabbitmq import USER
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
+from tests.waiting import until
 
 Reply = tuple[bytes, commands.Basic.Properties]
 

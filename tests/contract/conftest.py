@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
+from gateway.playground import free_port
 from gateway.ports import Feed, Parcel, Transport
 from gateway.simulator.sftp_server import SftpServer
 from gateway.transports.amqp import AmqpFeed, AmqpTransport
@@ -24,6 +25,7 @@ from tests.servers.rabbitmq import USER, Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
 from tests.spooling import Clock
+from tests.waiting import PATIENCE_S
 
 REFUSED = b"<refused/>"
 """A body that the other side does not take."""
@@ -132,6 +134,7 @@ class SftpMedium:
         (folder / "authorized_keys").write_text(f"# who may\n{write_key(folder / 'user')} gateway\n")
         self.server = SftpServer(
             self.root,
+            port=free_port(),
             host_key_file=folder / "host",
             authorized_keys=folder / "authorized_keys",
             on_message=self._take,
@@ -146,7 +149,7 @@ class SftpMedium:
             host_key=self.server.host_key,
             send_dir="/in",
             receive_dir="/out",
-            timeout_s=10,
+            timeout_s=PATIENCE_S,
         )
 
     def transport(self) -> SftpTransport:
@@ -189,7 +192,7 @@ class OpenSshMedium:
             "host_key": self.server.host_key,
             "send_dir": str(self.root / "in"),
             "receive_dir": str(self.root / "out"),
-            "timeout_s": 10,
+            "timeout_s": PATIENCE_S,
         }
         self.config = Sftp(**(defaults | settings))
 
@@ -222,13 +225,13 @@ class AmqpMedium:
 
         self.not_now = NotNow
         self.taken: list[bytes] = []
-        self.server = AmqpServer(on_message=self._take, idle_timeout_s=idle_timeout_s)
+        self.server = AmqpServer(port=free_port(), on_message=self._take, idle_timeout_s=idle_timeout_s)
         self.start()
         self.config = Amqp(
             url=f"amqp://127.0.0.1:{self.server.port}",
             send_address="envelopes",
             receive_address="receipts",
-            timeout_s=10,
+            timeout_s=PATIENCE_S,
         )
 
     def transport(self) -> AmqpTransport:
@@ -305,7 +308,7 @@ class RabbitmqPluginMedium(RabbitmqMedium):
             receive_address=f"/amq/queue/{self.answers}",
             user=USER,
             password_file=self.site.password_file,
-            timeout_s=10,
+            timeout_s=PATIENCE_S,
         )
 
     def transport(self) -> Transport:

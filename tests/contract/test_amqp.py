@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Parcel
 from gateway.transports.amqp import AmqpFeed, AmqpTransport
 from tests.contract.conftest import NOT_NOW, REFUSED, AmqpMedium, parcel
+from tests.waiting import PATIENCE_S
 
 
 def fates(config: Amqp, *parcels: Parcel) -> list[DeliveryError | None]:
@@ -187,7 +188,7 @@ def test_wrong_url_is_a_configuration_error(amqp: AmqpMedium, url: str) -> None:
 def test_missing_queue_is_told(amqp: AmqpMedium) -> None:
     feed = AmqpFeed(changed(amqp.config, receive_address="elsewhere"))
     with pytest.raises(DeliveryError, match="elsewhere") as error:
-        feed.receive(limit=1, timeout_s=5)
+        feed.receive(limit=1, timeout_s=PATIENCE_S)
     assert "receive_address" in error.value.fix
 
 
@@ -195,12 +196,12 @@ def test_arrivals_not_done_are_bounded_by_prefetch(amqp: AmqpMedium) -> None:
     for number in range(10):
         amqp.offer(b"%d" % number, f"r{number}")
     feed = AmqpFeed(changed(amqp.config, prefetch=4))
-    in_hand = [*feed.receive(limit=10, timeout_s=5)]
+    in_hand = [*feed.receive(limit=10, timeout_s=PATIENCE_S)]
     while len(in_hand) < 4:
-        in_hand += feed.receive(limit=10, timeout_s=5)
+        in_hand += feed.receive(limit=10, timeout_s=PATIENCE_S)
     assert list(feed.receive(limit=10, timeout_s=0.05)) == []
     feed.done(in_hand)
-    assert feed.receive(limit=10, timeout_s=5)
+    assert feed.receive(limit=10, timeout_s=PATIENCE_S)
     feed.close()
 
 
@@ -208,11 +209,11 @@ def test_two_feeds_share_the_receipts(amqp: AmqpMedium) -> None:
     first, second = AmqpFeed(changed(amqp.config, prefetch=1)), AmqpFeed(amqp.config)
     amqp.offer(b"1", "r1")
     amqp.offer(b"2", "r2")
-    one = first.receive(limit=1, timeout_s=5)
-    two = second.receive(limit=1, timeout_s=5)
+    one = first.receive(limit=1, timeout_s=PATIENCE_S)
+    two = second.receive(limit=1, timeout_s=PATIENCE_S)
     assert {one[0].body, two[0].body} == {b"1", b"2"}
     first.close()
-    assert second.receive(limit=1, timeout_s=5)[0].body == one[0].body
+    assert second.receive(limit=1, timeout_s=PATIENCE_S)[0].body == one[0].body
     second.close()
 
 
@@ -225,7 +226,7 @@ def test_server_that_drops_silent_clients_is_found_again() -> None:
     assert list(feed.receive(limit=1, timeout_s=0.8)) == []
     assert [delivery.error for delivery in transport.send([parcel(2)])] == [None]
     medium.offer(b"1", "r1")
-    assert feed.receive(limit=1, timeout_s=5)[0].body == b"1"
+    assert feed.receive(limit=1, timeout_s=PATIENCE_S)[0].body == b"1"
     transport.close()
     feed.close()
     medium.stop()

@@ -16,9 +16,10 @@ from spool.entry import Wanted
 from spool.lifecycle import Event, State
 from tests.command_line import invoke, lines
 from tests.contract.conftest import AmqpMedium, RabbitmqMedium, SftpMedium
-from tests.homing import Home, eventually, home
+from tests.homing import Home, home
 from tests.servers.postgres import shared
 from tests.servers.receiver import Handler, Receiver
+from tests.waiting import until
 
 OWNER, OTHER = "e00", "e01"
 
@@ -168,8 +169,8 @@ def test_a_receipt_of_ones_own_comes_as_customs_wrote_it_with_what_it_means(
         node.accept(OWNER, "A")
         raw = node.answer(("A", "2"))
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
-            eventually(lambda: node.spool.acknowledged(OWNER) == 1)
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
+            until(lambda: node.spool.acknowledged(OWNER) == 1)
 
     (got,) = side.got()
     assert got.raw == raw
@@ -186,7 +187,7 @@ def test_of_a_receipt_for_several_each_gets_its_own_bodies_alone(side: Side, tmp
         node.accept(OTHER, "B")
         raw = node.answer(("A", "2"), ("B", "100"))
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
 
     (got,) = side.got()
     assert b"<orderNo>A</orderNo>" in got.raw
@@ -208,11 +209,11 @@ def test_a_channel_that_was_away_gets_everything_once_in_the_order_of_each_decla
             for status in ("2", "3", "120"):
                 for number in range(5):
                     node.answer((f"N{number}", status))
-            eventually(lambda: any(one.attempts for one in node.entries(f"{OWNER}/erp")))
+            until(lambda: any(one.attempts for one in node.entries(f"{OWNER}/erp")))
             assert node.spool.acknowledged(OWNER) == 0
             side.start()
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 15))
-            eventually(lambda: node.spool.acknowledged(OWNER) == 15)
+            until(lambda: delivered(node, f"{OWNER}/erp", 15))
+            until(lambda: node.spool.acknowledged(OWNER) == 15)
 
     got = side.got()
     assert sorted({one.form["receipt"]["cursor"] for one in got}) == list(range(1, 16))
@@ -231,8 +232,8 @@ def test_lanes_live_in_either_spool(tmp_path: Path, spool_toml: str) -> None:
         with node.notifying():
             for status in ("2", "120"):
                 node.answer(("A", status), ("B", status))
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 2))
-            eventually(lambda: node.spool.acknowledged(OWNER) > 0 and not node.waiting())
+            until(lambda: delivered(node, f"{OWNER}/erp", 2))
+            until(lambda: node.spool.acknowledged(OWNER) > 0 and not node.waiting())
     assert [one.form["receipt"]["bodies"][0]["status"] for one in side.got()] == ["2", "120"]
     side.end()
 
@@ -244,7 +245,7 @@ def test_queue_may_ask_for_the_bytes_alone(brokers: Any, tmp_path: Path) -> None
         node.accept(OWNER, "A")
         raw = node.answer(("A", "2"))
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
     assert side.medium.arrived() == [raw]
     side.end()
 
@@ -258,7 +259,7 @@ def test_a_new_channel_begins_behind_what_was_acknowledged(tmp_path: Path) -> No
         first, second, third = node.spool.notices(OWNER, after=0, limit=10)
         node.spool.acknowledge(OWNER, second.cursor)
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
     assert [one.form["receipt"]["cursor"] for one in side.got()] == [third.cursor]
     assert first.cursor < second.cursor
     side.end()
@@ -276,15 +277,15 @@ def test_acknowledged_is_what_every_channel_has_and_a_dead_letter_holds_it(tmp_p
         node.answer(("A", "2"))
         node.answer(("A", "120"))
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/good", 2))
-            eventually(lambda: [one.state for one in node.entries(f"{OWNER}/bad")] == [State.DEAD] * 2)
+            until(lambda: delivered(node, f"{OWNER}/good", 2))
+            until(lambda: [one.state for one in node.entries(f"{OWNER}/bad")] == [State.DEAD] * 2)
             assert node.spool.acknowledged(OWNER) == 0
 
             bad.behaviour = Handler.take
             node.spool.act(Event.RETRIED, [f"@home/{OWNER}/bad/1"])
-            eventually(lambda: node.spool.acknowledged(OWNER) == 1)
+            until(lambda: node.spool.acknowledged(OWNER) == 1)
             node.spool.act(Event.DISCARDED, [f"@home/{OWNER}/bad/2"], reason="the platform does not want it")
-            eventually(lambda: node.spool.acknowledged(OWNER) == 2)
+            until(lambda: node.spool.acknowledged(OWNER) == 2)
     assert [one.id for one in bad.taken] == [f"{OWNER}/bad/1"]
 
 
@@ -297,16 +298,16 @@ def test_410_makes_a_channel_wait_without_counting_until_it_is_read_again(tmp_pa
         with node.notifying():
             node.answer(("A", "2"))
             receiver.wait_until(lambda one: len(one.requests) == 1)
-            eventually(lambda: "410" in node.entries(f"{OWNER}/erp")[0].error)
+            until(lambda: "410" in node.entries(f"{OWNER}/erp")[0].error)
             node.answer(("B", "2"))
-            eventually(lambda: len(node.entries(f"{OWNER}/erp")) == 2)
+            until(lambda: len(node.entries(f"{OWNER}/erp")) == 2)
         assert {(one.state, one.attempts) for one in node.entries(f"{OWNER}/erp")} == {(State.READY, 0)}
         assert len(receiver.requests) == 1
 
         receiver.behaviour = Handler.take
         node.read_again()
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 2))
+            until(lambda: delivered(node, f"{OWNER}/erp", 2))
 
 
 def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
@@ -314,7 +315,7 @@ def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
         uid = node.accept(OWNER, "A")
         node.answer(("A", "2"))
         with node.notifying():
-            eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
         own = [one.uid for one in node.spool.entries(Wanted(destination="customs"))]
         events = [line.event for line in node.spool.history(f"@home/{OWNER}/erp/1")]
         found = node.spool.find([*node.entries(f"{OWNER}/erp")[0].identities])
@@ -334,13 +335,13 @@ def test_operator_sees_and_moves_a_delivery_like_any_entry(tmp_path: Path) -> No
             node.answer(("A", "2"))
             lane, config = f"@home/{OWNER}/erp", ["-c", str(node.site.config)]
             with node.notifying():
-                eventually(lambda: [one.state for one in node.entries(f"{OWNER}/erp")] == [State.DEAD])
+                until(lambda: [one.state for one in node.entries(f"{OWNER}/erp")] == [State.DEAD])
             status = lines(invoke("spool", "status", "--json", *config))
             trace = invoke("trace", f"{lane}/1", *config)
             receiver.behaviour = Handler.take
             assert invoke("spool", "retry", f"{lane}/1", *config).exit_code == 0
             with node.notifying():
-                eventually(lambda: delivered(node, f"{OWNER}/erp", 1))
+                until(lambda: delivered(node, f"{OWNER}/erp", 1))
             afterwards = invoke("trace", f"{lane}/1", *config)
             checked = lines(invoke("check", "--json", *config))
     assert (lane, "dead", 1) in {(one["destination"], one["state"], one["total"]) for one in status}
@@ -358,7 +359,7 @@ def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_p
         node.spool.act(Event.DISCARDED, [uid], reason="the test sends nothing")
         node.answer(("A", "2"))
         with node.notifying():
-            eventually(lambda: node.spool.acknowledged(OWNER) == 1)
+            until(lambda: node.spool.acknowledged(OWNER) == 1)
         later = datetime.now(UTC) + timedelta(days=10)
         retention = Retention(spool=node.spool, archive=archive, days=1, batch=10, clock=lambda: later)
 
@@ -372,7 +373,7 @@ def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_p
         with node.notifying():  # and goes on behind it
             node.accept(OWNER, "B")
             node.answer(("B", "2"))
-            eventually(lambda: node.spool.acknowledged(OWNER) == 2)
+            until(lambda: node.spool.acknowledged(OWNER) == 2)
     assert [one.id for one in receiver.taken] == [f"{OWNER}/erp/1", f"{OWNER}/erp/2"]
 
 
@@ -387,8 +388,8 @@ def test_two_nodes_share_the_channels_and_deliver_each_answer_once(tmp_path: Pat
         for status in ("2", "3", "120"):
             for number in range(10):
                 node.answer((f"N{number}", status))
-        eventually(lambda: delivered(node, f"{OWNER}/erp", 30))
-        eventually(lambda: not any(node.spool.outstanding().unacknowledged.values()))
+        until(lambda: delivered(node, f"{OWNER}/erp", 30))
+        until(lambda: not any(node.spool.outstanding().unacknowledged.values()))
     said: dict[str, list[str]] = {}
     for one in receiver.taken:
         (body,) = one.json()["receipt"]["bodies"]

@@ -103,7 +103,7 @@ def test_submitted_message_can_be_followed_from_the_command_line(tmp_path: Path)
             )
         )
         (site / "state" / "inbox" / ".draft").rename(site / "state" / "inbox" / "r.xml")
-        waited = gateway("submit", tmp_path / "order.xml", *options, "--wait", "--timeout", 20)
+        waited = gateway("submit", tmp_path / "order.xml", *options, "--wait", "--timeout", 60)
         assert waited.returncode == 1
         (again,) = objects(waited)
         assert (again["state"], again["id"]) == ("known", handed_in["id"])
@@ -114,7 +114,7 @@ def test_submitted_message_can_be_followed_from_the_command_line(tmp_path: Path)
         assert objects(gateway("spool", "list", "-c", config, "--json")) == []
     finally:
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
     assert running.returncode == 0
 
 
@@ -153,7 +153,7 @@ def test_simulated_customs_is_reached_by_check_until_it_is_told_to_stop(tmp_path
         assert "no folder /elsewhere" in fail["detail"]
     finally:
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
     assert running.returncode == 0
 
 

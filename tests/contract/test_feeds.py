@@ -7,9 +7,7 @@ import pytest
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Feed
 from tests.contract.conftest import Medium
-
-SOON_S = 10.0
-"""Time-out of what is expected to come at once."""
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -20,7 +18,7 @@ def feed(medium: Medium) -> Feed:
 def receive_all(feed: Feed, count: int) -> list[Arrival]:
     arrivals: list[Arrival] = []
     while len(arrivals) < count:
-        more = feed.receive(limit=count - len(arrivals), timeout_s=SOON_S)
+        more = feed.receive(limit=count - len(arrivals), timeout_s=PATIENCE_S)
         assert more, f"only {len(arrivals)} of {count} came"
         arrivals += more
     return arrivals
@@ -83,7 +81,7 @@ def test_limit_is_kept_and_nothing_is_left_behind(medium: Medium, feed: Feed) ->
 
     got: list[bytes] = []
     while len(got) < len(wanted):
-        arrivals = feed.receive(limit=40, timeout_s=SOON_S)
+        arrivals = feed.receive(limit=40, timeout_s=PATIENCE_S)
         assert 0 < len(arrivals) <= 40
         got += [arrival.body for arrival in arrivals]
         feed.done(arrivals)

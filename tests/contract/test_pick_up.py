@@ -21,6 +21,7 @@ from gateway.transports.sftp import SftpFeed
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import FolderMedium, OpenSshMedium, SftpMedium
 from tests.unit.test_offers import config
+from tests.waiting import PATIENCE_S
 
 
 class Place(Protocol):
@@ -96,7 +97,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def take(feed: PolledFeed, count: int) -> list[Arrival]:
     arrivals: list[Arrival] = []
     while len(arrivals) < count:
-        more = feed.receive(limit=count, timeout_s=10)
+        more = feed.receive(limit=count, timeout_s=PATIENCE_S)
         assert more
         arrivals += more
     return arrivals

@@ -20,8 +20,8 @@ from tests.contract.conftest import RabbitmqMedium, RabbitmqPluginMedium, parcel
 from tests.servers.certificates import Authority
 from tests.servers.rabbitmq import LARGEST_BYTES, Brokers
 from tests.servers.tcp_door import TcpDoor
+from tests.waiting import PATIENCE_S
 
-SOON_S = 10.0
 Fates = dict[int, DeliveryError | None]
 
 
@@ -225,7 +225,7 @@ def test_broker_killed_and_restarted_in_the_middle_of_a_send_loses_nothing(rabbi
     node = rabbitmq.brokers.node
     transport, feed = RabbitmqTransport(rabbitmq.config), RabbitmqFeed(rabbitmq.config)
     rabbitmq.offer(b"answer", "r1")
-    (in_hand,) = feed.receive(limit=1, timeout_s=SOON_S)
+    (in_hand,) = feed.receive(limit=1, timeout_s=PATIENCE_S)
     # Meanwhile RabbitMQ 3.10 writes down that the queues exist: it would lose one made half a second ago.
     assert list(feed.receive(limit=1, timeout_s=2)) == []
     bodies = {entry: b"%d" % entry for entry in range(2000)}
@@ -244,7 +244,7 @@ def test_broker_killed_and_restarted_in_the_middle_of_a_send_loses_nothing(rabbi
     assert set(rabbitmq.arrived()) == set(bodies.values())
     with pytest.raises(DeliveryError):
         feed.done([in_hand])
-    (again,) = feed.receive(limit=1, timeout_s=SOON_S)
+    (again,) = feed.receive(limit=1, timeout_s=PATIENCE_S)
     assert again.body == in_hand.body
     transport.close()
     feed.close()
@@ -278,7 +278,7 @@ def test_next_host_takes_over_and_is_kept(rabbitmq: RabbitmqMedium) -> None:
     rabbitmq.stop()
     assert send(transport, parcel(2)) == {2: None}  # noticed before anything was published
     rabbitmq.offer(b"1", "r1")
-    feed.done(feed.receive(limit=1, timeout_s=SOON_S))
+    feed.done(feed.receive(limit=1, timeout_s=PATIENCE_S))
     assert second.passed == 2
     rabbitmq.start()
     before = rabbitmq.door.passed
@@ -333,10 +333,10 @@ def test_broker_that_falls_silent_is_noticed_by_its_heartbeats(rabbitmq: Rabbitm
     assert list(feed.receive(limit=1, timeout_s=0)) == []
     rabbitmq.door.mute()
     with pytest.raises(DeliveryError, match="silent"):
-        feed.receive(limit=1, timeout_s=SOON_S)
+        feed.receive(limit=1, timeout_s=PATIENCE_S)
     rabbitmq.door.mute(False)
     rabbitmq.offer(b"1", "r1")
-    assert feed.receive(limit=1, timeout_s=SOON_S)[0].body == b"1"
+    assert feed.receive(limit=1, timeout_s=PATIENCE_S)[0].body == b"1"
     feed.close()
 
 
@@ -386,7 +386,7 @@ def test_login_by_certificate_alone(secured: Rabbitmq, rabbitmq: RabbitmqMedium)
     body = bytes(range(256)) * 4096  # many TLS records
     rabbitmq.offer(body, "r1")
     feed = RabbitmqFeed(config)
-    arrivals = feed.receive(limit=1, timeout_s=SOON_S)
+    arrivals = feed.receive(limit=1, timeout_s=PATIENCE_S)
     assert [arrival.body for arrival in arrivals] == [body]
     feed.done(arrivals)
     feed.close()
@@ -473,7 +473,7 @@ def test_missing_queue_by_amqp_1_0_is_told_to_who_reads(plugin: RabbitmqPluginMe
     # Who sends is told nothing by RabbitMQ 3: docs/rabbitmq.md warns of it.
     feed = AmqpFeed(msgspec.structs.replace(plugin.amqp, receive_address="/amq/queue/nobody"))
     with pytest.raises(DeliveryError, match="nobody"):
-        feed.receive(limit=1, timeout_s=SOON_S)
+        feed.receive(limit=1, timeout_s=PATIENCE_S)
 
 
 # Receiving
@@ -485,7 +485,7 @@ def test_several_queues_are_read_at_once(rabbitmq: RabbitmqMedium) -> None:
     rabbitmq.site.put(more, b"1", "r1")
     rabbitmq.offer(b"2", "r2")
     feed = RabbitmqFeed(changed(rabbitmq.config, receive_queues=(rabbitmq.answers, more)))
-    arrivals = [*feed.receive(limit=1, timeout_s=SOON_S), *feed.receive(limit=1, timeout_s=SOON_S)]
+    arrivals = [*feed.receive(limit=1, timeout_s=PATIENCE_S), *feed.receive(limit=1, timeout_s=PATIENCE_S)]
     assert sorted(arrival.body for arrival in arrivals) == [b"1", b"2"]
     feed.done(arrivals)
     feed.close()
@@ -496,12 +496,12 @@ def test_arrivals_not_done_are_bounded_by_prefetch(rabbitmq: RabbitmqMedium) -> 
     for number in range(10):
         rabbitmq.offer(b"%d" % number, f"r{number}")
     feed = RabbitmqFeed(changed(rabbitmq.config, prefetch=4))
-    in_hand = [*feed.receive(limit=10, timeout_s=SOON_S)]
+    in_hand = [*feed.receive(limit=10, timeout_s=PATIENCE_S)]
     while len(in_hand) < 4:
-        in_hand += feed.receive(limit=10, timeout_s=SOON_S)
+        in_hand += feed.receive(limit=10, timeout_s=PATIENCE_S)
     assert list(feed.receive(limit=10, timeout_s=0.1)) == []
     feed.done(in_hand)
-    assert feed.receive(limit=10, timeout_s=SOON_S)
+    assert feed.receive(limit=10, timeout_s=PATIENCE_S)
     feed.close()
 
 
@@ -510,9 +510,9 @@ def test_done_in_any_order_acknowledges_exactly_those(rabbitmq: RabbitmqMedium) 
         rabbitmq.offer(b"%d" % number, f"r{number}")
     feed = RabbitmqFeed(rabbitmq.config)
     arrivals: list[object] = []
-    in_hand = [*feed.receive(limit=10, timeout_s=SOON_S)]
+    in_hand = [*feed.receive(limit=10, timeout_s=PATIENCE_S)]
     while len(in_hand) < 10:
-        in_hand += feed.receive(limit=10, timeout_s=SOON_S)
+        in_hand += feed.receive(limit=10, timeout_s=PATIENCE_S)
     for some in (in_hand[7:8], in_hand[0:2], in_hand[5:6] + in_hand[3:4] + in_hand[2:3]):
         feed.done(some)
         arrivals += some
@@ -532,10 +532,10 @@ def test_queue_that_is_missing_is_told_and_deleted_under_us_noticed(rabbitmq: Ra
     assert list(feed.receive(limit=1, timeout_s=0)) == []
     rabbitmq.site.delete(queue)
     with pytest.raises(DeliveryError, match=queue):
-        feed.receive(limit=1, timeout_s=SOON_S)
+        feed.receive(limit=1, timeout_s=PATIENCE_S)
     rabbitmq.site.declare(queue)
     rabbitmq.site.put(queue, b"1")
-    assert feed.receive(limit=1, timeout_s=SOON_S)[0].body == b"1"
+    assert feed.receive(limit=1, timeout_s=PATIENCE_S)[0].body == b"1"
     feed.close()
 
 
@@ -553,7 +553,7 @@ def test_message_comes_whatever_its_properties(
 ) -> None:
     rabbitmq.site.put(rabbitmq.answers, b"1", properties=about)
     feed = RabbitmqFeed(rabbitmq.config)
-    (arrival,) = feed.receive(limit=1, timeout_s=SOON_S)
+    (arrival,) = feed.receive(limit=1, timeout_s=PATIENCE_S)
     assert (arrival.body, arrival.name) == (b"1", "")
     feed.close()
 
@@ -561,7 +561,7 @@ def test_message_comes_whatever_its_properties(
 def test_empty_message_comes_too(rabbitmq: RabbitmqMedium) -> None:
     rabbitmq.offer(b"", "r1")
     feed = RabbitmqFeed(rabbitmq.config)
-    assert [arrival.body for arrival in feed.receive(limit=1, timeout_s=SOON_S)] == [b""]
+    assert [arrival.body for arrival in feed.receive(limit=1, timeout_s=PATIENCE_S)] == [b""]
     feed.close()
 
 
@@ -570,10 +570,10 @@ def test_two_feeds_share_the_receipts(rabbitmq: RabbitmqMedium) -> None:
     first, second = make(), make()
     rabbitmq.offer(b"1", "r1")
     rabbitmq.offer(b"2", "r2")
-    one = first.receive(limit=1, timeout_s=SOON_S)
-    two = second.receive(limit=1, timeout_s=SOON_S)
+    one = first.receive(limit=1, timeout_s=PATIENCE_S)
+    two = second.receive(limit=1, timeout_s=PATIENCE_S)
     assert {one[0].body, two[0].body} == {b"1", b"2"}
     first.close()
     second.done(two)
-    assert second.receive(limit=1, timeout_s=SOON_S)[0].body == one[0].body
+    assert second.receive(limit=1, timeout_s=PATIENCE_S)[0].body == one[0].body
     second.close()

@@ -9,6 +9,7 @@ from spool.entry import Bounce, Claimed, Ended, Fate, Filing, Latest, MessageVie
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
 from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.waiting import PATIENCE_S
 
 WHY = "DxpRep 3002: remote connection error"
 
@@ -296,7 +297,7 @@ def test_coming_back_wakes_those_who_wait_for_entries(spool: Spool) -> None:
     send(spool)
     with spool.listen(Topic.ENTRIES) as waiter:
         bounce(spool, "A")
-        assert waiter.wait(10)
+        assert waiter.wait(PATIENCE_S)
 
 
 def test_answer_about_an_entry_that_is_gone_or_given_up_does_nothing(spool: Spool) -> None:

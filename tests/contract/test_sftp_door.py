@@ -13,9 +13,10 @@ import pytest
 
 from gateway.site import NewEnterprise
 from tests.documents import order
-from tests.door_node import DoorNode, until
+from tests.door_node import DoorNode
 from tests.servers.openssh import OpenSsh, need_openssh, write_key
 from tests.servers.private_root import PrivateRoot
+from tests.waiting import until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "sftp-door.md"
 SITE = Path("/srv/site")

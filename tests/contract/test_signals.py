@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spool.signals import Signals
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENER = """
@@ -65,7 +66,7 @@ def test_topics_are_told_apart(tmp_path: Path) -> None:
     signals = Signals(tmp_path)
     with signals.listen("entries") as entries, signals.listen("notices") as notices:
         signals.wake("notices")
-        assert notices.wait(10)
+        assert notices.wait(PATIENCE_S)
         assert not entries.wait(0)
     signals.close()
 
@@ -76,7 +77,7 @@ def test_every_listener_hears_and_forgets(tmp_path: Path) -> None:
         signals.wake("entries")
         signals.wake("entries")
         for waiter in (one, other):
-            assert waiter.wait(10)
+            assert waiter.wait(PATIENCE_S)
             assert not waiter.wait(0)
     signals.close()
 

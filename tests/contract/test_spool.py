@@ -30,6 +30,7 @@ from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
 from tests.backends import BACKENDS
 from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.waiting import PATIENCE_S
 
 Opener = Callable[[], Spool]
 
@@ -762,7 +763,7 @@ def test_mail_wakes_those_who_wait_for_notices(opener: Opener) -> None:
     arrival = arrive(spool, b"for ann")
     with opener().listen(Topic.NOTICES) as waiter:
         spool.file([mail(arrival, "ann")])
-        assert waiter.wait(10.0)
+        assert waiter.wait(PATIENCE_S)
 
 
 def test_orphan_that_turns_out_to_be_mail_is_delivered_and_resolved(spool: Spool) -> None:
@@ -955,15 +956,15 @@ def test_taking_in_wakes_those_who_wait_for_entries(opener: Opener) -> None:
     one, other = opener(), opener()
     with other.listen(Topic.ENTRIES) as entries, other.listen(Topic.NOTICES) as notices:
         one.put([offer("A", "d=1"), offer("B", "d=1")])
-        assert entries.wait(10)
+        assert entries.wait(PATIENCE_S)
         assert not entries.wait(0), "what was heard is forgotten"
         one.settle(settled(claim(one)))
-        assert entries.wait(10), "B may go now"
+        assert entries.wait(PATIENCE_S), "B may go now"
         assert not notices.wait(0)
         arrival = arrive(one, b"answer")
         filing = Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(declaration(one, "d=1"), "x"),))
         one.file([filing])
-        assert notices.wait(10)
+        assert notices.wait(PATIENCE_S)
 
 
 def test_spool_opened_again_is_as_it_was(opener: Opener) -> None:

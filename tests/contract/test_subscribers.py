@@ -14,8 +14,9 @@ from signing.xmldsig import sign
 from spool.lifecycle import State
 from tests.contract.test_channels import WebhookSide
 from tests.documents import element
-from tests.homing import Home, eventually, home
+from tests.homing import Home, home
 from tests.servers.postgres import shared
+from tests.waiting import until
 
 SENDER, READER, TWIN, OTHER = (
     NewEnterprise(id=name, name=name, cop_codes=(f"44{number:08d}",), dxp_ids=(dxp_id,))
@@ -135,7 +136,7 @@ def test_a_copy_comes_home_on_the_channels_of_its_subscriber(tmp_path: Path) -> 
         carry(node)
         node.answer(("A", "2"))
         with node.notifying():
-            eventually(lambda: len(side.got()) == 2)
+            until(lambda: len(side.got()) == 2)
     assert [one.form["receipt"]["bodies"] for one in side.got()] == [[], []]
     assert {unseal(one.raw).envelope.receiver_ids for one in side.got()} == {READER.dxp_ids}
     side.end()

@@ -18,8 +18,7 @@ from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

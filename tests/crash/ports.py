@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.config import Folder
 from gateway.errors import DeliveryError
+from gateway.playground import free_port
 from gateway.rules import load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
@@ -63,7 +64,7 @@ class SimulatedPort:
                 script=msgspec.convert(script, Script),
                 ledger=self.ledger,
                 receipts=self.receipts,
-                amqp=AmqpSection() if amqp else None,
+                amqp=AmqpSection(port=free_port()) if amqp else None,
                 sftp=sftp,
             )
         )
@@ -98,7 +99,9 @@ def simulated_amqp(folder: Path, script: Mapping[str, object]) -> SimulatedPort:
 def simulated_sftp(folder: Path, script: Mapping[str, object]) -> SimulatedPort:
     host_key, user, authorized = write_key(folder / "host"), folder.resolve() / "user", folder / "authorized"
     authorized.write_text(f"{write_key(user)}\n")
-    section = SftpSection(root=folder / "files", host_key=folder / "host", authorized_keys=authorized)
+    section = SftpSection(
+        port=free_port(), root=folder / "files", host_key=folder / "host", authorized_keys=authorized
+    )
     made = SimulatedPort(folder, script, sftp=section)
     made.toml = sftp_table(
         port=made.door.port,

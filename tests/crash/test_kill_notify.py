@@ -14,9 +14,9 @@ from tests.crash.load import Load
 from tests.crash.points import NOTIFY, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.world import World
-from tests.homing import eventually
 from tests.platforms import bodies_of
 from tests.servers.receiver import Receiver
+from tests.waiting import until
 
 MESSAGES = 40
 ROUNDS_AT_MOST = 300
@@ -43,7 +43,7 @@ def kill_everybody(world: World, load: Load) -> None:
             return
         load.one_more()
         with suppress(AssertionError):
-            eventually(lambda waiting=waiting: world.points.waiting() != waiting, 1.0)  # type: ignore[misc]
+            until(lambda waiting=waiting: world.points.waiting() != waiting, seconds=1)  # type: ignore[misc]
     raise AssertionError(f"points that nothing passed: {sorted(world.points.waiting())}")
 
 
@@ -68,9 +68,9 @@ def test_every_answer_is_delivered_whoever_is_killed_at_whatever_point(tmp_path:
         wait_until_answered(world, {one.uid for one in load.answered}, 60)
         expected = expected_bodies(world)
         with closing(build_spool(load_config(world.site.config))) as spool:
-            eventually(lambda: got(receivers) == expected)
+            until(lambda: got(receivers) == expected)
             assert wait_until_sent(world, 60)
-            eventually(lambda: not any(spool.outstanding().unacknowledged.values()))
+            until(lambda: not any(spool.outstanding().unacknowledged.values()))
         deaths = world.points.deaths()
         files = forms_in(outbox)
 

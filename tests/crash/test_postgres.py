@@ -18,6 +18,7 @@ from spool.store import Topic
 from tests.crash.spool_child import body_of
 from tests.servers.postgres import PostgresServer, running, shared
 from tests.spooling import offer, settled
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 8
@@ -205,11 +206,11 @@ def test_outage_is_temporary_and_the_next_call_connects_again(server: PostgresSe
         server.start()
 
         assert spool.put([offer("B")]) == [Taken(uid="B")]
-        assert waiter.wait(10), "ears are back by themselves"
+        assert waiter.wait(PATIENCE_S), "ears are back by themselves"
         while waiter.wait(0.2):
             pass
         spool.put([offer("C")])
-        assert waiter.wait(10)
+        assert waiter.wait(PATIENCE_S)
     spool.close()
 
 

@@ -13,6 +13,7 @@ from spool.postgres import PostgresSpool
 from tests.crash.test_postgres import views
 from tests.servers.postgres import shared
 from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def at_once(*deeds: "threading.Thread") -> None:
     for deed in deeds:
         deed.start()
     for deed in deeds:
-        deed.join(60)
+        deed.join(PATIENCE_S)
         assert not deed.is_alive()
 
 
@@ -35,7 +36,7 @@ def test_order_of_a_declaration_holds_when_nodes_put_at_the_same_instant(dsn: st
     def put(node: int) -> None:
         for number in range(12):
             batch = [offer(f"{number}-{node}-{one}", f"d={number}", f"e={one}") for one in range(3)]
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             assert [type(reply) for reply in nodes[node].put(batch[:: -1 if node % 2 else 1])] == [Taken] * 3
 
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
@@ -65,7 +66,7 @@ def test_same_message_at_two_nodes_at_the_same_instant_is_one(dsn: str) -> None:
                 offer(f"{node}-{number}-{one}", Subject(identity=f"d={number}-{one}", version="1"), body=b"%d-%d" % (number, one), cop_msg_id=f"X-{number}-{one}")
                 for one in range(4)
             ]  # fmt: skip
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             replies[node] += nodes[node].put(batch[:: -1 if node else 1])[:: -1 if node else 1]
 
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
@@ -93,7 +94,7 @@ def test_one_cop_msg_id_at_two_nodes_at_the_same_instant_belongs_to_one_message(
                 )
                 for one in range(4)
             ]
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             replies[node] += nodes[node].put(batch[:: -1 if node else 1])[:: -1 if node else 1]
 
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
@@ -129,18 +130,18 @@ def test_bouncing_and_putting_at_the_same_instant_keeps_the_order(dsn: str) -> N
             nodes[0].keep(collected(b"%d" % number))
             (raw,) = nodes[0].unfiled(10)
             asked = Bounce(entry=entry.entry, claim=entry.claim, next_at=START, reason="again")
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             (filed,) = nodes[0].file([Filing(arrival=raw.id, kind="k", cop_msg_id="", bounces=(asked,))])
             assert [ended.uid for ended in filed.ended] == [f"old{number}"]
 
     def put() -> None:
         for number in range(rounds):
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             assert nodes[1].put([offer(f"new{number}", f"d={number}")]) == [Taken(uid=f"new{number}")]
 
     def carry() -> None:
         for _ in range(rounds):
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             nodes[2].settle(settled(nodes[2].claim("two", "port", limit=1, lease_s=60)))
 
     at_once(*(threading.Thread(target=deed) for deed in (bounce, put, carry)))
@@ -161,12 +162,12 @@ def test_settling_and_putting_at_the_same_instant_leaves_nobody_waiting_for_ever
     def send() -> None:
         for number in range(40):
             claimed = sender.claim("one", "port", limit=100, lease_s=60)
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             sender.settle(settled(claimed, Fate.DELIVERED if number % 3 else Fate.DEFERRED))
 
     def put() -> None:
         for number in range(40):
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             taker.put([offer(f"{number}-{one}", f"d={one}", f"e={(one + number) % 5}") for one in range(5)])
 
     at_once(threading.Thread(target=send), threading.Thread(target=put))
@@ -214,7 +215,7 @@ def test_reader_who_follows_the_cursor_misses_nothing_while_two_nodes_file(dsn: 
     reading.start()
     at_once(*(threading.Thread(target=file, args=(number,)) for number in range(2)))
     done.set()
-    reading.join(60)
+    reading.join(PATIENCE_S)
 
     assert len(seen) == len(set(seen)) == 120
     for node in nodes:

@@ -176,7 +176,7 @@ def test_100_mb_is_413_and_memory_stays_flat(node: Node) -> None:
 
 def _first_line(host: str, port: int, head: bytes, chunk: bytes) -> bytes:
     """Send up to 100 chunks until the server has answered; return the status line."""
-    with socket.create_connection((host, port), timeout=30) as connection:
+    with socket.create_connection((host, port), timeout=60) as connection:
         connection.sendall(head)
         for _ in range(100 if chunk else 0):
             try:

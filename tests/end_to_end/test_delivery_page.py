@@ -16,7 +16,7 @@ from gateway.playground import Watched, free_port
 from gateway.ports import Parcel
 from gateway.transports.webhook import WebhookTransport
 from tests.generated import REPOSITORY
-from tests.homing import eventually
+from tests.waiting import until
 
 PAGE = REPOSITORY / "docs" / "delivery.md"
 
@@ -61,7 +61,7 @@ def test_the_receiver_of_the_page_keeps_what_is_genuine_once_and_refuses_the_res
     ours, theirs = secret(tmp_path / "ours", "a"), secret(tmp_path / "theirs", "b")
     receiver = Watched([sys.executable, str(example), str(port), str(ours), str(database)], tmp_path / "log")
     try:
-        eventually(lambda: send(port, ours, letter(1)) == [""])
+        until(lambda: send(port, ours, letter(1)) == [""])
         assert send(port, ours, letter(1), letter(2)) == ["", ""]
         assert send(port, theirs, letter(3)) == ["the receiver answers 401"]
         assert send(port, ours, letter(3), age_s=3600) == ["the receiver answers 401"]

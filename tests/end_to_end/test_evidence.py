@@ -38,7 +38,7 @@ def test_platform_gets_the_evidence_of_its_own_message_and_anybody_can_verify_it
         while not decode(reply.body).receipts:  # the next checkpoint covers more
             assert world.gateway is not None
             size = read(decode(reply.body).checkpoint).size
-            world.gateway.wait_for(partial(grew, size), 30)
+            world.gateway.wait_for(partial(grew, size))
             reply = ours.ask("GET", f"/v1/messages/{uid}/evidence")
         hidden = theirs.ask("GET", f"/v1/messages/{uid}/evidence")
         redacted = ours.ask("GET", f"/v1/messages/{uid}/evidence?redact=true")

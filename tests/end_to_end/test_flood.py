@@ -66,7 +66,7 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
         pour(spool, lambda number: another(like, f"FLOOD-{number:06}"))
     node = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], tmp_path / "run.log")
     try:
-        node.wait_for(is_sent("FLOOD-000100"), 60)
+        node.wait_for(is_sent("FLOOD-000100"))
         body = compose(
             "CEB311Message", cop_code=QUIET.cop_codes[0], dxp_id=QUIET.dxp_ids[0], rng=random.Random(2)
         ).body
@@ -76,7 +76,7 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
             answered = time.monotonic()
         assert reply.status == 202
         uid = reply.json()["id"]
-        node.wait_for(is_sent(uid), 60)
+        node.wait_for(is_sent(uid))
         delay_s = time.monotonic() - answered
         with closing(build_spool(load_config(site.config))) as spool:
             (backlog,) = spool.backlog(at_most=FLOOD)

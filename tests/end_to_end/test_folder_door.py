@@ -11,7 +11,8 @@ import pytest
 
 from gateway.playground import read_lines
 from tests.documents import order
-from tests.door_node import DoorNode, FolderPlace, until
+from tests.door_node import DoorNode, FolderPlace
+from tests.waiting import until
 
 REPORT = ".accepted.json"
 PROBLEM = ".problem.json"
@@ -146,7 +147,7 @@ def test_long_and_strange_names_get_their_reports(node: DoorNode, place: FolderP
     (place.root / "in" / long).write_bytes(order("ORDER-1"))
     raw = os.fsencode(place.root / "in") + b"/\xff\xfe.xml"
     Path(os.fsdecode(raw)).write_bytes(order("ORDER-2"))
-    reports = until(lambda: place.names("reports"), lambda names: len(names) == 2)
+    reports = until(lambda: place.shown("reports"), lambda names: len(names) == 2)
     assert all(name.endswith(REPORT) for name in reports)
     assert until(lambda: place.names("in"), lambda names: not names) == []
     assert len(place.names("done")) == 2
@@ -159,7 +160,7 @@ def test_door_that_fails_is_logged_and_mended_and_holds_up_no_other(tmp_path: Pa
     node.start()
     try:
         ann.lay("a.xml", order("ORDER-1"))
-        failed = node.process.wait_for_event("door.failed", 30)
+        failed = node.process.wait_for_event("door.failed")
         assert (failed["enterprise"], failed["door"]) == ("ann", "folder")
         assert str(ann.root / "reports") in failed["error"]
         bob.lay("b.xml", order("ORDER-1", cop_code="4400000002", dxp_id="DXPENT0000000002"))
@@ -186,7 +187,7 @@ def test_at_a_watermark_files_wait_and_go_on_by_themselves(tmp_path: Path) -> No
     node.start()
     try:
         place.lay("a.xml", order("ORDER-1"))
-        closed = node.process.wait_for_event("door.closed", 30)
+        closed = node.process.wait_for_event("door.closed")
         assert "must stay free" in closed["reason"]
         assert (place.names("in"), place.names("reports"), place.names("rejected")) == (["a.xml"], [], [])
         node.site.config.write_text(text, "utf-8")
@@ -223,7 +224,7 @@ def test_files_that_come_during_reloads_and_a_stop_are_each_taken_once(tmp_path:
         if number % 50 == 25:
             node.process.process.send_signal(signal.SIGHUP)
             reload(node)
-    until(lambda: len(place.names("reports")), lambda count: count > 40)
+    until(lambda: len(place.shown("reports")), lambda count: count > 40)
     node.stop()
     settled = place.names("done")
     assert set(place.names("in")) == set(bodies) - set(settled), "in one place each"

@@ -21,9 +21,10 @@ from gateway.site import NewEnterprise
 from gateway.spooling import build_spool
 from spool.entry import Wanted
 from spool.lifecycle import State
-from tests.homing import QUICK, eventually
+from tests.homing import QUICK
 from tests.platforms import Platform, bodies_of, enterprises
 from tests.servers.receiver import Handler, Receiver, answers, hangs, takes_but_never_ends, trickles
+from tests.waiting import until
 
 MESSAGES = 12
 BAD: Final = ("slow", "dies", "answers_500", "answers_410", "redirects", "hangs", "trickles", "never_ends")
@@ -133,8 +134,8 @@ def test_bad_receivers_hold_up_nobody_and_get_everything_in_the_end(tmp_path: Pa
             receiver.wait_until(lambda one, name=name: bodies_at(one) == expected[name])  # type: ignore[misc]
             assert_ordered(receiver)
         with closing(build_spool(load_config(world.site.config))) as spool:
-            eventually(lambda: not spool.depths())
-            eventually(lambda: not any(spool.outstanding().unacknowledged.values()))
+            until(lambda: not spool.depths())
+            until(lambda: not any(spool.outstanding().unacknowledged.values()))
             dead = spool.entries(Wanted(states=(State.DEAD,)))
         for name, one in owners.items():
             _deliveries_are_hidden(world, one, receivers[name])
@@ -156,7 +157,7 @@ def _expected(
         }
         return len(final) == MESSAGES * len(owners)
 
-    eventually(all_said, 90)
+    until(all_said)
     wanted = defaultdict(set)
     for line in world.customs_sent():
         if line["owner"] and line["message_type"]:

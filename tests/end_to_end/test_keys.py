@@ -51,7 +51,7 @@ def sent(world: Playground, uids: dict[str, bytes]) -> None:
     """Wait until each of them is at customs."""
     assert world.gateway is not None
     for uid in uids:
-        world.gateway.wait_for(partial(is_about, event="entry.sent", message_id=uid), 60)
+        world.gateway.wait_for(partial(is_about, event="entry.sent", message_id=uid))
 
 
 def is_about(line: Mapping[str, object], **wanted: object) -> bool:
@@ -59,7 +59,7 @@ def is_about(line: Mapping[str, object], **wanted: object) -> bool:
 
 
 def restarted(gateway: Watched, role: str) -> None:
-    gateway.wait_for(partial(is_about, event="role.restarted", role=role), 30)
+    gateway.wait_for(partial(is_about, event="role.restarted", role=role))
 
 
 def serials_at_customs(world: Playground) -> dict[str, str]:

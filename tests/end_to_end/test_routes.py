@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.playground import Watched, free_port
 from gateway.site import NewEnterprise, Site, write_site
@@ -16,6 +15,7 @@ from gateway.stages.seal import unseal
 from tests.command_line import invoke, lines
 from tests.documents import export_order, inventory, order
 from tests.platforms import Platform
+from tests.waiting import until
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
 RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001")
@@ -59,12 +59,9 @@ class Node:
 
     def told(self, platform: Platform, uid: str, wanted: Callable[..., object]) -> dict[str, Any]:
         """Ask how a message stands until its entries are as wanted."""
-        asked = Retrying(
-            retry=retry_if_result(lambda told: not wanted(*told["entries"])),
-            wait=wait_fixed(0.05),
-            stop=stop_after_delay(30),
+        found: dict[str, Any] = until(
+            lambda: platform.ask("GET", f"/v1/messages/{uid}").json(), lambda told: wanted(*told["entries"])
         )
-        found: dict[str, Any] = asked(lambda: platform.ask("GET", f"/v1/messages/{uid}").json())
         return found
 
 
@@ -131,5 +128,5 @@ def test_what_has_no_way_out_is_refused_and_not_kept(node: Node) -> None:
             reply = platform.ask("POST", path, export_order())
             assert (reply.status, reply.json()["code"]) == (422, "no-route")
             assert reply.json()["faults"][0]["rule"] == "no_route"
-    refused = node.process.wait_for_event("message.refused", 10)
+    refused = node.process.wait_for_event("message.refused")
     assert (refused["problem"], refused["rules"]) == ("no-route", ["no_route"])

@@ -46,7 +46,7 @@ def listening(process: Watched, count: int = 1) -> str:
         seen += isinstance(line, dict) and line.get("event") == "signer.listening"
         return seen == count
 
-    return str(process.wait_for(nth, 30)["address"])
+    return str(process.wait_for(nth)["address"])
 
 
 def client(folder: Path, address: str, key: str) -> RemoteSigner:

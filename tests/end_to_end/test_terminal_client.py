@@ -11,7 +11,8 @@ from gateway.model import Envelope
 from gateway.stages.seal import seal, unseal
 from signing.xmldsig import sign
 from tests.documents import order
-from tests.door_node import ANN, DoorNode, FolderPlace, until
+from tests.door_node import ANN, DoorNode, FolderPlace
+from tests.waiting import until
 
 CUSTOMS = "DXPEDCCEB0000002"
 
@@ -71,7 +72,7 @@ def test_dxp_msg_of_a_terminal_client_arrives_inside_dxp_msg_sv_with_the_same_by
         folder = node.site.folder / "customs/out"
         files = until(lambda: sorted(folder.glob("[!.]*")), lambda found: len(found) == len(handed_in))
         if door == "folder":
-            reports = until(lambda: place.names("reports"), lambda found: len(found) == len(handed_in))
+            reports = until(lambda: place.shown("reports"), lambda found: len(found) == len(handed_in))
             assert {json.loads(place.read(f"reports/{name}"))["state"] for name in reports} == {"accepted"}
             until(lambda: place.names("in"), lambda found: not found)
             assert {name: place.read(f"done/{name}") for name in place.names("done")} == {

@@ -3,14 +3,13 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.model import Envelope
 from gateway.playground import Watched, free_port
@@ -20,10 +19,10 @@ from signing.xmldsig import sign
 from tests.command_line import invoke, lines, node_at
 from tests.documents import order
 from tests.platforms import Platform
+from tests.waiting import until
 
 ANN, BOB, NOBODYS = "DXPENT0000000001", "DXPENT0000000002", "DXPENT0000000099"
 CUSTOMS = "DXPEDCCEB0000002"
-T = TypeVar("T")
 TENANTS = (
     NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,)),
     NewEnterprise(id="bob", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,)),
@@ -70,14 +69,6 @@ class Node:
 
     def sent_to_peer(self) -> list[bytes]:
         return [file.read_bytes() for file in sorted((self.site.folder / "peer/out").glob("*.xml"))]
-
-
-def until(ask: Callable[[], T], wanted: Callable[[T], object]) -> T:
-    """Ask until the answer is as wanted."""
-    asked = Retrying(
-        retry=retry_if_result(lambda told: not wanted(told)), wait=wait_fixed(0.05), stop=stop_after_delay(30)
-    )
-    return asked(ask)
 
 
 def stood(platform: Platform, uid: str) -> dict[str, Any]:
@@ -205,10 +196,10 @@ def test_what_a_link_brings_is_delivered_or_answered_over_that_link(node: Node) 
         (mail,) = stream(bob)
         dxp_msg = bob.ask("GET", mail["content"]).body
     assert dxp_msg[dxp_msg.index(b"<DxpMsg") :] == for_bob[for_bob.index(b"<DxpMsg") :]
-    (answer,) = until(node.sent_to_peer, bool)
+    (answer,) = until(node.sent_to_peer)
     assert unseal_rep(answer) == "TERMINAL-2"
     assert b"<ResponseCode>2001</ResponseCode>" in answer
-    answered = node.process.wait_for_event("message.answered", 10)
+    answered = node.process.wait_for_event("message.answered")
     assert (answered["destination"], answered["receivers"]) == ("peer", [NOBODYS])
     assert "delivered to bob" in invoke("trace", "TERMINAL-1", "-c", node.site.config).stdout
     assert f"answered: no receiver {NOBODYS}" in invoke("trace", "TERMINAL-2", "-c", node.site.config).stdout

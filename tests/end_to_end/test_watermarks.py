@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.model import EnterpriseId
 from gateway.playground import Playground, Watched, free_port
 from gateway.simulator.compose import compose
 from gateway.site import Site, write_site
 from tests.platforms import Platform, Reply, enterprises
+from tests.waiting import PATIENCE_S, until
 
 OURS = enterprises(1)[0]
 TOKEN = "a-token-for-the-monitor"
@@ -42,26 +42,22 @@ def configure(config: Path, **tables: str) -> None:
 
 
 def get(address: str, path: str, **headers: str) -> Reply:
-    with closing(http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)) as connection:
+    with closing(
+        http.client.HTTPConnection(address.removeprefix("http://"), timeout=PATIENCE_S)
+    ) as connection:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return Reply(status=answer.status, body=answer.read(), headers=dict(answer.getheaders()))
 
 
 def post(address: str, token: str, content: bytes) -> Reply:
-    with closing(http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)) as connection:
+    with closing(
+        http.client.HTTPConnection(address.removeprefix("http://"), timeout=PATIENCE_S)
+    ) as connection:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/xml"}
         connection.request("POST", "/v1/messages", content, headers)
         answer = connection.getresponse()
         return Reply(status=answer.status, body=answer.read(), headers=dict(answer.getheaders()))
-
-
-def until(wanted: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Ask again and again until it is so; marks are looked at once a second."""
-    asking = Retrying(
-        retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.1), stop=stop_after_delay(seconds)
-    )
-    asking(wanted)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import getpass
 import os
 import select
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -18,8 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from gateway.playground import free_port
+from tests.waiting import PATIENCE_S
+
 SSHD = Path("/usr/sbin/sshd")
-PATIENCE_S = 20.0
 _SUBSYSTEM = "Subsystem sftp internal-sftp"
 
 
@@ -80,8 +81,7 @@ class OpenSsh:
             *([] if any(line.startswith("Subsystem ") for line in settings) else [_SUBSYSTEM]),
         ]
         (folder / "sshd_config").write_text("\n".join(lines) + "\n")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:

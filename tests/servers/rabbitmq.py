@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from typing import IO, Self
 
 import pytest
 
+from gateway.playground import free_port
 from tests.servers.certificates import Authority
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -55,12 +55,6 @@ def need_rabbitmq() -> None:
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A port that nobody listens at just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(kw_only=True)

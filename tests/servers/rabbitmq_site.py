@@ -13,8 +13,7 @@ from gateway.transports.rabbitmq_hosts import check
 from gateway.transports.rabbitmq_session import RabbitmqSession
 from gateway.transports.rabbitmq_wire import method
 from tests.servers.rabbitmq import PASSWORD, USER
-
-PATIENCE_S = 20.0
+from tests.waiting import PATIENCE_S
 
 
 class Site:
@@ -33,7 +32,7 @@ class Site:
             password_file=self.password_file,
             send_queue=send_queue,
             receive_queues=receive_queues,
-            timeout_s=10,
+            timeout_s=PATIENCE_S,
         )
 
     def declare(self, *queues: str, **arguments: str | int) -> None:

@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from gateway.playground import free_port
+from tests.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -84,7 +87,7 @@ class Receiver:
         self.secret_file = folder / f"{os.urandom(4).hex()}.secret"
         self.secret = os.urandom(32)
         self.secret_file.write_text(f"whsec_{base64.b64encode(self.secret).decode()}\n", "ascii")
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     @property
@@ -102,7 +105,6 @@ class Receiver:
 
         self._server = _Server(("127.0.0.1", self.port), Connection)
         self._server.receiver = self
-        self.port = self._server.server_port
         if self._tls is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*self._tls)
@@ -135,7 +137,7 @@ class Receiver:
             self.taken.append(one)
             self._changed.notify_all()
 
-    def wait_until(self, what: Callable[["Receiver"], bool], timeout_s: float = 60) -> None:
+    def wait_until(self, what: Callable[["Receiver"], bool], timeout_s: float = PATIENCE_S) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: what(self), timeout_s), (
                 f"{self.url}: {len(self.taken)} taken of {len(self.requests)} requests"
@@ -183,12 +185,14 @@ def takes_but_never_ends(release: threading.Event) -> Behaviour:
 
 
 def trickles(release: threading.Event) -> Behaviour:
-    """Answer one byte of the head now and then, for ever: each read succeeds, the answer never comes."""
+    """Answer one byte of the head now and then: each read succeeds, the answer never comes."""
 
     def behave(handler: Handler) -> None:
         handler.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while not release.wait(0.05):
+        for _ in range(2400):  # two minutes, as the others
+            if release.wait(0.05):
+                break
             handler.wfile.write(b"z")
             handler.wfile.flush()
         handler.close_connection = True

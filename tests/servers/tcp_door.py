@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gateway.playground import free_port
+
 PIECE_BYTES = 65536
 
 
@@ -24,7 +26,7 @@ class TcpDoor:
 
     def __init__(self, target: int) -> None:
         self.target = target
-        self.port = 0
+        self.port = free_port()
         self.passed = 0
         """Connections that came through."""
         self.held = threading.Event()
@@ -44,8 +46,7 @@ class TcpDoor:
 
     def start(self) -> None:
         """Take connections."""
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self.port, self._listener = listener.getsockname()[1], listener
+        self._listener = listener = socket.create_server(("127.0.0.1", self.port))
         self._run(self._accept, listener)
 
     def stop(self) -> None:

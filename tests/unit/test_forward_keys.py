@@ -26,8 +26,7 @@ from tests.device_keys import Played, played_member
 from tests.documents import order
 from tests.signing_documents import write_key
 from tests.unit.test_offers import ME, NOW, config, destination
-
-WAIT_S = 20.0
+from tests.waiting import PATIENCE_S
 
 
 class World:
@@ -86,7 +85,7 @@ class World:
         while not done():
             steps += 1
             if not self.forward.step():
-                assert select([*self.forward.ears()], [], [], WAIT_S)[0], "nothing rang"
+                assert select([*self.forward.ears()], [], [], PATIENCE_S)[0], "nothing rang"
         return steps
 
     def sent(self, uids: list[str]) -> int:
@@ -161,7 +160,7 @@ def test_process_that_stops_puts_back_what_its_devices_have_in_hand(world: World
     waiting = world.submit("dark", 5)
     role = world.start()
     role.step()
-    assert dark.entered.wait(WAIT_S)
+    assert dark.entered.wait(PATIENCE_S)
     assert any(world.state(uid) is State.SENDING for uid in waiting)
     stop = Stop()
     stop.set()

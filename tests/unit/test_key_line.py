@@ -12,8 +12,7 @@ from signing.line import Change, Line
 from signing.pool import Key, Member, member_of
 from tests.device_keys import Played, played_member
 from tests.signing_documents import write_key
-
-WAIT_S = 20.0
+from tests.waiting import PATIENCE_S
 
 
 class Desk:
@@ -46,7 +45,9 @@ def test_a_key_that_is_well_signs_what_is_put_in_line(tmp_path: Path) -> None:
     desk = Desk(member)
     assert desk.line.room() == 8
     done = [desk.put(str(number)) for number in range(5)]
-    assert [one.result(WAIT_S) for one in done] == [f"{number} by {device.key_name}" for number in range(5)]
+    assert [one.result(PATIENCE_S) for one in done] == [
+        f"{number} by {device.key_name}" for number in range(5)
+    ]
     assert desk.told() == []
     desk.line.close()
 
@@ -57,7 +58,7 @@ def test_room_shrinks_with_what_is_in_line_and_no_more_than_a_bounded_key_can_do
     desk = Desk(member, depth=32)
     assert desk.line.room() == 8, "two seconds' worth"
     desk.put()
-    assert device.entered.wait(WAIT_S)
+    assert device.entered.wait(PATIENCE_S)
     desk.put()
     assert desk.line.room() == 6
     device.blocked.set()
@@ -72,9 +73,11 @@ def test_failure_of_one_member_goes_to_another_and_the_key_is_quarantined(tmp_pa
     desk = Desk(bad, good)
     first = desk.put("1")
     second = desk.put("2")
-    assert broken.entered.wait(WAIT_S)
+    assert broken.entered.wait(PATIENCE_S)
     well.blocked.set()
-    assert {first.result(WAIT_S), second.result(WAIT_S)} == {f"{one} by {well.key_name}" for one in "12"}
+    assert {first.result(PATIENCE_S), second.result(PATIENCE_S)} == {
+        f"{one} by {well.key_name}" for one in "12"
+    }
     assert desk.told() == [("bad", "quarantined")]
     assert desk.line.room() > 0, "the other is in order"
     desk.line.close()
@@ -87,11 +90,11 @@ def test_key_that_never_answers_is_dark_and_its_job_goes_to_another(tmp_path: Pa
     well.blocked.clear()
     desk = Desk(dark, good)
     jobs = [desk.put("1"), desk.put("2")]
-    assert silent.entered.wait(WAIT_S)
-    assert well.entered.wait(WAIT_S)
+    assert silent.entered.wait(PATIENCE_S)
+    assert well.entered.wait(PATIENCE_S)
     desk.line.tend()
     well.blocked.set()
-    assert {job.result(WAIT_S) for job in jobs} == {f"{one} by {well.key_name}" for one in "12"}
+    assert {job.result(PATIENCE_S) for job in jobs} == {f"{one} by {well.key_name}" for one in "12"}
     assert ("dark", "quarantined") in desk.told()
     silent.blocked.set()  # a late answer changes nothing
     desk.line.close()
@@ -102,7 +105,7 @@ def test_work_comes_back_when_nobody_can_do_it_and_there_is_no_room(tmp_path: Pa
     device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
     desk = Desk(member)
     with pytest.raises(KeyUnavailable, match="the reader failed"):
-        desk.put().result(WAIT_S)
+        desk.put().result(PATIENCE_S)
     assert desk.line.room() == 0
     desk.line.close()
 
@@ -112,13 +115,13 @@ def test_key_is_probed_after_its_quarantine_and_takes_work_again(tmp_path: Path)
     device.error = KeyUnavailable("the reader failed", retry_after_s=0.0)
     desk = Desk(member)
     with pytest.raises(KeyUnavailable):
-        desk.put().result(WAIT_S)
+        desk.put().result(PATIENCE_S)
     device.error = None
     assert desk.line.room() == 0
-    assert desk.opened.wait(WAIT_S)
+    assert desk.opened.wait(PATIENCE_S)
     assert device.probed > 0
     assert desk.line.room() == 8
-    assert desk.put().result(WAIT_S)
+    assert desk.put().result(PATIENCE_S)
     assert desk.told() == [("card", "quarantined"), ("card", "restored")]
     desk.line.close()
 
@@ -128,11 +131,11 @@ def test_wrong_pin_is_told_and_never_tried_again_by_any_thread(tmp_path: Path) -
     device.error = WrongPin("wrong PIN")
     desk = Desk(member)
     with pytest.raises(WrongPin):
-        desk.put().result(WAIT_S)
+        desk.put().result(PATIENCE_S)
     device.error = None
     assert desk.line.room() == 0
     with pytest.raises(KeyUnavailable):
-        desk.put().result(WAIT_S)
+        desk.put().result(PATIENCE_S)
     assert device.signed == 0
     assert ("card", "locked") in desk.told()
     desk.line.close()
@@ -146,7 +149,7 @@ def test_what_the_work_itself_cannot_do_is_no_failure_of_the_key(tmp_path: Path)
         raise SigningError("the document has a Signature already")
 
     with pytest.raises(SigningError, match="already"):
-        desk.line.put(work).result(WAIT_S)
+        desk.line.put(work).result(PATIENCE_S)
     assert desk.line.room() == 8
     assert desk.told() == []
     desk.line.close()
@@ -157,7 +160,7 @@ def test_work_that_waits_too_long_is_given_back(tmp_path: Path) -> None:
     device.blocked.clear()
     desk = Desk(member, hold_s=0.0)
     desk.put("in hand")
-    assert device.entered.wait(WAIT_S)
+    assert device.entered.wait(PATIENCE_S)
     waiting = desk.put("waiting")
     desk.line.tend()
     with pytest.raises(KeyUnavailable, match="more to sign than it can"):
@@ -171,7 +174,7 @@ def test_closing_gives_everything_back(tmp_path: Path) -> None:
     device.blocked.clear()
     desk = Desk(member)
     jobs = [desk.put(), desk.put()]
-    assert device.entered.wait(WAIT_S)
+    assert device.entered.wait(PATIENCE_S)
     desk.line.close()
     for job in jobs:
         with pytest.raises(KeyUnavailable, match="closed"):
@@ -184,7 +187,7 @@ def test_file_key_may_stand_in_for_a_device(tmp_path: Path) -> None:
     device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
     spare = member_of("spare", write_key(tmp_path))
     desk = Desk(member, spare)
-    assert {desk.put(str(n)).result(WAIT_S).split()[-1] for n in range(3)} == {spare.signer.key_name}
+    assert {desk.put(str(n)).result(PATIENCE_S).split()[-1] for n in range(3)} == {spare.signer.key_name}
     desk.line.close()
 
 
