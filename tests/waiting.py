@@ -7,6 +7,8 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 PATIENCE_S = 60.0
 """How long anything may take before it counts as never: far longer than it takes on a busy machine."""
+RECOVERY_S = 3 * PATIENCE_S
+"""The same after kills and outages: who died often, and what failed often, is back by pauses that grow."""
 _LOOKS_EVERY_S = 0.02
 T = TypeVar("T")
 

@@ -18,10 +18,11 @@ from tests.crash.tally import Tally, tally
 from tests.crash.world import World
 from tests.servers.postgres import PostgresServer
 from tests.servers.rabbitmq import Brokers
+from tests.waiting import RECOVERY_S
 
 PortKind = Literal["amqp", "sftp", "rabbitmq", "openssh"]
 
-_HOME_WITHIN_S: Final = 90.0
+_HOME_WITHIN_S: Final = RECOVERY_S
 _SCRIPT: Final = {"delay_s": [0.0, 0.2], "duplicates": 0.1, "reorder": 0.2, "refuse": 0.1, "batch": 20}
 _ALWAYS: Final = ("role killed", "node killed", "port restarted", "confirm cut", "clock set back")
 

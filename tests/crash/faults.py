@@ -15,8 +15,9 @@ from tests.crash.points import IN_TRAFFIC, Whom
 from tests.crash.ports import OpenSshPort
 from tests.crash.world import World
 from tests.servers.postgres import PostgresServer
+from tests.waiting import RECOVERY_S
 
-STRIKES_WITHIN_S = 60.0
+STRIKES_WITHIN_S = RECOVERY_S
 _HOUR_S = 3600.0
 _LONGEST_UPLOAD_BYTES = 30_000
 

@@ -4,8 +4,9 @@ import itertools
 import queue
 import random
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -18,7 +19,7 @@ from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, RECOVERY_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,21 @@ def messages(seed: int, owners: Sequence[NewEnterprise]) -> Iterator[tuple[str, 
         bodies = rng.choice((1, 1, 1, 3)) if kind != "CEB711Message" else 1
         made = compose(kind, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng)
         yield one.id, made.body
+
+
+def pass_all(world: World, load: "Load", meanwhile: Callable[[], object]) -> None:
+    """Keep traffic going until somebody has died at each armed point; `meanwhile` is done between two messages.
+
+    Raises AssertionError when nobody dies for long: a role that dies often is back more slowly.
+    """
+    before, reached_at = world.points.waiting(), time.monotonic()
+    while waiting := world.points.waiting():
+        if waiting != before:
+            before, reached_at = waiting, time.monotonic()
+        unheard_s = time.monotonic() - reached_at
+        assert unheard_s < RECOVERY_S, f"points that nothing passed: {sorted(waiting)}"
+        load.one_more()
+        meanwhile()
 
 
 class Load:

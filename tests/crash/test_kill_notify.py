@@ -10,16 +10,15 @@ import pytest
 from gateway.config import load_config
 from gateway.spooling import build_spool
 from tests.crash.homecoming import Bodies, expected_bodies, wait_until_answered, wait_until_sent
-from tests.crash.load import Load
+from tests.crash.load import Load, pass_all
 from tests.crash.points import NOTIFY, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.world import World
 from tests.platforms import bodies_of
 from tests.servers.receiver import Receiver
-from tests.waiting import until
+from tests.waiting import RECOVERY_S, until
 
 MESSAGES = 40
-ROUNDS_AT_MOST = 300
 SCRIPT: dict[str, object] = {"seed": 7, "delay_s": [0.0, 0.1], "duplicates": 0.1, "reorder": 0.2}
 
 
@@ -35,16 +34,11 @@ def forms_in(outbox: Path) -> list[Any]:
     return forms
 
 
-def kill_everybody(world: World, load: Load) -> None:
-    """Keep traffic going until nobody is left to be killed; a role that dies often is back more slowly."""
-    for _ in range(ROUNDS_AT_MOST):
-        waiting = world.points.waiting()
-        if not waiting:
-            return
-        load.one_more()
-        with suppress(AssertionError):
-            until(lambda waiting=waiting: world.points.waiting() != waiting, seconds=1)  # type: ignore[misc]
-    raise AssertionError(f"points that nothing passed: {sorted(world.points.waiting())}")
+def linger(world: World) -> None:
+    """A second, or until somebody dies."""
+    waiting = world.points.waiting()
+    with suppress(AssertionError):
+        until(lambda: world.points.waiting() != waiting, seconds=1)
 
 
 @pytest.mark.parametrize("whom", ["role", "node"])
@@ -64,12 +58,12 @@ def test_every_answer_is_delivered_whoever_is_killed_at_whatever_point(tmp_path:
             world.points.arm(point, whom=whom)
         load = Load(world, seed=7, count=MESSAGES)
         load.join()
-        kill_everybody(world, load)
-        wait_until_answered(world, {one.uid for one in load.answered}, 60)
+        pass_all(world, load, lambda: linger(world))
+        wait_until_answered(world, {one.uid for one in load.answered}, RECOVERY_S)
         expected = expected_bodies(world)
         with closing(build_spool(load_config(world.site.config))) as spool:
-            until(lambda: got(receivers) == expected)
-            assert wait_until_sent(world, 60)
+            until(lambda: got(receivers) == expected, seconds=RECOVERY_S)
+            assert wait_until_sent(world, RECOVERY_S)
             until(lambda: not any(spool.outstanding().unacknowledged.values()))
         deaths = world.points.deaths()
         files = forms_in(outbox)

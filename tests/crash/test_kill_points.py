@@ -6,33 +6,23 @@ from pathlib import Path
 import pytest
 
 from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
-from tests.crash.load import Load
+from tests.crash.load import Load, pass_all
 from tests.crash.points import IN_HAND, POINTS, RARE, WITH_AGE, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.tally import tally
 from tests.crash.world import World
+from tests.waiting import RECOVERY_S
 
 MESSAGES = 40
 THREE_DAYS_S = 3 * 86_400.0
-ROUNDS_AT_MOST = 200
 SCRIPT: dict[str, object] = {"seed": 7, "delay_s": [0.0, 0.1], "duplicates": 0.1, "reorder": 0.2}
-
-
-def pass_all(world: World, load: Load, got: Bodies) -> None:
-    """Keep traffic of every kind going until nobody is left to be killed."""
-    for _ in range(ROUNDS_AT_MOST):
-        if not world.points.waiting():
-            return
-        load.one_more()
-        bring_home(world, 1.0, got)
-    raise AssertionError(f"points that nothing passed: {sorted(world.points.waiting())}")
 
 
 def settle_down(world: World, load: Load, got: Bodies) -> None:
     """Wait until customs has said its last word: what is purged before that is an orphan when it comes."""
-    assert wait_until_sent(world, 60)
-    wait_until_answered(world, {one.uid for one in load.answered}, 60)
-    bring_home(world, 60, got)
+    assert wait_until_sent(world, RECOVERY_S)
+    wait_until_answered(world, {one.uid for one in load.answered}, RECOVERY_S)
+    bring_home(world, RECOVERY_S, got)
 
 
 @pytest.mark.parametrize("whom", ["role", "node"])
@@ -46,11 +36,11 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
             world.points.arm(point, whom=whom)
         load = Load(world, seed=7, count=MESSAGES)
         load.join()
-        pass_all(world, load, got)
-        assert wait_until_sent(world, 60)
+        pass_all(world, load, lambda: bring_home(world, 1.0, got))
+        assert wait_until_sent(world, RECOVERY_S)
         for point in late:
             world.points.arm(point, whom=whom)
-        pass_all(world, load, got)
+        pass_all(world, load, lambda: bring_home(world, 1.0, got))
         settle_down(world, load, got)
 
         world.clock.move(
@@ -58,7 +48,7 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
         )  # what is at home is old now, and the keeper that starts anew purges it
         for point in (*WITH_AGE, "keep:before:spool.recover"):
             world.points.arm(point, whom=whom)
-        pass_all(world, load, got)
+        pass_all(world, load, lambda: bring_home(world, 1.0, got))
         settle_down(world, load, got)
         deaths = world.points.deaths()
         result = tally(load.answered, world.customs_saw(), expected_bodies(world), got, kills=len(deaths))

@@ -15,6 +15,7 @@ from gateway.rules import load_rules
 from gateway.simulator.compose import compose
 from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
 from tests.platforms import Platform, enterprises
+from tests.waiting import RECOVERY_S
 
 MESSAGES = 2000
 KILLS = 24
@@ -50,8 +51,7 @@ class Killer(threading.Thread):
         self.kills[role.partition("/")[0]] += 1
         self._gateway.wait_for(
             lambda line: line.get("event") == "role.restarted" and line["role"] == role and line["pid"] > 0
-            and self._roles()[role] != pid,
-            30,
+            and self._roles()[role] != pid
         )  # fmt: skip
 
     def _roles(self) -> dict[str, int]:
@@ -127,12 +127,12 @@ def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_kil
         killer = Killer(world.gateway, random.Random(SEED))
         killer.start()
         answered = submit_all(world, messages, killer)
-        killer.join(120)
+        killer.join(RECOVERY_S)
         assert killer.error is None, killer.error
         assert not killer.is_alive()
-        assert wait_until_sent(world, 120)
+        assert wait_until_sent(world, RECOVERY_S)
         arrived = world.customs_saw()
-        got = bring_home(world, 120)
+        got = bring_home(world, RECOVERY_S)
 
     assert sum(killer.kills.values()) >= 20
     assert set(killer.kills) == {"accept", "forward", "collect", "keep"}

@@ -17,6 +17,7 @@ from tests.crash.points import Points
 from tests.crash.ports import Port
 from tests.platforms import enterprises
 
+_LOOKS_EVERY_S = 0.1
 LEASE_S = 2.0
 """So short that what a dead node held goes on within the run."""
 _SETTINGS = {
@@ -53,10 +54,14 @@ class Node:
     def kill(self) -> None:
         """SIGKILL the supervisor and all its roles at once, for good."""
         self._wanted.clear()
+        self._end()
+        while self._keeper.is_alive():  # perhaps it has just started the next life
+            self._keeper.join(_LOOKS_EVERY_S)
+            self._end()
+
+    def _end(self) -> None:
         if self._process is not None and self._process.process.poll() is None:
             os.killpg(self._process.process.pid, signal.SIGKILL)
-        if self._keeper.is_alive():
-            self._keeper.join()
 
     def _live(self) -> None:
         self.lives += 1

@@ -11,6 +11,7 @@ from tests.crash.ports import BrokerPort
 from tests.crash.tally import tally
 from tests.crash.world import World
 from tests.servers import postgres, rabbitmq
+from tests.waiting import RECOVERY_S
 
 MESSAGES = 600
 SCRIPT: dict[str, object] = {"seed": 3, "delay_s": [0.0, 0.3], "duplicates": 0.1, "reorder": 0.2, "batch": 20}
@@ -48,9 +49,9 @@ def test_when_a_broker_and_then_a_node_die_in_full_load_all_answers_come_home(
         at_death = load.by_node.copy()
         north.kill()
         load.join()
-        assert wait_until_sent(world, 120)
-        wait_until_answered(world, {one.uid for one in load.answered}, 120)
-        got = bring_home(world, 120, reader.stop())
+        assert wait_until_sent(world, RECOVERY_S)
+        wait_until_answered(world, {one.uid for one in load.answered}, RECOVERY_S)
+        got = bring_home(world, RECOVERY_S, reader.stop())
         result = tally(load.answered, world.customs_saw(), expected_bodies(world), got, kills=2)
 
     print(f"\n{leader.name} and north killed: {result}; accepted by {dict(load.by_node)}")

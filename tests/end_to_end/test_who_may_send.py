@@ -210,6 +210,9 @@ def test_client_signs_every_request_anew(node: Node) -> None:
         assert isinstance(client.acknowledge(0), CursorView)
 
 
+WRONG = (("GET", "/v1/receipts", None), ("POST", "/v1/messages", body()))
+
+
 def test_failed_logins_wait_and_are_logged_and_hold_up_nobody(node: Node) -> None:
     numbers = count()
     began = time.monotonic()
@@ -217,9 +220,9 @@ def test_failed_logins_wait_and_are_logged_and_hold_up_nobody(node: Node) -> Non
 
         def knock(number: int) -> http.client.HTTPConnection:
             """Send a request with a wrong token; the answer is left to be read."""
-            asked = ("GET", "/v1/receipts") if number % 2 else ("POST", "/v1/messages", body())
+            method, path, content = WRONG[number % 2]
             connection = stack.enter_context(closing(node.connection()))
-            connection.request(*asked, headers={"Authorization": "Bearer wrong"})
+            connection.request(method, path, content, {"Authorization": "Bearer wrong"})
             return connection
 
         def overtaken() -> bool:
