@@ -12,6 +12,10 @@ from gateway.config_enterprises import load_channels, load_doors, load_enterpris
 from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
+from gateway.judges.asking import Asking
+from gateway.judges.host import host
+from gateway.judges.judge import Judge
+from gateway.judges.wire import Line
 from gateway.keyring import Keyring, Loader
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.shelf import load_mappings
@@ -74,6 +78,22 @@ class App:
         self.doors = load_doors(self.config.accept.enterprises_dir)
         loader = Loader(health_dir=health_dir(self.config), operator=operator)
         self.keyring: Keyring = loader.load_all(self.config.key)
+        self.judge = Judge(
+            config=self.config,
+            rules=self.rules,
+            enterprises=self.enterprises,
+            homes=self.homes,
+            trust=self.trust,
+            suite_of=self.keyring.suite,
+            mappings=self.mappings,
+        )
+        self._line: Line | None = None
+        """Where the roles ask for judges; None before there are roles."""
+
+    def close(self) -> None:
+        """Let go of what roles that were made here and are not started again would need."""
+        if self._line is not None:
+            self._line.close()
 
     def warm(self) -> None:
         """Compile every schema now, in both of its forms, so that forked roles share them."""
@@ -115,7 +135,13 @@ class App:
     def registry(self, spool: Spool) -> Registry:
         """Build what files arrivals."""
         transfer = Transfer(homes=self.homes, config=self.config)
-        return Registry(spool=spool, rules=self.rules, config=self.config, transfer=transfer)
+        return Registry(
+            spool=spool,
+            rules=self.rules,
+            config=self.config,
+            transfer=transfer,
+            opener=None if self._line is None else Asking(self._line.asking, self.judge).open,
+        )
 
     def collect(self, destination: Destination) -> Collect:
         """Build the collect role of a destination."""
@@ -165,12 +191,20 @@ class App:
         )
 
     def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
-        """Return the processes of these roles; `door` is the listening socket that accept serves."""
-        roles: list[Role] = []
+        """Return the processes of these roles, and who judges for them; `door`: the listening socket of accept."""
+        line = self._line = Line()
+        roles = [
+            Role(
+                name="judges",
+                run=lambda: host(line.hosting, self.judge, self.config.judges),
+                nice=_NICE,
+                outlives=True,
+            )
+        ]
         if "accept" in names and door is not None:
-            roles.append(Role(name="accept", run=lambda: self._serve(door)))
+            roles.append(Role(name="accept", run=lambda: self._serve(door, line)))
         if "accept" in names:
-            roles += self._doors().roles()
+            roles += self._doors(line).roles()
         for destination in self.config.destination:
             if "forward" in names:
                 roles += [self._forwarder(destination, number) for number in range(destination.active)]
@@ -184,31 +218,26 @@ class App:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
-    def _serve(self, door: socket.socket) -> None:
+    def _serve(self, door: socket.socket, line: Line) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
 
         serve(
             door,
             config=self.config,
-            rules=self.rules,
-            enterprises=self.enterprises,
+            judge=self.judge,
+            line=line.asking,
             keyring=self.keyring,
-            trust=self.trust,
-            mappings=self.mappings,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
             tls=self.tls,
         )
 
-    def _doors(self) -> Doors:
+    def _doors(self, line: Line) -> Doors:
         return Doors(
             config=self.config,
-            rules=self.rules,
-            enterprises=self.enterprises,
+            judge=self.judge,
+            line=line.asking,
             doors=self.doors,
-            homes=self.homes,
-            keyring=self.keyring,
-            trust=self.trust,
             open_spool=self.spool,
         )
 

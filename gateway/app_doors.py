@@ -4,6 +4,7 @@ A folder costs a look now and then, so that one process keeps hundreds; a broker
 its caller waiting, so that each queue has a process of its own.
 """
 
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +16,8 @@ from gateway.doors.desk import Desk
 from gateway.doors.folder import FolderHatch
 from gateway.doors.keeper import Hatch, Keeper, keep_doors
 from gateway.doors.queue import QueueHatch, amqp_of, rabbitmq_of
-from gateway.homes import Homes
-from gateway.keyring import Keyring
+from gateway.judges.asking import Asking
+from gateway.judges.judge import Judge
 from gateway.model import Enterprise, EnterpriseId
 from gateway.queues import Queues
 from gateway.roles.accept import Intake
@@ -24,8 +25,6 @@ from gateway.roles.commit import BatchCommit
 from gateway.roles.quotas import Quotas
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge
-from gateway.rules import Rules
-from gateway.stages.signature import Trust
 from gateway.supervisor import Role
 from gateway.transports.folder import POLL_S
 from spool.store import Spool
@@ -41,12 +40,10 @@ class Doors:
     """The doors of all enterprises."""
 
     config: Config
-    rules: Rules
-    enterprises: Mapping[EnterpriseId, Enterprise]
     doors: Mapping[EnterpriseId, Sequence[Door]]
-    homes: Homes
-    keyring: Keyring
-    trust: Trust
+    judge: Judge
+    line: socket.socket
+    """Where judges are asked for."""
     open_spool: Callable[[], Spool]
 
     def roles(self) -> list[Role]:
@@ -64,7 +61,7 @@ class Doors:
 
     def _open(self) -> Iterator[tuple[Enterprise, Door]]:
         for owner, doors in self.doors.items():
-            enterprise = self.enterprises.get(owner)  # none: its file came between two readings
+            enterprise = self.judge.enterprises.get(owner)  # none: its file came between two readings
             if enterprise is not None and not enterprise.disabled:
                 yield from ((enterprise, door) for door in doors)
 
@@ -75,32 +72,31 @@ class Doors:
             stop = Stop().on_sigterm()
             spool = self.open_spool()
             figures = DoorFigures(self.config.node.state_dir, name)
-            desk = self.desk(spool, figures)
+            asking = Asking(self.line, self.judge)
+            desk = self.desk(spool, figures, asking)
             keepers = [
                 Keeper(caller=owner, kind=kind_of(door), hatch=self._hatch(door, owner.id), desk=desk)
                 for owner, door in doors
             ]
             keep_doors(keepers, stop, wait_s=wait_s, pause_s=pause_s)
+            asking.close()
             figures.close()
             spool.close()
 
         return Role(name=name, run=run)
 
-    def desk(self, spool: Spool, figures: DoorFigures) -> Desk:
+    def desk(self, spool: Spool, figures: DoorFigures, asking: Asking) -> Desk:
         """Build what takes messages in, for one process."""
         commit = BatchCommit(spool)
         intake = Intake(
             config=self.config,
-            rules=self.rules,
-            homes=self.homes,
-            suite_of=self.keyring.suite,
-            trust=self.trust,
             commit=commit,
             queues=Queues(self.config, spool),
             quotas=Quotas(spool),
         )
         return Desk(
             intake=intake,
+            judge=asking.examine,
             commit=commit,
             spool=spool,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),

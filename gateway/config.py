@@ -42,6 +42,8 @@ class Node(Section, kw_only=True):
     """Our own DXP id: SenderId where a message names none that fits."""
     node_id: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000000"
     """8-digit transfer node id, for DxpMsgSv (spec dxp.md, DxpMsgSv)."""
+    hung_after_s: Seconds = 60.0
+    """A role that has been silent for so long is killed and started again."""
 
 
 class Limits(Section, kw_only=True):
@@ -80,6 +82,18 @@ class Accept(Section, kw_only=True):
     """Networks of proxies whose X-Forwarded-For is believed."""
     login_delay_s: Annotated[float, Meta(ge=0, le=10)] = 3.0
     """How long an answer to somebody unknown is held back at most, when one address fails again and again; 0: never."""
+
+
+class Judges(Section, kw_only=True):
+    """`[judges]`: the processes that judge whatever may take long, and what one input may take of them."""
+
+    processes: Count = 4
+    """At a time, for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
+    cpu_s: Seconds = 5.0
+    """Of the processor; what takes longer is refused as `too-expensive`."""
+    memory_mb: Count = 256
+    waiting_mb: Count = 64
+    """Of what waits to be judged; for one enterprise no more than is still free."""
 
 
 class Rules(Section, kw_only=True):
@@ -310,6 +324,7 @@ class Config(Section, kw_only=True):
 
     node: Node
     accept: Accept = Accept()
+    judges: Judges = Judges()
     rules: Rules = Rules()
     signing: Signing
     verifying: Verifying = Verifying()

@@ -35,6 +35,10 @@ class EnvelopeError(GatewayError):
     """Bytes that should be a DxpMsg, DxpMsgSv or DxpRep are not (spec dxp.md)."""
 
 
+class TooExpensive(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)
+    """Judging an input took more of the machine than one input may: `[judges]` of the configuration."""
+
+
 class DeliveryError(GatewayError):
     """One attempt to hand an entry to a destination failed; `temporary` says whether another may help."""
 

@@ -46,6 +46,17 @@ EVENTS: Final[Mapping[str, Event]] = {
     "role.restarted": Event(
         level="warning", meaning="a role process died and was started again", do="look at the lines before it"
     ),
+    "role.hung": Event(
+        level="error",
+        meaning="a role has been silent for `silent_s`; it is killed and started again",
+        do="when it does not stop, report it with the lines before it; a storage that stalls does the same",
+    ),
+    "judge.killed": Event(
+        level="warning",
+        meaning="an input took more `processor`, `time` or `memory` (`reason`) than one may, and ended its judge; its"
+        " sender was told `too-expensive`",
+        do="`message.refused` or `receipt.orphaned` says whose it was; [judges] has the limits",
+    ),
     "role.failed": Event(
         level="error",
         meaning="a role met an error it cannot answer and ends",

@@ -45,10 +45,10 @@ def examine(
     goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
     sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed.
     """
-    plain = read_plain(body, rules.plain, limits)
+    plain = examine_plain(body, caller, rules, limits, suite=suite)
+    if plain is not None:
+        return plain
     try:
-        if plain is not None:
-            return _examine_plain(plain, caller, suite)
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
             return _examine_wrapped(document, body, caller, rules, limits, trust=trust)
@@ -57,6 +57,17 @@ def examine(
         return Refusal(problem=refused.problem, faults=refused.faults)
     drafted = None if suite is None or header.signed else _draft(body, document, header, suite)
     return Message(body=body, header=header, draft=drafted)
+
+
+def examine_plain(
+    body: bytes, caller: Enterprise, rules: Rules, limits: Limits, *, suite: Suite | None = None
+) -> Message | Refusal | None:
+    """Do as `examine` in time that the size of the body bounds; None: it is not in plain form, or not valid."""
+    plain = read_plain(body, rules.plain, limits)
+    try:
+        return None if plain is None else _examine_plain(plain, caller, suite)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
 
 
 def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None) -> Message:

@@ -23,6 +23,7 @@
 | `invalid-envelope` | 422 | a DxpMsg that cannot be opened or says other things than its content |
 | `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
 | `invalid-signature` | 422 | it came signed and the signature does not hold |
+| `too-expensive` | 422 | judging it took more time or memory than one message may |
 | `no-route` | 422 | the gateway is not set up to send such a message anywhere |
 | `quota-exceeded` | 429 | the caller hands in more than agreed; `Retry-After` |
 | `internal-error` | 500 | a mistake of ours; nothing was taken |
@@ -115,6 +116,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         ),
         "invalid-signature": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The signature does not hold", "签名验证失败"
+        ),
+        "too-expensive": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The message takes more time or memory to judge than one may",
+            "检查报文所需的时间或内存超过上限",
         ),
         "no-route": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,

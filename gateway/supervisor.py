@@ -1,4 +1,4 @@
-"""Starts the roles as processes, starts them again when they die, drains and reloads them.
+"""Starts the roles as processes, starts them again when they die or hang, drains and reloads them.
 
 A role is forked from the supervisor, which holds no thread, no connection and no open spool, only the
 rules it has read and the listening socket: a role that died is back within milliseconds, the memory of
@@ -11,11 +11,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from gateway.heartbeat import Heartbeat, beats
 from gateway.observe import log
+from gateway.sd_notify import sd_notify
 
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _PR_SET_PDEATHSIG: Final = 1
@@ -23,6 +25,8 @@ _CALM_S: Final = 10.0
 """A role that ran this long before it died starts again at once."""
 _SLOWEST_S: Final = 10.0
 _NOTICE_S: Final = 1.0
+_AWAY_S: Final = 5.0
+"""A supervisor that has not looked for so long was stopped itself, or read a configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Role:
     run: Callable[[], None]
     nice: int = 0
     """How much it stands back for others when processors are short (`man 7 sched`, nice value)."""
+    outlives: bool = False
+    """The others need it to finish: it is asked to stop when they have ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class _Child:
     role: Role
     pid: int
     started: float
+    heart: Heartbeat
     deaths: int = 0
     """How often it died soon after its start, in a row."""
 
@@ -53,6 +60,18 @@ class _Sick:
     at: float
 
 
+@dataclass(slots=True, kw_only=True)
+class _Leaving:
+    """Roles of one configuration that were asked to end, and those that are asked after them."""
+
+    asked: dict[int, _Child]
+    then: dict[int, _Child]
+    kill_at: float
+    succeeded_by: Sequence[Role]
+    """The roles of the next configuration; empty: the node ends."""
+    killed: set[int] = field(default_factory=set)
+
+
 class Supervisor:
     """Keeps roles running until SIGTERM or SIGINT; SIGHUP asks `reload` for new ones, each second `notice` may."""
 
@@ -63,19 +82,24 @@ class Supervisor:
         reload: Callable[[], Sequence[Role] | None],
         notice: Callable[[], Sequence[Role] | None] = lambda: None,
         drain_s: float,
+        hung_after_s: float = 60.0,
     ) -> None:
         """`reload` returns the roles of the new configuration, or None to keep the old ones.
 
         `notice` is asked once a second for the same; it returns None when nothing has changed.
-        `drain_s`: seconds that roles get to finish before they are killed.
+        `drain_s`: seconds that roles get to finish before they are killed. `hung_after_s`: seconds of silence
+        (`gateway.heartbeat`) after which a role is killed and started again.
         """
         self._roles = roles
         self._reload = reload
         self._notice = notice
         self._notice_at = time.monotonic() + _NOTICE_S
         self._drain_s = drain_s
+        self._hung_after_s = hung_after_s
         self._children: dict[int, _Child] = {}
         self._sick: list[_Sick] = []
+        self._leaving: list[_Leaving] = []
+        self._looked = self._awake_since = time.monotonic()
 
     def run(self) -> None:
         """Start everything; return when everything has ended after a signal to stop."""
@@ -83,41 +107,56 @@ class Supervisor:
         for role in self._roles:
             self._start(role)
         log("node.started", roles=[role.name for role in self._roles], pid=os.getpid())
+        sd_notify("READY=1")
         while True:
             found = signal.sigtimedwait(_SIGNALS, self._patience())
-            self._reap()
-            self._revive()
+            self._look_after()
             if found is not None and found.si_signo in {signal.SIGTERM, signal.SIGINT}:
                 break
             if found is not None and found.si_signo == signal.SIGHUP:
                 self._renew(self._reload())
             elif time.monotonic() >= self._notice_at:
+                sd_notify("WATCHDOG=1")
                 self._renew(self._notice())
                 self._notice_at = time.monotonic() + _NOTICE_S
         log("node.draining")
+        sd_notify("STOPPING=1")
         self._sick.clear()
-        self._stop(self._children.values())
+        old, self._children = self._children, {}
+        self._dismiss(old)
+        while self._leaving:
+            self._notice_at = time.monotonic() + _NOTICE_S
+            signal.sigtimedwait({signal.SIGCHLD}, self._patience())
+            sd_notify("WATCHDOG=1")
+            self._part()
         log("node.stopped")
 
+    def _look_after(self) -> None:
+        """Bury, start again, part with what was asked to end, and end what hangs."""
+        self._reap()
+        self._revive()
+        self._part()
+        self._end_hung()
+
     def _patience(self) -> float:
-        soonest = min((sick.at for sick in self._sick), default=self._notice_at)
-        return max(0.0, min(soonest, self._notice_at) - time.monotonic())
+        times = [self._notice_at, *(sick.at for sick in self._sick)]
+        times += [one.kill_at for one in self._leaving if one.asked.keys() - one.killed]
+        return max(0.0, min(times) - time.monotonic())
 
     def _start(self, role: Role, deaths: int = 0) -> None:
         sys.stdout.flush()
-        parent = os.getpid()
+        parent, heart = os.getpid(), Heartbeat()
         pid = os.fork()
         if pid == 0:
-            _live(role, parent)
-        self._children[pid] = _Child(role=role, pid=pid, started=time.monotonic(), deaths=deaths)
+            _live(role, parent, heart)
+        self._children[pid] = _Child(role=role, pid=pid, started=time.monotonic(), heart=heart, deaths=deaths)
         log("role.started" if deaths == 0 else "role.restarted", role=role.name, pid=pid, deaths=deaths)
 
     def _reap(self) -> None:
         for child in list(self._children.values()):
-            pid, _ = os.waitpid(child.pid, os.WNOHANG)
-            if pid == 0:
+            if not _has_ended(child.pid):
                 continue
-            del self._children[pid]
+            del self._children[child.pid]
             calm = time.monotonic() - child.started > _CALM_S
             deaths = 1 if calm else child.deaths + 1
             wait = 0.0 if deaths <= 3 else min(_SLOWEST_S, 0.1 * 2 ** (deaths - 3))  # noqa: PLR2004
@@ -130,40 +169,67 @@ class Supervisor:
         for sick in ready:
             self._start(sick.role, sick.deaths)
 
+    def _end_hung(self) -> None:
+        """Kill roles that have been silent for too long; who was away himself (a machine that slept) judges nobody."""
+        now = time.monotonic()
+        if now - self._looked > _AWAY_S:
+            self._awake_since = now
+        self._looked = now
+        for child in self._children.values():
+            silent_s = now - max(child.heart.last, self._awake_since)
+            if silent_s > self._hung_after_s:
+                log("role.hung", role=child.role.name, pid=child.pid, silent_s=round(silent_s, 1))
+                os.kill(child.pid, signal.SIGKILL)
+                child.heart.beat()  # told once
+
     def _renew(self, roles: Sequence[Role] | None) -> None:
         """Start the new roles first, then let the old ones finish: somebody answers at every instant."""
         if roles is None:
             return
-        old = list(self._children.values())
+        old, self._children = self._children, {}
         self._sick.clear()
         self._roles = roles
         for role in roles:
             self._start(role)
-        self._stop(old)
-        log("node.reloaded", roles=[role.name for role in roles])
+        self._dismiss(old, succeeded_by=roles)
 
-    def _stop(self, children: Iterable[_Child]) -> None:
-        """Ask these to end, wait for them, kill those that do not."""
-        asked = list(children)
-        for child in asked:
-            os.kill(child.pid, signal.SIGTERM)
-        until = time.monotonic() + self._drain_s
-        waiting = {child.pid for child in asked}
-        while waiting and time.monotonic() < until:
-            for pid in list(waiting):
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    waiting.discard(pid)
-            if waiting:
-                signal.sigtimedwait({signal.SIGCHLD}, max(0.0, min(1.0, until - time.monotonic())))
-        for pid in waiting:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        for child in asked:
-            self._children.pop(child.pid, None)
-            log("role.stopped", role=child.role.name, pid=child.pid, killed=child.pid in waiting)
+    def _dismiss(self, children: Mapping[int, _Child], *, succeeded_by: Sequence[Role] = ()) -> None:
+        """Ask these to end; `_part` waits for them while others are looked after."""
+        asked = {pid: child for pid, child in children.items() if not child.role.outlives}
+        then = {pid: child for pid, child in children.items() if child.role.outlives}
+        for pid in asked:
+            os.kill(pid, signal.SIGTERM)
+        kill_at = time.monotonic() + self._drain_s
+        self._leaving.append(_Leaving(asked=asked, then=then, kill_at=kill_at, succeeded_by=succeeded_by))
+        self._part()
+
+    def _part(self) -> None:
+        """Let go of roles that have ended as asked; kill those that have not in time."""
+        now = time.monotonic()
+        for leaving in self._leaving:
+            for pid, child in list(leaving.asked.items()):
+                if _has_ended(pid):
+                    del leaving.asked[pid]
+                    log("role.stopped", role=child.role.name, pid=pid, killed=pid in leaving.killed)
+                elif now >= leaving.kill_at and pid not in leaving.killed:
+                    leaving.killed.add(pid)
+                    os.kill(pid, signal.SIGKILL)
+            if not leaving.asked and leaving.then:
+                leaving.asked, leaving.then = leaving.then, {}
+                leaving.kill_at = now + self._drain_s
+                for pid in leaving.asked:
+                    os.kill(pid, signal.SIGTERM)
+            if not leaving.asked and leaving.succeeded_by:
+                log("node.reloaded", roles=[role.name for role in leaving.succeeded_by])
+        self._leaving = [leaving for leaving in self._leaving if leaving.asked]
 
 
-def _live(role: Role, parent: int) -> NoReturn:
+def _has_ended(pid: int) -> bool:
+    """Bury a child of ours if it has ended."""
+    return os.waitpid(pid, os.WNOHANG)[0] != 0
+
+
+def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
     """Be the role: never returns into the supervisor's code."""
     code = 1
     try:
@@ -174,6 +240,7 @@ def _live(role: Role, parent: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's business
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.nice(role.nice)
+        beats(heart)
         role.run()
         code = 0
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)

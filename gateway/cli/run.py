@@ -42,6 +42,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
         log("node.listening", address=f"{scheme}://{host}:{port}")
 
     def reload(*, operator: bool = True) -> list[Role] | None:
+        nonlocal app
         try:
             watch.follow(load_config(file).accept.enterprises_dir)
             renewed = App(file, operator=operator)
@@ -49,12 +50,20 @@ def run(file: Path, names: tuple[str, ...]) -> None:
             log("node.reload_failed", error=str(error))
             return None
         renewed.warm()
-        return renewed.roles(wanted, door)
+        app.close()
+        app = renewed
+        return app.roles(wanted, door)
 
     def notice() -> list[Role] | None:
         return reload(operator=False) if watch.changed() else None
 
-    Supervisor(app.roles(wanted, door), reload=reload, notice=notice, drain_s=20.0).run()
+    Supervisor(
+        app.roles(wanted, door),
+        reload=reload,
+        notice=notice,
+        drain_s=20.0,
+        hung_after_s=app.config.node.hung_after_s,
+    ).run()
 
 
 def open_door(host: str, port: int) -> socket.socket:

@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from gateway.config import Limits
 from gateway.doors.bell import Bell
 from gateway.doors.callers import Callers, Stranger
 from gateway.doors.shown import Shown
@@ -49,8 +48,6 @@ class Counter:
     archive: Archive
     mappings: Mapping[str, SourceMapping]
     """By name."""
-    limits: Limits
-    """Of a message, and of what one is translated from."""
     metrics_token: str
     """What `/metrics` asks for; empty: nothing."""
 

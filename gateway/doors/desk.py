@@ -5,8 +5,9 @@ simply stays where it is until the gateway can take it.
 """
 
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -17,14 +18,17 @@ from gateway.doors.counter import Answer, Problem, denied
 from gateway.doors.verdict import say
 from gateway.model import Enterprise
 from gateway.observe import log
-from gateway.ports import Arrival
-from gateway.roles.accept import Intake, Outcome
+from gateway.pipeline import Refusal
+from gateway.ports import Arrival, Clock
+from gateway.roles.accept import Intake, Outcome, Ready
 from gateway.roles.commit import BatchCommit
 from gateway.roles.watermarks import Gauge
 from spool.errors import SpoolError
 from spool.store import Spool
 
 _Result = Outcome | Exception
+_TURN_S: Final = 1.0
+"""So long a batch is judged; what is left of it waits for the next turn of its door."""
 _LATER: Final = frozenset({"unavailable", "quota-exceeded"})
 """Problems that end by themselves."""
 
@@ -36,15 +40,19 @@ class Desk:
         self,
         *,
         intake: Intake,
+        judge: Callable[[bytes, Enterprise], Ready | Refusal],
         commit: BatchCommit,
         spool: Spool,
         gauge: Gauge,
         size_bytes: int,
         refuse_wait_s: float,
         figures: DoorFigures,
+        clock: Clock = time.monotonic,
     ) -> None:
-        """`intake` enters into `commit`; `size_bytes`: what one message may have."""
+        """`intake` enters into `commit`; `judge` comes back, whatever it gets; `size_bytes`: what one message may have."""
         self.figures = figures
+        self._judge = judge
+        self._clock = clock
         self._intake = intake
         self._commit = commit
         self._spool = spool
@@ -81,7 +89,11 @@ class Desk:
     def _results(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[_Result]:
         unheard: _Result = SpoolError("the commit told nothing of this message")
         results = [unheard] * len(arrivals)
+        until = self._clock() + _TURN_S
         for index, arrival in enumerate(arrivals):
+            if index and self._clock() > until:  # others wait for their turn at this desk
+                results[index:] = [Problem("unavailable")] * (len(arrivals) - index)
+                break
             try:
                 busy = self._submit(arrival, caller, results, index)
             except Exception as error:  # noqa: BLE001 (the others are judged; this one is answered for)
@@ -98,7 +110,8 @@ class Desk:
         if len(arrival.body) > self.size_bytes:
             log("message.refused", enterprise=caller.id, problem="too-large", rules=["too_large"])
             return Problem("too-large")
-        return self._intake.submit(arrival.body, caller, partial(results.__setitem__, index))
+        judged = self._judge(arrival.body, caller)
+        return self._intake.take(judged, arrival.body, caller, partial(results.__setitem__, index))
 
     def _answer(self, result: _Result, arrival: Arrival, caller: Enterprise) -> tuple[Answer | None, str]:
         """Return what to tell, and what to count it as."""

@@ -1,25 +1,15 @@
 """What form a body has: a message as it is, or JSON or CSV that `?mapping=` says how to translate."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.config import Limits
 from gateway.doors.counter import Counter, Problem
-from gateway.errors import Refused
 from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.source import printable
-from gateway.mapping.translate import Translated, translate
-from gateway.model import Fault, Message
-from gateway.pipeline import Refusal
-from gateway.roles.accept import Outcome
+from gateway.model import Fault
 
 _MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
-AT_ONCE_BYTES: Final = 16 * 1024
-"""Sources up to this take some milliseconds."""
 _UNSAID: Final = frozenset({"", "application/octet-stream"})
 """A client that names no form means that of the mapping."""
 
@@ -30,40 +20,6 @@ class Form:
 
     mapping: SourceMapping
     charset: str
-
-    def translate(self, source: bytes, limits: Limits) -> Translated | Refusal:
-        """Make the document of a source; never raises Refused."""
-        try:
-            return translate(source, self.mapping, limits, charset=self.charset)
-        except Refused as refused:
-            return Refusal(problem=refused.problem, faults=refused.faults)
-
-
-Made = Translated | Refusal | BaseException
-"""What becomes of a source; an exception is a defect."""
-
-
-class Translator:
-    """Translates for one event loop: what takes long, one after the other in a thread of its own.
-
-    Translating is pure and takes a second for the largest source that is allowed; meanwhile the loop goes on to
-    accept. Usual sources take less than handing them to a thread is worth.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="translate")
-
-    def translate(self, form: Form, source: bytes, told: Callable[[Made], None]) -> None:
-        """Call `told` with the outcome in the thread of the loop: before this returns, or later."""
-        if len(source) <= AT_ONCE_BYTES:
-            told(form.translate(source, self._limits))
-            return
-        loop = asyncio.get_running_loop()
-        later = loop.run_in_executor(self._thread, form.translate, source, self._limits)
-        later.add_done_callback(
-            lambda done: None if done.cancelled() else told(done.exception() or done.result())
-        )
 
 
 def form_of(content_type: str, query: str, counter: Counter) -> Form | None:
@@ -78,20 +34,6 @@ def form_of(content_type: str, query: str, counter: Counter) -> Form | None:
     if media not in _UNSAID and media != _MEDIA[mapping.source]:
         raise Problem("unsupported-media-type", _other_form(mapping))
     return Form(mapping=mapping, charset=_charset(content_type))
-
-
-def explained(made: Translated, verdict: Message | Refusal) -> Refusal:
-    """Refuse what could not be written whole, with what else is wrong with the document."""
-    known = isinstance(verdict, Refusal) and verdict.problem == "invalid-message"
-    faults = verdict.faults if known and isinstance(verdict, Refusal) else ()
-    return Refusal(problem="untranslatable", faults=made.located(faults))
-
-
-def told_of_source(outcome: Outcome | Exception, made: Translated) -> Outcome | Exception:
-    """Let the faults of a refused document say where in the source they come from."""
-    if not isinstance(outcome, Refusal):
-        return outcome
-    return replace(outcome, faults=made.located(outcome.faults))
 
 
 def media_type(content_type: str) -> str:

@@ -171,7 +171,7 @@ _SUBMIT: Final = Operation(
         "bad-request", "conflicting-version", "cop-msg-id-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
         "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
-        "untranslatable",
+        "untranslatable", "too-expensive",
     ),
     parameters=(
         Parameter(

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ssl import SSLContext
 from types import FrameType
 
@@ -20,12 +20,12 @@ from gateway.doors.nonces import Nonces
 from gateway.doors.submissions import Submissions
 from gateway.doors.wire import DoorProtocol
 from gateway.evidence.gather import Office
-from gateway.homes import homes_of
+from gateway.heartbeat import beat
+from gateway.judges.judge import Judge
+from gateway.judges.pool import Pool
 from gateway.key_metrics import key_families
 from gateway.keyring import Keyring
-from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter, spool_metrics
-from gateway.model import Enterprise, EnterpriseId
 from gateway.networks import networks
 from gateway.node_key import node_key
 from gateway.queues import Queues, key_queues
@@ -34,12 +34,12 @@ from gateway.roles.commit import GroupCommit
 from gateway.roles.quotas import Quotas
 from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
-from gateway.rules import Rules
-from gateway.stages.signature import Trust
 from spool.archive import Archive
 from spool.store import Spool
 
 _DRAIN_S = 10
+_MEGABYTE = 1024 * 1024
+_BEAT_S = 1.0
 _KEEP_ALIVE_S = 75
 """A platform that submits now and then keeps its connection."""
 
@@ -60,29 +60,25 @@ def serve(
     door: socket.socket,
     *,
     config: Config,
-    rules: Rules,
-    enterprises: Mapping[EnterpriseId, Enterprise],
+    judge: Judge,
+    line: socket.socket,
     keyring: Keyring,
-    trust: Trust,
-    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
-    `metrics_token`: what `/metrics` asks for; empty: nothing.
+    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for. `metrics_token`: what `/metrics` asks for; empty: nothing.
     """
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)  # raised again by the server at its end
     asyncio.run(
         _serve(
             door,
             config=config,
-            rules=rules,
-            enterprises=enterprises,
+            judge=judge,
+            line=line,
             keyring=keyring,
-            trust=trust,
-            mappings=mappings,
             open_spool=open_spool,
             metrics_token=metrics_token,
             tls=tls,
@@ -90,15 +86,20 @@ def serve(
     )
 
 
+async def _beat() -> None:
+    """Let the supervisor hear that the loop goes round."""
+    while True:
+        beat()
+        await asyncio.sleep(_BEAT_S)
+
+
 async def _serve(
     door: socket.socket,
     *,
     config: Config,
-    rules: Rules,
-    enterprises: Mapping[EnterpriseId, Enterprise],
+    judge: Judge,
+    line: socket.socket,
     keyring: Keyring,
-    trust: Trust,
-    mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,
@@ -108,22 +109,13 @@ async def _serve(
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool)
     counter = Counter(
-        intake=Intake(
-            config=config,
-            rules=rules,
-            homes=homes_of(enterprises.values()),
-            suite_of=keyring.suite,
-            trust=trust,
-            commit=commit,
-            queues=Queues(config, spool),
-            quotas=Quotas(spool),
-        ),
+        intake=Intake(config=config, commit=commit, queues=Queues(config, spool), quotas=Quotas(spool)),
         spool=spool,
-        rules=rules,
+        rules=judge.rules,
         size_bytes=config.accept.limits.size_bytes,
         refuse_wait_s=config.signing.refuse_wait_s,
         callers=Callers(
-            enterprises.values(),
+            judge.enterprises.values(),
             trusted_proxies=networks(config.accept.trusted_proxies, "accept.trusted_proxies"),
             nonces=Nonces(config.node.state_dir / "nonces"),
             logins=Logins(longest_s=config.accept.login_delay_s),
@@ -131,15 +123,20 @@ async def _serve(
         bell=bell,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
-        office=Office(spool=spool, rules=rules, config=config, key=node_key(config)),
+        office=Office(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
         archive=Archive(archive_dir(config)),
-        mappings=mappings,
-        limits=config.accept.limits,
+        mappings=judge.mappings,
         metrics_token=metrics_token,
     )
 
     class Protocol(DoorProtocol):
-        submissions = Submissions(counter)
+        submissions = Submissions(
+            counter,
+            judge=judge,
+            pool=Pool(
+                line, judges=config.judges.processes, waiting_bytes=config.judges.waiting_mb * _MEGABYTE
+            ),
+        )
 
     server = _Server(
         uvicorn.Config(
@@ -168,6 +165,8 @@ async def _serve(
                 *door_families(config.node.state_dir),
             ],
         ):
+            beating = asyncio.create_task(_beat())
             await server.serve(sockets=[door])
+            beating.cancel()
     finally:
         spool.close()

@@ -12,29 +12,28 @@ from msgspec import Struct
 
 from gateway.doors import views
 from gateway.doors.asked import check_media_type, flag, in_query, request_name
-from gateway.doors.counter import Answer, Counter, Problem, caller_of, failed, said
-from gateway.doors.forms import (
-    Form,
-    Made,
-    Translator,
-    explained,
-    form_of,
-    needs_mapping,
-    told_of_source,
-)
+from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, failed, said
+from gateway.doors.forms import Form, form_of, needs_mapping
 from gateway.doors.operations import MESSAGE_FORMS
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown
 from gateway.doors.verdict import PATH, over_quota, say
-from gateway.mapping.translate import Translated
-from gateway.model import Enterprise
+from gateway.judges.judge import Examine, Judge, Translate, Verdict, on_message
+from gateway.judges.pool import Pool
+from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
-from gateway.roles.accept import Accepted, Outcome
+from gateway.roles.accept import Accepted, Outcome, Ready
 from gateway.roles.quotas import Cost
 
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
 """At a watermark: room is not made in a moment."""
+_BUSY: Final = Fault(
+    rule="judges_busy",
+    message="too many of your messages wait to be checked; nothing was taken",
+    message_zh="等待检查的报文过多，报文未接收",
+    fix="send the same again later, and fewer at the same time",
+)
 
 Tell = Callable[[Answer], None]
 
@@ -66,9 +65,11 @@ class Admitted(Struct, frozen=True):
 class Submissions:
     """Takes them in; for one event loop."""
 
-    def __init__(self, counter: Counter) -> None:
+    def __init__(self, counter: Counter, *, judge: Judge, pool: Pool) -> None:
+        """`judge` judges at once what it can; everything else goes to the pool."""
         self._counter = counter
-        self._translator = Translator(counter.limits)
+        self._judge = judge
+        self._pool = pool
         self.size_bytes = counter.size_bytes
 
     def admit(self, head: Head) -> Admitted | Answer:
@@ -121,14 +122,35 @@ class Submissions:
         """Return the answer that is known at once; None: it comes with the commit."""
         if admitted.promised and hashlib.sha256(body).hexdigest() != admitted.promised:
             raise Problem("unauthorised", OTHER_BODY)
-        if admitted.form is not None:
-            self._translator.translate(
-                admitted.form, body, lambda made: self._translated(made, admitted, body, tell)
-            )
-            return None
+        form, caller = admitted.form, admitted.caller
+        if form is None:
+            judged = self._judge.at_once(body, caller)
+            if judged is not None:
+                return self._take_judged(judged, admitted, body, tell)
+            question: Examine | Translate = Examine(body=body, caller=caller.id)
+        else:
+            question = Translate(body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset)
+        if not self._pool.judge(question, lambda verdict: self._judged(verdict, admitted, body, tell)):
+            raise Problem("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
+        return None
+
+    def _judged(self, verdict: Verdict | Exception, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        """Go on with what a judge has said. Never raises itself."""
+        try:
+            answer = self._take_judged(on_message(verdict), admitted, body, tell)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = self._failed(error)
+        if answer is not None:
+            tell(answer)
+
+    def _take_judged(
+        self, judged: Ready | Refusal, admitted: Admitted, body: bytes, tell: Tell
+    ) -> Answer | None:
+        """Return the answer that is known at once; None: it comes with the commit."""
         if admitted.dry_run:
-            return self._dry_run(body, admitted.caller)
-        busy = self._counter.intake.submit(
+            return self._dry_run(judged, body, admitted.caller)
+        busy = self._counter.intake.take(
+            judged,
             body,
             admitted.caller,
             lambda outcome: tell(self._answer(outcome, admitted)),
@@ -136,44 +158,12 @@ class Submissions:
         )
         return None if busy is None else self._answer(busy, admitted)
 
-    def _translated(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> None:
-        """Go on with what became of a source. Never raises itself."""
-        try:
-            answer = self._take_made(made, admitted, source, tell)
-        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            answer = self._failed(error)
-        if answer is not None:
-            tell(answer)
-
-    def _take_made(self, made: Made, admitted: Admitted, source: bytes, tell: Tell) -> Answer | None:
-        """Take in the document of a source as if it had been handed in; faults name the source."""
-        if isinstance(made, BaseException):
-            raise made
-        intake, caller = self._counter.intake, admitted.caller
-        if isinstance(made, Translated) and made.faults:
-            made = explained(made, intake.examine(made.document, caller))
-        if isinstance(made, Refusal):
-            if admitted.dry_run:
-                raise Problem(made.problem, *made.faults)
-            intake.refuse(source, caller, made, lambda outcome: tell(self._answer(outcome, admitted)))
-            return None
-        if admitted.dry_run:
-            return self._dry_run(made.document, caller, made)
-        busy = intake.submit(
-            made.document,
-            caller,
-            lambda outcome: tell(self._answer(told_of_source(outcome, made), admitted)),
-            request_key=admitted.request_key,
-            origin=made.origin,
-        )
-        return None if busy is None else self._answer(busy, admitted)
-
-    def _dry_run(self, body: bytes, caller: Enterprise, made: Translated | None = None) -> Answer:
-        verdict = self._counter.intake.examine(body, caller)
-        if isinstance(verdict, Refusal):
-            raise Problem(verdict.problem, *(made.located(verdict.faults) if made else verdict.faults))
+    def _dry_run(self, judged: Ready | Refusal, body: bytes, caller: Enterprise) -> Answer:
+        self._counter.intake.charge(body, caller)
+        if isinstance(judged, Refusal):
+            raise Problem(judged.problem, *judged.faults)
         self._counter.meter.answered(_OPERATION)
-        return said(views.first_view("", verdict, hashlib.sha256(body).hexdigest(), state="valid"))
+        return said(views.first_view("", judged.header, judged.offer.sha256.hex(), state="valid"))
 
     def _answer(self, outcome: Outcome | Exception, admitted: Admitted) -> Answer:
         """Say what became of a submission, and count it. Never raises."""

@@ -26,9 +26,7 @@ def say(outcome: Outcome | Exception, caller: Enterprise, spool: Spool, refuse_w
         case Accepted():
             where = {"Location": f"{PATH}/{outcome.uid}"}
             if outcome.first:
-                return said(
-                    views.first_view(outcome.uid, outcome.message, outcome.sha256), 202, headers=where
-                )
+                return said(views.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where)
             view = spool.message(outcome.uid, owner=caller.id)
             if view is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)

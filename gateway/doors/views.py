@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from gateway import facts
 from gateway.codes import Codes
 from gateway.facts import MessageFacts
-from gateway.model import Code, Layer, Message
+from gateway.model import Code, Header, Layer
 from gateway.stages.correlate import parse_identity
 from spool.entry import MessageView, Notice, TimelineEntry
 from spool.lifecycle import State
@@ -251,9 +251,8 @@ def accepted_view(view: MessageView) -> AcceptedView:
     )
 
 
-def first_view(uid: str, message: Message, sha256: str, *, state: str = "accepted") -> AcceptedView:
+def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted") -> AcceptedView:
     """Say what was accepted just now; equal to what `accepted_view` says of it ever after."""
-    header = message.header
     return AcceptedView(
         id=uid,
         sha256=sha256,

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Final
 
 from msgspec import Struct, structs
@@ -11,7 +12,8 @@ from msgspec import Struct, structs
 from gateway import facts
 from gateway.catalogue import Catalogue
 from gateway.config import Config
-from gateway.errors import DeliveryError, EnvelopeError
+from gateway.errors import DeliveryError, EnvelopeError, TooExpensive
+from gateway.heartbeat import beat
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import gathered, log
 from gateway.ports import Feed
@@ -40,6 +42,10 @@ _WAIT_S = 2.0
 _GATHER_S = 0.25
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEIJING: Final = timezone(timedelta(hours=8))
+TOO_EXPENSIVE: Final = "too expensive to open"
+"""Why an arrival that took more of the machine than one may is an orphan; it is never tried again by itself."""
+Opener = Callable[[bytes], Opened]
+"""Opens what was collected. Raises EnvelopeError and TooExpensive."""
 UNREADABLE: Final = "unreadable"
 """Kind of an arrival that could not be opened."""
 
@@ -50,7 +56,11 @@ class Registry:
     What an answer asks to have sent again comes back in the same commit.
     """
 
-    def __init__(self, *, spool: Spool, rules: Rules, config: Config, transfer: Transfer) -> None:
+    def __init__(
+        self, *, spool: Spool, rules: Rules, config: Config, transfer: Transfer, opener: Opener | None = None
+    ) -> None:
+        """`opener`: by whom arrivals are opened; None: here, however long one takes."""
+        self._open_raw: Opener = opener or partial(open_collected, catalogue=rules.catalogue)
         self._spool = spool
         self._rules = rules
         self._bouncer = Bouncer(config, rules.codes)
@@ -62,6 +72,7 @@ class Registry:
         """File everything kept and not yet filed; returns how many arrivals that were."""
         total = 0
         while raws := self._spool.unfiled(_BATCH):
+            beat()
             self._write(self._filings([self._open(raw) for raw in raws]))
             total += len(raws)
             if len(raws) < _BATCH:
@@ -77,6 +88,7 @@ class Registry:
         matched: set[int] = set()
         waiting = list(orphans)
         while waiting:
+            beat()
             batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
             found, taught = self._try_again([one for one in batch if one.id not in matched], only)
             matched |= found
@@ -107,7 +119,9 @@ class Registry:
 
     def _open(self, raw: RawArrival) -> "_Case":
         try:
-            opened = open_collected(raw.body, self._rules.catalogue)
+            opened = self._open_raw(raw.body)
+        except TooExpensive:
+            return _Case(raw=raw, opened=None, answers=(), error=TOO_EXPENSIVE, given_up=True)
         except EnvelopeError as error:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
         mail = raw.feed == COPIES  # who it is for is in its envelope, whatever it answers
@@ -208,6 +222,8 @@ class Registry:
 
     def _may_be_mail(self, case: "_Case") -> bool:
         """An empty receipt or DxpRep is none: answers go by what they say, not by the envelope."""
+        if case.given_up:
+            return False
         if case.opened is None or case.mail:
             return True
         known = self._rules.catalogue.by_name(case.opened.message_type)
@@ -245,6 +261,8 @@ class _Case(Struct, frozen=True, kw_only=True):
     error: str
     mail: bool = False
     """A copy for a subscriber."""
+    given_up: bool = False
+    """Opening it took too much."""
     again: bool = False
     """It was filed before: nobody is answered a second time."""
 

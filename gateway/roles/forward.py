@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.config import Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError
+from gateway.heartbeat import beat
 from gateway.keyring import Keyring
 from gateway.observe import gathered, log
 from gateway.ports import Clock, Delivery, Parcel, Transport
@@ -146,6 +147,7 @@ class Forward:
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = 0
         for delivery in self._transport.send(parcels) if parcels else ():
+            beat()
             delivered += delivery.error is None
             failed += delivery.error is not None and delivery.error.temporary
             done.append(self._judge(delivery, *ready.pop(delivery.entry)))

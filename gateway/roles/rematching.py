@@ -9,7 +9,8 @@ something more is there.
 import time
 from typing import Final
 
-from gateway.roles.collect import Registry
+from gateway.heartbeat import beat
+from gateway.roles.collect import TOO_EXPENSIVE, Registry
 from spool.entry import Orphan
 from spool.store import Spool
 
@@ -44,11 +45,12 @@ class Rematching:
         return matched
 
     def look_at_mail(self) -> int:
-        """Try again what came for an enterprise that nobody knew, and what could not be read; returns as `look`."""
+        """Try again what came for an enterprise that nobody knew, and what could not be read, but for what was too expensive to open; returns as `look`."""
         matched = after = 0
         while page := self._spool.orphans_after(after, limit=_PAGE):
-            matched += self._try([one for one in page if one.index < 0])
+            matched += self._try([one for one in page if one.index < 0 and one.reason != TOO_EXPENSIVE])
             after = page[-1].id
+            beat()
         return matched
 
     def _try(self, changed: list[Orphan]) -> int:

@@ -5,6 +5,8 @@ import select
 import signal
 from collections.abc import Iterable
 
+from gateway.heartbeat import beat
+
 
 class Stop:
     """Set by SIGTERM or `set()`; safe to set from a signal handler, unlike a threading.Event."""
@@ -24,7 +26,8 @@ class Stop:
         os.eventfd_write(self._descriptor, 1)
 
     def __call__(self) -> bool:
-        """Say whether it is time to stop."""
+        """Say whether it is time to stop; who asks is alive, and the supervisor hears it."""
+        beat()
         return self._set
 
     def fileno(self) -> int:

@@ -41,9 +41,14 @@ def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
     An unknown CEB number is opened as far as it can be read. Raises EnvelopeError for anything else, and
     for what is over `LIMITS`.
     """
+    return open_plain(raw, catalogue) or open_by_tree(raw.removeprefix(_CUSTOMS_HEADER), catalogue)
+
+
+def open_plain(raw: bytes, catalogue: Catalogue) -> Opened | None:
+    """Do as `open_collected` in time that the size bounds; None for what is not in its plain form."""
     body = raw.removeprefix(_CUSTOMS_HEADER)
     envelope, business = read_envelope(body) or (None, body)
-    return _open_plain(envelope, business, catalogue) or open_by_tree(body, catalogue)
+    return _open_plain(envelope, business, catalogue)
 
 
 def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:

@@ -13,6 +13,7 @@ from gateway.door_metrics import DoorFigures, door_families
 from gateway.doors.keeper import Keeper
 from gateway.doors.queue import QueueHatch
 from gateway.errors import DeliveryError
+from gateway.judges.asking import Asking
 from gateway.model import EnterpriseId
 from gateway.ports import Parcel
 from gateway.site import DEMO, write_site
@@ -22,6 +23,7 @@ from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
 from tests.documents import order
+from tests.judges import hosted
 
 ME = EnterpriseId(DEMO.id)
 
@@ -50,25 +52,22 @@ class Time:
 class Door:
     """A keeper over memory; `refuse` says what the reply queue does not take."""
 
-    def __init__(self, app: App, spool: Spool) -> None:
+    def __init__(self, app: App, spool: Spool, asking: Asking) -> None:
         self.questions, self.replies = MemoryEndpoint(), MemoryEndpoint(judge=self._judge)
         self.refusal: DeliveryError | None = None
         self.time = Time()
         doors = Doors(
             config=app.config,
-            rules=app.rules,
-            enterprises=app.enterprises,
+            judge=app.judge,
+            line=asking.line,
             doors={},
-            homes=app.homes,
-            keyring=app.keyring,
-            trust=app.trust,
             open_spool=lambda: spool,
         )
         self.keeper = Keeper(
             caller=app.enterprises[ME],
             kind="memory",
             hatch=QueueHatch(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
-            desk=doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory")),
+            desk=doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory"), asking),
             clock=self.time,
         )
 
@@ -96,9 +95,15 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def asking(app: App) -> Iterator[Asking]:
+    with hosted(app.judge) as line, closing(Asking(line, app.judge)) as asking:
+        yield asking
+
+
 @pytest.fixture
-def door(app: App, spool: Spool) -> Door:
-    return Door(app, spool)
+def door(app: App, spool: Spool, asking: Asking) -> Door:
+    return Door(app, spool, asking)
 
 
 def mine(number: int) -> bytes:

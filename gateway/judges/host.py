@@ -1,0 +1,132 @@
+"""The role that forks judges, one for each connection that is asked for, and nothing else.
+
+It is forked from the supervisor, so a judge has the rules in memory that it shares with all roles, and none of a
+door's connections, spools or bodies. A judge ends with its connection, with this process, or by its limits.
+"""
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from gateway.config import Judges
+from gateway.heartbeat import beat
+from gateway.judges.judge import Broken, Case, Verdict, lightened
+from gateway.judges.limits import Limits
+from gateway.judges.wire import BEGUN, frame, opened, receive
+from gateway.observe import log
+from gateway.roles.stop import Stop
+
+_BEAT_S: Final = 1.0
+_PR_SET_PDEATHSIG: Final = 1
+_OUT_OF_MEMORY: Final = 3
+"""Exit status of a judge whose case took more memory than it may."""
+_REASONS: Final = {signal.SIGPROF: "processor", signal.SIGALRM: "time"}
+
+
+def host(line: socket.socket, judge: Callable[[Case], Verdict], settings: Judges) -> None:
+    """Fork judges until asked to stop; `line`: where they are asked for."""
+    stop = Stop().on_sigterm()
+    _keep_only(line.fileno(), stop.fileno())
+    gc.collect()
+    gc.freeze()  # what is shared stays shared
+    while not stop():
+        stop.pause(_BEAT_S, [line.fileno()])
+        beat()
+        _reap()
+        try:
+            _, descriptors, _, _ = socket.recv_fds(line, 16, 1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            continue
+        for descriptor in descriptors:
+            _fork(socket.socket(fileno=descriptor), judge, settings)
+
+
+def _fork(connection: socket.socket, judge: Callable[[Case], Verdict], settings: Judges) -> None:
+    with connection:
+        sys.stdout.flush()
+        parent = os.getpid()
+        if os.fork() == 0:
+            _be_judge(connection, judge, settings, parent)
+
+
+def _be_judge(
+    connection: socket.socket, judge: Callable[[Case], Verdict], settings: Judges, parent: int
+) -> NoReturn:
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked to be told
+            os._exit(1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _keep_only(connection.fileno())
+        serve(connection, judge, Limits(cpu_s=settings.cpu_s, memory_mb=settings.memory_mb))
+        code = 0
+    except MemoryError:
+        code = _OUT_OF_MEMORY
+    except BaseException:  # noqa: BLE001 (the last place that can say why)
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+def serve(connection: socket.socket, judge: Callable[[Case], Verdict], limits: Limits) -> None:
+    """Judge what comes over a connection until it ends. Raises MemoryError."""
+    while (body := receive(connection)) is not None:
+        try:
+            connection.sendall(BEGUN)
+            with limits.held():
+                answer = _answer(opened(body), judge)
+            if limits.exceeded:
+                raise MemoryError
+            connection.sendall(answer)
+        except ConnectionError:  # nobody waits for it any more
+            return
+        if limits.swollen:
+            return
+
+
+def _answer(case: Case, judge: Callable[[Case], Verdict]) -> bytes:
+    try:
+        return frame(lightened(judge(case), case))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a defect is told to whoever waits)
+        traceback.print_exception(error, file=sys.stderr)
+        return frame(Broken(error=f"{type(error).__name__}: {error}"))
+
+
+def _keep_only(*descriptors: int) -> None:
+    """Close all but these and the three of every program."""
+    low = 3
+    for kept in sorted(descriptors):
+        os.closerange(low, kept)
+        low = kept + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def _reap() -> None:
+    """Bury judges, and say of those that did not end by themselves why."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        if code:
+            log("judge.killed", pid=pid, reason=_reason(code))
+
+
+def _reason(code: int) -> str:
+    if code == _OUT_OF_MEMORY:
+        return "memory"
+    if code > 0:
+        return "a defect"
+    return _REASONS.get(signal.Signals(-code), signal.Signals(-code).name)

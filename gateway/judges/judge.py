@@ -1,0 +1,197 @@
+"""What is judged, and what comes of it; pure, so that a case may be given up at any instant."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import Struct, structs
+
+from gateway.config import Config
+from gateway.errors import EnvelopeError, Refused
+from gateway.homes import Homes
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.translate import translate
+from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
+from gateway.pipeline import Refusal, examine, examine_plain
+from gateway.roles.accept import Ready
+from gateway.roles.offers import new_message_id, offer_of
+from gateway.rules import Rules
+from gateway.stages.collected import open_collected
+from gateway.stages.signature import Trust
+from signing.suite import Suite
+
+TOO_EXPENSIVE: Final = Refusal(
+    problem="too-expensive",
+    faults=(
+        Fault(
+            rule="too_expensive",
+            message="judging it took more time or memory than one message may; it was given up",
+            message_zh="检查该报文所需的时间或内存超过单份报文的上限，已中止检查",
+            fix="split the declarations over several messages, without comments, namespaces or elements that nobody"
+            " needs; if it is an ordinary message, ask whoever runs the gateway",
+        ),
+    ),
+)
+"""What a case comes to that has ended its judge."""
+AT_ONCE_BYTES: Final = 64 * 1024
+"""A body in plain form up to this is judged by whoever has it, within a millisecond or two; handing it on costs as
+much as judging a usual one."""
+
+
+class Examine(Struct, frozen=True, kw_only=True):
+    """A message as it is handed in. Comes to `Ready` or a Refusal."""
+
+    body: bytes
+    caller: EnterpriseId
+
+
+class Translate(Struct, frozen=True, kw_only=True):
+    """A source that a mapping makes a message of. Comes to `Ready`, or a Refusal whose faults name the source."""
+
+    body: bytes
+    caller: EnterpriseId
+    mapping: str
+    charset: str
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """What customs sent. Comes to Opened, or to `Unreadable`."""
+
+    body: bytes
+
+
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """It is nothing that customs sends."""
+
+    what: str
+    where: str
+    fix: str
+
+
+class Broken(Struct, frozen=True, kw_only=True):
+    """A defect of ours, in words; its trace is on stderr."""
+
+    error: str
+
+
+Case = Examine | Translate | Open
+Verdict = Ready | Refusal | Opened | Unreadable | Broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Knows all that a verdict depends on."""
+
+    config: Config
+    rules: Rules
+    enterprises: Mapping[EnterpriseId, Enterprise]
+    homes: Homes
+    trust: Trust
+    suite_of: Callable[[str], Suite | None]
+    """Name of a [[key]] → what it signs with."""
+    mappings: Mapping[str, SourceMapping]
+
+    def at_once(self, body: bytes, caller: Enterprise) -> Ready | Refusal | None:
+        """Judge what takes a bounded moment; None: it is for a judge that may be killed."""
+        if len(body) > AT_ONCE_BYTES:
+            return None
+        verdict = examine_plain(
+            body, caller, self.rules, self.config.accept.limits, suite=self._suite(caller)
+        )
+        return None if verdict is None else self._ready(verdict, caller)
+
+    def __call__(self, case: Case) -> Verdict:
+        """Judge anything, however long it takes."""
+        match case:
+            case Examine():
+                return self._examine(case.body, self.enterprises[case.caller])
+            case Translate():
+                return self._translate(case, self.enterprises[case.caller])
+            case Open():
+                return self._open(case.body)
+
+    def _examine(
+        self, body: bytes, caller: Enterprise, origin: Mapping[str, str] | None = None
+    ) -> Ready | Refusal:
+        verdict = examine(
+            body,
+            caller,
+            self.rules,
+            self.config.accept.limits,
+            suite=self._suite(caller),
+            trust=self.trust,
+        )
+        return self._ready(verdict, caller, origin)
+
+    def _ready(
+        self, verdict: Message | Refusal, caller: Enterprise, origin: Mapping[str, str] | None = None
+    ) -> Ready | Refusal:
+        """Fix the ways of a sound message."""
+        if isinstance(verdict, Refusal):
+            return verdict
+        try:
+            offer = offer_of(
+                verdict,
+                caller,
+                uid=new_message_id(datetime.now(UTC)),
+                config=self.config,
+                homes=self.homes,
+                origin=origin,
+            )
+        except Refused as refused:
+            return Refusal(problem=refused.problem, faults=refused.faults)
+        return Ready(header=verdict.header, offer=offer, enveloped=bool(verdict.wrapped))
+
+    def _translate(self, case: Translate, caller: Enterprise) -> Ready | Refusal:
+        mapping = self.mappings[case.mapping]
+        try:
+            made = translate(case.body, mapping, self.config.accept.limits, charset=case.charset)
+        except Refused as refused:
+            return Refusal(problem=refused.problem, faults=refused.faults)
+        verdict = self._examine(made.document, caller, made.origin)
+        if made.faults:
+            return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
+        if isinstance(verdict, Refusal):
+            return replace(verdict, faults=made.located(verdict.faults))
+        return verdict
+
+    def _suite(self, caller: Enterprise) -> Suite | None:
+        return self.suite_of(caller.key or self.config.signing.default_key)
+
+    def _open(self, body: bytes) -> Opened | Unreadable:
+        try:
+            return open_collected(body, self.rules.catalogue)
+        except EnvelopeError as error:
+            return Unreadable(what=error.what, where=error.where, fix=error.fix)
+
+
+def _of_document(verdict: Ready | Refusal) -> tuple[Fault, ...]:
+    """Give what else is wrong with a document that could not be written whole."""
+    known = isinstance(verdict, Refusal) and verdict.problem == "invalid-message"
+    return verdict.faults if known and isinstance(verdict, Refusal) else ()
+
+
+def on_message(verdict: Verdict | Exception) -> Ready | Refusal:
+    """Give the verdict on a message. Raises what kept a judge from one."""
+    match verdict:
+        case Ready() | Refusal():
+            return verdict
+        case Exception():
+            raise verdict
+        case _:
+            raise RuntimeError(f"a judge has failed: {verdict}")
+
+
+def lightened(verdict: Verdict, case: Case) -> Verdict:
+    """Take out of a verdict the bytes that whoever asked has."""
+    if not isinstance(verdict, Ready) or not isinstance(case, Examine):
+        return verdict
+    return structs.replace(verdict, offer=structs.replace(verdict.offer, body=b""))
+
+
+def completed(verdict: Verdict, case: Case) -> Verdict:
+    """Put back what `lightened` has taken out."""
+    if not isinstance(verdict, Ready) or not isinstance(case, Examine):
+        return verdict
+    return structs.replace(verdict, offer=structs.replace(verdict.offer, body=case.body))

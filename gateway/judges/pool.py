@@ -1,0 +1,105 @@
+"""Judges of one event loop: it goes on while they work, and when one of them dies."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from gateway.judges.judge import TOO_EXPENSIVE, Examine, Translate, Verdict, completed
+from gateway.judges.turns import Turns
+from gateway.judges.wire import BEGUN, LENGTH, Ended, frame, knock, opened
+
+Question = Examine | Translate
+Told = Callable[[Verdict | Exception], None]
+_AT_MOST: Final = 1024
+"""Cases that wait, whoever's."""
+_AGAIN_S: Final = 0.05
+"""Until a judge is asked for once more where the host is behind."""
+
+
+class Pool:
+    """Has cases judged; for one event loop."""
+
+    def __init__(self, line: socket.socket, *, judges: int, waiting_bytes: int) -> None:
+        """`line`: where judges are asked for; `judges`: at a time; `waiting_bytes`: of cases that wait, at most."""
+        self._line = line
+        self._turns: Turns[tuple[Question, Told]] = Turns(
+            judges=judges, room_bytes=waiting_bytes, room=_AT_MOST
+        )
+        self._idle: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def judge(self, case: Question, told: Told) -> bool:
+        """Let `told` hear the verdict, later, in the loop; False: too much of this caller's waits already."""
+        taken = self._turns.enter(case.caller, len(case.body), (case, told))
+        self._go_on()
+        return taken
+
+    def _go_on(self) -> None:
+        while (turn := self._turns.next()) is not None:
+            case, told = turn.case
+            task = asyncio.get_running_loop().create_task(self._see_to(turn.owner, case, told))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _see_to(self, owner: str, case: Question, told: Told) -> None:
+        verdict: Verdict | Exception
+        try:
+            verdict = await self._verdict(case)
+        except Exception as error:  # noqa: BLE001 (whoever waits for it answers for it)
+            verdict = error
+        self._turns.done(owner)
+        self._go_on()
+        told(verdict)
+
+    async def _verdict(self, case: Question) -> Verdict:
+        while True:
+            connection = self._idle.pop() if self._idle else await self._knock()
+            try:
+                verdict = await _ask(connection, case)
+            except Ended as ended:
+                connection.close()
+                if ended.begun:
+                    return TOO_EXPENSIVE
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                self._idle.append(connection)
+                return completed(verdict, case)
+
+    async def _knock(self) -> socket.socket:
+        while True:
+            try:
+                connection = knock(self._line)
+            except BlockingIOError:
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                connection.setblocking(False)
+                return connection
+
+
+async def _ask(connection: socket.socket, case: Question) -> Verdict:
+    """Have a case judged over a connection. Raises Ended."""
+    loop = asyncio.get_running_loop()
+    begun = False
+    try:
+        await loop.sock_sendall(connection, frame(case))
+        begun = await _exactly(connection, len(BEGUN)) == BEGUN
+        (size,) = LENGTH.unpack(await _exactly(connection, LENGTH.size))
+        verdict: Verdict = opened(await _exactly(connection, size))
+    except (ConnectionError, EOFError) as error:
+        raise Ended(begun=begun) from error
+    return verdict
+
+
+async def _exactly(connection: socket.socket, size: int) -> bytearray:
+    loop = asyncio.get_running_loop()
+    buffer = bytearray(size)
+    view, at = memoryview(buffer), 0
+    while at < size:
+        count = await loop.sock_recv_into(connection, view[at:])
+        if not count:
+            raise EOFError
+        at += count
+    return buffer

@@ -1,0 +1,30 @@
+"""A host of judges beside a test: real processes with real limits."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from socket import socket
+
+from gateway.config import Judges
+from gateway.judges.host import host
+from gateway.judges.judge import Case, Verdict
+from gateway.judges.wire import Line
+
+
+@contextmanager
+def hosted(judge: Callable[[Case], Verdict], settings: Judges | None = None) -> Iterator[socket]:
+    """Fork a host, and give the line on which its judges are asked for."""
+    line = Line()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            host(line.hosting, judge, settings or Judges())
+        finally:
+            os._exit(0)
+    try:
+        with closing(line):
+            yield line.asking
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
