@@ -16,8 +16,8 @@ from gateway.doors.folder import FolderHatch
 from gateway.doors.keeper import Hatch, Keeper, keep_doors
 from gateway.doors.queue import QueueHatch, amqp_of, rabbitmq_of
 from gateway.homes import Homes
-from gateway.keyring import Keyring
 from gateway.model import Enterprise, EnterpriseId
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import Queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import BatchCommit
@@ -45,7 +45,7 @@ class Doors:
     enterprises: Mapping[EnterpriseId, Enterprise]
     doors: Mapping[EnterpriseId, Sequence[Door]]
     homes: Homes
-    keyring: Keyring
+    keyring: PublicKeyring
     trust: Trust
     open_spool: Callable[[], Spool]
 

@@ -38,7 +38,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
     if door is not None:
         host, port = door.getsockname()[:2]
-        scheme = "http" if app.tls is None else "https"
+        scheme = "http" if app.config.accept.tls is None else "https"
         log("node.listening", address=f"{scheme}://{host}:{port}")
 
     def reload(*, operator: bool = True) -> list[Role] | None:

@@ -22,12 +22,12 @@ from gateway.doors.wire import DoorProtocol
 from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
-from gateway.keyring import Keyring
 from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
 from gateway.networks import networks
 from gateway.node_key import node_key
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
@@ -62,7 +62,7 @@ def serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    keyring: Keyring,
+    keyring: PublicKeyring,
     trust: Trust,
     mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],
@@ -96,7 +96,7 @@ async def _serve(
     config: Config,
     rules: Rules,
     enterprises: Mapping[EnterpriseId, Enterprise],
-    keyring: Keyring,
+    keyring: PublicKeyring,
     trust: Trust,
     mappings: Mapping[str, SourceMapping],
     open_spool: Callable[[], Spool],

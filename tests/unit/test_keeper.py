@@ -60,7 +60,7 @@ class Door:
             enterprises=app.enterprises,
             doors={},
             homes=app.homes,
-            keyring=app.keyring,
+            keyring=app.keys,
             trust=app.trust,
             open_spool=lambda: spool,
         )
