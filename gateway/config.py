@@ -105,6 +105,8 @@ class Verifying(Section, kw_only=True):
     """PEM certificates of the issuers it must have; without it, any."""
     company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
     """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
+    rsa_bits: Annotated[int, Meta(ge=1024, le=8192)] = 2048
+    """How many bits its key must have, where it is one of RSA. Customs' oldest certificates have 1024."""
 
 
 class Sftp(Section, kw_only=True):
