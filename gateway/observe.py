@@ -53,8 +53,19 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "request.failed": Event(
         level="error",
-        meaning="a request or a message met a defect; the caller was told `internal-error`",
-        do="report it with the trace",
+        meaning="a request or a message met a defect; the caller was told `internal-error`. One and the same is told"
+        " once a minute, `times` counts since the last line",
+        do="report it with its `trace`",
+    ),
+    "thread.failed": Event(
+        level="error",
+        meaning="a thread of a role met an error it cannot answer and ended; told as `request.failed` is",
+        do="report it with its `trace`",
+    ),
+    "library.warned": Event(
+        level="warning",
+        meaning="a library we use had to say something, about a malformed request for instance; lines of one kind once"
+        " a minute, `times` counts since the last",
     ),
     "login.failed": Event(
         level="warning",
@@ -218,7 +229,7 @@ _PERSONAL: Final = re.compile(
 )
 _ALLOWED: Final = frozenset({"address", "file_name", "key_name"})
 _NUMBERS: Final = re.compile(r"(?<!\d)(?:1\d{10}|\d{17}[\dXx]|\d{15})(?!\d)")
-_FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where"})
+_FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where", "trace"})
 _GONE: Final = "[redacted]"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 

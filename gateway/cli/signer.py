@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway.config import load_config
 from gateway.config_keys import DEVICES
+from gateway.defects import capture_libraries
 from gateway.errors import ConfigError
 from gateway.keyring import show_certificate
 from gateway.observe import configure_logs
@@ -47,6 +48,7 @@ def signer(*, file: Path, retry_pin: bool, shown: str | None) -> None:
         return
     config = load_signer_config(file)
     configure_logs("info")
+    capture_libraries()
     _serve(config, file, operator=retry_pin)
 
 

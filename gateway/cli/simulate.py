@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from gateway.defects import capture_libraries
 from gateway.errors import ConfigError
 from gateway.observe import configure_logs
 from gateway.simulator.service import Simulator
@@ -31,6 +32,7 @@ def simulate(file: Path, write_config: bool) -> None:
         click.echo(EXAMPLE, nl=False)
         return
     configure_logs("info")
+    capture_libraries()
     try:
         Simulator(load_simulator_config(file)).run()
     except OSError as error:
