@@ -353,6 +353,13 @@ def _check(config: Config, file: Path) -> None:
     for kind, found in (("key", keys), ("destination", names)):
         check_names(kind, found, file)
     check_keys(config.key, file, lease_s=config.lease_s)
+    for key in config.key:
+        if key.clients:
+            raise ConfigError(
+                "clients is for signer.toml",
+                where=f"{file}, key {key.name}",
+                fix="remove it: nobody asks here",
+            )
     if config.signing.default_key not in keys:
         raise ConfigError(
             f"default_key names no [[key]]: {config.signing.default_key}",

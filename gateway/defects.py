@@ -19,8 +19,8 @@ _TRACE: Final = 2500
 _SAID: Final = 500
 
 
-class LimitedLog:
-    """Logs of each kind of line one in `every_s`, with how many it stands for; safe for several threads.
+class RateLimit:
+    """Lets of each kind of line one through in `every_s`; safe for several threads.
 
     Bounded: `lines` of all kinds in that time, and of the kinds the `most` latest are remembered.
     """
@@ -43,15 +43,12 @@ class LimitedLog:
         self._window = (clock(), 0)
         self._lock = threading.Lock()
 
-    def log(self, event: str, kind: str, **fields: object) -> None:
-        """Log the event with `times`, unless one of its `kind`, which is not logged, was a short while ago."""
+    def times(self, kind: str) -> int:
+        """Count one of this kind; return how many since the last line the next one stands for, 0: write none."""
         with self._lock:
-            times = self._count(f"{event} {kind}")
-        if times:
-            log(event, **fields, times=times)
+            return self._count(kind)
 
     def _count(self, kind: str) -> int:
-        """Return how many lines the one to be written stands for; 0: write none."""
         now = self._clock()
         said_at, times = self._kinds.pop(kind, (float("-inf"), 0))
         times += 1
@@ -66,7 +63,7 @@ class LimitedLog:
         return times if says else 0
 
 
-_LIMITED: Final = LimitedLog()
+_LIMIT: Final = RateLimit()
 
 
 def defect(event: str, error: BaseException, **fields: object) -> None:
@@ -75,7 +72,8 @@ def defect(event: str, error: BaseException, **fields: object) -> None:
         str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
     )
     trace = "".join(traceback.format_exception(error))[-_TRACE:]
-    _LIMITED.log(event, kind, **fields, error=f"{type(error).__name__}: {error}"[:_SAID], trace=trace)
+    if times := _LIMIT.times(f"{event} {kind}"):
+        log(event, **fields, error=f"{type(error).__name__}: {error}"[:_SAID], trace=trace, times=times)
 
 
 def capture_libraries() -> None:
@@ -93,8 +91,8 @@ class _Events(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log it; those with one template are of one kind."""
-        said = record.getMessage()[:_SAID]
-        _LIMITED.log("library.warned", f"{record.name} {record.msg}"[:_SAID], library=record.name, error=said)
+        if times := _LIMIT.times(f"{record.name} {record.msg}"[:_SAID]):
+            log("library.warned", library=record.name, error=record.getMessage()[:_SAID], times=times)
 
 
 def _thread_failed(met: threading.ExceptHookArgs) -> None:

@@ -212,6 +212,15 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="`error` says what to mend; it is tried again within the hour",
     ),
     "signer.listening": Event(level="info", meaning="the remote signer is open at `address`"),
+    "signer.signed": Event(
+        level="info", meaning="a client of the remote signer got a signature of bytes with this `sha256`"
+    ),
+    "signer.refused": Event(
+        level="warning",
+        meaning="a connection or request at the remote signer got no signature, `reason` says why; lines of one kind once"
+        " a minute, `times` counts since the last",
+        do="when it does not stop: ask whoever runs the client, or close the way from `address`",
+    ),
     "journal.sealed": Event(
         level="info", meaning="`events` lines of the journal got their places in the log; it has `size` now"
     ),

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.defects import LimitedLog, capture_libraries, defect
+from gateway.defects import RateLimit, capture_libraries, defect
 from gateway.observe import configure_logs, reset_logs
 
 
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("gateway.defects._LIMITED", LimitedLog())
+    monkeypatch.setattr("gateway.defects._LIMIT", RateLimit())
     configure_logs("info")
     yield
     reset_logs()
@@ -47,33 +47,22 @@ class Clock:
         return self.now
 
 
-def test_a_line_stands_for_all_of_its_kind_within_a_minute(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_line_stands_for_all_of_its_kind_within_a_minute() -> None:
     clock = Clock()
-    limited = LimitedLog(clock=clock)
-    for _ in range(1000):
-        limited.log("library.warned", "garbage", error="garbage")
-    limited.log("library.warned", "other", error="other")
+    limit = RateLimit(clock=clock)
+    assert [limit.times("garbage") for _ in range(1000)] == [1] + [0] * 999
+    assert limit.times("other") == 1
     clock.now = 60.0
-    limited.log("library.warned", "garbage", error="garbage")
-    assert [(line["error"], line["times"]) for line in told(capfdbinary)] == [
-        ("garbage", 1),
-        ("other", 1),
-        ("garbage", 1000),
-    ]
+    assert [limit.times("garbage"), limit.times("garbage"), limit.times("other")] == [1000, 0, 1]
 
 
-def test_however_many_kinds_there_are_lines_and_memory_are_bounded(
-    capfdbinary: pytest.CaptureFixture[bytes],
-) -> None:
+def test_however_many_kinds_there_are_lines_and_memory_are_bounded() -> None:
     clock = Clock()
-    limited = LimitedLog(lines=5, most=10, clock=clock)
-    for number in range(100):
-        limited.log("library.warned", str(number), error="x")
-    assert len(told(capfdbinary)) == 5
-    assert len(limited._kinds) == 10
+    limit = RateLimit(lines=5, most=10, clock=clock)
+    assert sum(limit.times(str(number)) for number in range(100)) == 5
+    assert len(limit._kinds) == 10
     clock.now = 60.0
-    limited.log("library.warned", "again", error="x")
-    assert len(told(capfdbinary)) == 1
+    assert limit.times("again") == 1
 
 
 def test_a_defect_is_one_line_with_the_end_of_its_trace(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
