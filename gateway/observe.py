@@ -17,6 +17,8 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
+from gateway.printable import safe_json
+
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -333,7 +335,7 @@ def _render(logger: object, method: str, line: MutableMapping[str, Any]) -> byte
     """Complete an event and write it as JSON; one step for all, because there are many."""
     line["level"] = method
     line["time"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return _encode(redact(logger, method, line))
+    return safe_json(_encode(redact(logger, method, line)))
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

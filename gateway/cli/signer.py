@@ -9,6 +9,7 @@ from types import FrameType
 import click
 from cryptography.hazmat.primitives import serialization
 
+from gateway.cli.output import deliver
 from gateway.config import load_config
 from gateway.config_keys import DEVICES
 from gateway.defects import capture_libraries
@@ -44,7 +45,7 @@ def signer(*, file: Path, retry_pin: bool, shown: str | None) -> None:
     SIGHUP reads the configuration again and tries PINs again that were refused.
     """
     if shown is not None:
-        click.echo(_certificate(file, shown), nl=False)
+        deliver(_certificate(file, shown).encode(), None)
         return
     config = load_signer_config(file)
     configure_logs("info")
