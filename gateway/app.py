@@ -3,8 +3,10 @@
 import socket
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final
 
+from gateway.apart import apart
 from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
 from gateway.config_deliver import Channel, Deliver
@@ -23,6 +25,7 @@ from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import node_key
 from gateway.plain_form import PREFIXES
 from gateway.ports import Feed, Transport
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import health_dir
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
@@ -54,7 +57,7 @@ class App:
     """One configuration, read and checked, and everything that can be built from it."""
 
     def __init__(self, file: Path, *, operator: bool = False) -> None:
-        """Read the configuration, the rules, the enterprises and the keys. Raises GatewayError.
+        """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
 
         `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
         """
@@ -68,7 +71,6 @@ class App:
             self.config.accept.enterprises_dir
         )
         _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
-        self.tls = None if self.config.accept.tls is None else door_context(self.config.accept.tls)
         self.channels: tuple[Channel, ...] = load_channels(
             self.config.accept.enterprises_dir, lease_s=self.config.lease_s
         )
@@ -76,15 +78,14 @@ class App:
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
         self.doors = load_doors(self.config.accept.enterprises_dir)
-        loader = Loader(health_dir=health_dir(self.config), operator=operator)
-        self.keyring: Keyring = loader.load_all(self.config.key)
+        self.keys: PublicKeyring = apart(lambda: self._look_at_keys(operator=operator), PublicKeyring)
         self.judge = Judge(
             config=self.config,
             rules=self.rules,
             enterprises=self.enterprises,
             homes=self.homes,
             trust=self.trust,
-            suite_of=self.keyring.suite,
+            suite_of=self.keys.suite,
             mappings=self.mappings,
         )
         self._line: Line | None = None
@@ -94,6 +95,20 @@ class App:
         """Let go of what roles that were made here and are not started again would need."""
         if self._line is not None:
             self._line.close()
+
+    def keyring(self) -> Keyring:
+        """Load the private keys, into the memory of this process. Raises ConfigError."""
+        return Loader(health_dir=health_dir(self.config)).load_all(self.config.key)
+
+    def _look_at_keys(self, *, operator: bool) -> PublicKeyring:
+        """Load every private key that roles will need, to see that it can be. Raises ConfigError."""
+        self._tls()
+        return (
+            Loader(health_dir=health_dir(self.config), operator=operator).load_all(self.config.key).public()
+        )
+
+    def _tls(self) -> SSLContext | None:
+        return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
         """Compile every schema now, in both of its forms, so that forked roles share them."""
@@ -115,7 +130,7 @@ class App:
             spool=self.spool(),
             transport=build_transport(destination),
             destination=destination,
-            keyring=self.keyring,
+            keyring=self.keyring(),
             config=self.config,
             claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
         )
@@ -176,7 +191,7 @@ class App:
         return Keep(
             spool=spool,
             registry=self.registry(spool),
-            keyring=self.keyring,
+            keyring=self.keys,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
             waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
@@ -226,10 +241,10 @@ class App:
             config=self.config,
             judge=self.judge,
             line=line.asking,
-            keyring=self.keyring,
+            keyring=self.keys,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
-            tls=self.tls,
+            tls=self._tls(),
         )
 
     def _doors(self, line: Line) -> Doors:
@@ -286,7 +301,7 @@ def load_trust(verifying: Verifying) -> Trust:
         issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
     except SigningError as error:
         raise ConfigError(error.what, where=error.where, fix=error.fix) from error
-    return Trust(issuers=issuers, company_oid=verifying.company_oid)
+    return Trust(issuers=issuers, company_oid=verifying.company_oid, rsa_bits=verifying.rsa_bits)
 
 
 def build_transport(destination: Destination) -> Transport:

@@ -119,6 +119,8 @@ class Verifying(Section, kw_only=True):
     """PEM certificates of the issuers it must have; without it, any."""
     company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
     """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
+    rsa_bits: Annotated[int, Meta(ge=1024, le=8192)] = 2048
+    """How many bits its key must have, where it is one of RSA. Customs' oldest certificates have 1024."""
 
 
 class Sftp(Section, kw_only=True):
@@ -366,6 +368,13 @@ def _check(config: Config, file: Path) -> None:
     for kind, found in (("key", keys), ("destination", names)):
         check_names(kind, found, file)
     check_keys(config.key, file, lease_s=config.lease_s)
+    for key in config.key:
+        if key.clients:
+            raise ConfigError(
+                "clients is for signer.toml",
+                where=f"{file}, key {key.name}",
+                fix="remove it: nobody asks here",
+            )
     if config.signing.default_key not in keys:
         raise ConfigError(
             f"default_key names no [[key]]: {config.signing.default_key}",

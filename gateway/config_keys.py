@@ -69,6 +69,8 @@ class Key(Section, kw_only=True):
     """Signatures at most; default 250 for `ukey` (spec ukey.md), else 0: no bound."""
     parallel: Count | None = None
     """Signatures at one time; default 4 for `remote`, else 1."""
+    clients: tuple[str, ...] = ()
+    """In signer.toml: common names of the certificates that may use it, in place of those of `[signer]`."""
     timeout_s: Seconds = 5.0
     """A device that gives no answer for so long is dark: quarantined, then probed."""
 

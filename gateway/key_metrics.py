@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from prometheus_client.core import GaugeMetricFamily
 
-from gateway.keyring import Keyring
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import KeyQueue
 
 
-def key_families(keyring: Keyring, queues: Sequence[KeyQueue]) -> list[GaugeMetricFamily]:
+def key_families(keyring: PublicKeyring, queues: Sequence[KeyQueue]) -> list[GaugeMetricFamily]:
     """Tell how long certificates last, and what waits for keys that are devices."""
     left = GaugeMetricFamily(
         "gateway_certificate_seconds_left",

@@ -1,4 +1,7 @@
-"""`[[key]]` tables → keys that sign: the only place that knows which kinds there are."""
+"""`[[key]]` tables → keys that sign: the only place that knows which kinds there are.
+
+Only a process that signs keeps a `Keyring`; what others know of the keys is a `PublicKeyring` (ADR 0031).
+"""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,13 +13,13 @@ from typing import TYPE_CHECKING
 from gateway.config_keys import DEVICES, GROUPS, parallel_of, rate_of
 from gateway.config_keys import Key as KeyTable
 from gateway.errors import ConfigError
+from gateway.public_keyring import Certified, PublicKey, PublicKeyring
 from signing.device import NOBODY, Device, Identity, Pin, identity_of
 from signing.errors import SigningError
 from signing.guard import Guarded
 from signing.health import HealthFile
 from signing.keys import Signer, load_pem, load_pkcs12
 from signing.pool import Key, Member, member_of
-from signing.suite import Suite
 
 if TYPE_CHECKING:
     from signing.pkcs11 import Module
@@ -42,26 +45,23 @@ class Keyring:
         """Return the keys that have to wait for a device."""
         return {name: key for name, key in self.keys.items() if not key.in_memory}
 
-    def suite(self, name: str) -> Suite | None:
-        """Return what a key signs with now, as its certificate says; None: there is no such key."""
-        key = self.keys.get(name)
-        if key is None:
-            return None
-        if len(key.members) == 1:
-            return key.members[0].signer.suite
-        return key.current(datetime.now(UTC))[0].signer.suite
+    def public(self) -> PublicKeyring:
+        """Return what roles that do not sign may know of these keys."""
+        return PublicKeyring(keys={name: _public(key) for name, key in self.keys.items()})
 
-    def ends(self) -> Iterator[tuple[str, Member]]:
-        """Give the certificates whose end somebody has to think of, each with the name of its key.
 
-        Of a rotation that is the last one; those before it have their successor already.
-        """
-        rotating = {one.name for key in self.keys.values() if key.rotates for one in key.members}
-        for name, key in self.keys.items():
-            if key.rotates:
-                yield name, max(key.members, key=lambda one: one.not_after)
-            elif key.members[0].name == name and name not in rotating:
-                yield name, key.members[0]
+def _public(key: Key) -> PublicKey:
+    return PublicKey(members=tuple(_certified(one) for one in key.members), rotates=key.rotates)
+
+
+def _certified(member: Member) -> Certified:
+    return Certified(
+        name=member.name,
+        suite=member.signer.suite.name,
+        serial=member.signer.key_name,
+        not_before=member.not_before,
+        not_after=member.not_after,
+    )
 
 
 class _ByTime(Mapping[str, Signer]):

@@ -17,6 +17,8 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
+from gateway.printable import safe_json
+
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -64,8 +66,19 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "request.failed": Event(
         level="error",
-        meaning="a request or a message met a defect; the caller was told `internal-error`",
-        do="report it with the trace",
+        meaning="a request or a message met a defect; the caller was told `internal-error`. One and the same is told"
+        " once a minute, `times` counts since the last line",
+        do="report it with its `trace`",
+    ),
+    "thread.failed": Event(
+        level="error",
+        meaning="a thread of a role met an error it cannot answer and ended; told as `request.failed` is",
+        do="report it with its `trace`",
+    ),
+    "library.warned": Event(
+        level="warning",
+        meaning="a library we use had to say something, about a malformed request for instance; lines of one kind once"
+        " a minute, `times` counts since the last",
     ),
     "login.failed": Event(
         level="warning",
@@ -212,6 +225,15 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="`error` says what to mend; it is tried again within the hour",
     ),
     "signer.listening": Event(level="info", meaning="the remote signer is open at `address`"),
+    "signer.signed": Event(
+        level="info", meaning="a client of the remote signer got a signature of bytes with this `sha256`"
+    ),
+    "signer.refused": Event(
+        level="warning",
+        meaning="a connection or request at the remote signer got no signature, `reason` says why; lines of one kind once"
+        " a minute, `times` counts since the last",
+        do="when it does not stop: ask whoever runs the client, or close the way from `address`",
+    ),
     "journal.sealed": Event(
         level="info", meaning="`events` lines of the journal got their places in the log; it has `size` now"
     ),
@@ -229,7 +251,7 @@ _PERSONAL: Final = re.compile(
 )
 _ALLOWED: Final = frozenset({"address", "file_name", "key_name"})
 _NUMBERS: Final = re.compile(r"(?<!\d)(?:1\d{10}|\d{17}[\dXx]|\d{15})(?!\d)")
-_FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where"})
+_FREE_TEXT: Final = frozenset({"error", "reason", "fix", "where", "trace"})
 _GONE: Final = "[redacted]"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -324,7 +346,7 @@ def _render(logger: object, method: str, line: MutableMapping[str, Any]) -> byte
     """Complete an event and write it as JSON; one step for all, because there are many."""
     line["level"] = method
     line["time"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return _encode(redact(logger, method, line))
+    return safe_json(_encode(redact(logger, method, line)))
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

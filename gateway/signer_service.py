@@ -3,21 +3,17 @@
 It needs neither the spool nor the supervisor, so that it can stand on the machine that the USB key is in.
 """
 
-import json
+import asyncio
 import socket
 import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
@@ -25,6 +21,7 @@ from msgspec import Meta
 from gateway.config import Port
 from gateway.config_keys import Key as KeyTable
 from gateway.config_keys import check_keys, check_names
+from gateway.defects import RateLimit
 from gateway.errors import ConfigError
 from gateway.key_events import tell
 from gateway.keyring import Loader
@@ -32,13 +29,12 @@ from gateway.observe import log
 from gateway.queues import HEALTH
 from gateway.section import Count, Seconds, Section
 from gateway.section_files import absolute, read_section
+from gateway.signer_door import Answer, Bounds, Peer, Request, SignerDoor, problem
 from signing.errors import KeyUnavailable, SigningError, WrongPin
 from signing.line import Line
 from signing.pool import Key
 
 _LOOK_S: Final = 0.5
-_IDLE_S: Final = 75.0
-"""A client keeps its connection that long without a request."""
 _BODY: Final = "application/octet-stream"
 
 
@@ -53,7 +49,7 @@ class SignerTable(Section, kw_only=True):
     ca_file: Path
     """Who issues the certificates of clients; no other gets in."""
     clients: tuple[str, ...] = ()
-    """Common names that may sign; empty: whoever the CA has issued a certificate to."""
+    """Common names that may use the keys which name no `clients` of their own."""
     state_dir: Path
     """Where it is kept whether a PIN was refused."""
     size_bytes: Count = 1024 * 1024
@@ -62,6 +58,9 @@ class SignerTable(Section, kw_only=True):
     """A request waits so long for its turn; then 503. Shorter than the time-out of clients."""
     line: Annotated[int, Meta(ge=1, le=1000)] = 32
     """Requests that wait for one key at most; further ones get 503 at once."""
+    connections: Count = 100
+    """Of clients, at most; and"""
+    connections_of_address: Count = 32
 
 
 class SignerConfig(Section, kw_only=True):
@@ -76,11 +75,18 @@ def load_signer_config(file: Path) -> SignerConfig:
     config = absolute(read_section(file, SignerConfig), file.resolve().parent)
     check_names("key", [key.name for key in config.key], file)
     check_keys(config.key, file, lease_s=240.0)
+    for key in config.key:
+        if not key.clients and not config.signer.clients:
+            raise ConfigError(
+                f"nobody may use key {key.name}",
+                where=f"{file}, key {key.name}",
+                fix='clients = ["gateway-1"], the common names of their certificates, there or in [signer]',
+            )
     return config
 
 
 class SignerService:
-    """Serves until it is stopped; a thread for each connection."""
+    """Serves until it is stopped; its event loop has a thread of its own."""
 
     def __init__(self, config: SignerConfig, *, operator: bool = False) -> None:
         """Load the keys and listen. Raises ConfigError, OSError when the port is taken.
@@ -90,48 +96,115 @@ class SignerService:
         self.config = config.signer
         loader = Loader(health_dir=config.signer.state_dir / HEALTH, operator=operator)
         self.keys: Mapping[str, Key] = loader.load_all(config.key).keys
+        self._clients = {key.name: frozenset(key.clients or config.signer.clients) for key in config.key}
         self.lines: dict[str, Line[tuple[bytes, str]]] = {
             name: Line(
                 key, hold_s=self.config.wait_s, depth=self.config.line, changed=tell, opened=_nobody_waits
             )
             for name, key in self.keys.items()
         }
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="signer", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """TCP port it listens on."""
-        return int(self._server.server_address[1])
+        self._limit = RateLimit()
+        tls = _tls(self.config)
+        family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
+        listener = socket.create_server((self.config.host, self.config.port), family=family, backlog=128)
+        self.port = int(listener.getsockname()[1])
+        bounds = Bounds(
+            connections=self.config.connections,
+            connections_of_address=self.config.connections_of_address,
+            size_bytes=self.config.size_bytes,
+        )
+        self._door = SignerDoor(listener, tls, self._answer, bounds)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="signer", daemon=True)
 
     def start(self) -> None:
-        """Serve, in threads of its own."""
+        """Serve, in a thread."""
         self._thread.start()
         log("signer.listening", address=f"https://{self.config.host}:{self.port}", keys=sorted(self.keys))
 
     def stop(self) -> None:
         """Stop listening; answer what is in hand with 503."""
-        self._server.shutdown()
-        self._server.hang_up()
         for line in self.lines.values():
             line.close()
-        self._server.server_close()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
 
-    def sign(self, name: str, data: bytes) -> tuple[bytes, str]:
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._door.serve(self._stop))
+        finally:
+            self._loop.close()
+
+    async def _answer(self, request: Request) -> Answer:
+        """Answer a request: which keys there are for whoever asks, and signatures by them."""
+        match [request.method, *(unquote(part) for part in urlsplit(request.target).path.split("/") if part)]:
+            case ["GET", "v1", "keys"]:
+                mine = [self.view(name) for name in sorted(self.keys) if self._may(request.peer, name)]
+                return Answer(status=HTTPStatus.OK, document={"keys": mine})
+            case ["GET", "v1", "keys", name] if name in self.keys:
+                return self._refusal(request, name) or Answer(status=HTTPStatus.OK, document=self.view(name))
+            case ["POST", "v1", "keys", name, "sign"] if name in self.keys:
+                return self._refusal(request, name) or await self._signed(request, name)
+            case _:
+                return problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such key")
+
+    def _may(self, peer: Peer, name: str) -> bool:
+        return not self._clients[name].isdisjoint(peer.names)
+
+    def _refusal(self, request: Request, name: str) -> Answer | None:
+        if self._may(request.peer, name):
+            return None
+        self._log_refused(request.peer, name, "not-allowed")
+        return problem(HTTPStatus.FORBIDDEN, "not-allowed", f"this client may not use key {name}")
+
+    async def _signed(self, request: Request, name: str) -> Answer:
+        if request.content_type != _BODY:
+            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"send {_BODY}")
+        try:
+            signature, serial = await self.sign(name, request.body)
+        except SigningError as error:
+            code, answer = _failure(error)
+            self._log_refused(request.peer, name, code)
+            return answer
+        digest = sha256(request.body).hexdigest()
+        log(
+            "signer.signed",
+            client=request.peer.client,
+            address=request.peer.address,
+            key_name=name,
+            certificate=serial,
+            sha256=digest,
+        )
+        document = {"signature": b64encode(signature).decode(), "serial": serial}
+        return Answer(status=HTTPStatus.OK, document=document)
+
+    def _log_refused(self, peer: Peer, name: str, reason: str) -> None:
+        if times := self._limit.times(f"{peer.client} {name} {reason}"):
+            log(
+                "signer.refused",
+                client=peer.client,
+                address=peer.address,
+                key_name=name,
+                reason=reason,
+                times=times,
+            )
+
+    async def sign(self, name: str, data: bytes) -> tuple[bytes, str]:
         """Return the signature and the serial number of the certificate it is by.
 
-        Blocks until the key has signed, at most about `wait_s` and the time-out of its device. Raises
-        KeyUnavailable; SigningError for bytes that the key cannot sign.
+        Takes at most about `wait_s` and the time-out of the key's device. Raises KeyUnavailable; SigningError for
+        bytes that the key cannot sign.
         """
         line = self.lines[name]
         if line.room() == 0:
             raise self._no_room(name)
-        future: Future[tuple[bytes, str]] = line.put(lambda signer: (signer.sign(data), signer.key_name))
-        while True:
-            try:
-                return future.result(_LOOK_S)
-            except NotYet:
-                line.tend()
+        work = line.put(lambda signer: (signer.sign(data), signer.key_name))
+        future = asyncio.wrap_future(work)
+        while not (await asyncio.wait({future}, timeout=_LOOK_S))[0]:
+            line.tend()
+        return future.result()
 
     def view(self, name: str) -> dict[str, Any]:
         """Describe one key: what a client has to know, and whether it is in order."""
@@ -170,162 +243,32 @@ class SignerService:
         return soonest or KeyUnavailable(f"key {name} is out of order")
 
 
-class _Server(ThreadingHTTPServer):
-    """The listening socket; TLS is shaken hands over in the thread of the connection."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, service: SignerService) -> None:
-        self.service = service
-        config = service.config
-        self.address_family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        try:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._tls.verify_mode = ssl.CERT_REQUIRED
-            self._tls.load_cert_chain(config.certificate, config.key)
-            self._tls.load_verify_locations(cafile=str(config.ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"the files of the TLS door cannot be used: {error}",
-                where="signer",
-                fix="certificate and key belong together, ca_file holds PEM certificates",
-            ) from error
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        super().__init__((config.host, config.port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept without the handshake: a slow stranger must not keep others out."""
-        connection, address = super().get_request()
-        connection.settimeout(_IDLE_S)
-        wrapped = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        with self._lock:
-            self._open.add(wrapped)
-        return wrapped, address
-
-    def close_request(self, request: Any) -> None:
-        """Forget a connection that has ended."""
-        with self._lock:
-            self._open.discard(request)
-        super().close_request(request)
-
-    def hang_up(self) -> None:
-        """End every connection."""
-        with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of strangers whose handshake failed, or of clients that went away."""
+def _failure(error: SigningError) -> tuple[str, Answer]:
+    """Say why nothing was signed: the problem's code, and what is answered."""
+    match error:
+        case WrongPin():
+            code, status, wait_s = "key-locked", HTTPStatus.SERVICE_UNAVAILABLE, error.retry_after_s
+        case KeyUnavailable():
+            code, status, wait_s = "key-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, error.retry_after_s
+        case _:
+            code, status, wait_s = "not-signable", HTTPStatus.UNPROCESSABLE_ENTITY, 0.0
+    return code, problem(status, code, error.what, wait_s)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """One connection."""
-
-    protocol_version = "HTTP/1.1"
-    server_version = "signer"
-    sys_version = ""
-    disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        """Shake hands first; raises ssl.SSLError for who has no certificate of the CA."""
-        cast("ssl.SSLSocket", self.request).do_handshake()
-        super().setup()
-
-    def do_GET(self) -> None:
-        """Describe a key, or all."""
-        service = cast("_Server", self.server).service
-        if not self._may():
-            return
-        parts = self._parts()
-        if parts == ["v1", "keys"]:
-            self._say(HTTPStatus.OK, {"keys": [service.view(name) for name in sorted(service.keys)]})
-        elif len(parts) == 3 and parts[:2] == ["v1", "keys"] and parts[2] in service.keys:  # noqa: PLR2004
-            self._say(HTTPStatus.OK, service.view(parts[2]))
-        else:
-            self._problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such key")
-
-    def do_POST(self) -> None:
-        """Sign the body."""
-        service = cast("_Server", self.server).service
-        body = self._body(service.config.size_bytes)
-        if body is None or not self._may():
-            return
-        parts = self._parts()
-        known = len(parts) == 4 and parts[:2] == ["v1", "keys"] and parts[3] == "sign"  # noqa: PLR2004
-        if not known or parts[2] not in service.keys:
-            self._problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such key")
-            return
-        try:
-            signature, serial = service.sign(parts[2], body)
-        except WrongPin as error:
-            self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "key-locked", error.what, error.retry_after_s)
-        except KeyUnavailable as error:
-            self._problem(HTTPStatus.SERVICE_UNAVAILABLE, "key-unavailable", error.what, error.retry_after_s)
-        except SigningError as error:
-            self._problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not-signable", error.what)
-        else:
-            self._say(HTTPStatus.OK, {"signature": b64encode(signature).decode(), "serial": serial})
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the library's name)
-        """Log nothing for each request: the gateways do."""
-
-    def _may(self) -> bool:
-        """See that the client is one of those that may; answers if not."""
-        allowed = cast("_Server", self.server).service.config.clients
-        certificate = cast("ssl.SSLSocket", self.request).getpeercert() or {}
-        names = [
-            value
-            for part in cast("tuple[Any, ...]", certificate.get("subject", ()))
-            for name, value in part
-            if name == "commonName"
-        ]
-        if allowed and not set(names) & set(allowed):
-            self._problem(HTTPStatus.FORBIDDEN, "not-allowed", "this client may not use the signer")
-            return False
-        return True
-
-    def _parts(self) -> list[str]:
-        return [unquote(part) for part in urlsplit(self.path).path.split("/") if part]
-
-    def _body(self, limit: int) -> bytes | None:
-        """Read the body; answers, and closes the connection, when there is none of an allowed size and kind."""
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > limit:
-            self.close_connection = True
-            self._problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"send 1 to {limit} bytes")
-            return None
-        body = self.rfile.read(int(length))
-        if self.headers.get("Content-Type", "") != _BODY:
-            self._problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"send {_BODY}")
-            return None
-        return body
-
-    def _problem(self, status: HTTPStatus, code: str, detail: str, retry_after_s: float = 0.0) -> None:
-        """Answer with a problem document (RFC 9457)."""
-        document = {"code": code, "title": status.phrase, "status": status.value, "detail": detail}
-        self._say(status, document, retry_after_s, kind="application/problem+json")
-
-    def _say(
-        self,
-        status: HTTPStatus,
-        document: Mapping[str, Any],
-        retry_after_s: float = 0.0,
-        *,
-        kind: str = "application/json",
-    ) -> None:
-        raw = json.dumps(document, ensure_ascii=False).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(raw)))
-        if retry_after_s:
-            self.send_header("Retry-After", str(ceil(retry_after_s)))
-        self.end_headers()
-        with suppress(ConnectionError):
-            self.wfile.write(raw)
+def _tls(config: SignerTable) -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    tls.verify_mode = ssl.CERT_REQUIRED
+    try:
+        tls.load_cert_chain(config.certificate, config.key)
+        tls.load_verify_locations(cafile=str(config.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the files of the TLS door cannot be used: {error}",
+            where="signer",
+            fix="certificate and key belong together, ca_file holds PEM certificates",
+        ) from error
+    return tls
 
 
 def _nobody_waits() -> None:

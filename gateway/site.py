@@ -416,6 +416,8 @@ certificate = "keys/node.crt"
 # Where a certificate names its company: an extension, or a part of the subject such as 2.5.4.10, the
 # organisation. It must then say the copCode or the copName of the message.
 # company_oid = "2.5.4.10"
+# How many bits an RSA key must have. Customs' oldest certificates have 1024; take them only from whom you know.
+# rsa_bits = 2048
 
 [retry]
 # A failed attempt is tried again after first_s, then longer and longer up to ceiling_s; after so many

@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from gateway.defects import defect
 from gateway.heartbeat import Heartbeat, beats
 from gateway.observe import log
 from gateway.sd_notify import sd_notify
@@ -244,8 +244,7 @@ def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
         role.run()
         code = 0
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)
-        log("role.failed", role=role.name, error=f"{type(error).__name__}: {error}")
-        traceback.print_exc(file=sys.stderr)
+        defect("role.failed", error, role=role.name)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

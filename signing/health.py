@@ -160,12 +160,18 @@ class HealthFile:
 
     def pardon(self, identity: str, *, operator: bool) -> int:
         """Return the generation to work under; a new one when an operator acted or the PIN file changed."""
+
+        def due(mark: PinMark) -> bool:
+            return mark.locked and (operator or bool(identity and identity != mark.pin))
+
         mark = self.mark()
-        if mark.locked and (operator or (identity and identity != mark.pin)):
+        if due(mark):
             with self._changing():
-                mark = replace(mark, generation=mark.generation + 1)
-                self._write(self._mark, mark, durable=True)
-                self._write(self._file, Health())
+                mark = self.mark()  # several processes load the same key at once: one of them pardons
+                if due(mark):
+                    mark = replace(mark, generation=mark.generation + 1)
+                    self._write(self._mark, mark, durable=True)
+                    self._write(self._file, Health())
         return mark.generation
 
     def allow(self, generation: int) -> None:

@@ -1,7 +1,9 @@
 """Keys that stand in for each other: a pool works side by side, a rotation takes over one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 from signing.certificate import certificate_facts
 from signing.device import Device
@@ -60,10 +62,32 @@ class Key:
 
     def current(self, now: datetime) -> tuple[Member, ...]:
         """Return who may sign now, the preferred first; never nobody: expired keys sign on, and customs refuses."""
-        begun = [one for one in self.members if one.not_before <= now]
-        valid = [one for one in begun if now <= one.not_after] or begun or list(self.members)
-        return (max(valid, key=_begins),) if self.rotates else tuple(valid)
+        return current(self.members, now, rotates=self.rotates)
 
 
-def _begins(member: Member) -> datetime:
+class Period(Protocol):
+    """Anything that is valid from one time to another."""
+
+    @property
+    def not_before(self) -> datetime:
+        """Aware."""
+        ...
+
+    @property
+    def not_after(self) -> datetime:
+        """Aware."""
+        ...
+
+
+P = TypeVar("P", bound=Period)
+
+
+def current(members: Sequence[P], now: datetime, *, rotates: bool) -> tuple[P, ...]:
+    """Choose the members of a key that may sign now, see `Key.current`."""
+    begun = [one for one in members if one.not_before <= now]
+    valid = [one for one in begun if now <= one.not_after] or begun or list(members)
+    return (max(valid, key=_begins),) if rotates else tuple(valid)
+
+
+def _begins(member: Period) -> datetime:
     return member.not_before

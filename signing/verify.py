@@ -8,6 +8,7 @@ right company. The one tolerance is a second attempt with xmlns:xsi in scope, re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hmac import compare_digest
+from typing import Final
 
 from cryptography import x509
 from lxml import etree
@@ -20,6 +21,11 @@ from signing.errors import SigningError
 from signing.issuers import Issuers
 from signing.shape import Parts, read_signature
 from signing.suite import XSI, Suite
+
+ANY_RSA_BITS: Final = 1024
+"""What customs' own test keys have (spec signing.md, What is signed); nothing shorter is ever believed."""
+SOUND_RSA_BITS: Final = 2048
+"""What a key must have at least for a signature to prove who made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +54,13 @@ def verify(
     at: datetime | None = None,
     issuers: Issuers | None = None,
     company: Company | None = None,
+    rsa_bits: int = ANY_RSA_BITS,
 ) -> Verdict:
     """Judge the signature in `body`; never raises, whatever the bytes are.
 
     The certificate must be in its period at `at` (aware; now when not given). Without `issuers` whoever issued
-    it is believed, without `company` whomever it names.
+    it is believed, without `company` whomever it names. An RSA key must have `rsa_bits` at least; one below 2048
+    that has them is a warning.
     """
     found = _Findings()
     try:
@@ -69,6 +77,7 @@ def verify(
     signature_ok = signer is not None and _signature_holds(parts, signed, signer, found)
     if signer is not None:
         found.certificate.extend(_objections(signer, at, issuers, company))
+        _weigh_key(signer.facts, rsa_bits, found)
     reasons = found.reasons()
     return Verdict(
         valid=not reasons,
@@ -139,6 +148,17 @@ def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
         found.warnings.append(said)
     else:
         found.certificate.append(f"{said}")
+
+
+def _weigh_key(facts: CertificateFacts, rsa_bits: int, found: _Findings) -> None:
+    """Judge the length of an RSA key; that of SM2 is always 256 bits."""
+    if facts.key_type != "RSA":
+        return
+    said = f"the RSA key of {facts.serial} has {facts.key_bits} bits"
+    if facts.key_bits < rsa_bits:
+        found.certificate.append(f"{said}, at least {rsa_bits} are needed")
+    elif facts.key_bits < SOUND_RSA_BITS:
+        found.warnings.append(f"{said}: too few to prove who signed")
 
 
 def _objections(

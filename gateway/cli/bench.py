@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from gateway.cli.terminal import echo
+
 if TYPE_CHECKING:
     from gateway.bench.figure import Figure
 
@@ -67,8 +69,6 @@ def bench(
 
 def _show(figure: "Figure", *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(figure).decode())
+        echo(msgspec.json.encode(figure).decode())
     else:
-        click.echo(
-            f"{figure.measure:20s} {figure.value:10.3f} {figure.unit:12s} n={figure.n}  {figure.detail}"
-        )
+        echo(f"{figure.measure:20s} {figure.value:10.3f} {figure.unit:12s} n={figure.n}  {figure.detail}")

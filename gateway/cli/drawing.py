@@ -4,11 +4,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import click
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
+
+from gateway.cli.terminal import styled
+from gateway.printable import printable
 
 T = TypeVar("T")
 _MANY = 5
@@ -24,11 +26,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", no_wrap=not terminal)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, force_terminal=terminal, width=None if terminal else _WIDE)
     with console.capture() as captured:
         console.print(drawn)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    styled("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:
@@ -40,4 +42,4 @@ def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:
     if len(things) < _MANY or crowded or not sys.stderr.isatty():
         yield from things
         return
-    yield from track(things, description=doing, console=Console(stderr=True), transient=True)
+    yield from track(things, description=printable(doing), console=Console(stderr=True), transient=True)

@@ -12,6 +12,7 @@ from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
+from gateway.cli.terminal import echo
 from gateway.config import load_config
 from gateway.config_enterprises import TOKENS, load_enterprises
 from gateway.errors import ConfigError
@@ -237,7 +238,7 @@ def _show_token(identifier: str, token: str, *, as_json: bool) -> None:
     if as_json:
         emit({"id": identifier, "token": token})
     else:
-        click.echo(f"token of {identifier}: {token}")
+        echo(f"token of {identifier}: {token}")
         say("note", f"it is shown this once; {_RELOAD}")
 
 

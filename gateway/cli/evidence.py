@@ -10,6 +10,7 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit
+from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
 from gateway.evidence.bundle import encode
@@ -89,11 +90,9 @@ def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
     for mark in (Mark.BROKEN, Mark.PROVEN, Mark.OPEN):
         for one in findings:
             if one.mark is mark:
-                click.echo(f"{_SIGNS[mark]:10}  {one.text}")
-                click.echo(f"{'':10}  {one.text_zh}")
-    click.echo(
-        "the evidence holds / 证据有效" if holds else "THE EVIDENCE DOES NOT HOLD / 证据无效：见 BROKEN"
-    )
+                echo(f"{_SIGNS[mark]:10}  {one.text}")
+                echo(f"{'':10}  {one.text_zh}")
+    echo("the evidence holds / 证据有效" if holds else "THE EVIDENCE DOES NOT HOLD / 证据无效：见 BROKEN")
 
 
 def read_key(text: str) -> PublicKey:

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-import click
-
+from gateway.cli.terminal import echo
 from gateway.errors import ConfigError, GatewayError, RulesError
 from signing.errors import SigningError
 from spool.errors import LifecycleError, SpoolError
@@ -29,8 +28,8 @@ def report(error: GatewayError | SigningError | SpoolError) -> int:
 
 def say(kind: str, what: str, where: str = "", fix: str = "") -> None:
     """Write to stderr: `kind: what`, and below it `where` and `fix` if there are any."""
-    click.echo(f"{kind}: {what}", err=True)
+    echo(f"{kind}: {what}", err=True)
     if where:
-        click.echo(f"  where: {where}", err=True)
+        echo(f"  where: {where}", err=True)
     if fix:
-        click.echo(f"  fix:   {fix}", err=True)
+        echo(f"  fix:   {fix}", err=True)

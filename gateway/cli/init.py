@@ -6,6 +6,7 @@ import click
 
 from gateway.cli.options import json_option
 from gateway.cli.output import emit
+from gateway.cli.terminal import echo
 from gateway.site import Site, write_site
 
 
@@ -43,10 +44,10 @@ def init(folder: Path, port: int, as_json: bool) -> None:
 
 def _tell(site: Site, folder: Path, port: int) -> None:
     (name, token) = next(iter(site.tokens.items()))
-    click.echo(f"wrote {site.config}, a demonstration key and the enterprise {name}")
-    click.echo(f"token of {name}: {token}")
-    click.echo(f"  (also in {site.token_file(name)}; the gateway itself keeps only its digest)")
-    click.echo("next:")
-    click.echo(f"  gateway check -c {folder}/gateway.toml")
-    click.echo(f"  gateway run -c {folder}/gateway.toml")
-    click.echo(f"  gateway submit FILE --to http://127.0.0.1:{port} --token-file {folder}/{name}.token")
+    echo(f"wrote {site.config}, a demonstration key and the enterprise {name}")
+    echo(f"token of {name}: {token}")
+    echo(f"  (also in {site.token_file(name)}; the gateway itself keeps only its digest)")
+    echo("next:")
+    echo(f"  gateway check -c {folder}/gateway.toml")
+    echo(f"  gateway run -c {folder}/gateway.toml")
+    echo(f"  gateway submit FILE --to http://127.0.0.1:{port} --token-file {folder}/{name}.token")

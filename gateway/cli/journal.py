@@ -8,7 +8,8 @@ from gateway.cli.evidence import read_key
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool
 from gateway.cli.options import config_option, json_option
-from gateway.cli.output import emit, facts
+from gateway.cli.output import deliver, emit, facts
+from gateway.cli.terminal import echo
 from gateway.config import load_config
 from gateway.evidence.audit import Auditor
 from gateway.node_key import node_key
@@ -31,7 +32,7 @@ def key(file: Path, as_json: bool) -> None:
     if as_json:
         emit({"name": public.name, "key": str(public)})
     else:
-        click.echo(public)
+        echo(str(public))
 
 
 @journal.command()
@@ -60,7 +61,7 @@ def checkpoint(file: Path, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(newest.note, nl=False)
+        deliver(newest.note.encode(), None)
 
 
 @journal.command()

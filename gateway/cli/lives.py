@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isinf
 
-import click
-
 from gateway.cli.output import emit, facts, instant
+from gateway.cli.terminal import echo
 from gateway.config import HOME, Config
 from gateway.doors.standing import MESSAGES, standing, undelivered
 from gateway.doors.views import AnswerView, StandingView, answer_views, entry_view, status_view
@@ -190,7 +189,7 @@ def tell_life(life: Life) -> None:
     """Write a life for people."""
     view = life.view
     known = message_facts(view.facts)
-    click.echo(f"{view.kind} {view.uid}")
+    echo(f"{view.kind} {view.uid}")
     facts(
         {
             "enterprise": view.owner,
@@ -213,9 +212,9 @@ def tell_life(life: Life) -> None:
         for way in life.ways:
             _tell_way(way)
     for one in life.history:
-        click.echo(f"  {instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
+        echo(f"  {instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
     for place, (identity, answers) in enumerate(life.answers.items()):
-        click.echo(f"  {identity}")
+        echo(f"  {identity}")
         if place < len(life.standings):
             _tell_standing(life.standings[place], but=view.uid)
         _tell_answers(answers)
@@ -248,32 +247,32 @@ def _tell_way(way: MessageView) -> None:
     failed = f", {way.attempts} failed attempts" if way.attempts else ""
     again = f", next attempt at {instant(way.due_at)}" if way.attempts and way.state is State.READY else ""
     why = f": {way.error}" if way.error else ""
-    click.echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{again}{why}")
+    echo(f"  to {way.destination}{part}: {way.state}{whom}{failed}{again}{why}")
 
 
 def _tell_standing(one: StandingView, *, but: str) -> None:
     """Say how a declaration stands; `but`: the message that is being told of."""
     said = f"transport {one.transport}, format {one.format}, business {one.business or 'unanswered'}, {one.outcome}"
-    click.echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
+    echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
     for late in one.overdue:
-        click.echo(
+        echo(
             f"    overdue since {instant(late.since)}: {late.layer}, which usually takes {late.usual_s} s at most"
         )
     for other in one.messages:
         if other.id != but:
-            click.echo(f"    also in {other.id}, {other.state}, accepted {instant(other.accepted_at)}")
+            echo(f"    also in {other.id}, {other.state}, accepted {instant(other.accepted_at)}")
 
 
 def _tell_answers(answers: Sequence[AnswerView]) -> None:
     if not answers:
-        click.echo("    no answer yet")
+        echo("    no answer yet")
     for answer in answers:
         meaning = answer.meaning
-        click.echo(
+        echo(
             f"    {answer.time}  {answer.message_type} {answer.status}  {meaning.zh} / {meaning.en}  "
             f"[{meaning.kind}]  receipt {answer.receipt}"
         )
         if answer.info:
-            click.echo(f"      {answer.info}")
+            echo(f"      {answer.info}")
         if meaning.advice_en:
-            click.echo(f"      {meaning.advice_zh} / {meaning.advice_en}")
+            echo(f"      {meaning.advice_zh} / {meaning.advice_en}")

@@ -1,6 +1,7 @@
 """What commands write: JSON lines, `name  value` lines, and bytes as they are."""
 
 import os
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +10,14 @@ from tempfile import NamedTemporaryFile
 import click
 import msgspec
 
+from gateway.cli.terminal import echo
 from gateway.errors import ConfigError
+from gateway.printable import is_plain, safe_json
 
 
 def emit(value: object) -> None:
     """Write one JSON object and a line end to stdout; times in UTC, dataclasses as objects."""
-    click.echo(msgspec.json.encode(value, enc_hook=str))
+    click.echo(safe_json(msgspec.json.encode(value, enc_hook=str)))
 
 
 def facts(pairs: Mapping[str, str], *, indent: str = "") -> None:
@@ -22,7 +25,7 @@ def facts(pairs: Mapping[str, str], *, indent: str = "") -> None:
     width = max((len(name) for name, value in pairs.items() if value), default=0)
     for name, value in pairs.items():
         if value:
-            click.echo(f"{indent}{name:<{width}}  {value}")
+            echo(f"{indent}{name:<{width}}  {value}")
 
 
 def instant(time: datetime | None) -> str:
@@ -31,8 +34,17 @@ def instant(time: datetime | None) -> str:
 
 
 def deliver(body: bytes, out: Path | None) -> None:
-    """Write bytes to `out`, whole or not at all, or to stdout as they are. Raises ConfigError."""
+    """Write bytes to `out`, whole or not at all, or to stdout as they are. Raises ConfigError.
+
+    A terminal gets them only when they are text without anything that it would obey.
+    """
     if out is None:
+        if sys.stdout.isatty() and not is_plain(body):
+            raise ConfigError(
+                "these bytes are no plain text, and a terminal might obey them",
+                where="stdout",
+                fix="send them to a file, by > FILE or -o FILE",
+            )
         click.echo(body, nl=False)
         return
     try:

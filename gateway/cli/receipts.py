@@ -14,6 +14,7 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
+from gateway.cli.terminal import echo
 from gateway.config import load_config
 from gateway.config_enterprises import load_enterprises
 from gateway.doors.standing import standings
@@ -167,7 +168,7 @@ def show(number: int, content: bool, out: Path | None, file: Path, as_json: bool
     )
     for one in answers:
         key = " ".join(f"{name}={value}" for name, value in {**one.key, **one.numbers}.items())
-        click.echo(f"  {one.index}  {one.time}  {one.status}  {key or one.cop_msg_id}  {one.info}")
+        echo(f"  {one.index}  {one.time}  {one.status}  {key or one.cop_msg_id}  {one.info}")
 
 
 def _opened(raw: RawArrival, rules: Rules) -> tuple[str, tuple[Answer, ...], str]:
@@ -300,7 +301,7 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
     if as_json:
         emit({"orphans": tried, "matched": matched})
     else:
-        click.echo(f"{matched} of {tried} orphans found their owner")
+        echo(f"{matched} of {tried} orphans found their owner")
     if tried < len(set(numbers)):
         say(
             "error",

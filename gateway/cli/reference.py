@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from gateway.cli.output import deliver
 from gateway.cli.root import COMMANDS, load
 
 _HEAD: Final = """\
@@ -52,4 +53,4 @@ def _text(command: click.Command) -> str:
 
 
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    deliver(reference().encode(), None)

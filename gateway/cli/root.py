@@ -8,6 +8,8 @@ from typing import Any, Final
 import click
 
 from gateway.cli.failure import FAILURES, report
+from gateway.cli.terminal import echo
+from gateway.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except FAILURES as error:
             ctx.exit(report(error))
+        except click.ClickException as error:
+            # it quotes the command line, and so names of files; click calls it final for subclasses' sake
+            error.message = printable(error.message)  # type: ignore[misc]
+            raise
 
 
 def load(name: str) -> click.Command:
@@ -87,9 +93,9 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (rarely asked for)
 
         try:
-            click.echo(f"gateway {version('customs-exchange-gateway')}")
+            echo(f"gateway {version('customs-exchange-gateway')}")
         except PackageNotFoundError:
-            click.echo("gateway (not installed)")
+            echo("gateway (not installed)")
         ctx.exit()
 
 

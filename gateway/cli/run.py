@@ -23,6 +23,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     """
     from gateway.app import App  # noqa: PLC0415 (only this command needs it)
     from gateway.config import load_config  # noqa: PLC0415
+    from gateway.defects import capture_libraries  # noqa: PLC0415
     from gateway.errors import GatewayError  # noqa: PLC0415
     from gateway.folder_watch import FolderWatch  # noqa: PLC0415
     from gateway.observe import configure_logs, log  # noqa: PLC0415
@@ -32,13 +33,14 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
     app = App(file)
     configure_logs(app.config.log_level)
+    capture_libraries()
     with closing(app.spool()) as spool:
         spool.acknowledged("")  # makes or updates the database before anybody uses it
     app.warm()
     door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
     if door is not None:
         host, port = door.getsockname()[:2]
-        scheme = "http" if app.tls is None else "https"
+        scheme = "http" if app.config.accept.tls is None else "https"
         log("node.listening", address=f"{scheme}://{host}:{port}")
 
     def reload(*, operator: bool = True) -> list[Role] | None:

@@ -9,8 +9,10 @@ from types import FrameType
 import click
 from cryptography.hazmat.primitives import serialization
 
+from gateway.cli.output import deliver
 from gateway.config import load_config
 from gateway.config_keys import DEVICES
+from gateway.defects import capture_libraries
 from gateway.errors import ConfigError
 from gateway.keyring import show_certificate
 from gateway.observe import configure_logs
@@ -43,10 +45,11 @@ def signer(*, file: Path, retry_pin: bool, shown: str | None) -> None:
     SIGHUP reads the configuration again and tries PINs again that were refused.
     """
     if shown is not None:
-        click.echo(_certificate(file, shown), nl=False)
+        deliver(_certificate(file, shown).encode(), None)
         return
     config = load_signer_config(file)
     configure_logs("info")
+    capture_libraries()
     _serve(config, file, operator=retry_pin)
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 import click
 
+from gateway.cli.output import deliver
+from gateway.defects import capture_libraries
 from gateway.errors import ConfigError
 from gateway.observe import configure_logs
 from gateway.simulator.service import Simulator
@@ -28,9 +30,10 @@ def simulate(file: Path, write_config: bool) -> None:
     The same seed gives the same answers to the same declarations in every run.
     """
     if write_config:
-        click.echo(EXAMPLE, nl=False)
+        deliver(EXAMPLE.encode(), None)
         return
     configure_logs("info")
+    capture_libraries()
     try:
         Simulator(load_simulator_config(file)).run()
     except OSError as error:

@@ -14,6 +14,7 @@ from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.selection import OPEN, Selection, filter_options, selection
+from gateway.cli.terminal import echo
 from gateway.config import load_config
 from gateway.doors.views import status_view
 from gateway.errors import ConfigError
@@ -224,7 +225,7 @@ def purge(file: Path, days: int | None, dry_run: bool, as_json: bool) -> None:
             more = batch.more
             for uid in batch.found if dry_run else batch.purged:
                 count += 1
-                emit({"id": uid, "done": not dry_run}) if as_json else click.echo(uid)
+                emit({"id": uid, "done": not dry_run}) if as_json else echo(uid)
     into = f" into {archive_dir(config)}" if count and not dry_run else ""
     say("note", f"{count} {'would be ' if dry_run else ''}archived and purged{into}")
 
@@ -306,5 +307,5 @@ def _tell(
                 }
             )
         else:
-            click.echo(f"{view.uid}  {view.state} -> {states[view.entry]}")
+            echo(f"{view.uid}  {view.state} -> {states[view.entry]}")
     say("note", f"{len(views)} {'would be ' if dry_run else ''}{event}")

@@ -10,6 +10,7 @@ from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
+from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.cli.watching import Watch
 from gateway.client import GatewayClient, ProblemView, Submitted
@@ -152,30 +153,28 @@ def _tell(path: Path, result: Result, watch: Watch, *, wait: bool) -> None:
         case Submitted():
             message = result.message
             known = "" if result.first else ", known already"
-            click.echo(f"{path}: accepted{known}, {message.message_type} {message.id}")
+            echo(f"{path}: accepted{known}, {message.message_type} {message.id}")
             if wait:
                 for one in message.declarations:
                     _tell_declaration(message.message_type, one.key, watch)
         case ProblemView():
-            click.echo(f"{path}: REFUSED, {result.status} {result.title} / {result.title_zh}")
+            echo(f"{path}: REFUSED, {result.status} {result.title} / {result.title_zh}")
             _tell_faults(result)
         case DeliveryError():
-            click.echo(f"{path}: NOT handed in")
+            echo(f"{path}: NOT handed in")
 
 
 def _tell_declaration(message_type: str, key: Mapping[str, str], watch: Watch) -> None:
     name = " ".join(f"{field}={value}" for field, value in key.items())
-    click.echo(f"  {name}: {watch.outcome(message_type, key)}")
+    echo(f"  {name}: {watch.outcome(message_type, key)}")
     for one in watch.answers(message_type, key):
         meaning = one.meaning
-        click.echo(
-            f"    {one.time}  {one.message_type} {one.status}  {meaning.zh} / {meaning.en}  {one.info}"
-        )
+        echo(f"    {one.time}  {one.message_type} {one.status}  {meaning.zh} / {meaning.en}  {one.info}")
 
 
 def _tell_faults(problem: ProblemView) -> None:
     if not problem.faults and problem.detail:
-        click.echo(f"  {problem.detail}")
+        echo(f"  {problem.detail}")
     for fault in problem.faults:
         place = "  ".join(
             part for part in (f"line {fault['line']}" if fault.get("line") else "", str(fault.get("path", "")))
@@ -183,7 +182,7 @@ def _tell_faults(problem: ProblemView) -> None:
         )  # fmt: skip
         for text in (place, *(str(fault.get(name) or "") for name in ("message", "message_zh", "fix"))):
             if text:
-                click.echo(f"  {text}")
+                echo(f"  {text}")
 
 
 def _conclude(results: Mapping[Path, Result], watch: Watch, *, wait: bool) -> None:

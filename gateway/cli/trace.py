@@ -10,6 +10,7 @@ from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
+from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.config_enterprises import load_enterprises
 from gateway.facts import message_facts
@@ -83,7 +84,7 @@ def _emit_passed(one: Happening) -> None:
 
 def _tell_passed(one: Happening) -> None:
     """Tell of what a link brought and no message of ours is about: mail for an enterprise, or nobody's."""
-    click.echo(f"{instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
+    echo(f"{instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
 
 
 def _emit_orphan(orphan: Orphan) -> None:
@@ -93,7 +94,7 @@ def _emit_orphan(orphan: Orphan) -> None:
 
 
 def _tell_orphan(orphan: Orphan) -> None:
-    click.echo(
+    echo(
         f"{orphan.kind} in receipt {orphan.arrival}, {instant(orphan.received_at)}: "
         f"an answer nobody was found for ({orphan.reason})"
     )

@@ -10,6 +10,7 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.judging import judge
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
+from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.config import Limits
 from gateway.errors import ConfigError, Refused
@@ -167,7 +168,7 @@ def _tell(
     elif faults:
         _tell_faults(document, faults)
     elif file is not None:
-        click.echo(f"{file}: {mapping.kind.name}, {count} declarations", err=True)
+        echo(f"{file}: {mapping.kind.name}, {count} declarations", err=True)
 
 
 def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
@@ -175,13 +176,13 @@ def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
     for fault in faults:
         source = getattr(fault, "source", "")
         line = f"line {fault.line}, column {fault.column}" if fault.line else ""
-        click.echo(
+        echo(
             f"  {'  '.join(part for part in (source, line, fault.path, f'[{fault.rule}]') if part)}", err=True
         )
-        click.echo(f"    {fault.message}", err=True)
-        click.echo(f"    {fault.message_zh}", err=True)
+        echo(f"    {fault.message}", err=True)
+        echo(f"    {fault.message_zh}", err=True)
         if fault.fix:
-            click.echo(f"    fix: {fault.fix}", err=True)
+            echo(f"    fix: {fault.fix}", err=True)
 
 
 def _tell_steps(steps: Iterable[Step], *, as_json: bool) -> None:
@@ -192,4 +193,4 @@ def _tell_steps(steps: Iterable[Step], *, as_json: bool) -> None:
             emit({"target": step.target, "source": step.source, "function": step.function, "value": value})
         else:
             shown = "–" if value is None else repr(value)
-            click.echo(f"{step.target}  {shown}  <- {step.source or 'the mapping'}  ({step.function})")
+            echo(f"{step.target}  {shown}  <- {step.source or 'the mapping'}  ({step.function})")

@@ -9,6 +9,7 @@ from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.judging import Judged, judge
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
+from gateway.cli.terminal import echo
 from gateway.errors import ConfigError
 from gateway.model import Fault
 from gateway.rules import RULES, load_rules
@@ -79,15 +80,15 @@ def _known_edition(edition: str, rules_dir: Path | None) -> None:
 def _tell(file: Path, judged: Judged, edition: str) -> None:
     kind = f" ({judged.message_type}, edition {edition})" if judged.message_type else ""
     if not judged.faults:
-        click.echo(f"{file}: valid{kind}")
+        echo(f"{file}: valid{kind}")
         return
-    click.echo(f"{file}: NOT valid{kind}, {len(judged.faults)} found")
+    echo(f"{file}: NOT valid{kind}, {len(judged.faults)} found")
     for fault in judged.faults:
-        click.echo(f"  {_place(fault)}")
-        click.echo(f"    {fault.message}")
-        click.echo(f"    {fault.message_zh}")
+        echo(f"  {_place(fault)}")
+        echo(f"    {fault.message}")
+        echo(f"    {fault.message_zh}")
         if fault.fix:
-            click.echo(f"    fix: {fault.fix}")
+            echo(f"    fix: {fault.fix}")
 
 
 def _place(fault: Fault) -> str:

@@ -10,6 +10,7 @@ from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit, instant
+from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.errors import ConfigError, EnvelopeError
 from gateway.stages.seal import root_name, unseal
@@ -116,33 +117,33 @@ def _view(case: _Case, *, with_difference: bool) -> dict[str, object]:
 def _tell(case: _Case, *, compared: bool) -> None:
     verdict = case.verdict
     suite = f" ({verdict.suite.name})" if verdict.suite else ""
-    click.echo(f"{case.file}: {'signature holds' if verdict.valid else 'NOT verified'}{suite}")
+    echo(f"{case.file}: {'signature holds' if verdict.valid else 'NOT verified'}{suite}")
     if verdict.suite is not None and not verdict.valid:
         parts = (
             ("digest", verdict.digest_ok),
             ("signature", verdict.signature_ok),
             ("certificate", verdict.certificate_ok),
         )
-        click.echo("  " + ", ".join(f"{name} {'ok' if ok else 'FAILED'}" for name, ok in parts))
+        echo("  " + ", ".join(f"{name} {'ok' if ok else 'FAILED'}" for name, ok in parts))
     if verdict.certificate is not None:
-        click.echo(f"  certificate {_certificate(verdict.certificate)}")
+        echo(f"  certificate {_certificate(verdict.certificate)}")
     for reason in verdict.reasons:
-        click.echo(f"  because: {reason}")
+        echo(f"  because: {reason}")
     for warning in verdict.warnings:
-        click.echo(f"  warning: {warning}")
+        echo(f"  warning: {warning}")
     if compared:
         _tell_difference(case.difference)
 
 
 def _tell_difference(difference: Difference | None) -> None:
     if difference is None:
-        click.echo("  the digested text is that of the original")
+        echo("  the digested text is that of the original")
         return
-    click.echo(
+    echo(
         f"  differs from the original at byte {difference.offset} of the canonical text, line {difference.line}"
     )
-    click.echo(f"    original: {difference.original!r}")
-    click.echo(f"    here:     {difference.signed!r}")
+    echo(f"    original: {difference.original!r}")
+    echo(f"    here:     {difference.signed!r}")
 
 
 def _certificate(known: CertificateFacts) -> str:

@@ -1,7 +1,5 @@
 """What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
 
-import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.defects import defect
 from gateway.doors.bell import Bell
 from gateway.doors.callers import Callers, Stranger
 from gateway.doors.shown import Shown
@@ -114,7 +113,6 @@ def failed(error: Exception, path: str, operation: str, meter: Meter) -> Answer:
             meter.answered(operation, "unavailable")
             return denied("unavailable", path, headers={"Retry-After": RETRY_AFTER_S})
         case _:
-            log("request.failed", path=path, error=f"{type(error).__name__}: {error}")
-            traceback.print_exception(error, file=sys.stderr)
+            defect("request.failed", error, path=path)
             meter.answered(operation, "internal-error")
             return denied("internal-error", path)

@@ -4,15 +4,14 @@ Two answers of HTTP are none here: where a platform would be told to come again 
 simply stays where it is until the gateway can take it.
 """
 
-import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from gateway.defects import defect
 from gateway.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
 from gateway.doors.counter import Answer, Problem, denied
 from gateway.doors.verdict import say
@@ -126,8 +125,7 @@ class Desk:
             log("spool.unavailable", enterprise=caller.id, error=str(error))
             return None, ""
         except Exception as error:  # noqa: BLE001 (the sender gets an answer, the log the reason)
-            log("request.failed", enterprise=caller.id, error=f"{type(error).__name__}: {error}")
-            traceback.print_exception(error, file=sys.stderr)
+            defect("request.failed", error, enterprise=caller.id)
             return denied("internal-error", instance), "internal-error"
         return answer, ACCEPTED if answer.status == HTTPStatus.ACCEPTED else DUPLICATE
 

@@ -24,10 +24,10 @@ from gateway.heartbeat import beat
 from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
 from gateway.key_metrics import key_families
-from gateway.keyring import Keyring
 from gateway.metrics import Meter, spool_metrics
 from gateway.networks import networks
 from gateway.node_key import node_key
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
@@ -62,7 +62,7 @@ def serve(
     config: Config,
     judge: Judge,
     line: socket.socket,
-    keyring: Keyring,
+    keyring: PublicKeyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,
@@ -99,7 +99,7 @@ async def _serve(
     config: Config,
     judge: Judge,
     line: socket.socket,
-    keyring: Keyring,
+    keyring: PublicKeyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
     tls: SSLContext | None = None,

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.keyring import Keyring
 from gateway.observe import log
+from gateway.public_keyring import PublicKeyring
 from gateway.roles.bouncing import tell
 from gateway.roles.collect import Registry
 from gateway.roles.rematching import Rematching
@@ -36,7 +36,7 @@ class Keep:
         *,
         spool: Spool,
         registry: Registry,
-        keyring: Keyring,
+        keyring: PublicKeyring,
         gauge: Gauge,
         retention: Retention | None,
         waits_s: Mapping[str, float],
@@ -149,7 +149,7 @@ class Keep:
                 log(
                     "certificate.expiring",
                     key_name=name,
-                    certificate=member.signer.key_name,
+                    certificate=member.serial,
                     not_after=member.not_after.isoformat(),
                     within_days=step,
                 )

@@ -7,7 +7,7 @@ from gateway.errors import Refused
 from gateway.model import Fault, Header
 from signing.company import Company
 from signing.issuers import Issuers
-from signing.verify import Verdict, verify
+from signing.verify import SOUND_RSA_BITS, Verdict, verify
 
 _FIX: Final = "sign the document again as the last step, and change nothing in it afterwards"
 _CERTIFICATE_FIX: Final = (
@@ -23,6 +23,8 @@ class Trust:
     """Who must have issued it; None: anybody may."""
     company_oid: str = ""
     """Where it names the company, which must be copCode or copName; empty: it need not."""
+    rsa_bits: int = SOUND_RSA_BITS
+    """How many bits an RSA key must have."""
 
 
 ANYONE: Final = Trust()
@@ -36,7 +38,7 @@ def check_signature(body: bytes, header: Header, trust: Trust) -> None:
     """
     if not header.signed:
         return
-    verdict = verify(body, issuers=trust.issuers, company=_company(header, trust))
+    verdict = verify(body, issuers=trust.issuers, company=_company(header, trust), rsa_bits=trust.rsa_bits)
     if not verdict.valid:
         fix = _FIX if verdict.certificate_ok or not verdict.signature_ok else _CERTIFICATE_FIX
         raise Refused("invalid-signature", [_fault(header, reason, fix) for reason in _reasons(verdict)])

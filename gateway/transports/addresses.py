@@ -17,7 +17,22 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 """Family, and what `socket.connect` takes."""
 LookUp = Callable[[str, int], Sequence[Address]]
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that IANA has given out for the internet; what lies elsewhere is for something else."""
+_SPECIAL_6: Final = tuple(
+    ipaddress.IPv6Network(one)
+    for one in ("2001::/23", "2001:db8::/32", "3fff::/20")  # protocols and Teredo, documentation
+)
+_SPECIAL_4: Final = tuple(
+    ipaddress.IPv4Network(one)
+    for one in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/3",
+    )
+)  # fmt: skip
+"""Of IPv4 everything else is of the internet (IANA, IPv4 and IPv6 Special-Purpose Address Registries, 2025)."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def look_up(host: str, port: int) -> list[Address]:
@@ -27,17 +42,21 @@ def look_up(host: str, port: int) -> list[Address]:
 
 
 def is_public(address: str) -> bool:
-    """Say whether an address is one of the internet; those in others' clothes are judged by what they stand for."""
+    """Say whether an address is one of the internet; an IPv4 address inside one of IPv6 is judged for itself."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if found.teredo is not None:
-            return False
-    return found.is_global and not found.is_multicast
+        inner = _inner(found)
+        if inner is None:
+            return found in _GLOBAL_UNICAST and not any(found in network for network in _SPECIAL_6)
+        found = inner
+    return not any(found in network for network in _SPECIAL_4)
+
+
+def _inner(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a packet for `found` would end up at: mapped, 6to4 or NAT64."""
+    if found in _NAT64:
+        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    return found.ipv4_mapped or found.sixtofour
 
 
 def addresses_of(

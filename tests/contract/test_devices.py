@@ -143,7 +143,9 @@ def remote(folder: Path) -> Iterator[World]:
 
 
 @contextmanager
-def signer(folder: Path, *, clients: tuple[str, ...] = (), key: Key | None = None) -> Iterator[SignerService]:
+def signer(
+    folder: Path, *, clients: tuple[str, ...] = ("gateway-1",), key: Key | None = None
+) -> Iterator[SignerService]:
     private, certificate = write_pair(folder, "card") if key is None else (Path(), Path())
     authority = Authority("Signers")
     authority.write(folder / "ca.crt")

@@ -58,7 +58,7 @@ def bob_number(number: int) -> NewEnterprise:
 def put(app: App, spool: Spool) -> bytes:
     """Accept a message from ann to bob."""
     head = Envelope(cop_msg_id="TO-BOB", sender_id=ANN, receiver_ids=(BOB,), creat_time="2025-01-02T12:05:06")
-    body = seal(sign(order(), app.keyring.in_memory()["node"]).body, head)
+    body = seal(sign(order(), app.keyring().in_memory()["node"]).body, head)
     ann = app.enterprises[EnterpriseId("ann")]
     message = examine(body, ann, app.rules, app.config.accept.limits)
     assert isinstance(message, Message), message

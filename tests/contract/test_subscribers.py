@@ -119,7 +119,7 @@ def test_what_came_in_an_envelope_of_the_senders_own_is_copied_in_one_of_ours(no
             receiver_ids=("DXPEDCCEB0000002",),
             creat_time="2025-01-02T12:05:06",
         )
-        return seal(sign(body, node.app.keyring.in_memory()["node"]).body, head)
+        return seal(sign(body, node.app.keyring().in_memory()["node"]).body, head)
 
     uid = node.accept("sender", "A", subscribe=subscribe("DATA"), wrap=wrap)
     carry(node)

@@ -55,7 +55,7 @@ def test_dxp_msg_of_a_terminal_client_arrives_inside_dxp_msg_sv_with_the_same_by
 ) -> None:
     place = FolderPlace.make(tmp_path / "ann")
     node = DoorNode(tmp_path, {"ann": place.toml()}, envelope="DxpMsgSv")
-    signer = node.app().keyring.in_memory()["node"]
+    signer = node.app().keyring().in_memory()["node"]
     handed_in = {
         f"TERMINAL-{number}": write(number, sign(order(f"ORDER-{number}"), signer).body)
         for number, write in enumerate((plain, handwritten), start=1)

@@ -51,7 +51,7 @@ class Node:
 
     def envelope(self, number: int, *receivers: str, sender: str = ANN, business: bytes = b"") -> bytes:
         """A DxpMsg as a terminal of its own makes it, with a signed order inside."""
-        signer = node_at(self.site.folder).app.keyring.in_memory()["node"]
+        signer = node_at(self.site.folder).app.keyring().in_memory()["node"]
         head = Envelope(
             cop_msg_id=f"TERMINAL-{number}",
             sender_id=sender,

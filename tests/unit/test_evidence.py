@@ -34,7 +34,7 @@ def seal(node: Node) -> None:
 def forward(node: Node) -> None:
     """Sign, send into the folder, settle; as the forward role does."""
     with closing(node.app.forward(node.app.config.destination[0], 0)) as role:
-        note_keys(role._spool, node.app.keyring.signers())
+        note_keys(role._spool, node.app.keyring().signers())
         assert role.step()
         role._spool.close()
 

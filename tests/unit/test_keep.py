@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.bench.correlating import registry_of
 from gateway.config import Watermarks
 from gateway.homes import NOBODY
-from gateway.keyring import Keyring
 from gateway.observe import configure_logs, reset_logs
+from gateway.public_keyring import PublicKeyring
 from gateway.roles.collect import Registry
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
@@ -54,7 +54,7 @@ def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
             config=CONFIG,
             transfer=Transfer(homes=NOBODY, config=CONFIG),
         ),
-        keyring=Keyring(keys={}),
+        keyring=PublicKeyring(keys={}),
         gauge=Gauge(marks, spool=spool, state_dir=folder),
         retention=None,
         waits_s={"port": 600.0},

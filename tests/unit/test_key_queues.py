@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config_keys import Key, Ukey
 from gateway.key_metrics import key_families
-from gateway.keyring import Keyring
+from gateway.public_keyring import PublicKeyring
 from gateway.queues import KeyQueue, queue_of
 from signing.health import HealthFile
 from tests.command_line import invoke
@@ -67,7 +67,7 @@ def test_figures_name_the_key(tmp_path: Path) -> None:
     queue = KeyQueue(key="card", entries=7, wait_s=inf, in_order=False)
     samples = {
         sample.name: sample.value
-        for family in key_families(Keyring(keys={}), [queue, replace(queue, key="other", entries=0)])
+        for family in key_families(PublicKeyring(keys={}), [queue, replace(queue, key="other", entries=0)])
         for sample in family.samples
         if sample.labels == {"key": "card"}
     }

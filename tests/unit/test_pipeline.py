@@ -165,6 +165,18 @@ def test_certificate_must_name_the_company_that_transmits_if_that_is_asked_for(
     assert isinstance(examine(body, ME, rules, LIMITS), Message)
 
 
+def test_a_short_rsa_key_is_refused_unless_the_configuration_allows_it(rules: Rules, tmp_path: Path) -> None:
+    key, certificate = make_self_signed("old", 1024)
+    (tmp_path / "k").write_bytes(key)
+    (tmp_path / "c").write_bytes(certificate)
+    body = sign(inventory(), load_pem(tmp_path / "k", tmp_path / "c")).body
+    found = examine(body, ME, rules, LIMITS)
+    assert isinstance(found, Refusal)
+    assert found.problem == "invalid-signature"
+    assert "1024 bits, at least 2048" in found.faults[0].message
+    assert isinstance(examine(body, ME, rules, LIMITS, trust=Trust(rsa_bits=1024)), Message)
+
+
 def test_all_faults_are_told_at_once(rules: Rules) -> None:
     body = inventory(None, "COP-2").replace(b">5100</ceb:customsCode>", b">51</ceb:customsCode>")
     refusal = refused(body, rules)

@@ -18,7 +18,7 @@ from signing.certificate import certificate_facts
 from signing.keys import FileSigner
 from signing.suite import C14N, C14N_WITH_COMMENTS, DSIG, RSA_SHA1
 from signing.verify import verify
-from tests.signing_documents import DOCUMENTS, EXPORTS, XSI, write_key
+from tests.signing_documents import DOCUMENTS, EXPORTS, XSI, write_key, write_sm2_key
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -294,3 +294,25 @@ def _ec_certificate() -> bytes:
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.DER)
     )
+
+
+@pytest.mark.parametrize(
+    ("bits", "least", "valid", "warned"),
+    [
+        (1024, 1024, True, True),
+        (1024, 2048, False, False),
+        (2048, 2048, True, False),
+        (2048, 3072, False, False),
+    ],
+)
+def test_a_short_rsa_key_proves_nothing(
+    bits: int, least: int, valid: bool, warned: bool, tmp_path: Path
+) -> None:
+    verdict = verify(xmldsig.sign(b"<r>t</r>", write_key(tmp_path, bits)).body, rsa_bits=least)
+    assert verdict.valid is valid
+    assert any(f"{bits} bits" in warning for warning in verdict.warnings) is warned
+    assert any(f"{bits} bits, at least {least}" in reason for reason in verdict.reasons) is not valid
+
+
+def test_the_length_of_an_sm2_key_is_always_enough(tmp_path: Path) -> None:
+    assert verify(xmldsig.sign(b"<r>t</r>", write_sm2_key(tmp_path)).body, rsa_bits=2048).valid

@@ -1,0 +1,1 @@
+"""Attacks: what a stranger, a tenant or a curious neighbour may try, and what it gets."""
