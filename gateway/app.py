@@ -12,6 +12,7 @@ from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_c
 from gateway.config_deliver import Channel, Deliver
 from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
 from gateway.doors.tls import door_context
+from gateway.endings import endings
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
 from gateway.judges.asking import Asking
@@ -68,7 +69,7 @@ class App:
             self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
         )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
-            self.config.accept.enterprises_dir
+            self.config.accept.enterprises_dir, self.config.quota
         )
         _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
         self.channels: tuple[Channel, ...] = load_channels(
@@ -196,6 +197,7 @@ class App:
             retention=retention(self.config, spool) if self.config.retention.days else None,
             waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
             lease_s=self.config.lease_s,
+            endings=endings(self.enterprises.values()),
             vigil=Vigil(spool, self.rules),
             sealer=Sealer(
                 spool,

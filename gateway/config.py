@@ -321,6 +321,27 @@ class Metrics(Section, kw_only=True):
     """A file with the bearer token that it asks for; without one, none."""
 
 
+Bound = Annotated[int, Meta(ge=0, le=10**15)]
+"""Of a quota; 0: none."""
+
+
+class QuotaTable(Section, kw_only=True):
+    """`[quota]` of an enterprise's file: how much it may hand in."""
+
+    messages_per_minute: Bound = 0
+    declarations_per_minute: Bound = 0
+    bytes_per_minute: Bound = 0
+    open_entries: Bound = 0
+
+
+class DefaultQuota(QuotaTable, kw_only=True):
+    """`[quota]` of gateway.toml: of enterprises whose files have none; about what a node can take."""
+
+    messages_per_minute: Bound = 60_000
+    declarations_per_minute: Bound = 600_000
+    bytes_per_minute: Bound = 6_000_000_000
+
+
 class Config(Section, kw_only=True):
     """The whole of gateway.toml."""
 
@@ -342,6 +363,7 @@ class Config(Section, kw_only=True):
     busy_hours: tuple[BusyHours, ...] | None = None
     """In place of all hours in mappings/patience.toml; None: those."""
     metrics: Metrics = Metrics()
+    quota: DefaultQuota = DefaultQuota()
     journal: Journal = Journal()
     notify: Notify = Notify()
     lease_s: Seconds = 60.0

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
+from gateway.config import QuotaTable
 from gateway.config_deliver import Channel, Deliver, check_deliver
 from gateway.config_doors import Door, check_doors
 from gateway.errors import ConfigError
@@ -18,8 +21,6 @@ from gateway.section_files import absolute, read_section
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Fingerprint = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
 """SHA-256, also as `openssl x509 -fingerprint -sha256` writes it."""
-Bound = Annotated[int, Meta(ge=0, le=10**15)]
-"""Of a quota; 0: none."""
 _SECRET_BYTES: Final = 32
 TOKENS: Final = 10
 """Tokens of one enterprise that are valid at once, at most; as many certificates and HMAC keys."""
@@ -32,15 +33,8 @@ class HmacTable(Section, kw_only=True):
     """What X-Gateway-Key says; no two enterprises have the same."""
     secret_file: Path
     """At least 32 bytes, spaces around them left out; a relative path counts from the folder of this file."""
-
-
-class QuotaTable(Section, kw_only=True):
-    """`[quota]`: how much it may hand in."""
-
-    messages_per_minute: Bound = 0
-    declarations_per_minute: Bound = 0
-    bytes_per_minute: Bound = 0
-    open_entries: Bound = 0
+    until: date | None = None
+    """Its last day, UTC; none: it has no end."""
 
 
 class EnterpriseFile(Section, kw_only=True):
@@ -50,6 +44,8 @@ class EnterpriseFile(Section, kw_only=True):
     cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
     dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
     token_sha256: Sha256 | Annotated[tuple[Sha256, ...], Meta(max_length=TOKENS)] = ()
+    token_until: Mapping[Sha256, date] = msgspec.field(default_factory=dict)
+    """SHA-256 of a token → its last day, UTC; those without one have no end."""
     certificate_sha256: Annotated[tuple[Fingerprint, ...], Meta(max_length=TOKENS)] = ()
     hmac: Annotated[tuple[HmacTable, ...], Meta(max_length=TOKENS)] = ()
     message_types: tuple[Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")], ...] = ()
@@ -63,9 +59,12 @@ class EnterpriseFile(Section, kw_only=True):
     """The channels on which answers are brought home; none: it fetches them."""
 
 
-def load_enterprises(folder: Path) -> dict[EnterpriseId, Enterprise]:
-    """Read every `*.toml` of the folder, in name order. Raises ConfigError."""
-    return {EnterpriseId(file.stem): _enterprise(file) for file in _files(folder)}
+def load_enterprises(folder: Path, default: QuotaTable | None = None) -> dict[EnterpriseId, Enterprise]:
+    """Read every `*.toml` of the folder, in name order. Raises ConfigError.
+
+    `default`: the quota of those whose files have none.
+    """
+    return {EnterpriseId(file.stem): _enterprise(file, default) for file in _files(folder)}
 
 
 def load_doors(folder: Path) -> dict[EnterpriseId, tuple[Door, ...]]:
@@ -113,24 +112,42 @@ def _read(file: Path) -> EnterpriseFile:
     return read
 
 
-def _enterprise(file: Path) -> Enterprise:
+def _enterprise(file: Path, default: QuotaTable | None) -> Enterprise:
     read = _read(file)
     tokens = (read.token_sha256,) if isinstance(read.token_sha256, str) else read.token_sha256
+    quota = read.quota or default
+    if unknown := read.token_until.keys() - set(tokens):
+        raise ConfigError(
+            f"token_until names a token that is not in token_sha256: {min(unknown)}",
+            where=str(file),
+            fix="take it out; `gateway enterprise end-token` ends a token and its date",
+        )
     return Enterprise(
         id=EnterpriseId(file.stem),
         name=read.name,
         cop_codes=frozenset(read.cop_codes),
         dxp_ids=frozenset(read.dxp_ids),
         token_sha256=tokens,
+        token_until={digest: _end_of(day) for digest, day in read.token_until.items()},
         certificate_sha256=frozenset(one.replace(":", "").lower() for one in read.certificate_sha256),
-        hmac_keys=tuple(HmacKey(id=one.key, secret=_secret(file, one)) for one in read.hmac),
+        hmac_keys=tuple(
+            HmacKey(
+                id=one.key, secret=_secret(file, one), until=None if one.until is None else _end_of(one.until)
+            )
+            for one in read.hmac
+        ),
         message_types=frozenset(read.message_types),
         addresses=networks(read.addresses, f"{file}, addresses"),
-        quota=None if read.quota is None else _quota(read.quota),
+        quota=None if quota is None else _quota(quota),
         key=read.key,
         disabled=read.disabled,
         lanes=tuple(Channel(enterprise=file.stem, deliver=one).lane for one in read.deliver),
     )
+
+
+def _end_of(day: date) -> datetime:
+    """Return the end of a day, which the day after begins."""
+    return datetime.combine(day, time.min, UTC) + timedelta(days=1)
 
 
 def _secret(file: Path, table: HmacTable) -> bytes:

@@ -189,6 +189,8 @@ class HmacKey:
     id: str
     """Public: X-Gateway-Key names it."""
     secret: bytes = field(repr=False)
+    until: datetime | None = None
+    """From then on it proves nothing; None: it has no end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,8 @@ class Enterprise:
     dxp_ids: frozenset[str]
     token_sha256: tuple[str, ...] = ()
     """Lower-case hex SHA-256 of each bearer token that is valid, the newest last; a token itself is never kept."""
+    token_until: Mapping[str, datetime] = field(default_factory=dict)
+    """Of these, those that have an end → from when on they prove nothing."""
     certificate_sha256: frozenset[str] = frozenset()
     """Lower-case hex SHA-256 of each client certificate (DER) that is its own."""
     hmac_keys: tuple[HmacKey, ...] = ()

@@ -202,6 +202,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         " told once a day",
         do='get a new one and put it beside the old: kind = "rotation"',
     ),
+    "login.expiring": Event(
+        level="warning",
+        meaning="a token or HMAC key (`kind`) of an enterprise ends within 90, 30, 14, 7 or 1 days (`within_days`; 0: it"
+        " has ended); told once a day",
+        do="give the enterprise another: `gateway enterprise rotate-token`, or a second [[hmac]]",
+    ),
     "spool.unavailable": Event(
         level="error",
         meaning="the spool could not do what a request needed; the caller was asked to come again",

@@ -26,6 +26,8 @@ Transport = Literal["sftp", "amqp"]
 _SERVER_PORTS = range(20_000, 32_000)
 _PORTS = islice(cycle(_SERVER_PORTS), os.getpid() * 64 % len(_SERVER_PORTS), None)
 """Processes that run side by side begin at different places."""
+_UNBOUNDED = "[quota]\nmessages_per_minute = 0\ndeclarations_per_minute = 0\nbytes_per_minute = 0\n"
+"""What is measured here is the gateway, not its quotas."""
 _START_S = 60.0
 _STOP_S = 40.0
 
@@ -144,7 +146,10 @@ class Playground:
         )
         given = {} if enterprises is None else {"enterprises": enterprises}
         self.site: Site = write_site(
-            folder / "site", destination_toml=f"{destination}\n{more_config}", port=self._port, **given
+            folder / "site",
+            destination_toml=f"{destination}\n{more_config}\n{_UNBOUNDED}",
+            port=self._port,
+            **given,
         )
         self.address = f"http://127.0.0.1:{self._port}"
         self.customs: Watched | None = None

@@ -8,12 +8,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
-from gateway.model import EnterpriseId
+from gateway.model import EnterpriseId, Quota
 from signing.certificate import make_self_signed
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -31,6 +31,17 @@ class NewEnterprise:
     dxp_ids: tuple[str, ...]
     key: str = ""
     """Name of its signing key; empty: the default key of the node."""
+    quota: Quota | None = None
+    """None: that of `[quota]` in gateway.toml."""
+
+
+SENSIBLE: Final = Quota(
+    messages_per_minute=3_000,
+    declarations_per_minute=30_000,
+    bytes_per_minute=300_000_000,
+    open_entries=100_000,
+)
+"""What a new enterprise gets: fifty messages a second; more is the operator's decision."""
 
 
 DEMO: Final = NewEnterprise(
@@ -118,6 +129,15 @@ def enterprise_toml(enterprise: NewEnterprise, token: str) -> str:
         dxp_ids=_texts(enterprise.dxp_ids),
         token_sha256=_texts((token_digest(token),)),
         key=_text(enterprise.key),
+        quota=_quota(enterprise.quota),
+    )
+
+
+def _quota(quota: Quota | None) -> str:
+    """Write the lines of `[quota]`, as comments where there is none."""
+    mark = "# " if quota is None else ""
+    return "\n".join(
+        [f"{mark}[quota]", *(f"{mark}{name} = {bound}" for name, bound in asdict(quota or SENSIBLE).items())]
     )
 
 
@@ -190,6 +210,8 @@ dxp_ids = {dxp_ids}
 # SHA-256 of its bearer token; the token itself is kept nowhere. Several are valid at once as ["…", "…"]:
 # `gateway enterprise rotate-token` adds one, `gateway enterprise end-token` ends the older.
 token_sha256 = {token_sha256}
+# The last day (UTC) of tokens that have one, `rotate-token --until 2027-06-30` writes it: {{"SHA-256" = 2027-06-30}}.
+# token_until = {{}}
 # SHA-256 of its client certificates, as `openssl x509 -noout -fingerprint -sha256` prints it; needs [accept.tls].
 # certificate_sha256 = ["AB:CD:…"]
 # What it may hand in; without the line, every type.
@@ -204,13 +226,11 @@ disabled = false
 # [[hmac]]
 # key = "demo-1"
 # secret_file = "demo-1.hmac"
+# until = 2027-06-30                     # its last day, UTC; without the line, it has no end
 
-# How much it may hand in; 0 or no line: no bound. open_entries: messages that wait to go out.
-# [quota]
-# messages_per_minute = 600
-# declarations_per_minute = 6000
-# bytes_per_minute = 60000000
-# open_entries = 100000
+# How much it may hand in; 0 or no line: no bound; without the table, what [quota] of gateway.toml says. open_entries:
+# messages that wait to go out.
+{quota}
 
 # Where it hands in messages beside HTTP (docs/doors.md): as many [[door]] tables as it needs, each with folders or
 # queues of its own. Relative paths count from the folder of this file.
@@ -460,6 +480,13 @@ max_age_s = 259200.0
 # Answers brought home by [[deliver]] in the files of enterprises: deliveries under way at the same time. Channels that
 # are slow or fail share half of them.
 # parallel = 32
+
+# How much each enterprise may hand in whose own file has no [quota]; 0: no bound.
+# [quota]
+# messages_per_minute = 60000
+# declarations_per_minute = 600000
+# bytes_per_minute = 6000000000
+# open_entries = 0
 
 [metrics]
 # GET /metrics asks for the bearer token in this file; without one, for none.

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import drawing
+from gateway.cli.acting import as_owner_of
 from gateway.cli.channel_probes import probe_channels
 from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.grades import Check, Grade, failed
@@ -21,7 +22,8 @@ from gateway.errors import ConfigError
 def check(file: Path, as_json: bool) -> None:
     """Check files, keys, schemas, enterprises, doors, channels, the state folder, every destination. Exit code 1: one fails.
 
-    Nothing is changed, nothing is sent or taken; destinations, queues and channels are connected to.
+    Nothing is changed, nothing is sent or taken; destinations, queues and channels are connected to. Root looks with the
+    eyes of the user that the state folder belongs to.
     """
     if not file.is_file():
         load_config(file)  # says that there is none, exit code 2
@@ -43,4 +45,9 @@ def _checks(file: Path) -> list[Check]:
     except ConfigError as error:
         return [failed("configuration", error)]
     found = Check(name="configuration", grade=Grade.OK, detail=str(file))
-    return [found, *probe(config), *probe_channels(config)]
+    with as_owner_of(config.node.state_dir):  # what the service cannot read, this cannot either
+        try:
+            load_config(file)
+        except ConfigError as error:
+            return [failed("configuration", error)]
+        return [found, *probe(config), *probe_channels(config)]

@@ -1,26 +1,33 @@
 """`gateway enterprise`: the tenants, a file each; a token is shown once and kept as its digest only."""
 
-import re
-import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
 
+from gateway.acts import Act, who
 from gateway.cli import drawing
+from gateway.cli.acting import as_owner_of, tell_journal
+from gateway.cli.editing import with_line
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
 from gateway.cli.terminal import echo
 from gateway.config import load_config
 from gateway.config_enterprises import TOKENS, load_enterprises
+from gateway.endings import endings
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
-from gateway.site import NewEnterprise, add_enterprise, new_token, token_digest
+from gateway.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
 
 _RELOAD: Final = "a running gateway takes it up within seconds"
 _identifier = click.argument("identifier", metavar="ID")
+_until = click.option(
+    "--until", type=click.DateTime(("%Y-%m-%d",)), help="Last day of the token, UTC; default: it has no end."
+)
 
 
 @click.group()
@@ -53,8 +60,13 @@ def add(
         raise ConfigError(
             f"there is no signing key {key}", where=str(file), fix=f"one of: {', '.join(known)}"
         )
-    new = NewEnterprise(id=identifier, name=name or identifier, cop_codes=cop_codes, dxp_ids=dxp_ids, key=key)
-    _show_token(identifier, add_enterprise(config.accept.enterprises_dir, new), as_json=as_json)
+    new = NewEnterprise(
+        id=identifier, name=name or identifier, cop_codes=cop_codes, dxp_ids=dxp_ids, key=key, quota=SENSIBLE
+    )
+    with as_owner_of(config.accept.enterprises_dir):
+        token = add_enterprise(config.accept.enterprises_dir, new)
+    _tell(file, "enterprise.added", identifier, token_digest(token))
+    _show_token(identifier, token, as_json=as_json)
 
 
 @enterprise.command("list")
@@ -104,6 +116,7 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "disabled": "yes" if one.disabled else "no",
             "recognised by": _proofs(one) or "(nothing)",
             "token SHA-256": " ".join(one.token_sha256),
+            "last days": _last_days(one),
             "certificate SHA-256": " ".join(sorted(one.certificate_sha256)),
             "HMAC keys": " ".join(key.id for key in one.hmac_keys),
             "message types": " ".join(sorted(one.message_types)),
@@ -115,10 +128,11 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
 
 @enterprise.command("rotate-token")
 @_identifier
+@_until
 @click.option("--end-old", is_flag=True, help="End every other token now; default: they stay valid.")
 @config_option
 @json_option
-def rotate_token(identifier: str, end_old: bool, file: Path, as_json: bool) -> None:
+def rotate_token(identifier: str, until: datetime | None, end_old: bool, file: Path, as_json: bool) -> None:
     """Give an enterprise a new token; the old ones stay valid until `end-token`."""
     token = new_token()
     known = _found(identifier, file).token_sha256
@@ -128,7 +142,10 @@ def rotate_token(identifier: str, end_old: bool, file: Path, as_json: bool) -> N
             f"{identifier} has {len(kept)} tokens already",
             fix=f"`gateway enterprise end-token {identifier}`, or --end-old",
         )
-    _write_tokens(identifier, file, (*kept, token_digest(token)))
+    _write_tokens(identifier, file, (*kept, token_digest(token)), until={token_digest(token): until})
+    _tell(file, "enterprise.token_added", identifier, token_digest(token))
+    if end_old and known:
+        _tell(file, "enterprise.token_ended", identifier, *known)
     _show_token(identifier, token, as_json=as_json)
 
 
@@ -156,6 +173,7 @@ def end_token(identifier: str, prefix: str, file: Path) -> None:
         click.get_current_context().exit(NOT_IN_ORDER)
     left = tuple(one for one in tokens if one not in ended)
     _write_tokens(identifier, file, left)
+    _tell(file, "enterprise.token_ended", identifier, *ended)
     say("note", f"{len(ended)} ended, {len(left)} valid; {_RELOAD}")
 
 
@@ -166,12 +184,18 @@ def end_token(identifier: str, prefix: str, file: Path) -> None:
 def disable(identifier: str, undo: bool, file: Path) -> None:
     """Let an enterprise hand in nothing more; what it handed in goes its way."""
     _found(identifier, file)
-    _change(identifier, file, "disabled", "false" if undo else "true")
+    _change(identifier, file, disabled="false" if undo else "true")
+    _tell(file, "enterprise.enabled" if undo else "enterprise.disabled", identifier)
     say("note", f"{identifier} is {'enabled' if undo else 'disabled'}; {_RELOAD}")
 
 
+def _tell(file: Path, event: str, identifier: str, *changed: str) -> None:
+    tell_journal(load_config(file), event, Act(by=who(), enterprise=identifier, changed=changed))
+
+
 def _found(identifier: str, file: Path) -> Enterprise:
-    found = load_enterprises(load_config(file).accept.enterprises_dir)
+    config = load_config(file)
+    found = load_enterprises(config.accept.enterprises_dir, config.quota)
     one = found.get(EnterpriseId(identifier))
     if one is None:
         say("error", f"there is no enterprise {identifier}", fix="`gateway enterprise list` names them")
@@ -179,46 +203,35 @@ def _found(identifier: str, file: Path) -> Enterprise:
     return one
 
 
-def _write_tokens(identifier: str, file: Path, digests: tuple[str, ...]) -> None:
-    _change(identifier, file, "token_sha256", f"[{', '.join(f'{chr(34)}{one}{chr(34)}' for one in digests)}]")
+def _write_tokens(
+    identifier: str, file: Path, digests: tuple[str, ...], *, until: Mapping[str, date | None] = {}
+) -> None:
+    """Write which tokens there are, and the last days of those that have one: what is known, and `until`."""
+    one = _found(identifier, file)
+    ends = {**{digest: end - timedelta(days=1) for digest, end in one.token_until.items()}, **until}
+    dated = {digest: f"{day:%Y-%m-%d}" for digest in digests if (day := ends.get(digest)) is not None}
+    values = {"token_sha256": f"[{', '.join(f'{chr(34)}{one}{chr(34)}' for one in digests)}]"}
+    if dated or one.token_until:
+        values["token_until"] = (
+            f"{{{', '.join(f'{chr(34)}{one}{chr(34)} = {day}' for one, day in dated.items())}}}"
+        )
+    _change(identifier, file, **values)
 
 
-def _change(identifier: str, file: Path, key: str, value: str) -> None:
-    """Change one value in an enterprise's file and nothing else, so that the operator's comments stay.
+def _change(identifier: str, file: Path, **values: str) -> None:
+    """Change values in an enterprise's file in one step and nothing else, so that the operator's comments stay.
 
     Comments between the lines of a list go with the list.
     """
     target = load_config(file).accept.enterprises_dir / f"{identifier}.toml"
     try:
-        old = target.read_text(encoding="utf-8")
-        line = f"{key} = {value}"
-        new, times = re.subn(_assignment(key), line, old, count=1)
-        new = new if times else _before_tables(old, line)
-        if _read(new) != {**tomllib.loads(old), key: tomllib.loads(line)[key]}:
-            raise ConfigError(f"cannot change {key} by itself", where=str(target), fix=f"write {line} there")
-        replace(target, new.encode())
+        new = target.read_text(encoding="utf-8")
+        for key, value in values.items():
+            new = with_line(new, key, f"{key} = {value}", target)
+        with as_owner_of(target.parent):
+            replace(target, new.encode())
     except OSError as error:
         raise ConfigError(f"cannot write the file: {error.strerror}", where=str(target)) from error
-
-
-def _assignment(key: str) -> str:
-    """Return what finds `key = VALUE`, without a comment behind it; VALUE is a list or stands on the line."""
-    return rf"(?m)^{key}[ \t]*=[ \t]*(?:\[[^\]]*\]|[^\[#\n]*?)(?=[ \t]*(?:#.*)?$)"
-
-
-def _read(text: str) -> object:
-    """Parse, so as to compare; None for what is no TOML."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
-
-
-def _before_tables(text: str, line: str) -> str:
-    """Add a line behind the last that belongs to no table."""
-    table = re.search(r"(?m)^\[", text)
-    end = table.start() if table else len(text)
-    return f"{text[:end].rstrip()}\n{line}\n" + (f"\n{text[end:]}" if table else "")
 
 
 def _proofs(one: Enterprise) -> str:
@@ -227,6 +240,10 @@ def _proofs(one: Enterprise) -> str:
     return ", ".join(
         f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in counts.items() if found
     )
+
+
+def _last_days(one: Enterprise) -> str:
+    return ", ".join(f"{end.proof} {end.until - timedelta(days=1):%Y-%m-%d}" for end in endings([one]))
 
 
 def _quota(one: Enterprise) -> str:
@@ -251,6 +268,7 @@ def _view(one: Enterprise) -> dict[str, object]:
         "key": one.key,
         "disabled": one.disabled,
         "tokens": len(one.token_sha256),
+        "until": {end.proof: f"{end.until - timedelta(days=1):%Y-%m-%d}" for end in endings([one])},
         "certificates": len(one.certificate_sha256),
         "hmac_keys": [key.id for key in one.hmac_keys],
         "message_types": sorted(one.message_types),

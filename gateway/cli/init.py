@@ -1,13 +1,15 @@
 """`gateway init`: a folder from which the gateway runs at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from gateway.cli.acting import as_owner_of
 from gateway.cli.options import json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
-from gateway.site import Site, write_site
+from gateway.site import DEMO, SENSIBLE, Site, write_site
 
 
 @click.command()
@@ -25,7 +27,8 @@ def init(folder: Path, port: int, as_json: bool) -> None:
 
     Nothing that is there is replaced. The token of the enterprise is shown once and kept in DIR/demo.token.
     """
-    site = write_site(folder, port=port)
+    with as_owner_of(folder):
+        site = write_site(folder, port=port, enterprises=(replace(DEMO, quota=SENSIBLE),))
     if as_json:
         emit(
             {

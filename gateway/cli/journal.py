@@ -3,19 +3,23 @@
 from pathlib import Path
 
 import click
+import msgspec
 
+from gateway.acts import UID, Act, who
+from gateway.cli import drawing
+from gateway.cli.acting import as_owner_of, tell_journal
 from gateway.cli.evidence import read_key
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool
 from gateway.cli.options import config_option, json_option
-from gateway.cli.output import deliver, emit, facts
+from gateway.cli.output import deliver, emit, facts, instant
 from gateway.cli.terminal import echo
-from gateway.config import load_config
+from gateway.config import Config, load_config
 from gateway.evidence.audit import Auditor
-from gateway.node_key import node_key
+from gateway.node_key import key_file, node_key
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive
-from spool.note import read
+from spool.note import PublicKey, read
 
 
 @click.group()
@@ -28,7 +32,7 @@ def journal() -> None:
 @json_option
 def key(file: Path, as_json: bool) -> None:
     """Print the public key of this node: what others verify its evidence with. Makes the key when there is none."""
-    public = node_key(load_config(file)).public
+    public = _public(load_config(file))
     if as_json:
         emit({"name": public.name, "key": str(public)})
     else:
@@ -87,9 +91,9 @@ def verify(keys: tuple[str, ...], kept: tuple[Path, ...], file: Path, as_json: b
     Exit code 1: something does not hold.
     """
     config = load_config(file)
-    known = [read_key(one) for one in keys] or [node_key(config).public]
+    known = [read_key(one) for one in keys] or [_public(config)]
+    notes = [one.read_text("utf-8") for one in kept]
     with open_spool(config) as spool:
-        notes = [one.read_text("utf-8") for one in kept]
         audit = Auditor(spool, known, Archive(archive_dir(config)).lines, notes).audit()
     if as_json:
         emit(audit)
@@ -107,3 +111,33 @@ def verify(keys: tuple[str, ...], kept: tuple[Path, ...], file: Path, as_json: b
         )
     if audit.faults:
         click.get_current_context().exit(NOT_IN_ORDER)
+
+
+@journal.command()
+@config_option
+@json_option
+def acts(file: Path, as_json: bool) -> None:
+    """List what was changed about enterprises and keys, oldest first: when, by whom, what."""
+    with open_spool(load_config(file)) as spool:
+        lines = [(one.at, one.event, msgspec.json.decode(one.detail, type=Act)) for one in spool.history(UID)]
+    if as_json:
+        for at, event, act in lines:
+            emit({"at": at, "event": event, **msgspec.to_builtins(act)})
+    else:
+        drawing.table(
+            ("when", "what", "of", "changed", "by"),
+            (
+                (instant(at), event, one.enterprise or one.key, " ".join(one.changed), one.by)
+                for at, event, one in lines
+            ),
+        )
+
+
+def _public(config: Config) -> PublicKey:
+    """Load the node's key, made when there is none, which is an act of whoever asks. Raises ConfigError."""
+    made = config.journal.key_file is None and not key_file(config).exists()
+    with as_owner_of(key_file(config).parent):
+        public = node_key(config).public
+    if made:
+        tell_journal(config, "journal.key_made", Act(by=who(), key=str(public)))
+    return public

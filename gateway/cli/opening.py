@@ -4,13 +4,16 @@ Keys and enterprises are not read: an operator must be able to look at the spool
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from gateway.cli.acting import as_owner_of
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
 from gateway.rules import rules_of
 from gateway.spooling import build_spool
+from spool.sqlite import SqliteSpool
 from spool.store import Spool
 
 __all__ = ["open_spool", "rules_of", "spool_of"]
@@ -20,7 +23,8 @@ __all__ = ["open_spool", "rules_of", "spool_of"]
 def open_spool(config: Config) -> Iterator[Spool]:
     """Open the spool of a configuration and close it again. Raises ConfigError when there is no state folder.
 
-    A missing folder is never made here: a wrong configuration must not look like an empty spool.
+    A missing folder is never made here: a wrong configuration must not look like an empty spool. Nor is a missing
+    spool: what is shown is an empty one in a folder for temporary files. Root opens it as the folder's owner.
     """
     folder = config.node.state_dir
     if config.spool.kind == "sqlite" and not folder.is_dir():
@@ -29,11 +33,12 @@ def open_spool(config: Config) -> Iterator[Spool]:
             where=str(folder),
             fix="start `gateway run` once, or name another with -c",
         )
-    spool = build_spool(config)
-    try:
+    if config.spool.kind == "sqlite" and not (folder / "spool.db").exists():
+        with TemporaryDirectory() as nowhere, closing(SqliteSpool(Path(nowhere))) as empty:
+            yield empty
+        return
+    with as_owner_of(folder), closing(build_spool(config)) as spool:
         yield spool
-    finally:
-        spool.close()
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from gateway.cli.tls_probe import probe_tls
 from gateway.config import Amqp, Config, Destination, Folder, Sftp
 from gateway.config_deliver import OutFolder
 from gateway.config_enterprises import load_enterprises, shared_proofs
+from gateway.endings import Ending, endings
 from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
 from gateway.schemas import View
 from gateway.spooling import build_spool
+from signing.expiry import step_of
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
@@ -140,6 +142,7 @@ def _mistakes(
                 detail=f"another enterprise has the same {shared[name]}",
                 fix=f"give each its own; for a token `gateway enterprise rotate-token {name} --end-old`",
             )
+        yield from map(_ending, filter(_is_near, endings([one])))
         if one.certificate_sha256 and not client_certificates:
             yield Check(
                 name=f"enterprise {name}",
@@ -147,6 +150,22 @@ def _mistakes(
                 detail="it has client certificates, and the door asks for none",
                 fix="name their issuers in client_ca of [accept.tls]",
             )
+
+
+def _is_near(end: Ending) -> bool:
+    return step_of(end.until, datetime.now(UTC)) is not None
+
+
+def _ending(end: Ending) -> Check:
+    step = step_of(end.until, datetime.now(UTC))
+    day = f"{end.until - timedelta(days=1):%Y-%m-%d}"
+    when = f"its last day is {day}, within {step} days" if step else f"its last day was {day}"
+    return Check(
+        name=f"enterprise {end.enterprise}",
+        grade=Grade.WARN,
+        detail=f"{end.kind} {end.proof}: {when}",
+        fix=f"`gateway enterprise rotate-token {end.enterprise}`, or a second [[hmac]]; then take the old one out",
+    )
 
 
 def _state(folder: Path, low_bytes: int) -> Iterator[Check]:

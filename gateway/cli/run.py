@@ -21,6 +21,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
     A change in the folder of enterprises is taken up by itself.
     """
+    from gateway.acts import taken_up, write  # noqa: PLC0415
     from gateway.app import App  # noqa: PLC0415 (only this command needs it)
     from gateway.config import load_config  # noqa: PLC0415
     from gateway.defects import capture_libraries  # noqa: PLC0415
@@ -28,6 +29,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     from gateway.folder_watch import FolderWatch  # noqa: PLC0415
     from gateway.observe import configure_logs, log  # noqa: PLC0415
     from gateway.supervisor import Role, Supervisor  # noqa: PLC0415
+    from spool.errors import SpoolError  # noqa: PLC0415
 
     wanted = names or ROLES
     watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
@@ -43,6 +45,14 @@ def run(file: Path, names: tuple[str, ...]) -> None:
         scheme = "http" if app.config.accept.tls is None else "https"
         log("node.listening", address=f"{scheme}://{host}:{port}")
 
+    def journal(renewed: App) -> None:
+        notes = taken_up(app.enterprises, renewed.enterprises, app.keys, renewed.keys)
+        try:
+            with closing(renewed.spool()) as spool:
+                write(spool, *notes)
+        except SpoolError as error:
+            log("spool.unavailable", error=str(error))
+
     def reload(*, operator: bool = True) -> list[Role] | None:
         nonlocal app
         try:
@@ -52,6 +62,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
             log("node.reload_failed", error=str(error))
             return None
         renewed.warm()
+        journal(renewed)
         app.close()
         app = renewed
         return app.roles(wanted, door)

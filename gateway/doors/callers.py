@@ -9,6 +9,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -72,6 +73,7 @@ class Callers:
         self._tokens = {digest: one for one in known for digest in one.token_sha256}
         self._certificates = {digest: one for one in known for digest in one.certificate_sha256}
         self._keys = {key.id: (key, one) for one in known for key in one.hmac_keys}
+        self._until = {digest: until for one in known for digest, until in one.token_until.items()}
         self._nobodys = HmacKey(id="", secret=secrets.token_bytes(32))
         self._trusted = trusted_proxies
         self._nonces = nonces
@@ -110,10 +112,17 @@ class Callers:
 
     def _by_token(self, authorization: str) -> Enterprise:
         scheme, _, token = authorization.partition(" ")
-        found = self._tokens.get(sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest())
+        digest = sha256(token.strip().encode("utf-8", "surrogateescape")).hexdigest()
+        found = self._tokens.get(digest)
         if scheme.lower() != "bearer" or not token or found is None:
             raise _Failure("token", "unknown")
+        self._in_time("token", self._until.get(digest), found)
         return found
+
+    def _in_time(self, way: str, until: datetime | None, found: Enterprise) -> None:
+        """See that what proves it has not ended: who shows it may know when it did."""
+        if until is not None and self._clock() >= until.timestamp():
+            raise _Failure(way, "expired", _expired(way, until), enterprise=found.id)
 
     def _agreeing(self, found: Enterprise, shown: Shown, way: str) -> Enterprise:
         """See that a certificate that is shown too is not another enterprise's."""
@@ -132,6 +141,7 @@ class Callers:
             raise _Failure("signature", "unknown key")
         if not agrees:
             raise _Failure("signature", "wrong signature", enterprise=found.id)
+        self._in_time("signature", key.until, found)
         now, timestamp = self._clock(), int(request.timestamp)
         if abs(now - timestamp) > WINDOW_S:
             raise _Failure("signature", "clock", wrong_clock(now), enterprise=found.id)
@@ -158,6 +168,17 @@ _TOO_MANY: Final = Fault(
     message_zh="签名请求数量超过网关可记录的上限，请求未处理",
     fix="send it again, signed anew, after Retry-After seconds; or use a token or a client certificate",
 )
+
+
+def _expired(way: str, until: datetime) -> Fault:
+    what, what_zh = ("token", "令牌") if way == "token" else ("HMAC key", "HMAC 密钥")
+    day = f"{until - timedelta(days=1):%Y-%m-%d}"
+    return Fault(
+        rule="login_expired",
+        message=f"the last day of this {what} was {day} (UTC)",
+        message_zh=f"该{what_zh}已于 {day}（UTC）到期",
+        fix="use the newer one, or ask the operator of the gateway for another",
+    )
 
 
 def _elsewhere(address: str) -> Fault:

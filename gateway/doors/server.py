@@ -19,6 +19,7 @@ from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
 from gateway.doors.submissions import Submissions
 from gateway.doors.wire import DoorProtocol
+from gateway.endings import ending_family, endings
 from gateway.evidence.gather import Office
 from gateway.heartbeat import beat
 from gateway.judges.judge import Judge
@@ -162,6 +163,7 @@ async def _serve(
             lambda: free_bytes(config.node.state_dir),
             more=lambda read: [
                 *key_families(keyring, key_queues(config, read)),
+                ending_family(endings(enterprises.values())),
                 *door_families(config.node.state_dir),
             ],
         ):

@@ -1,10 +1,11 @@
 """The keep role: what has to be done now and then so that the others need not think of it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from gateway.endings import Ending
 from gateway.observe import log
 from gateway.public_keyring import PublicKeyring
 from gateway.roles.bouncing import tell
@@ -41,6 +42,7 @@ class Keep:
         retention: Retention | None,
         waits_s: Mapping[str, float],
         lease_s: float,
+        endings: Sequence[Ending] = (),
         sealer: Sealer | None = None,
         vigil: Vigil | None = None,
     ) -> None:
@@ -56,6 +58,7 @@ class Keep:
         self._retention = retention
         self._waits_s = waits_s
         self._lease_s = lease_s
+        self._endings = endings
         self._sealer = sealer
         self._vigil = vigil
         self._untidy = False
@@ -71,6 +74,7 @@ class Keep:
                 self._sealer.look(stop)
             if self._rounds % _DAY_ROUNDS == 0:
                 self.look_at_certificates()
+                self.look_at_logins()
                 self._rematching.look_at_mail()
             if self._retention is not None and self._rounds >= self._next_purge:
                 self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
@@ -151,5 +155,20 @@ class Keep:
                     key_name=name,
                     certificate=member.serial,
                     not_after=member.not_after.isoformat(),
+                    within_days=step,
+                )
+
+    def look_at_logins(self) -> None:
+        """Warn of tokens and HMAC keys of enterprises that end soon, or have ended."""
+        now = datetime.now(UTC)
+        for one in self._endings:
+            step = step_of(one.until, now)
+            if step is not None:
+                log(
+                    "login.expiring",
+                    enterprise=one.enterprise,
+                    kind=one.kind,
+                    proof=one.proof,
+                    until=one.until.isoformat(),
                     within_days=step,
                 )

@@ -2,6 +2,7 @@
 
 import heapq
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -150,9 +151,14 @@ def explain(error: OSError, path: Path) -> DeliveryError:
 
 
 def _write(temporary: Path, final: Path, body: bytes) -> None:
-    """Write through no link and into no pipe that whoever else uses the folder may have put there."""
+    """Write through no link and into no pipe that whoever else uses the folder may have put there.
+
+    For this user alone whatever the umask, and for the group of a folder with the setgid bit: it is about people.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+    with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+        if stat.S_ISGID & temporary.parent.stat().st_mode:  # made for a group, who is to read what lies there
+            os.fchmod(file.fileno(), 0o660)
         file.write(body)
         file.flush()
         os.fsync(file.fileno())

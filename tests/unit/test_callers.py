@@ -1,6 +1,7 @@
 """Who is asking: tokens, certificates, signatures and addresses, one rule a test; no network."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -255,3 +256,46 @@ def test_failures_from_one_address_wait_longer_and_longer_and_what_is_right_does
     other = callers.recognise(showing("wrong", address="192.0.2.2"))
     assert isinstance(other, Stranger)
     assert other.delay_s == 0
+
+
+def test_token_with_an_end_lets_in_until_then_and_is_told_afterwards(tmp_path: Path, clock: Seconds) -> None:
+    end = datetime.fromtimestamp(NOW, UTC) + timedelta(days=1)
+    ending = enterprise(
+        "ending", token_sha256=(digest("short"), digest("long")), token_until={digest("short"): end}
+    )
+    callers = Callers(
+        [ending],
+        nonces=Nonces(tmp_path / "nonces"),
+        logins=Logins(longest_s=3.0, clock=clock),
+        clock=clock,
+    )
+    clock.now = end.timestamp() - 0.001
+    assert callers.recognise(showing("short")) is ending
+    clock.now = end.timestamp()
+    found = callers.recognise(showing("short"))
+    assert unknown(found) == ("login_expired",)
+    assert isinstance(found, Stranger)
+    (fault,) = found.faults
+    assert (
+        fault.message == f"the last day of this token was {datetime.fromtimestamp(NOW, UTC):%Y-%m-%d} (UTC)"
+    )
+    assert "令牌" in fault.message_zh
+    assert callers.recognise(showing("long")) is ending
+
+
+def test_hmac_key_with_an_end_signs_until_then_and_only_who_has_it_is_told(
+    tmp_path: Path, clock: Seconds
+) -> None:
+    end = datetime.fromtimestamp(NOW, UTC)
+    ending = enterprise("ending", hmac_keys=(HmacKey(id="ann-1", secret=SECRET, until=end),))
+    callers = Callers(
+        [ending],
+        nonces=Nonces(tmp_path / "nonces"),
+        logins=Logins(longest_s=3.0, clock=clock),
+        clock=clock,
+    )
+    clock.now = end.timestamp() - 1
+    assert callers.recognise(signed()) is ending
+    clock.now = end.timestamp()
+    assert unknown(callers.recognise(signed("m" * 16))) == ("login_expired",)
+    assert unknown(callers.recognise(signed("m" * 16, secret=b"x" * 32))) == ()

@@ -1,14 +1,16 @@
 """`gateway enterprise`: tenants by file, tokens that are shown once."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
+from gateway.app import App
 from gateway.config_enterprises import load_enterprises
-from gateway.model import Enterprise, EnterpriseId
-from gateway.site import write_site
+from gateway.model import Enterprise, EnterpriseId, Quota
+from gateway.site import SENSIBLE, write_site
 from tests.command_line import invoke, lines
 
 
@@ -142,3 +144,69 @@ def test_disabling_works_on_a_file_that_does_not_say_whether_it_is(site: Path) -
 def test_unknown_enterprise_ends_with_1(site: Path, command: str) -> None:
     result = invoke("enterprise", command, "nobody", "-c", site)
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_a_token_may_have_a_last_day_which_ends_with_it(site: Path) -> None:
+    (first,) = loaded(site, "demo").token_sha256
+    rotate = ("enterprise", "rotate-token", "demo", "-c", site, "--json")
+    tokens = [lines(invoke(*rotate, "--until", day))[0]["token"] for day in ("2099-06-30", "2099-12-31")]
+    one = loaded(site, "demo")
+    assert one.token_sha256 == (first, *map(digest, tokens))
+    assert {name[:8]: f"{end:%Y-%m-%d}" for name, end in one.token_until.items()} == {
+        digest(tokens[0])[:8]: "2099-07-01",
+        digest(tokens[1])[:8]: "2100-01-01",
+    }
+    (view,) = lines(invoke("enterprise", "show", "demo", "-c", site, "--json"))
+    assert view["until"] == {digest(tokens[0])[:8]: "2099-06-30", digest(tokens[1])[:8]: "2099-12-31"}
+    assert "2099-12-31" in invoke("enterprise", "show", "demo", "-c", site).stdout
+    assert invoke("enterprise", "end-token", "demo", "--sha256", digest(tokens[0]), "-c", site).exit_code == 0
+    assert list(loaded(site, "demo").token_until) == [digest(tokens[1])]
+    invoke("enterprise", "rotate-token", "demo", "--end-old", "-c", site)
+    assert loaded(site, "demo").token_until == {}
+
+
+def test_a_date_for_a_token_that_is_not_there_is_a_mistake(site: Path) -> None:
+    file = site.parent / "enterprises" / "demo.toml"
+    file.write_text(
+        file.read_text().replace("# token_until = {}", f'token_until = {{"{"0" * 64}" = 2099-01-01}}')
+    )
+    result = invoke("enterprise", "list", "-c", site)
+    assert (result.exit_code, "token_until names a token" in result.stderr) == (2, True)
+
+
+def test_check_warns_of_tokens_and_keys_that_end_soon(site: Path) -> None:
+    today = datetime.now(UTC).date()
+    (site.parent / "enterprises" / "demo.hmac").write_text("s" * 40)
+    file = site.parent / "enterprises" / "demo.toml"
+    hmac = f'\n[[hmac]]\nkey = "demo-1"\nsecret_file = "demo.hmac"\nuntil = {today - timedelta(days=3)}\n'
+    file.write_text(file.read_text() + hmac)
+    for days in (200, 10):
+        until = f"{today + timedelta(days=days)}"
+        assert invoke("enterprise", "rotate-token", "demo", "--until", until, "-c", site).exit_code == 0
+    told = [
+        (one["grade"], one["detail"])
+        for one in lines(invoke("check", "-c", site, "--json"))
+        if one["name"] == "enterprise demo"
+    ]
+    newest = loaded(site, "demo").token_sha256[-1][:8]
+    assert told == [
+        ("warn", f"token {newest}: its last day is {today + timedelta(days=10)}, within 14 days"),
+        ("warn", f"hmac demo-1: its last day was {today - timedelta(days=3)}"),
+    ]
+
+
+def test_a_new_enterprise_has_a_quota_and_one_without_gets_that_of_the_node(site: Path) -> None:
+    add = ("enterprise", "add", "acme", "--cop-code", "1", "--dxp-id", "D", "-c", site)
+    assert invoke(*add).exit_code == 0
+    assert loaded(site, "acme").quota == SENSIBLE
+    assert App(site).enterprises[EnterpriseId("demo")].quota == Quota(
+        messages_per_minute=60_000, declarations_per_minute=600_000, bytes_per_minute=6_000_000_000
+    )
+    with site.open("a", encoding="utf-8") as config:
+        config.write("\n[quota]\nmessages_per_minute = 7\nopen_entries = 8\n")
+    quota = App(site).enterprises[EnterpriseId("demo")].quota
+    assert quota is not None
+    assert (quota.messages_per_minute, quota.declarations_per_minute, quota.open_entries) == (7, 600_000, 8)
+    shown = lines(invoke("enterprise", "show", "demo", "-c", site, "--json"))[0]["quota"]
+    assert shown["messages_per_minute"] == 7
+    assert App(site).enterprises[EnterpriseId("acme")].quota == SENSIBLE

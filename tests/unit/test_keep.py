@@ -1,6 +1,6 @@
 import json
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.bench.correlating import registry_of
 from gateway.config import Watermarks
+from gateway.endings import Ending
 from gateway.homes import NOBODY
 from gateway.observe import configure_logs, reset_logs
 from gateway.public_keyring import PublicKeyring
@@ -45,7 +46,9 @@ CONFIG = config()
 LOW = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
 
 
-def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
+def keep(
+    spool: SqliteSpool, folder: Path, marks: Watermarks = LOW, *, endings: Sequence[Ending] = ()
+) -> Keep:
     return Keep(
         spool=spool,
         registry=Registry(
@@ -59,6 +62,7 @@ def keep(spool: SqliteSpool, folder: Path, marks: Watermarks = LOW) -> Keep:
         retention=None,
         waits_s={"port": 600.0},
         lease_s=60.0,
+        endings=endings,
     )
 
 
@@ -149,3 +153,25 @@ def test_round_brings_an_answer_to_a_declaration_that_was_accepted_after_it(
 
     assert spool.orphans() == []
     assert [one.kind for one in spool.timeline("one", "CEB621Message copNo=COP-1")] == ["CEB622Message"]
+
+
+def test_tokens_and_keys_that_end_soon_are_told(
+    spool: SqliteSpool, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    configure_logs("info")
+    now = datetime.now(UTC)
+    ends = [("far", 300), ("near", 20), ("over", -1)]
+    role = keep(
+        spool,
+        tmp_path,
+        endings=[
+            Ending(enterprise="demo", kind="token", proof=name, until=now + timedelta(days=days))
+            for name, days in ends
+        ],
+    )
+    role.look_at_logins()
+    told = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [(one["event"], one["proof"], one["within_days"]) for one in told] == [
+        ("login.expiring", "near", 30),
+        ("login.expiring", "over", 0),
+    ]

@@ -1,0 +1,51 @@
+"""Tokens and HMAC keys that have an end: somebody has to think of the next one in time."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import Struct
+from prometheus_client.core import GaugeMetricFamily
+
+from gateway.model import Enterprise
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """One of them."""
+
+    enterprise: str
+    kind: Literal["token", "hmac"]
+    proof: str
+    """First digits of the token's SHA-256, or id of the HMAC key: both tell nothing of the secret."""
+    until: datetime
+
+
+def endings(enterprises: Iterable[Enterprise]) -> tuple[Ending, ...]:
+    """Find them all; who is disabled has none to think of."""
+    found: list[Ending] = []
+    for one in enterprises:
+        if one.disabled:
+            continue
+        found += (
+            Ending(enterprise=one.id, kind="token", proof=digest[:8], until=until)
+            for digest, until in one.token_until.items()
+        )
+        found += (
+            Ending(enterprise=one.id, kind="hmac", proof=key.id, until=key.until)
+            for key in one.hmac_keys
+            if key.until is not None
+        )
+    return tuple(found)
+
+
+def ending_family(found: Iterable[Ending]) -> GaugeMetricFamily:
+    """Tell Prometheus how long they last."""
+    left = GaugeMetricFamily(
+        "gateway_login_seconds_left",
+        "Until a token or HMAC key of an enterprise that has an end proves nothing any more",
+        labels=["enterprise", "kind", "proof"],
+    )
+    now = datetime.now(UTC)
+    for one in found:
+        left.add_metric([one.enterprise, one.kind, one.proof], (one.until - now).total_seconds())
+    return left
