@@ -89,9 +89,10 @@ class Judges(Section, kw_only=True):
 
     processes: Count = 4
     """At a time, for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
-    cpu_s: Seconds = 5.0
-    """Of the processor; what takes longer is refused as `too-expensive`."""
-    memory_mb: Count = 256
+    cpu_s: Seconds = 10.0
+    """Of the processor, for one input; what takes longer is refused as `too-expensive`."""
+    memory_mb: Count = 320
+    """For one input; the kernel stops a judge at twice as much."""
     waiting_mb: Count = 64
     """Of what waits to be judged; for one enterprise no more than is still free."""
 
@@ -378,6 +379,12 @@ def _check(config: Config, file: Path) -> None:
             "a mark that refuses lies before the one that warns",
             where=f"{file}, watermarks",
             fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
+        )
+    if config.judges.waiting_mb * 1024 * 1024 < config.accept.limits.size_bytes:
+        raise ConfigError(
+            "no message of the size that is allowed may wait to be judged",
+            where=f"{file}, judges.waiting_mb",
+            fix="make it some times accept.limits.size_bytes",
         )
     networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
     _check_spool(config.spool, file)
