@@ -259,19 +259,27 @@ class App:
         )
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
-        return _role(f"forward/{destination.name}/{number}", lambda: self.forward(destination, number))
+        name = f"forward/{destination.name}/{number}"
+        return _role(name, lambda: self.forward(destination, number), waits_s=_waits_s(destination))
 
     def _collector(self, destination: Destination) -> Role:
-        return _role(f"collect/{destination.name}", lambda: self.collect(destination))
+        name = f"collect/{destination.name}"
+        return _role(name, lambda: self.collect(destination), waits_s=_waits_s(destination))
 
 
-def _role(name: str, build: Callable[[], Forward | Collect | Notify]) -> Role:
+def _role(name: str, build: Callable[[], Forward | Collect | Notify], *, waits_s: float = 0.0) -> Role:
     def run() -> None:
         role = build()
         role.run(Stop().on_sigterm())
         role.close()
 
-    return Role(name=name, run=run, nice=_NICE)
+    return Role(name=name, run=run, nice=_NICE, waits_s=waits_s)
+
+
+def _waits_s(destination: Destination) -> float:
+    """Say how long a role may wait for the other side at a time: to connect, to log in, to ask and to be answered."""
+    link = destination.sftp or destination.rabbitmq or destination.amqp
+    return 0.0 if link is None else 4 * link.timeout_s
 
 
 def _no_doubles(enterprises: Mapping[EnterpriseId, Enterprise], folder: Path) -> None:

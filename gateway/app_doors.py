@@ -83,7 +83,8 @@ class Doors:
             figures.close()
             spool.close()
 
-        return Role(name=name, run=run)
+        waits_s = max(4 * getattr(door, "timeout_s", 0.0) for _, door in doors)
+        return Role(name=name, run=run, waits_s=waits_s)
 
     def desk(self, spool: Spool, figures: DoorFigures, asking: Asking) -> Desk:
         """Build what takes messages in, for one process."""

@@ -89,9 +89,10 @@ class Judges(Section, kw_only=True):
 
     processes: Count = 4
     """At a time, for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
-    cpu_s: Seconds = 5.0
-    """Of the processor; what takes longer is refused as `too-expensive`."""
-    memory_mb: Count = 256
+    cpu_s: Seconds = 10.0
+    """Of the processor, for one input; what takes longer is refused as `too-expensive`."""
+    memory_mb: Count = 320
+    """For one input; the kernel stops a judge at twice as much."""
     waiting_mb: Count = 64
     """Of what waits to be judged; for one enterprise no more than is still free."""
 
@@ -389,27 +390,8 @@ def _check(config: Config, file: Path) -> None:
     names = [destination.name for destination in config.destination]
     for kind, found in (("key", keys), ("destination", names)):
         check_names(kind, found, file)
-    check_keys(config.key, file, lease_s=config.lease_s)
-    for key in config.key:
-        if key.clients:
-            raise ConfigError(
-                "clients is for signer.toml",
-                where=f"{file}, key {key.name}",
-                fix="remove it: nobody asks here",
-            )
-    if config.signing.default_key not in keys:
-        raise ConfigError(
-            f"default_key names no [[key]]: {config.signing.default_key}",
-            where=f"{file}, signing.default_key",
-            fix=f"one of: {', '.join(keys)}",
-        )
-    marks = config.watermarks
-    if 0 < marks.free_bytes_warn < marks.free_bytes_refuse or 0 < marks.depth_refuse < marks.depth_warn:
-        raise ConfigError(
-            "a mark that refuses lies before the one that warns",
-            where=f"{file}, watermarks",
-            fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
-        )
+    _check_keys(config, keys, file)
+    _check_bounds(config, file)
     networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
     _check_spool(config.spool, file)
     for destination in config.destination:
@@ -425,6 +407,39 @@ def _check(config: Config, file: Path) -> None:
         _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
     if config.route:
         _check_families(config, file)
+
+
+def _check_keys(config: Config, names: list[str], file: Path) -> None:
+    check_keys(config.key, file, lease_s=config.lease_s)
+    for key in config.key:
+        if key.clients:
+            raise ConfigError(
+                "clients is for signer.toml",
+                where=f"{file}, key {key.name}",
+                fix="remove it: nobody asks here",
+            )
+    if config.signing.default_key not in names:
+        raise ConfigError(
+            f"default_key names no [[key]]: {config.signing.default_key}",
+            where=f"{file}, signing.default_key",
+            fix=f"one of: {', '.join(names)}",
+        )
+
+
+def _check_bounds(config: Config, file: Path) -> None:
+    marks = config.watermarks
+    if 0 < marks.free_bytes_warn < marks.free_bytes_refuse or 0 < marks.depth_refuse < marks.depth_warn:
+        raise ConfigError(
+            "a mark that refuses lies before the one that warns",
+            where=f"{file}, watermarks",
+            fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
+        )
+    if config.judges.waiting_mb * 1024 * 1024 < config.accept.limits.size_bytes:
+        raise ConfigError(
+            "no message of the size that is allowed may wait to be judged",
+            where=f"{file}, judges.waiting_mb",
+            fix="make it some times accept.limits.size_bytes",
+        )
 
 
 def _check_archive(destination: Destination, file: Path) -> None:

@@ -400,6 +400,16 @@ size_bytes = 4194304
 depth = 64
 elements = 200000
 
+[judges]
+# What is not in plain form, or large, or has faults to explain, is judged in processes of its own, which are killed
+# when one input takes more of the processor or of memory than this; it is then refused as too-expensive.
+# cpu_s = 10.0
+# memory_mb = 320
+# So many at a time at the HTTP door, for one enterprise at most half; folders, queues and feeds have one each.
+# processes = 4
+# Of what waits to be judged; an enterprise that has much of it waiting is told 503.
+# waiting_mb = 64
+
 [rules]
 # Edition of the customs schemas.
 edition = "202205"

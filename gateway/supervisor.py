@@ -37,6 +37,8 @@ class Role:
     run: Callable[[], None]
     nice: int = 0
     """How much it stands back for others when processors are short (`man 7 sched`, nice value)."""
+    waits_s: float = 0.0
+    """How long it may wait for somebody else, at most, and be silent meanwhile."""
     outlives: bool = False
     """The others need it to finish: it is asked to stop when they have ended."""
 
@@ -177,7 +179,7 @@ class Supervisor:
         self._looked = now
         for child in self._children.values():
             silent_s = now - max(child.heart.last, self._awake_since)
-            if silent_s > self._hung_after_s:
+            if silent_s > self._hung_after_s + child.role.waits_s:
                 log("role.hung", role=child.role.name, pid=child.pid, silent_s=round(silent_s, 1))
                 os.kill(child.pid, signal.SIGKILL)
                 child.heart.beat()  # told once

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from socket import socket
@@ -19,6 +20,9 @@ def hosted(judge: Callable[[Case], Verdict], settings: Judges | None = None) -> 
     pid = os.fork()
     if pid == 0:
         try:
+            sys.stdout = sys.stderr = os.fdopen(
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2), "w", closefd=False
+            )
             host(line.hosting, judge, settings or Judges())
         finally:
             os._exit(0)

@@ -163,7 +163,7 @@ async def _serve(
             lambda: free_bytes(config.node.state_dir),
             more=lambda read: [
                 *key_families(keyring, key_queues(config, read)),
-                ending_family(endings(enterprises.values())),
+                ending_family(endings(judge.enterprises.values())),
                 *door_families(config.node.state_dir),
             ],
         ):

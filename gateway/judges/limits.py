@@ -1,9 +1,9 @@
 """What one case may take of the machine, held by the kernel: whatever a judge is doing, it ends there.
 
 Processor and clock are timers whose signal nobody handles, so that the process dies of it, also inside a library.
-Memory is refused by the kernel at three times what a case may take. A block that grows is at most doubled, so one
-that was refused was more than a case may take already: a judge that took less was never refused any, and its
-verdict is not one of a library that misread a want of memory.
+Memory is refused by the kernel at twice what a case may take. A block that grows is at most doubled, and none is as
+much as half of what a case may take; so a judge that took no more than that was never refused any, and its verdict is
+not one of a library that misread a want of memory.
 """
 
 import resource
@@ -16,7 +16,7 @@ from typing import Final
 _MEGABYTE: Final = 1024 * 1024
 _WALL: Final = 10
 """Times the processor's limit: a machine that is that busy answers nobody."""
-_HARD: Final = 3
+_HARD: Final = 2
 _STATUS: Final = Path("/proc/self/status")
 
 

@@ -68,6 +68,12 @@ class Pool:
                 self._idle.append(connection)
                 return completed(verdict, case)
 
+    def close(self) -> None:
+        """Let go of the judges that have nothing to do."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
     async def _knock(self) -> socket.socket:
         while True:
             try:

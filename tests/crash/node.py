@@ -6,6 +6,7 @@ starts, and the roles inherit it: every commit and every effect outside passes t
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -107,7 +108,7 @@ class Life:
             self._role = _short(role.name)
             role.run()
 
-        return Role(name=role.name, run=run)
+        return replace(role, run=run)
 
 
 def _short(name: str) -> str:

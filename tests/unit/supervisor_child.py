@@ -1,7 +1,7 @@
 """A supervisor over small roles, for tests: `python -m tests.unit.supervisor_child DRAIN_S RELOAD ROLE…`.
 
 ROLE is `patient` (ends when asked), `deaf` (does not) or `failing` (raises at once); RELOAD is `keep` (the new
-configuration is unusable) or the role to run from then on; with `NOTICE=FILE` in the environment the same is noticed,
+configuration is unusable) or the role to run from then on; `HUNG=S` in the environment is how long a role may be silent; with `NOTICE=FILE` in the environment the same is noticed,
 once, when that file is there. Everything is told as one JSON object a line.
 """
 
@@ -46,7 +46,22 @@ def modest() -> None:
     patient()
 
 
-ROLES = {run.__name__: Role(name=run.__name__, run=run) for run in (patient, deaf, failing)}
+def lively() -> None:
+    stop = Stop().on_sigterm()
+    tell("up")
+    while not stop():
+        stop.pause(0.05)
+    tell("down")
+
+
+def needed() -> None:
+    """Is asked to end when the others have."""
+    patient()
+
+
+ROLES = {run.__name__: Role(name=run.__name__, run=run) for run in (patient, deaf, failing, lively)}
+ROLES["needed"] = Role(name="needed", run=needed, outlives=True)
+ROLES["waiting"] = Role(name="waiting", run=deaf, waits_s=3600.0)
 ROLES["modest"] = Role(name="modest", run=modest, nice=3)
 
 
@@ -64,7 +79,13 @@ def main(drain_s: str, renewed: str, *names: str) -> None:
 
     configure_logs("debug")
     began, worked = time.monotonic(), time.process_time()
-    Supervisor([ROLES[name] for name in names], reload=reload, notice=notice, drain_s=float(drain_s)).run()
+    Supervisor(
+        [ROLES[name] for name in names],
+        reload=reload,
+        notice=notice,
+        drain_s=float(drain_s),
+        hung_after_s=float(os.environ.get("HUNG", "3600")),
+    ).run()
     tell("end", wall_s=time.monotonic() - began, cpu_s=time.process_time() - worked)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gateway.sd_notify import sd_notify
 from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -198,3 +200,59 @@ def test_role_that_stands_back_has_its_nice_value_and_no_other_has() -> None:
         assert running.wait_for("up")["nice"] == own + 3
         running.send(signal.SIGTERM)
         running.end()
+
+
+def test_role_that_is_silent_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUNG", "4")
+    with node("deaf", "lively", "waiting") as running:
+        hung = running.wait_for("role.hung", role="deaf")
+        assert hung["silent_s"] >= 4
+        again = running.wait_for("role.restarted", role="deaf")
+        assert again["pid"] != hung["pid"]
+        running.wait_for("role.hung", role="deaf", pid=again["pid"])
+        assert {line["role"] for line in running.heard if line["event"] == "role.hung"} == {"deaf"}
+
+
+def test_roles_are_looked_after_while_old_ones_take_their_time_to_end() -> None:
+    with node("deaf", reload="patient", drain_s=3600.0) as running:
+        running.wait_for("up")
+        running.send(signal.SIGHUP)
+        new = running.wait_for("role.started", role="patient")
+        running.wait_for("up", pid=new["pid"])
+        os.kill(new["pid"], signal.SIGKILL)
+        again = running.wait_for("role.restarted", role="patient")
+        running.wait_for("up", pid=again["pid"])
+        assert not any(line["event"] in ("role.stopped", "node.reloaded") for line in running.heard)
+
+
+def test_role_that_others_need_ends_after_them() -> None:
+    with node("needed", "lively", "patient") as running:
+        for _ in range(3):
+            running.wait_for("up")
+        running.send(signal.SIGTERM)
+        running.end()
+        stopped = [line["role"] for line in running.heard if line["event"] == "role.stopped"]
+        assert stopped[-1] == "needed"
+        assert sorted(stopped) == ["lively", "needed", "patient"]
+
+
+def test_systemd_is_told_of_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(place))
+        systemd.settimeout(PATIENCE_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(place))
+        with node("patient") as running:
+            assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+            running.send(signal.SIGTERM)
+            running.end()
+        heard = systemd.recv(100)
+        while heard == b"WATCHDOG=1":
+            heard = systemd.recv(100)
+        assert heard == b"STOPPING=1"
+
+
+def test_nothing_is_told_where_no_systemd_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("", "relative", str(tmp_path / "nobody")):
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        sd_notify("READY=1")
