@@ -19,7 +19,7 @@ from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope, Opened
 from gateway.observe import log
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN
-from gateway.stages.collected import cut_to, unseal_collected
+from gateway.stages.collected import part_of, unseal_collected
 from gateway.stages.seal import creat_time, seal, seal_response
 from spool.entry import Collected, Offer, RawArrival, Taken, Way
 from spool.store import Spool
@@ -83,8 +83,7 @@ class Transfer:
         """
         if self._homes.owner(subscriber) is None:
             return []
-        whole = len(indexes) == len(opened.answers)
-        business = opened.business if whole else cut_to(opened.business, indexes)
+        business = part_of(opened, indexes)
         digest = hashlib.sha256(business + subscriber.encode()).hexdigest().upper()
         said = next((one.time for one in opened.answers if one.index in indexes), "")
         head = Envelope(
