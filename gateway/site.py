@@ -303,6 +303,11 @@ name = "customs"
 families = ["import", "export"]
 # DxpMsg, as an enterprise terminal sends, or DxpMsgSv, as a transfer node does.
 envelope = "DxpMsg"
+# Who is at the other end. What one destination carried, others of the same authority may answer: a receive queue of
+# its own, another way to customs. Give a partner's link an authority of its own: what it says of a message that it
+# never had is kept and decides nothing. answers_for names such destinations one by one, in place of the authority.
+authority = "customs"
+# answers_for = ["customs"]
 # EndNode of a DxpMsgSv.
 end_node = "00000002"
 # Entries that one process takes at once, and how many processes carry them.

@@ -157,6 +157,10 @@ class Spool(Protocol):
         """Return every declaration that one of the texts, identities or handles, points at."""
         ...
 
+    def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
+        """Return to which destinations messages about each of these declarations go or went."""
+        ...
+
     def travelled(self, cop_msg_id: str) -> Travelled | None:
         """Return the message that goes out under this CopMsgId."""
         ...

@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
+from gateway.roles.authorities import Authorities
 from gateway.schemas import View
 from gateway.spooling import build_spool
 from spool.errors import SpoolError
@@ -51,6 +52,7 @@ def probe(config: Config) -> Iterator[Check]:
         if destination.sftp is not None and destination.sftp.certificate_file is not None:
             yield _login_certificate(f"login certificate {destination.name}", destination.sftp)
         yield _destination(destination)
+    yield from _answers(config)
 
 
 def _rules(config: Config) -> Iterator[Check]:
@@ -222,6 +224,15 @@ def _destination(destination: Destination) -> Check:
         return Check(name=name, grade=Grade.OK, detail=reach(destination))
     except GatewayError as error:
         return failed(name, error)
+
+
+def _answers(config: Config) -> Iterator[Check]:
+    """Say which destinations may answer for which, where there are several."""
+    authorities = Authorities(config)
+    for one in config.destination if len(config.destination) > 1 else ():
+        others = [name for name in authorities.answers_for(one.name) if name != one.name]
+        detail = f"itself and {', '.join(others)}" if others else "itself alone"
+        yield Check(name=f"{one.name} answers for", grade=Grade.OK, detail=detail)
 
 
 def reach(destination: Destination) -> str:

@@ -15,6 +15,7 @@ from gateway.errors import DeliveryError, EnvelopeError
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import gathered, log
 from gateway.ports import Feed
+from gateway.roles.authorities import Authorities, Carried, not_carried
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Transfer
@@ -54,6 +55,7 @@ class Registry:
         self._spool = spool
         self._rules = rules
         self._bouncer = Bouncer(config, rules.codes)
+        self._authorities = Authorities(config)
         self._transfer = transfer
         self._copies: list[Collected] = []
         """For subscribers, of what is about to be filed."""
@@ -135,9 +137,22 @@ class Registry:
 
     def _filings(self, cases: Sequence["_Case"], only: str = "") -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
+        origins = dict.fromkeys(case.raw.feed for case in cases if case.answers)
+        outcomes = {
+            one: self._outcomes([case for case in cases if case.raw.feed == one], only) for one in origins
+        }
+        return [
+            self._filing(case, outcomes[case.raw.feed]) if case.answers else self._mail(case)
+            for case in cases
+        ]
+
+    def _outcomes(self, cases: Sequence["_Case"], only: str) -> Iterator["_About"]:
+        """Find whose the business answers of arrivals from one destination are; what it never carried is out."""
+        carried = Carried(self._spool, self._authorities, cases[0].raw.feed)
 
         def find(texts: Sequence[str]) -> list[Candidate]:
-            return [_candidate(found) for found in self._spool.find(texts) if only in {"", found.owner}]
+            found = [one for one in self._spool.find(texts) if only in {"", one.owner}]
+            return [_candidate(one) for one in carried.among(found)]
 
         questions = [
             Question(answer, case.receivers)
@@ -145,10 +160,15 @@ class Registry:
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = iter(match_all(questions, self._rules.catalogue, find))
-        return [self._filing(case, outcomes) if case.answers else self._mail(case) for case in cases]
+        outcomes = match_all(questions, self._rules.catalogue, find)
+        for question, outcome in zip(questions, outcomes, strict=True):
+            about = _matched(outcome)
+            if about.nobody == "unknown" and carried.elsewhere:
+                why = carried.why_not(lookups(question.answer, self._rules.catalogue))
+                about = _About(nobody=why or about.nobody)
+            yield about
 
-    def _filing(self, case: "_Case", outcomes: Iterator[Match | Unmatched]) -> Filing:
+    def _filing(self, case: "_Case", outcomes: Iterator["_About"]) -> Filing:
         """Say what an arrival with answers turned out to be; `outcomes` go on with those of its business answers."""
         assert case.opened is not None  # noqa: S101 (it has answers)
         rows: list[TimelineRow] = []
@@ -158,7 +178,7 @@ class Registry:
         wanted: dict[str, set[int]] = {}
         for answer in case.answers:
             business = answer.layer is Layer.BUSINESS
-            about = _matched(next(outcomes)) if business else self._referred(answer, case.raw)
+            about = next(outcomes) if business else self._referred(answer, case.raw)
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, self._rules.catalogue))
                 continue
@@ -218,6 +238,9 @@ class Registry:
         travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
         if travelled is None:
             return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
+        carriers = {one.destination for one in travelled.entries}
+        if not self._authorities.may_answer(raw.feed, carriers):
+            return _About(nobody=not_carried(raw.feed, carriers))
         bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
         return _About(
             declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),

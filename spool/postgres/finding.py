@@ -1,9 +1,9 @@
 """What an answer is compared with: declarations by text, messages by the id under which they travel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from spool.entry import Found, Latest, Travelled
-from spool.postgres.arrays import texts
+from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
 
@@ -26,6 +26,19 @@ class Finding:
             texts(short(text) for text in different),
         )
         return [_found(row) for row in rows]
+
+    def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
+        """Return to which destinations messages about each of these declarations go or went."""
+        found: dict[int, set[str]] = {}
+        if declarations:
+            rows = self.db.rows(
+                "SELECT DISTINCT v.declaration, e.destination FROM unnest(%s::bigint[]) AS o (id)"
+                " JOIN version v ON v.declaration = o.id JOIN entry e ON e.message = v.message",
+                int8s(declarations),
+            )
+            for declaration, destination in rows:
+                found.setdefault(declaration, set()).add(destination)
+        return found
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
         """Return the message that goes out under this CopMsgId; None when there is none."""

@@ -1,6 +1,6 @@
 """What an answer is compared with: declarations by text, messages by the id under which they travel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from spool.entry import Found, Latest, Travelled
 from spool.sqlite.database import Database, to_time
@@ -11,6 +11,10 @@ _HANDLES = "SELECT o.column1 FROM (VALUES {}) AS o WHERE EXISTS (SELECT 1 FROM h
 _MEANT = (
     "SELECT h.text, d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
     " WHERE h.text = ? LIMIT 500"
+)
+_CARRIERS = (
+    "SELECT DISTINCT v.declaration, e.destination FROM (VALUES {}) AS o"
+    " CROSS JOIN version v ON v.declaration = o.column1 CROSS JOIN entry e ON e.message = v.message"
 )
 
 
@@ -36,6 +40,14 @@ class Finding:
             for text, number, owner, identity, facts in meant
             if (text, number) not in known
         ]
+        return found
+
+    def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
+        """Return to which destinations messages about each of these declarations go or went."""
+        found: dict[int, set[str]] = {}
+        with self.db.read() as connection:
+            for declaration, destination in select(connection, _CARRIERS, [(one,) for one in declarations]):
+                found.setdefault(declaration, set()).add(destination)
         return found
 
     def travelled(self, cop_msg_id: str) -> Travelled | None:
