@@ -265,6 +265,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     codes: Mapping[str, str]
     cop_msg_id: str = ""
     """The CopMsgId it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
+    sender_id: str = ""
+    """Whose CopMsgId that is: DxpRep OriHead; a CEB900 does not say it."""
     receiver_ids: tuple[str, ...] = ()
     """The receivers of the envelope it refers to: DxpRep OriHead."""
     digest: str = ""

@@ -161,8 +161,8 @@ class Spool(Protocol):
         """Return to which destinations messages about each of these declarations go or went."""
         ...
 
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that goes out under this CopMsgId."""
+    def travelled(self, cop_msg_id: str, senders: Collection[str] = ()) -> Travelled | None:
+        """Return the one message that goes out under this CopMsgId of one of these senders, see `travelling.meant`."""
         ...
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:

@@ -178,7 +178,7 @@ class Registry:
         wanted: dict[str, set[int]] = {}
         for answer in case.answers:
             business = answer.layer is Layer.BUSINESS
-            about = next(outcomes) if business else self._referred(answer, case.raw)
+            about = next(outcomes) if business else self._referred(answer, case)
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, self._rules.catalogue))
                 continue
@@ -233,11 +233,19 @@ class Registry:
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
 
-    def _referred(self, answer: Answer, raw: RawArrival) -> "_About":
-        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again."""
-        travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
+    def _referred(self, answer: Answer, case: "_Case") -> "_About":
+        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again.
+
+        A CopMsgId is its sender's own. A CEB900 does not say whose; it goes to the sender of the original.
+        """
+        raw, senders = (
+            case.raw,
+            (answer.sender_id,) if answer.sender_id else self._transfer.ours(case.receivers),
+        )
+        travelled = self._spool.travelled(answer.cop_msg_id, senders) if answer.cop_msg_id else None
         if travelled is None:
-            return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
+            of = f"of {', '.join(senders)}" if senders else "of ours, or more than one,"
+            return _About(nobody=f"no message {of} has the CopMsgId {answer.cop_msg_id or '(none)'}")
         carriers = {one.destination for one in travelled.entries}
         if not self._authorities.may_answer(raw.feed, carriers):
             return _About(nobody=not_carried(raw.feed, carriers))

@@ -75,7 +75,8 @@ def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes:
     if not found:
         return ()
     told = facts.of_way(facts.WayFacts(receivers=found, copy=True))
-    return (Way(destination=LOCAL, cop_msg_id=ways[0].cop_msg_id, part=COPY, facts=told),)
+    first = ways[0]
+    return (Way(destination=LOCAL, cop_msg_id=first.cop_msg_id, sender=first.sender, part=COPY, facts=told),)
 
 
 def _subject(one: Declaration, kind: MessageType, dxp_id: str, subscribers: tuple[str, ...]) -> Subject:
@@ -97,6 +98,7 @@ def ways_of(
     ways and its own signature forbids to divide it.
     """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
+    sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
     if config.route or message.wrapped:
         traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
         chosen = legs(traits, config, homes)
@@ -111,6 +113,7 @@ def ways_of(
             Way(
                 destination=leg.destination,
                 cop_msg_id=cop_msg_id,
+                sender=sender,
                 part=leg.part,
                 facts=facts.of_way(
                     facts.WayFacts(

@@ -64,7 +64,7 @@ def enclose(
 ) -> tuple[Parcel, bytes]:
     """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
     way = way_facts(entry.way)
-    name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
+    name = file_name(entry.kind, entry.uid, way.sub_msg_id)  # two senders may use one CopMsgId
     if facts.wrapped:
         business, dxp_msg = _own(entry, way, destination, config)
     else:

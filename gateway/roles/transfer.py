@@ -5,7 +5,7 @@ names, and are never answered; neither is a DxpRep. So two nodes cannot answer e
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -72,6 +72,10 @@ class Transfer:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
         addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
         return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
+
+    def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
+        """Return the DXP ids among them that enterprises of ours have."""
+        return tuple(dict.fromkeys(one for one in receivers if one in self._homes))
 
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]

@@ -179,6 +179,7 @@ def _response(index: int, element: etree._Element) -> Answer:
         numbers={},
         codes={},
         cop_msg_id="" if original is None else original.cop_msg_id,
+        sender_id="" if original is None else original.sender_id,
         receiver_ids=() if original is None else original.receiver_ids,
         digest=_digest(element),
         fields=fields,

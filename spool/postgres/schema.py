@@ -204,4 +204,9 @@ STEPS: Final[tuple[str, ...]] = (
         sent_at bigint NOT NULL, PRIMARY KEY (message, declaration, layer)
     );
     """,
+    """
+    ALTER TABLE entry ADD COLUMN sender text NOT NULL DEFAULT '';  -- whose the cop_msg_id is; empty: not told
+    ALTER TABLE entry DROP CONSTRAINT entry_way;
+    ALTER TABLE entry ADD CONSTRAINT entry_way UNIQUE (cop_msg_id, sender, destination, part);
+    """,
 )
