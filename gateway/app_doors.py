@@ -21,6 +21,7 @@ from gateway.model import Enterprise, EnterpriseId
 from gateway.queues import Queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import BatchCommit
+from gateway.roles.mail import bounded
 from gateway.roles.quotas import Quotas
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge
@@ -92,7 +93,7 @@ class Doors:
         intake = Intake(
             config=self.config,
             rules=self.rules,
-            homes=self.homes,
+            homes=bounded(self.homes, spool),
             suite_of=self.keyring.suite,
             trust=self.trust,
             commit=commit,

@@ -179,6 +179,20 @@ class RawArrival(Struct, frozen=True, kw_only=True):
     name: str
     body: bytes
     received_at: datetime
+    also: tuple[str, ...] = ()
+    """Other feeds that brought the same bytes."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All feeds that brought it, the first one first."""
+        return (self.feed, *self.also)
+
+
+class Unread(Struct, frozen=True, kw_only=True):
+    """What is in an owner's stream as a whole, about none of its declarations, and not acknowledged."""
+
+    messages: int
+    size_bytes: int
 
 
 class Found(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from gateway.config_deliver import OutFolder
 from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
-from gateway.model import Enterprise, EnterpriseId
+from gateway.model import ANYBODY, Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
 from gateway.roles.authorities import Authorities
 from gateway.schemas import View
@@ -134,6 +134,14 @@ def _mistakes(
                 grade=Grade.FAIL,
                 detail=f"there is no signing key {one.key}",
                 fix=f"one of: {', '.join(sorted(keys))}",
+            )
+        strangers = sorted(one.mailbox.senders - found.keys() - {ANYBODY})
+        if strangers:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.WARN,
+                detail=f"mail_from names nobody of this node: {', '.join(strangers)}",
+                fix="name enterprises as `gateway enterprise list` does",
             )
         if name in shared:
             yield Check(

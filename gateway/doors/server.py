@@ -31,6 +31,7 @@ from gateway.node_key import node_key
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
+from gateway.roles.mail import bounded
 from gateway.roles.quotas import Quotas
 from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
@@ -111,7 +112,7 @@ async def _serve(
         intake=Intake(
             config=config,
             rules=rules,
-            homes=homes_of(enterprises.values()),
+            homes=bounded(homes_of(enterprises.values()), spool),
             suite_of=keyring.suite,
             trust=trust,
             commit=commit,

@@ -25,9 +25,12 @@ class Authorities:
             one.name: frozenset(one.answers_for) for one in config.destination if one.answers_for is not None
         }
 
-    def may_answer(self, origin: str, carriers: Collection[str]) -> bool:
-        """Say whether a destination may answer for what went to these; what stayed here is answered here alone."""
-        return any(self._may_answer_for(origin, one) for one in carriers)
+    def may_answer(self, origins: Collection[str], carriers: Collection[str]) -> bool:
+        """Say whether one of the destinations that brought an answer may answer for what went to these.
+
+        What stayed here is answered here alone.
+        """
+        return any(self._may_answer_for(origin, carrier) for origin in origins for carrier in carriers)
 
     def answers_for(self, origin: str) -> tuple[str, ...]:
         """Return the destinations of the configuration that this one may answer for, in their order."""
@@ -44,22 +47,22 @@ class Authorities:
 
 
 class Carried:
-    """Of the declarations that a batch of answers from one destination points at, those that it may speak of."""
+    """Of the declarations that a batch of answers of one origin points at, those that it may speak of."""
 
-    def __init__(self, spool: Spool, authorities: Authorities, origin: str) -> None:
+    def __init__(self, spool: Spool, authorities: Authorities, origins: Collection[str]) -> None:
         self._spool = spool
         self._authorities = authorities
-        self._origin = origin
+        self._origins = origins
         self.elsewhere: dict[str, set[str]] = {}
         """Text that pointed at a declaration which went elsewhere → where it went."""
 
     def among(self, found: Sequence[Found]) -> list[Found]:
-        """Leave out what this destination may not answer for. Raises SpoolError."""
+        """Leave out what these destinations may not answer for. Raises SpoolError."""
         carriers = self._spool.carriers({one.declaration for one in found}) if found else {}
         kept = []
         for one in found:
             went_to = carriers.get(one.declaration, set())
-            if self._authorities.may_answer(self._origin, went_to):
+            if self._authorities.may_answer(self._origins, went_to):
                 kept.append(one)
             else:
                 self.elsewhere.setdefault(one.found_by, set()).update(went_to)
@@ -68,9 +71,12 @@ class Carried:
     def why_not(self, texts: Iterable[str]) -> str:
         """Say why an answer with these look-up texts is nobody's; empty when that is not the reason."""
         went_to = {one for text in texts for one in self.elsewhere.get(text, ())}
-        return not_carried(self._origin, went_to) if went_to else ""
+        return not_carried(self._origins, went_to) if went_to else ""
 
 
-def not_carried(origin: str, carriers: Collection[str]) -> str:
+def not_carried(origins: Collection[str], carriers: Collection[str]) -> str:
     """Mark an answer that came from elsewhere, as the reason for which it is nobody's."""
-    return f"not_carried: {origin} may not answer for {', '.join(sorted(carriers))}, see answers_for of [[destination]]"
+    return (
+        f"not_carried: {', '.join(origins)} may not answer for {', '.join(sorted(carriers))}, see answers_for of"
+        " [[destination]]"
+    )

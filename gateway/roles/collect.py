@@ -112,7 +112,7 @@ class Registry:
             opened = open_collected(raw.body, self._rules.catalogue)
         except EnvelopeError as error:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
-        mail = raw.feed == COPIES  # who it is for is in its envelope, whatever it answers
+        mail = COPIES in raw.origins  # who it is for is in its envelope, whatever it answers
         return _Case(raw=raw, opened=opened, answers=() if mail else opened.answers, error="", mail=mail)
 
     def _write(self, filings: Sequence[Filing]) -> None:
@@ -137,18 +137,18 @@ class Registry:
 
     def _filings(self, cases: Sequence["_Case"], only: str = "") -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
-        origins = dict.fromkeys(case.raw.feed for case in cases if case.answers)
+        origins = dict.fromkeys(case.raw.origins for case in cases if case.answers)
         outcomes = {
-            one: self._outcomes([case for case in cases if case.raw.feed == one], only) for one in origins
+            one: self._outcomes([case for case in cases if case.raw.origins == one], only) for one in origins
         }
         return [
-            self._filing(case, outcomes[case.raw.feed]) if case.answers else self._mail(case)
+            self._filing(case, outcomes[case.raw.origins]) if case.answers else self._mail(case)
             for case in cases
         ]
 
     def _outcomes(self, cases: Sequence["_Case"], only: str) -> Iterator["_About"]:
-        """Find whose the business answers of arrivals from one destination are; what it never carried is out."""
-        carried = Carried(self._spool, self._authorities, cases[0].raw.feed)
+        """Find whose the business answers of arrivals of one origin are; what did not go there is out."""
+        carried = Carried(self._spool, self._authorities, cases[0].raw.origins)
 
         def find(texts: Sequence[str]) -> list[Candidate]:
             found = [one for one in self._spool.find(texts) if only in {"", one.owner}]
@@ -182,7 +182,7 @@ class Registry:
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, self._rules.catalogue))
                 continue
-            for subscriber in about.subscribers:
+            for subscriber in self._transfer.subscribers(about.subscribers, about.owner):
                 wanted.setdefault(subscriber, set()).add(answer.index)
             told = facts.of_answer(answer)
             for declaration, message_type in about.declarations:
@@ -247,11 +247,13 @@ class Registry:
             of = f"of {', '.join(senders)}" if senders else "of ours, or more than one,"
             return _About(nobody=f"no message {of} has the CopMsgId {answer.cop_msg_id or '(none)'}")
         carriers = {one.destination for one in travelled.entries}
-        if not self._authorities.may_answer(raw.feed, carriers):
-            return _About(nobody=not_carried(raw.feed, carriers))
-        bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
+        if not self._authorities.may_answer(raw.origins, carriers):
+            return _About(nobody=not_carried(raw.origins, carriers))
+        judged = [self._bouncer.judge(answer, travelled, origin=one, receipt=raw.id) for one in raw.origins]
+        bounce = next((one for one in judged if one is not None), None)
         return _About(
             declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+            owner=travelled.owner,
             subscribers=_subscribers(travelled),
             bounces=() if bounce is None else (bounce,),
         )
@@ -265,8 +267,9 @@ class _About(Struct, frozen=True, kw_only=True):
     nobody: str = ""
     """Why there is none."""
     bounces: tuple[Bounce, ...] = ()
+    owner: str = ""
     subscribers: tuple[str, ...] = ()
-    """DXP ids that get a copy of the answer."""
+    """DXP ids that the owner wants to get a copy of the answer."""
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -289,6 +292,7 @@ def _matched(outcome: Match | Unmatched) -> _About:
     match outcome:
         case Match(candidates=chosen):
             return _About(
+                owner=chosen[0].owner,
                 declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])),
                 subscribers=tuple(dict.fromkeys([one for found in chosen for one in found.subscribers])),
             )

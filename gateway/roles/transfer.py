@@ -24,6 +24,9 @@ from gateway.stages.seal import creat_time, seal, seal_response
 from spool.entry import Collected, Offer, RawArrival, Taken, Way
 from spool.store import Spool
 
+NO_RECEIVER: Final = "指定的接收方不存在 / no such receiver"
+NO_RECEIVER_FOR_YOU: Final = "指定的接收方不存在，或不接收贵企业的报文 / no such receiver, or it takes nothing, or nothing more for now, from you"
+"""To an enterprise of ours: whether another one is here is not said."""
 COPIES: Final = "@copies"
 """The feed of copies for subscribers: they are mail, whatever they answer."""
 
@@ -76,6 +79,10 @@ class Transfer:
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return the DXP ids among them that enterprises of ours have."""
         return tuple(dict.fromkeys(one for one in receivers if one in self._homes))
+
+    def subscribers(self, named: Iterable[str], owner: str) -> list[str]:
+        """Return those of the DXP ids whose enterprise takes copies of this owner's answers into its stream."""
+        return [one for one in named if self._homes.lets_in(one, EnterpriseId(owner))]
 
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
@@ -142,8 +149,10 @@ def _written(said: str) -> str:
     return f"{said[:4]}-{said[4:6]}-{said[6:8]}T{said[8:10]}:{said[10:12]}:{said[12:14]}"
 
 
-def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime) -> bytes:
-    """Write the DxpRep that says of these receivers that there are none; the same each time.
+def response(
+    original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime, what: str = NO_RECEIVER
+) -> bytes:
+    """Write the DxpRep that says of these receivers that there are none, or `what` else; the same each time.
 
     `at`: when the original came to us; NoticeTime is that day in Beijing. Raises EnvelopeError when the
     original's own header cannot be repeated.
@@ -152,7 +161,7 @@ def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: da
     return seal_response(
         receiver_id=original.sender_id,
         code=RECEIVER_UNKNOWN,
-        info=f"指定的接收方不存在 / no such receiver: {named}",
+        info=f"{what}: {named}",
         original=original,
         notice_date=date.fromisoformat(creat_time(at)[:10]),
         node_id=node.node_id,

@@ -237,4 +237,12 @@ STEPS: Final[tuple[str, ...]] = (
     CREATE INDEX entry_open ON entry (destination, state, message) WHERE {unfinished()};
     CREATE INDEX entry_sent ON entry (sent_at) WHERE sent_at IS NOT NULL;
     """,
+    """
+    CREATE TABLE arrival_feed (                 -- who else brought the same bytes
+        arrival INTEGER NOT NULL, feed TEXT NOT NULL, PRIMARY KEY (arrival, feed)
+    ) WITHOUT ROWID;
+    CREATE TABLE mail (                         -- notices of arrivals that are for their owner as a whole
+        owner TEXT NOT NULL, cursor INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (owner, cursor)
+    ) WITHOUT ROWID;
+    """,
 )
