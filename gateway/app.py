@@ -33,6 +33,7 @@ from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
 from gateway.roles.letters import Letters
 from gateway.roles.local import LocalTransport
+from gateway.roles.mail import bounded
 from gateway.roles.notify import Notify
 from gateway.roles.retain import retention
 from gateway.roles.sealing import Sealer
@@ -140,7 +141,9 @@ class App:
         """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
         return Forward(
             spool=spool,
-            transport=LocalTransport(spool=spool, registry=self.registry(spool), homes=self.homes),
+            transport=LocalTransport(
+                spool=spool, registry=self.registry(spool), homes=bounded(self.homes, spool)
+            ),
             destination=Destination(name=LOCAL),
             keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
             config=self.config,
@@ -150,12 +153,11 @@ class App:
 
     def registry(self, spool: Spool) -> Registry:
         """Build what files arrivals."""
-        transfer = Transfer(homes=self.homes, config=self.config)
         return Registry(
             spool=spool,
             rules=self.rules,
             config=self.config,
-            transfer=transfer,
+            transfer=Transfer(homes=bounded(self.homes, spool), config=self.config),
             opener=None if self._line is None else Asking(self._line.asking, self.judge).open,
         )
 

@@ -22,6 +22,7 @@ from gateway.model import Enterprise, EnterpriseId
 from gateway.queues import Queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import BatchCommit
+from gateway.roles.mail import Full
 from gateway.roles.quotas import Quotas
 from gateway.roles.stop import Stop
 from gateway.roles.watermarks import Gauge
@@ -89,6 +90,7 @@ class Doors:
     def desk(self, spool: Spool, figures: DoorFigures, asking: Asking) -> Desk:
         """Build what takes messages in, for one process."""
         commit = BatchCommit(spool)
+        full = Full(spool, self.judge.homes)
         intake = Intake(
             config=self.config,
             commit=commit,
@@ -97,7 +99,7 @@ class Doors:
         )
         return Desk(
             intake=intake,
-            judge=asking.examine,
+            judge=lambda body, caller: asking.examine(body, caller, full.to(caller.id)),
             commit=commit,
             spool=spool,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),

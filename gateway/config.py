@@ -5,6 +5,7 @@ here: they are paths of files, read by whoever needs them.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -207,6 +208,10 @@ class Destination(Section, kw_only=True):
     """In place of the common `[retry]`."""
     retry_on_answer: bool = True
     """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
+    authority: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "customs"
+    """Who is at the other end: destinations of one authority may answer for each other."""
+    answers_for: tuple[str, ...] | None = None
+    """Names of the destinations that it may answer for beside itself, in place of those of its authority."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
@@ -403,6 +408,9 @@ def _check(config: Config, file: Path) -> None:
                 fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
             )
         _check_archive(destination, file)
+        _check_names(
+            destination.answers_for or (), names, f"{file}, destination {destination.name}, answers_for"
+        )
     for number, route in enumerate(config.route, start=1):
         _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
     if config.route:
@@ -455,13 +463,16 @@ def _check_archive(destination: Destination, file: Path) -> None:
         )
 
 
-def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:
-    known = [destination.name for destination in config.destination]
-    unknown = [name for name in route.to if name not in known]
+def _check_names(named: Sequence[str], known: Sequence[str], where: str) -> None:
+    unknown = [name for name in named if name not in known]
     if unknown:
         raise ConfigError(
             f"there is no destination {', '.join(unknown)}", where=where, fix=f"one of: {', '.join(known)}"
         )
+
+
+def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:
+    _check_names(route.to, [destination.name for destination in config.destination], where)
     for name, texts in (("to", route.to), ("receivers", route.receivers)):
         if len(set(texts)) != len(texts):
             raise ConfigError(f"{name} names one twice", where=where, fix="name each once")

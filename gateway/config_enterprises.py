@@ -13,9 +13,9 @@ from gateway.config import QuotaTable
 from gateway.config_deliver import Channel, Deliver, check_deliver
 from gateway.config_doors import Door, check_doors
 from gateway.errors import ConfigError
-from gateway.model import Enterprise, EnterpriseId, HmacKey, Quota
+from gateway.model import Enterprise, EnterpriseId, HmacKey, Mailbox, Quota
 from gateway.networks import networks
-from gateway.section import Section
+from gateway.section import Count, Section
 from gateway.section_files import absolute, read_section
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -50,6 +50,11 @@ class EnterpriseFile(Section, kw_only=True):
     hmac: Annotated[tuple[HmacTable, ...], Meta(max_length=TOKENS)] = ()
     message_types: tuple[Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")], ...] = ()
     addresses: tuple[str, ...] = ()
+    mail_from: tuple[str, ...] = ()
+    """Enterprises of this node, `"*"` for all, that may put messages and copies in its stream; none: nobody may."""
+    mail_messages: Count = 1000
+    """So many unread ones at most, and so many bytes of them."""
+    mail_bytes: Count = 64 * 1024 * 1024
     quota: QuotaTable | None = None
     key: str = ""
     disabled: bool = False
@@ -141,6 +146,9 @@ def _enterprise(file: Path, default: QuotaTable | None) -> Enterprise:
         quota=None if quota is None else _quota(quota),
         key=read.key,
         disabled=read.disabled,
+        mailbox=Mailbox(
+            senders=frozenset(read.mail_from), messages=read.mail_messages, size_bytes=read.mail_bytes
+        ),
         lanes=tuple(Channel(enterprise=file.stem, deliver=one).lane for one in read.deliver),
     )
 

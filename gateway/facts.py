@@ -43,6 +43,8 @@ class WayFacts(Struct, frozen=True, kw_only=True):
 
     receivers: tuple[str, ...] = ()
     """ReceiverIds of its envelope; empty: that of the message."""
+    cut: bool = False
+    """Of an envelope that stays here: it names others too, who must not get it."""
     sub_msg_id: str = ""
     """SubMsgId of its DxpMsgSv when the message was split over several receivers (spec dxp.md, DxpMsgSv)."""
     response_code: str = ""

@@ -1,10 +1,17 @@
 """Who lives at this node: which DXP id is whose (spec dxp.md, Flow: local receivers are served directly)."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
-from gateway.model import Enterprise, EnterpriseId
+from gateway.model import Enterprise, EnterpriseId, Mailbox
+
+_CLOSED: Final = Mailbox()
+
+
+def _never(_owner: EnterpriseId) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +20,10 @@ class Homes:
 
     holders: Mapping[str, tuple[EnterpriseId, ...]]
     """DXP id → who has it; several enterprises may share one."""
+    mailboxes: Mapping[EnterpriseId, Mailbox] = field(default_factory=dict)
+    """From whom each takes mail; who is not here takes none."""
+    full: Callable[[EnterpriseId], bool] = _never
+    """Says whether somebody has as much mail as it takes (`roles.mail`)."""
 
     def __contains__(self, receiver: str) -> bool:
         """Say whether a receiver is one of our own."""
@@ -22,6 +33,17 @@ class Homes:
         """Return whose mail it is; None when nobody has the id, or several do: a guess could hit a stranger."""
         holders = self.holders.get(receiver, ())
         return holders[0] if len(holders) == 1 else None
+
+    def mailbox(self, owner: EnterpriseId) -> Mailbox:
+        """Return what an enterprise takes of others."""
+        return self.mailboxes.get(owner, _CLOSED)
+
+    def lets_in(self, receiver: str, sender: EnterpriseId) -> bool:
+        """Say whether somebody who has this DXP id takes mail from that enterprise, as everybody does from itself."""
+        return any(
+            one == sender or (self.mailbox(one).takes_from(sender) and not self.full(one))
+            for one in self.holders.get(receiver, ())
+        )
 
     def shared(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return those that more than one enterprise has."""
@@ -38,4 +60,7 @@ def homes_of(enterprises: Collection[Enterprise]) -> Homes:
     for enterprise in enterprises:
         for dxp_id in enterprise.dxp_ids:
             found[dxp_id].append(enterprise.id)
-    return Homes(holders={dxp_id: tuple(sorted(holders)) for dxp_id, holders in found.items()})
+    return Homes(
+        holders={dxp_id: tuple(sorted(holders)) for dxp_id, holders in found.items()},
+        mailboxes={one.id: one.mailbox for one in enterprises},
+    )

@@ -204,6 +204,24 @@ class Quota:
     """Entries of its that wait to go out."""
 
 
+ANYBODY: Final = "*"
+"""In place of the name of an enterprise: every one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """From whom of the same node an enterprise takes messages and copies into its stream, and how much unread."""
+
+    senders: frozenset[str] = frozenset()
+    """Names of enterprises, or `ANYBODY`; empty: nobody."""
+    messages: int = 1000
+    size_bytes: int = 64 * 1024 * 1024
+
+    def takes_from(self, sender: EnterpriseId) -> bool:
+        """Say whether this enterprise may put something in."""
+        return sender in self.senders or ANYBODY in self.senders
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enterprise:
     """A tenant: who may hand in messages, how it is recognised, and for which customs identities it speaks."""
@@ -227,6 +245,7 @@ class Enterprise:
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
     disabled: bool = False
+    mailbox: Mailbox = Mailbox()
     lanes: tuple[str, ...] = ()
     """Destinations in the spool of the channels that bring its answers home."""
 
@@ -269,6 +288,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     codes: Mapping[str, str]
     cop_msg_id: str = ""
     """The CopMsgId it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
+    sender_id: str = ""
+    """Whose CopMsgId that is: DxpRep OriHead; a CEB900 does not say it."""
     receiver_ids: tuple[str, ...] = ()
     """The receivers of the envelope it refers to: DxpRep OriHead."""
     digest: str = ""

@@ -109,6 +109,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "message.delivered": Event(
         level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
     ),
+    "mail.full": Event(
+        level="warning",
+        meaning="an enterprise has as much unread mail of others as it takes; senders are answered 2001, and no copies are"
+        " made for it",
+        do="ask it to acknowledge what it has read, or see who floods it: mail_from, mail_messages, mail_bytes",
+    ),
     "message.answered": Event(
         level="warning",
         meaning="a link brought a message for a receiver nobody knows; a DxpRep goes back over that link",

@@ -24,7 +24,7 @@ class Parcel(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
     """The envelope, exactly as it must arrive."""
     file_name: str
-    """Name for file transports, unique per entry and stable over retries: `<MsgType>_<CopMsgId>.xml`."""
+    """Name for file transports, unique per entry and stable over retries: `<MsgType>_<id of the message>.xml`."""
     sender_id: str = ""
     receiver_id: str = ""
     """The DXP ids of the envelope, for transports that name queues after them; may be empty."""

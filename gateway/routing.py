@@ -41,6 +41,8 @@ class Leg:
     """`1` to `5` when the message is split over its receivers, else empty; the SubMsgId of a DxpMsgSv."""
     receivers: tuple[str, ...] = ()
     """ReceiverIds of this envelope; empty: those that the message has anyway."""
+    cut: bool = False
+    """The envelope names others too, who must not get it: only these receivers may stay in this copy."""
     response_code: str = ""
     """Not to be carried: to be answered to its sender with this code, for these receivers."""
 
@@ -70,7 +72,8 @@ def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ..
     and part.
 
     Each receiver of the sender's own DxpMsg is looked up alone: one of our own enterprises is served here,
-    one that no route takes is answered, the others go their ways (spec dxp.md, Flow). An envelope whose
+    one that no route takes is answered, as is one of our own that takes no mail from the sender; the others go their
+    ways (spec dxp.md, Flow). An envelope whose
     receivers all go the same way is not divided.
     """
     return _each_receiver(traits, config, homes) if traits.wrapped else _routed(traits, config)
@@ -78,14 +81,15 @@ def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ..
 
 def _each_receiver(traits: Traits, config: Config, homes: Homes) -> tuple[Leg, ...]:
     receivers = tuple(dict.fromkeys(traits.receivers))
-    here = tuple(one for one in receivers if one in homes)
+    here = tuple(one for one in receivers if one in homes and homes.lets_in(one, traits.enterprise))
+    closed = tuple(one for one in receivers if one in homes and one not in here)
     hops = {
         one: tuple(leg.destination for leg in _routed(replace(traits, receivers=(one,)), config))
         for one in receivers
         if one not in homes
     }
     unknown = tuple(one for one, names in hops.items() if not names)
-    if not here and not unknown and len(set(hops.values())) == 1:
+    if not here and not closed and not unknown and len(set(hops.values())) == 1:
         return tuple(Leg(destination=name) for name in hops[receivers[0]])
 
     def part(one: str) -> str:
@@ -96,10 +100,10 @@ def _each_receiver(traits: Traits, config: Config, homes: Homes) -> tuple[Leg, .
         for one, names in hops.items()
         for name in names
     ]
-    served = [Leg(destination=LOCAL, part=part(here[0]), receivers=here)] if here else []
+    served = [Leg(destination=LOCAL, part=part(here[0]), receivers=here, cut=bool(closed))] if here else []
     answered = [
         Leg(destination=LOCAL, part=part(one), receivers=(one,), response_code=RECEIVER_UNKNOWN)
-        for one in unknown
+        for one in (*closed, *unknown)
     ]
     return (*away, *served, *answered)
 

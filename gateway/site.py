@@ -31,6 +31,8 @@ class NewEnterprise:
     dxp_ids: tuple[str, ...]
     key: str = ""
     """Name of its signing key; empty: the default key of the node."""
+    mail_from: tuple[str, ...] = ()
+    """Enterprises that may put something in its stream."""
     quota: Quota | None = None
     """None: that of `[quota]` in gateway.toml."""
 
@@ -129,6 +131,7 @@ def enterprise_toml(enterprise: NewEnterprise, token: str) -> str:
         dxp_ids=_texts(enterprise.dxp_ids),
         token_sha256=_texts((token_digest(token),)),
         key=_text(enterprise.key),
+        mail_from=_texts(enterprise.mail_from),
         quota=_quota(enterprise.quota),
     )
 
@@ -218,6 +221,11 @@ token_sha256 = {token_sha256}
 # message_types = ["CEB311Message", "CEB621Message"]
 # Where its requests may come from; without the line, anywhere.
 # addresses = ["10.1.0.0/16", "203.0.113.7"]
+# Which enterprises of this node may put messages and copies (BaseSubscribe) in its stream, ["*"]: all; none: nobody.
+# Of what it has not acknowledged, so many messages and bytes at most.
+mail_from = {mail_from}
+# mail_messages = 1000
+# mail_bytes = 67108864
 # Name of the [[key]] that signs for it; empty: signing.default_key.
 key = {key}
 disabled = false
@@ -323,6 +331,11 @@ name = "customs"
 families = ["import", "export"]
 # DxpMsg, as an enterprise terminal sends, or DxpMsgSv, as a transfer node does.
 envelope = "DxpMsg"
+# Who is at the other end. What one destination carried, others of the same authority may answer: a receive queue of
+# its own, another way to customs. Give a partner's link an authority of its own: what it says of a message that it
+# never had is kept and decides nothing. answers_for names such destinations one by one, in place of the authority.
+authority = "customs"
+# answers_for = ["customs"]
 # EndNode of a DxpMsgSv.
 end_node = "00000002"
 # Entries that one process takes at once, and how many processes carry them.

@@ -37,6 +37,8 @@ class Way(Struct, frozen=True, kw_only=True):
     destination: str
     cop_msg_id: str
     """The id under which the entry travels, fixed now and for ever."""
+    sender: str = ""
+    """Under whose id it travels: a CopMsgId is its sender's own. Empty: not told."""
     part: str = ""
     """Tells ways with one CopMsgId to one destination apart (one receiver each)."""
     facts: bytes = b""
@@ -56,7 +58,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     facts: bytes
     """Opaque to the spool; given back with the message and its entry."""
     ways: tuple[Way, ...]
-    """A CopMsgId belongs to one message; with destination and part it names one entry of it."""
+    """A CopMsgId of a sender's belongs to one message; with destination and part it names one entry of it."""
     priority: int = 1
     """0 goes before 1 before 2, within one owner."""
     request_key: str = ""
@@ -96,7 +98,7 @@ class Clash(Struct, frozen=True, kw_only=True):
     """The offer contradicts what was taken before; nothing was written.
 
     `reason` is `version` (a declaration version with other bytes) or `cop_msg_id` (taken by another
-    message, wherever that goes).
+    message of the same sender, wherever that goes).
     """
 
     uid: str
@@ -177,6 +179,20 @@ class RawArrival(Struct, frozen=True, kw_only=True):
     name: str
     body: bytes
     received_at: datetime
+    also: tuple[str, ...] = ()
+    """Other feeds that brought the same bytes."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All feeds that brought it, the first one first."""
+        return (self.feed, *self.also)
+
+
+class Unread(Struct, frozen=True, kw_only=True):
+    """What is in an owner's stream as a whole, about none of its declarations, and not acknowledged."""
+
+    messages: int
+    size_bytes: int
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -205,7 +221,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Travelled:
-    """The message that travelled under a CopMsgId, with its declarations and its entries."""
+    """The message of one sender that travelled under a CopMsgId, with its declarations and its entries."""
 
     uid: str
     owner: str

@@ -38,6 +38,7 @@ from spool.entry import (
     Silent,
     TimelineEntry,
     Travelled,
+    Unread,
     Wanted,
 )
 from spool.lifecycle import Event
@@ -138,7 +139,7 @@ class Spool(Protocol):
     # what comes back
 
     def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new.
+        """Keep raw answers; bytes kept before are not kept twice, but who else brings them is. Returns how many were new.
 
         Bytes that asked for another attempt and come again under another name are said again, about a later
         attempt perhaps: they are to be filed again, as received now.
@@ -157,8 +158,12 @@ class Spool(Protocol):
         """Return every declaration that one of the texts, identities or handles, points at."""
         ...
 
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that goes out under this CopMsgId."""
+    def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
+        """Return to which destinations messages about each of these declarations go or went."""
+        ...
+
+    def travelled(self, cop_msg_id: str, senders: Collection[str] = ()) -> Travelled | None:
+        """Return the one message that goes out under this CopMsgId of one of these senders, see `travelling.meant`."""
         ...
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
@@ -192,6 +197,13 @@ class Spool(Protocol):
 
     def addressed(self, owner: str, arrival: int) -> bool:
         """Say whether an arrival was filed as a whole for this owner."""
+        ...
+
+    def unread(self, owner: str, *, at_most: int) -> Unread:
+        """Return how much an owner was addressed as a whole and has not acknowledged; no more messages are counted.
+
+        Cheap, whatever else waits for the owner: the price grows with `at_most` alone.
+        """
         ...
 
     def acknowledge(self, owner: str, cursor: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 CEB = "http://www.chinaport.gov.cn/ceb"
+DXP = "http://www.chinaport.gov.cn/dxp"
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 COP_CODE = "4400000001"
 DXP_ID = "DXPENT0000000001"
@@ -195,6 +196,35 @@ def _body(body: str, fields: Mapping[str, str], start: str, number: int) -> str:
     }
     leaves = "".join(f"<{start}{key}>{escape(value)}</{start}{key}>" for key, value in filled.items())
     return f"<{start}{body}>{leaves}</{start}{body}>"
+
+
+def dxp_rep(*responses: tuple[str, str, str], receiver: str = DXP_ID, between: str = "") -> bytes:
+    """Write a DxpRep with a Response for each (CopMsgId, SenderId, code), as the exchange indents it."""
+    written = [
+        f"  <Response><ResponseCode>{code}</ResponseCode><ResponseInfo>about {cop_msg_id}</ResponseInfo>"
+        f"<NoticeTime>2026-11-11</NoticeTime>\n    <OriHead><CopMsgId>{cop_msg_id}</CopMsgId><SenderId>{sender}</SenderId>"
+        "<ReceiverIds><ReceiverId>DXPEDCCEB0000002</ReceiverId></ReceiverIds><CreatTime>2026-11-11T08:00:00</CreatTime>"
+        "<MsgType>CEB311Message</MsgType></OriHead></Response>\n"
+        for cop_msg_id, sender, code in responses
+    ]
+    return (
+        f'{HEAD}<DxpRep xmlns="{DXP}" ver="1.0">\n  <RecevierId>{receiver}</RecevierId>\n'
+        f"{between.join(written)}</DxpRep>"
+    ).encode()
+
+
+def format_errors(*originals: tuple[str, str]) -> bytes:
+    """Write a CEB900 with a body for each (CopMsgId, original text)."""
+    bodies = [
+        element(
+            "MessageReturn",
+            f"<ceb:oriBizMessage><![CDATA[{original}]]></ceb:oriBizMessage>",
+            guid=guid(number), returnStatus="-999999", returnInfo="格式错误", returnTime="20250102030405678",
+            oriCopMsgId=cop_msg_id, oriMessageType="CEB311Message",
+        )
+        for number, (cop_msg_id, original) in enumerate(originals, start=1)
+    ]  # fmt: skip
+    return document("CEB900Message", "".join(bodies))
 
 
 def tax(name: str = "CEB816Message", **fields: str) -> bytes:

@@ -90,10 +90,10 @@ class Home:
         self.keep(body)
         return body
 
-    def keep(self, body: bytes) -> None:
-        """Collect these bytes, and file them."""
+    def keep(self, body: bytes, *, feed: str = "customs") -> None:
+        """Collect these bytes from a destination, and file them."""
         digest = hashlib.sha256(body).digest()
-        self.spool.keep([Collected(feed="customs", name="1.xml", body=body, sha256=digest)])
+        self.spool.keep([Collected(feed=feed, name="1.xml", body=body, sha256=digest)])
         self.app.registry(self.spool).file_waiting()
 
     @contextmanager

@@ -22,8 +22,9 @@ from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.endings import Ending, endings
 from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
-from gateway.model import Enterprise, EnterpriseId
+from gateway.model import ANYBODY, Enterprise, EnterpriseId
 from gateway.node_key import key_file, node_key
+from gateway.roles.authorities import Authorities
 from gateway.schemas import View
 from gateway.spooling import build_spool
 from signing.expiry import step_of
@@ -53,6 +54,7 @@ def probe(config: Config) -> Iterator[Check]:
         if destination.sftp is not None and destination.sftp.certificate_file is not None:
             yield _login_certificate(f"login certificate {destination.name}", destination.sftp)
         yield _destination(destination)
+    yield from _answers(config)
 
 
 def _rules(config: Config) -> Iterator[Check]:
@@ -134,6 +136,14 @@ def _mistakes(
                 grade=Grade.FAIL,
                 detail=f"there is no signing key {one.key}",
                 fix=f"one of: {', '.join(sorted(keys))}",
+            )
+        strangers = sorted(one.mailbox.senders - found.keys() - {ANYBODY})
+        if strangers:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.WARN,
+                detail=f"mail_from names nobody of this node: {', '.join(strangers)}",
+                fix="name enterprises as `gateway enterprise list` does",
             )
         if name in shared:
             yield Check(
@@ -241,6 +251,15 @@ def _destination(destination: Destination) -> Check:
         return Check(name=name, grade=Grade.OK, detail=reach(destination))
     except GatewayError as error:
         return failed(name, error)
+
+
+def _answers(config: Config) -> Iterator[Check]:
+    """Say which destinations may answer for which, where there are several."""
+    authorities = Authorities(config)
+    for one in config.destination if len(config.destination) > 1 else ():
+        others = [name for name in authorities.answers_for(one.name) if name != one.name]
+        detail = f"itself and {', '.join(others)}" if others else "itself alone"
+        yield Check(name=f"{one.name} answers for", grade=Grade.OK, detail=detail)
 
 
 def reach(destination: Destination) -> str:

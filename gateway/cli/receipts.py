@@ -23,6 +23,7 @@ from gateway.errors import EnvelopeError
 from gateway.homes import homes_of
 from gateway.model import Answer, EnterpriseId
 from gateway.roles.collect import Registry
+from gateway.roles.mail import bounded
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
@@ -291,8 +292,8 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
         raise click.UsageError("--enterprise needs the numbers of orphans, see `gateway receipts orphans`")
     if enterprise and EnterpriseId(enterprise) not in known:
         raise click.BadParameter(f"there is no enterprise {enterprise}", param_hint="--enterprise")
-    transfer = Transfer(homes=homes_of(known.values()), config=config)
     with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
+        transfer = Transfer(homes=bounded(homes_of(known.values()), spool), config=config)
         registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
         tried, matched = 0, 0
         for page in _pages(spool, numbers):

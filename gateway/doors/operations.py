@@ -317,8 +317,8 @@ _RECEIPT_CONTENT: Final = Operation(
     path="/v1/receipts/{id}/content",
     tag="Receipts",
     summary="The bytes of a receipt",
-    detail="As customs sent them; bodies that are not yours are cut out, nothing else is changed. Of a message"
-    " that another one addressed to you: its DxpMsg.",
+    detail="As customs sent them; of a receipt that speaks of several enterprises your bodies alone, whole, in"
+    " the XML declaration and the tags of the root. Of a message that another one addressed to you: its DxpMsg.",
     replies={200: Reply(says="The bytes", media_type="application/xml")},
     problems=("not-found",),
     parameters=(

@@ -32,6 +32,7 @@ from gateway.public_keyring import PublicKeyring
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
+from gateway.roles.mail import Full
 from gateway.roles.quotas import Quotas
 from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
@@ -134,6 +135,7 @@ async def _serve(
         submissions = Submissions(
             counter,
             judge=judge,
+            full=Full(spool, judge.homes),
             pool=Pool(
                 line, judges=config.judges.processes, waiting_bytes=config.judges.waiting_mb * _MEGABYTE
             ),

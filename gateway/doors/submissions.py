@@ -23,6 +23,7 @@ from gateway.judges.pool import Pool
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
 from gateway.roles.accept import Accepted, Outcome, Ready
+from gateway.roles.mail import Full
 from gateway.roles.quotas import Cost
 
 _OPERATION: Final = f"POST {PATH}"
@@ -65,11 +66,12 @@ class Admitted(Struct, frozen=True):
 class Submissions:
     """Takes them in; for one event loop."""
 
-    def __init__(self, counter: Counter, *, judge: Judge, pool: Pool) -> None:
-        """`judge` judges at once what it can; everything else goes to the pool."""
+    def __init__(self, counter: Counter, *, judge: Judge, pool: Pool, full: Full) -> None:
+        """`judge` judges at once what it can; everything else goes to the pool. `full`: whose mailbox is."""
         self._counter = counter
         self._judge = judge
         self._pool = pool
+        self._full = full
         self.size_bytes = counter.size_bytes
 
     def admit(self, head: Head) -> Admitted | Answer:
@@ -123,13 +125,16 @@ class Submissions:
         if admitted.promised and hashlib.sha256(body).hexdigest() != admitted.promised:
             raise Problem("unauthorised", OTHER_BODY)
         form, caller = admitted.form, admitted.caller
+        full = self._full.to(caller.id)
         if form is None:
-            judged = self._judge.at_once(body, caller)
+            judged = self._judge.at_once(body, caller, full)
             if judged is not None:
                 return self._take_judged(judged, admitted, body, tell)
-            question: Examine | Translate = Examine(body=body, caller=caller.id)
+            question: Examine | Translate = Examine(body=body, caller=caller.id, full=full)
         else:
-            question = Translate(body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset)
+            question = Translate(
+                body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset, full=full
+            )
         if not self._pool.judge(question, lambda verdict: self._judged(verdict, admitted, body, tell)):
             raise Problem("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
         return None

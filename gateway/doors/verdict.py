@@ -70,9 +70,9 @@ _CLASHES: Final = {
         "declare a change with a newer appTime",
     ),
     "cop_msg_id": (
-        "this CopMsgId belongs to another message, so answers to the two could not be told apart",
-        "该 CopMsgId 已用于其他报文，无法区分两者的回执",
-        "give each DxpMsg a CopMsgId that nobody else uses, a UUID for instance",
+        "this CopMsgId belongs to another message under the same SenderId, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于同一 SenderId 的其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses under your DXP id, a UUID for instance",
     ),
 }
 

@@ -133,7 +133,7 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
     message_type: str
     received_at: datetime
     content: str
-    """Path of the receipt's bytes; bodies of other enterprises are cut out, nothing else is changed."""
+    """Path of the receipt's bytes; of one that speaks of several enterprises the bodies of the caller alone."""
     bodies: tuple[AnswerView, ...]
     """Empty for a message that is no answer: its DxpMsg is at `content`, byte for byte."""
 

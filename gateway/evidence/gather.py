@@ -23,7 +23,7 @@ from gateway.facts import SentFacts, key_facts, sent_facts, travel_facts
 from gateway.roles.packing import enclose
 from gateway.roles.records import key_uid
 from gateway.rules import Rules
-from gateway.stages.collected import cut_to, open_collected
+from gateway.stages.collected import open_collected, part_of
 from signing.errors import SigningError
 from signing.suite import Suite, suite_of
 from signing.xmldsig import Signed, sign
@@ -152,14 +152,15 @@ class Office:
         return made
 
     def _shown(self, message: Archived, receipt: ArchivedReceipt) -> tuple[bytes | None, bytes | None]:
-        """Return the raw bytes when nothing in them is another's, else the part that is the owner's."""
+        """Return the raw bytes when nothing in them is another's, the envelope included, else the part that is the owner's."""
         own = {row.digest for rows in message.timelines.values() for row in rows if row.arrival == receipt.id}
         try:
             opened = open_collected(receipt.body, self.rules.catalogue)
-            keep = frozenset(answer.index for answer in opened.answers if answer.digest in own)
-            if len(keep) == len(opened.answers):
+            keep = [answer.index for answer in opened.answers if answer.digest in own]
+            named = opened.envelope.receiver_ids if opened.envelope else ()
+            if len(keep) == len(opened.answers) and len(named) <= 1:
                 return receipt.body, None
-            return None, cut_to(opened.business, keep) if keep else None
+            return None, part_of(opened, keep) if keep else None
         except GatewayError:
             return None, None
 

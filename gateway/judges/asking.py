@@ -19,7 +19,7 @@ from gateway.judges.judge import (
     on_message,
 )
 from gateway.judges.wire import BEGUN, LENGTH, Ended, frame, knock, opened, receive_exactly
-from gateway.model import Enterprise, Opened
+from gateway.model import Enterprise, EnterpriseId, Opened
 from gateway.pipeline import Refusal
 from gateway.roles.accept import Ready
 from gateway.stages.collected import open_plain
@@ -37,12 +37,14 @@ class Asking:
         self._judge = judge
         self._connection: socket.socket | None = None
 
-    def examine(self, body: bytes, caller: Enterprise) -> Ready | Refusal:
-        """Judge a message."""
-        judged = self._judge.at_once(body, caller)
+    def examine(
+        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+    ) -> Ready | Refusal:
+        """Judge a message. `full`: who takes no more mail of the caller's."""
+        judged = self._judge.at_once(body, caller, full)
         if judged is not None:
             return judged
-        return on_message(self._verdict(Examine(body=body, caller=caller.id)))
+        return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full)))
 
     def open(self, body: bytes) -> Opened:
         """Open what customs sent. Raises EnvelopeError and TooExpensive."""

@@ -44,6 +44,8 @@ class Examine(Struct, frozen=True, kw_only=True):
 
     body: bytes
     caller: EnterpriseId
+    full: tuple[EnterpriseId, ...] = ()
+    """Who takes no more mail of the caller's for now."""
 
 
 class Translate(Struct, frozen=True, kw_only=True):
@@ -53,6 +55,8 @@ class Translate(Struct, frozen=True, kw_only=True):
     caller: EnterpriseId
     mapping: str
     charset: str
+    full: tuple[EnterpriseId, ...] = ()
+    """As of `Examine`."""
 
 
 class Open(Struct, frozen=True, kw_only=True):
@@ -92,27 +96,33 @@ class Judge:
     """Name of a [[key]] → what it signs with."""
     mappings: Mapping[str, SourceMapping]
 
-    def at_once(self, body: bytes, caller: Enterprise) -> Ready | Refusal | None:
-        """Judge what takes a bounded moment; None: it is for a judge that may be killed."""
+    def at_once(
+        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+    ) -> Ready | Refusal | None:
+        """Judge what takes a bounded moment; None: it is for a judge that may be killed. `full`: as of `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
         verdict = examine_plain(
             body, caller, self.rules, self.config.accept.limits, suite=self._suite(caller)
         )
-        return None if verdict is None else self._ready(verdict, caller)
+        return None if verdict is None else self._ready(verdict, caller, full)
 
     def __call__(self, case: Case) -> Verdict:
         """Judge anything, however long it takes."""
         match case:
             case Examine():
-                return self._examine(case.body, self.enterprises[case.caller])
+                return self._examine(case.body, self.enterprises[case.caller], case.full)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
             case Open():
                 return self._open(case.body)
 
     def _examine(
-        self, body: bytes, caller: Enterprise, origin: Mapping[str, str] | None = None
+        self,
+        body: bytes,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...],
+        origin: Mapping[str, str] | None = None,
     ) -> Ready | Refusal:
         verdict = examine(
             body,
@@ -122,10 +132,14 @@ class Judge:
             suite=self._suite(caller),
             trust=self.trust,
         )
-        return self._ready(verdict, caller, origin)
+        return self._ready(verdict, caller, full, origin)
 
     def _ready(
-        self, verdict: Message | Refusal, caller: Enterprise, origin: Mapping[str, str] | None = None
+        self,
+        verdict: Message | Refusal,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...],
+        origin: Mapping[str, str] | None = None,
     ) -> Ready | Refusal:
         """Fix the ways of a sound message."""
         if isinstance(verdict, Refusal):
@@ -136,7 +150,7 @@ class Judge:
                 caller,
                 uid=new_message_id(datetime.now(UTC)),
                 config=self.config,
-                homes=self.homes,
+                homes=replace(self.homes, full=full.__contains__) if full else self.homes,
                 origin=origin,
             )
         except Refused as refused:
@@ -149,7 +163,7 @@ class Judge:
             made = translate(case.body, mapping, self.config.accept.limits, charset=case.charset)
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        verdict = self._examine(made.document, caller, made.origin)
+        verdict = self._examine(made.document, caller, case.full, made.origin)
         if made.faults:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):

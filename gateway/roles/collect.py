@@ -17,6 +17,7 @@ from gateway.heartbeat import beat
 from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import gathered, log
 from gateway.ports import Feed
+from gateway.roles.authorities import Authorities, Carried, not_carried
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Transfer
@@ -64,6 +65,7 @@ class Registry:
         self._spool = spool
         self._rules = rules
         self._bouncer = Bouncer(config, rules.codes)
+        self._authorities = Authorities(config)
         self._transfer = transfer
         self._copies: list[Collected] = []
         """For subscribers, of what is about to be filed."""
@@ -124,7 +126,7 @@ class Registry:
             return _Case(raw=raw, opened=None, answers=(), error=TOO_EXPENSIVE, given_up=True)
         except EnvelopeError as error:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
-        mail = raw.feed == COPIES  # who it is for is in its envelope, whatever it answers
+        mail = COPIES in raw.origins  # who it is for is in its envelope, whatever it answers
         return _Case(raw=raw, opened=opened, answers=() if mail else opened.answers, error="", mail=mail)
 
     def _write(self, filings: Sequence[Filing]) -> None:
@@ -149,9 +151,22 @@ class Registry:
 
     def _filings(self, cases: Sequence["_Case"], only: str = "") -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
+        origins = dict.fromkeys(case.raw.origins for case in cases if case.answers)
+        outcomes = {
+            one: self._outcomes([case for case in cases if case.raw.origins == one], only) for one in origins
+        }
+        return [
+            self._filing(case, outcomes[case.raw.origins]) if case.answers else self._mail(case)
+            for case in cases
+        ]
+
+    def _outcomes(self, cases: Sequence["_Case"], only: str) -> Iterator["_About"]:
+        """Find whose the business answers of arrivals of one origin are; what did not go there is out."""
+        carried = Carried(self._spool, self._authorities, cases[0].raw.origins)
 
         def find(texts: Sequence[str]) -> list[Candidate]:
-            return [_candidate(found) for found in self._spool.find(texts) if only in {"", found.owner}]
+            found = [one for one in self._spool.find(texts) if only in {"", one.owner}]
+            return [_candidate(one) for one in carried.among(found)]
 
         questions = [
             Question(answer, case.receivers)
@@ -159,10 +174,15 @@ class Registry:
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = iter(match_all(questions, self._rules.catalogue, find))
-        return [self._filing(case, outcomes) if case.answers else self._mail(case) for case in cases]
+        outcomes = match_all(questions, self._rules.catalogue, find)
+        for question, outcome in zip(questions, outcomes, strict=True):
+            about = _matched(outcome)
+            if about.nobody == "unknown" and carried.elsewhere:
+                why = carried.why_not(lookups(question.answer, self._rules.catalogue))
+                about = _About(nobody=why or about.nobody)
+            yield about
 
-    def _filing(self, case: "_Case", outcomes: Iterator[Match | Unmatched]) -> Filing:
+    def _filing(self, case: "_Case", outcomes: Iterator["_About"]) -> Filing:
         """Say what an arrival with answers turned out to be; `outcomes` go on with those of its business answers."""
         assert case.opened is not None  # noqa: S101 (it has answers)
         rows: list[TimelineRow] = []
@@ -172,11 +192,11 @@ class Registry:
         wanted: dict[str, set[int]] = {}
         for answer in case.answers:
             business = answer.layer is Layer.BUSINESS
-            about = _matched(next(outcomes)) if business else self._referred(answer, case.raw)
+            about = next(outcomes) if business else self._referred(answer, case)
             if not about.declarations:
                 orphans.append(_orphan(answer, about.nobody, self._rules.catalogue))
                 continue
-            for subscriber in about.subscribers:
+            for subscriber in self._transfer.subscribers(about.subscribers, about.owner):
                 wanted.setdefault(subscriber, set()).add(answer.index)
             told = facts.of_answer(answer)
             for declaration, message_type in about.declarations:
@@ -229,14 +249,27 @@ class Registry:
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
 
-    def _referred(self, answer: Answer, raw: RawArrival) -> "_About":
-        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again."""
-        travelled = self._spool.travelled(answer.cop_msg_id) if answer.cop_msg_id else None
+    def _referred(self, answer: Answer, case: "_Case") -> "_About":
+        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again.
+
+        A CopMsgId is its sender's own. A CEB900 does not say whose; it goes to the sender of the original.
+        """
+        raw, senders = (
+            case.raw,
+            (answer.sender_id,) if answer.sender_id else self._transfer.ours(case.receivers),
+        )
+        travelled = self._spool.travelled(answer.cop_msg_id, senders) if answer.cop_msg_id else None
         if travelled is None:
-            return _About(nobody=f"no message of ours has the CopMsgId {answer.cop_msg_id or '(none)'}")
-        bounce = self._bouncer.judge(answer, travelled, origin=raw.feed, receipt=raw.id)
+            of = f"of {', '.join(senders)}" if senders else "of ours, or more than one,"
+            return _About(nobody=f"no message {of} has the CopMsgId {answer.cop_msg_id or '(none)'}")
+        carriers = {one.destination for one in travelled.entries}
+        if not self._authorities.may_answer(raw.origins, carriers):
+            return _About(nobody=not_carried(raw.origins, carriers))
+        judged = [self._bouncer.judge(answer, travelled, origin=one, receipt=raw.id) for one in raw.origins]
+        bounce = next((one for one in judged if one is not None), None)
         return _About(
             declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
+            owner=travelled.owner,
             subscribers=_subscribers(travelled),
             bounces=() if bounce is None else (bounce,),
         )
@@ -250,8 +283,9 @@ class _About(Struct, frozen=True, kw_only=True):
     nobody: str = ""
     """Why there is none."""
     bounces: tuple[Bounce, ...] = ()
+    owner: str = ""
     subscribers: tuple[str, ...] = ()
-    """DXP ids that get a copy of the answer."""
+    """DXP ids that the owner wants to get a copy of the answer."""
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -276,6 +310,7 @@ def _matched(outcome: Match | Unmatched) -> _About:
     match outcome:
         case Match(candidates=chosen):
             return _About(
+                owner=chosen[0].owner,
                 declarations=tuple(dict.fromkeys([(one.ref, one.message_type) for one in chosen])),
                 subscribers=tuple(dict.fromkeys([one for found in chosen for one in found.subscribers])),
             )

@@ -1,7 +1,10 @@
-"""What of a receipt one enterprise may see: all of it, or a message of the same type with its own bodies alone."""
+"""What of a receipt one enterprise may see: all of it, or a message of the same type with its own bodies alone.
+
+Every way home takes it from here; what a body is says `stages.bodies`.
+"""
 
 from gateway.catalogue import Catalogue
-from gateway.stages.collected import cut_to, open_collected, unseal_collected
+from gateway.stages.collected import open_collected, part_of, unseal_collected
 from spool.store import Spool
 
 
@@ -18,5 +21,4 @@ def content_for(owner: str, arrival: int, spool: Spool, catalogue: Catalogue) ->
     if mail:  # to this enterprise as a whole: nothing in it is another's
         return unseal_collected(raw.body).dxp_msg
     opened = open_collected(raw.body, catalogue)
-    keep = frozenset(answer.index for answer in opened.answers if answer.digest in own)
-    return opened.business if len(keep) == len(opened.answers) else cut_to(opened.business, keep)
+    return part_of(opened, [answer.index for answer in opened.answers if answer.digest in own])

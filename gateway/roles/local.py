@@ -30,9 +30,11 @@ class LocalTransport:
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; delivered means filed."""
-        errors = {parcel.entry: self._obstacle(parcel) for parcel in parcels}
-        able = [parcel for parcel in parcels if errors[parcel.entry] is None]
+        errors: dict[int, DeliveryError | None] = {}
+        able = list(parcels)
         try:
+            errors = {parcel.entry: self._obstacle(parcel) for parcel in parcels}
+            able = [parcel for parcel in parcels if errors[parcel.entry] is None]
             if able:
                 self._spool.keep([_collected(parcel) for parcel in able])
                 self._registry.file_waiting()
@@ -46,7 +48,7 @@ class LocalTransport:
         """Nothing is held open: the spool is the role's."""
 
     def _obstacle(self, parcel: Parcel) -> DeliveryError | None:
-        """Say why a message cannot be delivered: who lives here may have changed since it was accepted."""
+        """Say why a message cannot be delivered: who lives here, and how full it is, may have changed since it was accepted."""
         if root_name(parcel.body) == DXP_REP:
             return None
         try:
@@ -56,8 +58,17 @@ class LocalTransport:
         shared = self._homes.shared(receivers)
         if shared:
             return _undeliverable(f"several enterprises have the DXP id {', '.join(shared)}")
-        if not any(self._homes.owner(one) for one in receivers):
+        owners = {owner for one in receivers if (owner := self._homes.owner(one)) is not None}
+        if not owners:
             return _undeliverable(f"no enterprise has the DXP id {', '.join(receivers)} any more")
+        if all(self._homes.full(one) for one in owners):
+            return DeliveryError(
+                f"the stream of {', '.join(receivers)} holds as much mail as it takes",
+                where=LOCAL,
+                fix="let it acknowledge what it has, or raise mail_messages and mail_bytes in its file, SIGHUP,"
+                " then `gateway spool retry`",
+                temporary=False,
+            )
         return None
 
 

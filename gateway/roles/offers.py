@@ -64,18 +64,20 @@ def offer_of(
 def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes: Homes) -> tuple[Way, ...]:
     """Return the way to subscribers of this node, one for all of them, or none.
 
-    Not to those who get it anyway, and not for an id that nobody here or more than one enterprise has.
+    Not to those who get it anyway or take no mail from the caller, and not for an id that nobody here or more than one
+    enterprise has.
     """
     served = {one for way in ways if way.destination == LOCAL for one in facts.way_facts(way.facts).receivers}
     found = tuple(
         one
         for one in named
-        if one not in served and (owner := homes.owner(one)) is not None and owner != caller.id
+        if one not in served and homes.owner(one) not in {None, caller.id} and homes.lets_in(one, caller.id)
     )
     if not found:
         return ()
     told = facts.of_way(facts.WayFacts(receivers=found, copy=True))
-    return (Way(destination=LOCAL, cop_msg_id=ways[0].cop_msg_id, part=COPY, facts=told),)
+    first = ways[0]
+    return (Way(destination=LOCAL, cop_msg_id=first.cop_msg_id, sender=first.sender, part=COPY, facts=told),)
 
 
 def _subject(one: Declaration, kind: MessageType, dxp_id: str, subscribers: tuple[str, ...]) -> Subject:
@@ -97,6 +99,7 @@ def ways_of(
     ways and its own signature forbids to divide it.
     """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
+    sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
     if config.route or message.wrapped:
         traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
         chosen = legs(traits, config, homes)
@@ -111,10 +114,14 @@ def ways_of(
             Way(
                 destination=leg.destination,
                 cop_msg_id=cop_msg_id,
+                sender=sender,
                 part=leg.part,
                 facts=facts.of_way(
                     facts.WayFacts(
-                        receivers=leg.receivers, sub_msg_id=leg.part, response_code=leg.response_code
+                        receivers=leg.receivers,
+                        cut=leg.cut,
+                        sub_msg_id=leg.part,
+                        response_code=leg.response_code,
                     )
                 ),
             )
@@ -124,8 +131,10 @@ def ways_of(
 
 
 def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
-    """Say whether a link gets a copy of the sender's own DxpMsg that names some of its receivers only."""
-    return bool(message.wrapped) and any(leg.receivers and leg.destination != LOCAL for leg in chosen)
+    """Say whether somebody gets a copy of the sender's own DxpMsg that names some of its receivers only."""
+    return bool(message.wrapped) and any(
+        leg.receivers and (leg.destination != LOCAL or leg.cut) for leg in chosen
+    )
 
 
 def _sender(message: Message, config: Config) -> str:

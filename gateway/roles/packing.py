@@ -10,7 +10,7 @@ from gateway.model import DXP_REP, Envelope
 from gateway.ports import Parcel
 from gateway.roles.desk import Prepared
 from gateway.roles.records import Signature, carrier, record_of
-from gateway.roles.transfer import response
+from gateway.roles.transfer import NO_RECEIVER_FOR_YOU, response
 from gateway.stages.divide import copy_for
 from gateway.stages.seal import (
     TransferHead,
@@ -64,7 +64,7 @@ def enclose(
 ) -> tuple[Parcel, bytes]:
     """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
     way = way_facts(entry.way)
-    name = file_name(entry.kind, entry.cop_msg_id, way.sub_msg_id)
+    name = file_name(entry.kind, entry.uid, way.sub_msg_id)  # two senders may use one CopMsgId
     if facts.wrapped:
         business, dxp_msg = _own(entry, way, destination, config)
     else:
@@ -92,12 +92,18 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
         return entry.body, entry.body
     opened = unseal(entry.body)
     if way.response_code:
-        answer = response(opened.envelope, way.receivers, node=config.node, at=entry.accepted_at)
+        answer = response(
+            opened.envelope,
+            way.receivers,
+            node=config.node,
+            at=entry.accepted_at,
+            what=NO_RECEIVER_FOR_YOU,
+        )
         return answer, answer
     if way.copy:
         head = _envelope(entry, travel_facts(entry.facts), way)
         return opened.business, seal(opened.business, head)
-    if destination.name == LOCAL or not way.receivers:
+    if not way.receivers or (destination.name == LOCAL and not way.cut):
         return opened.business, entry.body
     copy = copy_for(entry.body, way.receivers)
     if unseal(copy).business != opened.business:

@@ -5,7 +5,7 @@ names, and are never answered; neither is a DxpRep. So two nodes cannot answer e
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -19,11 +19,14 @@ from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope, Opened
 from gateway.observe import log
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN
-from gateway.stages.collected import cut_to, unseal_collected
+from gateway.stages.collected import part_of, unseal_collected
 from gateway.stages.seal import creat_time, seal, seal_response
 from spool.entry import Collected, Offer, RawArrival, Taken, Way
 from spool.store import Spool
 
+NO_RECEIVER: Final = "指定的接收方不存在 / no such receiver"
+NO_RECEIVER_FOR_YOU: Final = "指定的接收方不存在，或不接收贵企业的报文 / no such receiver, or it takes nothing, or nothing more for now, from you"
+"""To an enterprise of ours: whether another one is here is not said."""
 COPIES: Final = "@copies"
 """The feed of copies for subscribers: they are mail, whatever they answer."""
 
@@ -73,6 +76,14 @@ class Transfer:
         addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
         return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
 
+    def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
+        """Return the DXP ids among them that enterprises of ours have."""
+        return tuple(dict.fromkeys(one for one in receivers if one in self._homes))
+
+    def subscribers(self, named: Iterable[str], owner: str) -> list[str]:
+        """Return those of the DXP ids whose enterprise takes copies of this owner's answers into its stream."""
+        return [one for one in named if self._homes.lets_in(one, EnterpriseId(owner))]
+
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
     ) -> list[Collected]:
@@ -83,8 +94,7 @@ class Transfer:
         """
         if self._homes.owner(subscriber) is None:
             return []
-        whole = len(indexes) == len(opened.answers)
-        business = opened.business if whole else cut_to(opened.business, indexes)
+        business = part_of(opened, indexes)
         digest = hashlib.sha256(business + subscriber.encode()).hexdigest().upper()
         said = next((one.time for one in opened.answers if one.index in indexes), "")
         head = Envelope(
@@ -139,8 +149,10 @@ def _written(said: str) -> str:
     return f"{said[:4]}-{said[4:6]}-{said[6:8]}T{said[8:10]}:{said[10:12]}:{said[12:14]}"
 
 
-def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime) -> bytes:
-    """Write the DxpRep that says of these receivers that there are none; the same each time.
+def response(
+    original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime, what: str = NO_RECEIVER
+) -> bytes:
+    """Write the DxpRep that says of these receivers that there are none, or `what` else; the same each time.
 
     `at`: when the original came to us; NoticeTime is that day in Beijing. Raises EnvelopeError when the
     original's own header cannot be repeated.
@@ -149,7 +161,7 @@ def response(original: Envelope, receivers: Sequence[str], *, node: Node, at: da
     return seal_response(
         receiver_id=original.sender_id,
         code=RECEIVER_UNKNOWN,
-        info=f"指定的接收方不存在 / no such receiver: {named}",
+        info=f"{what}: {named}",
         original=original,
         notice_date=date.fromisoformat(creat_time(at)[:10]),
         node_id=node.node_id,

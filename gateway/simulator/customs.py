@@ -27,6 +27,8 @@ from gateway.simulator.script import Script
 from gateway.stages.seal import Unsealed
 
 CONFLICT: Final = Refusal(code="0999", info="another message came under this CopMsgId before")
+_Sent = tuple[str, str]
+"""SenderId and CopMsgId: the same CopMsgId of another sender is another message."""
 SAMPLED: Final = "数据包不能通过schema验证：抽查"
 """What a CEB900 says when nothing is wrong but the script."""
 
@@ -69,10 +71,10 @@ class Customs:
         self._limits = Limits(size_bytes=script.large)
         self._lock = Lock()
         self._postbox = Postbox()
-        self._seen: dict[str, tuple[str, str]] = {}
-        """Digest of the business bytes and verdict, by CopMsgId."""
-        self._bounced: dict[str, int] = {}
-        """How often a sender was asked to send an envelope again, by CopMsgId."""
+        self._seen: dict[_Sent, tuple[str, str]] = {}
+        """Digest of the business bytes and verdict."""
+        self._bounced: dict[_Sent, int] = {}
+        """How often a sender was asked to send an envelope again."""
         self._on_file: dict[tuple[str, ...], _OnFile] = {}
         self._dispatch = Dispatch(
             ledger=self._ledger,
@@ -135,8 +137,9 @@ class Customs:
     def _take(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str) -> None:
         cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
         original_sha256 = digest(original_of(unsealed.business))
-        before = self._seen.get(cop_msg_id)
-        asked = self._bounced.get(cop_msg_id, 0)
+        sent = (unsealed.envelope.sender_id, cop_msg_id)
+        before = self._seen.get(sent)
+        asked = self._bounced.get(sent, 0)
         error = self._asks_again(unsealed, asked) if before is None else None
         if error is not None:
             self._bounce(envelope, unsealed, planner, origin, asked=asked, error=error)
@@ -161,7 +164,7 @@ class Customs:
             repeat=repeat or asked > 0,
         )
         self._ledger.arrived(line)
-        self._seen.setdefault(cop_msg_id, (original_sha256, judged.verdict))
+        self._seen.setdefault(sent, (original_sha256, judged.verdict))
         self._on_file.update(judged.on_file)
         for posted in judged.posted:
             self._postbox.post(posted)
@@ -207,7 +210,7 @@ class Customs:
             repeat=asked > 0,
         )
         self._ledger.arrived(line)
-        self._bounced[cop_msg_id] = asked + 1
+        self._bounced[unsealed.envelope.sender_id, cop_msg_id] = asked + 1
         self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
     def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:

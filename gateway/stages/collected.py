@@ -18,16 +18,15 @@ from gateway.config import Limits
 from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
+from gateway.stages.bodies import bodies_of, cut, is_body, local_name
 from gateway.stages.decode import decode
 from gateway.stages.plain_answers import Leaves, PlainBody, read_document, read_envelope
 from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
-from gateway.stages.spans import child_spans
 
 LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
 """A collected message may be larger than one handed in: a CEB900 holds the whole original."""
 
 _CUSTOMS_HEADER: Final = b"\x00"
-_WRAPPERS: Final = frozenset({"BaseTransfer", "BaseSubscribe", "ExtendMessage", "Signature"})
 _FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
@@ -70,19 +69,21 @@ def unseal_collected(raw: bytes) -> Unsealed:
     return unseal(raw.removeprefix(_CUSTOMS_HEADER))
 
 
-def cut_to(business: bytes, keep: Collection[int]) -> bytes:
-    """Cut all bodies but those of the given indexes (as in `Answer.index`) out of a receipt document.
+def part_of(opened: Opened, keep: Collection[int]) -> bytes:
+    """Give what the owner of these bodies may see of a receipt: all of it, byte for byte, when no other is in it.
 
-    Every other byte stays, so that an owner sees the original words of its own bodies and nothing of
-    others. The same object comes back when there is nothing to cut. Raises EnvelopeError.
+    Raises EnvelopeError when it cannot be cut.
     """
-    bodies = [span for span in child_spans(business) if span.name not in _WRAPPERS]
-    pieces, at = [], 0
-    for index, span in enumerate(bodies):
-        if index not in keep:
-            pieces.append(business[at : span.start])
-            at = span.end
-    return b"".join((*pieces, business[at:])) if pieces else business
+    whole = len(set(keep)) == len(opened.answers)
+    return opened.business if whole else cut_to(opened.business, keep)
+
+
+def cut_to(business: bytes, keep: Collection[int]) -> bytes:
+    """Cut all but the bodies of the given indexes (as in `Answer.index`) out of a receipt document.
+
+    See `bodies.cut`. The same object comes back when there is nothing to cut. Raises EnvelopeError.
+    """
+    return cut(business, _parse(business), keep)
 
 
 def _parse(body: bytes) -> etree._Element:
@@ -102,7 +103,9 @@ def _open_plain(envelope: Envelope | None, business: bytes, catalogue: Catalogue
     kind = None if document is None else catalogue.by_name(document.name)
     if document is None or kind is None or kind.direction is Direction.DECLARATION:
         return None
-    if _ORIGINAL.encode() in business or any(body.name in _WRAPPERS for body in document.bodies):
+    if _ORIGINAL.encode() in business or not all(
+        is_body(body.name, document.name) for body in document.bodies
+    ):
         return None
     answers = tuple(
         _answer(index, _plain_fields(body, kind.head), body.digest, kind.name, kind)
@@ -147,7 +150,7 @@ def _place(name: str, position: int) -> str:
 
 def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, MessageType | None]:
     """Name the type; an official sample has the root `CEB214`, so the ending may be missing."""
-    name = _local(root)
+    name = local_name(root)
     for known in (name, f"{name}Message"):
         kind = catalogue.by_name(known)
         if kind is not None:
@@ -163,9 +166,7 @@ def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, Mess
 
 def _responses(root: etree._Element) -> tuple[Answer, ...]:
     """One answer for each Response of a DxpRep; its day, `NoticeTime`, as 8 digits."""
-    return tuple(
-        _response(index, element) for index, element in enumerate(root.iterchildren(f"{{{DXP}}}Response"))
-    )
+    return tuple(_response(index, element) for index, element in enumerate(bodies_of(root)))
 
 
 def _response(index: int, element: etree._Element) -> Answer:
@@ -183,6 +184,7 @@ def _response(index: int, element: etree._Element) -> Answer:
         numbers={},
         codes={},
         cop_msg_id="" if original is None else original.cop_msg_id,
+        sender_id="" if original is None else original.sender_id,
         receiver_ids=() if original is None else original.receiver_ids,
         digest=_digest(element),
         fields=fields,
@@ -193,9 +195,9 @@ def _answers(root: etree._Element, name: str, kind: MessageType | None) -> tuple
     if kind is not None and kind.direction is Direction.DECLARATION:
         return ()
     head = kind.head if kind else ""
-    bodies = (body for body in root.iterchildren(etree.Element) if _local(body) not in _WRAPPERS)
     return tuple(
-        _answer(index, _fields(body, head), _digest(body), name, kind) for index, body in enumerate(bodies)
+        _answer(index, _fields(body, head), _digest(body), name, kind)
+        for index, body in enumerate(bodies_of(root))
     )
 
 
@@ -236,7 +238,7 @@ def _leaves(body: etree._Element, head: str) -> Iterator[tuple[str, etree._Eleme
     """Name every leaf; from the second of a name on, and for those that hold others, with a position."""
     seen: dict[str, int] = {}
     for child in body.iterchildren(etree.Element):
-        name = _local(child)
+        name = local_name(child)
         seen[name] = position = seen.get(name, 0) + 1
         if _is_leaf(child):
             yield _place(name, position), child
@@ -266,7 +268,3 @@ def _digest(body: etree._Element) -> str:
     except etree.LxmlError:  # a namespace name that C14N refuses: the text as it stands must do
         canonical = etree.tostring(body, with_tail=False)
     return sha256(canonical).hexdigest()
-
-
-def _local(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]

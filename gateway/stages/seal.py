@@ -207,6 +207,8 @@ def root_name(body: bytes) -> str:
 def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
     """Name the file of an envelope, `<MsgType>_<CopMsgId>.xml` (spec dxp.md, AddInfo.FileName observed).
 
+    The CopMsgId, or another id of the message where others may use the same one.
+
     Copies for several receivers end in `+1.xml`, `+2.xml` …, as no CopMsgId can make a name end. Characters
     that a file name should not have become `_`; at most 255 characters.
     """

@@ -21,6 +21,7 @@ from spool.postgres.ordering import unsettled
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
 from spool.store import NO_MARKS
+from spool.travelling import UNTOLD, clashes
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
@@ -141,7 +142,10 @@ class _Batch:
         )
         self._requests: dict[tuple[str, str | bytes], str] = {(row[0], row[1]): row[2] for row in same}
         self._requests.update({(row[0], row[1]): row[2] for row in named or ()})
-        self._travelling: dict[str, tuple[str, str]] = {row[0]: (row[1], row[2]) for row in travelling or ()}
+        self._travelling: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        """CopMsgId and sender → uid and owner of each message, before or now."""
+        for cop_msg_id, sender, uid, owner in travelling or ():
+            self._travelling.setdefault((cop_msg_id, sender), []).append((uid, owner))
         self._declared: dict[tuple[str, str], int] = {(row[0], row[1]): row[2] for row in declared or ()}
         new = len(about) - len(self._declared)
         self._declarations = iter(numbers(self._transaction, "declaration_number", new) if new else ())
@@ -152,14 +156,16 @@ class _Batch:
         No index can say that a CopMsgId belongs to one message with several entries, so a lock on the id
         keeps another node from taking it at this moment; those that we make ourselves need none.
         """
-        asked = texts(sorted({way.cop_msg_id for way in own}))
+        ways = list(own)
+        asked = texts(sorted({way.cop_msg_id for way in ways}))
         self._transaction.run(
             "SELECT pg_advisory_xact_lock(hashtextextended(w.id, 0)) FROM unnest(%s::text[]) AS w (id)", asked
         )
         return self._transaction.run(
-            "SELECT DISTINCT e.cop_msg_id, e.uid, e.owner FROM unnest(%s::text[]) AS w (id)"
-            " JOIN entry e ON e.cop_msg_id = w.id",
-            asked,
+            "SELECT DISTINCT e.cop_msg_id, e.sender, e.uid, e.owner FROM unnest(%s::text[], %s::text[]) AS w (id, sender)"
+            f" JOIN entry e ON e.cop_msg_id = w.id AND e.sender IN (w.sender, '{UNTOLD}')",
+            texts(way.cop_msg_id for way in ways),
+            texts(way.sender for way in ways),
         )
 
     def _look_at_declarations(self, offers: Sequence[Offer]) -> None:
@@ -201,9 +207,10 @@ class _Batch:
 
     def _travels(self, offer: Offer) -> Clash | None:
         for way in offer.ways:
-            row = self._travelling.get(way.cop_msg_id)
-            if row is not None:
-                return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
+            for sender in dict.fromkeys((way.sender, UNTOLD)):
+                for uid, owner in self._travelling.get((way.cop_msg_id, sender), ()):
+                    if clashes(way.sender, offer.owner, with_sender=sender, with_owner=owner):
+                        return Clash(uid=uid if owner == offer.owner else "", reason="cop_msg_id")
         return None
 
     def _contradiction(self, offer: Offer) -> Clash | None:
@@ -232,7 +239,7 @@ class _Batch:
             entry = next(self._entries)
             self._rows.entry.append((entry, message, offer, way, len(blockers[way.destination])))
             self._rows.wait += [(blocker, entry, offer.owner) for blocker in blockers[way.destination]]
-            self._travelling[way.cop_msg_id] = (offer.uid, offer.owner)
+            self._travelling[way.cop_msg_id, way.sender] = [(offer.uid, offer.owner)]
             for number in about:
                 self._waiting[number, way.destination].add(entry)
 
@@ -329,9 +336,9 @@ class _Batch:
         if not rows:
             return
         run(
-            "INSERT INTO entry (state, due_at, id, message, uid, owner, turn, destination, cop_msg_id, part, facts,"
-            " priority, blockers) SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[],"
-            " %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])",
+            "INSERT INTO entry (state, due_at, id, message, uid, owner, turn, destination, cop_msg_id, sender, part,"
+            " facts, priority, blockers) SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[],"
+            " %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[])",
             State.READY.value,
             self._transaction.now,
             int8s(row[0] for row in rows),
@@ -341,6 +348,7 @@ class _Batch:
             texts(turn_of(offer.owner, offer.needs) for _, _, offer, _, _ in rows),
             texts(way.destination for _, _, _, way, _ in rows),
             texts(way.cop_msg_id for _, _, _, way, _ in rows),
+            texts(way.sender for _, _, _, way, _ in rows),
             texts(way.part for _, _, _, way, _ in rows),
             blobs(way.facts for _, _, _, way, _ in rows),
             int8s(offer.priority for _, _, offer, _, _ in rows),

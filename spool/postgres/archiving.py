@@ -200,6 +200,7 @@ def _purge_answers(transaction: Transaction, declarations: bytes) -> None:
         int8s({row[2] for row in lines}),
     )
     run("DELETE FROM orphan WHERE arrival = ANY(%s)", int8s(row[0] for row in arrivals))
+    run("DELETE FROM arrival_feed WHERE arrival = ANY(%s)", int8s(row[0] for row in arrivals))
     run(
         "DELETE FROM journal j WHERE j.uid <> '' AND j.uid = ANY(%s) AND j.event = 'receipt.filed'"
         " AND NOT EXISTS (SELECT 1 FROM arrival a WHERE a.cop_msg_id = j.uid AND a.cop_msg_id <> '')",

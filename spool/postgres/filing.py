@@ -29,7 +29,8 @@ from spool.postgres.signals import wake
 from spool.postgres.texts import short
 
 _ARRIVAL = (
-    "SELECT a.id, a.feed, a.name, b.body, a.received_at FROM arrival a"
+    "SELECT a.id, a.feed, a.name, b.body, a.received_at,"
+    " (SELECT string_agg(f.feed, E'\\n' ORDER BY f.feed) FROM arrival_feed f WHERE f.arrival = a.id) FROM arrival a"
     " JOIN arrival_body b ON b.day = a.day AND b.arrival = a.id"
 )
 
@@ -40,7 +41,7 @@ class FilingCabinet:
     db: Database
 
     def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new."""
+        """Keep raw answers; bytes kept before are not kept twice, but who else brings them is."""
         if not collected:
             return 0
         different: dict[bytes, Collected] = {}
@@ -71,11 +72,18 @@ class FilingCabinet:
             if said_before:
                 transaction.run(
                     "UPDATE arrival a SET filed = false, name = o.name, received_at = %s"
-                    " FROM unnest(%s::text[], %s::bytea[]) AS o (name, sha256)"
-                    " WHERE a.sha256 = o.sha256 AND a.asks AND a.filed AND a.name <> o.name",
+                    " FROM unnest(%s::text[], %s::bytea[], %s::text[]) AS o (name, sha256, feed)"
+                    " WHERE a.sha256 = o.sha256 AND a.feed = o.feed AND a.asks AND a.filed AND a.name <> o.name",
                     transaction.now,
                     texts(one.name for one in said_before),
                     blobs(one.sha256 for one in said_before),
+                    texts(one.feed for one in said_before),
+                )
+                transaction.run(
+                    "INSERT INTO arrival_feed SELECT a.id, o.feed FROM unnest(%s::bytea[], %s::text[]) AS o (sha256, feed)"
+                    " JOIN arrival a ON a.sha256 = o.sha256 WHERE a.feed <> o.feed ON CONFLICT DO NOTHING",
+                    blobs(one.sha256 for one in said_before),
+                    texts(one.feed for one in said_before),
                 )
             return len(new)
 
@@ -109,8 +117,15 @@ class FilingCabinet:
 
 
 def _raw(row: Row) -> RawArrival:
-    number, feed, name, body, received_at = row
-    return RawArrival(id=number, feed=feed, name=name, body=body, received_at=to_time(received_at))
+    number, feed, name, body, received_at, also = row
+    return RawArrival(
+        id=number,
+        feed=feed,
+        name=name,
+        body=body,
+        received_at=to_time(received_at),
+        also=tuple(also.split("\n")) if also else (),
+    )
 
 
 @dataclass(slots=True)
@@ -123,6 +138,8 @@ class _Rows:
     """Row, owner, arrival, place in `notice`."""
     addressed: list[tuple[int, str]] = field(default_factory=list)
     """Arrival, owner."""
+    mail: list[int] = field(default_factory=list)
+    """Place in `notice` of each of those."""
     orphan: list[tuple[int, int, OrphanBody]] = field(default_factory=list)
     handle: dict[tuple[str, int], str] = field(default_factory=dict)
 
@@ -185,8 +202,10 @@ class _Batch:
         for owner in delivered:
             self._heard.add((filing.arrival, owner))
             self._rows.addressed.append((filing.arrival, owner))
+            place = notices.get(owner, len(self._rows.notice))
             if owner not in notices:
                 self._rows.notice.append((owner, filing.arrival))
+            self._rows.mail.append(place)
         for declaration, learned in filing.learned.items():
             for text in learned:
                 self._rows.handle[short(text), declaration] = self._owner(declaration)
@@ -215,7 +234,9 @@ class _Batch:
         """Insert the rows of everything filed."""
         run = self._transaction.run
         if self._rows.notice:
-            self._write_timelines(self._cursors())
+            cursors = self._cursors()
+            self._write_timelines(cursors)
+            self._write_mail(cursors)
             wake(self._transaction, "notices")
         if self._rows.addressed:
             run(
@@ -289,6 +310,18 @@ class _Batch:
             int8s(arrival for _, _, arrival, _ in lines),
             int8s(cursors[place] for _, _, _, place in lines),
         )
+
+    def _write_mail(self, cursors: Sequence[int]) -> None:
+        notices, places = self._rows.notice, self._rows.mail
+        if places:
+            self._transaction.run(
+                "INSERT INTO mail SELECT o.owner, o.cursor, length(b.body)"
+                " FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS o (owner, cursor, arrival)"
+                " JOIN arrival a ON a.id = o.arrival JOIN arrival_body b ON b.day = a.day AND b.arrival = a.id",
+                texts(notices[place][0] for place in places),
+                int8s(cursors[place] for place in places),
+                int8s(notices[place][1] for place in places),
+            )
 
     def _write_orphans(self) -> None:
         rows = self._rows.orphan

@@ -1,11 +1,12 @@
 """What an answer is compared with: declarations by text, messages by the id under which they travel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from spool.entry import Found, Latest, Travelled
-from spool.postgres.arrays import texts
+from spool.entry import Found, Travelled
+from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
+from spool.travelling import COLUMNS, MOST, UNTOLD, Entry, meant
 
 
 class Finding:
@@ -27,15 +28,32 @@ class Finding:
         )
         return [_found(row) for row in rows]
 
-    def travelled(self, cop_msg_id: str) -> Travelled | None:
-        """Return the message that goes out under this CopMsgId; None when there is none."""
-        entries = self.db.rows(
-            "SELECT id, claim, destination, attempts, facts, message FROM entry WHERE cop_msg_id = %s ORDER BY id",
+    def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
+        """Return to which destinations messages about each of these declarations go or went."""
+        found: dict[int, set[str]] = {}
+        if declarations:
+            rows = self.db.rows(
+                "SELECT DISTINCT v.declaration, e.destination FROM unnest(%s::bigint[]) AS o (id)"
+                " JOIN version v ON v.declaration = o.id JOIN entry e ON e.message = v.message",
+                int8s(declarations),
+            )
+            for declaration, destination in rows:
+                found.setdefault(declaration, set()).add(destination)
+        return found
+
+    def travelled(self, cop_msg_id: str, senders: Collection[str] = ()) -> Travelled | None:
+        """Return the one message of these senders, or of any, that goes out under this CopMsgId: `travelling.meant`."""
+        found = self.db.rows(
+            f"SELECT {COLUMNS} FROM entry WHERE cop_msg_id = %s AND (%s OR sender = ANY (%s::text[]))"
+            f" ORDER BY id LIMIT {MOST}",
             cop_msg_id,
+            not senders,
+            texts((*senders, UNTOLD)),
         )
-        if len({row[-1] for row in entries}) != 1:  # a spool may hold more from earlier versions
+        entries = meant([Entry(*row) for row in found], senders)
+        if not entries:
             return None
-        number = entries[0][-1]
+        number = entries[0].message
         messages = self.db.rows("SELECT uid, owner, kind, accepted_at FROM message WHERE id = %s", number)
         if not messages:  # purged a moment ago
             return None
@@ -52,10 +70,7 @@ class Finding:
             kind=kind,
             accepted_at=to_time(accepted_at),
             declarations=tuple(map(_found, rows)),
-            entries=tuple(
-                Latest(entry=row[0], claim=row[1], destination=row[2], attempts=row[3], facts=row[4])
-                for row in entries
-            ),
+            entries=tuple(one.latest for one in entries),
         )
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from spool.entry import Notice, Orphan, TimelineEntry
+from spool.entry import Notice, Orphan, TimelineEntry, Unread
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Database, Row, Transaction, to_time
 from spool.postgres.texts import short
@@ -22,6 +22,7 @@ _POINTED: Final = _ORPHAN.format(
     ", (SELECT count(*) FROM orphan_lookup l JOIN declaration d ON d.identity = l.text WHERE l.orphan = o.id)"
     " + (SELECT count(*) FROM orphan_lookup l JOIN handle h ON h.text = l.text WHERE l.orphan = o.id)"
     " + (SELECT count(*) FROM orphan_lookup l JOIN entry e ON e.cop_msg_id = l.text WHERE l.orphan = o.id)"
+    " + (SELECT count(*) FROM arrival_feed f WHERE f.arrival = o.arrival)"
 )
 
 
@@ -70,6 +71,17 @@ class Homing:
     def addressed(self, owner: str, arrival: int) -> bool:
         """Say whether an arrival was filed as a whole for this owner."""
         return bool(self.db.rows("SELECT 1 FROM addressed WHERE arrival = %s AND owner = %s", arrival, owner))
+
+    def unread(self, owner: str, *, at_most: int) -> Unread:
+        """Return how much an owner was addressed as a whole and has not acknowledged; no more messages are counted."""
+        ((messages, size),) = self.db.rows(
+            "SELECT count(*), coalesce(sum(size), 0)::bigint FROM (SELECT size FROM mail WHERE owner = %s AND cursor >"
+            " coalesce((SELECT acknowledged FROM reader WHERE owner = %s), 0) ORDER BY cursor LIMIT %s) AS m",
+            owner,
+            owner,
+            at_most,
+        )
+        return Unread(messages=messages, size_bytes=size)
 
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""

@@ -204,4 +204,17 @@ STEPS: Final[tuple[str, ...]] = (
         sent_at bigint NOT NULL, PRIMARY KEY (message, declaration, layer)
     );
     """,
+    """
+    ALTER TABLE entry ADD COLUMN sender text NOT NULL DEFAULT '';  -- whose the cop_msg_id is; empty: not told
+    ALTER TABLE entry DROP CONSTRAINT entry_way;
+    ALTER TABLE entry ADD CONSTRAINT entry_way UNIQUE (cop_msg_id, sender, destination, part);
+    """,
+    """
+    CREATE TABLE arrival_feed (                 -- who else brought the same bytes
+        arrival bigint NOT NULL, feed text NOT NULL, PRIMARY KEY (arrival, feed)
+    );
+    CREATE TABLE mail (                         -- notices of arrivals that are for their owner as a whole
+        owner text NOT NULL, cursor bigint NOT NULL, size bigint NOT NULL, PRIMARY KEY (owner, cursor)
+    );
+    """,
 )

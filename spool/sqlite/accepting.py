@@ -15,6 +15,7 @@ from spool.sqlite.database import Database
 from spool.sqlite.many import select
 from spool.sqlite.ordering import unsettled
 from spool.store import NO_MARKS
+from spool.travelling import MOST, UNTOLD, clashes
 from spool.turns import turn_of
 
 _SETTLED_UNSENT = "('dead', 'discarded')"
@@ -102,7 +103,8 @@ class _Batch:
         self._declared: dict[tuple[str, str], int] = {}
         """Owner and identity → number, of declarations that are there."""
         self._look(offers)
-        self._travelling: dict[str, tuple[str, str]] = {}
+        self._travelling: dict[tuple[str, str], tuple[str, str]] = {}
+        """CopMsgId and sender → uid and owner, of what is taken now."""
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         self._fresh: list[tuple[int, str]] = []
@@ -147,20 +149,26 @@ class _Batch:
         return None if uid is None else Known(uid=uid)
 
     def _travels(self, offer: Offer) -> Clash | None:
-        """Find another message under one of the offer's CopMsgIds; one made from our uid cannot have been used."""
+        """Find another message of its sender under one of the offer's CopMsgIds; our own uid cannot have been used."""
         for way in offer.ways:
             if way.cop_msg_id == offer.uid:
                 continue
-            row = (
-                self._travelling.get(way.cop_msg_id)
-                or self._run(
-                    "SELECT m.uid, m.owner FROM entry e JOIN message m ON m.id = e.message"
-                    " WHERE e.cop_msg_id = ? LIMIT 1",
-                    (way.cop_msg_id,),
-                ).fetchone()
-            )
-            if row is not None:
-                return Clash(uid=row[0] if row[1] == offer.owner else "", reason="cop_msg_id")
+            found = self._travelling.get((way.cop_msg_id, way.sender)) or self._taken(way, offer.owner)
+            if found is not None:
+                uid, owner = found
+                return Clash(uid=uid if owner == offer.owner else "", reason="cop_msg_id")
+        return None
+
+    def _taken(self, way: Way, owner: str) -> tuple[str, str] | None:
+        """Return uid and owner of the message that has the CopMsgId, if `travelling.clashes` with it."""
+        rows = self._run(
+            "SELECT m.uid, m.owner, e.sender FROM entry e JOIN message m ON m.id = e.message"
+            f" WHERE e.cop_msg_id = ? AND e.sender IN (?, '{UNTOLD}') LIMIT {MOST}",
+            (way.cop_msg_id, way.sender),
+        )
+        for uid, of, sender in rows:
+            if clashes(way.sender, owner, with_sender=sender, with_owner=of):
+                return uid, of
         return None
 
     def _contradiction(self, offer: Offer, known: Sequence[int | None]) -> Clash | None:
@@ -235,12 +243,12 @@ class _Batch:
             blockers.update(self._waiting[number, way.destination])
         self._rows.wait += [(blocker, entry) for blocker in blockers]
         self._fresh.append((entry, way.destination))
-        self._travelling[way.cop_msg_id] = (offer.uid, offer.owner)
+        self._travelling[way.cop_msg_id, way.sender] = (offer.uid, offer.owner)
         ready = State.READY.value
         self._rows.entry.append(
             (
                 entry, message, offer.owner, turn_of(offer.owner, offer.needs), way.destination,
-                way.cop_msg_id, way.part, way.facts, offer.priority, ready, self.now, len(blockers),
+                way.cop_msg_id, way.sender, way.part, way.facts, offer.priority, ready, self.now, len(blockers),
             )
         )  # fmt: skip
 
@@ -257,8 +265,8 @@ class _Batch:
         many("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.message)
         many("INSERT INTO payload VALUES (?, ?)", rows.payload)
         many(
-            "INSERT INTO entry (id, message, owner, turn, destination, cop_msg_id, part, facts, priority, state,"
-            " due_at, blockers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entry (id, message, owner, turn, destination, cop_msg_id, sender, part, facts, priority,"
+            " state, due_at, blockers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows.entry,
         )
         many("INSERT INTO wait (blocker, entry) VALUES (?, ?)", rows.wait)

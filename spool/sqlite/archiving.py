@@ -229,6 +229,7 @@ def _purge_arrival(connection: sqlite3.Connection, arrival: int) -> None:
         return
     (cop_msg_id,) = run("SELECT cop_msg_id FROM arrival WHERE id = ?", (arrival,)).fetchone()
     run("DELETE FROM orphan WHERE arrival = ?", (arrival,))
+    run("DELETE FROM arrival_feed WHERE arrival = ?", (arrival,))
     run("DELETE FROM arrival WHERE id = ?", (arrival,))
     run(
         "DELETE FROM journal WHERE uid = ?1 AND uid <> '' AND event = 'receipt.filed'"

@@ -63,7 +63,9 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "body": _CUT,
             "cop_msg_id": _RENAMED,
         },
+        "arrival_feed": {"arrival": _shifted("arrival")},
         "addressed": {"arrival": _shifted("arrival")},
+        "mail": {"cursor": _shifted("notice")},
         "timeline": {
             "id": _shifted("timeline"),
             "declaration": _shifted("declaration"),

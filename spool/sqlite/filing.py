@@ -10,12 +10,16 @@ from spool.entry import (
     Orphan,
     RawArrival,
     TimelineEntry,
+    Unread,
 )
 from spool.signals import Signals
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.filing_batch import FilingBatch
 
-_ARRIVAL = "SELECT id, feed, name, body, received_at FROM arrival"
+_ARRIVAL = (
+    "SELECT id, feed, name, body, received_at,"
+    " (SELECT group_concat(f.feed, char(10)) FROM arrival_feed f WHERE f.arrival = arrival.id) FROM arrival"
+)
 _TIMELINE = (
     "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at, t.notice"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
@@ -32,7 +36,8 @@ _POINTED = (
     f"SELECT {_ORPHAN}, (SELECT count(*) FROM orphan_lookup l CROSS JOIN declaration d ON d.identity = l.text"
     " WHERE l.orphan = o.id) + (SELECT count(*) FROM orphan_lookup l CROSS JOIN handle h ON h.text = l.text"
     " WHERE l.orphan = o.id) + (SELECT count(*) FROM orphan_lookup l CROSS JOIN entry e ON e.cop_msg_id = l.text"
-    " WHERE l.orphan = o.id) FROM orphan o CROSS JOIN arrival a ON a.id = o.arrival"
+    " WHERE l.orphan = o.id) + (SELECT count(*) FROM arrival_feed f WHERE f.arrival = o.arrival)"
+    " FROM orphan o CROSS JOIN arrival a ON a.id = o.arrival"
     " WHERE o.resolved = 0 AND o.id > ? ORDER BY o.id LIMIT ?"
 )
 
@@ -44,7 +49,7 @@ class FilingCabinet:
     signals: Signals
 
     def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice. Returns how many were new."""
+        """Keep raw answers; bytes kept before are not kept twice, but who else brings them is."""
         with self.db.write() as connection:
             now = self.db.now()
             before = connection.total_changes
@@ -56,8 +61,12 @@ class FilingCabinet:
             if new < len(collected):
                 connection.executemany(
                     "UPDATE arrival SET filed = 0, name = ?1, received_at = ?2"
-                    " WHERE sha256 = ?3 AND asks = 1 AND filed = 1 AND name <> ?1",
-                    [(one.name, now, one.sha256) for one in collected],
+                    " WHERE sha256 = ?3 AND feed = ?4 AND asks = 1 AND filed = 1 AND name <> ?1",
+                    [(one.name, now, one.sha256, one.feed) for one in collected],
+                )
+                connection.executemany(
+                    "INSERT OR IGNORE INTO arrival_feed SELECT id, ?1 FROM arrival WHERE sha256 = ?2 AND feed <> ?1",
+                    [(one.feed, one.sha256) for one in collected],
                 )
             return new
 
@@ -167,6 +176,15 @@ class FilingCabinet:
             ).fetchone()
         return row is not None
 
+    def unread(self, owner: str, *, at_most: int) -> Unread:
+        """Return how much an owner was addressed as a whole and has not acknowledged; no more messages are counted."""
+        messages, size = self.db.row(
+            "SELECT count(*), coalesce(sum(size), 0) FROM (SELECT size FROM mail WHERE owner = ?1 AND cursor >"
+            " coalesce((SELECT cursor FROM acknowledged WHERE owner = ?1), 0) ORDER BY cursor LIMIT ?2)",
+            (owner, at_most),
+        )
+        return Unread(messages=messages, size_bytes=size)
+
     def acknowledge(self, owner: str, cursor: int) -> int:
         """Remember how far the owner has read (never backwards); returns the cursor that holds."""
         with self.db.write() as connection:
@@ -231,6 +249,13 @@ def _orphan(row: tuple[int, int, int, str, str, str, str, bytes, int, int]) -> O
     )
 
 
-def _raw(row: tuple[int, str, str, bytes, int]) -> RawArrival:
-    number, feed, name, body, received_at = row
-    return RawArrival(id=number, feed=feed, name=name, body=body, received_at=to_time(received_at))
+def _raw(row: tuple[int, str, str, bytes, int, str | None]) -> RawArrival:
+    number, feed, name, body, received_at, also = row
+    return RawArrival(
+        id=number,
+        feed=feed,
+        name=name,
+        body=body,
+        received_at=to_time(received_at),
+        also=tuple(also.split("\n")) if also else (),
+    )

@@ -28,6 +28,8 @@ class _Rows:
     timeline: list[tuple[object, ...]] = field(default_factory=list)
     handle: list[tuple[str, int]] = field(default_factory=list)
     arrival: list[tuple[str, str, bool, int]] = field(default_factory=list)
+    mail: list[tuple[str, int, int]] = field(default_factory=list)
+    """Owner, cursor, arrival."""
     journal: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -72,8 +74,8 @@ class FilingBatch:
             matched[owner] = matched.get(owner, 0) + 1
         delivered = self._deliver(filing)
         for owner in delivered:
-            if owner not in notices:
-                self._notify(notices, owner, arrival)
+            notice = notices.get(owner) or self._notify(notices, owner, arrival)
+            self._rows.mail.append((owner, notice, arrival))
         for declaration, texts in filing.learned.items():
             self._rows.handle += [(text, declaration) for text in texts]
         filed = Filed(
@@ -99,6 +101,7 @@ class FilingBatch:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows.timeline,
         )
+        many("INSERT INTO mail SELECT ?, ?, length(body) FROM arrival WHERE id = ?", rows.mail)
         many("INSERT OR IGNORE INTO handle (text, declaration) VALUES (?, ?)", rows.handle)
         many(
             "UPDATE arrival SET filed = 1, kind = ?, cop_msg_id = ?, asks = max(asks, ?) WHERE id = ?",

@@ -193,4 +193,56 @@ STEPS: Final[tuple[str, ...]] = (
         sent_at INTEGER NOT NULL, PRIMARY KEY (message, declaration, layer)
     ) WITHOUT ROWID;
     """,
+    f"""
+    CREATE TABLE entry_of_sender (              -- a UNIQUE of a table cannot be changed
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        message     INTEGER NOT NULL REFERENCES message,
+        owner       TEXT NOT NULL,              -- that of the message, for the fair claim
+        turn        TEXT NOT NULL,              -- the owner, and what it needs: spool.turns
+        destination TEXT NOT NULL,
+        cop_msg_id  TEXT NOT NULL,
+        sender      TEXT NOT NULL,              -- whose the cop_msg_id is; empty: not told
+        part        TEXT NOT NULL,
+        facts       BLOB NOT NULL,
+        priority    INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        attempts    INTEGER NOT NULL DEFAULT 0,
+        due_at      INTEGER NOT NULL,
+        blockers    INTEGER NOT NULL DEFAULT 0,  -- rows of `wait` that name this entry
+        claim       INTEGER NOT NULL DEFAULT 0,
+        claimant    TEXT NOT NULL DEFAULT '',
+        claimed_at  INTEGER NOT NULL DEFAULT 0,
+        lease_until INTEGER NOT NULL DEFAULT 0,
+        abandoned   INTEGER NOT NULL DEFAULT 0,  -- claims in a row that ended without a word
+        error       TEXT NOT NULL DEFAULT '',
+        sent_at     INTEGER,
+        sent_sha256 BLOB NOT NULL DEFAULT x'',
+        bounce      TEXT NOT NULL DEFAULT '',   -- what an answer said before the settlement
+        bounce_due  INTEGER,
+        UNIQUE (cop_msg_id, sender, destination, part)
+    );
+    INSERT INTO entry_of_sender
+        SELECT id, message, owner, turn, destination, cop_msg_id, '', part, facts, priority, state, attempts, due_at,
+            blockers, claim, claimant, claimed_at, lease_until, abandoned, error, sent_at, sent_sha256, bounce,
+            bounce_due
+        FROM entry ORDER BY id;
+    DELETE FROM sqlite_sequence WHERE name = 'entry_of_sender';
+    INSERT INTO sqlite_sequence SELECT 'entry_of_sender', seq FROM sqlite_sequence WHERE name = 'entry';
+    DROP TABLE entry;
+    ALTER TABLE entry_of_sender RENAME TO entry;
+    CREATE INDEX entry_message ON entry (message);
+    CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id) WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_next ON entry (destination, due_at) WHERE state = 'ready' AND blockers = 0;
+    CREATE INDEX entry_leased ON entry (lease_until) WHERE state = 'sending';
+    CREATE INDEX entry_open ON entry (destination, state, message) WHERE {unfinished()};
+    CREATE INDEX entry_sent ON entry (sent_at) WHERE sent_at IS NOT NULL;
+    """,
+    """
+    CREATE TABLE arrival_feed (                 -- who else brought the same bytes
+        arrival INTEGER NOT NULL, feed TEXT NOT NULL, PRIMARY KEY (arrival, feed)
+    ) WITHOUT ROWID;
+    CREATE TABLE mail (                         -- notices of arrivals that are for their owner as a whole
+        owner TEXT NOT NULL, cursor INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (owner, cursor)
+    ) WITHOUT ROWID;
+    """,
 )

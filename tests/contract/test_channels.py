@@ -16,6 +16,7 @@ from spool.entry import Wanted
 from spool.lifecycle import Event, State
 from tests.command_line import invoke, lines
 from tests.contract.conftest import AmqpMedium, RabbitmqMedium, SftpMedium
+from tests.documents import dxp_rep
 from tests.homing import Home, home
 from tests.servers.postgres import shared
 from tests.servers.receiver import Handler, Receiver
@@ -197,6 +198,24 @@ def test_of_a_receipt_for_several_each_gets_its_own_bodies_alone(side: Side, tmp
         one["key"]["orderNo"] for body in got.form["receipt"]["bodies"] for one in body["declarations"]
     }
     assert got.raw.startswith(raw[:50])
+
+
+def test_of_an_answer_of_the_exchange_for_several_each_gets_its_own_response_alone(
+    side: Side, tmp_path: Path
+) -> None:
+    with home(tmp_path, {OWNER: side.toml}) as node:
+        own, other = node.accept(OWNER, "A"), node.accept(OTHER, "B")
+        sender = node.owners[OWNER].dxp_ids[0]
+        node.keep(dxp_rep((other, sender, "3002"), (own, sender, "0002"), between="<!-- of both -->"))
+        with node.notifying():
+            until(lambda: delivered(node, f"{OWNER}/erp", 1))
+
+    (got,) = side.got()
+    assert got.raw.count(b"<Response>") == 1
+    assert f"<ResponseInfo>about {own}</ResponseInfo>".encode() in got.raw
+    for strange in (other, "of both"):
+        assert strange.encode() not in got.raw
+        assert strange not in json.dumps(got.form["receipt"])
 
 
 def test_a_channel_that_was_away_gets_everything_once_in_the_order_of_each_declaration(

@@ -73,6 +73,7 @@ def _live(spool: Spool) -> None:
                 )
             ]
         )
+    spool.keep(collected(b"answer 2", feed="elsewhere"))
     spool.acknowledge("ann", spool.notices("ann", after=0, limit=1)[0].cursor)
     spool.seal(lambda _, size, root: NOTE.signed(Checkpoint(origin="x", size=size, root=root)), limit=99)
     silence = Silence(layer="business", kinds=("CEB311Message",))

@@ -19,7 +19,9 @@ from tests.servers.postgres import shared
 from tests.waiting import until
 
 SENDER, READER, TWIN, OTHER = (
-    NewEnterprise(id=name, name=name, cop_codes=(f"44{number:08d}",), dxp_ids=(dxp_id,))
+    NewEnterprise(
+        id=name, name=name, cop_codes=(f"44{number:08d}",), dxp_ids=(dxp_id,), mail_from=("sender",)
+    )
     for number, (name, dxp_id) in enumerate(
         (
             ("sender", "DXPENT0000000001"),

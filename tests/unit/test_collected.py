@@ -231,19 +231,25 @@ def test_nothing_to_cut_gives_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "gbk"])
-def test_every_other_byte_stays_whatever_surrounds_the_bodies(encoding: str) -> None:
+def test_every_byte_of_the_bodies_stays_and_of_what_surrounds_them_what_concerns_everybody(
+    encoding: str,
+) -> None:
     mark = "\ufeff" if encoding == "utf-8" else ""
-    start = f'{mark}<?xml version="1.0" encoding="{encoding}"?>\r\n<!-- <B>镕</B> -->\n<CEB622Message xmlns="{CEB}" a=">">\r\n\t'
+    declaration = f'{mark}<?xml version="1.0" encoding="{encoding}"?>\r\n'
+    start = f'{declaration}<!-- <B>镕</B> -->\n<CEB622Message xmlns="{CEB}" a=">" 乙=\'"\' guid="1">\r\n\t'
     first = "<B a='/>' b='&lt;/B>'>甲<!-- </B> --><![CDATA[</B>]]><B>镕]]&gt;</B><?pi </B>?></B >"
     second = "<p:B xmlns:p='urn:p' c='>'/>"
     third = "<B>丙</B>"
-    end = "\r\n<!-- 尾 --></CEB622Message>\n<!-- <B/> -->\n"
-    whole = [start, first, " 一 ", second, "<!-- x -->", third, end]
-    body = "".join(whole).encode(encoding)
-    kept = [start, " 一 ", second, "<!-- x -->", end]
-    assert cut_to(body, {1}) == "".join(kept).encode(encoding)
-    assert cut_to(body, {0, 2}) == "".join([*whole[:3], *whole[4:]]).encode(encoding)
-    assert cut_to(body, ()) == f"{start} 一 <!-- x -->{end}".encode(encoding)
+    end = "\r\n<Signature/><!-- 尾 --></CEB622Message >\n<!-- <B/> -->\n"
+    body = f"{start}{first} 一 {second}<!-- x -->{third}{end}".encode(encoding)
+
+    def framed(*bodies: str) -> bytes:
+        opening = f'{declaration.rstrip()}\n<CEB622Message xmlns="{CEB}" guid="1">\r\n\t'
+        return "".join([opening, *bodies, "\r\n\n</CEB622Message >\n"]).encode(encoding)
+
+    assert cut_to(body, {1}) == framed("\n", second, "\n")
+    assert cut_to(body, {0, 2}) == framed(first, "\n\n", third)
+    assert cut_to(body, ()) == framed("\n\n")
 
 
 @pytest.mark.parametrize("body", [b"", b"<a>", b"<!DOCTYPE a><a><b/></a>", b"\xff\xfe", b"<a>\xff</a>"])

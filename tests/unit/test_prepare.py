@@ -14,7 +14,7 @@ from gateway import facts
 from gateway.config import LOCAL, Config, Destination, Route
 from gateway.errors import Refused
 from gateway.homes import NOBODY, Homes
-from gateway.model import EnterpriseId, Envelope, Message
+from gateway.model import EnterpriseId, Envelope, Mailbox, Message
 from gateway.pipeline import examine
 from gateway.ports import Parcel
 from gateway.roles.offers import offer_of
@@ -186,7 +186,8 @@ def test_envelope_of_the_sender_goes_out_byte_for_byte_whatever_receivers_the_ro
     assert wrapped[wrapped.index(b"<DxpMsg") :] in parcel.body
 
 
-HOMES = Homes(holders={"DXPENT0000000002": (EnterpriseId("two"),)})
+TWO = EnterpriseId("two")
+HOMES = Homes(holders={"DXPENT0000000002": (TWO,)}, mailboxes={TWO: Mailbox(senders=frozenset({ME.id}))})
 MIXED = ("DXPEDCCEB0000002", "DXPENT0000000002", "DXPENT0000000099")
 
 

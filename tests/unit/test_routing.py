@@ -10,7 +10,7 @@ from gateway.config import LOCAL, Config, Destination, Folder, Node, Route, Sign
 from gateway.config_keys import Key
 from gateway.errors import ConfigError
 from gateway.homes import Homes
-from gateway.model import Declaration, Enterprise, EnterpriseId, Envelope, Message
+from gateway.model import ANYBODY, Declaration, Enterprise, EnterpriseId, Envelope, Mailbox, Message
 from gateway.pipeline import examine
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
@@ -178,7 +178,10 @@ def test_envelope_of_the_sender_keeps_its_receivers_and_is_never_split() -> None
 # the sender's own DxpMsg at a transfer node
 
 HERE, THERE, NOWHERE = "DXPENT0000000002", "DXPENT0000000003", "DXPENT0000000099"
-HOMES = Homes(holders={HERE: (EnterpriseId("two"),), THERE: (EnterpriseId("three"),)})
+HOMES = Homes(
+    holders={HERE: (EnterpriseId("two"),), THERE: (EnterpriseId("three"),)},
+    mailboxes={EnterpriseId(one): Mailbox(senders=frozenset({ANYBODY})) for one in ("two", "three")},
+)
 BY_RECEIVER = (Route(to=("customs",), receiver=CUSTOMS), Route(to=("tax", "trial"), receiver=TAX))
 
 

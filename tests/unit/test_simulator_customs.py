@@ -181,6 +181,15 @@ def test_another_message_under_a_known_cop_msg_id_is_a_platform_error() -> None:
     assert leaves(etree.fromstring(answer.body))["ResponseCode"] == "0999"
 
 
+def test_the_same_cop_msg_id_of_another_sender_is_another_message() -> None:
+    side = customs()
+    side.receive(envelope(signed(sample(seed=1))), "x")
+    side.receive(envelope(signed(sample(seed=2)), sender_id="DXPENT0000000002"), "y")
+    sent = side.due(LATER)
+    assert {one.receiver_id for one in sent} == {DXP, "DXPENT0000000002"}
+    assert {body.receipt for body in bodies(sent)} == {"CEB312Message"}
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
