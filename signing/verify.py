@@ -8,6 +8,7 @@ right company. The one tolerance is a second attempt with xmlns:xsi in scope, re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hmac import compare_digest
+from typing import Final
 
 from cryptography import x509
 from lxml import etree
@@ -20,6 +21,9 @@ from signing.errors import SigningError
 from signing.issuers import Issuers
 from signing.shape import Parts, read_signature
 from signing.suite import XSI, Suite
+
+_SHOWN: Final = 500
+"""Characters of a reason or a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +81,7 @@ def verify(
         signature_ok=signature_ok,
         certificate_ok=not found.certificate,
         certificate=None if signer is None else signer.facts,
-        warnings=tuple(found.warnings),
+        warnings=tuple(warning[:_SHOWN] for warning in found.warnings),
         reasons=reasons,
     )
 
@@ -92,11 +96,11 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
     def reasons(self) -> tuple[str, ...]:
-        """All that is wrong, a sentence each that begins with what failed."""
+        """All that is wrong, a sentence each that begins with what failed; a certificate may hold any text."""
         return (
             *(f"digest: {reason}" for reason in self.digest),
-            *(f"signature: {reason}" for reason in self.signature),
-            *(f"certificate: {reason}" for reason in self.certificate),
+            *(f"signature: {reason[:_SHOWN]}" for reason in self.signature),
+            *(f"certificate: {reason[:_SHOWN]}" for reason in self.certificate),
         )
 
 
