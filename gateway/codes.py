@@ -88,7 +88,9 @@ class Codes:
 
         Customs does not publish these numbers: one that is not in our table keeps the text given.
         """
-        found = _BRACKET.search(info)
+        found = _BRACKET.search(
+            info, 0, info.rfind("]") + 1
+        )  # behind the last one every try would go to the end
         if found is None:
             return None
         number, text = found.groups()

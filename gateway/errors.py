@@ -1,10 +1,15 @@
 """Every error the gateway raises on purpose: what went wrong, where, and how to fix it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.model import Fault
+
+FAULTS_SHOWN: Final = 200
+"""Faults that are given of one document; how many more there are is said behind them."""
+FAULTS_COUNTED: Final = 500
+"""Faults that are looked for in one document, so that there is something to say of how many more there are."""
 
 
 class GatewayError(Exception):

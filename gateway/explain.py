@@ -14,7 +14,7 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.fault_texts import Place, fault
+from gateway.fault_texts import VALUE_SHOWN, Place, fault
 from gateway.model import Fault
 from gateway.schema_model import AttributeDecl, ElementDecl, Grammar, Shape, Slot, ValueType
 from gateway.schema_values import value_faults
@@ -47,7 +47,10 @@ class _Row:
     in_place: frozenset[int]
     """Indexes of the children that are in order; the others stand in the wrong place."""
     counts: Counter[int]
+    strangers: Counter[str]
+    """Local names of the children that no slot has."""
     names: Counter[str] = field(default_factory=Counter)
+    """Those met so far."""
 
 
 class Explanation:
@@ -93,9 +96,8 @@ class Explanation:
 
     def _value(self, spot: _Spot, kind: ValueType) -> Iterator[Fault]:
         for child in spot.node.iterchildren("*"):
-            place = Place(
-                path=f"{spot.path}/{local(child)}", line=line_of(child), element=local(child), name_zh=""
-            )
+            name = shown(child)
+            place = Place(path=f"{spot.path}/{name}", line=line_of(child), element=name, name_zh="")
             yield self._about(spot.node, "unexpected", place, spot.decl)
         text = own_text(spot.node)
         if not text and (spot.decl.fixed is not None or spot.decl.default is not None):
@@ -126,7 +128,7 @@ class Explanation:
         if shape.ordered and limit is not None and len(children) > limit:
             surplus = children[limit]
             place = Place(
-                path=f"{spot.path}/*[{limit + 1}]", line=line_of(surplus), element=local(surplus), name_zh=""
+                path=f"{spot.path}/*[{limit + 1}]", line=line_of(surplus), element=shown(surplus), name_zh=""
             )
             yield self._about(spot.node, "too_many", place, spot.decl, count=len(children), limit=limit)
 
@@ -148,7 +150,8 @@ class Explanation:
                 if not self._is_fine(child, decl):
                     yield from self._element(spot)
             else:
-                facts = {"actual": etree.QName(child).namespace or "", "expected": decl.namespace}
+                actual = (etree.QName(child).namespace or "")[:VALUE_SHOWN]
+                facts = {"actual": actual, "expected": decl.namespace}
                 yield self._about(child, "wrong_namespace", _place(spot, ""), **facts)
         yield from self._missing(row, range(awaited, len(row.shape.slots)), line_of(row.parent.node))
 
@@ -160,10 +163,10 @@ class Explanation:
         return next(value_faults(node.text or "", kind), None) is None
 
     def _unexpected(self, row: _Row, child: etree._Element) -> Fault:
-        name = local(child)
-        row.names[name] += 1
-        repeated = row.names[name] > 1 or any(local(other) == name for other in child.itersiblings("*"))
-        path = f"{row.parent.path}/{name}" + (f"[{row.names[name]}]" if repeated else "")
+        whole, name = local(child), shown(child)
+        row.names[whole] += 1
+        repeated = row.strangers[whole] > 1
+        path = f"{row.parent.path}/{name}" + (f"[{row.names[whole]}]" if repeated else "")
         place = Place(path=path, line=line_of(child), element=name, name_zh="", value=child.text or "")
         slots = enumerate(row.shape.slots)
         known = [slot.decl.name for rank, slot in slots if slot.decl is not None and not row.counts[rank]]
@@ -223,14 +226,22 @@ def local(node: etree._Element) -> str:
     return etree.QName(node).localname
 
 
+def shown(node: etree._Element) -> str:
+    """Give as much of that name as is told of a stranger's."""
+    return local(node)[:VALUE_SHOWN]
+
+
 def path_of(node: etree._Element) -> str:
-    """Write the path of an element; positions only where siblings of the same name are there."""
+    """Write the path of an element; positions only where siblings of the same name are there.
+
+    Walks all siblings of it and of those around it: for a few elements, not for each.
+    """
     steps: list[str] = []
     for step in (node, *node.iterancestors()):
         name = local(step)
         before = sum(local(other) == name for other in step.itersiblings("*", preceding=True))
         alone = before == 0 and all(local(other) != name for other in step.itersiblings("*"))
-        steps.append(name if alone else f"{name}[{before + 1}]")
+        steps.append(shown(step) if alone else f"{shown(step)}[{before + 1}]")
     return "/" + "/".join(reversed(steps))
 
 
@@ -253,6 +264,7 @@ def _row(spot: _Spot, shape: Shape, children: Sequence[etree._Element]) -> _Row:
         ranks=ranks,
         in_place=_longest_run(ranks),
         counts=Counter(ranks),
+        strangers=Counter(local(child) for child, rank in zip(children, ranks, strict=True) if rank < 0),
     )
 
 
@@ -303,7 +315,7 @@ def _place(spot: _Spot, value: str) -> Place:
 
 
 def _attribute_place(spot: _Spot, name: str, name_zh: str) -> Place:
-    short = etree.QName(name).localname
+    short = etree.QName(name).localname[:VALUE_SHOWN]
     return Place(
         path=f"{spot.path}/@{short}",
         line=line_of(spot.node),

@@ -3,14 +3,18 @@
 The codes are stable: programs of platforms branch on them, so a code is never renamed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
 from gateway.model import Fault
 from gateway.schema_model import ElementDecl
 
 VALUE_SHOWN: Final = 100
-"""Characters of an offending value that a fault shows."""
+"""Characters of an offending value that a fault shows, and of a name that a stranger gave."""
+MORE: Final = "more_faults"
+"""Rule of the fault that stands for those that are not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +174,29 @@ def fault(rule: str, place: Place, within: ElementDecl | None = None, /, **facts
         message=text.en.format(**en),
         message_zh=text.zh.format(**zh),
         fix=text.fix.format(**words),
+    )
+
+
+def shown_of(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Give the first `FAULTS_SHOWN` of all faults of a document, and behind them how many more there are.
+
+    Whoever looks for faults stops at `FAULTS_COUNTED`: from there on it is said to be the least number.
+    """
+    given = tuple(faults)
+    found = tuple(fault for fault in given if fault.rule != MORE)
+    if len(given) <= FAULTS_SHOWN:
+        return given
+    more = len(found) - FAULTS_SHOWN
+    at_least = len(found) >= FAULTS_COUNTED or len(found) < len(given)
+    return (*found[:FAULTS_SHOWN], _more(more, at_least=at_least)) if more > 0 else given
+
+
+def _more(count: int, *, at_least: bool) -> Fault:
+    return Fault(
+        rule=MORE,
+        message=f"there are {'at least ' if at_least else ''}{count} more faults that are not shown",
+        message_zh=f"另有{'至少' if at_least else ''}{count}处错误未列出",
+        fix="mend those that are shown, and send it again",
     )
 
 

@@ -7,6 +7,7 @@ from lxml import etree
 
 from gateway.config import Limits
 from gateway.errors import EnvelopeError, Refused
+from gateway.fault_texts import shown_of
 from gateway.model import Enterprise, Fault, Header, Message
 from gateway.rules import Rules
 from gateway.schemas import View
@@ -15,11 +16,10 @@ from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.plain import Plain, read_plain
 from gateway.stages.seal import DXP, Unsealed, unseal_tree
+from gateway.stages.signable import drafted
 from gateway.stages.signature import ANYONE, Trust, check_signature
 from gateway.stages.validate import validate
-from signing.errors import SigningError
-from signing.suite import Suite
-from signing.xmldsig import Draft, draft
+from signing.suite import RSA_SHA1, Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,10 @@ def examine(
         if etree.QName(document).namespace == DXP:
             return _examine_wrapped(document, body, caller, rules, limits, trust=trust)
         header = _examine_document(document, body, caller, rules, view=View.DECLARED, trust=trust)
+        made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
-    drafted = None if suite is None or header.signed else _draft(body, document, header, suite)
-    return Message(body=body, header=header, draft=drafted)
+    return Message(body=body, header=header, draft=None if suite is None else made)
 
 
 def examine_plain(
@@ -76,14 +76,6 @@ def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None) -> Mes
     authorise(header, caller)
     _all_in_order("invalid-message", uncorrelatable(header) or _anonymous(header))
     return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
-
-
-def _draft(body: bytes, document: etree._Element, header: Header, suite: Suite) -> Draft | None:
-    """Make the draft; None when it cannot be made: the forwarder will say why."""
-    try:
-        return draft(body, document, suite, before=header.message_type.signature_before)
-    except SigningError:
-        return None
 
 
 def _examine_document(
@@ -118,7 +110,7 @@ def _faults(document: etree._Element, header: Header, rules: Rules, view: View) 
 
 def _all_in_order(problem: str, faults: Sequence[Fault]) -> None:
     if faults:
-        raise Refused(problem, faults)
+        raise Refused(problem, shown_of(faults))
 
 
 def _anonymous(header: Header) -> list[Fault]:

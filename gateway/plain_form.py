@@ -136,6 +136,7 @@ class _Writer:
     def __init__(self, grammar: Grammar, kind: MessageType, prefix: str) -> None:
         self._grammar = grammar
         self.prefix = prefix
+        self._signed_before = kind.signature_before
         self._wanted = {
             kind.head or kind.body: frozenset(fields_of(kind)),
             "BaseTransfer": frozenset(SENDER),
@@ -168,6 +169,8 @@ class _Writer:
     def _once(self, slot: Slot, holder: str, depth: int) -> str:
         if slot.decl is None or (slot.high != 1 and slot.decl.name in self._wanted):
             raise _NotPlainError  # of several elements that hold wanted texts the first counts: not told apart here
+        if not holder and slot.decl.name == self._signed_before:
+            raise _NotPlainError  # the Signature of a plain document goes before the root end tag
         return self._element(slot.decl, holder, depth) + _WHITE
 
     def _element(self, decl: ElementDecl, holder: str, depth: int) -> str:

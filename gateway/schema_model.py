@@ -6,7 +6,7 @@ that an operator's own schema may hold makes an element `ordered=False` or a val
 explanation leaves that point to libxml2's own words.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -117,6 +117,21 @@ class Grammar:
         """Find the declared child of that local name."""
         slots = self.shape(decl).slots
         return next((s.decl for s in slots if s.decl is not None and s.decl.name == name), None)
+
+    def tags_of(self, base: str, roots: Iterable[ElementDecl]) -> set[str]:
+        """Name the elements in and below `roots` whose text is of the built-in type `base`."""
+        waiting, found = list(roots), set[str]()
+        met: set[etree._Element | None] = {None}
+        while waiting:
+            decl = waiting.pop()
+            if decl.node in met:
+                continue
+            met.add(decl.node)
+            shape = self.shape(decl)
+            if shape.text is not None and shape.text.base == base:
+                found.add(decl.tag)
+            waiting += [slot.decl for slot in shape.slots if slot.decl is not None]
+        return found
 
     def _element(self, node: etree._Element) -> ElementDecl:
         if ref := node.get("ref"):

@@ -60,10 +60,13 @@ def _length_faults(length: int, kind: ValueType) -> Iterator[ValueFault]:
 
 
 def _digit_faults(value: str, kind: ValueType) -> Iterator[ValueFault]:
-    whole, _, part = value.lstrip("+-").partition(".")
-    whole, part = whole.lstrip("0"), part.rstrip("0")
+    unsigned, _, part = value.lstrip("+-").partition(".")
+    whole, part = unsigned.lstrip("0"), part.rstrip("0")
     total = len(whole) + len(part)
-    if kind.base == "int" and (len(whole) > len("2147483648") or int(value) not in _INT_RANGE):
+    sign = "-" if value.startswith("-") else ""
+    if kind.base == "int" and (
+        len(whole) > len("2147483648") or int(f"{sign}{whole or 0}") not in _INT_RANGE
+    ):
         yield ValueFault(rule="out_of_range")
     if kind.total_digits is not None and total > kind.total_digits:
         yield ValueFault(rule="too_many_digits", facts={"length": total, "limit": kind.total_digits})

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
@@ -66,6 +67,7 @@ class Schemas:
         self._tags: set[str] = set()
         self._compiled: dict[tuple[Path, View], etree.XMLSchema] = {}
         self._by_root: dict[tuple[str, View], etree.XMLSchema] = {}
+        self._base64_tags: dict[str, tuple[str, ...]] = {}
         for entry in self._entry_files():
             self._adopt(entry)
 
@@ -121,6 +123,16 @@ class Schemas:
         """Give the readable form of that schema, for explanations; raises `RulesError` for an unknown name."""
         self.declaration(root)
         return self._grammar(self._entries[root])
+
+    def base64_tags(self, root: str) -> tuple[str, ...]:
+        """Name the elements that hold Base64 in messages of that root, those of a ds:Signature among them.
+
+        As lxml writes them, `{namespace}name`. Raises `RulesError` for an unknown name.
+        """
+        if root not in self._base64_tags:
+            found = self.grammar_for(root).tags_of("base64Binary", [self.declaration(root)])
+            self._base64_tags[root] = (*sorted(found), *_signature_base64())
+        return self._base64_tags[root]
 
     def name_zh(self, path: str) -> str:
         """Give the Chinese name of a field: `/CEB311Message/Order[1]/OrderHead/orderNo`, `/DxpMsg/@ver`.
@@ -272,6 +284,12 @@ def _signature_schema() -> bytes:
         raise RulesError("the package xmlschema is not installed", fix="install the gateway's dependencies")
     path = Path(spec.origin).parent / "schemas" / "DSIG" / "xmldsig-core-schema.xsd"
     return etree.tostring(etree.parse(path, _parser()).getroot())
+
+
+@cache
+def _signature_base64() -> tuple[str, ...]:
+    grammar = Grammar([(etree.fromstring(_signature_schema()), DS_NAMESPACE)])
+    return tuple(sorted(grammar.tags_of("base64Binary", grammar.elements())))
 
 
 def _few(names: frozenset[str]) -> str:

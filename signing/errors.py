@@ -1,15 +1,20 @@
 """The one error of this room: what cannot be signed, read or loaded, where, and how to fix it."""
 
+from typing import Final
+
+_SHOWN: Final = 500
+"""Characters of each part: a stranger's text may stand in it."""
+
 
 class SigningError(Exception):
     """Input or key material that cannot be used; `str()` is one sentence a stranger can act on."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         """Keep the three parts apart, so that a screen can lay them out and a log can name them."""
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
+        super().__init__(what[:_SHOWN])
+        self.what = what[:_SHOWN]
+        self.where = where[:_SHOWN]
+        self.fix = fix[:_SHOWN]
 
     def __str__(self) -> str:
         """Join the parts that are there: `what (where). Fix: fix`."""

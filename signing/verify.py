@@ -26,6 +26,8 @@ ANY_RSA_BITS: Final = 1024
 """What customs' own test keys have (spec signing.md, What is signed); nothing shorter is ever believed."""
 SOUND_RSA_BITS: Final = 2048
 """What a key must have at least for a signature to prove who made it."""
+_SHOWN: Final = 500
+"""Characters of a reason or a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def verify(
         signature_ok=signature_ok,
         certificate_ok=not found.certificate,
         certificate=None if signer is None else signer.facts,
-        warnings=tuple(found.warnings),
+        warnings=tuple(warning[:_SHOWN] for warning in found.warnings),
         reasons=reasons,
     )
 
@@ -101,11 +103,11 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
     def reasons(self) -> tuple[str, ...]:
-        """All that is wrong, a sentence each that begins with what failed."""
+        """All that is wrong, a sentence each that begins with what failed; a certificate may hold any text."""
         return (
             *(f"digest: {reason}" for reason in self.digest),
-            *(f"signature: {reason}" for reason in self.signature),
-            *(f"certificate: {reason}" for reason in self.certificate),
+            *(f"signature: {reason[:_SHOWN]}" for reason in self.signature),
+            *(f"certificate: {reason[:_SHOWN]}" for reason in self.certificate),
         )
 
 

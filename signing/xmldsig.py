@@ -33,6 +33,8 @@ _DIGEST = '"></ds:DigestMethod><ds:DigestValue>'
 _SIGNED_INFO_END = "</ds:DigestValue></ds:Reference></ds:SignedInfo>"
 _OPEN = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo>'
 _OPEN_WITH_XSI = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo xmlns:xsi="{XSI}">'
+_KEPT_CHARACTERS = 1000
+"""Of namespaces and their prefixes, for one start tag that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +174,25 @@ def _drafted(
         suite=suite.name,
         place=place,
         digest=suite.digest_of(canonical),
-        start_tag=_signed_info_tag(tuple(scope.items()), tuple(inherited.items())),
+        start_tag=_signed_info_tag(scope, inherited),
         xsi_in_scope=scope.get("xsi") == XSI,
     )
 
 
+def _signed_info_tag(scope: Namespaces, inherited: Mapping[str, str]) -> str:
+    """Write the canonical start tag of SignedInfo; the documents of one sender all have the same.
+
+    Those are kept, as long as they are short: strangers write them.
+    """
+    if inherited or sum([len(prefix or "") + len(uri) for prefix, uri in scope.items()]) > _KEPT_CHARACTERS:
+        return _written_tag(scope, inherited)
+    return _kept_tag(tuple(scope.items()))
+
+
 @lru_cache(maxsize=256)
-def _signed_info_tag(
-    scope: tuple[tuple[str | None, str], ...], inherited: tuple[tuple[str, str], ...]
-) -> str:
-    """Write the canonical start tag of SignedInfo; the documents of one sender all have the same."""
-    return start_tag("ds:SignedInfo", {**dict(scope), "ds": DSIG, "xsi": XSI}, dict(inherited))
+def _kept_tag(scope: tuple[tuple[str | None, str], ...]) -> str:
+    return _written_tag(dict(scope), {})
+
+
+def _written_tag(scope: Namespaces, inherited: Mapping[str, str]) -> str:
+    return start_tag("ds:SignedInfo", {**scope, "ds": DSIG, "xsi": XSI}, inherited)

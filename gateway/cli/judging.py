@@ -1,6 +1,6 @@
 """One document, whatever it is → what kind of message it is and every fault in it, as `validate` tells them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,13 +8,16 @@ from lxml import etree
 
 from gateway.config import Limits
 from gateway.errors import EnvelopeError, Refused
+from gateway.fault_texts import shown_of
 from gateway.model import Direction, Fault
 from gateway.rules import Rules
 from gateway.schemas import View
 from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.seal import DXP, unseal_tree
+from gateway.stages.signable import drafted
 from gateway.stages.validate import validate
+from signing.suite import RSA_SHA1
 
 _DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
 
@@ -32,30 +35,46 @@ class Judged:
 def judge(body: bytes, rules: Rules, view: View, limits: Limits | None = None) -> Judged:
     """Judge a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
 
-    View `declared` also finds declarations that no answer could be matched to, as the gateway does when it is
-    handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
+    View `declared` also finds declarations that no answer could be matched to and documents that cannot be signed,
+    as the gateway does when it is handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
     and then the CEB document in it: the paths of that document's faults begin with the path of Data, their
     lines and columns count inside the decoded document. Signatures are not verified here.
     """
     bounds = limits or Limits()
+    name, faults = _judged(body, rules, view, bounds, to_be_signed=view is View.DECLARED)
+    return Judged(message_type=name if name in rules.schemas.roots else "", faults=shown_of(faults))
+
+
+def _judged(
+    body: bytes, rules: Rules, view: View, limits: Limits, *, to_be_signed: bool
+) -> tuple[str, list[Fault]]:
+    """Give the local name of the root, empty where there is none, and the faults."""
     try:
-        root = decode(body, bounds)
+        root = decode(body, limits)
     except Refused as refused:
-        return Judged(message_type="", faults=refused.faults)
+        return "", list(refused.faults)
     faults = [*validate(root, rules.schemas, view)]
     name = etree.QName(root).localname
     if name in _DATA and etree.QName(root).namespace == DXP:
-        faults += _inside(root, body, rules, view, bounds)
+        faults += _inside(root, body, rules, view, limits)
     elif not faults and view is View.DECLARED:
-        faults += _unanswerable(root, rules)
-    return Judged(message_type=name if name in rules.schemas.roots else "", faults=tuple(faults))
+        faults += _not_taken(root, body, rules, to_be_signed=to_be_signed)
+    return name, faults
 
 
-def _unanswerable(root: etree._Element, rules: Rules) -> tuple[Fault, ...]:
+def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed: bool) -> Sequence[Fault]:
+    """Say why the gateway would not take a valid declaration."""
     kind = rules.catalogue.by_name(etree.QName(root).localname)
     if kind is None or kind.direction is not Direction.DECLARATION:
         return ()
-    return uncorrelatable(identify(root, rules.catalogue, rules.schemas.edition))
+    header = identify(root, rules.catalogue, rules.schemas.edition)
+    faults = uncorrelatable(header)
+    if not faults and to_be_signed and not header.signed:
+        try:
+            drafted(body, root, header, RSA_SHA1)
+        except Refused as refused:
+            return refused.faults
+    return faults
 
 
 def _inside(root: etree._Element, body: bytes, rules: Rules, view: View, limits: Limits) -> Iterator[Fault]:
@@ -73,5 +92,5 @@ def _inside(root: etree._Element, body: bytes, rules: Rules, view: View, limits:
             fix=error.fix,
         )
         return
-    for fault in judge(business, rules, view, limits).faults:
+    for fault in _judged(business, rules, view, limits, to_be_signed=False)[1]:
         yield replace(fault, path=f"{data}{fault.path}")

@@ -6,15 +6,16 @@ The library's reader knows the line of what is wrong, but neither its column nor
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from gateway.config import Limits
-from gateway.errors import Refused
+from gateway.errors import FAULTS_COUNTED, Refused
+from gateway.fault_texts import shown_of
 from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
 from gateway.model import Fault
 
 _ENDS: Final = ("\r\n", "\n", "\r")
-_FAULTS: Final = 200
 _FIX: Final = 'put cells that hold a comma, a line break or " in double quotes, and write " inside them twice'
 
 
@@ -87,13 +88,13 @@ def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: Limits) -
         )
     header, *others = rows
     columns = {name: at for at, cell in enumerate(header.cells) if (name := cell.strip())}
-    wrong_header = [*_doubled(header, columns), *_missing(header, columns, wanted)]
+    wrong_header = [*islice(_doubled(header, columns), FAULTS_COUNTED), *_missing(header, columns, wanted)]
     if wrong_header:
         raise _refused(lines, wrong_header)
     width = len(header.cells)
     ragged = [_ragged(row, width) for row in others if len(row.cells) != width]
     if ragged:
-        raise _refused(lines, ragged[:_FAULTS])
+        raise _refused(lines, ragged)
     return Rows(_Table(columns, lines, header), others)
 
 
@@ -132,7 +133,7 @@ def _ragged(row: _Row, width: int) -> _WrongError:
 
 
 def _refused(lines: Lines, wrongs: Sequence[_WrongError]) -> Refused:
-    return Refused("not-csv", [_fault(lines, wrong) for wrong in wrongs])
+    return Refused("not-csv", shown_of(_fault(lines, wrong) for wrong in wrongs[:FAULTS_COUNTED]))
 
 
 def _fault(lines: Lines, wrong: _WrongError) -> Fault:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.config import Limits
 from gateway.errors import Refused
+from gateway.fault_texts import shown_of
 from gateway.mapping.csv_source import read_csv
 from gateway.mapping.faults import SourceFault, told_of
 from gateway.mapping.json_source import read_json
@@ -46,7 +47,10 @@ class Translated:
         told = {fault.path for fault in self.faults}
         traced = self._traced()
         rest = [told_of(fault, _spot(fault.path, traced)) for fault in faults if fault.path not in told]
-        return (*self.faults, *rest)
+        shown = shown_of((*self.faults, *rest))
+        return tuple(
+            one if isinstance(one, SourceFault) else told_of(one, _spot("", traced)) for one in shown
+        )
 
     def _traced(self) -> Writer:
         return self.writing.written(traced=True)[1]

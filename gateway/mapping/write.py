@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final
 from xml.sax.saxutils import escape
 
+from gateway.errors import FAULTS_COUNTED
 from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import NotApplicableError, guid
 from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
@@ -24,7 +25,6 @@ _NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
 _SPECIAL: Final = re.compile("[&<>\r]")
 _IN_TEXT: Final = {"\r": "&#13;"}
 _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-_FAULTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Writer:
         self._traced = traced
         self._mark = ""
         self.faults: list[SourceFault] = []
-        """What of the source could not be written, `_FAULTS` at most."""
+        """What of the source could not be written, `FAULTS_COUNTED` at most."""
         self.steps: dict[str, Step] = {}
         self.spots: dict[str, Spot] = {}
         """Path of an element that holds elements → its place in the source."""
@@ -181,7 +181,7 @@ class Writer:
             self.spots[path] = item.spot()
 
     def _fault(self, part: Leaf | Branch, path: str, wrong: NoTextError) -> None:
-        if len(self.faults) < _FAULTS:
+        if len(self.faults) < FAULTS_COUNTED:
             self.faults.append(source_fault(wrong, path=path, name=part.name, name_zh=part.name_zh))
 
 

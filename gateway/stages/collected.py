@@ -31,6 +31,8 @@ _FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
 """The spec's table of 816 says logisticNo, real messages say logisticsNo (spec messages.md, 816)."""
+_PLACE_CHARACTERS: Final = 300
+"""Of the place of a leaf, `TaxListRd[2]/gnum`: one that takes more is no field of customs', and is not listed."""
 _GENERIC: Final = ("returnStatus", "returnTime", "returnInfo")
 
 
@@ -234,18 +236,20 @@ def _fields(body: etree._Element, head: str) -> dict[str, str]:
     return found
 
 
-def _leaves(body: etree._Element, head: str) -> Iterator[tuple[str, etree._Element]]:
+def _leaves(body: etree._Element, head: str, above: str = "") -> Iterator[tuple[str, etree._Element]]:
     """Name every leaf; from the second of a name on, and for those that hold others, with a position."""
     seen: dict[str, int] = {}
     for child in body.iterchildren(etree.Element):
         name = local_name(child)
         seen[name] = position = seen.get(name, 0) + 1
+        if len(above) + len(name) > _PLACE_CHARACTERS:
+            continue
         if _is_leaf(child):
-            yield _place(name, position), child
+            yield f"{above}{_place(name, position)}", child
         elif name == head:
-            yield from _leaves(child, "")
+            yield from _leaves(child, "", above)
         else:
-            yield from ((f"{name}[{position}]/{inner}", leaf) for inner, leaf in _leaves(child, ""))
+            yield from _leaves(child, "", f"{above}{name}[{position}]/")
 
 
 def _is_leaf(element: etree._Element) -> bool:

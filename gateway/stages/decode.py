@@ -1,8 +1,8 @@
 """Bytes → document tree: the only place where bytes of strangers meet the XML parser.
 
 Whatever could cost more than its size is refused before a tree exists: a document type declaration
-(so there are no entities of any kind), an unknown encoding, too many bytes, too many elements. The
-bytes themselves are never changed; the tree is for reading only.
+(so there are no entities of any kind), an unknown encoding, too many bytes, elements, attributes or
+namespaces. The bytes themselves are never changed; the tree is for reading only.
 """
 
 import re
@@ -14,12 +14,14 @@ from lxml import etree
 from gateway.config import Limits
 from gateway.errors import Refused
 from gateway.model import Fault
+from signing.markup import MOST_ATTRIBUTES, MOST_NAMESPACES, crowded_tag, has_many_namespaces
 
 UTF8_MARK: Final = b"\xef\xbb\xbf"
 ENCODINGS: Final = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gbk", "gb2312": "gb2312"}
 """Declared encoding in lower case → codec; others are not in use on this exchange and are refused."""
 
 _WIDE: Final = (b"\xfe\xff", b"\xff\xfe", b"\x00\x00\xfe\xff", b"\x00<\x00", b"<\x00", b"\x00\x00\x00<")
+_VERSION: Final = re.compile(rb"""<\?xml\s++version\s*+=\s*+["'](?!1\.0["'])([^"'<>]{0,20})""")
 _DECLARATION: Final = re.compile(rb"<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([^\"'>]{0,60})[\"']")
 # Possessive, so that each byte is looked at once; a construct left open stops it and the parser complains.
 _PROLOG: Final = re.compile(rb"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)", re.DOTALL)
@@ -31,25 +33,46 @@ SMALLEST_ELEMENT: Final = len(b"<a/>")
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False
 )
+_LONG_TEXT_BYTES: Final = 9_000_000
+"""Above this the parser wants to be told that long texts are expected (its own limit is 10 million)."""
+_LONG_TEXT_PARSER: Final = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
+)
+_REASON_SHOWN: Final = 300
+"""Characters of what the parser says: names of the document stand in it."""
 
 
 def decode(body: bytes, limits: Limits) -> etree._Element:
     """Parse one document and give its root element. Spec ceb/messages.md; limits: DESIGN section 7.
 
-    Raises Refused with one fault: `too-large` (rule `size`), `unsafe-xml` (`doctype`, `elements`,
-    `depth`), `wrong-encoding` (`encoding`) or `not-xml` (`not_xml`). Lines and columns count from 1.
+    Raises Refused with one fault: `too-large` (rule `size`), `unsafe-xml` (`elements`, `depth`), and as `parse`.
     """
     _check_size(body, limits)
-    codec = encoding_of(body)
-    _check_start(body, codec)
-    _check_characters(body, codec)
-    _check_elements(body, limits)
-    try:
-        root = etree.fromstring(body, _PARSER)
-    except etree.XMLSyntaxError as error:
-        raise _not_xml(body, codec, error) from error
+    root = parse(body, elements=limits.elements)
     if _too_deep(limits.depth)(root):
         raise _deep(limits.depth, _line_of_depth(root, limits.depth), 1)
+    return root
+
+
+def parse(body: bytes, *, elements: int = 0) -> etree._Element:
+    """Parse bytes whose size is bounded already; `elements`: the most there may be, 0 for any number.
+
+    Raises Refused with one fault: `unsafe-xml` (rules `doctype`, `elements`, `attributes`, `namespaces`),
+    `wrong-encoding` (`encoding`) or `not-xml` (`not_xml`, `version`). Lines and columns count from 1.
+    """
+    codec = encoding_of(body)
+    _check_version(body)
+    _check_start(body, codec)
+    _check_characters(body, codec)
+    if elements:
+        _check_elements(body, elements)
+    _check_attributes(body, codec)
+    try:
+        root = etree.fromstring(body, _PARSER if len(body) <= _LONG_TEXT_BYTES else _LONG_TEXT_PARSER)
+    except etree.XMLSyntaxError as error:
+        raise _not_xml(body, codec, error) from error
+    if has_many_namespaces(body, root):
+        raise _many_namespaces()
     return root
 
 
@@ -87,6 +110,21 @@ def _check_size(body: bytes, limits: Limits) -> None:
             message=f"{len(body)} bytes are more than the {limits.size_bytes} allowed",
             message_zh=f"报文{len(body)}字节，超过上限{limits.size_bytes}字节",
             fix="split the declarations over several messages (at most 100 in one)",
+        )
+
+
+def _check_version(body: bytes) -> None:
+    found = _VERSION.match(body, len(UTF8_MARK) if body.startswith(UTF8_MARK) else 0)
+    if found is not None:
+        version = found[1].decode("ascii", "replace")
+        raise _refused(
+            "not-xml",
+            rule="version",
+            line=1,
+            column=1,
+            message=f"XML {version} is not supported",
+            message_zh=f"不支持XML {version}",
+            fix='write XML 1.0: <?xml version="1.0" encoding="UTF-8"?>',
         )
 
 
@@ -128,18 +166,43 @@ def _no_document(body: bytes, codec: str, at: int, what: tuple[str, str]) -> Ref
     )
 
 
-def _check_elements(body: bytes, limits: Limits) -> None:
+def _check_elements(body: bytes, most: int) -> None:
     """Bound the element count without parsing: every `<` that is not an end tag may open an element."""
-    if len(body) <= limits.elements * SMALLEST_ELEMENT:
+    if len(body) <= most * SMALLEST_ELEMENT:
         return
-    if body.count(b"<") - body.count(b"</") > limits.elements:
+    if body.count(b"<") - body.count(b"</") > most:
         raise _refused(
             "unsafe-xml",
             rule="elements",
-            message=f"more than {limits.elements} elements",
-            message_zh=f"元素超过{limits.elements}个",
+            message=f"more than {most} elements",
+            message_zh=f"元素超过{most}个",
             fix="split the declarations over several messages",
         )
+
+
+def _check_attributes(body: bytes, codec: str) -> None:
+    at = crowded_tag(body)
+    if at is not None:
+        line, column = _place(body, codec, at)
+        raise _refused(
+            "unsafe-xml",
+            rule="attributes",
+            line=line,
+            column=column,
+            message=f"an element has more than {MOST_ATTRIBUTES} attributes",
+            message_zh=f"一个元素的属性超过{MOST_ATTRIBUTES}个",
+            fix="leave out the attributes and namespace declarations that are not needed",
+        )
+
+
+def _many_namespaces() -> Refused:
+    return _refused(
+        "unsafe-xml",
+        rule="namespaces",
+        message=f"more than {MOST_NAMESPACES} namespaces are declared on an element and those around it",
+        message_zh=f"一个元素及其上级元素声明的命名空间超过{MOST_NAMESPACES}个",
+        fix="declare the namespaces that are used, once each, on the root element",
+    )
 
 
 @lru_cache(maxsize=8)
@@ -160,7 +223,7 @@ def _not_xml(body: bytes, codec: str, error: etree.XMLSyntaxError) -> Refused:
     """Say where it stopped being XML; bytes outside the encoding come first if they lie before that."""
     line, column = error.position
     code = getattr(error, "code", 0)
-    reason = (error.msg or "not well-formed").partition(", line ")[0]
+    reason = (error.msg or "not well-formed").partition(", line ")[0][:_REASON_SHOWN]
     if code == etree.ErrorTypes.ERR_INVALID_ENCODING:
         return _wrong_bytes(codec, *(_first_bad(body, codec) or (line, column)))
     first_bad = _first_bad(body, codec)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from lxml import etree
 
 from gateway.catalogue import Catalogue
-from gateway.errors import Refused
+from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.explain import own_text
 from gateway.model import Declaration, Direction, Fault, Header, MessageType
 from gateway.plain_form import SENDER, fields_of
@@ -44,13 +45,15 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
 def uncorrelatable(header: Header) -> tuple[Fault, ...]:
     """Name the declarations that no answer could be matched to (spec ceb/messages.md, Correlating 3).
 
-    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given.
+    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. The
+    first `FAULTS_COUNTED` are named.
     """
-    return tuple(
+    found = (
         _no_business_key(header.message_type, declaration, number)
         for number, declaration in enumerate(header.declarations, start=1)
         if not _correlatable(header.message_type, declaration)
     )
+    return tuple(islice(found, FAULTS_COUNTED))
 
 
 def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:

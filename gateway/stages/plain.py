@@ -15,6 +15,7 @@ from gateway.plain_form import PlainForm, PlainForms
 from gateway.stages.decode import SMALLEST_ELEMENT
 from gateway.stages.identify import CEB, DS, declaration_of
 from signing.c14n import Namespaces, start_tag
+from signing.markup import MOST_NAMESPACES
 from signing.suite import XSI, Suite
 from signing.xmldsig import Draft, draft_canonical
 
@@ -111,6 +112,8 @@ def _root(start: re.Match[str], form: PlainForm) -> tuple[Mapping[str, str], Nam
     attributes: dict[str, str] = {}
     namespaces: dict[str | None, str] = {}
     pairs = _ATTRIBUTE.findall(start["attributes"])
+    if len(pairs) > MOST_NAMESPACES:
+        return None
     for name, value in pairs:
         if name == "xmlns":
             namespaces[None] = value

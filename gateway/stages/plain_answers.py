@@ -83,6 +83,8 @@ _CHILD: Final = re.compile(
     rf"<([A-Za-z_][^>]*+)>(?:([^<]*+)</\1>|((?>(?:{_WS}<[A-Za-z_][^>]*+>[^<]*+</[^>]++>)+){_WS})</\1>)"
 )
 """A child, in what `_NESTED` has let pass: its name and its text, or the row inside."""
+_MOST_SHAPED: Final = 1500
+"""Characters of all leaves' names in a body that an expression is made of; usual ones have 100 to 500."""
 _RECEIVER: Final = re.compile("<ReceiverId>([^<]*+)")
 
 
@@ -171,7 +173,7 @@ def read_document(body: bytes) -> PlainDocument | None:
             f"<{name}>", at
         ):  # most often all have the shape of the first
             names = tuple(leaf for leaf, _ in leaves)
-            alike = _shaped(name, names)
+            alike = _shaped(name, names) if sum(map(len, names)) <= _MOST_SHAPED else None
     if text[at:].rstrip(" \t\n") != f"</{root[1]}>":
         return None
     return PlainDocument(root[1], bodies)
@@ -185,9 +187,12 @@ def _rows(inner: str) -> tuple[PlainRow, ...]:
     return tuple([PlainRow(name, text, _LEAF.findall(row)) for name, text, row in _CHILD.findall(inner)])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _shaped(name: str, leaves: tuple[str, ...]) -> re.Pattern[str]:
-    """Match what `_BODY` matches, where it has just these leaves; their texts are groups."""
+    """Match what `_BODY` matches, where it has just these leaves; their texts are groups.
+
+    The names are strangers': at most `_MOST_SHAPED` characters, so that what is kept of them is bounded.
+    """
     row = "".join(f"{_WS}<{leaf}>({_TEXT})</{leaf}>" for leaf in leaves)
     return re.compile(f"<({name})>({row}{_WS})</{name}>{_WS}")
 

@@ -93,14 +93,13 @@ class _Tokens:
 
 
 def _in_bytes_of(codec: str, document: bytes, text: str, found: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Translate offsets in the UTF-8 form to offsets in the document's own encoding."""
-    utf8 = text.encode()
-
-    def own(offset: int) -> int:
-        head = text[: len(utf8[:offset].decode())]
-        at = len(head.encode(codec))
-        if document[:at].decode(codec, "replace") != head:
+    """Translate offsets in the UTF-8 form to offsets in the document's own encoding, in one pass."""
+    utf8, at, own = text.encode(), 0, 0
+    places: dict[int, int] = {}
+    for offset in sorted({place for span in found for place in (span.start, span.end)}):
+        piece = utf8[at:offset].decode()
+        begin, at, own = own, offset, own + len(piece.encode(codec))
+        if document[begin:own].decode(codec, "replace") != piece:
             raise EnvelopeError(f"{codec} text that cannot be cut exactly", fix="hand it on whole")
-        return at
-
-    return tuple(Span(name=span.name, start=own(span.start), end=own(span.end)) for span in found)
+        places[offset] = own
+    return tuple(Span(name=span.name, start=places[span.start], end=places[span.end]) for span in found)

@@ -1,7 +1,8 @@
 """Document and schema to nothing, or every fault with its place and the field's Chinese name.
 
-The verdict is libxml2's (with one addition: Base64 that it would pass although no decoder does). A valid document costs one run of libxml2 and nothing else; only a refused
-one is looked at again, to say everything that is wrong with it.
+The verdict is libxml2's, with one addition: Base64 that it would pass although no decoder does. A valid document
+costs one run of libxml2 and a search for elements that hold Base64; only a refused one is looked at again, to say
+what is wrong with it.
 """
 
 import re
@@ -13,20 +14,21 @@ from typing import Final, Protocol, cast
 
 from lxml import etree
 
-from gateway.explain import Explanation, line_of, local, own_text, path_of
-from gateway.fault_texts import Place, fault
+from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
+from gateway.explain import Explanation, line_of, local, own_text, path_of, shown
+from gateway.fault_texts import VALUE_SHOWN, Place, fault
 from gateway.model import Fault
-from gateway.schemas import CEB_NAMESPACE, DXP_NAMESPACE, SIGNATURE, Schemas, View
+from gateway.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View
 
-FAULTS_SHOWN: Final = 200
-"""Faults given of one document unless the caller asks for another number."""
 _CROWD: Final = 1000
 """Children of one element from which on libxml2 must not report on a tree: each report walks all siblings
 before it, so that 20,000 wrong rows of a list take a second and 200,000 minutes."""
 _CROWDED: Final = etree.XPath(f"boolean(descendant-or-self::*[count(*) > {_CROWD}])")
 _PIECE_BYTES: Final = 65536
+_REASON_READ: Final = 4000
+_REASON_SHOWN: Final = 500
+"""Characters of libxml2's words: texts and names of the document stand in them."""
 _CEB: Final = f"{{{CEB_NAMESPACE}}}"
-_DATA: Final = f"{{{DXP_NAMESPACE}}}Data"
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/= \t\r\n]")
 _NAMES_IN_BRACES: Final = re.compile(r"\{[^}]*\}")
 
@@ -47,9 +49,9 @@ def validate(
     schemas: Schemas,
     view: View,
     *,
-    limit: int = FAULTS_SHOWN,
+    limit: int = FAULTS_COUNTED,
 ) -> tuple[Fault, ...]:
-    """Judge a document as `view` demands: empty means valid, else 1 to `limit` faults in document order.
+    """Judge a document as `view` demands: empty means valid, else 1 to `limit` faults, most in document order.
 
     Lines are 0 from line 65535 on, and columns always: a parsed tree does not keep them. No I/O once the
     schema of that root is compiled. Raises `RulesError` only for a schema that does not compile.
@@ -60,11 +62,10 @@ def validate(
         return (_not_ours(root, name, schemas),)
     schema = schemas.schema_for(name, view)
     crowded = _is_crowded(root)
-    if not crowded and schema.validate(root) and not _has_foreign_signs(root):
-        return ()
-    reports = _reports_of_stream(root, schema, limit) if crowded else _reports(schema)
-    if crowded and not reports and not _has_foreign_signs(root):
-        return ()
+    valid = not crowded and schema.validate(root)
+    reports = [] if valid else _reports_of_stream(root, schema, limit) if crowded else _reports(schema)
+    if valid or not reports:
+        return tuple(islice(_foreign_signs(root, schemas), limit))
     return _faults(root, schemas, view, reports, limit)
 
 
@@ -76,7 +77,8 @@ def _faults(
     found = list(islice(explanation.faults(root, schemas.declaration(local(root))), limit))
     if len(found) < limit:
         rest = _unexplained(root, schemas, reports, explanation.touched)
-        found += islice(rest, limit - len(found))
+        found += islice(rest, min(FAULTS_SHOWN, limit - len(found)))
+    found += islice(_foreign_signs(root, schemas, found), limit - len(found))
     return tuple(found) or (_in_libxml2_words(root, schemas, reports[0] if reports else None),)
 
 
@@ -92,11 +94,16 @@ def _is_crowded(root: etree._Element) -> bool:
     return any(len(child) > _CROWD or (child.tag == SIGNATURE and bool(_CROWDED(child))) for child in root)
 
 
-def _has_foreign_signs(root: etree._Element) -> bool:
-    """Say whether the Base64 of an envelope holds other characters: libxml2 passes over them, decoding fails."""
-    if str(root.tag).startswith(_CEB):
-        return False
-    return any(_NOT_BASE64.search(own_text(data)) is not None for data in root.iter(_DATA))
+def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault] = ()) -> Iterator[Fault]:
+    """Name the elements whose Base64 holds other characters: libxml2 passes over them, decoding fails."""
+    for node in root.iter(*schemas.base64_tags(local(root))):
+        text = own_text(node)
+        if _NOT_BASE64.search(text):
+            path = path_of(node)
+            if all(fault.path != path for fault in found):
+                name_zh = schemas.name_zh(path)
+                place = Place(path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text)
+                yield fault("not_base64", place)
 
 
 def _reports(schema: etree.XMLSchema) -> list[_Report]:
@@ -136,13 +143,14 @@ def _unexplained(
     root: etree._Element, schemas: Schemas, reports: Iterable[_Report], touched: Iterable[etree._Element]
 ) -> Iterator[Fault]:
     """Give the reports on places that the explanation said nothing about, one a place."""
+    placed = [report for report in reports if report.path is not None]
+    if not placed:
+        return
     tree = root.getroottree()
     base = len(tree.getpath(root))
     explained = {tree.getpath(node)[base:] for node in touched}
-    for report in reports:
-        if report.path is None:
-            continue
-        place = _below_root(report.path)
+    for report in placed:
+        place = _below_root(report.path or "")
         about = {place}
         if report.type_name == "SCHEMAV_ELEMENT_CONTENT":
             about.add(place.rpartition("/")[0])
@@ -153,12 +161,13 @@ def _unexplained(
 
 def _in_libxml2_words(root: etree._Element, schemas: Schemas, report: _Report | None) -> Fault:
     node = _node_at(root, _below_root(report.path or "")) if report is not None else root
-    reason = _NAMES_IN_BRACES.sub("", report.message) if report is not None else "no reason given"
+    said = report.message[:_REASON_READ] if report is not None else "no reason given"
+    reason = _NAMES_IN_BRACES.sub("", said)[:_REASON_SHOWN]
     path = path_of(node)
     place = Place(
         path=path,
         line=line_of(node),
-        element=local(node),
+        element=shown(node),
         name_zh=schemas.name_zh(path),
         value=(node.text or "").strip(),
     )
@@ -190,9 +199,9 @@ def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> Fault:
     if name in schemas.roots:
         decl = schemas.declaration(name)
         place = Place(path=f"/{name}", line=line, element=name, name_zh=decl.name_zh)
-        actual = etree.QName(root).namespace or ""
+        actual = (etree.QName(root).namespace or "")[:VALUE_SHOWN]
         return fault("wrong_namespace", place, actual=actual, expected=decl.namespace)
     near = get_close_matches(name[:50], schemas.roots, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]}?" if near else ""
-    place = Place(path=f"/{name}", line=line, element=name, name_zh="")
+    place = Place(path=f"/{shown(root)}", line=line, element=shown(root), name_zh="")
     return fault("unknown_root", place, edition=schemas.edition, hint=hint)
