@@ -114,6 +114,9 @@ class PolledFeed:
             raise
         self._handed_out.difference_update(names)
 
+    def idle(self) -> None:
+        """See `gateway.ports.Feed.idle`; a file that was handed out needs no connection."""
+
     def close(self) -> None:
         """See `gateway.ports.Feed.close`; files not `done` stay where they are."""
         self._forget()
