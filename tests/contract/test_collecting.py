@@ -125,7 +125,9 @@ class Database:
     def put_read_only(self, *, on: bool) -> None:
         with psycopg.connect(self._server.dsn, autocommit=True) as connection:
             connection.execute("SET default_transaction_read_only = off")
-            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}".encode())
+            connection.execute(
+                f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}".encode()
+            )
             connection.execute("SELECT pg_reload_conf()")
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -159,7 +161,9 @@ def test_answers_outlast_a_read_only_database_and_a_delivery_limit(
         assert not spool.unfiled(100)
 
 
-def test_nothing_is_received_before_the_spool_was_written(rabbitmq: RabbitmqMedium, database: Database) -> None:
+def test_nothing_is_received_before_the_spool_was_written(
+    rabbitmq: RabbitmqMedium, database: Database
+) -> None:
     for number, body in enumerate(BODIES):
         rabbitmq.offer(body, f"r{number}")
     with closing(PostgresSpool(database.dsn)) as spool:

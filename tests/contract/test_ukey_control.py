@@ -185,4 +185,3 @@ def test_refusal_of_the_own_request_counts_as_a_wrong_pin(identity: Identity) ->
     refusal = {"Result": False, "Data": [], "Error": ["口令错误"]}
     with control(lambda asked: [answer(asked, _args=refusal)]) as url, pytest.raises(WrongPin):
         signer(url, identity).sign(b"<a/>")
-

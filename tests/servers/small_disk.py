@@ -18,7 +18,9 @@ def mounted(folder: Path, *, mib: int) -> Iterator[Path]:
     command = [mount or "mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False) if mount else None
     if done is None or done.returncode:
-        told = f"a small file system cannot be mounted here (needs root): {done.stderr if done else 'no mount'}"
+        told = (
+            f"a small file system cannot be mounted here (needs root): {done.stderr if done else 'no mount'}"
+        )
         if os.environ.get("CI"):
             pytest.fail(told)
         pytest.skip(told)
