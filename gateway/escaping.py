@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 
 LONGEST: Final = 1000
-"""Characters that are kept of such a text."""
+"""Characters that are left of such a text."""
 _RAW: Final = range(0xDC80, 0xDD00)
 """Surrogates by which Python carries bytes that are no UTF-8 (PEP 383)."""
 
@@ -14,14 +14,15 @@ def escaped(text: str, at_most: int = LONGEST) -> str:
     r"""Write out what no text should hold: bytes that are no UTF-8 as `\xb6`, controls, NUL, surrogates and marks
     that turn the direction of writing as `\u202e`.
 
-    A longer text is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
+    What is longer is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
     """
     if text.isprintable() and len(text) <= at_most:
         return text
-    if len(text) > at_most:
-        mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        text = f"{text[:at_most]}…{mark}"
-    return "".join(one if one.isprintable() else _written_out(one) for one in text)
+    written = "".join(one if one.isprintable() else _written_out(one) for one in text[: at_most + 1])
+    if len(written) <= at_most:
+        return written
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{written[:at_most]}…{mark}"
 
 
 def _written_out(one: str) -> str:
