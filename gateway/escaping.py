@@ -11,10 +11,9 @@ _RAW: Final = range(0xDC80, 0xDD00)
 
 
 def escaped(text: str, at_most: int = LONGEST) -> str:
-    r"""Write out what no text should hold: bytes that are no UTF-8 as `\xb6`, controls, NUL, surrogates and marks
-    that turn the direction of writing as `\u202e`.
+    r"""Write out what no text should hold: `\xb6` for a byte that is no UTF-8, `\u202e` for a control character.
 
-    What is longer is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
+    So are NUL, line ends, lone surrogates, and marks that turn the direction of writing. What is longer is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
     """
     if text.isprintable() and len(text) <= at_most:
         return text

@@ -25,6 +25,8 @@ _GOOD: Final = "00"
 _BLOCKS: Final = "BLOCKTXT"
 """How a part of a frame over 120 KB begins; the rest has to be asked for, and no signature is as long."""
 _ANSWER_BYTES: Final = 1 << 20
+_SAID_AT_MOST: Final = 500
+"""Characters of what the control says is wrong."""
 _FRAMES_AT_MOST: Final = 64
 """That are no answer to the request, within its time."""
 
@@ -46,7 +48,7 @@ class _Refused(Exception):  # noqa: N818 (what the control said, not a mistake o
     """The control answered `Result: false`."""
 
     def __init__(self, errors: list[str]) -> None:
-        super().__init__("; ".join(errors) or "no reason given")
+        super().__init__("; ".join(errors)[:_SAID_AT_MOST] or "no reason given")
 
 
 class UkeySigner:

@@ -26,7 +26,9 @@ def _asks(config: Rabbitmq) -> str:
     if not config.receive_queues:
         return ""
     queues = ", ".join(config.receive_queues)
-    return f"; ask the owner of {queues} for a delivery limit of -1 or a dead-letter exchange (docs/rabbitmq.md)"
+    return (
+        f"; ask the owner of {queues} for a delivery limit of -1 or a dead-letter exchange (docs/rabbitmq.md)"
+    )
 
 
 class _Look:

@@ -9,14 +9,11 @@ from gateway.errors import DeliveryError
 from gateway.transports import sftp_wire as wire
 from gateway.transports.names import is_whole, other_name
 from gateway.transports.not_taken import HALF, LEFT_AT_MOST, NO_FILE, is_worth_a_word
-from gateway.transports.polled import LARGEST_BYTES, LISTED, UNKNOWN, Listed, too_large
+from gateway.transports.polled import LISTED, UNKNOWN, Listed, too_large
 from gateway.transports.sftp_listing import listing
+from gateway.transports.sftp_reading import OpenFile, read_whole
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
-from gateway.transports.sftp_wire import BLOCK_BYTES, FileInfo, Kind, Reply, Status
-
-BLOCKS_AHEAD = 64
-BLOCKS_ON_TRIAL = 2
-"""Asked for at once of a file whose size nobody tells."""
+from gateway.transports.sftp_wire import FileInfo, Kind, Reply, Status
 
 
 class SftpDrop:
@@ -83,7 +80,8 @@ class SftpDrop:
         answers = session.ask(asked, deadline)
         for (name, handle), block, attributes in zip(handles, answers[::2], answers[1::2], strict=True):
             size, listed = _told_size(attributes), self._sizes.get(name, UNKNOWN)
-            body = _body(session, handle, block, size, listed, deadline)
+            file = OpenFile(handle=handle, block=block, size_bytes=size, listed_bytes=listed)
+            body = read_whole(file, session, deadline)
             if isinstance(body, Reply):
                 found.append((name, refused(f"a file cannot be read: {name}", body, self.place)))
             elif body is None:
@@ -130,55 +128,6 @@ class SftpDrop:
         ]
         replies = session.ask(moves, deadline)
         return [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
-
-
-def _body(
-    session: SftpSession, handle: bytes, block: Reply, size: int, listed: int, deadline: float
-) -> bytes | Reply | None:
-    """Return a file whose first block is there; the answer that stands against it; None: it is too large.
-
-    Empty: it is empty or does not have its size (any more). `size`: 0 where the server does not tell that of an
-    open file; then it is read to its end, which must be where the listing has it, if that tells.
-    """
-    if block.status != Status.OK:
-        return b"" if block.status == Status.EOF else block
-    if max(size, listed) > LARGEST_BYTES:
-        return None
-    body, end = _read_on(session, handle, block.string(), size or None, deadline)
-    if end is not None and end.status not in (Status.OK, Status.EOF):
-        return end
-    if len(body) > LARGEST_BYTES:
-        return None
-    wanted = size or listed
-    return body if wanted in (UNKNOWN, len(body)) else b""
-
-
-def _read_on(
-    session: SftpSession, handle: bytes, start: bytes, size: int | None, deadline: float
-) -> tuple[bytes, Reply | None]:
-    """Read on from the first block to the size, or to the end of the file; returns the answer that ended it too.
-
-    Some servers send less than they are asked for: then blocks of what they send are asked for.
-    """
-    body, step = bytearray(start), BLOCK_BYTES
-    end: Reply | None = None
-    until, ahead = (LARGEST_BYTES + 1, BLOCKS_ON_TRIAL) if size is None else (size, BLOCKS_AHEAD)
-    while len(body) < until:
-        before = len(body)
-        places = range(before, until, step)[:ahead]
-        for place, reply in zip(
-            places, session.ask([wire.read(handle, place) for place in places], deadline), strict=True
-        ):
-            if place != len(body):
-                break  # after a short block the rest is asked for again
-            end = reply
-            if reply.status != Status.OK:
-                break
-            body += reply.string()
-        if len(body) == before:
-            break
-        step = min(step, len(body) - before)
-    return bytes(body), end
 
 
 def _size_of(handle: bytes) -> wire.Request:

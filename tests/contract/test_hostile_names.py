@@ -120,7 +120,9 @@ def test_answers_of_a_feed_that_names_them_in_any_way_are_filed(
     assert len(set(assert_all_filed(spool, len(names), logs))) == len(names)
 
 
-@pytest.mark.parametrize("words", [*IDS, LONG, "\ud800", "\udcb6", "\0"], ids=lambda words: ascii(words)[:20])
+@pytest.mark.parametrize(
+    "words", [*IDS, LONG, "\ud800", os.fsdecode(GBK), "\0"], ids=lambda words: ascii(words)[:20]
+)
 def test_what_a_peer_says_can_be_stored_logged_and_shown(
     words: str, spool: Spool, logs: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -128,7 +130,9 @@ def test_what_a_peer_says_can_be_stored_logged_and_shown(
     assert str(error).isprintable()
     assert len(str(error)) < 3 * LONGEST
     spool.put([offer("one", "d=1")])
-    spool.settle(settled(spool.claim("me", "port", limit=1, lease_s=60), Fate.UNDELIVERABLE, error=str(error)))
+    spool.settle(
+        settled(spool.claim("me", "port", limit=1, lease_s=60), Fate.UNDELIVERABLE, error=str(error))
+    )
     log("entry.dead", error=str(error))
     (view,) = spool.entries()
     assert view.error == str(error)

@@ -65,9 +65,7 @@ class SftpPlace(SftpMedium):
     def archive(self) -> Path:
         return self.out / "done"
 
-    def feed(
-        self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic
-    ) -> SftpFeed:
+    def feed(self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic) -> SftpFeed:
         config = msgspec.structs.replace(
             self.config, archive_dir=self.remote if archive else "", stable_s=stable_s
         )
@@ -83,9 +81,7 @@ class OpenSshPlace(OpenSshMedium):
     def archive(self) -> Path:
         return self.out / "done"
 
-    def feed(
-        self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic
-    ) -> SftpFeed:
+    def feed(self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic) -> SftpFeed:
         config = msgspec.structs.replace(
             self.config, archive_dir=str(self.archive) if archive else "", stable_s=stable_s
         )
@@ -175,7 +171,15 @@ def test_missing_archive_folder_is_told_and_nothing_is_lost(place: Place) -> Non
 
 
 def test_half_files_are_left_alone_and_told_of_after_an_hour(place: Place) -> None:
-    halves = ["a.xml.filepart", "b.xml.partial", "c.crdownload", "d.xml.swp", "e.xml~", "f.tmp", ".g.xml.part"]
+    halves = [
+        "a.xml.filepart",
+        "b.xml.partial",
+        "c.crdownload",
+        "d.xml.swp",
+        "e.xml~",
+        "f.tmp",
+        ".g.xml.part",
+    ]
     for name in [*halves, ".hidden"]:
         (place.out / name).write_bytes(b"<half")
     (place.out / "empty.xml").touch()
@@ -233,7 +237,7 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
 
         def __init__(self) -> None:
             self.inner = place.feed(archive=archive)
-            self.receive, self.close = self.inner.receive, self.inner.close
+            self.receive, self.idle, self.close = self.inner.receive, self.inner.idle, self.inner.close
 
         def done(self, arrivals: object) -> None:  # noqa: ARG002  # the Protocol has it
             raise DiedError

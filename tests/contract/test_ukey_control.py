@@ -164,9 +164,11 @@ def test_answer_in_parts_is_refused_by_name_and_is_no_wrong_pin(
 ) -> None:
     header = "BLOCKTXT" + "0" * 120
 
-    with control(lambda asked: [form(header + answer(asked))]) as url:
-        with pytest.raises(KeyUnavailable, match="BLOCKTXT") as caught:
-            signer(url, identity).sign(b"<a/>")
+    with (
+        control(lambda asked: [form(header + answer(asked))]) as url,
+        pytest.raises(KeyUnavailable, match="BLOCKTXT") as caught,
+    ):
+        signer(url, identity).sign(b"<a/>")
     assert not isinstance(caught.value, WrongPin)
     assert "sign_method" in caught.value.fix
 

@@ -35,7 +35,16 @@ def read(drop: DoorDrop) -> dict[str, bytes]:
 
 
 def test_half_files_are_left_alone(incoming: Path) -> None:
-    for name in ("a.xml.filepart", "b.partial", "c.crdownload", "d.xml.swp", "e.xml~", "~$f.xml", ".g", "whole.xml"):
+    for name in (
+        "a.xml.filepart",
+        "b.partial",
+        "c.crdownload",
+        "d.xml.swp",
+        "e.xml~",
+        "~$f.xml",
+        ".g",
+        "whole.xml",
+    ):
         (incoming / name).write_bytes(b"x")
     assert read(DoorDrop(incoming, LIMIT)) == {"whole.xml": b"x"}
 

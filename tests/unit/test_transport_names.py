@@ -14,7 +14,6 @@ from gateway.transports.names import (
     temporary_name,
 )
 
-
 HALF_NAMES = [
     *(".a.xml", ".", "a.tmp", "a.xml.part", "a.xml.READING", "a.xml.temp"),
     *("a.xml.filepart", "a.xml.partial", "未确认.crdownload", "a.opdownload"),
@@ -22,7 +21,9 @@ HALF_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml", "a~1.xml", "swp", "$~a.xml"])
+@pytest.mark.parametrize(
+    "name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml", "a~1.xml", "swp", "$~a.xml"]
+)
 def test_finished_files_are_whole(name: str) -> None:
     assert is_whole(name)
 
