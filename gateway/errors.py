@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from gateway.printable import escaped
+
 if TYPE_CHECKING:
     from gateway.model import Fault
 
@@ -58,9 +60,10 @@ class DeliveryError(GatewayError):
     ) -> None:
         """Unknown errors count as temporary: attempts are bounded, so the worst case is a dead letter.
 
-        `retry_after_s`: how long the other side asks us to stay away; 0: it did not say.
+        `what` and `where` may hold a peer's own words; they are escaped. `retry_after_s`: how long the other side
+        asks us to stay away; 0: it did not say.
         """
-        super().__init__(what, where=where, fix=fix)
+        super().__init__(escaped(what), where=escaped(where), fix=fix)
         self.temporary = temporary
         self.retry_after_s = retry_after_s
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
-from gateway.printable import safe_json
+from gateway.printable import escaped, safe_json
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -358,7 +358,11 @@ def _render(logger: object, method: str, line: MutableMapping[str, Any]) -> byte
     """Complete an event and write it as JSON; one step for all, because there are many."""
     line["level"] = method
     line["time"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return safe_json(_encode(redact(logger, method, line)))
+    said = redact(logger, method, line)
+    try:
+        return safe_json(_encode(said))
+    except UnicodeEncodeError:  # a name whose bytes are no UTF-8
+        return safe_json(_encode({key: escaped(str(value)) for key, value in said.items()}))
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

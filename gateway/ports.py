@@ -63,7 +63,8 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
     body: bytes
     name: str
-    """File name or message id, for people; may be empty."""
+    """File name or message id as the other side has it, for people; may be empty, and may hold anything: to be
+    escaped (`gateway.printable`) before it is stored or shown."""
     token: object
 
 
@@ -82,6 +83,13 @@ class Feed(Protocol):
         """Tell the other side that these are safe with us (ack, or remove the file).
 
         Called only after the commit. Raises DeliveryError; what was not acknowledged comes again.
+        """
+        ...
+
+    def idle(self) -> None:
+        """Keep up the connection, if there is one, while nothing is received; blocks for a moment at most.
+
+        Raises DeliveryError when it is lost: arrivals not `done` come again, once `receive` connects anew.
         """
         ...
 

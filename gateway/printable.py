@@ -1,17 +1,37 @@
-"""Text from outside, made safe for a terminal: what would move its cursor, colour it or turn its order is escaped.
+r"""Text from outside, made safe for a terminal, a database, a log: what no reader should obey is written out.
 
-Control characters (C0, DEL, C1), format characters (bidirectional marks, zero width), lone surrogates, line and paragraph
-separators, and what Unicode has not assigned or leaves to private use.
+Control characters (C0, DEL, C1), format characters (bidirectional marks, zero width), surrogates, line and paragraph
+separators, and what Unicode has not assigned or leaves to private use. A byte that is no UTF-8, which Python carries as a
+surrogate (PEP 383), becomes `\xb6`, any other character its escape in Python.
 """
 
+import hashlib
 import re
 import unicodedata
 from typing import Final
 
+LONGEST: Final = 1000
+"""Characters that are left of a text that is stored."""
+_RAW: Final = range(0xDC80, 0xDD00)
+
 
 def printable(text: str) -> str:
-    """Write what is not to be seen as its escape in Python; line ends too, so that nothing looks like a line of ours."""
-    return text if text.isprintable() else "".join(map(_shown, text))
+    """Write a text for a terminal; line ends are written out too, so that nothing looks like a line of ours."""
+    return text if text.isprintable() else "".join(map(_written, text))
+
+
+def escaped(text: str, at_most: int = LONGEST) -> str:
+    """Write a name or a word of a stranger for a database or a log.
+
+    What is longer is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
+    """
+    if len(text) <= at_most and text.isprintable():
+        return text
+    written = printable(text[: at_most + 1])
+    if len(written) <= at_most:
+        return written
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{written[:at_most]}…{mark}"
 
 
 def is_plain(body: bytes) -> bool:
@@ -23,10 +43,14 @@ def is_plain(body: bytes) -> bool:
     return all(printable(part) == part for part in re.split(r"[\r\n\t]", text))
 
 
-def _shown(character: str) -> str:
-    if character.isprintable() or unicodedata.category(character) == "Zs":
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+def _written(one: str) -> str:
+    if (
+        one.isprintable() or unicodedata.category(one) == "Zs"
+    ):  # a space of another width, as in Chinese texts
+        return one
+    if ord(one) in _RAW:
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    return one.encode("unicode_escape").decode("ascii")
 
 
 _UNSAFE: Final = re.compile(

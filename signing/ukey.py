@@ -1,24 +1,34 @@
 """E-Port's USB key through its WebSocket control, as spec ukey.md observes it (the extra `ukey`).
 
 Observed, not official: what may differ is configurable. One request, one connection, as the public
-integration does. The control has neither TLS nor a login: reach it on its own machine only, or by a tunnel.
+integration does; the control greets first, and answers of earlier requests may come in between. It has neither TLS
+nor a login: reach it on its own machine only, or by a tunnel.
 """
 
 import binascii
 import json
+import secrets
+import time
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any, Final
 
 from websockets.exceptions import InvalidURI, WebSocketException
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from signing.device import Identity, Pin
 from signing.errors import KeyUnavailable, SigningError, WrongPin
 
-_ID: Final = 1
+_IDS: Final = 2**31 - 1
+"""An `_id` is a positive 32-bit integer. Chosen at random: one that an earlier process used may still be answered."""
 _GOOD: Final = "00"
+_BLOCKS: Final = "BLOCKTXT"
+"""How a part of a frame over 120 KB begins; the rest has to be asked for, and no signature is as long."""
 _ANSWER_BYTES: Final = 1 << 20
+_SAID_AT_MOST: Final = 500
+"""Characters of what the control says is wrong."""
+_FRAMES_AT_MOST: Final = 64
+"""That are no answer to the request, within its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,7 @@ class _Refused(Exception):  # noqa: N818 (what the control said, not a mistake o
     """The control answered `Result: false`."""
 
     def __init__(self, errors: list[str]) -> None:
-        super().__init__("; ".join(errors) or "no reason given")
+        super().__init__("; ".join(errors)[:_SAID_AT_MOST] or "no reason given")
 
 
 class UkeySigner:
@@ -112,7 +122,8 @@ class UkeySigner:
     def _ask(self, method: str, args: dict[str, str]) -> list[Any]:
         """Send one request and return `Data` of its answer. Raises KeyUnavailable, _Refused."""
         timeout_s = self._control.timeout_s
-        request = json.dumps({"_method": method, "_id": _ID, "args": args}, ensure_ascii=False)
+        number = 1 + secrets.randbelow(_IDS)
+        request = json.dumps({"_method": method, "_id": number, "args": args}, ensure_ascii=False)
         try:
             with connect(
                 self._control.url,
@@ -124,14 +135,26 @@ class UkeySigner:
                 proxy=None,
             ) as connection:
                 connection.send(request)
-                answer = connection.recv(timeout=timeout_s)
-        except TimeoutError as error:
-            raise self._silent(f"no answer within {timeout_s:g} s") from error
+                answer = self._answer(connection, method, number)
         except InvalidURI as error:
             raise self._silent("the address is no WebSocket address") from error
+        except TimeoutError as error:
+            raise self._silent(f"no answer within {timeout_s:g} s") from error
         except (OSError, WebSocketException) as error:
             raise self._silent(f"the control cannot be reached: {type(error).__name__}") from error
         return _data(answer, self._control.url)
+
+    def _answer(self, connection: ClientConnection, method: str, number: int) -> dict[str, Any]:
+        """Read on to the answer of this request: the greeting and answers of earlier ones are not it.
+
+        Raises TimeoutError, KeyUnavailable.
+        """
+        end = time.monotonic() + self._control.timeout_s
+        for _ in range(_FRAMES_AT_MOST):
+            told = _read(connection.recv(timeout=max(0.0, end - time.monotonic())), self._control.url)
+            if str(told.get("_id")) == str(number) and told.get("_method", method) == method:
+                return told
+        raise self._silent(f"{_FRAMES_AT_MOST} frames came, and none answers the request")
 
     def _silent(self, what: str) -> KeyUnavailable:
         return KeyUnavailable(
@@ -139,17 +162,32 @@ class UkeySigner:
         )
 
 
-def _data(answer: str | bytes, where: str) -> list[Any]:
+def _read(frame: str | bytes, where: str) -> dict[str, Any]:
+    """Read one frame (spec ukey.md). Raises KeyUnavailable for what is none, or a part of one."""
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+    if text.startswith(_BLOCKS):
+        raise KeyUnavailable(
+            f"the control answers in parts ({_BLOCKS}), which signing does not use",
+            where=where,
+            fix="see that sign_method and certificate_method of [key.ukey] are methods for signing",
+        )
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _strange(where) from error
+    if not isinstance(told, dict):
+        raise _strange(where)
+    return told
+
+
+def _data(told: dict[str, Any], where: str) -> list[Any]:
     """Take `_args.Data` out of an answer (spec ukey.md, Answer)."""
     try:
-        told = json.loads(answer)
         args = told["_args"]
         result, data, errors = args["Result"], args.get("Data") or [], args.get("Error") or []
-        number, status = told["_id"], told.get("_status", _GOOD)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise _strange(where) from error
-    if number != _ID:
-        raise _strange(where)
+    status = told.get("_status", _GOOD)
     if result is not True or status != _GOOD:
         raise _Refused([str(one) for one in errors] or [f"status {status}"])
     if not isinstance(data, list):

@@ -46,12 +46,12 @@ class QueuePlace:
     def put(self, body: bytes, name: str = "") -> None:
         self.site.put(self.queue, body, name)
 
-    def answers(self, count: int) -> dict[str, Reply]:
+    def answers(self, count: int, *, seconds: float = 30) -> dict[str, Reply]:
         """Wait for so many answers, by correlation id."""
 
         def take() -> list[Reply]:
             self.got += self.site.take(self.reply_queue)
             return self.got
 
-        until(take, lambda got: len({about.correlation_id for _, about in got}) >= count)
+        until(take, lambda got: len({about.correlation_id for _, about in got}) >= count, seconds=seconds)
         return {str(about.correlation_id): (body, about) for body, about in self.got}

@@ -5,4 +5,5 @@ from pathlib import Path
 import pytest
 
 SPEC = Path(__file__).resolve().parents[2] / "shared" / "spec"
+CASES = SPEC.parent / "cases"
 needs_spec = pytest.mark.skipif(not SPEC.is_dir(), reason="the specification is not beside this checkout")

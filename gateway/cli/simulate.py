@@ -81,6 +81,7 @@ authorized_keys = "authorized_keys"
 # dark = false             # requests are taken and never answered
 # reader_errors = 0.0      # share of the signatures that the card reader spoils
 # locks_after = 5          # wrong PINs in a row
+# late_answers = false     # the answer to the request before comes once more before each
 
 [script]
 # The same seed gives the same answers to the same declarations in every run.

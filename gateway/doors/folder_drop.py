@@ -52,6 +52,8 @@ class DoorDrop:
     def __init__(self, folder: Path, size_bytes: int) -> None:
         """`size_bytes`: a larger file is read, and listed, as one byte more than that."""
         self._folder = folder
+        self.place = str(folder)
+        self.left: dict[str, str] = {}  # what the platform is still writing is its own business
         self._at_most = size_bytes + 1
         self._mark = new_mark()
         self._read: dict[str, _Identity] = {}

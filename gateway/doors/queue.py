@@ -25,6 +25,10 @@ class QueueHatch:
         self._feed = feed
         self._replies = replies
         self._enterprise = enterprise
+        self._told: set[object] = set()
+        """Tokens of what was told while the answers to others could not be sent; acknowledged already."""
+        self._one_by_one = False
+        """Whether answers could not be sent last time: some brokers cut a connection that has several under way then."""
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """See `Hatch.receive`."""
@@ -33,24 +37,41 @@ class QueueHatch:
     def tell(self, answered: Sequence[Answered]) -> None:
         """See `Hatch.tell`; an answer that the reply queue will never take is logged and given up.
 
-        The message itself is settled by then; asking for it again and again would help nobody.
+        The message itself is settled by then; asking for it again and again would help nobody. What was told is
+        acknowledged even when others cannot be: a reply queue that takes one answer at a time gets each once.
         """
+        left = [one for one in answered if one.arrival.token not in self._told]
+        told: list[Arrival] = []
+        for some in [[one] for one in left] if self._one_by_one else [left]:
+            failed = self._send(some, told)
+            if failed is not None:
+                self._one_by_one = True
+                self._told.update(arrival.token for arrival in told)
+                self._feed.done(told)
+                raise failed
+        self._one_by_one = False
+
+    def _send(self, answered: Sequence[Answered], told: list[Arrival]) -> DeliveryError | None:
+        """Send answers and put down in `told` whose were; returns why others can be sent later only."""
         failed: DeliveryError | None = None
         for delivery in self._replies.send(list(_parcels(answered))):
             if delivery.error is not None and delivery.error.temporary:
                 failed = failed or delivery.error
-            elif delivery.error is not None:
+                continue
+            if delivery.error is not None:
                 log("door.answer_lost", enterprise=self._enterprise, error=str(delivery.error))
-        if failed is not None:
-            raise failed
+            told.append(answered[delivery.entry].arrival)
+        return failed
 
     def done(self, answered: Sequence[Answered]) -> None:
         """See `Hatch.done`; acknowledges."""
-        self._feed.done([one.arrival for one in answered])
+        arrivals = [one.arrival for one in answered if one.arrival.token not in self._told]
+        self._told.clear()
+        self._feed.done(arrivals)
 
     def idle(self) -> None:
-        """See `Hatch.idle`; taking nothing keeps the heartbeats going."""
-        self._feed.receive(limit=0, timeout_s=0.0)
+        """See `Hatch.idle`; heartbeats go on."""
+        self._feed.idle()
 
     def close(self) -> None:
         """See `Hatch.close`."""

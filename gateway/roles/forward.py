@@ -13,6 +13,7 @@ from gateway.heartbeat import beat
 from gateway.keyring import Keyring
 from gateway.observe import gathered, log
 from gateway.ports import Clock, Delivery, Parcel, Transport
+from gateway.printable import escaped
 from gateway.roles.bouncing import policy_of, tell
 from gateway.roles.breaker import Breaker
 from gateway.roles.desk import Desk, Prepared, Ready
@@ -206,16 +207,16 @@ class Forward:
         )
 
     def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
-        attempts = entry.attempts + 1
+        attempts, said = entry.attempts + 1, escaped(str(error))
         temporary = not isinstance(error, EnvelopeError) and getattr(error, "temporary", True)
         age = datetime.now(UTC) - entry.accepted_at
         if not temporary or self._policy.exhausted(attempts, age):
-            log("entry.dead", **self._about(entry), error=str(error))
-            return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.UNDELIVERABLE, error=str(error))
+            log("entry.dead", **self._about(entry), error=said)
+            return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.UNDELIVERABLE, error=said)
         next_at = self._policy.next_time(attempts, datetime.now(UTC), self._chance())
-        log("entry.deferred", **self._about(entry), error=str(error), next_attempt_at=next_at.isoformat())
+        log("entry.deferred", **self._about(entry), error=said, next_attempt_at=next_at.isoformat())
         return Settlement(
-            entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=str(error), next_at=next_at
+            entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=said, next_at=next_at
         )
 
     def _postponed(self, entry: Claimed, why: KeyUnavailable) -> Settlement:
@@ -223,9 +224,10 @@ class Forward:
         # what waits for longer than the longest back-off is taken for a wrong clock
         wait_s = min(why.retry_after_s, self._policy.ceiling_s)
         next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        log("entry.postponed", **self._about(entry), error=str(why), next_attempt_at=next_at.isoformat())
+        said = escaped(str(why))
+        log("entry.postponed", **self._about(entry), error=said, next_attempt_at=next_at.isoformat())
         return Settlement(
-            entry=entry.entry, claim=entry.claim, fate=Fate.POSTPONED, error=str(why), next_at=next_at
+            entry=entry.entry, claim=entry.claim, fate=Fate.POSTPONED, error=said, next_at=next_at
         )
 
     def _about(self, entry: Claimed) -> dict[str, object]:

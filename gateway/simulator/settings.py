@@ -52,6 +52,8 @@ class UkeySection(Section, kw_only=True):
     """Share of the signatures that the card reader spoils."""
     locks_after: Count = 5
     """Wrong PINs in a row."""
+    late_answers: bool = False
+    """Before each answer comes the one to the request before, as of one that was given up."""
     seed: int = 1
 
 

@@ -37,10 +37,11 @@ class SftpServer:
         incoming: str = "in",
         outgoing: str = "out",
         plain: bool = False,
+        session: type[FolderSession] = FolderSession,
     ) -> None:
         """Make the folders; `authorized_keys` is a file as OpenSSH has it, options not supported.
 
-        `plain`: as a server that does not know OpenSSH's extensions.
+        `plain`: as a server that does not know OpenSSH's extensions. `session`: what its clients meet.
 
         Raises OSError or paramiko.SSHException when a key file cannot be read.
         """
@@ -49,6 +50,7 @@ class SftpServer:
         )
         for folder in (incoming, outgoing):
             (self._box.root / folder).mkdir(parents=True, exist_ok=True)
+        self._session = session
         self._address = (host, port)
         self._host_key = paramiko.PKey.from_path(host_key_file)
         self._authorized = frozenset(_keys(authorized_keys))
@@ -115,7 +117,7 @@ class SftpServer:
         _keep_quiet(transport)
         transport.handshake_timeout = transport.banner_timeout = HANDSHAKE_S
         transport.add_server_key(self._host_key)
-        transport.set_subsystem_handler("sftp", paramiko.SFTPServer, FolderSession, self._box)
+        transport.set_subsystem_handler("sftp", paramiko.SFTPServer, self._session, self._box)
         with self._lock:
             if self._stopping:
                 connection.close()  # a Transport that was never started closes nothing

@@ -24,6 +24,7 @@ _READER: Final = ("[读卡器底层库]复位读卡器失败:错误码：50070",
 _WRONG_PIN: Final = ("[安全中间件]口令校验失败", "Err:Custom50021")
 _LOCKED: Final = ("[安全中间件]卡已锁死", "Err:Custom50022")
 _UNKNOWN: Final = ("unknown method", "Err:Custom1")
+_GREETING: Final = json.dumps({"_id": 0, "_method": "open", "_status": "00", "_args": {}})
 _Answer = tuple[bool, list[str]]
 
 
@@ -84,7 +85,7 @@ class Card:
 
 
 class UkeyServer:
-    """The control: one request, one answer, JSON text frames."""
+    """The control: a greeting, then one request, one answer, JSON text frames."""
 
     def __init__(self, config: UkeySection) -> None:
         """Read the card's files; listens once started. Raises SigningError, OSError."""
@@ -92,6 +93,8 @@ class UkeyServer:
         self.card = Card(load_pem(config.key, config.certificate), config)
         self._server: Server | None = None
         self._stopped = threading.Event()
+        self._earlier = ""
+        """The answer before, which `late_answers` lets come once more."""
 
     @property
     def port(self) -> int:
@@ -115,10 +118,14 @@ class UkeyServer:
 
     def _talk(self, connection: ServerConnection) -> None:
         try:
+            connection.send(_GREETING)
             for frame in connection:
                 if (told := self._reply(frame)) is None:
                     self._stopped.wait()
                     return
+                if self._config.late_answers and self._earlier:
+                    connection.send(self._earlier)
+                self._earlier = told
                 connection.send(told)
         except ConnectionClosed:
             return

@@ -122,6 +122,14 @@ class AmqpFeed:
                 fix="nothing to do: they come again, and the second copy is recognised",
             )
 
+    def idle(self) -> None:
+        """See `gateway.ports.Feed.idle`; keeps to the peer's idle time-out."""
+        try:
+            self._beat()
+        except DeliveryError:
+            self._drop()
+            raise
+
     def close(self) -> None:
         """See `gateway.ports.Feed.close`; what is not `done` is released."""
         if self._link is not None:
@@ -129,12 +137,16 @@ class AmqpFeed:
             self._link.session.say_goodbye(time.monotonic() + GOODBYE_S)
             self._link = None
 
-    def _open(self) -> "_Inlet":
+    def _beat(self) -> None:
+        """Move what can be moved at once. Raises DeliveryError."""
         if self._link is not None:
-            try:
-                self._link.session.pump(lambda: False, 0)
-            except DeliveryError:
-                self._drop()
+            self._link.session.pump(lambda: False, 0)
+
+    def _open(self) -> "_Inlet":
+        try:
+            self._beat()
+        except DeliveryError:
+            self._drop()
         if self._link is None:
             session = AmqpSession(self._config, time.monotonic() + self._config.timeout_s)
             self._link = _Inlet(session, self._config.receive_address, self._config.prefetch)

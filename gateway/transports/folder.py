@@ -19,6 +19,7 @@ from gateway.transports.names import (
     other_name,
     temporary_name,
 )
+from gateway.transports.not_taken import HALF, LEFT_AT_MOST, LIES_S, NO_FILE, is_worth_a_word
 from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, PolledFeed, pause, too_large
 
 POLL_S = 0.2
@@ -83,7 +84,7 @@ class FolderFeed(PolledFeed):
         clock: Clock = time.monotonic,
     ) -> None:
         drop = FolderDrop(config.receive_dir, config.archive_dir)
-        super().__init__(drop, poll_s=poll_s, stable_s=config.stable_s, wait=wait, clock=clock)
+        super().__init__(drop, poll_s=poll_s, stable_s=config.stable_s, lies_s=LIES_S, wait=wait, clock=clock)
 
 
 class FolderDrop:
@@ -92,12 +93,15 @@ class FolderDrop:
     def __init__(self, folder: Path, archive: Path | None = None) -> None:
         self._folder = folder
         self._archive = archive
+        self.place = str(folder)
+        self.left: dict[str, str] = {}
 
     def files(self) -> Sequence[Listed]:
         """List regular files by modification time, in nanoseconds; links and folders are not followed."""
         try:
+            self.left = {}
             with os.scandir(self._folder) as entries:
-                return heapq.nsmallest(LISTED, _whole_files(entries))
+                return heapq.nsmallest(LISTED, self._whole_files(entries))
         except OSError as error:
             raise explain(error, self._folder) from error
 
@@ -140,6 +144,23 @@ class FolderDrop:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _whole_files(self, entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # another reader was faster
+                facts = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(facts.st_mode):
+                    continue
+                if not is_whole(entry.name):
+                    self._leave(entry.name, HALF)
+                elif stat.S_ISREG(facts.st_mode):
+                    yield Listed(facts.st_mtime_ns, entry.name, facts.st_size)
+                else:
+                    self._leave(entry.name, NO_FILE)
+
+    def _leave(self, name: str, why: str) -> None:
+        if is_worth_a_word(name) and len(self.left) < LEFT_AT_MOST:
+            self.left[name] = why
+
 
 def explain(error: OSError, path: Path) -> DeliveryError:
     """Translate: an operator can mend all of these without touching the message, so all are temporary."""
@@ -163,18 +184,6 @@ def _write(temporary: Path, final: Path, body: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(final)
-
-
-def _whole_files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:
-    for entry in entries:
-        if not is_whole(entry.name):
-            continue
-        try:
-            if entry.is_file(follow_symlinks=False):
-                facts = entry.stat(follow_symlinks=False)
-                yield Listed(facts.st_mtime_ns, entry.name, facts.st_size)
-        except FileNotFoundError:  # another reader was faster
-            continue
 
 
 def sync_folder(folder: Path) -> None:

@@ -73,6 +73,10 @@ class MemoryFeed:
             tokens = {arrival.token for arrival in arrivals}
             self._endpoint.waiting = [item for item in self._endpoint.waiting if item[0] not in tokens]
 
+    def idle(self) -> None:
+        """See `gateway.ports.Feed.idle`."""
+        self._check()
+
     def close(self) -> None:
         """See `gateway.ports.Feed.close`."""
         self._handed_out.clear()

@@ -7,16 +7,23 @@ from collections.abc import Iterable
 
 from gateway.errors import DeliveryError
 
-UNFINISHED = (".tmp", ".part", ".reading")
-"""Endings of files that somebody is writing or reading (spec dxp.md, File conventions)."""
+UNFINISHED = (
+    *(".tmp", ".temp", ".part", ".reading"),
+    *(".filepart", ".partial", ".crdownload", ".opdownload"),  # WinSCP, rsync, Chrome, Opera
+    *(".swp", ".swo", ".swx", "~"),  # vim; copies that editors keep
+)
+"""Endings of files that somebody is writing or reading, in small letters."""
 LONGEST_BYTES = 255 - len("..01234567.part")
 """What most file systems leave for a name when `temporary_name` has added its own part."""
 _TEMPORARY = re.compile(r"\.(?P<file_name>.+?)(\.[0-9a-f]{8})?\.part", re.DOTALL)
 
 
 def is_whole(name: str) -> bool:
-    """Tell whether a listed file is finished and may be taken: no dot-name, no unfinished ending."""
-    return not name.startswith(".") and not name.lower().endswith(UNFINISHED)
+    """Tell whether a listed file is finished and may be taken: no dot-name, no unfinished ending.
+
+    The one place that decides: for doors and receive folders, and for the names that we give.
+    """
+    return not name.startswith((".", "~$")) and not name.lower().endswith(UNFINISHED)
 
 
 def new_mark() -> str:

@@ -8,19 +8,24 @@ A directory gives no signal that a portable program could wait for (SFTP has non
 is looked at again after a short wait, bounded by the caller's time-out.
 """
 
+import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
+from typing import Final, NamedTuple, Protocol
 
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Clock
+from gateway.transports.not_taken import NotTaken
 
 LISTED = 10_000
 """Names kept from one listing at most, so that memory does not grow with the backlog."""
 LARGEST_BYTES = 64 * 1024 * 1024
 """A larger file is no receipt; it is left where it lies, and reported once nothing else is waiting."""
+UNKNOWN: Final = -1
+"""Size of a file in a directory that does not tell sizes."""
 
 
 class Listed(NamedTuple):
@@ -30,10 +35,21 @@ class Listed(NamedTuple):
     """Time of the last change; the unit is that of the directory."""
     name: str
     size_bytes: int
+    """Or `UNKNOWN`."""
 
 
 class Drop(Protocol):
     """A directory that another program fills. Every method raises DeliveryError."""
+
+    @property
+    def place(self) -> str:
+        """Name the directory in errors."""
+        ...
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """What the last listing left out that somebody may wait for, and why; up to `not_taken.LEFT_AT_MOST`."""
+        ...
 
     def files(self) -> Sequence[Listed]:
         """Return up to `LISTED` files without an unfinished name, oldest first."""
@@ -69,10 +85,14 @@ class PolledFeed:
         *,
         poll_s: float,
         stable_s: float = 0.0,
+        lies_s: float = inf,
         wait: Callable[[float], None] = pause,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`stable_s`: how long size and time of a file must have been the same; 0: its name says it is whole."""
+        """`stable_s`: how long size and time of a file must have been the same; 0: its name says it is whole.
+
+        `lies_s`: how long a file may lie there before that is reported; infinity: never.
+        """
         self._drop = drop
         self._poll_s = poll_s
         self._stable_s = stable_s
@@ -83,24 +103,30 @@ class PolledFeed:
         self._stuck: set[str] = set()
         self._seen: dict[str, tuple[Listed, float]] = {}
         """Files that may still grow, and since when each has been as it is."""
+        self._read: dict[str, tuple[bytes, float]] = {}
+        """Those whose size nobody tells: SHA-256 of what was read, and since when that has been the same."""
+        self._not_taken = NotTaken(clock=clock, lies_s=lies_s)
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """See `gateway.ports.Feed.receive`; looks every `poll_s` seconds.
 
-        A file that cannot be taken is reported by DeliveryError, but only when nothing else has come.
+        A file that cannot be taken is reported by DeliveryError, but only when nothing else has come, and once an hour.
         """
         end = self._clock() + timeout_s
         while True:
             try:
-                arrivals, problem = self._take(limit)
+                arrivals = self._take(limit)
             except DeliveryError:
                 self._forget()
                 raise
             left_s = end - self._clock()
-            if problem and not arrivals and left_s <= 0:
-                raise problem
-            if arrivals or left_s <= 0:
+            if arrivals:
                 return arrivals
+            if left_s <= 0:
+                problem = self._not_taken.untold(self._drop.place)
+                if problem is not None:
+                    raise problem
+                return []
             self._wait(min(left_s, self._poll_s))
 
     def done(self, arrivals: Sequence[Arrival]) -> None:
@@ -114,32 +140,50 @@ class PolledFeed:
             raise
         self._handed_out.difference_update(names)
 
+    def idle(self) -> None:
+        """See `gateway.ports.Feed.idle`; a file that was handed out needs no connection."""
+
     def close(self) -> None:
         """See `gateway.ports.Feed.close`; files not `done` stay where they are."""
         self._forget()
         self._drop.close()
 
-    def _take(self, limit: int) -> tuple[list[Arrival], DeliveryError | None]:
+    def _take(self, limit: int) -> list[Arrival]:
         if not self._waiting:
             self._list()
         arrivals: list[Arrival] = []
-        problem = None
         while self._waiting and not arrivals:
             files = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-            sizes = {file.name: file.size_bytes for file in files}
-            for name, body in self._drop.read(list(sizes)):
+            listed = {file.name: file for file in files}
+            for name, body in self._drop.read(list(listed)):
                 if isinstance(body, DeliveryError):
-                    problem = body
-                elif not self._stable_s or len(body) == sizes[name]:
+                    self._not_taken.failed(name, body)
+                elif self._is_whole(listed[name], body):
                     arrivals.append(Arrival(body=body, name=name, token=name))
         for arrival in arrivals:
             self._handed_out.add(arrival.name)
+            self._not_taken.taken(arrival.name)
             self._seen.pop(arrival.name, None)  # what comes under this name later is another file
-        return arrivals, problem
+            self._read.pop(arrival.name, None)
+        return arrivals
+
+    def _is_whole(self, file: Listed, body: bytes) -> bool:
+        """Tell whether what was read is what has been the same for long enough."""
+        if not self._stable_s or len(body) == file.size_bytes:
+            return True
+        if file.size_bytes != UNKNOWN:
+            return False
+        now, digest = self._clock(), hashlib.sha256(body).digest()
+        before, since = self._read.get(file.name, (b"", now))
+        self._read[file.name] = (digest, since if before == digest else now)
+        return before == digest and now - since >= self._stable_s
 
     def _list(self) -> None:
         listed = [file for file in self._drop.files() if file.name not in self._handed_out]
-        self._stuck.intersection_update(file.name for file in listed)
+        names = {file.name for file in listed}
+        self._not_taken.listed(names - self._stuck, self._drop.left)
+        self._stuck &= names
+        self._read = {name: known for name, known in self._read.items() if name in names}
         whole = self._settled(listed) if self._stable_s else listed
         self._waiting.extend(sorted(whole, key=lambda file: file.name in self._stuck))
 

@@ -95,6 +95,14 @@ class RabbitmqFeed:
                 fix="nothing to do: they come again, and the second copy is recognised",
             )
 
+    def idle(self) -> None:
+        """See `gateway.ports.Feed.idle`; heartbeats go on."""
+        try:
+            self._line.beat()
+        except DeliveryError:
+            self._line.drop(failed=True)
+            raise
+
     def close(self) -> None:
         """See `gateway.ports.Feed.close`; what is not `done` goes back into its queue."""
         self._line.close()

@@ -16,9 +16,19 @@ def reach(config: Rabbitmq) -> str:
     line = Line(config, lambda session, deadline: _Look(session, config, deadline))
     try:
         look = line.open()
-        return f"rabbitmq {look.session.where}, logged in, there: {', '.join(look.found)}"
+        return f"rabbitmq {look.session.where}, logged in, there: {', '.join(look.found)}{_asks(config)}"
     finally:
         line.close()
+
+
+def _asks(config: Rabbitmq) -> str:
+    """Say what the owner of the queues should be asked: AMQP 0-9-1 tells the arguments of no queue."""
+    if not config.receive_queues:
+        return ""
+    queues = ", ".join(config.receive_queues)
+    return (
+        f"; ask the owner of {queues} for a delivery limit of -1 or a dead-letter exchange (docs/rabbitmq.md)"
+    )
 
 
 class _Look:

@@ -11,6 +11,7 @@ from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
 from gateway.transports.names import Leftovers
+from gateway.transports.not_taken import LIES_S
 from gateway.transports.polled import PolledFeed, pause
 from gateway.transports.sftp_drop import SftpDrop
 from gateway.transports.sftp_session import SftpLink, where
@@ -120,7 +121,9 @@ class SftpFeed(PolledFeed):
         clock: Clock = time.monotonic,
     ) -> None:
         """Raises ConfigError for an unreadable host key; connects on first use."""
-        super().__init__(SftpDrop(config), poll_s=poll_s, stable_s=config.stable_s, wait=wait, clock=clock)
+        super().__init__(
+            SftpDrop(config), poll_s=poll_s, stable_s=config.stable_s, lies_s=LIES_S, wait=wait, clock=clock
+        )
 
 
 def _next(groups: deque[Group]) -> Group | None:

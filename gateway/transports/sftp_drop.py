@@ -1,7 +1,6 @@
 """A receive folder on an SFTP server: list, fetch, remove or archive, each for many files in few round trips."""
 
 import heapq
-import stat
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -9,12 +8,12 @@ from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports import sftp_wire as wire
 from gateway.transports.names import is_whole, other_name
-from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, too_large
+from gateway.transports.not_taken import HALF, LEFT_AT_MOST, NO_FILE, is_worth_a_word
+from gateway.transports.polled import LISTED, UNKNOWN, Listed, too_large
 from gateway.transports.sftp_listing import listing
+from gateway.transports.sftp_reading import OpenFile, read_whole
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
-from gateway.transports.sftp_wire import BLOCK_BYTES, FileInfo, Kind, Status
-
-BLOCKS_AHEAD = 64
+from gateway.transports.sftp_wire import FileInfo, Kind, Reply, Status
 
 
 class SftpDrop:
@@ -25,10 +24,13 @@ class SftpDrop:
         self._link = SftpLink(config)
         self._folder = config.receive_dir
         self._archive = config.archive_dir
-        self._where = f"{where(config)} {config.receive_dir}"
+        self.place = f"{where(config)} {config.receive_dir}"
+        self.left: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+        """As listed, for servers that do not tell the size of an open file."""
 
     def files(self) -> Sequence[Listed]:
-        """List regular files by modification time, in seconds, then name."""
+        """List files by modification time, in seconds, then name; what has no known type counts as a file."""
         return self._link.use(self._list)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
@@ -45,9 +47,20 @@ class SftpDrop:
 
     def _list(self, session: SftpSession, deadline: float) -> list[Listed]:
         what = "the receive folder cannot be listed"
-        files = listing(session, self._folder, what, self._where, deadline)
-        wanted = (Listed(file.modified, file.name, file.size) for file in files if _wanted(file))
-        return heapq.nsmallest(LISTED, wanted)
+        files = listing(session, self._folder, what, self.place, deadline)
+        self.left = {}
+        listed = heapq.nsmallest(LISTED, self._wanted(files))
+        self._sizes = {file.name: file.size_bytes for file in listed}
+        return listed
+
+    def _wanted(self, files: Iterator[FileInfo]) -> Iterator[Listed]:
+        for file in files:
+            if file.is_folder or join(self._folder, file.name) == self._archive.rstrip("/"):
+                continue
+            if file.is_file and is_whole(file.name):
+                yield Listed(file.modified, file.name, file.size or UNKNOWN)
+            elif is_worth_a_word(file.name) and len(self.left) < LEFT_AT_MOST:
+                self.left[file.name] = HALF if file.is_file else NO_FILE
 
     def _fetch(
         self, names: Sequence[str], session: SftpSession, deadline: float
@@ -61,20 +74,20 @@ class SftpDrop:
             if reply.status == Status.OK:
                 handles.append((name, reply.string()))
             elif reply.status != Status.NO_SUCH_FILE:
-                found.append((name, refused(f"a file cannot be read: {name}", reply, self._where)))
+                found.append((name, refused(f"a file cannot be read: {name}", reply, self.place)))
         # The size is asked for after the first block: a file that another writes right now shows itself.
         asked = [ask for _, handle in handles for ask in (wire.read(handle, 0), _size_of(handle))]
         answers = session.ask(asked, deadline)
         for (name, handle), block, attributes in zip(handles, answers[::2], answers[1::2], strict=True):
-            if block.status == Status.OK and attributes.status == Status.OK:
-                size = attributes.info().size
-                if size > LARGEST_BYTES:
-                    found.append((name, too_large(name, self._where)))
-                elif body := _whole(session, handle, block.string(), size, deadline):
-                    found.append((name, body))
-            elif block.status != Status.EOF:
-                bad = attributes if block.status == Status.OK else block
-                found.append((name, refused(f"a file cannot be read: {name}", bad, self._where)))
+            size, listed = _told_size(attributes), self._sizes.get(name, UNKNOWN)
+            file = OpenFile(handle=handle, block=block, size_bytes=size, listed_bytes=listed)
+            body = read_whole(file, session, deadline)
+            if isinstance(body, Reply):
+                found.append((name, refused(f"a file cannot be read: {name}", body, self.place)))
+            elif body is None:
+                found.append((name, too_large(name, self.place)))
+            elif body:
+                found.append((name, body))
         session.ask([wire.on_handle(Kind.CLOSE, handle) for _, handle in handles], deadline)
         return found
 
@@ -84,53 +97,42 @@ class SftpDrop:
         )
         for name, reply in zip(names, replies, strict=True):
             if reply.status not in (Status.OK, Status.NO_SUCH_FILE):
-                raise refused(f"a collected file cannot be removed: {name}", reply, self._where)
+                raise refused(f"a collected file cannot be removed: {name}", reply, self.place)
 
     def _move(self, names: Sequence[str], session: SftpSession, deadline: float) -> None:
-        """Rename into the archive folder, under another name where one is taken.
+        """Rename into the archive folder, under another name where one is taken or may be.
 
         SFTP says of neither a missing folder nor a missing file which of the two it is, so what was not
         renamed is looked for: a file that is gone was put away before.
         """
         taken = session.ask([wire.on_path(Kind.STAT, join(self._archive, name)) for name in names], deadline)
-        moves = [
-            wire.rename(
-                join(self._folder, name),
-                join(self._archive, other_name(name) if there.status == Status.OK else name),
-            )
-            for name, there in zip(names, taken, strict=True)
-        ]
-        replies = session.ask(moves, deadline)
-        failed = [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
+        there = [name for name, reply in zip(names, taken, strict=True) if reply.status == Status.OK]
+        failed = self._rename([name for name in names if name not in there], session, deadline, keep=True)
+        failed = self._rename([*there, *(name for name, _ in failed)], session, deadline, keep=False)
         left = session.ask(
             [wire.on_path(Kind.STAT, join(self._folder, name)) for name, _ in failed], deadline
         )
-        for (name, reply), there in zip(failed, left, strict=True):
-            if there.status != Status.NO_SUCH_FILE:
+        for (name, reply), found in zip(failed, left, strict=True):
+            if found.status != Status.NO_SUCH_FILE:
                 raise refused(
-                    f"a collected file cannot be moved to {self._archive}: {name}", reply, self._where
+                    f"a collected file cannot be moved to {self._archive}: {name}", reply, self.place
                 )
 
-
-def _whole(session: SftpSession, handle: bytes, start: bytes, size: int, deadline: float) -> bytes:
-    """Read on from the first block to the size; empty when the file does not have that size (any more)."""
-    body = bytearray(start)
-    while len(body) < size:
-        before = len(body)
-        places = range(before, size, BLOCK_BYTES)[:BLOCKS_AHEAD]
-        replies = session.ask([wire.read(handle, place) for place in places], deadline)
-        for place, reply in zip(places, replies, strict=True):
-            if reply.status != Status.OK or place != len(body):
-                break  # after a short block the rest is asked for again
-            body += reply.string()
-        if len(body) == before:
-            break
-    return bytes(body) if len(body) == size else b""
+    def _rename(
+        self, names: Sequence[str], session: SftpSession, deadline: float, *, keep: bool
+    ) -> list[tuple[str, Reply]]:
+        """Move files under their names, or under others of the same ending; returns those that were not."""
+        moves = [
+            wire.rename(join(self._folder, name), join(self._archive, name if keep else other_name(name)))
+            for name in names
+        ]
+        replies = session.ask(moves, deadline)
+        return [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
 
 
 def _size_of(handle: bytes) -> wire.Request:
     return wire.on_handle(Kind.FSTAT, handle)
 
 
-def _wanted(file: FileInfo) -> bool:
-    return stat.S_ISREG(file.mode) and is_whole(file.name)
+def _told_size(attributes: Reply) -> int:
+    return (attributes.info().size or 0) if attributes.status == Status.OK else 0

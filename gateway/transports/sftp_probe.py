@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from gateway.config import Sftp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.sftp_session import SftpLink, SftpSession
-from gateway.transports.sftp_wire import Kind, Status, on_path
+from gateway.transports.sftp_wire import Kind, Status, on_handle, on_path
 
 
 def reach(config: Sftp) -> str:
@@ -18,7 +18,8 @@ def reach(config: Sftp) -> str:
 
     def look(session: SftpSession, deadline: float) -> list[str]:
         replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], deadline)
-        return [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
+        unseen = [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
+        return [what for folder in unseen if (what := _fault(session, folder, deadline))]
 
     with ExitStack() as links:
         missing = links.enter_context(closing(SftpLink(config))).use(look)
@@ -35,7 +36,16 @@ def reach(config: Sftp) -> str:
         raise ConfigError(
             f"logged in, but there is no folder {', '.join(missing)}",
             where=place,
-            fix="make it there, or change send_dir, receive_dir and archive_dir",
+            fix="make it there and let this user in, or change send_dir, receive_dir and archive_dir",
         )
     times = f" over {config.connections} connections" if config.connections > 1 else ""
     return f"{place}, logged in{times}, all folders there"
+
+
+def _fault(session: SftpSession, folder: str, deadline: float) -> str:
+    """Try to open a folder: some servers refuse to say anything of one by name; empty: it is there."""
+    (opened,) = session.ask([on_path(Kind.OPENDIR, folder)], deadline)
+    if opened.status != Status.OK:
+        return f"{folder} ({opened.text})"
+    session.ask([on_handle(Kind.CLOSE, opened.string())], deadline)
+    return ""

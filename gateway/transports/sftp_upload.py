@@ -40,6 +40,7 @@ def upload(
         (_Upload.write, _Upload.written),
         (_Upload.rename, _Upload.renamed),
         (_Upload.rename_plainly, _Upload.renamed_plainly),
+        (_Upload.make_room, _Upload.renamed_at_last),
     )
     finished = False
     try:
@@ -107,14 +108,18 @@ class _Upload:
         return [
             *(wire.write(self._handle, at, self._body[at : at + BLOCK_BYTES]) for at in blocks),
             *([wire.sync(self._handle)] if self._syncs else []),
+            wire.on_handle(Kind.FSTAT, self._handle),
             wire.on_handle(Kind.CLOSE, self._handle),
             wire.on_path(Kind.STAT, self._temporary),
         ]
 
     def written(self, replies: list[Reply]) -> None:
-        if self._failed(replies, "the file cannot be written"):
+        """Compare sizes: by name, else of the open file; a server that tells neither has confirmed each write."""
+        *done, opened, closed, named = replies
+        if self._failed([*done, closed], "the file cannot be written"):
             return
-        size = replies[-1].info().size
+        sizes = [reply.info().size for reply in (named, opened) if reply.status == Status.OK]
+        size = next((size for size in sizes if size is not None), len(self._body))
         if size != len(self._body):
             self.error = DeliveryError(
                 f"the uploaded file has {size} bytes in place of {len(self._body)}",
@@ -126,19 +131,27 @@ class _Upload:
         return [wire.replace(self._temporary, self._final)]
 
     def renamed(self, replies: list[Reply]) -> None:
-        # Asked for also where it is not announced: some have it all the same, others refuse it either way.
-        unable = (Status.UNSUPPORTED,) if self._replaces else (Status.UNSUPPORTED, Status.PERMISSION_DENIED)
-        self._plainly = replies[0].status in unable
-        if not self._plainly:
+        # Asked for also where it is not announced: some have it all the same, others refuse it in any way.
+        status = replies[0].status
+        unable = status == Status.UNSUPPORTED if self._replaces else status != Status.OK
+        self._plainly = unable
+        if not unable:
             self._failed(replies, "the file cannot be given its final name")
 
     def rename_plainly(self) -> list[Request]:
-        """For servers without the extension: make room, then rename; a crash between leaves the temporary."""
+        """For servers without the extension."""
+        return [wire.rename(self._temporary, self._final)] if self._plainly else []
+
+    def renamed_plainly(self, replies: list[Reply]) -> None:
+        self._plainly = self._plainly and replies[0].status != Status.OK
+
+    def make_room(self) -> list[Request]:
+        """Where the name is taken perhaps: remove, then rename; a crash between leaves the temporary."""
         if not self._plainly:
             return []
         return [wire.on_path(Kind.REMOVE, self._final), wire.rename(self._temporary, self._final)]
 
-    def renamed_plainly(self, replies: list[Reply]) -> None:
+    def renamed_at_last(self, replies: list[Reply]) -> None:
         self._failed(replies[1:], "the file cannot be given its final name")
 
     def _failed(self, replies: list[Reply], what: str) -> bool:

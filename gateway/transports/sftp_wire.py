@@ -5,6 +5,8 @@ that waiting is most of the time. Requests are therefore packed here (draft-ietf
 one go, and their answers read back together.
 """
 
+import re
+import stat
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -24,8 +26,8 @@ LARGEST_PACKET_BYTES = 4 * 1024 * 1024
 READ, WRITE, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
 HAS_SIZE, HAS_OWNER, HAS_MODE, HAS_TIMES, HAS_MORE = 0x01, 0x02, 0x04, 0x08, 0x80000000
 
-REGULAR = 0o100000
-"""File type bits of a regular file."""
+NO_FILE = re.compile(r"[dlcbps][-r][-w][-xsStT]")
+"""How the line for people begins (as `ls -l` has it) when it is about anything but a file."""
 
 
 class Kind(IntEnum):
@@ -76,12 +78,30 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What a server tells of a file; absent facts are 0, an absent mode counts as a regular file."""
+    """What a server tells of a file; a mode and a time that it does not tell are 0."""
 
     name: str = ""
-    size: int = 0
-    mode: int = REGULAR
+    size: int | None = None
+    mode: int = 0
     modified: int = 0
+    line: str = ""
+    """The same for people."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is known for a folder."""
+        return stat.S_ISDIR(self.mode) or (
+            not stat.S_IFMT(self.mode) and self.line[:1] == "d" and self._is_none
+        )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file, or not known for anything else: some servers tell no type."""
+        return stat.S_ISREG(self.mode) or (not stat.S_IFMT(self.mode) and not self._is_none)
+
+    @property
+    def _is_none(self) -> bool:
+        return NO_FILE.match(self.line) is not None
 
 
 class Reply:
@@ -118,7 +138,7 @@ class Reply:
         """Return the attributes."""
         if self.kind != Kind.ATTRS:
             raise ProtocolError(f"unexpected answer of type {self.kind}")
-        return _Reader(self._body).attributes("")
+        return _Reader(self._body).attributes()
 
     def listing(self) -> Iterator[FileInfo]:
         """Yield the names of one page of a folder."""
@@ -127,8 +147,8 @@ class Reply:
         reader = _Reader(self._body)
         for _ in range(reader.number()):
             name = reader.string().decode("utf-8", "surrogateescape")
-            reader.string()
-            yield reader.attributes(name)
+            line = reader.string().decode("utf-8", "replace")
+            yield reader.attributes(name, line)
 
 
 class SftpWire:
@@ -211,19 +231,19 @@ class _Reader:
     def string(self) -> bytes:
         return self._take(self.number())
 
-    def attributes(self, name: str) -> FileInfo:
+    def attributes(self, name: str = "", line: str = "") -> FileInfo:
         flags = self.number()
-        size = self.number(8) if flags & HAS_SIZE else 0
+        size = self.number(8) if flags & HAS_SIZE else None
         if flags & HAS_OWNER:
             self._take(8)
-        mode = self.number() if flags & HAS_MODE else REGULAR
+        mode = self.number() if flags & HAS_MODE else 0
         modified = 0
         if flags & HAS_TIMES:
             self._take(4)
             modified = self.number()
         for _ in range(2 * self.number() if flags & HAS_MORE else 0):
             self.string()
-        return FileInfo(name, size, mode, modified)
+        return FileInfo(name, size, mode, modified, line)
 
     def _take(self, count: int) -> bytes:
         taken = self._body[self._place : self._place + count]

@@ -12,6 +12,7 @@ from gateway.config import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
 from gateway.playground import free_port
 from gateway.ports import Feed, Parcel, Transport
+from gateway.simulator.sftp_folder import FolderSession
 from gateway.simulator.sftp_server import SftpServer
 from gateway.transports.amqp import AmqpFeed, AmqpTransport
 from gateway.transports.folder import FolderFeed, FolderTransport
@@ -128,7 +129,9 @@ class FolderMedium:
 class SftpMedium:
     refuses = True
 
-    def __init__(self, folder: Path, *, plain: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, plain: bool = False, session: type[FolderSession] = FolderSession
+    ) -> None:
         self.root = folder / "root"
         write_key(folder / "host")
         (folder / "authorized_keys").write_text(f"# who may\n{write_key(folder / 'user')} gateway\n")
@@ -139,6 +142,7 @@ class SftpMedium:
             authorized_keys=folder / "authorized_keys",
             on_message=self._take,
             plain=plain,
+            session=session,
         )
         self.start()
         self.config = Sftp(

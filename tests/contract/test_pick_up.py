@@ -1,6 +1,7 @@
 """What becomes of the files of a folder of answers once they are safe, on every medium that has such a folder."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.errors import DeliveryError
 from gateway.homes import NOBODY
-from gateway.ports import Arrival
+from gateway.ports import Arrival, Clock
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
@@ -31,7 +32,7 @@ class Place(Protocol):
     def out(self) -> Path: ...
     @property
     def archive(self) -> Path: ...
-    def feed(self, *, archive: bool = True, stable_s: float = 0.0) -> PolledFeed: ...
+    def feed(self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = ...) -> PolledFeed: ...
     def offer(self, body: bytes, name: str) -> None: ...
     def stop(self) -> None: ...
 
@@ -45,11 +46,13 @@ class FolderPlace(FolderMedium):
     def archive(self) -> Path:
         return self.out / "done"
 
-    def feed(self, *, archive: bool = True, stable_s: float = 0.0) -> FolderFeed:
+    def feed(
+        self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic
+    ) -> FolderFeed:
         config = msgspec.structs.replace(
             self.config, archive_dir=self.archive if archive else None, stable_s=stable_s
         )
-        return FolderFeed(config, poll_s=0.01)
+        return FolderFeed(config, poll_s=0.01, clock=clock)
 
 
 class SftpPlace(SftpMedium):
@@ -63,11 +66,11 @@ class SftpPlace(SftpMedium):
     def archive(self) -> Path:
         return self.out / "done"
 
-    def feed(self, *, archive: bool = True, stable_s: float = 0.0) -> SftpFeed:
+    def feed(self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic) -> SftpFeed:
         config = msgspec.structs.replace(
             self.config, archive_dir=self.remote if archive else "", stable_s=stable_s
         )
-        return SftpFeed(config, poll_s=0.01)
+        return SftpFeed(config, poll_s=0.01, clock=clock)
 
 
 class OpenSshPlace(OpenSshMedium):
@@ -79,11 +82,11 @@ class OpenSshPlace(OpenSshMedium):
     def archive(self) -> Path:
         return self.out / "done"
 
-    def feed(self, *, archive: bool = True, stable_s: float = 0.0) -> SftpFeed:
+    def feed(self, *, archive: bool = True, stable_s: float = 0.0, clock: Clock = time.monotonic) -> SftpFeed:
         config = msgspec.structs.replace(
             self.config, archive_dir=str(self.archive) if archive else "", stable_s=stable_s
         )
-        return SftpFeed(config, poll_s=0.01)
+        return SftpFeed(config, poll_s=0.01, clock=clock)
 
 
 @pytest.fixture(params=[FolderPlace, SftpPlace, OpenSshPlace], ids=["folder", "sftp", "openssh"])
@@ -168,6 +171,46 @@ def test_missing_archive_folder_is_told_and_nothing_is_lost(place: Place) -> Non
     assert bodies(place.archive) == [b"1"]
 
 
+def test_half_files_are_left_alone_and_told_of_after_an_hour(place: Place) -> None:
+    halves = [
+        "a.xml.filepart",
+        "b.xml.partial",
+        "c.crdownload",
+        "d.xml.swp",
+        "e.xml~",
+        "f.tmp",
+        ".g.xml.part",
+    ]
+    for name in [*halves, ".hidden"]:
+        (place.out / name).write_bytes(b"<half")
+    (place.out / "empty.xml").touch()
+    (place.out / "link.xml").symlink_to("f.tmp")
+    place.offer(b"1", "r.xml")
+    now = [0.0]
+    feed = place.feed(clock=lambda: now[0])
+    feed.done(take(feed, 1))
+    for at in (0.0, 3599.0):
+        now[0] = at
+        assert not feed.receive(limit=10, timeout_s=0)
+    now[0] = 3600.0
+    place.offer(b"2", "s.xml")
+    feed.done(take(feed, 1))  # what comes goes first
+    with pytest.raises(DeliveryError, match="not taken") as told:
+        feed.receive(limit=10, timeout_s=0)
+    assert "of the files in the folder are not taken" in told.value.what
+    assert str(place.out.name) in told.value.where
+    assert not feed.receive(limit=10, timeout_s=0), "told once"
+    now[0] = 7200.0
+    with pytest.raises(DeliveryError, match="not taken"):
+        feed.receive(limit=10, timeout_s=0)
+    for name in [*halves, "empty.xml", "link.xml"]:
+        (place.out / name).unlink(missing_ok=True)
+    now[0] = 10_800.0
+    assert not feed.receive(limit=10, timeout_s=0)
+    feed.close()
+    assert (place.out / ".hidden").exists()
+
+
 def test_file_under_its_final_name_is_taken_when_nothing_has_changed_for_a_while(place: Place) -> None:
     feed = place.feed(archive=False, stable_s=0.2)
     growing = place.out / "r.xml"
@@ -195,7 +238,7 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
 
         def __init__(self) -> None:
             self.inner = place.feed(archive=archive)
-            self.receive, self.close = self.inner.receive, self.inner.close
+            self.receive, self.idle, self.close = self.inner.receive, self.inner.idle, self.inner.close
 
         def done(self, arrivals: object) -> None:  # noqa: ARG002  # the Protocol has it
             raise DiedError

@@ -113,6 +113,26 @@ def test_nothing_is_acknowledged_before_its_answer_is_safe(tmp_path: Path, place
     assert len(node.events("message.accepted")) == 1
 
 
+def test_reply_queue_that_takes_one_answer_at_a_time_gets_them_all(tmp_path: Path, place: QueuePlace) -> None:
+    place.site.delete(place.reply_queue)
+    place.site.declare(place.reply_queue, max_length=1, overflow="reject-publish")
+    names = {f"request-{number}" for number in range(4)}
+    for name in sorted(names):
+        place.put(order(f"ORDER-{name}"), name)  # before the door is open: they are one batch
+    node = DoorNode(tmp_path, {"ann": place.toml()})
+    node.start()
+    try:
+        answers = place.answers(len(names), seconds=120)
+        assert answers.keys() == names
+        until(node.at_customs, lambda found: len(found) == len(names))
+    finally:
+        node.stop()
+    assert len({about.message_id for _, about in place.got}) == len(names), "what came twice has the same id"
+    assert len(place.got) <= len(names) + (place.kind == "amqp"), "twice only what a connection was cut over"
+    assert place.site.count(place.queue) == 0
+    assert len(node.events("message.accepted")) == len(names)
+
+
 def test_missing_reply_queue_is_told_and_waited_for(brokers: Brokers, tmp_path: Path) -> None:
     """By 0-9-1 only: RabbitMQ's plugin for 1.0 confirms what it throws away."""
     place = QueuePlace(

@@ -1,6 +1,5 @@
 """The spool under SIGKILL, under several writers, and on a full disk."""
 
-import os
 import random
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from spool.entry import MessageView
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.crash.spool_child import body_of
+from tests.servers.small_disk import mounted
 from tests.spooling import offer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,21 +124,8 @@ def assert_order(spool: SqliteSpool) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount four megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        failure = done.stderr.strip() if done.returncode else ""
-    except FileNotFoundError:
-        failure = "there is no mount command"
-    if failure:
-        told = f"a small file system cannot be mounted here (needs root): {failure}"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "disk", mib=4) as disk:
+        yield disk
 
 
 def test_full_disk_refuses_for_now_and_loses_nothing(small_disk: Path) -> None:

@@ -2,13 +2,10 @@
 
 import http.client
 import json
-import os
 import random
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from gateway.playground import Playground, Watched, free_port
 from gateway.simulator.compose import compose
 from gateway.site import Site, write_site
 from tests.platforms import Platform, Reply, enterprises
+from tests.servers.small_disk import fill, mounted
 from tests.waiting import PATIENCE_S, until
 
 OURS = enterprises(1)[0]
@@ -63,29 +61,8 @@ def post(address: str, token: str, content: bytes) -> Reply:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a small file system; in CI it must be there."""
-    folder = tmp_path / "world" / "site"
-    folder.mkdir(parents=True)
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False) if mount else None
-    if done is None or done.returncode:
-        told = (
-            f"a small file system cannot be mounted here (needs root): {done.stderr if done else 'no mount'}"
-        )
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave not one byte."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    return ballast
+    with mounted(tmp_path / "world" / "site", mib=48) as disk:
+        yield disk
 
 
 def test_full_disk_is_refused_told_and_healed_and_nothing_accepted_is_lost(small_disk: Path) -> None:

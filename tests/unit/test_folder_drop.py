@@ -34,6 +34,21 @@ def read(drop: DoorDrop) -> dict[str, bytes]:
     return found  # type: ignore[return-value]
 
 
+def test_half_files_are_left_alone(incoming: Path) -> None:
+    for name in (
+        "a.xml.filepart",
+        "b.partial",
+        "c.crdownload",
+        "d.xml.swp",
+        "e.xml~",
+        "~$f.xml",
+        ".g",
+        "whole.xml",
+    ):
+        (incoming / name).write_bytes(b"x")
+    assert read(DoorDrop(incoming, LIMIT)) == {"whole.xml": b"x"}
+
+
 def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 

@@ -14,13 +14,21 @@ from gateway.transports.names import (
     temporary_name,
 )
 
+HALF_NAMES = [
+    *(".a.xml", ".", "a.tmp", "a.xml.part", "a.xml.READING", "a.xml.temp"),
+    *("a.xml.filepart", "a.xml.partial", "未确认.crdownload", "a.opdownload"),
+    *(".a.xml.swp", "a.xml.swp", "a.xml.SWO", "a.xml~", "~$a.xml"),
+]
 
-@pytest.mark.parametrize("name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml"])
+
+@pytest.mark.parametrize(
+    "name", ["CEB312Message_A.xml", "a", "part.xml", "海关.xml", "a~1.xml", "swp", "$~a.xml"]
+)
 def test_finished_files_are_whole(name: str) -> None:
     assert is_whole(name)
 
 
-@pytest.mark.parametrize("name", [".a.xml", ".", "a.tmp", "a.xml.part", "a.xml.READING"])
+@pytest.mark.parametrize("name", HALF_NAMES)
 def test_names_of_unfinished_files_are_not_whole(name: str) -> None:
     assert not is_whole(name)
 

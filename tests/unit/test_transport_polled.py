@@ -9,7 +9,10 @@ from gateway.transports.polled import Listed, PolledFeed
 class ListDrop:
     """A directory as a plain list; `bad` names cannot be read."""
 
+    place = "a list"
+
     def __init__(self, *names: str, bad: frozenset[str] = frozenset()) -> None:
+        self.left: dict[str, str] = {}
         self.there = list(names)
         self.bad = bad
         self.gone = False
