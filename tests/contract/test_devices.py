@@ -26,6 +26,7 @@ from tests.device_keys import PIN, card, write_pair
 from tests.documents import order
 from tests.servers.certificates import Authority
 from tests.servers.softhsm import MODULE, SoftHsm, der_of, needs_softhsm
+from tests.waiting import PATIENCE_S
 
 DATA = "<ds:SignedInfo>这些字节</ds:SignedInfo>".encode()
 
@@ -71,7 +72,7 @@ def ukey(folder: Path) -> Iterator[World]:
                 kind="ukey",
                 certificate=folder / "card.crt",
                 password_file=pin_file(folder),
-                timeout_s=2.0,
+                timeout_s=PATIENCE_S / 2,
                 ukey=Ukey(url=f"ws://127.0.0.1:{server.port}"),
             ),
             folder=folder,
@@ -134,7 +135,7 @@ def remote(folder: Path) -> Iterator[World]:
                 name="card",
                 kind="remote",
                 certificate=folder / "card.crt",
-                timeout_s=2.0,
+                timeout_s=PATIENCE_S / 2,
                 remote=client_of(service, folder),
             ),
             folder=folder,
@@ -361,7 +362,7 @@ def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> Non
             kind="ukey",
             certificate=tmp_path / "card.crt",
             password_file=pin_file(tmp_path),
-            timeout_s=0.2,
+            timeout_s=5.0,
             ukey=Ukey(url=f"ws://127.0.0.1:{server.port}"),
         )
         with signer(tmp_path, key=table) as service:

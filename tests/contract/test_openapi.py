@@ -33,7 +33,7 @@ from tests.generated import REPOSITORY
 from tests.platforms import rng
 
 CASES = int(os.environ.get("CONTRACT_CASES", "100"))
-SECONDS = int(os.environ.get("CONTRACT_SECONDS", "300"))
+SECONDS = int(os.environ.get("CONTRACT_SECONDS", "900"))
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,8 @@ IN_HAND: Final = (
 )
 """Whoever dies here had entries in hand that are not settled: an entry that meets this `ending.ABANDONED_AT_MOST` times in a
 row is a dead letter, as it should be, so no test lets all of them happen to one."""
+NOTIFY_IN_HAND: Final = tuple(point.replace("forward", "notify") for point in IN_HAND)
+"""The same for deliveries."""
 WITH_AGE: Final = tuple(point for point in POINTS if "archive." in point or "spool.purge" in point)
 """Passed only when there is something to purge."""
 IN_TRAFFIC: Final = tuple(point for point in POINTS if point not in (*AT_START, *WITH_AGE))

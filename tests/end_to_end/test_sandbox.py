@@ -12,6 +12,7 @@ from gateway.simulator.compose import compose
 from gateway.simulator.magic import MAGIC
 from gateway.site import DEMO
 from tests.platforms import Platform, rng
+from tests.waiting import RECOVERY_S
 
 NEGATIVE = "-621027"
 BILL = ("CEB816Message", "1")
@@ -83,8 +84,8 @@ def answers(world: Playground) -> Answers:
         for cop_no in got:
             assert platform.submit(inventory(cop_no)).status == 202
         wanted = sum(len(expected) for expected in EXPECTED.values())
-        until = time.monotonic() + 40
-        while sum(map(len, got.values())) < wanted and time.monotonic() < until:
+        give_up = time.monotonic() + RECOVERY_S
+        while sum(map(len, got.values())) < wanted and time.monotonic() < give_up:
             collect(platform, got, wait_s=5)
         collect(platform, got, wait_s=1)  # nobody gets more than was asked for
     return got

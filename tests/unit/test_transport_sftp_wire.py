@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from gateway.transports import sftp_wire as wire
 from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, ProtocolError, Reply, SftpWire, Status
+from tests.waiting import PATIENCE_S
 
 OPENSSH = Path("/usr/lib/openssh/sftp-server")
 
 
 def soon() -> float:
-    return time.monotonic() + 10
+    return time.monotonic() + PATIENCE_S
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def openssh() -> Iterator[SftpWire]:
         theirs.close()
         yield SftpWire(cast("Any", ours), soon())
         ours.close()
-        server.wait(10)
+        server.wait(PATIENCE_S)
 
 
 def test_openssh_takes_many_files_at_once(openssh: SftpWire, tmp_path: Path) -> None:

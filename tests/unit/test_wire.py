@@ -19,6 +19,7 @@ from gateway.doors.counter import Answer
 from gateway.doors.submissions import Admitted, Head, Submissions, Tell
 from gateway.doors.wire import DoorProtocol
 from gateway.model import Enterprise, EnterpriseId
+from tests.waiting import PATIENCE_S
 
 LIMIT = 1000
 DATE = formatdate(0, usegmt=True)
@@ -138,7 +139,7 @@ def request(body: bytes, **asked: Any) -> bytes:
 
 
 def run(act: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(act(), 10))
+    asyncio.run(asyncio.wait_for(act(), PATIENCE_S))
 
 
 async def settle() -> None:
