@@ -1,6 +1,5 @@
 """The composition root: the only file that builds adapters and wires them up."""
 
-import socket
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
 from gateway.config_deliver import Channel, Deliver
 from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
+from gateway.doors.handover import OpenDoor
 from gateway.doors.tls import door_context
 from gateway.errors import ConfigError
 from gateway.homes import Homes, homes_of
@@ -164,8 +164,8 @@ class App:
             ),
         )
 
-    def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
-        """Return the processes of these roles; `door` is the listening socket that accept serves."""
+    def roles(self, names: Collection[str], door: OpenDoor | None) -> list[Role]:
+        """Return the processes of these roles; `door` is what accept serves."""
         roles: list[Role] = []
         if "accept" in names and door is not None:
             roles.append(Role(name="accept", run=lambda: self._serve(door)))
@@ -184,7 +184,7 @@ class App:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
-    def _serve(self, door: socket.socket) -> None:
+    def _serve(self, door: OpenDoor) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
 
         serve(

@@ -2,23 +2,25 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
-from types import FrameType
+from typing import cast
 
-import uvicorn
-
-from gateway.config import Config
+from gateway.config import Config, nobody_from_elsewhere
 from gateway.door_metrics import door_families
+from gateway.doors.app_request import App
 from gateway.doors.bell import Bell
+from gateway.doors.bounds import bounds_of
 from gateway.doors.callers import Callers
 from gateway.doors.counter import Counter
+from gateway.doors.handover import OpenDoor
 from gateway.doors.http import build
+from gateway.doors.listener import Listener
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
+from gateway.doors.places import Places
+from gateway.doors.service import Service
 from gateway.doors.submissions import Submissions
-from gateway.doors.wire import DoorProtocol
 from gateway.evidence.gather import Office
 from gateway.homes import homes_of
 from gateway.key_metrics import key_families
@@ -26,7 +28,7 @@ from gateway.keyring import Keyring
 from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter, spool_metrics
 from gateway.model import Enterprise, EnterpriseId
-from gateway.networks import networks
+from gateway.networks import networks, within
 from gateway.node_key import node_key
 from gateway.queues import Queues, key_queues
 from gateway.roles.accept import Intake
@@ -39,25 +41,11 @@ from gateway.stages.signature import Trust
 from spool.archive import Archive
 from spool.store import Spool
 
-_DRAIN_S = 10
-_KEEP_ALIVE_S = 75
-"""A platform that submits now and then keeps its connection."""
-
-
-class _Server(uvicorn.Server):
-    """Sends long polls home first: they would keep the door open."""
-
-    def __init__(self, config: uvicorn.Config, bell: Bell) -> None:
-        super().__init__(config)
-        self._bell = bell
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._bell.dismiss()
-        super().handle_exit(sig, frame)
+_DRAIN_S = 10.0
 
 
 def serve(
-    door: socket.socket,
+    door: OpenDoor,
     *,
     config: Config,
     rules: Rules,
@@ -71,9 +59,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
-    `metrics_token`: what `/metrics` asks for; empty: nothing.
+    `metrics_token`: what `/metrics` asks for; empty: that its caller is on this machine.
     """
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)  # raised again by the server at its end
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a loop that can be told of it
     asyncio.run(
         _serve(
             door,
@@ -91,7 +79,7 @@ def serve(
 
 
 async def _serve(
-    door: socket.socket,
+    door: OpenDoor,
     *,
     config: Config,
     rules: Rules,
@@ -106,7 +94,7 @@ async def _serve(
     spool = open_spool()
     meter = Meter()
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
-    bell = Bell(spool)
+    bell = Bell(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise)
     counter = Counter(
         intake=Intake(
             config=config,
@@ -136,27 +124,23 @@ async def _serve(
         mappings=mappings,
         limits=config.accept.limits,
         metrics_token=metrics_token,
+        near=nobody_from_elsewhere(config.accept),
     )
 
-    class Protocol(DoorProtocol):
-        submissions = Submissions(counter)
-
-    server = _Server(
-        uvicorn.Config(
-            build(counter),
-            http=Protocol,
-            ws="none",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_S,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            backlog=2048,
-            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+    bounds = bounds_of(config.accept)
+    trusted = networks(config.accept.trusted_proxies, "accept.trusted_proxies")
+    service = Service(
+        submissions=Submissions(counter),
+        app=cast("App", build(counter)),
+        bounds=bounds,
+        places=Places(
+            most=bounds.connections,
+            most_of_address=bounds.connections_of_address,
+            exempt=lambda address: within(address, trusted),
         ),
-        bell,
+        meter=meter,
+        handover=door.handover,
+        secured=tls is not None,
     )
     try:
         with spool_metrics(
@@ -168,6 +152,18 @@ async def _serve(
                 *door_families(config.node.state_dir),
             ],
         ):
-            await server.serve(sockets=[door])
+            async with bell.ringing():
+                await _until_asked_to_stop(door, service, bell, tls)
     finally:
         spool.close()
+
+
+async def _until_asked_to_stop(door: OpenDoor, service: Service, bell: Bell, tls: SSLContext | None) -> None:
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    listener = Listener(door, service, tls)
+    listener.open()
+    await asked.wait()
+    bell.dismiss()  # long polls would keep the door open
+    await listener.drain(_DRAIN_S)
