@@ -49,14 +49,19 @@ class Listener:
         self._loop.add_reader(self._door.handover.taking, self._take_over)
 
     async def drain(self, limit_s: float) -> None:
-        """Take nobody in any more, pass on what can be, and return when everybody is gone or after `limit_s`."""
+        """Take in who has come, then nobody; return when everybody is gone or passed on, or after `limit_s`.
+
+        What lies in the sockets by now is read and answered first: if nobody comes after this process, it is the last
+        that can.
+        """
+        self._accept()
         self._open = False
         self._loop.remove_reader(self._door.listening)
         self._loop.remove_reader(self._door.handover.taking)
         self._ticking.cancel()
         for connection in list(self._service.connections):
             connection.drain()
-        self._tick(_DRAINING_TICK_S)
+        self._ticking = self._loop.call_later(_DRAINING_TICK_S, self._tick, _DRAINING_TICK_S)
         try:
             async with asyncio.timeout(limit_s):
                 await self._empty.wait()
@@ -72,7 +77,8 @@ class Listener:
         for connection in list(self._service.connections):
             if not self._open:
                 connection.drain()
-            connection.check(now)
+            if self._open or not connection.leave():
+                connection.check(now)
         if not self._open and not len(self._service.places):
             self._empty.set()
         self._ticking = self._loop.call_later(again_s, self._tick, again_s)

@@ -7,87 +7,45 @@ task; everything else is given to the application (ADR 0026).
 """
 
 import asyncio
-from enum import Enum, auto
-from typing import Any, Final, cast
+from typing import Final
 
 from gateway.doors.answer_bytes import answer_bytes
 from gateway.doors.app_request import AppRequest
+from gateway.doors.connection import NEVER, Connection, Phase
 from gateway.doors.counter import Answer, denied
 from gateway.doors.framing import Counted, Framing, framing
 from gateway.doors.heads import END, RequestHead, Unreadable, look_at_beginning, read_head
 from gateway.doors.places import Place
 from gateway.doors.service import Service
-from gateway.doors.shown import NOBODY, Peer, peer_of
 from gateway.doors.submission_request import SubmissionRequest, submission_head
 from gateway.doors.verdict import PATH
 from gateway.model import Fault
 
-READ_BYTES: Final = 64 * 1024
-"""What one read of a socket brings at most, and what is left unwritten before a connection is waited for."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NEVER: Final = float("inf")
 
 
-class Phase(Enum):
-    """Where a connection stands."""
-
-    WAITING = auto()
-    """For a request."""
-    HEAD = auto()
-    """A head has begun."""
-    BODY = auto()
-    """A body is on its way; its request may be answered already."""
-    ANSWERING = auto()
-    """The request is whole, its answer is being made."""
-    LINGERING = auto()
-    """The last answer is given; what is still coming is passed over, so that the answer is not lost with it."""
-    CLOSED = auto()
-    """Closed by us; what was written may still be on its way."""
-
-
-class DoorProtocol(asyncio.Protocol):
-    """One connection."""
-
-    transport: asyncio.Transport
-    peer: Peer = NOBODY
+class DoorProtocol(Connection):
+    """The requests of one connection, one after the other."""
 
     def __init__(self, service: Service, place: Place, held: bytes = b"") -> None:
         """`held`: what the process before has read of it and not looked at."""
-        self.place = place
-        self._service = service
-        self._loop = asyncio.get_running_loop()
-        self._phase = Phase.WAITING
-        self._due = self._loop.time() + service.bounds.head_s
-        """When the present phase must be over, by the clock of the loop."""
+        super().__init__(service, place)
         self._held = held
-        """What was read and is not looked at yet."""
         self._framing: Framing = Counted(0)
         self._request: SubmissionRequest | AppRequest | None = None
         self._keep_alive = True
         self._bodiless = False
         """The answer has no body (HEAD)."""
         self._began = 0.0
-        self._received = 0
-        self._paused = False
         self._slow = False
         """The caller is slow to read what it is told."""
         self._draining = False
-        self.made = False
-        """Whether the connection speaks; with TLS, after the handshake."""
 
     # what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Look at who is there, once for all requests of the connection."""
-        self.made = True
-        self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=READ_BYTES)
-        bounded: Any = self.transport
-        if self.secured:
-            bounded.set_read_buffer_limits(high=READ_BYTES)
-        else:
-            bounded.max_size = READ_BYTES
-        self.peer = peer_of(transport, transport.get_extra_info("peername"))
+        """Go on with what was read before."""
+        super().connection_made(transport)
         self._service.connections.add(self)
         if self._held:
             self._loop.call_soon(self._next)
@@ -143,11 +101,6 @@ class DoorProtocol(asyncio.Protocol):
     # what the door calls
 
     @property
-    def secured(self) -> bool:
-        """Whether TLS is spoken here."""
-        return self.transport.get_extra_info("ssl_object") is not None
-
-    @property
     def between_requests(self) -> bool:
         """Whether nothing of it is in this process but bytes that were read too early."""
         return (
@@ -167,23 +120,14 @@ class DoorProtocol(asyncio.Protocol):
         else:
             self.abort()
 
-    def abort(self) -> None:
-        """Close at once, whatever is still to be written."""
-        self._phase = Phase.CLOSED
-        self._held = b""
-        self._due = _NEVER
-        self.transport.abort()
-
     def drain(self) -> None:
-        """Leave this process: at once if nothing is under way, after the next answer otherwise; again tries again."""
-        if not self._draining:
-            self._draining = True
-            if self._phase is Phase.WAITING:
-                self._due = min(self._due, self._loop.time() + self._service.bounds.silent_s)
-        self._leave()
+        """Be about to leave this process: after the next answer, or when `leave` is called between two requests."""
+        self._draining = True
+        if self._phase is Phase.WAITING:
+            self._due = min(self._due, self._loop.time() + self._service.bounds.silent_s)
 
-    def _leave(self) -> bool:
-        """Pass the connection on to the process that comes after this one."""
+    def leave(self) -> bool:
+        """Pass the connection on to the process that comes after this one; False when that cannot be done now."""
         if self.between_requests and self._service.pass_on(self, self._held):
             self.abort()
             return True
@@ -280,7 +224,7 @@ class DoorProtocol(asyncio.Protocol):
             self._give(part, last=False)
             return
         self._phase = Phase.ANSWERING
-        self._due = _NEVER
+        self._due = NEVER
         self._held = rest
         (self._pause if rest else self._resume)()
         self._give(part, last=True)
@@ -297,7 +241,7 @@ class DoorProtocol(asyncio.Protocol):
             rest = b""
         self._held = rest
         self._phase = Phase.ANSWERING if self._framing.whole else Phase.BODY
-        self._due = _NEVER
+        self._due = NEVER
 
     def _answer_in(self, seconds: float, answer: Answer) -> None:
         """Answer now, or after a while in which nothing more is read of this connection."""
@@ -348,7 +292,7 @@ class DoorProtocol(asyncio.Protocol):
             self._pause()
             return
         self._due = self._loop.time() + (bounds.silent_s if self._draining else bounds.idle_s)
-        if self._draining and self._leave():
+        if self._draining and self.leave():
             return
         if self._held:
             self._loop.call_soon(self._next)
@@ -359,42 +303,9 @@ class DoorProtocol(asyncio.Protocol):
         if self._phase in {Phase.WAITING, Phase.HEAD} and not self._slow and not self.transport.is_closing():
             self._read()
 
-    # its end
-
-    def _linger(self) -> None:
-        """Close our half, and for a moment pass over what was on its way: a reset would take the answer along."""
-        self._phase = Phase.LINGERING
-        self._held = b""
-        self._received = 0
-        self._due = self._flushed_by()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._resume()
-
-    def _close(self) -> None:
-        self._phase = Phase.CLOSED
-        self._held = b""
-        self._due = self._flushed_by()
-        self.transport.close()
-
-    def _flushed_by(self) -> float:
-        """Return when what is written must have been read, and what was on its way have come."""
-        bounds, unread = self._service.bounds, self.transport.get_write_buffer_size()
-        return self._loop.time() + (bounds.due_s(unread) if unread else bounds.linger_s)
-
     def _let_flow(self, wanted: bool) -> None:
         if self._phase is Phase.BODY:
             (self._resume if wanted else self._pause)()
-
-    def _pause(self) -> None:
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()
 
 
 def _too_slow() -> Unreadable:

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -42,13 +41,13 @@ def pour(line: Line, part: bytes, *, size: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def warm(door: DoorNode) -> Iterator[DoorNode]:
+def warm(door: DoorNode) -> DoorNode:
     """What is made at the first request is made."""
     for path in ("/docs", "/healthz"):
         with Line(door.port) as line:
             line.send(request("GET", path))
             assert line.answer().status == 200
-    yield door
+    return door
 
 
 @pytest.mark.parametrize("name", FLOODS)

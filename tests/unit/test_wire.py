@@ -28,6 +28,7 @@ from gateway.metrics import Meter
 from gateway.model import Enterprise, EnterpriseId
 
 LIMIT = 1000
+BOUNDS = Bounds()
 DATE = formatdate(0, usegmt=True)
 ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset())
 
@@ -145,7 +146,7 @@ async def _page(request: Request) -> Response:
 def world(
     desk: Desk,
     *,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = BOUNDS,
     handover: Handover | None = None,
     secured: bool = False,
     real: socket.socket | None = None,
@@ -414,6 +415,7 @@ def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> N
             idle.send(b"GET /hea")
             for one in (here, idle):
                 one.protocol.drain()
+                one.protocol.leave()
             assert (here.line.closed, idle.line.closed) == (False, True)
             here.desk.answer(0)
             assert here.statuses == ["202"]
@@ -422,9 +424,8 @@ def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> N
             passed = [pair.take() for _ in range(3)]
             found = [None if one is None else (one.held, one.owner) for one in passed]
             assert found == [(b"GET /hea", ""), (b"POST /v1", ME.id), None]
-            for one in passed:
-                if one is not None:
-                    one.connection.close()
+            for connection in [one.connection for one in passed if one is not None]:
+                connection.close()
 
     run(act)
 
