@@ -1,6 +1,5 @@
 """The composition root: the only file that builds adapters and wires them up."""
 
-import socket
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from ssl import SSLContext
@@ -11,6 +10,7 @@ from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
 from gateway.config_deliver import Channel, Deliver
 from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
+from gateway.doors.handover import OpenDoor
 from gateway.doors.tls import door_context
 from gateway.endings import endings
 from gateway.errors import ConfigError
@@ -209,8 +209,8 @@ class App:
             ),
         )
 
-    def roles(self, names: Collection[str], door: socket.socket | None) -> list[Role]:
-        """Return the processes of these roles, and who judges for them; `door`: the listening socket of accept."""
+    def roles(self, names: Collection[str], door: OpenDoor | None) -> list[Role]:
+        """Return the processes of these roles, and who judges for them; `door` is what accept serves."""
         line = self._line = Line()
         roles = [
             Role(
@@ -237,7 +237,7 @@ class App:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
-    def _serve(self, door: socket.socket, line: Line) -> None:
+    def _serve(self, door: OpenDoor, line: Line) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
 
         serve(

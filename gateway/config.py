@@ -14,7 +14,7 @@ from msgspec import Meta
 from gateway.config_brokers import AmqpBroker, RabbitmqBroker
 from gateway.config_keys import Key, check_keys, check_names
 from gateway.errors import ConfigError
-from gateway.networks import networks
+from gateway.networks import is_loopback, networks
 from gateway.section import Count, NotNegative, Seconds, Section
 from gateway.section_files import EXAMPLES, absolute, read_section
 
@@ -81,6 +81,19 @@ class Accept(Section, kw_only=True):
     """Without it, plain HTTP."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies whose X-Forwarded-For is believed."""
+    max_connections: Count = 2048
+    """Open at the same time; fewer where the process may not have that many descriptors."""
+    max_connections_per_address: Count = 256
+    """Of one IPv4 address or IPv6 /64; trusted proxies may have as many as they want."""
+    max_polls_per_enterprise: Count = 16
+    """Requests that wait for receipts (`wait=`) at the same time."""
+    head_s: Seconds = 10.0
+    """For request line and headers, from their first byte; also for a TLS handshake, and for the first request to begin."""
+    body_s: Seconds = 20.0
+    """For a body, and as long again as it takes at `least_bytes_per_s`; for an answer, to be read, the same."""
+    least_bytes_per_s: Count = 4096
+    idle_s: Seconds = 75.0
+    """How long a connection is kept between two requests: a platform that submits now and then keeps its own."""
     login_delay_s: Annotated[float, Meta(ge=0, le=10)] = 3.0
     """How long an answer to somebody unknown is held back at most, when one address fails again and again; 0: never."""
 
@@ -324,7 +337,7 @@ class Metrics(Section, kw_only=True):
     """`[metrics]`: `GET /metrics`."""
 
     token_file: Path | None = None
-    """A file with the bearer token that it asks for; without one, none."""
+    """A file with the bearer token that it asks for; without one it is for callers on this machine alone."""
 
 
 Bound = Annotated[int, Meta(ge=0, le=10**15)]
@@ -375,6 +388,11 @@ class Config(Section, kw_only=True):
     lease_s: Seconds = 60.0
     """How long a claim on an entry holds if its process falls silent."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def nobody_from_elsewhere(accept: Accept) -> bool:
+    """Say whether the door can be reached from this machine alone, and no proxy is known to pass on to it."""
+    return not accept.trusted_proxies and is_loopback(accept.host)
 
 
 TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")

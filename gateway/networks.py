@@ -24,6 +24,16 @@ def _network(text: str, where: str) -> Network:
         ) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a host to listen at is this machine's own; of names only localhost is."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def within(address: str, among: Sequence[Network]) -> bool:
     """Say whether an address is in one of the networks; what is no address is in none."""
     try:

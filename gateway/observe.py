@@ -80,6 +80,17 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="a library we use had to say something, about a malformed request for instance; lines of one kind once"
         " a minute, `times` counts since the last",
     ),
+    "connection.refused": Event(
+        level="warning",
+        meaning="`refused` connections found no place, the last from `address`; `limit` says whether one address or all"
+        " together have too many; said once a minute",
+        do="look who it is; accept.max_connections, accept.max_connections_per_address; trusted_proxies for a proxy",
+    ),
+    "descriptors.exhausted": Event(
+        level="error",
+        meaning="the process may open nothing more; new connections wait, those that are open go on",
+        do="raise LimitNOFILE of the service, or lower accept.max_connections; see what else opens files",
+    ),
     "login.failed": Event(
         level="warning",
         meaning="a caller at `address` was not recognised or not let in; at most a line a minute for each address,"

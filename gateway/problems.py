@@ -7,10 +7,12 @@
 | `not-your-identity` | 403 | copCode, dxpId, SenderId, message type or address is not the caller's, or it is disabled |
 | `not-found` | 404 | nothing of that name, or it belongs to somebody else |
 | `method-not-allowed` | 405 | the address knows other methods |
+| `too-slow` | 408 | the request did not come within the time that there is for it |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
 | `not-yet` | 409 | it comes into being by itself, soon; `Retry-After` |
 | `too-large` | 413 | more bytes than a message may have |
+| `target-too-long` | 414 | the address has more than 8 KB |
 | `unsupported-media-type` | 415 | neither XML nor anything else that is understood, or JSON or CSV without a mapping |
 | `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
 | `not-json` | 422 | cut off, a key twice, nested too deep, or no JSON at all |
@@ -26,8 +28,10 @@
 | `too-expensive` | 422 | judging it took more time or memory than one message may |
 | `no-route` | 422 | the gateway is not set up to send such a message anywhere |
 | `quota-exceeded` | 429 | the caller hands in more than agreed; `Retry-After` |
+| `head-too-large` | 431 | more than 100 headers or 64 KB of them |
 | `internal-error` | 500 | a mistake of ours; nothing was taken |
 | `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
+| `version-not-supported` | 505 | neither HTTP/1.1 nor HTTP/1.0 |
 
 Documents are those of RFC 9457; `faults` is our extension member (DESIGN section 7).
 """
@@ -69,6 +73,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "method-not-allowed": _problem(
             HTTPStatus.METHOD_NOT_ALLOWED, "This address knows other methods", "不支持的请求方法"
         ),
+        "too-slow": _problem(HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly", "请求传输过慢"),
         "conflicting-version": _problem(
             HTTPStatus.CONFLICT,
             "This version of the declaration was handed in before with other content",
@@ -83,6 +88,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
             HTTPStatus.CONFLICT, "It is not there yet; ask again later", "尚未就绪，请稍后再试"
         ),
         "too-large": _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The message is too large", "报文过大"),
+        "target-too-long": _problem(
+            HTTPStatus.REQUEST_URI_TOO_LONG, "The address of the request is too long", "请求地址过长"
+        ),
         "unsupported-media-type": _problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This kind of content is not understood", "不支持的内容类型"
         ),
@@ -128,11 +136,19 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
             "网关没有适用于该报文的发送路由",
         ),
         "quota-exceeded": _problem(HTTPStatus.TOO_MANY_REQUESTS, "Too much at once", "请求过于频繁"),
+        "head-too-large": _problem(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large", "请求头过大"
+        ),
         "internal-error": _problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway made a mistake; nothing was taken", "网关内部错误"
         ),
         "unavailable": _problem(
             HTTPStatus.SERVICE_UNAVAILABLE, "The gateway cannot take messages now", "网关暂时无法接收报文"
+        ),
+        "version-not-supported": _problem(
+            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+            "This version of HTTP is not spoken here",
+            "不支持该HTTP版本",
         ),
     }
 )

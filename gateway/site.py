@@ -397,6 +397,18 @@ enterprises_dir = "enterprises"
 commit_batch = 256
 # Networks of proxies whose X-Forwarded-For is believed; it matters where an enterprise's file names addresses.
 # trusted_proxies = ["10.0.0.5"]
+# Connections open at the same time, in all and of one address (trusted proxies: as many as they want). When there are
+# too many, those go first on which nobody has shown who he is. Each takes a descriptor (docs/operations.md).
+# max_connections = 2048
+# max_connections_per_address = 256
+# Requests of one enterprise that wait for receipts (GET /v1/receipts?wait=) at the same time.
+# max_polls_per_enterprise = 16
+# Seconds for the headers of a request; for its body, beside what it takes at the least rate (an answer has as long to
+# be read); and how long a connection is kept open between two requests.
+# head_s = 10.0
+# body_s = 20.0
+# least_bytes_per_s = 4096
+# idle_s = 75.0
 # An address that fails to log in again and again waits ever longer for its answer, up to so many seconds.
 # login_delay_s = 3.0
 
@@ -512,7 +524,8 @@ max_age_s = 259200.0
 # open_entries = 0
 
 [metrics]
-# GET /metrics asks for the bearer token in this file; without one, for none.
+# GET /metrics asks for the bearer token in this file. Without one it answers only where the door is on loopback and
+# there is no proxy before it: it names enterprises. openssl rand -hex 32 > keys/metrics.token
 # token_file = "keys/metrics.token"
 
 # How long an answer of customs usually takes before it is called overdue (docs/operations.md), in place of what

@@ -191,6 +191,10 @@ class Spool(Protocol):
         """Return what was filed for this owner after the cursor, in cursor order."""
         ...
 
+    def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
+        """Return the newest cursor of each of these owners who has any."""
+        ...
+
     def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
         """Return the rows of one arrival that are this owner's."""
         ...

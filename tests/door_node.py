@@ -84,6 +84,7 @@ class DoorNode:
         for owner, toml in doors.items():
             file = self.site.enterprises / f"{owner}.toml"
             file.write_text(file.read_text("utf-8") + toml, "utf-8")
+        self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self._log = folder / "run.log"
         self._process: Watched | None = None
@@ -108,6 +109,18 @@ class DoorNode:
 
     def platform(self, owner: str) -> Platform:
         return Platform(self.address, self.site.tokens[EnterpriseId(owner)])
+
+    def token(self, owner: str) -> str:
+        return self.site.tokens[EnterpriseId(owner)]
+
+    def pid(self, role: str) -> int:
+        """The process of a role as it is now."""
+        lines = [
+            line
+            for line in list(self.process.events)
+            if line.get("event") in {"role.started", "role.restarted"}
+        ]
+        return next(int(line["pid"]) for line in reversed(lines) if line["role"] == role)
 
     def event(self, name: str, **fields: object) -> dict[str, Any]:
         """Wait for a line of this event with these fields."""

@@ -16,7 +16,7 @@ from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
 from gateway.cli.opening import rules_of
 from gateway.cli.tls_probe import probe_tls
-from gateway.config import Amqp, Config, Destination, Folder, Sftp
+from gateway.config import Amqp, Config, Destination, Folder, Sftp, nobody_from_elsewhere
 from gateway.config_deliver import OutFolder
 from gateway.config_enterprises import load_enterprises, shared_proofs
 from gateway.endings import Ending, endings
@@ -48,6 +48,7 @@ def probe(config: Config) -> Iterator[Check]:
         yield _database(config)
     yield from _door(config)
     yield from probe_tls(config)
+    yield from _figures(config)
     yield from probe_doors(config)
     yield from _families(config)
     for destination in config.destination:
@@ -232,6 +233,16 @@ def _door(config: Config) -> Iterator[Check]:
         )
     else:
         yield Check(name=name, grade=Grade.OK, detail=f"{host}:{port} is free")
+
+
+def _figures(config: Config) -> Iterator[Check]:
+    if config.metrics.token_file is None and not nobody_from_elsewhere(config.accept):
+        yield Check(
+            name="metrics",
+            grade=Grade.WARN,
+            detail="the door can be reached from elsewhere and there is no token for /metrics: it answers 401",
+            fix="openssl rand -hex 32 > keys/metrics.token, and [metrics] token_file = that file",
+        )
 
 
 def _families(config: Config) -> Iterator[Check]:

@@ -25,6 +25,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     from gateway.app import App  # noqa: PLC0415 (only this command needs it)
     from gateway.config import load_config  # noqa: PLC0415
     from gateway.defects import capture_libraries  # noqa: PLC0415
+    from gateway.doors.handover import Handover, OpenDoor  # noqa: PLC0415
     from gateway.errors import GatewayError  # noqa: PLC0415
     from gateway.folder_watch import FolderWatch  # noqa: PLC0415
     from gateway.observe import configure_logs, log  # noqa: PLC0415
@@ -39,9 +40,11 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     with closing(app.spool()) as spool:
         spool.acknowledged("")  # makes or updates the database before anybody uses it
     app.warm()
-    door = open_door(app.config.accept.host, app.config.accept.port) if "accept" in wanted else None
-    if door is not None:
-        host, port = door.getsockname()[:2]
+    door = None
+    if "accept" in wanted:
+        listening = open_door(app.config.accept.host, app.config.accept.port)
+        door = OpenDoor(listening=listening, handover=Handover.make())
+        host, port = listening.getsockname()[:2]
         scheme = "http" if app.config.accept.tls is None else "https"
         log("node.listening", address=f"{scheme}://{host}:{port}")
 

@@ -1,24 +1,28 @@
-"""Lets long polls sleep until the spool has news."""
+"""Lets long polls sleep until the spool has news for their own enterprise."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from spool.errors import SpoolError
 from spool.store import Spool, Topic, Waiter
 
 
 class Bell:
     """Lets many requests of one process wait for the spool's signal through one socket."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, *, polls_of_enterprise: int) -> None:
         self._spool = spool
-        self._rung = asyncio.Event()
+        self._most = polls_of_enterprise
+        self._waiting: defaultdict[str, dict[asyncio.Future[None], int]] = defaultdict(dict)
+        """Enterprise → who waits, and for what lies after which cursor."""
         self.silent = False
         """No more waiting: the process is about to end."""
 
     @asynccontextmanager
     async def ringing(self) -> AsyncIterator[None]:
-        """Listen while the application lives."""
+        """Listen while the block lasts."""
         loop = asyncio.get_running_loop()
         with self._spool.listen(Topic.NOTICES) as waiter:
             loop.add_reader(waiter.fileno(), self._ring, waiter)
@@ -30,20 +34,43 @@ class Bell:
     def dismiss(self) -> None:
         """Send everybody home who waits, now and from now on."""
         self.silent = True
-        self._wake()
+        self._wake_all()
 
-    def _ring(self, waiter: Waiter) -> None:
-        waiter.wait(0.0)
-        self._wake()
+    def full(self, owner: str) -> bool:
+        """Say whether as many requests of this enterprise wait as may."""
+        return owner in self._waiting and len(self._waiting[owner]) >= self._most
 
-    def _wake(self) -> None:
-        self._rung.set()
-        self._rung = asyncio.Event()
-
-    async def heard(self, seconds: float) -> None:
-        """Return at the next signal or after `seconds`."""
+    async def heard(self, owner: str, after: int, seconds: float) -> None:
+        """Return when there is news for `owner` after this cursor, or after `seconds`."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[owner][news] = after
         try:
             async with asyncio.timeout(seconds):
-                await self._rung.wait()
+                await news
         except TimeoutError:
             return
+        finally:
+            del self._waiting[owner][news]
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+
+    def _ring(self, waiter: Waiter) -> None:
+        """Wake those for whom there is something: one question for all who wait, whoever the news is for."""
+        waiter.wait(0.0)
+        if not self._waiting:
+            return
+        try:
+            newest = self._spool.newest_notices(tuple(self._waiting))
+        except SpoolError:
+            self._wake_all()  # each finds out for itself, and says so to its caller
+            return
+        for owner, cursor in newest.items():
+            for news, after in self._waiting[owner].items():
+                if after < cursor and not news.done():
+                    news.set_result(None)
+
+    def _wake_all(self) -> None:
+        for waiting in self._waiting.values():
+            for news in waiting:
+                if not news.done():
+                    news.set_result(None)

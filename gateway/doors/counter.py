@@ -48,7 +48,9 @@ class Counter:
     mappings: Mapping[str, SourceMapping]
     """By name."""
     metrics_token: str
-    """What `/metrics` asks for; empty: nothing."""
+    """What `/metrics` asks for; empty: that its caller is on this machine."""
+    near: bool
+    """The door is on loopback, and nobody is known to pass on to it what comes from elsewhere."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,8 +17,8 @@ from starlette.routing import Route
 
 from gateway.doors import openapi, operations, views
 from gateway.doors.asked import cursor_in, flag, message_id, number, receipt_id, text
-from gateway.doors.counter import Answer, Counter, Problem, caller_of, denied, failed, said
-from gateway.doors.page import page
+from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, denied, failed, said
+from gateway.doors.page import PAGE_HEADERS, page
 from gateway.doors.request_signature import OTHER_BODY
 from gateway.doors.shown import Shown, shown_by
 from gateway.doors.standing import standings
@@ -38,7 +39,19 @@ _UNSEALED = Fault(
     message_zh="日志尚未覆盖该报文的最新事件",
     fix="ask again in a few seconds; it takes a minute at most",
 )
-
+_ASKED: Final[Mapping[str, str]] = MappingProxyType({"WWW-Authenticate": 'Bearer realm="metrics"'})
+_NO_TOKEN = Fault(
+    rule="metrics_token",
+    message="the figures name enterprises, and no token is set for callers from elsewhere",
+    message_zh="指标中含企业名称，尚未为外部访问设置令牌",
+    fix="write a random token into a file, name it in [metrics] token_file and reload the gateway",
+)
+_POLLS = Fault(
+    rule="polls_at_once",
+    message="too many requests of this enterprise wait for receipts at the same time",
+    message_zh="本企业同时等待回执的请求过多",
+    fix="let one request wait and the others ask without wait=",
+)
 
 Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
 
@@ -46,16 +59,10 @@ Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
 def build(counter: Counter) -> Starlette:
     """Build what answers everything but submissions; `counter.spool` is used by its event loop alone."""
 
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with counter.bell.ringing():
-            yield
-
     def at(path: str, handler: Handler, method: str) -> Route:
         return Route(path, _guarded(handler, counter, f"{method} {path}"), methods=[method])
 
-    return Starlette(
-        lifespan=lifespan,
+    app = Starlette(
         exception_handlers={404: _elsewhere, 405: _elsewhere},
         routes=[  # tried in this order: what is asked for most comes first
             at("/v1/receipts", _get_receipts, "GET"),
@@ -70,9 +77,11 @@ def build(counter: Counter) -> Starlette:
             Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
             Route("/metrics", _figures(counter), methods=["GET"]),
             Route("/openapi.json", lambda _: _json(openapi.document()), methods=["GET"]),
-            Route("/docs", lambda _: HTMLResponse(page()), methods=["GET"]),
+            Route("/docs", lambda _: HTMLResponse(page(), headers=PAGE_HEADERS), methods=["GET"]),
         ],
     )
+    app.router.redirect_slashes = False  # it would send callers to the host that they named themselves
+    return app
 
 
 async def _never(_request: Request) -> Response:
@@ -91,6 +100,7 @@ def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Re
     async def guarded(request: Request) -> Response:
         try:
             caller = caller_of(_shown(request), counter)
+            request.scope["state"]["known"](caller.id)
             response = await handler(request, counter, caller)
         except ClientDisconnect:
             return Response(status_code=499)
@@ -206,7 +216,9 @@ async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) 
         left = until - loop.time()
         if notices or left <= 0 or counter.bell.silent:
             return _json(views.receipts_view(notices, counter.rules.codes, after=after))
-        await counter.bell.heard(left)
+        if counter.bell.full(caller.id):
+            raise Problem("quota-exceeded", _POLLS, headers={"Retry-After": RETRY_AFTER_S})
+        await counter.bell.heard(caller.id, after, left)
 
 
 async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
@@ -242,10 +254,11 @@ def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:
 
     async def figures(request: Request) -> Response:
         """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
+        if not counter.metrics_token and not (counter.near and "x-forwarded-for" not in request.headers):
+            return _response(denied("unauthorised", request.url.path, (_NO_TOKEN,), _ASKED))
         header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
         if counter.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
-            asked = {"WWW-Authenticate": 'Bearer realm="metrics"'}
-            return _response(denied("unauthorised", request.url.path, headers=asked))
+            return _response(denied("unauthorised", request.url.path, headers=_ASKED))
         return Response(await asyncio.to_thread(counter.meter.text), media_type=MEDIA_TYPE)
 
     return figures

@@ -128,6 +128,8 @@ ANY_WITH_TOKEN: Final = (
     "unauthorised", "not-your-identity", "quota-exceeded", "internal-error", "unavailable",
 )  # fmt: skip
 """What may be wrong with whoever asks, or with us, whatever for."""
+ANY: Final = ("too-slow", "target-too-long", "head-too-large", "version-not-supported")
+"""What is said before anything is asked, whatever for."""
 
 _MESSAGE_ID: Final = Parameter(
     name="id",
@@ -375,7 +377,8 @@ _OPEN: Final[tuple[Operation, ...]] = (
         path="/metrics",
         tag="Operate",
         summary="Figures for Prometheus",
-        detail="Asks for the token of `metrics.token_file` when the operator has set one.",
+        detail="Asks for the token of `metrics.token_file`; when the operator has set none, answers callers on the same"
+        " machine alone.",
         security="metrics",
         replies={200: Reply(says="The figures, as text in Prometheus' format", media_type="text/plain")},
         problems=("unauthorised",),
@@ -408,7 +411,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 
 def problems_of(operation: Operation) -> dict[int, list[str]]:
     """Return status → codes that an operation may answer with, in the order of the statuses."""
-    codes = (*operation.problems, *(ANY_WITH_TOKEN if operation.security == "token" else ()))
+    codes = (*operation.problems, *(ANY_WITH_TOKEN if operation.security == "token" else ()), *ANY)
     found: dict[int, list[str]] = {}
     for code in sorted(codes, key=lambda code: int(PROBLEMS[code].status)):
         found.setdefault(int(PROBLEMS[code].status), []).append(code)

@@ -1,8 +1,11 @@
 """The contract for people (`/docs`): one page out of the table of operations, nothing from elsewhere."""
 
 import html
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from functools import cache
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.doors.openapi import ABOUT, TITLE, document, example
@@ -17,6 +20,15 @@ _STYLE: Final = (
     "td,th{text-align:left;border-bottom:1px solid #d6dde4;padding:.3em .6em;vertical-align:top}"
     "h2{margin-top:2.5rem}h3{margin-top:2rem;font-size:1.1rem}b.m{color:#0b5394;text-transform:uppercase}"
 )
+PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Content-Security-Policy": "default-src 'none'; style-src 'sha256-"
+        + b64encode(sha256(_STYLE.encode()).digest()).decode()
+        + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+    }
+)
+"""Nothing but the one style is loaded or run, and nobody frames it."""
 _CURL: Final = """\
 curl -i -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/xml' \\
      --data-binary @payment.xml $URL/v1/messages"""

@@ -5,20 +5,23 @@ import signal
 import socket
 from collections.abc import Callable
 from ssl import SSLContext
-from types import FrameType
+from typing import cast
 
-import uvicorn
-
-from gateway.config import Config
+from gateway.config import Config, nobody_from_elsewhere
 from gateway.door_metrics import door_families
+from gateway.doors.app_request import App
 from gateway.doors.bell import Bell
+from gateway.doors.bounds import bounds_of
 from gateway.doors.callers import Callers
 from gateway.doors.counter import Counter
+from gateway.doors.handover import OpenDoor
 from gateway.doors.http import build
+from gateway.doors.listener import Listener
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
+from gateway.doors.places import Places
+from gateway.doors.service import Service
 from gateway.doors.submissions import Submissions
-from gateway.doors.wire import DoorProtocol
 from gateway.endings import ending_family, endings
 from gateway.evidence.gather import Office
 from gateway.heartbeat import beat
@@ -26,7 +29,7 @@ from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
 from gateway.key_metrics import key_families
 from gateway.metrics import Meter, spool_metrics
-from gateway.networks import networks
+from gateway.networks import networks, within
 from gateway.node_key import node_key
 from gateway.public_keyring import PublicKeyring
 from gateway.queues import Queues, key_queues
@@ -39,27 +42,13 @@ from gateway.roles.watermarks import Gauge, free_bytes
 from spool.archive import Archive
 from spool.store import Spool
 
-_DRAIN_S = 10
+_DRAIN_S = 10.0
 _MEGABYTE = 1024 * 1024
 _BEAT_S = 1.0
-_KEEP_ALIVE_S = 75
-"""A platform that submits now and then keeps its connection."""
-
-
-class _Server(uvicorn.Server):
-    """Sends long polls home first: they would keep the door open."""
-
-    def __init__(self, config: uvicorn.Config, bell: Bell) -> None:
-        super().__init__(config)
-        self._bell = bell
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._bell.dismiss()
-        super().handle_exit(sig, frame)
 
 
 def serve(
-    door: socket.socket,
+    door: OpenDoor,
     *,
     config: Config,
     judge: Judge,
@@ -71,9 +60,10 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
-    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for. `metrics_token`: what `/metrics` asks for; empty: nothing.
+    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for.
+    `metrics_token`: what `/metrics` asks for; empty: that its caller is on this machine.
     """
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)  # raised again by the server at its end
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a loop that can be told of it
     asyncio.run(
         _serve(
             door,
@@ -96,7 +86,7 @@ async def _beat() -> None:
 
 
 async def _serve(
-    door: socket.socket,
+    door: OpenDoor,
     *,
     config: Config,
     judge: Judge,
@@ -109,7 +99,7 @@ async def _serve(
     spool = open_spool()
     meter = Meter()
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
-    bell = Bell(spool)
+    bell = Bell(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise)
     counter = Counter(
         intake=Intake(config=config, commit=commit, queues=Queues(config, spool), quotas=Quotas(spool)),
         spool=spool,
@@ -129,34 +119,29 @@ async def _serve(
         archive=Archive(archive_dir(config)),
         mappings=judge.mappings,
         metrics_token=metrics_token,
+        near=nobody_from_elsewhere(config.accept),
     )
 
-    class Protocol(DoorProtocol):
-        submissions = Submissions(
+    bounds = bounds_of(config.accept)
+    trusted = networks(config.accept.trusted_proxies, "accept.trusted_proxies")
+    judges = config.judges
+    service = Service(
+        submissions=Submissions(
             counter,
             judge=judge,
             full=Full(spool, judge.homes),
-            pool=Pool(
-                line, judges=config.judges.processes, waiting_bytes=config.judges.waiting_mb * _MEGABYTE
-            ),
-        )
-
-    server = _Server(
-        uvicorn.Config(
-            build(counter),
-            http=Protocol,
-            ws="none",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_S,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            backlog=2048,
-            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+            pool=Pool(line, judges=judges.processes, waiting_bytes=judges.waiting_mb * _MEGABYTE),
         ),
-        bell,
+        app=cast("App", build(counter)),
+        bounds=bounds,
+        places=Places(
+            most=bounds.connections,
+            most_of_address=bounds.connections_of_address,
+            exempt=lambda address: within(address, trusted),
+        ),
+        meter=meter,
+        handover=door.handover,
+        secured=tls is not None,
     )
     try:
         with spool_metrics(
@@ -169,8 +154,20 @@ async def _serve(
                 *door_families(config.node.state_dir),
             ],
         ):
-            beating = asyncio.create_task(_beat())
-            await server.serve(sockets=[door])
-            beating.cancel()
+            async with bell.ringing():
+                beating = asyncio.create_task(_beat())
+                await _until_asked_to_stop(door, service, bell, tls)
+                beating.cancel()
     finally:
         spool.close()
+
+
+async def _until_asked_to_stop(door: OpenDoor, service: Service, bell: Bell, tls: SSLContext | None) -> None:
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    listener = Listener(door, service, tls)
+    listener.open()
+    await asked.wait()
+    bell.dismiss()  # long polls would keep the door open
+    await listener.drain(_DRAIN_S)

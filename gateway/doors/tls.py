@@ -1,9 +1,14 @@
 """TLS at the door: who we are, and whose client certificates are believed."""
 
 import ssl
+from asyncio import sslproto
+from typing import Final
 
 from gateway.config import Tls
 from gateway.errors import ConfigError
+
+_READ_BYTES: Final = 32 * 1024
+"""What a connection reads at once; asyncio sets as much aside for each, 256 KB unless told otherwise."""
 
 
 def door_context(tls: Tls) -> ssl.SSLContext:
@@ -12,6 +17,7 @@ def door_context(tls: Tls) -> ssl.SSLContext:
     With `client_ca` a caller may show a certificate; one that its issuers did not issue, or that has run out, ends
     the handshake. Whose it is, the enterprises' files say.
     """
+    sslproto.SSLProtocol.max_size = _READ_BYTES
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

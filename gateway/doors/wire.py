@@ -1,240 +1,317 @@
-"""Submissions on the wire: read by uvicorn's own parser, handed over whole, answered in one write.
+"""One connection of the HTTP door: one request after the other, each answered before the next is looked at.
 
-All other requests go to the application as uvicorn does it. For a submission that would be a task, a scope, a
-request and two writes, which take several times what reading it takes. What is kept of uvicorn: keep-alive,
-pipelining, Expect, back-pressure both ways, and the orderly end (`shutdown`).
+Nothing of a request is read before the answer to the one before it is on its way, so a connection holds one head or one
+body and what one read of the socket brought beyond it, answers keep the order of requests whatever comes after them, and
+what a stranger sends is bounded before anybody is asked who he is. Submissions go to their commit and back without a
+task; everything else is given to the application (ADR 0026).
 """
 
 import asyncio
-from typing import Any, Final
-from urllib.parse import unquote
+from typing import Final
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
+from gateway.doors.answer_bytes import answer_bytes
+from gateway.doors.app_request import AppRequest
+from gateway.doors.connection import NEVER, Connection, Phase
 from gateway.doors.counter import Answer, denied
-from gateway.doors.shown import Peer, peer_of, shown_by
-from gateway.doors.submissions import Admitted, Head, Submissions
+from gateway.doors.framing import Counted, Framing, framing
+from gateway.doors.heads import END, RequestHead, Unreadable, look_at_beginning, read_head
+from gateway.doors.places import Place
+from gateway.doors.service import Service
+from gateway.doors.submission_request import SubmissionRequest, submission_head
 from gateway.doors.verdict import PATH
 from gateway.model import Fault
 
-_PLAIN: Final = PATH.encode("ascii")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class _NobodyWaits:
-    """Stands where a task would wait for more of its request."""
+class DoorProtocol(Connection):
+    """The requests of one connection, one after the other."""
 
-    def set(self) -> None:
-        """Wake nobody."""
+    def __init__(self, service: Service, place: Place, held: bytes = b"") -> None:
+        """`held`: what the process before has read of it and not looked at."""
+        super().__init__(service, place)
+        self._held = held
+        self._framing: Framing = Counted(0)
+        self._request: SubmissionRequest | AppRequest | None = None
+        self._keep_alive = True
+        self._bodiless = False
+        """The answer has no body (HEAD)."""
+        self._began = 0.0
+        self._slow = False
+        """The caller is slow to read what it is told."""
+        self._draining = False
 
+    # what the event loop calls
 
-class _Submission:
-    """One submission on its connection; with the attributes that uvicorn's protocol asks its cycles for."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Go on with what was read before."""
+        super().connection_made(transport)
+        self._service.connections.add(self)
+        if self._held:
+            self._loop.call_soon(self._next)
 
-    message_event: Final = _NobodyWaits()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the name of the Protocol)
+        """Forget everything that was begun."""
+        self._phase = Phase.CLOSED
+        self._service.connections.discard(self)
+        self._service.places.leave(self.place)
+        request, self._request = self._request, None
+        if request is not None:
+            request.gone()
 
-    def __init__(self, protocol: "DoorProtocol", head: Head, *, keep_alive: bool, expects: bool) -> None:
-        self._protocol = protocol
-        self._submissions = protocol.submissions
-        self._head = head
-        self._expects = expects
-        """The caller waits for `100 Continue`."""
-        self._admitted: Admitted | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._whole = False
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_complete = False
+    def data_received(self, data: bytes) -> None:
+        """Take in what has come."""
+        match self._phase:
+            case Phase.WAITING | Phase.HEAD:
+                self._held = self._held + data if self._held else data
+                if not self._slow:
+                    self._read()
+            case Phase.BODY:
+                self._take_in(data)
+            case Phase.ANSWERING:
+                self._held += data
+                self._pause()
+            case Phase.LINGERING:
+                self._received += len(data)
+                if self._received > self._service.submissions.size_bytes:
+                    self.abort()
+            case Phase.CLOSED:
+                pass
 
-    def begin(self) -> None:
-        """Look at the head; everything before it on this connection has been answered."""
-        admitted = self._submissions.admit(self._head)
+    def eof_received(self) -> bool:
+        """Answer what was asked as a whole before, even if nothing more will come."""
+        if self._phase is not Phase.ANSWERING or isinstance(self._request, AppRequest) or self.secured:
+            return False
+        self._keep_alive = False
+        self._held = b""
+        return True
+
+    def pause_writing(self) -> None:
+        """Wait for a caller that is slow to read: no further request of its is looked at."""
+        self._slow = True
+        if self._phase in {Phase.WAITING, Phase.HEAD}:
+            self._await_next()
+
+    def resume_writing(self) -> None:
+        """Go on with its next request."""
+        self._slow = False
+        if self._phase in {Phase.WAITING, Phase.HEAD}:
+            self._await_next()
+
+    # what the door calls
+
+    @property
+    def between_requests(self) -> bool:
+        """Whether nothing of it is in this process but bytes that were read too early."""
+        return (
+            self._phase in {Phase.WAITING, Phase.HEAD}
+            and not self.transport.get_write_buffer_size()
+            and not self.transport.is_closing()
+        )
+
+    def check(self, now: float) -> None:
+        """End what has taken too long. A caller in the middle of a request is told."""
+        if now < self._due:
+            return
+        if self._phase in {Phase.HEAD, Phase.BODY} and not self._slow:
+            self._refuse(_too_slow())
+        elif self._phase is Phase.WAITING and not self.transport.get_write_buffer_size():
+            self._close()
+        else:
+            self.abort()
+
+    def drain(self) -> None:
+        """Be about to leave this process: after the next answer, or when `leave` is called between two requests."""
+        self._draining = True
+        if self._phase is Phase.WAITING:
+            self._due = min(self._due, self._loop.time() + self._service.bounds.silent_s)
+
+    def leave(self) -> bool:
+        """Pass the connection on to the process that comes after this one; False when that cannot be done now."""
+        if self.between_requests and self._service.pass_on(self, self._held):
+            self.abort()
+            return True
+        return False
+
+    # one request
+
+    def _read(self) -> None:
+        """Begin the next request if its head is whole."""
+        held = self._held.lstrip(b"\r\n") if self._held[:1] in {b"\r", b"\n"} else self._held
+        try:
+            end = held.find(END)
+            if end < 0:
+                self._held = held
+                self._await_head()
+                return
+            head = read_head(held[: end + len(END)])
+        except Unreadable as error:
+            self._refuse(error)
+            return
+        self._held = held[end + len(END) :]
+        self._begin(head)
+
+    def _await_head(self) -> None:
+        if self._held:
+            look_at_beginning(self._held)
+            if self._phase is Phase.WAITING:
+                self._phase = Phase.HEAD
+                self._due = self._loop.time() + self._service.bounds.head_s
+        self._resume()
+
+    def _begin(self, head: RequestHead) -> None:
+        self._keep_alive = head.keep_alive
+        self._bodiless = head.method == "HEAD"
+        self._framing = framing(head.length)
+        self._began = self._loop.time()
+        self._received = 0
+        if head.method == "POST" and head.path == PATH:
+            self._begin_submission(head)
+        else:
+            self._begin_other(head)
+
+    def _begin_submission(self, head: RequestHead) -> None:
+        service = self._service
+        admitted = service.submissions.admit(submission_head(head, self.peer))
         if isinstance(admitted, Answer):
-            self._tell_in(admitted.delay_s, admitted)
+            self._pass_over()
+            self._answer_in(admitted.delay_s, admitted)
             return
-        self._admitted = admitted
-        protocol = self._protocol
-        if self._expects and not self._parts and not protocol.transport.is_closing():
-            protocol.transport.write(_CONTINUE)
-        protocol.flow.resume_reading()
-        self._go_on()
+        service.know(self.place, admitted.caller.id)
+        self._request = SubmissionRequest(service, admitted, self.answer)
+        self._take_in_held()
+        if self._phase is Phase.BODY:
+            self._proceed(head)
 
-    def more(self, part: bytes) -> None:
-        """Take in what has come of the body; before `begin` that is no more than one read of the socket."""
-        self._parts.append(part)
-        self._size += len(part)
-        if self._size > self._submissions.size_bytes:
-            self._go_on()
+    def _begin_other(self, head: RequestHead) -> None:
+        service = self._service
+        self._request = AppRequest(
+            head,
+            self.peer,
+            tell=self.answer,
+            failed=service.failed,
+            known=lambda owner: service.know(self.place, owner),
+            flow=self._let_flow,
+            proceed=lambda: self._proceed(head),
+        )
+        self._request.start(service.app)
+        self._take_in_held()
 
-    def ended(self) -> None:
-        """Know that the body is whole."""
-        self._whole = True
-        self._go_on()
+    def _take_in_held(self) -> None:
+        """Take in what is there of the body."""
+        self._phase = Phase.BODY
+        self._due = self._began + self._service.bounds.body_s
+        held, self._held = self._held, b""
+        self._take_in(held)
+        if self._phase is Phase.BODY:
+            self._resume()
 
-    def _go_on(self) -> None:
-        if self._admitted is None or self.response_complete:
+    def _proceed(self, head: RequestHead) -> None:
+        """Ask for the body if the caller waits for that."""
+        if head.expects and not self._received and self._phase is Phase.BODY:
+            self.transport.write(_CONTINUE)
+
+    def _take_in(self, data: bytes) -> None:
+        """Take in a part of the body."""
+        try:
+            part, rest = self._framing.take(data)
+        except Unreadable as error:
+            self._refuse(error)
             return
-        if self._size > self._submissions.size_bytes:
-            self._parts.clear()
-            self._tell(self._submissions.too_large())
-        elif self._whole:
-            parts = self._parts
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._parts = []
-            self._submissions.take(self._admitted, body, self._tell)
+        self._received += len(part)
+        if not self._framing.whole:
+            self._due = self._began + self._service.bounds.due_s(self._received)
+            self._give(part, last=False)
+            return
+        self._phase = Phase.ANSWERING
+        self._due = NEVER
+        self._held = rest
+        (self._pause if rest else self._resume)()
+        self._give(part, last=True)
 
-    def _tell_in(self, seconds: float, answer: Answer) -> None:
+    def _give(self, part: bytes, *, last: bool) -> None:
+        if self._request is not None:
+            self._request.more(part, last=last)
+
+    def _pass_over(self) -> None:
+        """Look whether the body of a request that is refused is here; what is not here yet is not read."""
+        try:
+            _, rest = self._framing.take(self._held)
+        except Unreadable:
+            rest = b""
+        self._held = rest
+        self._phase = Phase.ANSWERING if self._framing.whole else Phase.BODY
+        self._due = NEVER
+
+    def _answer_in(self, seconds: float, answer: Answer) -> None:
         """Answer now, or after a while in which nothing more is read of this connection."""
         if not seconds:
-            self._tell(answer)
+            self.answer(answer)
             return
-        self._parts.clear()
-        self._protocol.flow.pause_reading()
-        self._protocol.loop.call_later(seconds, self._tell, answer)
+        self._pause()
+        self._loop.call_later(seconds, self.answer, answer)
 
-    def _tell(self, answer: Answer) -> None:
-        if self.disconnected or self.response_complete:
+    def _refuse(self, error: Unreadable) -> None:
+        """Say why nothing more is read, and end the connection."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.gone()
+        fault = Fault(rule="http", message=error.message, message_zh=error.message_zh, fix=error.fix)
+        self._keep_alive = False
+        self.answer(denied(error.problem, "", (fault,)))
+
+    # its answer
+
+    def answer(self, answer: Answer) -> None:
+        """Answer the present request; once the caller has gone, nothing."""
+        if self._phase in {Phase.LINGERING, Phase.CLOSED} or self.transport.is_closing():
             return
-        if self._protocol.flow.write_paused:
-            self._protocol.later(self._tell_later(answer))
+        whole = self._phase is Phase.ANSWERING
+        self._request = None
+        keep_alive = (
+            self._keep_alive
+            and whole
+            and "Connection" not in answer.headers
+            and not (self._draining and self.secured)
+        )
+        self.transport.write(
+            answer_bytes(answer, self._service.common, keep_alive=keep_alive, bodiless=self._bodiless)
+        )
+        if keep_alive:
+            self._phase = Phase.WAITING
+            self._await_next()
+        elif whole and not self._held:
+            self._close()
         else:
-            self._write(answer)
+            self._linger()
 
-    async def _tell_later(self, answer: Answer) -> None:
-        """Wait for a caller that is slow to read what it was told before."""
-        await self._protocol.flow.drain()
-        if not self.disconnected:
-            self._write(answer)
-
-    def _write(self, answer: Answer) -> None:
-        protocol = self._protocol
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in protocol.server_state.default_headers:
-            lines += (name, b": ", value, b"\r\n")
-        text = "".join([f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items()])
-        text += f"content-length: {len(answer.body)}\r\ncontent-type: {answer.media_type}\r\n"
-        if "Connection" in answer.headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            text += "connection: close\r\n"
-        text += "\r\n"
-        lines += (text.encode("latin-1"), answer.body)
-        self.response_complete = True
-        protocol.transport.write(b"".join(lines))
-        if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
-
-
-class DoorProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which takes submissions out of the stream of requests."""
-
-    submissions: Submissions
-    cycle: Any
-    """A cycle of uvicorn's, or a _Submission; None before the first."""
-    peer: Peer
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Look at who is there, once for all requests of the connection."""
-        super().connection_made(transport)
-        self.peer = peer_of(transport, self.client)
-        self.app_state = {**self.app_state, "peer": self.peer}
-
-    def on_message_begin(self) -> None:
-        """Begin a request; what only an application needs of it is made when it turns out to be for one."""
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
-
-    def on_headers_complete(self) -> None:
-        """Hand a submission to its own, anything else to the application."""
-        query = _query_of_submission(self.url) if self.parser.get_method() == b"POST" else None
-        if query is None:
-            url, headers, expects = self.url, self.headers, self.expect_100_continue
-            super().on_message_begin()
-            self.url, self.expect_100_continue = url, expects
-            self.headers += headers
-            super().on_headers_complete()
+    def _await_next(self) -> None:
+        bounds = self._service.bounds
+        if self._slow:
+            self._due = self._loop.time() + bounds.due_s(self.transport.get_write_buffer_size())
+            self._pause()
             return
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        before, self.cycle = self.cycle, _Submission(
-            self, _head(self.headers, query, self.peer, self.url), keep_alive=keep_alive, expects=self.expect_100_continue
-        )  # fmt: skip
-        if before is None or before.response_complete:
-            self.cycle.begin()
+        self._due = self._loop.time() + (bounds.silent_s if self._draining else bounds.idle_s)
+        if self._draining and self.leave():
+            return
+        if self._held:
+            self._loop.call_soon(self._next)
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self._resume()
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, _Submission):  # one after the other, not one inside the other
-            self.loop.call_soon(cycle.begin)
-        else:
-            super()._start_asgi_task(cycle, app)
+    def _next(self) -> None:
+        if self._phase in {Phase.WAITING, Phase.HEAD} and not self._slow and not self.transport.is_closing():
+            self._read()
 
-    def on_body(self, body: bytes) -> None:
-        """Take in a part of the body."""
-        if not isinstance(self.cycle, _Submission):
-            super().on_body(body)
-        elif not self.cycle.response_complete:
-            self.cycle.more(body)
-
-    def on_message_complete(self) -> None:
-        """Know that a request is whole."""
-        if not isinstance(self.cycle, _Submission):
-            super().on_message_complete()
-        elif not self.cycle.response_complete:
-            self.cycle.ended()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as anything else that cannot be done, and end the connection."""
-        answer = denied("bad-request", "", (_no_http(msg),))
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in self.server_state.default_headers:
-            lines += (name, b": ", value, b"\r\n")
-        text = f"content-length: {len(answer.body)}\r\ncontent-type: {answer.media_type}\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"".join((*lines, text.encode("ascii"), answer.body)))
-        self.transport.close()
-
-    def later(self, act: Any) -> None:
-        """Do something that has to wait; the server waits for it when it ends."""
-        task: asyncio.Task[None] = self.loop.create_task(act)
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+    def _let_flow(self, wanted: bool) -> None:
+        if self._phase is Phase.BODY:
+            (self._resume if wanted else self._pause)()
 
 
-def _no_http(message: str) -> Fault:
-    return Fault(
-        rule="no_http",
-        message=message,
-        message_zh="不是有效的 HTTP 请求",
-        fix="speak plain HTTP to this port; TLS belongs to the proxy before it",
-    )
-
-
-def _query_of_submission(url: bytes) -> str | None:
-    """Return the query of the request when it is for the path of submissions, however that is written."""
-    if url == _PLAIN:
-        return ""
-    parts = httptools.parse_url(url)
-    path = (parts.path or b"").decode("ascii")
-    if (unquote(path) if "%" in path else path) != PATH:
-        return None
-    return str(parts.query or b"", "latin-1")
-
-
-def _head(headers: list[tuple[bytes, bytes]], query: str, peer: Peer, url: bytes) -> Head:
-    first = dict(reversed(headers))  # of several with one name the first counts
-
-    def value(name: bytes) -> str:
-        return str(first.get(name, b""), "latin-1")
-
-    return Head(
-        shown=shown_by(first, headers, peer, method="POST", url=url),
-        content_type=value(b"content-type"),
-        content_length=value(b"content-length"),
-        idempotency_key=value(b"idempotency-key"),
-        query=query,
+def _too_slow() -> Unreadable:
+    return Unreadable(
+        "too-slow",
+        "the request did not come within the time that there is for it",
+        "请求未在规定时间内传完",
+        "send the whole request at once, over a connection that is fast enough",
     )

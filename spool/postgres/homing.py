@@ -1,7 +1,7 @@
 """Bringing answers home, and what nobody was found for."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spool.entry import Notice, Orphan, TimelineEntry, Unread
@@ -96,6 +96,13 @@ class Homing:
             return int(rows[0][0]) if rows else 0
 
         return self.db.write(work)
+
+    def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
+        """Return the newest cursor of each of these owners who has any."""
+        rows = self.db.rows(
+            "SELECT owner, newest FROM reader WHERE owner = ANY(%s) AND newest > 0", texts(owners)
+        )
+        return {str(owner): int(newest) for owner, newest in rows}
 
     def acknowledged(self, owner: str) -> int:
         """Return how far the owner has read; 0 at first."""

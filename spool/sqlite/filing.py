@@ -1,6 +1,7 @@
 """Keeping what came back, putting it on the timelines, and bringing it home."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from spool.entry import (
     Collected,
@@ -158,6 +159,15 @@ class FilingCabinet:
             )
             for cursor, arrival, kind, _ in rows
         ]
+
+    def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
+        """Return the newest cursor of each of these owners who has any."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                "SELECT o.value, (SELECT MAX(cursor) FROM notice WHERE owner = o.value) FROM json_each(?) o",
+                (json.dumps(owners),),
+            ).fetchall()
+        return {owner: cursor for owner, cursor in rows if cursor is not None}
 
     def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
         """Return the rows of one arrival that are this owner's."""

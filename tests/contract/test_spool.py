@@ -805,6 +805,17 @@ def test_notices_follow_the_cursor(spool: Spool) -> None:
     assert spool.notices("ann", after=third.cursor, limit=2) == []
 
 
+def test_newest_notice_of_each_owner_is_told_in_one_go(spool: Spool) -> None:
+    assert spool.newest_notices(("ann", "bob")) == {}
+    for number, owners in enumerate((("ann", "bob"), ("ann",))):
+        spool.file([mail(arrive(spool, b"%d" % number), *owners)])
+    newest = {owner: spool.notices(owner, after=0, limit=10)[-1].cursor for owner in ("ann", "bob")}
+
+    assert spool.newest_notices(("bob", "ann", "eve", "o'\"; x")) == newest
+    assert spool.newest_notices(("bob",)) == {"bob": newest["bob"]}
+    assert spool.newest_notices(()) == {}
+
+
 def test_acknowledging_goes_neither_back_nor_beyond_the_newest(spool: Spool) -> None:
     spool.put([offer("A", "d=1")])
     number = declaration(spool, "d=1")

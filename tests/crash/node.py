@@ -8,7 +8,6 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import gateway.app
@@ -21,6 +20,7 @@ from gateway.cli import main
 from gateway.config import Destination
 from gateway.config_deliver import Deliver
 from gateway.config_doors import Door
+from gateway.doors.handover import OpenDoor
 from gateway.doors.keeper import Hatch
 from gateway.ports import Delivery, Feed, Parcel, Transport
 from gateway.supervisor import Role
@@ -124,7 +124,7 @@ def trip(life: Life) -> None:
     build_transport, build_feed, append = gateway.app.build_transport, gateway.app.build_feed, Archive.append
     build_channel = gateway.app.build_channel
 
-    def tripped_roles(self: gateway.app.App, names: Collection[str], door: socket | None) -> list[Role]:
+    def tripped_roles(self: gateway.app.App, names: Collection[str], door: OpenDoor | None) -> list[Role]:
         return [life.of(role) for role in roles(self, names, door)]
 
     def tripped_spool(self: gateway.app.App) -> Spool:

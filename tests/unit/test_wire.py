@@ -2,26 +2,34 @@
 
 import asyncio
 import json
+import re
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from uvicorn.server import ServerState
 
+from gateway.doors.app_request import App
+from gateway.doors.bounds import Bounds
 from gateway.doors.counter import Answer
+from gateway.doors.handover import Handover
+from gateway.doors.places import Place, Places
+from gateway.doors.service import Service
 from gateway.doors.submissions import Admitted, Head, Submissions, Tell
 from gateway.doors.wire import DoorProtocol
+from gateway.metrics import Meter
 from gateway.model import Enterprise, EnterpriseId
 from tests.waiting import PATIENCE_S
 
 LIMIT = 1000
+BOUNDS = Bounds()
 DATE = formatdate(0, usegmt=True)
 ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset())
 
@@ -57,15 +65,44 @@ class Desk(Submissions):
         self.waiting[number](Answer(202, b"taken %d" % number, "application/json", {"Location": "/x"}))
 
 
+class Handshake:
+    """What TLS knows of a connection."""
+
+    def getpeercert(self, *, binary_form: bool) -> bytes | None:
+        return None if binary_form else b""
+
+
 class Line(asyncio.Transport):
     """A connection without a network."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, secured: bool, real: socket.socket | None) -> None:
+        super().__init__({"socket": real, "ssl_object": Handshake() if secured else None})
         self.written: list[bytes] = []
         self.closed = False
         self.reading = True
         self.wrote = asyncio.Event()
+        self.ended = False
+        self.aborted = False
+        self.unread = 0
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def set_read_buffer_limits(self, high: int) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
 
     def write(self, data: Any) -> None:
         self.wrote.set()
@@ -93,38 +130,42 @@ class World:
     desk: Desk
     line: Line
     protocol: DoorProtocol
+    service: Service
 
     def send(self, data: bytes) -> None:
         self.protocol.data_received(data)
 
     @property
     def statuses(self) -> list[str]:
-        return [
-            part.split(" ", 2)[1]
-            for part in self.line.text.split("HTTP/1.1")[1:]
-            for part in [f"HTTP/1.1{part}"]
-        ]
+        return re.findall(r"HTTP/1\.1 ([0-9]{3}) [A-Z]", self.line.text)
 
 
 async def _page(request: Request) -> Response:
     return PlainTextResponse(f"{request.method} {request.url.path} {len(await request.body())}")
 
 
-def world(desk: Desk) -> World:
-    class Protocol(DoorProtocol):
-        submissions = desk
-
-    config = uvicorn.Config(
-        Starlette(routes=[Route("/{rest:path}", _page, methods=["GET", "POST", "PUT"])]),
-        http=Protocol, ws="none", log_config=None, server_header=False,
-    )  # fmt: skip
-    config.load()
-    state = ServerState()
-    state.default_headers = [(b"date", DATE.encode())]
-    line = Line()
-    protocol = Protocol(config=config, server_state=state, app_state={})
+def world(
+    desk: Desk,
+    *,
+    bounds: Bounds = BOUNDS,
+    handover: Handover | None = None,
+    secured: bool = False,
+    real: socket.socket | None = None,
+) -> World:
+    service = Service(
+        submissions=desk,
+        app=cast("App", Starlette(routes=[Route("/{rest:path}", _page, methods=["GET", "POST", "PUT"])])),
+        bounds=bounds,
+        places=Places(most=10, most_of_address=10, exempt=lambda _: False),
+        meter=Meter(),
+        handover=handover,
+    )
+    line = Line(secured=secured, real=real)
+    protocol = DoorProtocol(service, Place("", line.abort))
+    service.common = f"date: {DATE}\r\n".encode()
+    service.places.enter(protocol.place)
     protocol.connection_made(line)
-    return World(desk=desk, line=line, protocol=protocol)
+    return World(desk=desk, line=line, protocol=protocol, service=service)
 
 
 def head(path: str = "/v1/messages", *more: str, length: int | None = None, token: bool = True) -> bytes:
@@ -257,14 +298,31 @@ def test_caller_that_expects_it_is_told_to_go_on_or_is_refused_before() -> None:
     run(act)
 
 
-def test_refused_body_is_passed_over_and_the_connection_goes_on() -> None:
+def test_refused_body_that_is_here_is_passed_over_and_the_connection_goes_on() -> None:
     async def act() -> None:
         here = world(Desk())
-        here.send(head(length=900, token=False))
-        assert here.statuses == ["401"], "before the body"
-        here.send(b"x" * 900 + request(b"<b/>"))
+        here.send(request(b"x" * 900, token=False) + request(b"<b/>"))
+        await settle()
         assert here.statuses == ["401", "202"]
         assert here.desk.bodies == [b"<b/>"]
+
+    run(act)
+
+
+def test_refused_body_that_is_not_here_yet_ends_the_connection() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(head(length=900, token=False) + b"x" * 10)
+        assert here.statuses == ["401"], "before the body"
+        assert "connection: close\r\n" in here.line.text
+        assert (here.line.ended, here.line.closed) == (True, False), (
+            "what is on its way must not reset the answer"
+        )
+        here.send(b"x" * 890 + request(b"<b/>"))
+        assert here.statuses == ["401"]
+        assert here.desk.bodies == []
+        here.send(b"x" * LIMIT)
+        assert here.line.aborted, "but no more than a message is passed over"
 
     run(act)
 
@@ -272,10 +330,10 @@ def test_refused_body_is_passed_over_and_the_connection_goes_on() -> None:
 def test_refusal_that_is_held_back_holds_up_its_own_connection_alone() -> None:
     async def act() -> None:
         knocking, other = world(Desk(delay_s=0.05)), world(Desk())
-        knocking.send(head(length=LIMIT, token=False) + b"x" * 10)
+        knocking.send(request(b"x" * LIMIT, token=False))
         assert knocking.statuses == []
         assert not knocking.line.reading, "what it sends meanwhile stays in its socket"
-        knocking.send(b"x" * (LIMIT - 10) + request(b"<b/>"))  # as if read in one go with the head
+        knocking.send(request(b"<b/>"))  # as if read in one go with the first
         other.send(request(b"<a/>"))
         assert (other.statuses, knocking.statuses) == (["202"], [])
         await knocking.line.wrote.wait()
@@ -332,7 +390,7 @@ def test_body_beyond_the_limit_ends_the_connection(first: bool) -> None:
         assert here.statuses == [*([] if first else ["202"]), "413"]
         assert here.line.text.endswith("content-length: 0\r\ncontent-type: text/plain\r\n\r\n")
         assert "connection: close\r\n" in here.line.text
-        assert here.line.closed
+        assert here.line.ended
 
     run(act)
 
@@ -349,50 +407,135 @@ def test_connection_ends_when_the_caller_asks_for_it(version: str) -> None:
     run(act)
 
 
-def test_end_of_the_server_waits_for_what_was_begun() -> None:
+def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> None:
     async def act() -> None:
-        here, idle = world(Desk(at_once=False)), world(Desk())
-        here.send(request(b"one"))
-        here.protocol.shutdown()
-        idle.protocol.shutdown()
-        assert (here.line.closed, idle.line.closed) == (False, True)
-        here.desk.answer(0)
-        assert here.statuses == ["202"]
-        assert "connection: close\r\n" in here.line.text
-        assert here.line.closed
+        pair = Handover.make()
+        with closing(pair.giving), closing(pair.taking), socket.socket() as real:
+            here, idle = (world(Desk(at_once=False), handover=pair, real=real) for _ in range(2))
+            here.send(request(b"one") + b"POST /v1")
+            idle.send(b"GET /hea")
+            for one in (here, idle):
+                one.protocol.drain()
+                one.protocol.leave()
+            assert (here.line.closed, idle.line.closed) == (False, True)
+            here.desk.answer(0)
+            assert here.statuses == ["202"]
+            assert "connection: close" not in here.line.text, "its caller notices nothing"
+            assert here.line.closed
+            passed = [pair.take() for _ in range(3)]
+            found = [None if one is None else (one.held, one.owner) for one in passed]
+            assert found == [(b"GET /hea", ""), (b"POST /v1", ME.id), None]
+            for connection in [one.connection for one in passed if one is not None]:
+                connection.close()
 
     run(act)
 
 
-def test_caller_that_is_slow_to_read_is_waited_for() -> None:
+def test_connection_that_cannot_be_passed_on_is_answered_once_more_and_closed_when_it_stays_silent() -> None:
+    async def act() -> None:
+        here, silent = world(Desk(), secured=True), world(Desk(), secured=True)
+        for one in (here, silent):
+            one.protocol.drain()
+            assert not one.line.closed
+        here.send(request(b"one"))
+        assert here.statuses == ["202"]
+        assert "connection: close\r\n" in here.line.text
+        assert here.line.closed
+        now = asyncio.get_running_loop().time()
+        silent.protocol.check(now + 4.9)
+        assert not silent.line.closed
+        silent.protocol.check(now + 5.1)
+        assert silent.line.closed
+
+    run(act)
+
+
+def test_next_request_of_a_caller_that_is_slow_to_read_waits() -> None:
     async def act() -> None:
         here = world(Desk(at_once=False))
         here.send(request(b"one"))
         here.protocol.pause_writing()
         here.desk.answer(0)
+        here.send(request(b"two"))
         await settle()
-        assert here.statuses == []
+        assert (here.statuses, here.desk.bodies, here.line.reading) == (["202"], [b"one"], False)
         here.protocol.resume_writing()
         await settle()
-        assert here.statuses == ["202"]
+        assert here.desk.bodies == [b"one", b"two"]
+        assert here.line.reading
 
     run(act)
 
 
-@pytest.mark.parametrize("slow", [True, False])
-def test_caller_that_went_away_is_not_written_to(slow: bool) -> None:
+def test_caller_that_never_reads_its_answer_is_cut_off() -> None:
+    async def act() -> None:
+        here = world(Desk(), bounds=Bounds(body_s=20, least_bytes_per_s=1000))
+        here.send(request(b"one"))
+        here.line.unread = 5000
+        here.protocol.pause_writing()
+        now = asyncio.get_running_loop().time()
+        here.protocol.check(now + 10)
+        assert not here.line.closed
+        here.protocol.check(now + 26)
+        assert here.line.aborted
+
+    run(act)
+
+
+def test_caller_that_went_away_is_not_written_to() -> None:
     async def act() -> None:
         here = world(Desk(at_once=False))
         here.send(request(b"one"))
-        if slow:
-            here.protocol.pause_writing()
-            here.desk.answer(0)
         here.line.closed = True
         here.protocol.connection_lost(ConnectionResetError())
-        if not slow:
-            here.desk.answer(0)
+        here.desk.answer(0)
         await settle()
         assert here.line.written == []
+        assert len(here.service.places) == 0
+
+    run(act)
+
+
+def test_caller_that_has_said_all_is_still_answered() -> None:
+    async def act() -> None:
+        here = world(Desk(at_once=False))
+        here.send(request(b"one"))
+        assert here.protocol.eof_received(), "its half is closed, ours is not"
+        here.desk.answer(0)
+        assert here.statuses == ["202"]
+        assert here.line.closed
+
+    run(act)
+
+
+@pytest.mark.parametrize(
+    ("begun", "bound"), [(b"", 10), (b"GET / HT", 10), (head(length=100) + b"x" * 50, 20 + 50 / 4096)]
+)
+def test_what_comes_too_slowly_is_ended(begun: bytes, bound: float) -> None:
+    async def act() -> None:
+        here = world(Desk())
+        if begun:
+            here.send(begun)
+        now = asyncio.get_running_loop().time()
+        here.protocol.check(now + bound - 0.1)
+        assert (here.line.written, here.line.closed) == ([], False)
+        here.protocol.check(now + bound + 0.1)
+        assert here.statuses == (["408"] if begun else [])
+        assert here.line.ended or here.line.closed
+
+    run(act)
+
+
+def test_bodies_under_way_are_bounded_in_all_and_of_one_enterprise() -> None:
+    async def act() -> None:
+        here = world(Desk(), bounds=Bounds(under_way_bytes=1200))
+        here.send(head(length=900) + b"x" * 600)
+        assert here.statuses == []
+        here.send(b"x")
+        assert here.statuses == ["503"]
+        assert "retry-after: " in here.line.text
+        assert here.line.ended
+        assert here.service.under_way.grow("me", 600), "and nothing is counted of what was let go"
 
     run(act)
 
@@ -400,9 +543,9 @@ def test_caller_that_went_away_is_not_written_to(slow: bool) -> None:
 def test_what_is_no_http_is_400() -> None:
     async def act() -> None:
         here = world(Desk())
-        here.send(b"POST /v1/messages\x00 HTTP/9.9\r\n\r\n")
+        here.send(b"POST /v1/messages\x00 HTTP/1.1\r\n\r\n")
         assert here.statuses == ["400"]
-        assert here.line.closed
+        assert here.line.ended
         headers, _, body = here.line.text.partition("\r\n\r\n")
         assert "content-type: application/problem+json" in headers
         assert (json.loads(body)["code"], len(body.encode())) == (

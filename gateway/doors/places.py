@@ -1,0 +1,124 @@
+"""How many connections there may be, in all and of one address, and who makes room when there are too many.
+
+A stranger is a connection on which nobody with a right to be here has asked for anything yet. At a limit the stranger who
+has been there longest goes, so that whoever comes and says who he is has always a place, however many say nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+_NETWORK_BITS = 64
+"""What one subscriber has of IPv6: its addresses count as one."""
+
+
+_SHARE = 4
+"""One in so many of all places is what one enterprise can hold for sure."""
+
+
+class Place:
+    """One connection, from its accept to its end."""
+
+    __slots__ = ("address", "drop", "owner")
+
+    def __init__(self, address: str, drop: Callable[[], object]) -> None:
+        """`drop` ends the connection at once; afterwards the place is left."""
+        self.address = network_of(address)
+        self.drop = drop
+        self.owner = ""
+
+
+class Places:
+    """All connections of one process; for one event loop."""
+
+    def __init__(self, *, most: int, most_of_address: int, exempt: Callable[[str], bool]) -> None:
+        """`exempt` says of which addresses as many may come as want to: the proxies before the door."""
+        self._most = most
+        self._most_of_address = most_of_address
+        self._exempt = exempt
+        self._all: set[Place] = set()
+        self._of: Counter[str] = Counter()
+        self._owned: Counter[str] = Counter()
+        self._strangers: dict[Place, None] = {}
+        self._strangers_of: defaultdict[str, dict[Place, None]] = defaultdict(dict)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def full(self, address: str) -> str:
+        """Say which limit one more of this address would break, `address` or `all`; empty: none.
+
+        Sends a stranger away to make room where it can.
+        """
+        counted = network_of(address)
+        if self._of[counted] >= self._most_of_address and not self._exempt(address):
+            if not self._make_room(self._strangers_of.get(counted, {})):
+                return "address"
+        elif len(self._all) >= self._most and not self.make_room():
+            return "all"
+        return ""
+
+    def make_room(self) -> bool:
+        """Send the stranger away who has been here longest; False when there is none."""
+        return self._make_room(self._strangers)
+
+    def _make_room(self, among: dict[Place, None]) -> bool:
+        longest = next(iter(among), None)
+        if longest is None:
+            return False
+        longest.drop()
+        self.leave(longest)
+        return True
+
+    def enter(self, place: Place) -> None:
+        """Count a connection, as a stranger's."""
+        self._all.add(place)
+        self._of[place.address] += 1
+        self._strangers[place] = None
+        self._strangers_of[place.address][place] = None
+
+    def know(self, place: Place, owner: str) -> None:
+        """Know whose it is. Beyond its share an enterprise is as easily sent away as a stranger."""
+        if place in self._strangers and self._owned[owner] < max(1, self._most // _SHARE):
+            self._forget_stranger(place)
+            self._owned[owner] += 1
+            place.owner = owner
+
+    def leave(self, place: Place) -> None:
+        """Count it no more; again does nothing."""
+        if place not in self._all:
+            return
+        self._all.remove(place)
+        _count_down(self._of, place.address)
+        if place in self._strangers:
+            self._forget_stranger(place)
+        else:
+            _count_down(self._owned, place.owner)
+
+    def _forget_stranger(self, place: Place) -> None:
+        del self._strangers[place]
+        of_address = self._strangers_of[place.address]
+        del of_address[place]
+        if not of_address:
+            del self._strangers_of[place.address]
+
+
+def _count_down(counts: Counter[str], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
+
+
+def network_of(address: str) -> str:
+    """Return what is counted as one address: an IPv6 address by its network."""
+    if ":" not in address:
+        return address
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{IPv6Address(int(found) >> _NETWORK_BITS << _NETWORK_BITS)}/{_NETWORK_BITS}"

@@ -1,0 +1,83 @@
+"""What all connections of one process share."""
+
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+from gateway.doors.app_request import App
+from gateway.doors.bounds import Bounds, UnderWay
+from gateway.doors.counter import RETRY_AFTER_S, Answer, denied, failed
+from gateway.doors.handover import Handover
+from gateway.doors.places import Place, Places
+from gateway.doors.submissions import Submissions
+from gateway.metrics import Meter
+from gateway.model import Fault
+
+if TYPE_CHECKING:
+    from gateway.doors.wire import DoorProtocol
+
+_HEADERS: Final = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+_HEADERS_OF_TLS: Final = b"strict-transport-security: max-age=31536000\r\n"
+_TOO_MUCH: Final = Fault(
+    rule="bodies_under_way",
+    message="too many large messages are on their way to this gateway at the same time",
+    message_zh="同时传入的大报文过多",
+    fix="send fewer at the same time, and each as fast as you can",
+)
+
+
+class Service:
+    """One for the life of the process; for one event loop."""
+
+    def __init__(
+        self,
+        *,
+        submissions: Submissions,
+        app: App,
+        bounds: Bounds,
+        places: Places,
+        meter: Meter,
+        handover: Handover | None = None,
+        secured: bool = False,
+    ) -> None:
+        """`handover`: where connections go when the process ends; `secured`: the door speaks TLS."""
+        self.submissions = submissions
+        self.app = app
+        self.bounds = bounds
+        self.places = places
+        self.under_way = UnderWay(bounds.under_way_bytes)
+        self.connections: set[DoorProtocol] = set()
+        self.common = b""
+        """Headers of every answer."""
+        self._meter = meter
+        self._handover = handover
+        self._headers = _HEADERS + _HEADERS_OF_TLS if secured else _HEADERS
+        self.tick()
+
+    def tick(self) -> None:
+        """Know what time it is: asked once a second, said in every answer."""
+        self.common = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode("ascii") + self._headers
+
+    def know(self, place: Place, owner: str) -> None:
+        """Know that an enterprise is at the other end of a connection."""
+        if not place.owner:
+            self.places.know(place, owner)
+
+    def pass_on(self, connection: "DoorProtocol", held: bytes) -> bool:
+        """Give a connection to the process that comes after this one; False when that cannot be done, or not yet."""
+        if self._handover is None or connection.secured:
+            return False
+        descriptor: int = connection.transport.get_extra_info("socket").fileno()
+        try:
+            return self._handover.give(descriptor, held, connection.place.owner)
+        except OSError:
+            return False
+
+    def failed(self, error: Exception, path: str) -> Answer:
+        """Answer for an exception that no handler was ready for."""
+        return failed(error, path, path, self._meter)
+
+    def too_much_under_way(self) -> Answer:
+        """Answer a body for which there is no room at the moment."""
+        headers = {"Retry-After": RETRY_AFTER_S, "Connection": "close"}
+        return denied("unavailable", "", (_TOO_MUCH,), headers)
