@@ -44,7 +44,7 @@ def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str,
         creat_time="2026-11-11T08:00:00",
         msg_type="CEB311Message",
     )
-    body = seal(sign(business, node.app.keyring.in_memory()["node"]).body, head)
+    body = seal(sign(business, node.app.keyring().in_memory()["node"]).body, head)
     message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
     uid = MessageId(f"OF-{owner.id}-{order_no}")

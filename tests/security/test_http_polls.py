@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.door_node import ANN, BOB, DoorNode, until
+from tests.door_node import ANN, BOB, DoorNode
 from tests.raw_http import Line, configure, request
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,10 @@ import pytest
 from gateway.model import EnterpriseId
 from gateway.site import NewEnterprise
 from tests.documents import order
-from tests.door_node import DoorNode, FolderPlace, until
+from tests.door_node import DoorNode, FolderPlace
 from tests.platforms import Reply
 from tests.security.worst import OWNER, endless, pathological_rules, payments, worst
+from tests.waiting import until
 
 SECONDS = float(os.environ.get("ISOLATION_S", "12"))
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -100,7 +101,7 @@ def flooding(node: Node) -> Iterator[list[tuple[str, int, str]]]:
         ear = threading.Thread(target=hear)
         ear.start()
         try:
-            until(lambda: told, seconds=60)
+            until(lambda: told)
             yield told
         finally:
             flood.kill()
@@ -154,8 +155,8 @@ def test_tenant_beside_the_worst_notices_nothing(node: Node) -> None:
     with flooding(node) as told:
         places["calm"].lay("mine.xml", order("FOLDER-1", cop_code=CALM.cop_codes[0], dxp_id=CALM.dxp_ids[0]))
         beside = measured(node, SECONDS, first=1_000_000)
-        until(lambda: places["calm"].names("reports"), seconds=60)
-        until(lambda: any(code == "too-expensive" for _, _, code in told), seconds=60)
+        until(lambda: places["calm"].names("reports"))
+        until(lambda: any(code == "too-expensive" for _, _, code in told))
     print(
         f"{len(beside.handed_in)} handed in beside {len(told)} of the worst: p99 {p99(beside.handed_in):.3f} s"
         f" (plain {p99(beside.plain):.3f}, judged {p99(beside.judged):.3f}; with no flood {p99(calm.handed_in):.3f}),"

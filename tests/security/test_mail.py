@@ -54,7 +54,7 @@ def hand_in(
         creat_time="2026-11-11T08:00:00",
         msg_type="CEB311Message",
     )
-    body = seal(sign(business, node.app.keyring.in_memory()["node"]).body, head)
+    body = seal(sign(business, node.app.keyring().in_memory()["node"]).body, head)
     message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
     uid = MessageId(f"OF-{sender.id}-{number}")
@@ -116,7 +116,7 @@ def test_who_is_named_beside_others_gets_nothing_either_and_is_named_to_nobody(n
 
 def test_an_envelope_that_cannot_be_divided_is_refused(node: Home) -> None:
     caller = node.app.enterprises[EnterpriseId("bob")]
-    key = node.app.keyring.in_memory()["node"]
+    key = node.app.keyring().in_memory()["node"]
     business = sign(order("O", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0]), key)
     head = Envelope(
         cop_msg_id="M",
@@ -166,7 +166,7 @@ def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says
         creat_time="2026-11-11T08:00:00",
     )
     business = sign(
-        order("O-9", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0]), node.app.keyring.in_memory()["node"]
+        order("O-9", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0]), node.app.keyring().in_memory()["node"]
     )
     message = examine(seal(business.body, head), caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.device_keys import write_pair
-from tests.door_node import ANN, DoorNode, FolderPlace, until
+from tests.door_node import ANN, DoorNode, FolderPlace
+from tests.waiting import until
 
 ROLES = {
     "accept",
@@ -75,8 +76,8 @@ def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: 
     node.start()
     try:
         assert set(pids(node)) == ROLES
-        until(lambda: holders(node, signing), {"forward/customs/0"}.issubset, seconds=60)
-        until(lambda: holders(node, door), {"accept"}.issubset, seconds=60)
+        until(lambda: holders(node, signing), {"forward/customs/0"}.issubset)
+        until(lambda: holders(node, door), {"accept"}.issubset)
         assert holders(node, signing) == {"forward/customs/0"}
         assert holders(node, door) == {"accept"}
     finally:
