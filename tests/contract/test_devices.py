@@ -370,6 +370,7 @@ def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> Non
                 name="card",
                 kind="remote",
                 certificate=tmp_path / "card.crt",
+                timeout_s=PATIENCE_S / 2,
                 remote=client_of(service, tmp_path),
             )
             world = World(table=wanted, folder=tmp_path)

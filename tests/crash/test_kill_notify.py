@@ -55,7 +55,7 @@ def test_every_answer_is_delivered_whoever_is_killed_at_whatever_point(tmp_path:
                 file.write(folder_toml(outbox) if name == "e00" else "")
         stack.enter_context(world)
         late = NOTIFY_IN_HAND[:2]
-        for point in {*NOTIFY} - {*late}:
+        for point in sorted({*NOTIFY} - {*late}):
             world.points.arm(point, whom=whom)
         load = Load(world, seed=7, count=MESSAGES)
         load.join()
