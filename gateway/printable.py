@@ -59,7 +59,7 @@ _UNSAFE: Final = re.compile(
 
 
 def safe_json(document: bytes) -> bytes:
-    """Escape the same in JSON, where it can only stand in a string; C0 is escaped there already."""
+    """Escape in JSON what a terminal acts on, which can only stand in a string there; C0 is escaped already."""
     if document.isascii() and b"\x7f" not in document:
         return document
     return _UNSAFE.sub(_escaped, document.decode()).encode()

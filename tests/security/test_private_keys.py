@@ -1,13 +1,16 @@
 """Whose memory holds private keys: forward's alone, and that of the door its own TLS key (ADR 0031)."""
 
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.device_keys import write_pair
+from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
 from tests.waiting import until
 
@@ -82,3 +85,19 @@ def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: 
         assert holders(node, door) == {"accept"}
     finally:
         node.stop()
+
+
+def test_a_key_that_cannot_be_loaded_refuses_the_reload_and_the_old_roles_stay(tmp_path: Path) -> None:
+    node = DoorNode(tmp_path, {}, owners=[ANN])
+    node.start()
+    roles = pids(node)
+    node.site.key.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    node.process.process.send_signal(signal.SIGHUP)
+    error = str(node.event("node.reload_failed")["error"])
+    assert "the private key cannot be loaded (key node, " in error
+    assert str(node.site.key) in error
+    body = order(cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
+    with closing(node.platform("ann")) as platform:
+        assert platform.ask("POST", "/v1/messages", body).status == 202
+    assert pids(node) == roles
+    node.stop()

@@ -63,6 +63,7 @@ client_key = "keys/client.key"
         (CARD.replace("[key.ukey]", ""), "needs ukey"),
         (CARD.replace("[key.ukey]", 'password_env = "X"\n[key.ukey]'), "exclude each other"),
         (CARD.replace("[key.ukey]", 'members = ["node"]\n[key.ukey]'), "members is not for"),
+        (CARD.replace("[key.ukey]", 'clients = ["gateway-1"]\n[key.ukey]'), "clients is for signer.toml"),
         (CARD.replace("[key.ukey]", "timeout_s = 30\n[key.ukey]"), "quarter of lease_s"),
         (CARD + POOL.replace('"node"]', '"absent"]'), "absent"),
         (CARD + POOL + POOL.replace('"pool"\nkind', '"two"\nkind').replace('"node"]', '"pool"]'), "pool"),
