@@ -73,8 +73,7 @@ def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ..
 
     Each receiver of the sender's own DxpMsg is looked up alone: one of our own enterprises is served here,
     one that no route takes is answered, as is one of our own that takes no mail from the sender; the others go their
-    ways (spec dxp.md, Flow). An envelope whose
-    receivers all go the same way is not divided.
+    ways (spec dxp.md, Flow). An envelope whose receivers all go the same way is not divided.
     """
     return _each_receiver(traits, config, homes) if traits.wrapped else _routed(traits, config)
 

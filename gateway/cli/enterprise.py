@@ -122,6 +122,7 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "message types": " ".join(sorted(one.message_types)),
             "addresses": " ".join(map(str, one.addresses)),
             "quota": _quota(one),
+            "mail from": " ".join(sorted(one.mailbox.senders)) or "(nobody)",
         }
     )
 
@@ -274,4 +275,5 @@ def _view(one: Enterprise) -> dict[str, object]:
         "message_types": sorted(one.message_types),
         "addresses": [str(network) for network in one.addresses],
         "quota": None if one.quota is None else asdict(one.quota),
+        "mail_from": sorted(one.mailbox.senders),
     }

@@ -48,7 +48,7 @@ class EntryView(Struct, frozen=True, kw_only=True):
     destination: str
     """Its name, or `@local`: it stays at this gateway."""
     part: str
-    """`1` to `5`: which copy, when the message is split over its receivers; `copy`: for subscribers; else empty."""
+    """`1` to `5`: which copy, when the message is split over its receivers; `copy`, `copy2` …: for subscribers; else empty."""
     receivers: tuple[str, ...] = ()
     """The receivers that this entry alone is for; empty: those of the message."""
     response_code: str = ""

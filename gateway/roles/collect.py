@@ -261,10 +261,8 @@ class Registry:
 
         A CopMsgId is its sender's own. A CEB900 does not say whose; it goes to the sender of the original.
         """
-        raw, senders = (
-            case.raw,
-            (answer.sender_id,) if answer.sender_id else self._transfer.ours(case.receivers),
-        )
+        raw = case.raw
+        senders = (answer.sender_id,) if answer.sender_id else self._transfer.ours(case.receivers)
         travelled = self._spool.travelled(answer.cop_msg_id, senders) if answer.cop_msg_id else None
         if travelled is None:
             of = f"of {', '.join(senders)}" if senders else "of ours, or more than one,"

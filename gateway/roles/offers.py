@@ -18,7 +18,7 @@ from gateway.stages.subscribe import subscribers_of
 from spool.entry import Offer, Subject, Way
 
 COPY: Final = "copy"
-"""The part of the way to subscribers."""
+"""The part of the way to a subscriber; with a number from the second on."""
 
 
 def offer_of(
@@ -62,7 +62,7 @@ def offer_of(
 
 
 def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes: Homes) -> tuple[Way, ...]:
-    """Return the way to subscribers of this node, one for all of them, or none.
+    """Return the ways to subscribers of this node, one for each, so that none is named to another.
 
     Not to those who get it anyway or take no mail from the caller, and not for an id that nobody here or more than one
     enterprise has.
@@ -73,11 +73,19 @@ def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes:
         for one in named
         if one not in served and homes.owner(one) not in {None, caller.id} and homes.lets_in(one, caller.id)
     )
-    if not found:
-        return ()
-    told = facts.of_way(facts.WayFacts(receivers=found, copy=True))
     first = ways[0]
-    return (Way(destination=LOCAL, cop_msg_id=first.cop_msg_id, sender=first.sender, part=COPY, facts=told),)
+    return tuple(
+        [
+            Way(
+                destination=LOCAL,
+                cop_msg_id=first.cop_msg_id,
+                sender=first.sender,
+                part=COPY if place == 1 else f"{COPY}{place}",
+                facts=facts.of_way(facts.WayFacts(receivers=(one,), copy=True)),
+            )
+            for place, one in enumerate(found, start=1)
+        ]
+    )
 
 
 def _subject(one: Declaration, kind: MessageType, dxp_id: str, subscribers: tuple[str, ...]) -> Subject:

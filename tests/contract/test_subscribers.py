@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Envelope
-from gateway.site import NewEnterprise
+from gateway.site import NewEnterprise, add_enterprise
 from gateway.stages.seal import seal, unseal
 from gateway.stages.subscribe import subscribers_of
 from signing.xmldsig import sign
@@ -91,6 +91,23 @@ def test_of_a_receipt_for_several_a_subscriber_gets_the_bodies_that_it_subscribe
     (copy,) = mail(node)
     assert b"<orderNo>A</orderNo>" in copy
     assert b"<orderNo>B</orderNo>" not in copy
+
+
+def test_subscribers_are_not_named_to_each_other(node: Home) -> None:
+    third = NewEnterprise(
+        id="third",
+        name="Third",
+        cop_codes=("4499999999",),
+        dxp_ids=("DXPENT0000000009",),
+        mail_from=("sender",),
+    )
+    add_enterprise(node.site.enterprises, third)
+    node.owners["third"] = third
+    node.read_again()
+    node.accept("sender", "A", subscribe=subscribe("ALL") + subscribe("ALL", third.dxp_ids[0]))
+    carry(node)
+    node.answer(("A", "2"))
+    assert [len(mail(node, one)) for one in ("reader", "third")] == [2, 2]
 
 
 def test_the_same_answer_again_is_no_second_copy(node: Home) -> None:

@@ -56,6 +56,17 @@ def test_two_with_the_same_proof_are_named_and_nothing_starts(site: Site, line: 
         App(site.config)
 
 
+def test_a_name_of_nobody_among_those_whose_mail_is_taken_is_a_warning(site: Site) -> None:
+    file = site.enterprises / "e00.toml"
+    file.write_text(
+        file.read_text("utf-8").replace("mail_from = []", 'mail_from = ["e01", "e77", "*"]'), "utf-8"
+    )
+    told = lines(invoke("check", "-c", site.config, "--json"))
+    assert {one["name"]: one["detail"] for one in told if one["grade"] == "warn"}["enterprise e00"] == (
+        "mail_from names nobody of this node: e77"
+    )
+
+
 def test_certificates_that_the_door_never_asks_for_are_a_warning(site: Site) -> None:
     file = site.enterprises / "e00.toml"
     file.write_text(f'{file.read_text()}\ncertificate_sha256 = ["{"1" * 64}"]')

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.evidence import bundle as form
 from gateway.evidence.judge import Mark, judge
+from gateway.model import Envelope
 from gateway.node_key import node_key
 from gateway.roles.records import note_keys
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, NewEnterprise, write_site
+from gateway.stages.seal import seal as sealed
 from spool.note import Checkpoint, NodeKey, PublicKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
@@ -125,6 +127,28 @@ def test_nothing_of_another_enterprise_is_in_the_file(exported: bytes) -> None:
     )
     assert b"ORDER-9" not in everything
     assert b'"other' not in everything
+
+
+def test_an_envelope_that_names_other_receivers_is_not_in_the_file(tmp_path: Path) -> None:
+    made = node_at(write_site(tmp_path / "s", port=0, enterprises=(DEMO, OTHER)).folder)
+    (uid,) = made.accept(make.order("ORDER-1"))
+    seal(made)
+    forward(made)
+    business = make.receipt("CEB312Message", answer("ORDER-1"))
+    head = Envelope(
+        cop_msg_id="R-1",
+        sender_id="DXPEDCCEB0000002",
+        receiver_ids=(*DEMO.dxp_ids, *OTHER.dxp_ids),
+        creat_time="2025-01-02T12:05:06",
+    )
+    made.collect(sealed(business, head))
+    seal(made)
+    result = made.run("evidence", "export", uid, "-o", tmp_path / "evidence.json")
+    assert result.exit_code == 0, result.output
+    content = (tmp_path / "evidence.json").read_bytes()
+    (receipt,) = form.decode(content).receipts
+    assert (receipt.body, receipt.part) == (None, business)
+    assert texts(content, node_key(made.app.config).public, Mark.BROKEN) == []
 
 
 def test_redacted_file_holds_without_any_bytes(node: Node, uid: str, key: PublicKey) -> None:
