@@ -377,6 +377,8 @@ state_dir = "state"
 dxp_id = "DXPENT0000000001"
 # Our 8-digit transfer node id; only for DxpMsgSv.
 node_id = "00000000"
+# A role that is silent for so long is killed and started again (role.hung).
+# hung_after_s = 60.0
 
 # What the spool is made of: "sqlite", one file in state_dir, or "postgres" for several nodes, each of
 # which needs a name of its own above.

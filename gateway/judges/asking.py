@@ -18,7 +18,17 @@ from gateway.judges.judge import (
     completed,
     on_message,
 )
-from gateway.judges.wire import BEGUN, LENGTH, Ended, frame, knock, opened, receive_exactly
+from gateway.judges.wire import (
+    BEGUN,
+    LENGTH,
+    NONE_TO_BE_HAD,
+    TRIES,
+    Ended,
+    frame,
+    knock,
+    opened,
+    receive_exactly,
+)
 from gateway.model import Enterprise, EnterpriseId, Opened
 from gateway.pipeline import Refusal
 from gateway.roles.accept import Ready
@@ -63,7 +73,7 @@ class Asking:
                 raise RuntimeError(f"a judge has failed: {verdict}")
 
     def _verdict(self, case: Case) -> Verdict:
-        while True:
+        for _ in range(TRIES):
             connection = self._connection or self._knock()
             try:
                 verdict = _ask(connection, case)
@@ -75,6 +85,7 @@ class Asking:
             else:
                 self._connection = connection
                 return completed(verdict, case)
+        raise RuntimeError(NONE_TO_BE_HAD)
 
     def _knock(self) -> socket.socket:
         while True:

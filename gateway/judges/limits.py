@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 _MEGABYTE: Final = 1024 * 1024
-_WALL: Final = 10
-"""Times the processor's limit: a machine that is that busy answers nobody."""
+_WALL: Final = 30
+"""Times the processor's limit: a machine that is that busy has other troubles."""
 _HARD: Final = 2
 _STATUS: Final = Path("/proc/self/status")
 

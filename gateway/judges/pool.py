@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.judges.judge import TOO_EXPENSIVE, Examine, Translate, Verdict, completed
 from gateway.judges.turns import Turns
-from gateway.judges.wire import BEGUN, LENGTH, Ended, frame, knock, opened
+from gateway.judges.wire import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, Ended, frame, knock, opened
 
 Question = Examine | Translate
 Told = Callable[[Verdict | Exception], None]
@@ -53,7 +53,7 @@ class Pool:
         told(verdict)
 
     async def _verdict(self, case: Question) -> Verdict:
-        while True:
+        for _ in range(TRIES):
             connection = self._idle.pop() if self._idle else await self._knock()
             try:
                 verdict = await _ask(connection, case)
@@ -67,6 +67,7 @@ class Pool:
             else:
                 self._idle.append(connection)
                 return completed(verdict, case)
+        raise RuntimeError(NONE_TO_BE_HAD)
 
     def close(self) -> None:
         """Let go of the judges that have nothing to do."""

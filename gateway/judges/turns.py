@@ -17,7 +17,8 @@ class Turn(NamedTuple, Generic[T]):
 class Turns(Generic[T]):
     """Cases that wait, and how many of whom are being judged.
 
-    A tenant has at most half of the judges, so that another's case waits for one of its own at most. It may let as
+    Next is who has the fewest judges, of several who has waited longest for a turn; and no tenant has more than half of
+    them, so that another's case need not wait for one. It may let as
     much wait as is still free: of an empty room half, of what is left then half again. So whoever fills it leaves
     room for others, and however many fill it, it is never more than full.
     """
@@ -49,8 +50,8 @@ class Turns(Generic[T]):
         """Give the next case to a judge; None: none waits, or none may be judged now."""
         if sum(self._judged.values()) >= self._judges:
             return None
-        owner = next((one for one in self._waiting if self._judged.get(one, 0) < self._share), None)
-        if owner is None:
+        owner = min(self._waiting, key=lambda one: self._judged.get(one, 0), default=None)
+        if owner is None or self._judged.get(owner, 0) >= self._share:
             return None
         own = self._waiting.pop(owner)
         turn = own.popleft()

@@ -4,18 +4,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from gateway.app import App
 from gateway.app_doors import Doors
+from gateway.config import Judges
 from gateway.door_metrics import DoorFigures, door_families
 from gateway.doors.keeper import Keeper
 from gateway.doors.queue import QueueHatch
 from gateway.errors import DeliveryError
 from gateway.judges.asking import Asking
-from gateway.model import EnterpriseId
+from gateway.judges.judge import Case
+from gateway.model import Enterprise, EnterpriseId
+from gateway.pipeline import Refusal
 from gateway.ports import Parcel
+from gateway.roles.accept import Ready
 from gateway.site import DEMO, write_site
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
 from spool.entry import Note, Offer, Reply
@@ -63,11 +68,12 @@ class Door:
             doors={},
             open_spool=lambda: spool,
         )
+        self.desk = doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory"), asking)
         self.keeper = Keeper(
             caller=app.enterprises[ME],
             kind="memory",
             hatch=QueueHatch(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
-            desk=doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory"), asking),
+            desk=self.desk,
             clock=self.time,
         )
 
@@ -153,6 +159,41 @@ def test_defect_is_answered_as_one_and_the_others_are_taken(
     }
     assert not door.step(), "it does not come again"
     assert capsys.readouterr().out.count("request.failed") == 1
+
+
+def test_message_that_ends_its_judge_is_answered_and_does_not_come_again(app: App, spool: Spool) -> None:
+    def endless(_case: Case) -> NoReturn:
+        while True:
+            pass
+
+    with hosted(endless, Judges(cpu_s=0.3)) as line, closing(Asking(line, app.judge)) as asking:
+        door = Door(app, spool, asking)
+        door.questions.offer(b"<x/>", "request-0")
+        door.questions.offer(mine(1), "request-1")
+        while door.step():
+            pass
+        assert door.told() == {"request-0": "too-expensive", "request-1": "accepted"}
+        assert len(door.replies.arrived) == len(door.told()), "it does not come again"
+
+
+def test_batch_that_takes_long_to_judge_goes_on_when_its_turn_comes_again(
+    app: App, spool: Spool, monkeypatch: pytest.MonkeyPatch, asking: Asking
+) -> None:
+    door = Door(app, spool, asking)
+    monkeypatch.setattr(door.desk, "_clock", door.time)
+    judge = asking.examine
+
+    def slow(body: bytes, caller: Enterprise) -> Ready | Refusal:
+        door.time.now += 0.6
+        return judge(body, caller)
+
+    monkeypatch.setattr(door.desk, "_judge", slow)
+    for number in range(5):
+        door.questions.offer(mine(number), f"request-{number}")
+    taken = []
+    while door.step():
+        taken.append(len(door.told()))
+    assert taken == [2, 4, 5]
 
 
 def test_answer_that_cannot_be_told_now_is_told_later_and_the_message_is_not_judged_again(
