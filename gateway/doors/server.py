@@ -69,7 +69,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
-    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for. `metrics_token`: what `/metrics` asks for; empty: nothing.
+    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for.
+    `metrics_token`: what `/metrics` asks for; empty: nothing.
     """
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)  # raised again by the server at its end
     asyncio.run(
@@ -129,14 +130,11 @@ async def _serve(
         metrics_token=metrics_token,
     )
 
+    limits = config.judges
+    pool = Pool(line, judges=limits.processes, waiting_bytes=limits.waiting_mb * _MEGABYTE)
+
     class Protocol(DoorProtocol):
-        submissions = Submissions(
-            counter,
-            judge=judge,
-            pool=Pool(
-                line, judges=config.judges.processes, waiting_bytes=config.judges.waiting_mb * _MEGABYTE
-            ),
-        )
+        submissions = Submissions(counter, judge=judge, pool=pool)
 
     server = _Server(
         uvicorn.Config(
@@ -169,4 +167,5 @@ async def _serve(
             await server.serve(sockets=[door])
             beating.cancel()
     finally:
+        pool.close()
         spool.close()
