@@ -124,14 +124,10 @@ async def _serve(
 
     bounds = bounds_of(config.accept)
     trusted = networks(config.accept.trusted_proxies, "accept.trusted_proxies")
-    judges = config.judges
+    limits = config.judges
+    pool = Pool(line, judges=limits.processes, waiting_bytes=limits.waiting_mb * _MEGABYTE)
     service = Service(
-        submissions=Submissions(
-            counter,
-            judge=judge,
-            full=Full(spool, judge.homes),
-            pool=Pool(line, judges=judges.processes, waiting_bytes=judges.waiting_mb * _MEGABYTE),
-        ),
+        submissions=Submissions(counter, judge=judge, full=Full(spool, judge.homes), pool=pool),
         app=cast("App", build(counter)),
         bounds=bounds,
         places=Places(
@@ -159,6 +155,7 @@ async def _serve(
                 await _until_asked_to_stop(door, service, bell, tls)
                 beating.cancel()
     finally:
+        pool.close()
         spool.close()
 
 
