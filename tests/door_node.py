@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -115,6 +116,16 @@ class DoorNode:
 
     def stop(self) -> None:
         assert self.process.stop() == 0
+
+    @contextmanager
+    def running(self, *, inside: Sequence[str] = ()) -> Iterator[Self]:
+        """Let it run while the block lasts, however that ends."""
+        self.start(inside=inside)
+        try:
+            yield self
+        finally:
+            code = self.process.stop()
+        assert code == 0
 
     def platform(self, owner: str) -> Platform:
         return Platform(self.address, self.site.tokens[EnterpriseId(owner)])
