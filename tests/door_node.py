@@ -120,8 +120,8 @@ class DoorNode:
     @contextmanager
     def running(self, *, inside: Sequence[str] = ()) -> Iterator[Self]:
         """Let it run while the block lasts, however that ends."""
-        self.start(inside=inside)
         try:
+            self.start(inside=inside)
             yield self
         finally:
             code = self.process.stop()
