@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gateway.app import App
 from gateway.model import EnterpriseId
@@ -106,6 +107,16 @@ class DoorNode:
 
     def stop(self) -> None:
         assert self.process.stop() == 0
+
+    @contextmanager
+    def running(self, *, inside: Sequence[str] = ()) -> Iterator[Self]:
+        """Let it run while the block lasts, however that ends."""
+        try:
+            self.start(inside=inside)
+            yield self
+        finally:
+            code = self.process.stop()
+        assert code == 0
 
     def platform(self, owner: str) -> Platform:
         return Platform(self.address, self.site.tokens[EnterpriseId(owner)])

@@ -72,6 +72,7 @@ class Listener:
 
     def _tick(self, again_s: float) -> None:
         """Look after what takes too long."""
+        self._ticking = self._loop.call_later(again_s, self._tick, again_s)
         now = self._loop.time()
         self._service.tick()
         for connection in list(self._service.connections):
@@ -81,7 +82,6 @@ class Listener:
                 connection.check(now)
         if not self._open and not len(self._service.places):
             self._empty.set()
-        self._ticking = self._loop.call_later(again_s, self._tick, again_s)
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):

@@ -89,13 +89,13 @@ class DoorProtocol(Connection):
     def pause_writing(self) -> None:
         """Wait for a caller that is slow to read: no further request of its is looked at."""
         self._slow = True
-        if self._phase in {Phase.WAITING, Phase.HEAD}:
+        if self._phase in (Phase.WAITING, Phase.HEAD):
             self._await_next()
 
     def resume_writing(self) -> None:
         """Go on with its next request."""
         self._slow = False
-        if self._phase in {Phase.WAITING, Phase.HEAD}:
+        if self._phase in (Phase.WAITING, Phase.HEAD):
             self._await_next()
 
     # what the door calls
@@ -104,7 +104,7 @@ class DoorProtocol(Connection):
     def between_requests(self) -> bool:
         """Whether nothing of it is in this process but bytes that were read too early."""
         return (
-            self._phase in {Phase.WAITING, Phase.HEAD}
+            self._phase in (Phase.WAITING, Phase.HEAD)
             and not self.transport.get_write_buffer_size()
             and not self.transport.is_closing()
         )
@@ -113,7 +113,7 @@ class DoorProtocol(Connection):
         """End what has taken too long. A caller in the middle of a request is told."""
         if now < self._due:
             return
-        if self._phase in {Phase.HEAD, Phase.BODY} and not self._slow:
+        if self._phase in (Phase.HEAD, Phase.BODY) and not self._slow:
             self._refuse(_too_slow())
         elif self._phase is Phase.WAITING and not self.transport.get_write_buffer_size():
             self._close()
@@ -264,7 +264,7 @@ class DoorProtocol(Connection):
 
     def answer(self, answer: Answer) -> None:
         """Answer the present request; once the caller has gone, nothing."""
-        if self._phase in {Phase.LINGERING, Phase.CLOSED} or self.transport.is_closing():
+        if self._phase in (Phase.LINGERING, Phase.CLOSED) or self.transport.is_closing():
             return
         whole = self._phase is Phase.ANSWERING
         self._request = None
@@ -300,7 +300,7 @@ class DoorProtocol(Connection):
             self._resume()
 
     def _next(self) -> None:
-        if self._phase in {Phase.WAITING, Phase.HEAD} and not self._slow and not self.transport.is_closing():
+        if self._phase in (Phase.WAITING, Phase.HEAD) and not self._slow and not self.transport.is_closing():
             self._read()
 
     def _let_flow(self, wanted: bool) -> None:

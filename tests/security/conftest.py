@@ -12,9 +12,8 @@ from tests.door_node import DoorNode
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DoorNode]:
     """One node for the tests of a file."""
     node = DoorNode(tmp_path_factory.mktemp("door"), {})
-    node.start()
-    yield node
-    node.stop()
+    with node.running():
+        yield node
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config
-from gateway.doors.bounds import bounds_of
 from tests.documents import order
 from tests.door_node import ANN, DoorNode
 from tests.raw_http import Line, configure, request, resident_mb
@@ -62,9 +60,8 @@ def place(request: pytest.FixtureRequest, folder: Path, secured: bool) -> Iterat
         context = ssl.create_default_context(cafile=folder / "ca.crt")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     descriptors = min(request.param, hard)
-    node.start(inside=["prlimit", f"--nofile={descriptors}:{descriptors}"])
-    yield Place(node=node, context=context)
-    node.stop()
+    with node.running(inside=["prlimit", f"--nofile={descriptors}:{descriptors}"]):
+        yield Place(node=node, context=context)
 
 
 @pytest.fixture(autouse=True)
@@ -121,8 +118,8 @@ def test_honest_callers_are_served_beside_any_crowd_and_memory_is_bounded(place:
 def test_crowd_of_one_address_does_not_even_keep_out_those_at_the_same(folder: Path) -> None:
     node = DoorNode(folder, {})
     configure(node.site, "max_connections_per_address = 8")
-    node.start()
     with ExitStack() as stack:
+        stack.enter_context(node.running())
         place = Place(node=node, context=None)
         known = [stack.enter_context(Line(node.port)) for _ in range(4)]
         assert {submit(place, line, number) for number, line in enumerate(known)} == {202}
@@ -133,14 +130,13 @@ def test_crowd_of_one_address_does_not_even_keep_out_those_at_the_same(folder: P
         assert {submit(place, line, 200 + number) for number, line in enumerate(known)} == {202}
         elsewhere = stack.enter_context(Line(node.port, source="127.0.0.2"))
         assert submit(place, elsewhere, 300) == 202
-    node.stop()
 
 
 def test_address_whose_places_are_all_in_use_is_said_once(folder: Path) -> None:
     node = DoorNode(folder, {})
     configure(node.site, "max_connections_per_address = 3")
-    node.start()
     with ExitStack() as stack:
+        stack.enter_context(node.running())
         place = Place(node=node, context=None)
         for number in range(3):
             assert submit(place, stack.enter_context(Line(node.port)), number) == 202
@@ -149,28 +145,23 @@ def test_address_whose_places_are_all_in_use_is_said_once(folder: Path) -> None:
         said = node.event("connection.refused")
         assert (said["limit"], said["address"]) == ("address", "127.0.0.1")
         assert len(node.events("connection.refused")) == 1
-    node.stop()
 
 
 def test_proxy_has_as_many_connections_as_it_wants(folder: Path) -> None:
     node = DoorNode(folder, {})
     configure(node.site, "max_connections_per_address = 3", 'trusted_proxies = ["127.0.0.1"]')
-    node.start()
     with ExitStack() as stack:
+        stack.enter_context(node.running())
         lines = [stack.enter_context(Line(node.port)) for _ in range(20)]
         statuses = {submit(Place(node=node, context=None), line, number) for number, line in enumerate(lines)}
         assert statuses == {202}
-    node.stop()
 
 
 def test_process_without_descriptors_says_so_once_and_goes_on(folder: Path) -> None:
     node = DoorNode(folder, {})
-    node.start()
-    pid = node.pid("accept")
     place = Place(node=node, context=None)
-    limit = bounds_of(load_config(node.site.config).accept).connections
-    assert limit > 100
-    with ExitStack() as stack:
+    with node.running(), ExitStack() as stack:
+        pid = node.pid("accept")
         kept = [stack.enter_context(Line(node.port)) for _ in range(4)]
         assert {submit(place, line, number) for number, line in enumerate(kept)} == {202}
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -184,4 +175,3 @@ def test_process_without_descriptors_says_so_once_and_goes_on(folder: Path) -> N
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         assert {line.answer().status for line in waiting} == {200}, "who waited is served"
         assert len(node.events("descriptors.exhausted")) == 1
-    node.stop()

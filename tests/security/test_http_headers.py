@@ -61,16 +61,13 @@ def test_figures_are_shown_without_a_token_on_loopback_alone(door: DoorNode, fol
     checked = {line["name"]: line for line in lines(invoke("check", "-c", open_to_all.site.config, "--json"))}
     assert checked["metrics"]["grade"] == "warn"
     assert "token_file" in checked["metrics"]["fix"]
-    open_to_all.start()
-    try:
+    with open_to_all.running():
         refused = ask(open_to_all, "/metrics")
         assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Bearer realm="metrics"')
         (fault,) = json.loads(refused.body)["faults"]
         assert "token_file" in fault["fix"]
         assert fault["message_zh"]
         assert b"gateway_" not in refused.body
-    finally:
-        open_to_all.stop()
 
 
 def test_figures_ask_for_the_token_wherever_there_is_one(folder: Path) -> None:
@@ -81,9 +78,6 @@ def test_figures_ask_for_the_token_wherever_there_is_one(folder: Path) -> None:
         text.replace("\n[metrics]\n", '\n[metrics]\ntoken_file = "metrics.token"\n'), "utf-8"
     )
     configure(node.site, 'trusted_proxies = ["127.0.0.1"]')
-    node.start()
-    try:
+    with node.running():
         assert ask(node, "/metrics").status == 401
         assert ask(node, "/metrics", "Authorization: Bearer for the monitor alone").status == 200
-    finally:
-        node.stop()

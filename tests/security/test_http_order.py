@@ -58,9 +58,8 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DoorNode]:
     text = file.read_text("utf-8").replace('\naddresses = ["10.1.0.0/16"]\n', "")
     file.write_text(f'addresses = ["10.1.0.0/16"]\n{text}', "utf-8")
     configure(node.site, 'trusted_proxies = ["127.0.0.1"]')
-    node.start()
-    yield node
-    node.stop()
+    with node.running():
+        yield node
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/receipts/ack"])

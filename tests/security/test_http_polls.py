@@ -15,9 +15,8 @@ from tests.waiting import until
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DoorNode]:
     node = DoorNode(tmp_path_factory.mktemp("polls"), {})
     configure(node.site, "max_polls_per_enterprise = 3")
-    node.start()
-    yield node
-    node.stop()
+    with node.running():
+        yield node
 
 
 def poll(node: DoorNode, owner: str, wait_s: int) -> bytes:

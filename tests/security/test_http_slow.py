@@ -19,9 +19,8 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DoorNode]:
     """A door that waits a second for everything, and for bodies as long as they take at 2 KB/s."""
     node = DoorNode(tmp_path_factory.mktemp("hasty"), {})
     configure(node.site, "head_s = 1.0", "body_s = 1.0", "least_bytes_per_s = 2000", "idle_s = 1.0")
-    node.start()
-    yield node
-    node.stop()
+    with node.running():
+        yield node
 
 
 def trickle(line: Line, part: bytes = b"x") -> None:
@@ -115,8 +114,7 @@ def test_handshake_that_does_not_come_to_its_end_is_ended(folder: Path) -> None:
     node = DoorNode(folder, {})
     tls = ("[accept.tls]", f'certificate = "{folder / "door.crt"}"', f'key = "{folder / "door.key"}"')
     configure(node.site, "head_s = 1.0", rest=tls)
-    node.start()
-    try:
+    with node.running():
         with Line(node.port) as silent, Line(node.port) as half:
             half.send(b"\x16\x03\x01\x02\x00\x01\x00")
             assert silent.ended()
@@ -127,5 +125,3 @@ def test_handshake_that_does_not_come_to_its_end_is_ended(folder: Path) -> None:
             answer = secured.recv(65536)
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert b"\r\nstrict-transport-security: max-age=" in answer
-    finally:
-        node.stop()
