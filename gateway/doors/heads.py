@@ -20,7 +20,7 @@ END: Final = b"\r\n\r\n"
 
 _METHOD_BYTES: Final = 20
 _LINE: Final = re.compile(rb"([A-Z]{1,%d}) ([^\s]+) HTTP/([0-9])\.([0-9])" % _METHOD_BYTES)
-_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'*+(),;=:%\[\]-]*")
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
