@@ -125,13 +125,13 @@ class Schemas:
         return self._grammar(self._entries[root])
 
     def base64_tags(self, root: str) -> tuple[str, ...]:
-        """Name the elements that hold Base64 in messages of that root, those of a ds:Signature among them.
+        """Name the elements that hold Base64 in messages of that root, outside of a ds:Signature.
 
         As lxml writes them, `{namespace}name`. Raises `RulesError` for an unknown name.
         """
         if root not in self._base64_tags:
             found = self.grammar_for(root).tags_of("base64Binary", [self.declaration(root)])
-            self._base64_tags[root] = (*sorted(found), *_signature_base64())
+            self._base64_tags[root] = tuple(sorted(found))
         return self._base64_tags[root]
 
     def name_zh(self, path: str) -> str:
@@ -287,7 +287,8 @@ def _signature_schema() -> bytes:
 
 
 @cache
-def _signature_base64() -> tuple[str, ...]:
+def signature_base64_tags() -> tuple[str, ...]:
+    """Name the elements that hold Base64 in a ds:Signature, by the W3C's schema of it."""
     grammar = Grammar([(etree.fromstring(_signature_schema()), DS_NAMESPACE)])
     return tuple(sorted(grammar.tags_of("base64Binary", grammar.elements())))
 

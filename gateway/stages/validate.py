@@ -1,7 +1,7 @@
 """Document and schema to nothing, or every fault with its place and the field's Chinese name.
 
 The verdict is libxml2's, with one addition: Base64 that it would pass although no decoder does. A valid document
-costs one run of libxml2 and a search for elements that hold Base64; only a refused one is looked at again, to say
+costs one run of libxml2 and a look at its Base64; only a refused one is looked at again, to say
 what is wrong with it.
 """
 
@@ -18,7 +18,7 @@ from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
 from gateway.explain import Explanation, line_of, local, own_text, path_of, shown
 from gateway.fault_texts import VALUE_SHOWN, Place, fault
 from gateway.model import Fault
-from gateway.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View
+from gateway.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
 
 _CROWD: Final = 1000
 """Children of one element from which on libxml2 must not report on a tree: each report walks all siblings
@@ -96,7 +96,7 @@ def _is_crowded(root: etree._Element) -> bool:
 
 def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault] = ()) -> Iterator[Fault]:
     """Name the elements whose Base64 holds other characters: libxml2 passes over them, decoding fails."""
-    for node in root.iter(*schemas.base64_tags(local(root))):
+    for node in _base64(root, schemas):
         text = own_text(node)
         if _NOT_BASE64.search(text):
             path = path_of(node)
@@ -104,6 +104,16 @@ def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault
                 name_zh = schemas.name_zh(path)
                 place = Place(path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text)
                 yield fault("not_base64", place)
+
+
+def _base64(root: etree._Element, schemas: Schemas) -> Iterator[etree._Element]:
+    """Give the elements that hold Base64; of a CEB message no schema looks into a ds:Signature but the root's."""
+    tags = schemas.base64_tags(local(root))
+    if tags:
+        yield from root.iter(*tags)
+    is_ceb = str(root.tag).startswith(_CEB)
+    for signature in root.iterchildren(SIGNATURE) if is_ceb else root.iter(SIGNATURE):
+        yield from signature.iter(*signature_base64_tags())
 
 
 def _reports(schema: etree.XMLSchema) -> list[_Report]:
