@@ -193,4 +193,9 @@ STEPS: Final[tuple[str, ...]] = (
         sent_at INTEGER NOT NULL, PRIMARY KEY (message, declaration, layer)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE earlier_facts (                -- of versions of a declaration before its newest (docs/adr/0029)
+        declaration INTEGER NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (declaration, facts)
+    ) WITHOUT ROWID;
+    """,
 )
