@@ -49,6 +49,8 @@ class EnterpriseFile(Section, kw_only=True):
     name: str
     cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
     dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
+    acts_for: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    """Codes in the keys of its declarations that are its own, beside `cop_codes`."""
     token_sha256: Sha256 | Annotated[tuple[Sha256, ...], Meta(max_length=TOKENS)] = ()
     certificate_sha256: Annotated[tuple[Fingerprint, ...], Meta(max_length=TOKENS)] = ()
     hmac: Annotated[tuple[HmacTable, ...], Meta(max_length=TOKENS)] = ()
@@ -121,6 +123,7 @@ def _enterprise(file: Path) -> Enterprise:
         name=read.name,
         cop_codes=frozenset(read.cop_codes),
         dxp_ids=frozenset(read.dxp_ids),
+        acts_for=frozenset(read.acts_for),
         token_sha256=tokens,
         certificate_sha256=frozenset(one.replace(":", "").lower() for one in read.certificate_sha256),
         hmac_keys=tuple(HmacKey(id=one.key, secret=_secret(file, one)) for one in read.hmac),

@@ -103,7 +103,7 @@ class Intake:
     def _examine(self, body: bytes, caller: Enterprise) -> Message | Refusal:
         suite = self._suite_of(caller.key or self._config.signing.default_key)
         limits = self._config.accept.limits
-        return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust)
+        return examine(body, caller, self._rules, limits, suite=suite, trust=self._trust, homes=self._homes)
 
     def submit(
         self,

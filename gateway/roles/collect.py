@@ -20,7 +20,8 @@ from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import Candidate, Match, Question, Unmatched, learned, lookups, match_all
+from gateway.stages.correlate import learned, lookups, match_all
+from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, Unmatched
 from spool.entry import (
     Bounce,
     Collected,
@@ -136,16 +137,16 @@ class Registry:
     def _filings(self, cases: Sequence["_Case"], only: str = "") -> list[Filing]:
         """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
 
-        def find(texts: Sequence[str]) -> list[Candidate]:
-            return [_candidate(found) for found in self._spool.find(texts) if only in {"", found.owner}]
+        def find(texts: Sequence[str]) -> Iterator[Candidate]:
+            return map(_candidate, self._spool.find(texts, owner=only or None))
 
         questions = [
-            Question(answer, case.receivers)
+            Question(answer, case.receivers, late=case.again and not only)
             for case in cases
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = iter(match_all(questions, self._rules.catalogue, find))
+        outcomes = iter(match_all(questions, self._rules.catalogue, find, self._transfer.homes))
         return [self._filing(case, outcomes) if case.answers else self._mail(case) for case in cases]
 
     def _filing(self, case: "_Case", outcomes: Iterator[Match | Unmatched]) -> Filing:
@@ -275,6 +276,9 @@ def _candidate(found: Found) -> Candidate:
         key=known.key,
         codes=known.codes,
         dxp_id=known.dxp_id,
+        sender=known.sender,
+        claimed=len(known.key) < SHORTEST_KEY
+        and found.found_by.partition(" ")[2] in found.identity.split(" "),
         subscribers=known.subscribers,
     )
 

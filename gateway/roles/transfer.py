@@ -46,7 +46,7 @@ class Transfer:
 
     def __init__(self, *, homes: Homes, config: Config) -> None:
         """`config`: our own ids, and which links speak to us as to a transfer node."""
-        self._homes = homes
+        self.homes = homes
         self._node = config.node
         self._links = {one.name for one in config.destination if one.envelope == "DxpMsgSv"}
 
@@ -61,16 +61,16 @@ class Transfer:
         except EnvelopeError:
             return Passage(reason=why)
         receivers = tuple(dict.fromkeys(opened.envelope.receiver_ids))
-        here = tuple(one for one in receivers if one in self._homes)
-        unknown = tuple(one for one in receivers if one not in self._homes and one != self._node.dxp_id)
+        here = tuple(one for one in receivers if one in self.homes)
+        unknown = tuple(one for one in receivers if one not in self.homes and one != self._node.dxp_id)
         copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
         refused = unknown if raw.feed in self._links and not copy else ()
-        shared = self._homes.shared(here)
+        shared = self.homes.shared(here)
         if shared:
             reason = f"several enterprises have the DXP id {', '.join(shared)}"
         else:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
-        addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
+        addressees = dict.fromkeys(owner for one in here if (owner := self.homes.owner(one)))
         return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
 
     def copy(
@@ -81,7 +81,7 @@ class Transfer:
         Empty when nobody here, or more than one, has the DXP id. The same answer makes the same bytes, however often
         and in whatever envelope it comes.
         """
-        if self._homes.owner(subscriber) is None:
+        if self.homes.owner(subscriber) is None:
             return []
         whole = len(indexes) == len(opened.answers)
         business = opened.business if whole else cut_to(opened.business, indexes)

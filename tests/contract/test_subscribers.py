@@ -18,7 +18,7 @@ from tests.homing import Home, eventually, home
 from tests.servers.postgres import shared
 
 SENDER, READER, TWIN, OTHER = (
-    NewEnterprise(id=name, name=name, cop_codes=(f"44{number:08d}",), dxp_ids=(dxp_id,))
+    NewEnterprise(id=name, name=name, cop_codes=(f"4401{number:06d}",), dxp_ids=(dxp_id,))
     for number, (name, dxp_id) in enumerate(
         (
             ("sender", "DXPENT0000000001"),

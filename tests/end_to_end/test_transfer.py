@@ -26,7 +26,7 @@ CUSTOMS = "DXPEDCCEB0000002"
 T = TypeVar("T")
 TENANTS = (
     NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,)),
-    NewEnterprise(id="bob", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,)),
+    NewEnterprise(id="bob", name="Bob", cop_codes=("4401000002",), dxp_ids=(BOB,)),
 )
 CONFIG = f"""
 [[destination]]
