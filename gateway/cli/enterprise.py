@@ -15,6 +15,7 @@ from gateway.cli.output import emit, facts, replace
 from gateway.config import load_config
 from gateway.config_enterprises import TOKENS, load_enterprises
 from gateway.errors import ConfigError
+from gateway.homes import homes_of
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import NewEnterprise, add_enterprise, new_token, token_digest
 
@@ -32,6 +33,11 @@ def enterprise() -> None:
 @click.option("--name", default="", help="Name for people; default: ID.")
 @click.option("--cop-code", "cop_codes", multiple=True, required=True, help="A copCode it may use.")
 @click.option("--dxp-id", "dxp_ids", multiple=True, required=True, help="A DXP id it may use.")
+@click.option(
+    "--acts-for",
+    multiple=True,
+    help="Another code that its declarations are named by; nobody else may use it.",
+)
 @click.option("--key", default="", help="Name of the [[key]] that signs for it; default: the node's.")
 @config_option
 @json_option
@@ -41,6 +47,7 @@ def add(
     name: str,
     cop_codes: tuple[str, ...],
     dxp_ids: tuple[str, ...],
+    acts_for: tuple[str, ...],
     key: str,
     file: Path,
     as_json: bool,
@@ -52,8 +59,24 @@ def add(
         raise ConfigError(
             f"there is no signing key {key}", where=str(file), fix=f"one of: {', '.join(known)}"
         )
-    new = NewEnterprise(id=identifier, name=name or identifier, cop_codes=cop_codes, dxp_ids=dxp_ids, key=key)
-    _show_token(identifier, add_enterprise(config.accept.enterprises_dir, new), as_json=as_json)
+    new = NewEnterprise(
+        id=identifier,
+        name=name or identifier,
+        cop_codes=cop_codes,
+        dxp_ids=dxp_ids,
+        acts_for=acts_for,
+        key=key,
+    )
+    folder = config.accept.enterprises_dir
+    _show_token(identifier, add_enterprise(folder, new), as_json=as_json)
+    homes = homes_of(load_enterprises(folder).values())
+    for dxp_id in homes.crowded.intersection(dxp_ids):
+        others = ", ".join(one for one in homes.holders[dxp_id] if one != identifier)
+        say(
+            "note",
+            f"{dxp_id} is shared with {others}: each may declare only with codes of its own, cop_codes and acts_for",
+            fix="`gateway check` names the codes that are in use and nobody's",
+        )
 
 
 @enterprise.command("list")
@@ -67,12 +90,13 @@ def list_(file: Path, as_json: bool) -> None:
             emit(_view(one))
     else:
         drawing.table(
-            ("enterprise", "name", "copCodes", "DXP ids", "key", "recognised by", "disabled"),
+            ("enterprise", "name", "copCodes", "acts for", "DXP ids", "key", "recognised by", "disabled"),
             (
                 (
                     one.id,
                     one.name,
                     " ".join(sorted(one.cop_codes)),
+                    " ".join(sorted(one.acts_for)),
                     " ".join(sorted(one.dxp_ids)),
                     one.key or "(default)",
                     _proofs(one) or "(nothing)",
@@ -98,6 +122,7 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "enterprise": one.id,
             "name": one.name,
             "copCodes": " ".join(sorted(one.cop_codes)),
+            "acts for": " ".join(sorted(one.acts_for)),
             "DXP ids": " ".join(sorted(one.dxp_ids)),
             "signing key": one.key or "(default)",
             "disabled": "yes" if one.disabled else "no",
@@ -246,6 +271,7 @@ def _view(one: Enterprise) -> dict[str, object]:
         "id": one.id,
         "name": one.name,
         "cop_codes": sorted(one.cop_codes),
+        "acts_for": sorted(one.acts_for),
         "dxp_ids": sorted(one.dxp_ids),
         "key": one.key,
         "disabled": one.disabled,
