@@ -1,7 +1,7 @@
 """The message catalogue: which CEB types there are and how answers find back to declarations."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,13 @@ from gateway.tables import Place, read_tables, shaped
 
 _NAME: Final = re.compile(r"CEB(\d{3})Message")
 _ANY: Final = ("*",)
+_COMPARE: Final = "compare"
+_COMPARE_EXAMPLE: Final = """
+exact = ["copNo"]
+integer = ["msgSeqNo"]
+"""
+_OF_CUSTOMS: Final = "customsCode"
+"""A code that says which customs office, not which enterprise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +53,23 @@ class Catalogue:
 
 def load_catalogue(file: Path) -> Catalogue:
     """Read the catalogue and check that every reference in it holds; RulesError names what does not."""
-    types = {name: _message_type(name, table, Place(file, name)) for name, table in read_tables(file).items()}
+    tables = dict(read_tables(file))
+    compare = shaped(tables.pop(_COMPARE, {}), _Compare, Place(file, _COMPARE), _COMPARE_EXAMPLE)
+    types = {
+        name: _message_type(name, table, Place(file, name), frozenset(compare.integer))
+        for name, table in tables.items()
+    }
+    _check_compare(compare, types.values(), Place(file, _COMPARE))
     for message_type in types.values():
         _check(message_type, types, Place(file, message_type.name))
     return Catalogue(types=MappingProxyType(types))
+
+
+class _Compare(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the values of fields are compared."""
+
+    exact: tuple[str, ...] = ()
+    integer: tuple[str, ...] = ()
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,13 +119,29 @@ source = "spec ceb/messages.md, Catalogue, Import"
 """
 
 
-def _message_type(name: str, table: object, place: Place) -> MessageType:
+def _message_type(name: str, table: object, place: Place, integers: frozenset[str]) -> MessageType:
     """Turn one table into a value, or say which key of it is wrong."""
     numbered = _NAME.fullmatch(name)
     if numbered is None:
         raise place.error(f"{name} is not the name of a message type", example="[CEB621Message]")
     row = shaped(table, _Row, place, _EXAMPLE)
-    return MessageType(name=name, number=int(numbered[1]), **msgspec.structs.asdict(row))
+    return MessageType(
+        name=name,
+        number=int(numbered[1]),
+        key_codes=tuple(one for one in row.key if one.endswith("Code") and one != _OF_CUSTOMS),
+        integers=integers.intersection((*row.key, *row.numbers, *row.codes)),
+        **msgspec.structs.asdict(row),
+    )
+
+
+def _check_compare(compare: _Compare, types: Iterable[MessageType], place: Place) -> None:
+    """See that every field is compared in one way, and is there: a misspelt one would be compared in another."""
+    there = {name for kind in types for name in (*kind.key, *kind.numbers, *kind.codes)}
+    named = (*compare.exact, *compare.integer)
+    for name in named:
+        if name not in there or named.count(name) > 1:
+            wrong = "has two rules" if name in there else "is no key, number or code of any message type"
+            raise place.error(f"{name} {wrong}", key=name, example=_COMPARE_EXAMPLE.strip())
 
 
 def _check(own: MessageType, types: Mapping[str, MessageType], place: Place) -> None:

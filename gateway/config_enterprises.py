@@ -43,6 +43,8 @@ class EnterpriseFile(Section, kw_only=True):
     name: str
     cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
     dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
+    acts_for: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    """Codes in the keys of its declarations that are its own, beside `cop_codes`."""
     token_sha256: Sha256 | Annotated[tuple[Sha256, ...], Meta(max_length=TOKENS)] = ()
     token_until: Mapping[Sha256, date] = msgspec.field(default_factory=dict)
     """SHA-256 of a token → its last day, UTC; those without one have no end."""
@@ -132,6 +134,7 @@ def _enterprise(file: Path, default: QuotaTable | None) -> Enterprise:
         name=read.name,
         cop_codes=frozenset(read.cop_codes),
         dxp_ids=frozenset(read.dxp_ids),
+        acts_for=frozenset(read.acts_for),
         token_sha256=tokens,
         token_until={digest: _end_of(day) for digest, day in read.token_until.items()},
         certificate_sha256=frozenset(one.replace(":", "").lower() for one in read.certificate_sha256),

@@ -91,6 +91,8 @@ class DeclarationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: Mapping[str, str]
     codes: Mapping[str, str]
     dxp_id: str
+    sender: str = ""
+    """SenderId of its envelope, to which answers may go as well; empty: `dxp_id`."""
     subscribers: tuple[str, ...] = ()
     """DXP ids that get copies of the answers about it."""
 
@@ -154,7 +156,9 @@ def of_way(way: WayFacts) -> bytes:
     return b"" if way == _PLAIN_WAY else _encode(way)
 
 
-def of_declaration(declaration: Declaration, dxp_id: str, subscribers: tuple[str, ...] = ()) -> bytes:
+def of_declaration(
+    declaration: Declaration, dxp_id: str, subscribers: tuple[str, ...] = (), *, sender: str = ""
+) -> bytes:
     """Encode what correlation needs, and who gets copies of the answers."""
     return _encode(
         DeclarationFacts(
@@ -162,6 +166,7 @@ def of_declaration(declaration: Declaration, dxp_id: str, subscribers: tuple[str
             key=declaration.key,
             codes=declaration.codes,
             dxp_id=dxp_id,
+            sender="" if sender == dxp_id else sender,
             subscribers=subscribers,
         )
     )

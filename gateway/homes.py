@@ -1,4 +1,4 @@
-"""Who lives at this node: which DXP id is whose (spec dxp.md, Flow: local receivers are served directly)."""
+"""Who lives at this node: which DXP id is whose, and which codes (spec dxp.md, Flow: local receivers are served directly)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -14,6 +14,10 @@ def _never(_owner: EnterpriseId) -> bool:
     return False
 
 
+_LONGEST: Final = 16
+"""Characters of a DXP id on an envelope; for a longer one the node's own stands there (spec dxp.md, DxpMsg)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Homes:
     """The DXP ids of our own enterprises, also of those that are disabled: their mail waits for them."""
@@ -24,6 +28,10 @@ class Homes:
     """From whom each takes mail; who is not here takes none."""
     full: Callable[[EnterpriseId], bool] = _never
     """Says whether somebody has as much mail as it takes (`roles.mail`)."""
+    bound: Mapping[str, frozenset[EnterpriseId]] = field(default_factory=dict)
+    """Code in the keys of declarations → to whom the operator bound it (docs/adr/0029)."""
+    crowded: frozenset[str] = frozenset()
+    """DXP ids at which several enterprises that are not disabled get their answers."""
 
     def __contains__(self, receiver: str) -> bool:
         """Say whether a receiver is one of our own."""
@@ -49,6 +57,11 @@ class Homes:
         """Return those that more than one enterprise has."""
         return tuple(one for one in receivers if len(self.holders.get(one, ())) > 1)
 
+    def among_strangers(self, receivers: Collection[str]) -> bool:
+        """Say whether what is addressed to these may be for one of several enterprises; to none: for any."""
+        named = [self.holders[one] for one in receivers if one in self.holders] or self.holders.values()
+        return len({holder for holders in named for holder in holders}) > 1
+
 
 NOBODY = Homes(holders={})
 """Where no enterprise lives."""
@@ -56,11 +69,27 @@ NOBODY = Homes(holders={})
 
 def homes_of(enterprises: Collection[Enterprise]) -> Homes:
     """Tell who lives here, from the registered enterprises."""
-    found: defaultdict[str, list[EnterpriseId]] = defaultdict(list)
+    holders: defaultdict[str, list[EnterpriseId]] = defaultdict(list)
+    bound: defaultdict[str, set[EnterpriseId]] = defaultdict(set)
     for enterprise in enterprises:
         for dxp_id in enterprise.dxp_ids:
-            found[dxp_id].append(enterprise.id)
+            holders[dxp_id].append(enterprise.id)
+        for code in enterprise.cop_codes | enterprise.acts_for:
+            bound[code].add(enterprise.id)
     return Homes(
-        holders={dxp_id: tuple(sorted(holders)) for dxp_id, holders in found.items()},
+        holders={dxp_id: tuple(sorted(found)) for dxp_id, found in holders.items()},
         mailboxes={one.id: one.mailbox for one in enterprises},
+        bound={code: frozenset(found) for code, found in bound.items()},
+        crowded=_crowded(enterprises),
     )
+
+
+def _crowded(enterprises: Collection[Enterprise]) -> frozenset[str]:
+    """Return the DXP ids that are not one enterprise's alone; those too long for an envelope share the node's."""
+    found: defaultdict[str, set[EnterpriseId]] = defaultdict(set)
+    enabled = [one for one in enterprises if not one.disabled]
+    for enterprise in enabled:
+        for dxp_id in enterprise.dxp_ids:
+            found[dxp_id if len(dxp_id) <= _LONGEST else ""].add(enterprise.id)
+    at = {dxp_id for one in enabled for dxp_id in one.dxp_ids}
+    return frozenset(one for one in at if len(found[one if len(one) <= _LONGEST else ""]) > 1)

@@ -81,6 +81,10 @@ class MessageType:
     """Numbers that customs assigns and later receipts refer to: `preNo`, `invtNo`, `sumNo` …"""
     codes: tuple[str, ...] = ()
     """Owner codes and other fields that help to tell two owners apart when a receipt repeats them."""
+    key_codes: tuple[str, ...] = ()
+    """Fields of the key that say whose it is: `("ebpCode", "ebcCode")`; the others its owner makes up."""
+    integers: frozenset[str] = frozenset()
+    """Fields of key, numbers and codes that are whole numbers, compared by value; all others by character."""
     answered_by: tuple[str, ...] = ()
     """Receipt types that may answer this declaration, most usual first."""
     answers: tuple[str, ...] = ()
@@ -139,6 +143,15 @@ class Declaration:
     """14 digits `YYYYMMDDhhmmss` as declared; the version of the declaration (spec codes.md, -301014)."""
     codes: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, str] = field(default_factory=dict)
+
+
+def by_value(text: str) -> str:
+    """Write a whole number in the one way all its spellings have in common: `01` and `+1` are `1` (xs:int)."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text.removeprefix("+"))
+    if not (digits.isascii() and digits.isdigit()):
+        return text
+    shortest = digits.lstrip("0")
+    return sign + shortest if shortest else "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +243,8 @@ class Enterprise:
     name: str
     cop_codes: frozenset[str]
     dxp_ids: frozenset[str]
+    acts_for: frozenset[str] = frozenset()
+    """Codes in the keys of its declarations that are bound to it, beside `cop_codes`: `ebcCode`, `agentCode` …"""
     token_sha256: tuple[str, ...] = ()
     """Lower-case hex SHA-256 of each bearer token that is valid, the newest last; a token itself is never kept."""
     token_until: Mapping[str, datetime] = field(default_factory=dict)

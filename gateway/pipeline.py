@@ -8,6 +8,7 @@ from lxml import etree
 from gateway.config import Limits
 from gateway.errors import EnvelopeError, Refused
 from gateway.fault_texts import shown_of
+from gateway.homes import NOBODY, Homes
 from gateway.model import Enterprise, Fault, Header, Message
 from gateway.rules import Rules
 from gateway.schemas import View
@@ -38,21 +39,25 @@ def examine(
     *,
     suite: Suite | None = None,
     trust: Trust = ANYONE,
+    homes: Homes = NOBODY,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
 
     A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
     goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
-    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed.
+    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed; `homes` says
+    whose the codes are that declarations are named by.
     """
-    plain = examine_plain(body, caller, rules, limits, suite=suite)
+    plain = examine_plain(body, caller, rules, limits, suite=suite, homes=homes)
     if plain is not None:
         return plain
     try:
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
-            return _examine_wrapped(document, body, caller, rules, limits, trust=trust)
-        header = _examine_document(document, body, caller, rules, view=View.DECLARED, trust=trust)
+            return _examine_wrapped(document, body, caller, rules, limits, trust=trust, homes=homes)
+        header = _examine_document(
+            document, body, caller, rules, view=View.DECLARED, trust=trust, homes=homes
+        )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
@@ -60,52 +65,78 @@ def examine(
 
 
 def examine_plain(
-    body: bytes, caller: Enterprise, rules: Rules, limits: Limits, *, suite: Suite | None = None
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: Limits,
+    *,
+    suite: Suite | None = None,
+    homes: Homes = NOBODY,
 ) -> Message | Refusal | None:
     """Do as `examine` in time that the size of the body bounds; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite)
+        return None if plain is None else _examine_plain(plain, caller, suite, homes)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
 
 
-def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None) -> Message:
+def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None, homes: Homes) -> Message:
     """Examine what is known to be a valid document; raises Refused for the rest of what may be wrong with it."""
     header = plain.header
-    authorise(header, caller)
-    _all_in_order("invalid-message", uncorrelatable(header) or _anonymous(header))
+    authorise(header, caller, homes)
+    alone = header.dxp_id not in homes.crowded
+    _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
     return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
 
 
 def _examine_document(
-    document: etree._Element, body: bytes, caller: Enterprise, rules: Rules, *, view: View, trust: Trust
+    document: etree._Element,
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    *,
+    view: View,
+    trust: Trust,
+    homes: Homes,
 ) -> Header:
     header = identify(document, rules.catalogue, rules.schemas.edition)
-    authorise(header, caller)
-    _all_in_order("invalid-message", _faults(document, header, rules, view))
+    authorise(header, caller, homes)
+    alone = header.dxp_id not in homes.crowded
+    _all_in_order("invalid-message", _faults(document, header, rules, view, alone=alone))
     check_signature(body, header, trust)
     return header
 
 
 def _examine_wrapped(
-    root: etree._Element, body: bytes, caller: Enterprise, rules: Rules, limits: Limits, *, trust: Trust
+    root: etree._Element,
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: Limits,
+    *,
+    trust: Trust,
+    homes: Homes,
 ) -> Message:
     unsealed = _unseal(root, body)
     authorise_envelope(unsealed.envelope, caller)
     document = decode(unsealed.business, limits)
     header = identify(document, rules.catalogue, rules.schemas.edition)
-    authorise(header, caller)
+    authorise(header, caller, homes, sender_id=unsealed.envelope.sender_id)
     outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
-    inside = _faults(document, header, rules, View.SENDABLE)
+    alone = homes.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
+    inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
     _all_in_order("invalid-message" if inside else "invalid-envelope", [*outside, *inside])
     check_signature(unsealed.business, header, trust)
     return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
 
 
-def _faults(document: etree._Element, header: Header, rules: Rules, view: View) -> list[Fault]:
-    """Everything wrong with the document itself."""
-    return [*validate(document, rules.schemas, view), *uncorrelatable(header)] or _anonymous(header)
+def _faults(
+    document: etree._Element, header: Header, rules: Rules, view: View, *, alone: bool
+) -> list[Fault]:
+    """Everything wrong with the document itself; `alone`: its answers come to an address of nobody else."""
+    nameless = uncorrelatable(header, by_number=alone)
+    return [*validate(document, rules.schemas, view), *nameless] or _anonymous(header)
 
 
 def _all_in_order(problem: str, faults: Sequence[Fault]) -> None:

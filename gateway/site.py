@@ -29,6 +29,8 @@ class NewEnterprise:
     name: str
     cop_codes: tuple[str, ...]
     dxp_ids: tuple[str, ...]
+    acts_for: tuple[str, ...] = ()
+    """Codes that it declares with, beside `cop_codes`."""
     key: str = ""
     """Name of its signing key; empty: the default key of the node."""
     mail_from: tuple[str, ...] = ()
@@ -129,6 +131,7 @@ def enterprise_toml(enterprise: NewEnterprise, token: str) -> str:
         name=_text(enterprise.name),
         cop_codes=_texts(enterprise.cop_codes),
         dxp_ids=_texts(enterprise.dxp_ids),
+        acts_for=_texts(enterprise.acts_for),
         token_sha256=_texts((token_digest(token),)),
         key=_text(enterprise.key),
         mail_from=_texts(enterprise.mail_from),
@@ -210,6 +213,9 @@ name = {name}
 cop_codes = {cop_codes}
 # DXP ids that BaseTransfer.dxpId and SenderId may have.
 dxp_ids = {dxp_ids}
+# Other codes that its declarations are named by (ebpCode, ebcCode, payCode, logisticsCode, agentCode, operatorCode):
+# nobody else may declare with them. Codes in cop_codes are its own already. Needed where it shares a DXP id.
+acts_for = {acts_for}
 # SHA-256 of its bearer token; the token itself is kept nowhere. Several are valid at once as ["…", "…"]:
 # `gateway enterprise rotate-token` adds one, `gateway enterprise end-token` ends the older.
 token_sha256 = {token_sha256}

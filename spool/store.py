@@ -154,8 +154,12 @@ class Spool(Protocol):
         """Return one raw answer, filed or not."""
         ...
 
-    def find(self, texts: Sequence[str]) -> list[Found]:
-        """Return every declaration that one of the texts, identities or handles, points at."""
+    def find(self, texts: Sequence[str], *, owner: str | None = None) -> Iterator[Found]:
+        """Yield every declaration that one of the texts, identities or handles, points at; with `owner` only theirs.
+
+        A declaration comes once for each different facts of its versions, the newest last. All of them come, a page
+        at a time; what is written meanwhile may be among them.
+        """
         ...
 
     def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:

@@ -18,7 +18,7 @@ from signing.xmldsig import strip
 from tests.platforms import Platform
 
 ANN = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
-BOB = NewEnterprise(id="bob", name="Bob", cop_codes=("4400000002",), dxp_ids=("DXPENT0000000002",))
+BOB = NewEnterprise(id="bob", name="Bob", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 CUSTOMS = """
 [[destination]]
 name = "customs"

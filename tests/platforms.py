@@ -101,7 +101,7 @@ def enterprises(count: int, *, dxp_ids: int = 1) -> tuple[NewEnterprise, ...]:
         NewEnterprise(
             id=f"e{number:02d}",
             name=f"Enterprise {number}",
-            cop_codes=(f"44{number:08d}",),
+            cop_codes=(f"4401{number:06d}",),
             dxp_ids=(f"DXPENT{number % dxp_ids:010d}",),
         )
         for number in range(count)

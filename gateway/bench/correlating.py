@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import Config, Destination, Folder, Limits, Node, Signing
-from gateway.homes import NOBODY
+from gateway.homes import NOBODY, Homes, homes_of
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
 from gateway.roles.collect import Registry
@@ -83,14 +83,16 @@ class World:
         self._late: list[Offer] = []
         self._declared: list[_Declared] = []
         self._told = 0
-        for number in range(enterprises):
-            self._enterprise(number, each, round(each * late))
+        tenants = [_tenant(number) for number in range(enterprises)]
+        self._homes = homes_of(tenants)
+        for who in tenants:
+            self._enterprise(who, each, round(each * late))
         self._raws = [raw for one in self._declared for raw in self._answers(one)]
         self._rng.shuffle(self._raws)
 
     def run(self, spool: Spool) -> Result:
         """Let it happen in this spool, which is empty."""
-        registry = registry_of(spool, self._rules)
+        registry = registry_of(spool, self._rules, self._homes)
         rematching = Rematching(spool, registry)
         spool.put(self._offers)
         began = time.perf_counter()
@@ -118,20 +120,13 @@ class World:
             strangers=abs(sum(spool.outstanding().unacknowledged.values()) - len(self._raws)),
         )
 
-    def _enterprise(self, number: int, each: int, late: int) -> None:
-        code, dxp_id = f"44{number:08d}", f"DXPENT{number:010d}"
-        who = Enterprise(
-            id=EnterpriseId(f"enterprise{number}"),
-            name=f"Enterprise {number}",
-            cop_codes=frozenset({code}),
-            dxp_ids=frozenset({dxp_id}),
-            token_sha256=(),
-        )
+    def _enterprise(self, who: Enterprise, each: int, late: int) -> None:
+        (code,), (dxp_id,) = who.cop_codes, who.dxp_ids
         shared = random.Random(0)  # noqa: S311 (the same copNos for all)
         for count, offers in ((each - late, self._offers), (late, self._late)):
             for bodies in [_BODIES] * (count // _BODIES) + ([count % _BODIES] if count % _BODIES else []):
                 made = compose(KIND, cop_code=code, dxp_id=dxp_id, bodies=bodies, items=1, rng=shared)
-                message = examine(made.body, who, self._rules, Limits())
+                message = examine(made.body, who, self._rules, Limits(), homes=self._homes)
                 assert isinstance(message, Message), message  # noqa: S101 (composed by our own schema)
                 offers.append(offer_of(message, who, uid=new_message_id(datetime.now(UTC)), config=_CONFIG))
                 for one in message.header.declarations:
@@ -185,9 +180,19 @@ def _timeline(spool: Spool, one: _Declared) -> list[Told]:
     return sorted((row.kind, row.status, row.at) for row in spool.timeline(one.owner, one.name))
 
 
-def registry_of(spool: Spool, rules: Rules) -> Registry:
+def _tenant(number: int) -> Enterprise:
+    return Enterprise(
+        id=EnterpriseId(f"enterprise{number}"),
+        name=f"Enterprise {number}",
+        cop_codes=frozenset({f"44{number:08d}"}),
+        dxp_ids=frozenset({f"DXPENT{number:010d}"}),
+        token_sha256=(),
+    )
+
+
+def registry_of(spool: Spool, rules: Rules, homes: Homes = NOBODY) -> Registry:
     """Return what files answers, for a node that has no links."""
-    return Registry(spool=spool, rules=rules, config=_CONFIG, transfer=Transfer(homes=NOBODY, config=_CONFIG))
+    return Registry(spool=spool, rules=rules, config=_CONFIG, transfer=Transfer(homes=homes, config=_CONFIG))
 
 
 def _collected(raws: Sequence[bytes], first: int) -> list[Collected]:

@@ -20,6 +20,7 @@ from gateway.config import load_config
 from gateway.config_enterprises import TOKENS, load_enterprises
 from gateway.endings import endings
 from gateway.errors import ConfigError
+from gateway.homes import homes_of
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
 
@@ -40,6 +41,11 @@ def enterprise() -> None:
 @click.option("--name", default="", help="Name for people; default: ID.")
 @click.option("--cop-code", "cop_codes", multiple=True, required=True, help="A copCode it may use.")
 @click.option("--dxp-id", "dxp_ids", multiple=True, required=True, help="A DXP id it may use.")
+@click.option(
+    "--acts-for",
+    multiple=True,
+    help="Another code that its declarations are named by; nobody else may use it.",
+)
 @click.option("--key", default="", help="Name of the [[key]] that signs for it; default: the node's.")
 @config_option
 @json_option
@@ -49,6 +55,7 @@ def add(
     name: str,
     cop_codes: tuple[str, ...],
     dxp_ids: tuple[str, ...],
+    acts_for: tuple[str, ...],
     key: str,
     file: Path,
     as_json: bool,
@@ -61,12 +68,27 @@ def add(
             f"there is no signing key {key}", where=str(file), fix=f"one of: {', '.join(known)}"
         )
     new = NewEnterprise(
-        id=identifier, name=name or identifier, cop_codes=cop_codes, dxp_ids=dxp_ids, key=key, quota=SENSIBLE
+        id=identifier,
+        name=name or identifier,
+        cop_codes=cop_codes,
+        dxp_ids=dxp_ids,
+        acts_for=acts_for,
+        key=key,
+        quota=SENSIBLE,
     )
-    with as_owner_of(config.accept.enterprises_dir):
-        token = add_enterprise(config.accept.enterprises_dir, new)
+    folder = config.accept.enterprises_dir
+    with as_owner_of(folder):
+        token = add_enterprise(folder, new)
     _tell(file, "enterprise.added", identifier, token_digest(token))
     _show_token(identifier, token, as_json=as_json)
+    homes = homes_of(load_enterprises(folder).values())
+    for dxp_id in homes.crowded.intersection(dxp_ids):
+        others = ", ".join(one for one in homes.holders[dxp_id] if one != identifier)
+        say(
+            "note",
+            f"{dxp_id} is shared with {others}: each may declare only with codes of its own, cop_codes and acts_for",
+            fix="`gateway check` names the codes that are in use and nobody's",
+        )
 
 
 @enterprise.command("list")
@@ -80,12 +102,13 @@ def list_(file: Path, as_json: bool) -> None:
             emit(_view(one))
     else:
         drawing.table(
-            ("enterprise", "name", "copCodes", "DXP ids", "key", "recognised by", "disabled"),
+            ("enterprise", "name", "copCodes", "acts for", "DXP ids", "key", "recognised by", "disabled"),
             (
                 (
                     one.id,
                     one.name,
                     " ".join(sorted(one.cop_codes)),
+                    " ".join(sorted(one.acts_for)),
                     " ".join(sorted(one.dxp_ids)),
                     one.key or "(default)",
                     _proofs(one) or "(nothing)",
@@ -111,6 +134,7 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "enterprise": one.id,
             "name": one.name,
             "copCodes": " ".join(sorted(one.cop_codes)),
+            "acts for": " ".join(sorted(one.acts_for)),
             "DXP ids": " ".join(sorted(one.dxp_ids)),
             "signing key": one.key or "(default)",
             "disabled": "yes" if one.disabled else "no",
@@ -265,6 +289,7 @@ def _view(one: Enterprise) -> dict[str, object]:
         "id": one.id,
         "name": one.name,
         "cop_codes": sorted(one.cop_codes),
+        "acts_for": sorted(one.acts_for),
         "dxp_ids": sorted(one.dxp_ids),
         "key": one.key,
         "disabled": one.disabled,

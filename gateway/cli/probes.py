@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.app import load_trust
+from gateway.cli.binding_probes import probe_bindings
 from gateway.cli.door_probes import probe_doors, try_to_write
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.key_probes import probe_keys
@@ -46,6 +47,7 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
         yield _database(config)
+    yield from probe_bindings(config)
     yield from _door(config)
     yield from probe_tls(config)
     yield from _figures(config)

@@ -282,7 +282,8 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
     """Try orphans again with what is known by now: all, or those with these numbers.
 
     The gateway does so by itself when something comes that they wait for. With --enterprise an answer that is
-    ambiguous goes to that enterprise if it declared what the answer is about; what contradicts it stays an orphan.
+    ambiguous goes to that enterprise if it declared what the answer is about; what contradicts it, or is addressed to
+    a DXP id under which it did not declare, stays an orphan.
     Exit code 1: one of the numbers is no orphan.
     """
     config = load_config(file)

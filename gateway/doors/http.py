@@ -29,6 +29,7 @@ from gateway.metrics import MEDIA_TYPE
 from gateway.model import Enterprise, Fault
 from gateway.observe import log
 from gateway.roles.content import content_for
+from gateway.stages.correlate import spellings
 from spool.errors import SpoolError
 
 _SEALED_WITHIN_S = "5"
@@ -188,10 +189,13 @@ async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) 
 
 async def _get_declaration(request: Request, counter: Counter, caller: Enterprise) -> Response:
     message_type, key = text(request, "type"), text(request, "key")
-    named = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
-    rows = counter.spool.timeline(caller.id, named)
-    if not rows and not any(found.owner == caller.id for found in counter.spool.find([named])):
+    asked = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
+    texts = spellings(asked, counter.rules.catalogue)
+    known = next(counter.spool.find(texts, owner=caller.id), None)
+    if known is None:
         raise Problem("not-found")
+    named = known.found_by
+    rows = counter.spool.timeline(caller.id, named)
     return _json(
         views.TimelineView(
             type=message_type,

@@ -46,7 +46,7 @@ def standings(
     spool: Spool, rules: Rules, owner: str, text: str, now: datetime, *, lanes: Collection[str] = ()
 ) -> tuple[StandingView, ...]:
     """Say how the owner's declarations stand that the identity or handle names; `lanes` are its channels' lanes."""
-    names = dict.fromkeys(one.identity for one in spool.find([text]) if one.owner == owner)
+    names = dict.fromkeys(one.identity for one in spool.find([text], owner=owner))
     acknowledged = spool.acknowledged(owner)
     made = (
         standing(

@@ -103,7 +103,12 @@ class Judge:
         if len(body) > AT_ONCE_BYTES:
             return None
         verdict = examine_plain(
-            body, caller, self.rules, self.config.accept.limits, suite=self._suite(caller)
+            body,
+            caller,
+            self.rules,
+            self.config.accept.limits,
+            suite=self._suite(caller),
+            homes=self.homes,
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
@@ -131,6 +136,7 @@ class Judge:
             self.config.accept.limits,
             suite=self._suite(caller),
             trust=self.trust,
+            homes=self.homes,
         )
         return self._ready(verdict, caller, full, origin)
 

@@ -5,7 +5,8 @@ destination that brings it, or to one that it may answer for; any other is kept,
 (docs/adr/0030).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from gateway.config import LOCAL, Config
@@ -14,6 +15,10 @@ from spool.store import Spool
 
 COMMON: Final = "customs"
 """The authority of a destination that names none, and of one that the configuration does not have any more."""
+
+
+_PAGE: Final = 500
+"""Declarations looked up together."""
 
 
 class Authorities:
@@ -56,17 +61,17 @@ class Carried:
         self.elsewhere: dict[str, set[str]] = {}
         """Text that pointed at a declaration which went elsewhere → where it went."""
 
-    def among(self, found: Sequence[Found]) -> list[Found]:
+    def among(self, found: Iterable[Found]) -> Iterator[Found]:
         """Leave out what these destinations may not answer for. Raises SpoolError."""
-        carriers = self._spool.carriers({one.declaration for one in found}) if found else {}
-        kept = []
-        for one in found:
-            went_to = carriers.get(one.declaration, set())
-            if self._authorities.may_answer(self._origins, went_to):
-                kept.append(one)
-            else:
-                self.elsewhere.setdefault(one.found_by, set()).update(went_to)
-        return kept
+        rest = iter(found)
+        while page := list(islice(rest, _PAGE)):
+            carriers = self._spool.carriers({one.declaration for one in page})
+            for one in page:
+                went_to = carriers.get(one.declaration, set())
+                if self._authorities.may_answer(self._origins, went_to):
+                    yield one
+                else:
+                    self.elsewhere.setdefault(one.found_by, set()).update(went_to)
 
     def why_not(self, texts: Iterable[str]) -> str:
         """Say why an answer with these look-up texts is nobody's; empty when that is not the reason."""

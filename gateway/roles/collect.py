@@ -25,7 +25,8 @@ from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import Candidate, Match, Question, Unmatched, learned, lookups, match_all
+from gateway.stages.correlate import learned, lookups, match_all
+from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, Unmatched
 from spool.entry import (
     Bounce,
     Collected,
@@ -171,17 +172,16 @@ class Registry:
         """Find whose the business answers of arrivals of one origin are; what did not go there is out."""
         carried = Carried(self._spool, self._authorities, cases[0].raw.origins)
 
-        def find(texts: Sequence[str]) -> list[Candidate]:
-            found = [one for one in self._spool.find(texts) if only in {"", one.owner}]
-            return [_candidate(one) for one in carried.among(found)]
+        def find(texts: Sequence[str]) -> Iterator[Candidate]:
+            return map(_candidate, carried.among(self._spool.find(texts, owner=only or None)))
 
         questions = [
-            Question(answer, case.receivers)
+            Question(answer, case.receivers, late=case.again and not only)
             for case in cases
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = match_all(questions, self._rules.catalogue, find)
+        outcomes = match_all(questions, self._rules.catalogue, find, self._transfer.homes)
         for question, outcome in zip(questions, outcomes, strict=True):
             about = _matched(outcome)
             if about.nobody == "unknown" and carried.elsewhere:
@@ -333,6 +333,9 @@ def _candidate(found: Found) -> Candidate:
         key=known.key,
         codes=known.codes,
         dxp_id=known.dxp_id,
+        sender=known.sender,
+        claimed=len(known.key) < SHORTEST_KEY
+        and found.found_by.partition(" ")[2] in found.identity.split(" "),
         subscribers=known.subscribers,
     )
 

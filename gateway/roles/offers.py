@@ -37,26 +37,27 @@ def offer_of(
     `needs`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
     `ways_of`.
     """
-    header = message.header
+    header, sender = message.header, _sender(message, config)
     body = message.wrapped or message.body
     subscribers = subscribers_of(message.body)
     ways = ways_of(message, caller, uid=uid, config=config, homes=homes)
     if subscribers.data:
         ways += copies(subscribers.data, caller, ways, homes)
     others = tuple([one for one in subscribers.receipts if homes.owner(one) != caller.id])
+    kind, answered_to = header.message_type, message.envelope.sender_id if message.envelope else sender
     return Offer(
         uid=uid,
         owner=caller.id,
-        kind=header.message_type.name,
+        kind=kind.name,
         sha256=hashlib.sha256(body).digest(),
         body=body,
-        facts=facts.of_message(message, sender=_sender(message, config), key_name=caller.key),
+        facts=facts.of_message(message, sender=sender, key_name=caller.key),
         ways=ways,
         request_key=request_key,
         needs=needs,
         origin=origin,
         subjects=tuple(
-            [_subject(one, header.message_type, header.dxp_id, others) for one in header.declarations]
+            [_subject(one, kind, header.dxp_id, answered_to, others) for one in header.declarations]
         ),
     )
 
@@ -88,13 +89,15 @@ def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes:
     )
 
 
-def _subject(one: Declaration, kind: MessageType, dxp_id: str, subscribers: tuple[str, ...]) -> Subject:
+def _subject(
+    one: Declaration, kind: MessageType, dxp_id: str, sender: str, subscribers: tuple[str, ...]
+) -> Subject:
     version = f"{one.app_time} {one.app_type}" if one.app_time and one.app_type else one.app_time
     return Subject(
         identity=identity(one),
         version=version,
         handles=handles(one, kind),
-        facts=facts.of_declaration(one, dxp_id, subscribers),
+        facts=facts.of_declaration(one, dxp_id, subscribers, sender=sender),
     )
 
 

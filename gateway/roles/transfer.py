@@ -49,7 +49,7 @@ class Transfer:
 
     def __init__(self, *, homes: Homes, config: Config) -> None:
         """`config`: our own ids, and which links speak to us as to a transfer node."""
-        self._homes = homes
+        self.homes = homes
         self._node = config.node
         self._links = {one.name for one in config.destination if one.envelope == "DxpMsgSv"}
 
@@ -64,25 +64,25 @@ class Transfer:
         except EnvelopeError:
             return Passage(reason=why)
         receivers = tuple(dict.fromkeys(opened.envelope.receiver_ids))
-        here = tuple(one for one in receivers if one in self._homes)
-        unknown = tuple(one for one in receivers if one not in self._homes and one != self._node.dxp_id)
+        here = tuple(one for one in receivers if one in self.homes)
+        unknown = tuple(one for one in receivers if one not in self.homes and one != self._node.dxp_id)
         copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
         refused = unknown if raw.feed in self._links and not copy else ()
-        shared = self._homes.shared(here)
+        shared = self.homes.shared(here)
         if shared:
             reason = f"several enterprises have the DXP id {', '.join(shared)}"
         else:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
-        addressees = dict.fromkeys(owner for one in here if (owner := self._homes.owner(one)))
+        addressees = dict.fromkeys(owner for one in here if (owner := self.homes.owner(one)))
         return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
 
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return the DXP ids among them that enterprises of ours have."""
-        return tuple(dict.fromkeys(one for one in receivers if one in self._homes))
+        return tuple(dict.fromkeys(one for one in receivers if one in self.homes))
 
     def subscribers(self, named: Iterable[str], owner: str) -> list[str]:
         """Return those of the DXP ids whose enterprise takes copies of this owner's answers into its stream."""
-        return [one for one in named if self._homes.lets_in(one, EnterpriseId(owner))]
+        return [one for one in named if self.homes.lets_in(one, EnterpriseId(owner))]
 
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
@@ -92,7 +92,7 @@ class Transfer:
         Empty when nobody here, or more than one, has the DXP id. The same answer makes the same bytes, however often
         and in whatever envelope it comes.
         """
-        if self._homes.owner(subscriber) is None:
+        if self.homes.owner(subscriber) is None:
             return []
         business = part_of(opened, indexes)
         digest = hashlib.sha256(business + subscriber.encode()).hexdigest().upper()

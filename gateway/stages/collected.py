@@ -17,7 +17,7 @@ from gateway.catalogue import Catalogue
 from gateway.config import Limits
 from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
-from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened
+from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened, by_value
 from gateway.stages.bodies import bodies_of, cut, is_body, local_name
 from gateway.stages.decode import decode
 from gateway.stages.plain_answers import Leaves, PlainBody, read_document, read_envelope
@@ -213,9 +213,9 @@ def _answer(index: int, fields: dict[str, str], digest: str, name: str, kind: Me
         status=fields.get(status, ""),
         info=fields.get(info, ""),
         time=fields.get(time, ""),
-        key=_only(kind.key, fields) if kind else {},
-        numbers=_only(kind.numbers, fields) if kind else {},
-        codes=_only(kind.codes, fields) if kind else {},
+        key=_values(kind, kind.key, fields) if kind else {},
+        numbers=_values(kind, kind.numbers, fields) if kind else {},
+        codes=_values(kind, kind.codes, fields) if kind else {},
         cop_msg_id=cop_msg_id,
         digest=digest,
         fields=fields,
@@ -256,13 +256,17 @@ def _is_leaf(element: etree._Element) -> bool:
     return len(element) == 0 or next(element.iterchildren(etree.Element), None) is None
 
 
-def _only(names: Iterable[str], fields: Mapping[str, str]) -> dict[str, str]:
-    """Pick what is given and not empty."""
-    return {
+def _values(kind: MessageType, names: Iterable[str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Pick what is given and not empty, in the spelling that all texts of one value have in common."""
+    picked = {
         name: text
         for name in names
         if (text := fields.get(name) or (fields.get(_ALIASES[name]) if name in _ALIASES else None))
     }
+    for name in kind.integers:
+        if name in picked:
+            picked[name] = by_value(picked[name])
+    return picked
 
 
 def _digest(body: etree._Element) -> str:

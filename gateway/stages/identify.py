@@ -10,7 +10,7 @@ from lxml import etree
 from gateway.catalogue import Catalogue
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.explain import own_text
-from gateway.model import Declaration, Direction, Fault, Header, MessageType
+from gateway.model import Declaration, Direction, Fault, Header, MessageType, by_value
 from gateway.plain_form import SENDER, fields_of
 
 CEB: Final = "http://www.chinaport.gov.cn/ceb"
@@ -42,16 +42,16 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
     )
 
 
-def uncorrelatable(header: Header) -> tuple[Fault, ...]:
+def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ...]:
     """Name the declarations that no answer could be matched to (spec ceb/messages.md, Correlating 3).
 
-    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. The
-    first `FAULTS_COUNTED` are named.
+    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. `by_number`:
+    not where its address is shared with others, who could claim the same number. The first `FAULTS_COUNTED` are named.
     """
     found = (
         _no_business_key(header.message_type, declaration, number)
         for number, declaration in enumerate(header.declarations, start=1)
-        if not _correlatable(header.message_type, declaration)
+        if not _correlatable(header.message_type, declaration, by_number=by_number)
     )
     return tuple(islice(found, FAULTS_COUNTED))
 
@@ -60,12 +60,12 @@ def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
     """Make a declaration of the texts found in its head, by name; what is not found stays empty or absent."""
     return Declaration(
         message_type=kind.name,
-        key=_only(kind.key, found),
+        key=_values(kind, kind.key, found),
         guid=found.get("guid", ""),
         app_type=found.get("appType", ""),
         app_time=found.get("appTime", ""),
-        codes=_only(kind.codes, found),
-        numbers=_only(kind.numbers, found),
+        codes=_values(kind, kind.codes, found),
+        numbers=_values(kind, kind.numbers, found),
     )
 
 
@@ -140,13 +140,18 @@ def _declarations(root: etree._Element, kind: MessageType) -> Iterator[Declarati
         yield declaration_of(kind, found)
 
 
-def _only(names: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
-    return {name: found[name] for name in names if name in found}
+def _values(kind: MessageType, names: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
+    """Pick what is there, in the spelling that all texts of one value have in common (catalogue, [compare])."""
+    picked = {name: found[name] for name in names if name in found}
+    for name in kind.integers:
+        if name in picked:
+            picked[name] = by_value(picked[name])
+    return picked
 
 
-def _correlatable(kind: MessageType, declaration: Declaration) -> bool:
+def _correlatable(kind: MessageType, declaration: Declaration, *, by_number: bool) -> bool:
     whole = all(name in declaration.key for name in kind.key)
-    return whole or kind.handle in declaration.key or bool(declaration.numbers)
+    return whole or kind.handle in declaration.key or (by_number and bool(declaration.numbers))
 
 
 def _no_business_key(kind: MessageType, declaration: Declaration, number: int) -> Fault:

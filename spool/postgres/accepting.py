@@ -90,7 +90,8 @@ class _Rows:
     entry: list[tuple[int, int, Offer, Way, int]] = field(default_factory=list)
     wait: list[tuple[int, int, str]] = field(default_factory=list)
     declaration: list[tuple[str, str, int, bytes]] = field(default_factory=list)
-    facts: dict[int, bytes] = field(default_factory=dict)
+    facts: defaultdict[int, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Declaration → what its new versions say, in order."""
     version: dict[tuple[int, str, int], str] = field(default_factory=dict)
     handle: dict[tuple[str, int], str] = field(default_factory=dict)
 
@@ -248,8 +249,10 @@ class _Batch:
         if declaration is None:
             declaration = self._declared[offer.owner, subject.identity] = next(self._declarations)
             self._rows.declaration.append((offer.owner, subject.identity, declaration, subject.facts))
-        else:  # a later version may change what answers are compared with
-            self._rows.facts[declaration] = subject.facts
+        else:  # a later version may change what answers are compared with, and they may answer either
+            told = self._rows.facts[declaration]
+            told.pop(subject.facts, None)
+            told[subject.facts] = None
         if subject.version:
             self._versions[declaration, subject.version] = offer.uid
         self._rows.version[declaration, subject.version, message] = offer.owner
@@ -278,11 +281,21 @@ class _Batch:
                 blobs(row[3] for row in made),
             )
         if rows.facts:
+            given = [(number, facts) for number, told in rows.facts.items() for facts in told]
+            run(
+                "WITH given AS (SELECT * FROM unnest(%s::bigint[], %s::bytea[]) AS o (id, facts))"
+                " INSERT INTO earlier_facts (declaration, owner, facts)"
+                " SELECT d.id, d.owner, d.facts FROM given g JOIN declaration d ON d.id = g.id AND d.facts <> g.facts"
+                " UNION SELECT d.id, d.owner, g.facts FROM given g JOIN declaration d ON d.id = g.id AND d.facts <> g.facts"
+                " ON CONFLICT DO NOTHING",
+                int8s(number for number, _ in given),
+                blobs(facts for _, facts in given),
+            )
             run(
                 "UPDATE declaration d SET facts = o.facts FROM unnest(%s::bigint[], %s::bytea[]) AS o (id, facts)"
                 " WHERE d.id = o.id AND d.facts <> o.facts",
                 int8s(rows.facts),
-                blobs(rows.facts.values()),
+                blobs(next(reversed(told)) for told in rows.facts.values()),
             )
         if rows.version:
             run(

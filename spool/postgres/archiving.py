@@ -182,6 +182,7 @@ def _purge_answers(transaction: Transaction, declarations: bytes) -> None:
     """Take out the answers of declarations that no message speaks of any more."""
     run, rows = transaction.run, transaction.all
     run("DELETE FROM handle WHERE declaration = ANY(%s)", declarations)
+    run("DELETE FROM earlier_facts WHERE declaration = ANY(%s)", declarations)
     lines = rows(
         "DELETE FROM timeline WHERE declaration = ANY(%s) RETURNING owner, notice, arrival", declarations
     )

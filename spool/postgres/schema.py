@@ -217,4 +217,11 @@ STEPS: Final[tuple[str, ...]] = (
         owner text NOT NULL, cursor bigint NOT NULL, size bigint NOT NULL, PRIMARY KEY (owner, cursor)
     );
     """,
+    """
+    CREATE TABLE earlier_facts (                -- of versions of a declaration before its newest (docs/adr/0029)
+        declaration bigint NOT NULL, owner text NOT NULL, facts bytea NOT NULL,
+        digest bytea NOT NULL GENERATED ALWAYS AS (sha256(facts)) STORED,  -- facts may be too long for an index
+        PRIMARY KEY (declaration, digest)
+    );
+    """,
 )

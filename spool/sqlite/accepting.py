@@ -30,6 +30,10 @@ _SAME_DIGEST = f"{_SAME_BYTES} AND m.request_key = lower(hex(m.sha256))"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DECLARED = "SELECT d.owner, d.identity, d.id FROM (VALUES {}) AS o CROSS JOIN declaration d ON d.identity = o.column2 AND d.owner = o.column1"
 
+_KEEP_EARLIER = (
+    "INSERT OR IGNORE INTO earlier_facts SELECT id, facts FROM declaration WHERE id = ?2 AND facts <> ?1"
+)
+_RENEW = "UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1"
 _MARK = (
     "INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET reached = max(reached, excluded.reached)"
 )
@@ -225,7 +229,7 @@ class _Batch:
                 declaration = self._declaration = self._declaration + 1
                 declared[owner, identity] = declaration
                 rows.declaration.append((declaration, identity, owner, subject.facts))
-            else:  # a later version may change what answers are compared with
+            else:  # a later version may change what answers are compared with, and they may answer either
                 rows.facts.append((subject.facts, declaration))
             if subject.version:
                 versions[declaration, subject.version] = offer.uid
@@ -271,7 +275,9 @@ class _Batch:
         )
         many("INSERT INTO wait (blocker, entry) VALUES (?, ?)", rows.wait)
         many("INSERT INTO declaration VALUES (?, ?, ?, ?)", rows.declaration)
-        many("UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1", rows.facts)
+        for newer in rows.facts:  # one after the other: there may be several of one declaration
+            self._run(_KEEP_EARLIER, newer)
+            self._run(_RENEW, newer)
         many("INSERT OR IGNORE INTO version VALUES (?, ?, ?)", rows.version)
         many("INSERT OR IGNORE INTO handle VALUES (?, ?)", rows.handle)
         write_journal(self._connection, self.now, rows.journal)

@@ -208,6 +208,7 @@ def _purge_declaration(connection: sqlite3.Connection, declaration: int) -> None
     rows = run("SELECT arrival, notice FROM timeline WHERE declaration = ?", (declaration,)).fetchall()
     run("DELETE FROM timeline WHERE declaration = ?", (declaration,))
     run("DELETE FROM handle WHERE declaration = ?", (declaration,))
+    run("DELETE FROM earlier_facts WHERE declaration = ?", (declaration,))
     run("DELETE FROM declaration WHERE id = ?", (declaration,))
     for notice in {notice for _, notice in rows}:
         run(

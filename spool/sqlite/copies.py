@@ -57,6 +57,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "declaration": {"id": _shifted("declaration"), "identity": _LONGER},
         "version": {"declaration": _shifted("declaration"), "message": _shifted("message")},
         "handle": {"text": _LONGER, "declaration": _shifted("declaration")},
+        "earlier_facts": {"declaration": _shifted("declaration")},
         "arrival": {
             "id": _shifted("arrival"),
             "sha256": _DIGEST,

@@ -1,22 +1,33 @@
 """What an answer is compared with: declarations by text, messages by the id under which they travel."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from msgspec.structs import replace
 
 from spool.entry import Found, Travelled
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.many import select
 from spool.travelling import COLUMNS, MOST, UNTOLD, Entry, meant
 
+PAGE: Final = 500
+"""Rows looked at together: a text of many declarations is gone through to its end, never held as a whole."""
 _NAMED = "SELECT identity, id, owner, facts FROM declaration WHERE identity IN (VALUES {})"
 _HANDLES = "SELECT o.column1 FROM (VALUES {}) AS o WHERE EXISTS (SELECT 1 FROM handle WHERE text = o.column1)"
 _MEANT = (
-    "SELECT h.text, d.id, d.owner, d.identity, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
-    " WHERE h.text = ? LIMIT 500"
+    "SELECT d.identity, d.id, d.owner, d.facts FROM handle h JOIN declaration d ON d.id = h.declaration"
+    " WHERE h.text = ?1 AND h.declaration > ?2 AND d.identity <> ?1 AND (?3 IS NULL OR d.owner = ?3)"
+    f" ORDER BY h.declaration LIMIT {PAGE}"
 )
 _CARRIERS = (
     "SELECT DISTINCT v.declaration, e.destination FROM (VALUES {}) AS o"
     " CROSS JOIN version v ON v.declaration = o.column1 CROSS JOIN entry e ON e.message = v.message"
 )
+_CHANGED = (
+    "SELECT o.column1 FROM (VALUES {}) AS o"
+    " WHERE EXISTS (SELECT 1 FROM earlier_facts WHERE declaration = o.column1)"
+)
+_EARLIER = f"SELECT facts FROM earlier_facts WHERE declaration = ? AND facts > ? ORDER BY facts LIMIT {PAGE}"
 
 
 class Finding:
@@ -24,24 +35,42 @@ class Finding:
 
     db: Database
 
-    def find(self, texts: Sequence[str]) -> list[Found]:
-        """Return every declaration that one of the texts, identities or handles, points at."""
+    def find(self, texts: Sequence[str], *, owner: str | None = None) -> Iterator[Found]:
+        """Yield every declaration that one of the texts points at, once for each of its facts, the newest last."""
         wanted = [(text,) for text in dict.fromkeys(texts)]
         with self.db.read() as connection:
-            named = select(connection, _NAMED, wanted)
+            rows = select(connection, _NAMED, wanted)
             handles = dict.fromkeys(row[0] for row in select(connection, _HANDLES, wanted))
-            meant = [row for text in handles for row in connection.execute(_MEANT, (text,))]
-        found = [
-            Found(declaration=number, owner=owner, identity=identity, found_by=identity, facts=facts)
-            for identity, number, owner, facts in named
-        ]
-        known = {(one.found_by, one.declaration) for one in found} if meant else set()
-        found += [
-            Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)
-            for text, number, owner, identity, facts in meant
-            if (text, number) not in known
-        ]
-        return found
+        yield from self._with_earlier([_found(row[0], row) for row in rows if owner in {None, row[2]}])
+        for text in handles:
+            after = 0
+            while page := self._meant(text, after, owner):
+                yield from self._with_earlier(page)
+                after = page[-1].declaration
+
+    def _meant(self, text: str, after: int, owner: str | None) -> list[Found]:
+        with self.db.read() as connection:
+            return [_found(text, row) for row in connection.execute(_MEANT, (text, after, owner))]
+
+    def _with_earlier(self, page: Sequence[Found]) -> Iterator[Found]:
+        """Yield each as its versions before the newest say, and then as that does."""
+        if not page:
+            return
+        with self.db.read() as connection:
+            rows = select(connection, _CHANGED, [(one.declaration,) for one in page])
+        changed = {row[0] for row in rows}
+        for one in page:
+            if one.declaration in changed:
+                yield from self._earlier(one)
+            yield one
+
+    def _earlier(self, one: Found) -> Iterator[Found]:
+        rows: list[tuple[bytes]] = [(b"",)]
+        while rows:
+            with self.db.read() as connection:
+                rows = connection.execute(_EARLIER, (one.declaration, rows[-1][0])).fetchall()
+            for (facts,) in rows:
+                yield replace(one, facts=facts)
 
     def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
         """Return to which destinations messages about each of these declarations go or went."""
@@ -83,3 +112,8 @@ class Finding:
             ),
             entries=tuple(one.latest for one in entries),
         )
+
+
+def _found(text: str, row: tuple[str, int, str, bytes]) -> Found:
+    identity, number, owner, facts = row
+    return Found(declaration=number, owner=owner, identity=identity, found_by=text, facts=facts)

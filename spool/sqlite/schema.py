@@ -245,4 +245,9 @@ STEPS: Final[tuple[str, ...]] = (
         owner TEXT NOT NULL, cursor INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (owner, cursor)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE earlier_facts (                -- of versions of a declaration before its newest (docs/adr/0029)
+        declaration INTEGER NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (declaration, facts)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -337,7 +337,7 @@ def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
             until(lambda: delivered(node, f"{OWNER}/erp", 1))
         own = [one.uid for one in node.spool.entries(Wanted(destination="customs"))]
         events = [line.event for line in node.spool.history(f"@home/{OWNER}/erp/1")]
-        found = node.spool.find([*node.entries(f"{OWNER}/erp")[0].identities])
+        found = list(node.spool.find([*node.entries(f"{OWNER}/erp")[0].identities]))
         searched = node.spool.search("A")
     assert own == [uid]
     assert events == ["notice.queued", "notice.sent"]

@@ -192,7 +192,7 @@ CALLS: dict[str, Call] = {
     "keep the same again": lambda s: s.keep(collected(b"answer to M1")),
     "file": lambda s: file(s, ["M2"]),
     "unfiled": lambda s: s.unfiled(64),
-    "find": lambda s: s.find(["T a=M1 b=2", "T a=M1", "T a=nobody"]),
+    "find": lambda s: list(s.find(["T a=M1 b=2", "T a=M1", "T a=nobody"])),
     "travelled": lambda s: s.travelled("COP-M1"),
     "travelled of a sender": lambda s: s.travelled("COP-M1", ["S"]),
     "carriers": lambda s: s.carriers([1, 2, 3]),

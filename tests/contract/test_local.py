@@ -53,7 +53,7 @@ ANN_HERSELF = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp
 
 def bob_number(number: int) -> NewEnterprise:
     return NewEnterprise(
-        id=f"bob{number}", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,), mail_from=("*",)
+        id=f"bob{number}", name="Bob", cop_codes=("4401000002",), dxp_ids=(BOB,), mail_from=("*",)
     )
 
 

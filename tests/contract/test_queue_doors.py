@@ -70,7 +70,7 @@ def test_poison_is_answered_once_and_taken_off_the_queue(node: DoorNode, place: 
         "refused": (REFUSED, "unknown-message"),
         "torn": (order("ORDER-1")[:-20], "not-xml"),
         "bomb": (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>', "unsafe-xml"),
-        "bobs": (order("ORDER-2", cop_code="4400000002", dxp_id="DXPENT0000000002"), "not-your-identity"),
+        "bobs": (order("ORDER-2", cop_code="4401000002", dxp_id="DXPENT0000000002"), "not-your-identity"),
         "empty": (b"", "not-xml"),
     }
     for name, (body, _) in sent.items():

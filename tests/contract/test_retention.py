@@ -223,7 +223,7 @@ def test_nothing_of_a_purged_message_is_left(spool: Spool, archive: Archive, clo
         found=("A",), archived=1, purged=("A",), more=False
     )
     assert (spool.message("A"), spool.body("A"), spool.arrival(number)) == (None, None, None)
-    assert (spool.search("A"), spool.find(["CEB no=A", "CEB invtNo=9"])) == ([], [])
+    assert (spool.search("A"), list(spool.find(["CEB no=A", "CEB invtNo=9"]))) == ([], [])
     assert (list(spool.history("A")), spool.timeline(None, "CEB no=A")) == ([], [])
     assert spool.notices("ann", after=0, limit=9) == []
 

@@ -23,7 +23,7 @@ SITE = Path("/srv/site")
 EXAMPLE = NewEnterprise(
     id="example", name="Example", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",)
 )
-OTHER = NewEnterprise(id="other", name="Other", cop_codes=("4400000002",), dxp_ids=("DXPENT0000000002",))
+OTHER = NewEnterprise(id="other", name="Other", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 
 
 def blocks(language: str) -> list[str]:

@@ -156,7 +156,7 @@ def test_declaration_version_with_other_bytes_clashes(spool: Spool) -> None:
         Taken(uid="D"),
         Taken(uid="E"),
     ]
-    assert spool.find(["d=0"]) == [], "a clash leaves nothing behind"
+    assert list(spool.find(["d=0"])) == [], "a clash leaves nothing behind"
 
 
 def test_version_is_free_again_when_its_message_is_dead_or_discarded(spool: Spool) -> None:
@@ -198,14 +198,39 @@ def test_put_that_raises_has_written_nothing(spool: Spool) -> None:
 
     assert not raised.value.temporary
     assert spool.message("B") is None
-    assert spool.find(["d=1"]) == []
+    assert list(spool.find(["d=1"])) == []
     assert spool.put([offer("B", "d=1")]) == [Taken(uid="B")]
+
+
+def test_a_declaration_is_found_with_what_each_of_its_versions_says_the_newest_last(spool: Spool) -> None:
+    def version(number: int, facts: bytes) -> Subject:
+        return Subject(identity="d=1", version=str(number), handles=("h=1",), facts=facts)
+
+    spool.put([offer("A", version(1, b"a")), offer("B", version(2, b"b")), offer("C", version(3, b"c"))])
+    spool.put([offer("D", version(4, b"c"))])
+    spool.put([offer("E", version(5, b"a"))])
+
+    for text in ("d=1", "h=1"):
+        found = [one.facts for one in spool.find([text])]
+        assert (found[-1], set(found)) == (b"a", {b"a", b"b", b"c"})
+
+
+def test_a_text_of_many_declarations_leads_to_all_of_them_and_with_an_owner_to_theirs(spool: Spool) -> None:
+    many = [Subject(identity=f"d={n}", handles=("h=1", "h=2")) for n in range(1234)]
+    spool.put([offer("A", *many), offer("B", Subject(identity="d=1", handles=("h=1",)), owner="bob")])
+
+    found = list(spool.find(["h=1", "h=2", "d=1"]))
+    assert len([one for one in found if one.found_by == "h=1"]) == 1235
+    assert len([one for one in found if one.found_by == "h=2"]) == 1234
+    assert sorted(one.owner for one in found if one.found_by == "d=1") == ["ann", "bob"]
+    assert [(one.identity, one.owner) for one in spool.find(["h=1"], owner="bob")] == [("d=1", "bob")]
+    assert len(list(spool.find(["h=1"], owner="ann"))) == 1234
 
 
 def test_declaration_named_twice_in_one_message_is_one(spool: Spool) -> None:
     spool.put([offer("A", Subject(identity="d=1", version="1"), Subject(identity="d=1", version="2"))])
 
-    assert len(spool.find(["d=1"])) == 1
+    assert len(list(spool.find(["d=1"]))) == 1
     assert uids(claim(spool)) == ["A"]
 
 
@@ -602,7 +627,7 @@ def test_declarations_are_found_by_identity_and_handle(spool: Spool) -> None:
     subject = Subject(identity="d=1", handles=("guid=G",), facts=b"of d=1")
     spool.put([offer("A", subject), offer("B", subject, owner="bob")])
 
-    found = spool.find(["guid=G", "guid=G", "nothing"])
+    found = list(spool.find(["guid=G", "guid=G", "nothing"]))
 
     assert [(one.owner, one.identity, one.found_by, one.facts) for one in found] == [
         ("ann", "d=1", "guid=G", b"of d=1"),
@@ -620,12 +645,12 @@ def test_many_texts_are_looked_up_at_once(spool: Spool) -> None:
             ]
         )
 
-    found = spool.find([*(f"d={n}" for n in range(310)), "h=1"])
+    found = list(spool.find([*(f"d={n}" for n in range(310)), "h=1"]))
 
     assert {one.identity for one in found if one.found_by.startswith("d=")} == {f"d={n}" for n in range(300)}
     assert all(one.identity == one.found_by for one in found if one.found_by.startswith("d="))
     assert [one.identity for one in found if one.found_by == "h=1"] == [f"d={n}" for n in range(1, 300, 2)]
-    assert spool.find([]) == []
+    assert list(spool.find([])) == []
 
 
 def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:

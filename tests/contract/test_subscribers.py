@@ -20,7 +20,7 @@ from tests.waiting import until
 
 SENDER, READER, TWIN, OTHER = (
     NewEnterprise(
-        id=name, name=name, cop_codes=(f"44{number:08d}",), dxp_ids=(dxp_id,), mail_from=("sender",)
+        id=name, name=name, cop_codes=(f"4401{number:06d}",), dxp_ids=(dxp_id,), mail_from=("sender",)
     )
     for number, (name, dxp_id) in enumerate(
         (

@@ -25,7 +25,7 @@ ROUNDS = 60
 A_ROUND = 4
 OWNERS = tuple(
     NewEnterprise(
-        id=name, name=name, cop_codes=(f"440000000{number}",), dxp_ids=(f"DXPENT000000000{number}",)
+        id=name, name=name, cop_codes=(f"440100000{number}",), dxp_ids=(f"DXPENT000000000{number}",)
     )
     for number, name in enumerate(("ann", "bob", "cid"), start=1)
 )

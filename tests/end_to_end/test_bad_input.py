@@ -27,7 +27,7 @@ from signing.xmldsig import sign
 from tests.platforms import Platform
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
-THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4400000002",), dxp_ids=("DXPENT0000000002",))
+THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ def test_platform_gets_the_evidence_of_its_own_message_and_anybody_can_verify_it
     world = Playground(tmp_path, enterprises=(OURS, THEIRS))
     text = world.site.config.read_text("utf-8")
     world.site.config.write_text(text.replace("[journal]\n", "[journal]\nevery_s = 0.1\n"), "utf-8")
-    body = make.order("ORDER-1", cop_code=OURS.cop_codes[0], dxp_id=OURS.dxp_ids[0])
+    (own,) = OURS.cop_codes
+    body = make.order("ORDER-1", ebc_code=own, cop_code=own, dxp_id=OURS.dxp_ids[0])
     with (
         world,
         closing(Platform(world.address, world.site.tokens[OURS.id])) as ours,  # type: ignore[index]

@@ -72,7 +72,7 @@ def test_refused_file_lies_beside_every_fault_and_the_others_go_on(
     place.lay("bad.xml", bad)
     place.lay("torn.xml", order("ORDER-2")[:-40])
     place.lay("empty.xml", b"")
-    place.lay("bobs.xml", order("ORDER-3", cop_code="4400000002", dxp_id="DXPENT0000000002"))
+    place.lay("bobs.xml", order("ORDER-3", cop_code="4401000002", dxp_id="DXPENT0000000002"))
     place.lay("good.xml", order("ORDER-4"))
     codes = {
         name: report(place, f"{name}.xml").get("code") for name in ("bad", "torn", "empty", "bobs", "good")
@@ -163,7 +163,7 @@ def test_door_that_fails_is_logged_and_mended_and_holds_up_no_other(tmp_path: Pa
         failed = node.process.wait_for_event("door.failed")
         assert (failed["enterprise"], failed["door"]) == ("ann", "folder")
         assert str(ann.root / "reports") in failed["error"]
-        bob.lay("b.xml", order("ORDER-1", cop_code="4400000002", dxp_id="DXPENT0000000002"))
+        bob.lay("b.xml", order("ORDER-1", cop_code="4401000002", dxp_id="DXPENT0000000002"))
         report(bob, "b.xml")
         assert until(lambda: bob.names("in"), lambda names: not names) == []
         assert ann.names("in") == ["a.xml"]

@@ -25,7 +25,7 @@ ANN, BOB, NOBODYS = "DXPENT0000000001", "DXPENT0000000002", "DXPENT0000000099"
 CUSTOMS = "DXPEDCCEB0000002"
 TENANTS = (
     NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=(ANN,), mail_from=("bob",)),
-    NewEnterprise(id="bob", name="Bob", cop_codes=("4400000002",), dxp_ids=(BOB,), mail_from=("ann",)),
+    NewEnterprise(id="bob", name="Bob", cop_codes=("4401000002",), dxp_ids=(BOB,), mail_from=("ann",)),
 )
 CONFIG = f"""
 [[destination]]

@@ -26,7 +26,7 @@ from tests.platforms import Platform, Reply
 from tests.unit.mapping_examples import block, example, mappings
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
-THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4400000002",), dxp_ids=("DXPENT0000000002",))
+THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 JSON = {"Content-Type": "application/json"}
 
 

@@ -6,25 +6,30 @@ from functools import cache
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.catalogue import Catalogue
-from gateway.model import Answer, Declaration, EnterpriseId, Layer
+from gateway.homes import homes_of
+from gateway.model import Answer, Declaration, Enterprise, EnterpriseId, Layer
 from gateway.rules import load_rules
-from gateway.stages.correlate import (
-    Candidate,
-    Match,
-    Question,
-    Unmatched,
-    correlate,
-    handles,
-    identity,
-    learned,
-    lookups,
-    match,
-    match_all,
-)
+from gateway.stages.correlate import handles, identity, learned, lookups, match, match_all
+from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, Unmatched, correlate
 
 FEW = st.sampled_from(["1", "2"])
+OWNERS = ("one", "two", "three")
+SHARED = "DXP-shared"
+HOMES = homes_of(
+    [
+        Enterprise(
+            id=EnterpriseId(name),
+            name=name,
+            cop_codes=frozenset({name}),
+            dxp_ids=frozenset({f"DXP-{name}", SHARED}),
+        )
+        for name in OWNERS
+    ]
+)
+ADDRESSES = st.sampled_from(["its own", "the node's", "none"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,12 @@ class Owned:
     invt_no: str
     """Given by customs, therefore unlike all others."""
 
+    @property
+    def claims(self) -> set[str]:
+        """The numbers by which it is looked up although customs has not said them."""
+        keyless = len(self.declaration.key) < SHORTEST_KEY
+        return {f"{name}={text}" for name, text in self.declaration.numbers.items()} if keyless else set()
+
 
 @cache
 def catalogue() -> Catalogue:
@@ -44,28 +55,38 @@ def catalogue() -> Catalogue:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Owned]:
-    """Up to six inventories; what enterprises choose collides, some claim others' numbers."""
+    """Up to six inventories that the door lets in; what enterprises choose collides, some claim others' numbers.
+
+    Whoever shares a DXP id declares there with its own agentCode; at its own DXP id with any that is nobody's.
+    """
     made = []
     for number in range(draw(st.integers(1, 6))):
-        keyless = draw(st.integers(0, 3)) == 0
-        key = {"agentCode": draw(FEW), "copNo": draw(FEW)}
+        owner = draw(st.sampled_from(OWNERS))
+        shared = draw(st.booleans())
+        keyless = not shared and draw(st.integers(0, 3)) == 0
+        key = {"agentCode": owner if shared else draw(st.sampled_from([owner, "free"])), "copNo": draw(FEW)}
         declaration = Declaration(
             message_type="CEB621Message",
             key={"agentCode": key["agentCode"]} if keyless else key,
-            codes={"ebcCode": draw(FEW), "orderNo": draw(FEW)},
+            codes={"ebcCode": draw(st.sampled_from(["1", "2", *OWNERS])), "orderNo": draw(FEW)},
             numbers={"invtNo": f"I{draw(st.integers(0, 5))}"} if draw(st.booleans()) or keyless else {},
         )
-        owner = draw(st.sampled_from(["one", "two", "three"]))
         made.append(
             Owned(
                 owner=EnterpriseId(owner),
                 declaration=declaration,
-                dxp_id=f"DXP-{owner}" if keyless else draw(st.sampled_from([f"DXP-{owner}", "DXP-shared"])),
+                dxp_id=SHARED if shared else f"DXP-{owner}",
                 pre_no=f"B{number}",
                 invt_no=f"I{number}",
             )
         )
     return made
+
+
+def asked(owned: Owned, answer: Answer, address: str) -> Question:
+    """Send an answer where customs may send it: to the declaration's DXP id, to the node's, or in no envelope."""
+    receivers = {"its own": (owned.dxp_id,), "the node's": ("DXPNODE",), "none": ()}[address]
+    return Question(answer, receivers)
 
 
 def answer_to(owned: Owned, said: frozenset[str], *, tax: bool) -> Answer:
@@ -102,6 +123,7 @@ def found(world: list[Owned], texts: Sequence[str], taught: dict[int, set[str]])
                 key=owned.declaration.key,
                 codes=owned.declaration.codes,
                 dxp_id=owned.dxp_id,
+                claimed=text not in taught.get(ref, ()) and text.partition(" ")[2] in owned.claims,
             )
             for text in texts
             if text in known
@@ -114,37 +136,54 @@ def same(one: Owned, other: Owned) -> bool:
 
 
 @given(worlds(), st.data())
-def test_an_answer_reaches_its_owner_or_nobody_and_the_right_declaration_where_it_has_a_key(
+def test_an_answer_reaches_its_owner_or_nobody_and_always_with_its_whole_key_at_its_address(
     world: list[Owned], data: st.DataObject
 ) -> None:
     taught: dict[int, set[str]] = {}
     for _ in range(data.draw(st.integers(1, 8))):
         ref = data.draw(st.integers(0, len(world) - 1))
         said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo"])))
-        tax = data.draw(st.booleans())
+        tax, address = data.draw(st.booleans()), data.draw(ADDRESSES)
         answer = answer_to(world[ref], said if tax else said | {"copNo"}, tax=tax)
-        texts = lookups(answer, catalogue())
-        match correlate(answer, found(world, texts, taught), {world[ref].dxp_id}):
-            case Match(candidates=matched):
-                assert all(world[one.ref].owner == world[ref].owner for one in matched)
-                assert all(same(world[one.ref], world[ref]) for one in matched if len(one.key) > 1)
-                for one in matched:
-                    taught.setdefault(one.ref, set()).update(learned(answer, one.message_type))
-            case _:
-                pass
+        question = asked(world[ref], answer, address)
+        result = correlate(question, found(world, lookups(answer, catalogue()), taught), HOMES)
+        whole = answer.key.keys() == {"agentCode", "copNo"} and len(world[ref].declaration.key) == 2
+        if isinstance(result, Match):
+            assert {world[one.ref].owner for one in result.candidates} == {world[ref].owner}
+            assert not whole or any(same(world[one.ref], world[ref]) for one in result.candidates)
+            for one in result.candidates:
+                taught.setdefault(one.ref, set()).update(learned(answer, one.message_type))
+        else:
+            assert not whole or address != "its own"
 
 
 @given(worlds(), st.data())
-def test_a_whole_key_with_its_codes_is_enough_when_owners_have_their_own_dxp_id(
+def test_what_strangers_declare_takes_no_answer_away_that_says_its_whole_key(
     world: list[Owned], data: st.DataObject
 ) -> None:
-    world = [replace(owned, dxp_id=f"DXP-{owned.owner}") for owned in world if len(owned.declaration.key) > 1]
-    assume(world)
     ref = data.draw(st.integers(0, len(world) - 1))
-    answer = answer_to(world[ref], frozenset({"agentCode", "copNo"}), tax=False)
-    result = correlate(answer, found(world, lookups(answer, catalogue()), {}), {world[ref].dxp_id})
+    mine = world[ref]
+    assume(len(mine.declaration.key) == 2 and mine.declaration.key["agentCode"] == mine.owner)
+    answer = answer_to(mine, frozenset({"agentCode", "copNo", "ebcCode"}), tax=False)
+    question = asked(mine, answer, data.draw(ADDRESSES))
+    result = correlate(question, found(world, lookups(answer, catalogue()), {}), HOMES)
     assert isinstance(result, Match)
-    assert {world[one.ref].owner for one in result.candidates} == {world[ref].owner}
+    assert all(same(world[one.ref], mine) for one in result.candidates)
+
+
+@given(worlds(), st.data())
+def test_an_answer_kept_is_never_given_to_who_declares_something_because_of_it(
+    world: list[Owned], data: st.DataObject
+) -> None:
+    ref = data.draw(st.integers(0, len(world) - 1))
+    mine = world[ref]
+    others = [replace(one, dxp_id=SHARED) for one in world if one.owner != mine.owner]
+    said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo"])))
+    answer = answer_to(mine, said | {"copNo"}, tax=data.draw(st.booleans()))
+    assume(answer.key.get("agentCode") != "free")
+    question = structs.replace(asked(mine, answer, data.draw(ADDRESSES)), late=True)
+    result = correlate(question, found(others, lookups(answer, catalogue()), {}), HOMES)
+    assert isinstance(result, Unmatched)
 
 
 @given(worlds(), st.data())
@@ -156,10 +195,10 @@ def test_looking_up_what_is_weaker_only_when_needed_finds_the_same(
         ref = data.draw(st.integers(0, len(world) - 1))
         said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo", "copNo"])))
         answer = answer_to(world[ref], said, tax=data.draw(st.booleans()))
+        question = asked(world[ref], answer, data.draw(ADDRESSES))
         everything = found(world, lookups(answer, catalogue()), taught)
-        result = correlate(answer, everything, {world[ref].dxp_id})
-        lazily = match(answer, catalogue(), {world[ref].dxp_id}, lambda texts: found(world, texts, taught))
-        assert lazily == result
+        result = correlate(question, everything, HOMES)
+        assert match(question, catalogue(), lambda texts: found(world, texts, taught), HOMES) == result
         if isinstance(result, Match):
             for one in result.candidates:
                 taught.setdefault(one.ref, set()).update(learned(answer, one.message_type))
@@ -176,13 +215,14 @@ def test_answers_that_are_looked_up_together_find_what_each_finds_alone(
     for _ in range(data.draw(st.integers(0, 8))):
         owned = data.draw(st.sampled_from(world))
         said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo", "copNo"])))
-        questions.append(Question(answer_to(owned, said, tax=data.draw(st.booleans())), {owned.dxp_id}))
+        answer = answer_to(owned, said, tax=data.draw(st.booleans()))
+        questions.append(asked(owned, answer, data.draw(ADDRESSES)))
 
     def find(texts: Sequence[str]) -> list[Candidate]:
         return found(world, texts, taught)
 
-    together = match_all(questions, catalogue(), find)
-    assert together == [match(one.answer, catalogue(), one.receiver_ids, find) for one in questions]
+    together = match_all(questions, catalogue(), find, HOMES)
+    assert together == [match(one, catalogue(), find, HOMES) for one in questions]
 
 
 @given(worlds(), st.data())
@@ -190,10 +230,11 @@ def test_the_order_of_candidates_does_not_matter(world: list[Owned], data: st.Da
     ref = data.draw(st.integers(0, len(world) - 1))
     said = data.draw(st.frozensets(st.sampled_from(["agentCode", "ebcCode", "orderNo"])))
     answer = answer_to(world[ref], said | {"copNo"}, tax=False)
+    question = asked(world[ref], answer, data.draw(ADDRESSES))
     candidates = found(world, lookups(answer, catalogue()), {})
     results: list[set[int] | Unmatched] = []
     for order in (candidates, data.draw(st.permutations(candidates))):
-        match correlate(answer, order, {world[ref].dxp_id}):
+        match correlate(question, order, HOMES):
             case Match(candidates=matched):
                 results.append({one.ref for one in matched})
             case unmatched:

@@ -1,6 +1,7 @@
 """The message catalogue agrees with itself, with our schemas, and with the specification's field tables."""
 
 import csv
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ import pytest
 from lxml import etree
 
 from gateway.catalogue import load_catalogue
-from gateway.model import Direction, Family, MessageType
+from gateway.model import Direction, Family, MessageType, by_value
 from gateway.rules import RULES
 from tests.spec import SPEC, needs_spec
 
@@ -18,6 +19,7 @@ TYPES = tuple(CATALOGUE.types.values())
 XSD = RULES / "xsd" / "202205"
 XS = "{http://www.w3.org/2001/XMLSchema}"
 
+NUMERIC = {"xs:int", "N4", "N5", "N9", "N19.5"}
 IN_NO_TABLE = {("CEB816Message", "orderNo"), ("CEB816Message", "logisticsNo")}
 """Real tax bills carry them against the schema (spec ceb/messages.md, Correlating, 6)."""
 
@@ -62,14 +64,18 @@ def children(kind: MessageType, complex_type: str) -> dict[str, tuple[str, bool]
 
 
 @cache
+def head_in_schema(kind: MessageType) -> Mapping[str, tuple[str, bool]]:
+    """Give the fields of the element that holds the key, as `children`."""
+    holder = children(kind, children(kind, kind.name)[kind.body][0])
+    return children(kind, holder[kind.head][0]) if kind.head else holder
+
+
+@cache
 def shape_in_schema(kind: MessageType) -> Shape:
     root = children(kind, kind.name)
-    holder = children(kind, root[kind.body][0])
-    if kind.head:
-        holder = children(kind, holder[kind.head][0])
     return Shape(
         root=tuple(root),
-        head={name: required for name, (_, required) in holder.items()},
+        head={name: required for name, (_, required) in head_in_schema(kind).items()},
         signature_required=root.get("ds:Signature", ("", False))[1],
     )
 
@@ -190,3 +196,39 @@ def test_unknown_names_have_no_type_and_answer_nothing() -> None:
 
 def test_a_declaration_answers_nothing() -> None:
     assert CATALOGUE.for_answer("CEB621Message") == ()
+
+
+def test_fields_are_compared_as_whole_numbers_exactly_where_the_schema_says_so() -> None:
+    for kind in TYPES:
+        numeric = {name for name, (type_, _) in head_in_schema(kind).items() if type_ in NUMERIC}
+        compared = numeric.intersection((*kind.key, *kind.numbers, *kind.codes))
+        assert kind.integers == compared, kind.name
+
+
+def test_every_field_that_answers_are_found_by_has_its_rule_of_comparison() -> None:
+    compare = tomllib.loads((RULES / "mappings" / "catalogue.toml").read_text("utf-8"))["compare"]
+    there = {name for kind in TYPES for name in (*kind.key, *kind.numbers, *kind.codes)}
+    assert sorted((*compare["exact"], *compare["integer"])) == sorted(there)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", "1"),
+        ("01", "1"),
+        ("+7", "7"),
+        ("000", "0"),
+        ("-01", "-1"),
+        ("-0", "0"),
+        ("A01", "A01"),
+        ("", ""),
+        ("١", "١"),
+    ],
+)
+def test_spellings_of_one_whole_number_have_one_text_and_others_stay(text: str, value: str) -> None:
+    assert by_value(text) == value
+
+
+def test_the_codes_of_a_key_say_whose_it_is() -> None:
+    assert CATALOGUE.types["CEB311Message"].key_codes == ("ebpCode", "ebcCode")
+    assert all(kind.key_codes for kind in CATALOGUE.declarations())

@@ -38,6 +38,21 @@ def test_added_enterprise_is_let_in_with_the_token_that_is_shown(site: Path) -> 
     assert (site.parent / "enterprises" / "shop.toml").stat().st_mode & 0o777 == 0o600
 
 
+def test_codes_that_it_acts_for_are_written_shown_and_missed_where_a_dxp_id_is_shared(site: Path) -> None:
+    options = ("--cop-code", "1", "--dxp-id", "D1", "--acts-for", "E1", "--acts-for", "E2", "-c", site)
+    assert invoke("enterprise", "add", "shop", *options).exit_code == 0
+    assert loaded(site, "shop").acts_for == {"E1", "E2"}
+    (line,) = lines(invoke("enterprise", "show", "shop", "-c", site, "--json"))
+    assert line["acts_for"] == ["E1", "E2"]
+    for arguments in (("list",), ("show", "shop")):
+        assert "E1 E2" in invoke("enterprise", *arguments, "-c", site).stdout
+
+    alone = invoke("enterprise", "add", "alone", "--cop-code", "2", "--dxp-id", "D2", "-c", site)
+    shared = invoke("enterprise", "add", "twin", "--cop-code", "3", "--dxp-id", "D1", "-c", site)
+    assert "shared" not in alone.stderr
+    assert "D1 is shared with shop" in shared.stderr
+
+
 def test_enterprise_is_never_replaced_and_names_and_keys_are_checked(site: Path) -> None:
     before = loaded(site, "demo")
     options = ("--cop-code", "1", "--dxp-id", "D", "-c", site)

@@ -327,14 +327,16 @@ def test_receipt_is_shown_whole_and_its_bytes_as_they_came(node: Node, tmp_path:
 
 
 def test_orphans_and_garbage_are_listed_and_matched_later(node: Node) -> None:
-    node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "LATE"}), b"garbage")
+    own = DEMO.cop_codes[0]  # a code that is nobody's, late and in no envelope, would say nothing
+    late = {**KEY, "ebcCode": own, "orderNo": "LATE"}
+    node.collect(make.receipt("CEB312Message", late), b"garbage")
     found = lines(node.run("receipts", "orphans", "--json"))
     assert [(one["receipt"], one["message_type"]) for one in found] == [
         (1, "CEB312Message"),
         (2, "unreadable"),
     ]
     assert "garbage" not in node.run("receipts", "orphans").stdout
-    (uid,) = node.accept(make.order("LATE"))
+    (uid,) = node.accept(make.order("LATE", ebc_code=own))
     node.settle(Fate.DELIVERED)
     assert lines(node.run("receipts", "rematch", "--json")) == [{"orphans": 2, "matched": 1}]
     assert len(lines(node.run("receipts", "orphans", "--json"))) == 1

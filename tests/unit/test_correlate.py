@@ -1,21 +1,15 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.catalogue import Catalogue
+from gateway.homes import NOBODY, Homes
 from gateway.model import Answer, Declaration, EnterpriseId, Layer
 from gateway.rules import load_rules
 from gateway.stages.collected import open_collected
-from gateway.stages.correlate import (
-    Candidate,
-    Match,
-    Unmatched,
-    correlate,
-    handles,
-    identity,
-    learned,
-    lookups,
-)
+from gateway.stages.correlate import handles, identity, learned, lookups
+from gateway.stages.ownership import MOST, Candidate, Match, Question, Unmatched, correlate
 from tests.documents import document, element, receipt, tax
 
 KEY = {"agentCode": "A1", "copNo": "C1"}
@@ -43,6 +37,7 @@ def candidate(
     key: Mapping[str, str] = KEY,
     codes: Mapping[str, str] | None = None,
     dxp_id: str = "DXP1",
+    claimed: bool = False,
 ) -> Candidate:
     return Candidate(
         ref=ref,
@@ -52,12 +47,24 @@ def candidate(
         key=key,
         codes=codes or {},
         dxp_id=dxp_id,
+        claimed=claimed,
     )
 
 
 def refs(result: Match | Unmatched) -> list[int]:
     assert isinstance(result, Match)
     return [one.ref for one in result.candidates]
+
+
+def among(
+    answer: Answer,
+    candidates: Sequence[Candidate],
+    receivers: Collection[str],
+    homes: Homes = NOBODY,
+    *,
+    late: bool = False,
+) -> Match | Unmatched:
+    return correlate(Question(answer, receivers, late=late), candidates, homes)
 
 
 def declared(**parts: Mapping[str, str]) -> Declaration:
@@ -98,10 +105,10 @@ def test_numbers_declared_count_only_where_there_is_no_key_to_go_by(catalogue: C
 
 def test_a_number_only_claimed_matches_only_at_its_own_address(catalogue: Catalogue) -> None:
     (answer,) = open_collected(tax(invtNo="I1"), catalogue).answers
-    claimed = candidate(1, found_by=NUMBER, key={"agentCode": "A1"})
-    assert refs(correlate(answer, [claimed], {"DXP1"})) == [1]
-    assert correlate(answer, [claimed], {"DXP2"}) == Unmatched(reason="unknown")
-    assert refs(correlate(answer, [claimed, candidate(2, TWO, found_by=NUMBER)], {"DXP2"})) == [2]
+    claimed = candidate(1, found_by=NUMBER, key={"agentCode": "A1"}, claimed=True)
+    assert refs(among(answer, [claimed], {"DXP1"})) == [1]
+    assert among(answer, [claimed], {"DXP2"}) == Unmatched(reason="unknown")
+    assert refs(among(answer, [claimed, candidate(2, TWO, found_by=NUMBER)], {"DXP2"})) == [2]
 
 
 def test_lookups_are_strongest_first(catalogue: Catalogue) -> None:
@@ -167,11 +174,11 @@ def test_numbers_are_learned_for_the_type_declared(catalogue: Catalogue) -> None
 
 def test_all_submissions_of_one_declaration_match(catalogue: Catalogue) -> None:
     answer = inventory_answer(catalogue, **KEY)
-    assert refs(correlate(answer, [candidate(1), candidate(2)], {"DXP1"})) == [1, 2]
+    assert refs(among(answer, [candidate(1), candidate(2)], {"DXP1"})) == [1, 2]
 
 
 def test_no_candidate_is_unknown(catalogue: Catalogue) -> None:
-    assert correlate(inventory_answer(catalogue, **KEY), [], {"DXP1"}) == Unmatched(reason="unknown")
+    assert among(inventory_answer(catalogue, **KEY), [], {"DXP1"}) == Unmatched(reason="unknown")
 
 
 def test_a_whole_key_goes_before_a_handle_and_a_handle_before_a_number(catalogue: Catalogue) -> None:
@@ -179,19 +186,19 @@ def test_a_whole_key_goes_before_a_handle_and_a_handle_before_a_number(catalogue
     exact = candidate(1, found_by=EXACT)
     handle = candidate(2, TWO, found_by=HANDLE, key={"copNo": "C1"})
     number = candidate(3, TWO, found_by=NUMBER)
-    assert refs(correlate(answer, [number, handle, exact], ())) == [1]
-    assert refs(correlate(answer, [number, handle], ())) == [2]
-    assert refs(correlate(answer, [number], ())) == [3]
+    assert refs(among(answer, [number, handle, exact], ())) == [1]
+    assert refs(among(answer, [number, handle], ())) == [2]
+    assert refs(among(answer, [number], ())) == [3]
 
 
 def test_a_candidate_that_contradicts_the_answer_is_out(catalogue: Catalogue) -> None:
     answer = inventory_answer(catalogue, copNo="C1", ebcCode="E1")
     wrong_code = candidate(1, ONE, found_by=HANDLE, codes={"ebcCode": "E2"})
     right = candidate(2, TWO, found_by=HANDLE, codes={"ebcCode": "E1"})
-    assert refs(correlate(answer, [wrong_code, right], ())) == [2]
-    assert correlate(answer, [wrong_code], {"DXP1"}) == Unmatched(reason="unknown")
+    assert refs(among(answer, [wrong_code, right], ())) == [2]
+    assert among(answer, [wrong_code], {"DXP1"}) == Unmatched(reason="unknown")
     other_agent = candidate(3, TWO, found_by=NUMBER, key={"agentCode": "A2", "copNo": "C1"})
-    assert correlate(inventory_answer(catalogue, **KEY, invtNo="I1"), [other_agent], ()) == Unmatched(
+    assert among(inventory_answer(catalogue, **KEY, invtNo="I1"), [other_agent], ()) == Unmatched(
         reason="unknown"
     )
 
@@ -199,7 +206,7 @@ def test_a_candidate_that_contradicts_the_answer_is_out(catalogue: Catalogue) ->
 def test_the_address_on_the_envelope_decides_between_owners(catalogue: Catalogue) -> None:
     answer = inventory_answer(catalogue, copNo="C1")
     both = [candidate(1, ONE, found_by=HANDLE), candidate(2, TWO, found_by=HANDLE, dxp_id="DXP2")]
-    assert refs(correlate(answer, both, {"DXP2"})) == [2]
+    assert refs(among(answer, both, {"DXP2"})) == [2]
 
 
 @pytest.mark.parametrize("receivers", [(), ("DXP9",), ("DXP1", "DXP2")])
@@ -208,12 +215,109 @@ def test_between_owners_nobody_gets_what_nothing_decides(
 ) -> None:
     answer = inventory_answer(catalogue, copNo="C1")
     both = [candidate(1, ONE, found_by=HANDLE), candidate(2, TWO, found_by=HANDLE, dxp_id="DXP2")]
-    assert correlate(answer, both, receivers) == Unmatched(reason="ambiguous")
+    assert among(answer, both, receivers) == Unmatched(reason="ambiguous")
 
 
-def test_one_owner_with_two_declarations_that_fit_is_ambiguous_too(catalogue: Catalogue) -> None:
+def test_one_owner_gets_an_answer_for_all_of_its_declarations_that_fit(catalogue: Catalogue) -> None:
     answer = inventory_answer(catalogue, copNo="C1")
     other = candidate(2, found_by=HANDLE, key={"agentCode": "A2", "copNo": "C1"})
-    assert correlate(answer, [candidate(1, found_by=HANDLE), other], {"DXP1"}) == Unmatched(
-        reason="ambiguous"
-    )
+    assert refs(among(answer, [candidate(1, found_by=HANDLE), other], {"DXP1"})) == [1, 2]
+
+
+def test_more_declarations_of_one_owner_than_an_answer_can_be_about_are_ambiguous(
+    catalogue: Catalogue,
+) -> None:
+    answer = inventory_answer(catalogue, copNo="C1")
+    many = [candidate(n, found_by=HANDLE, key={"agentCode": f"A{n}", "copNo": "C1"}) for n in range(MOST + 2)]
+    assert refs(among(answer, many[:MOST], ())) == list(range(MOST))
+    assert among(answer, many[: MOST + 1], ()) == Unmatched(reason="ambiguous")
+    assert among(answer, many, ()) == Unmatched(reason="ambiguous")
+    mine = candidate(9999, TWO, found_by=HANDLE, dxp_id="DXP2")
+    assert refs(among(answer, [*many, mine], {"DXP2"}, HOMES)) == [9999], "others' are none of mine"
+
+
+def homes(**holders: tuple[EnterpriseId, ...]) -> Homes:
+    return Homes(holders=holders, bound={"A1": frozenset({ONE}), "A2": frozenset({TWO})})
+
+
+HOMES = homes(DXP1=(ONE,), DXP2=(TWO,), SHARED=(ONE, TWO))
+
+
+def test_an_address_of_ours_shuts_out_who_lives_elsewhere_also_when_it_is_the_only_one(
+    catalogue: Catalogue,
+) -> None:
+    answer = inventory_answer(catalogue, **KEY)
+    stranger = candidate(1)
+    assert among(answer, [stranger], {"DXP2"}, HOMES) == Unmatched(reason="unknown")
+    assert refs(among(answer, [stranger], {"DXP1", "DXP2"}, HOMES)) == [1]
+
+
+@pytest.mark.parametrize("receivers", [(), ("DXPNODE",), ("DXPNODE", "DXPEDCCEB0000002")])
+def test_an_address_of_nobody_here_says_nothing(catalogue: Catalogue, receivers: tuple[str, ...]) -> None:
+    assert refs(among(inventory_answer(catalogue, **KEY), [candidate(1)], receivers, HOMES)) == [1]
+
+
+def test_answers_go_to_the_sender_on_the_envelope_too(catalogue: Catalogue) -> None:
+    declared = replace(candidate(1), sender="DXP2")
+    assert refs(among(inventory_answer(catalogue, **KEY), [declared], {"DXP2"}, HOMES)) == [1]
+
+
+def test_between_owners_of_one_address_goes_to_whom_the_code_is_bound(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, **KEY)
+    both = [candidate(1, ONE, dxp_id="SHARED"), candidate(2, TWO, dxp_id="SHARED")]
+    assert refs(among(answer, both, {"SHARED"}, HOMES)) == [1]
+
+
+def test_a_whole_key_is_the_declaration_s_whatever_codes_the_answer_says(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, **KEY, ebcCode="E1")
+    changed = candidate(1, codes={"ebcCode": "E2"})
+    handle = candidate(2, TWO, found_by=HANDLE, key={"copNo": "C1"}, codes={"ebcCode": "E1"})
+    assert refs(among(answer, [changed, handle], ())) == [1]
+
+
+def test_between_owners_of_one_key_codes_decide_in_every_version(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, **KEY, ebcCode="E1")
+    mine = [candidate(1, codes={"ebcCode": "E1"}), candidate(1, codes={"ebcCode": "E2"})]
+    theirs = candidate(2, TWO, codes={"ebcCode": "E3"})
+    assert refs(among(answer, [*mine, theirs], ())) == [1]
+
+
+def test_an_earlier_version_fits_a_handle_as_well_as_the_newest(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1", ebcCode="E1")
+    versions = [
+        candidate(1, found_by=HANDLE, codes={"ebcCode": "E1"}),
+        candidate(1, found_by=HANDLE, codes={"ebcCode": "E2"}),
+    ]
+    match = among(answer, versions, ())
+    assert isinstance(match, Match)
+    assert [one.codes for one in match.candidates] == [{"ebcCode": "E1"}]
+
+
+def test_a_number_learned_decides_between_owners_of_one_handle(catalogue: Catalogue) -> None:
+    answer = inventory_answer(catalogue, copNo="C1", invtNo="I1")
+    both = [candidate(1, ONE, found_by=HANDLE), candidate(2, TWO, found_by=HANDLE)]
+    assert among(answer, both, ()) == Unmatched(reason="ambiguous")
+    assert refs(among(answer, [*both, candidate(2, TWO, found_by=NUMBER)], ())) == [2]
+    claim = candidate(1, ONE, found_by=NUMBER, key={"agentCode": "A1"}, claimed=True)
+    assert refs(among(answer, [*both, candidate(2, TWO, found_by=NUMBER), claim], {"DXP1"})) == [2]
+
+
+def test_a_number_learned_goes_before_any_number_of_claims(catalogue: Catalogue) -> None:
+    (answer,) = open_collected(tax(invtNo="I1"), catalogue).answers
+    claims = [
+        candidate(n, ONE, found_by=NUMBER, key={"agentCode": "A1"}, claimed=True) for n in range(MOST * 3)
+    ]
+    assert refs(among(answer, [*claims, candidate(9999, TWO, found_by=NUMBER)], {"DXP1"})) == [9999]
+
+
+def test_what_was_nobody_s_is_not_given_to_who_declares_a_handle_later_among_strangers(
+    catalogue: Catalogue,
+) -> None:
+    handle, key = inventory_answer(catalogue, copNo="C1"), inventory_answer(catalogue, **KEY)
+    late = candidate(1, ONE, found_by=HANDLE, dxp_id="SHARED")
+    assert refs(among(handle, [late], {"SHARED"}, HOMES)) == [1]
+    assert among(handle, [late], {"SHARED"}, HOMES, late=True) == Unmatched(reason="unknown")
+    assert refs(among(handle, [candidate(1, found_by=HANDLE)], {"DXP1"}, HOMES, late=True)) == [1]
+    bound = candidate(1, ONE, dxp_id="SHARED")
+    assert refs(among(key, [bound], {"SHARED"}, HOMES, late=True)) == [1], "the agentCode is bound to it"
+    assert among(key, [candidate(1, TWO)], (), HOMES, late=True) == Unmatched(reason="unknown")

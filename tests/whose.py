@@ -1,0 +1,109 @@
+"""A node of several enterprises, for tests of whose an answer is: the door's judgement, the spool, the filing; no network."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from gateway.bench.correlating import registry_of
+from gateway.config import Limits
+from gateway.homes import Homes, homes_of
+from gateway.model import Enterprise, EnterpriseId, Envelope
+from gateway.pipeline import Refusal, examine
+from gateway.roles.collect import Registry
+from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.rematching import Rematching
+from gateway.rules import Rules
+from gateway.stages.seal import seal
+from spool.entry import Collected, Taken
+from spool.store import Spool
+from tests.unit.test_offers import config
+
+CUSTOMS = "DXPEDCCEB0000002"
+
+
+def tenant(name: str, *dxp_ids: str, cop_code: str, acts_for: Collection[str] = ()) -> Enterprise:
+    return Enterprise(
+        id=EnterpriseId(name),
+        name=name,
+        cop_codes=frozenset({cop_code}),
+        dxp_ids=frozenset(dxp_ids),
+        acts_for=frozenset(acts_for),
+    )
+
+
+@dataclass(kw_only=True)
+class Node:
+    spool: Spool
+    rules: Rules
+    tenants: dict[str, Enterprise]
+    homes: Homes
+    registry: Registry
+    rematching: Rematching
+    _came: int = field(default=0)
+
+    @classmethod
+    def of(cls, spool: Spool, rules: Rules, tenants: Iterable[Enterprise]) -> "Node":
+        known = {str(one.id): one for one in tenants}
+        homes = homes_of(known.values())
+        registry = registry_of(spool, rules, homes)
+        return cls(
+            spool=spool,
+            rules=rules,
+            tenants=known,
+            homes=homes,
+            registry=registry,
+            rematching=Rematching(spool, registry),
+        )
+
+    def declare(self, who: str, body: bytes, *, judged: bool = True) -> list[str]:
+        """Hand a message in; returns the rules of its faults. `judged`: codes are looked at as they are today."""
+        caller = self.tenants[who]
+        homes = self.homes if judged else Homes(holders={})
+        message = examine(body, caller, self.rules, Limits(), homes=homes)
+        if isinstance(message, Refusal):
+            return [fault.rule for fault in message.faults]
+        uid = new_message_id(datetime.now(UTC))
+        offer = offer_of(message, caller, uid=uid, config=config(), homes=self.homes)
+        (reply,) = self.spool.put([offer])
+        assert isinstance(reply, Taken), reply
+        return []
+
+    def come(self, *bodies: bytes) -> None:
+        """Let these come in one batch."""
+        raws = []
+        for body in bodies:
+            self._came += 1
+            raws.append(
+                Collected(
+                    feed="customs", name=str(self._came), body=body, sha256=hashlib.sha256(body).digest()
+                )
+            )
+        self.spool.keep(raws)
+        self.registry.file_waiting()
+
+    def told(self, who: str) -> list[tuple[str, str, str]]:
+        """Return what an enterprise hears: identity, receipt type and time of each row, notice by notice."""
+        found, after = [], 0
+        while page := self.spool.notices(who, after=after, limit=500):
+            found += [(row.identity, row.kind, row.at) for notice in page for row in notice.rows]
+            after = page[-1].cursor
+        return found
+
+    def orphans(self) -> list[str]:
+        return [one.reason for one in self.spool.orphans()]
+
+
+def envelope(business: bytes, receivers: Sequence[str], sender: str = CUSTOMS) -> bytes:
+    """Put a document into an envelope; with no receivers it stays as it is."""
+    if not receivers:
+        return business
+    return seal(
+        business,
+        Envelope(
+            cop_msg_id=hashlib.sha256(business + "".join(receivers).encode()).hexdigest(),
+            sender_id=sender,
+            receiver_ids=tuple(receivers),
+            creat_time="2025-01-02T12:05:06",
+        ),
+    )
