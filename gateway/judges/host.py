@@ -10,11 +10,11 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
 from gateway.config import Judges
+from gateway.defects import defect
 from gateway.heartbeat import beat
 from gateway.judges.judge import Broken, Case, Verdict, lightened
 from gateway.judges.limits import Limits
@@ -69,8 +69,8 @@ def _be_judge(
         code = 0
     except MemoryError:
         code = _OUT_OF_MEMORY
-    except BaseException:  # noqa: BLE001 (the last place that can say why)
-        traceback.print_exc(file=sys.stderr)
+    except BaseException as error:  # noqa: BLE001 (the last place that can say why)
+        defect("role.failed", error, role="judge")
     finally:
         os._exit(code)
 
@@ -97,7 +97,7 @@ def _answer(case: Case, judge: Callable[[Case], Verdict]) -> bytes:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 (a defect is told to whoever waits)
-        traceback.print_exception(error, file=sys.stderr)
+        defect("request.failed", error)
         return frame(Broken(error=f"{type(error).__name__}: {error}"))
 
 

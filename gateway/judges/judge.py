@@ -74,7 +74,7 @@ class Unreadable(Struct, frozen=True, kw_only=True):
 
 
 class Broken(Struct, frozen=True, kw_only=True):
-    """A defect of ours, in words; its trace is on stderr."""
+    """A defect of ours, in words; its trace is in the log."""
 
     error: str
 

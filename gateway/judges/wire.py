@@ -15,7 +15,7 @@ BEGUN: Final = b"\x01"
 """Comes once the whole case is there, before anything is done with it."""
 TRIES: Final = 16
 """Judges that a case is brought to; more than one had died before it, while they had nothing to do."""
-NONE_TO_BE_HAD: Final = "judges die before they begin: see what they wrote to stderr"
+NONE_TO_BE_HAD: Final = "judges die before they begin: see what they wrote to the log"
 _PIECE_BYTES: Final = 1024 * 1024
 
 
