@@ -207,21 +207,20 @@ def test_hundreds_of_one_copno_push_nobody_out(node: Node, to: list[str]) -> Non
     assert node.told("bob") == []
 
 
+def claim_of_bob(at: str, number: int) -> bytes:
+    return inventory(
+        None, agent_code=BOB, cop_code=BOB, dxp_id=at, invt_no=INVT_NO, pre_no=f"B2025010300{number:07d}"
+    )
+
+
 def test_hundreds_of_claims_do_not_displace_a_number_that_customs_gave(node: Node) -> None:
     declare(node, By(who="ann", at=BOTHS))
     node.come(envelope(receipt("CEB622Message", {**WHOLE, "invtNo": INVT_NO}), [BOTHS]))
+    assert node.declare("bob", claim_of_bob(BOTHS, 0)) == ["no_business_key"]
     for number in range(510):
-        claim = inventory(
-            None,
-            agent_code=BOB,
-            cop_code=BOB,
-            dxp_id=BOTHS,
-            invt_no=INVT_NO,
-            pre_no=f"B2025010300{number:07d}",
-        )
-        assert node.declare("bob", claim) == []
+        assert node.declare("bob", claim_of_bob(HIS, number)) == []
 
-    node.come(envelope(tax(invtNo=INVT_NO), [BOTHS]))
+    node.come(tax(invtNo=INVT_NO))
 
     assert [kind for _, kind, _ in node.told("ann")] == ["CEB622Message", "CEB816Message"]
     assert node.told("bob") == []

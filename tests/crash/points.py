@@ -16,7 +16,7 @@ Whom = Literal["role", "node"]
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "accept": ("spool.put", "spool.acknowledge"),
     "forward": ("spool.recover", "spool.claim", "transport.send", "spool.settle"),
-    "collect": ("feed.receive", "spool.keep", "feed.done", "spool.file"),
+    "collect": ("spool.put", "feed.receive", "spool.keep", "feed.done", "spool.file"),
     "keep": ("spool.draw_near", "spool.recover", "spool.seal", "archive.append", "spool.purge"),
 }
 """Role → what it does that another life or another program can see: each is a commit or an effect outside."""
