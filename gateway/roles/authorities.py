@@ -21,6 +21,10 @@ _PAGE: Final = 500
 """Declarations looked up together."""
 
 
+NOT_CARRIED: Final = "not_carried: "
+"""How the reason of an orphan begins that came from elsewhere: nobody was looked for yet."""
+
+
 class Authorities:
     """Judges answers by the destination they came from and those that the message went to."""
 
@@ -82,6 +86,6 @@ class Carried:
 def not_carried(origins: Collection[str], carriers: Collection[str]) -> str:
     """Mark an answer that came from elsewhere, as the reason for which it is nobody's."""
     return (
-        f"not_carried: {', '.join(origins)} may not answer for {', '.join(sorted(carriers))}, see answers_for of"
+        f"{NOT_CARRIED}{', '.join(origins)} may not answer for {', '.join(sorted(carriers))}, see answers_for of"
         " [[destination]]"
     )

@@ -19,7 +19,7 @@ from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import gathered, log
 from gateway.ports import Arrival, Feed
 from gateway.printable import escaped
-from gateway.roles.authorities import Authorities, Carried, not_carried
+from gateway.roles.authorities import NOT_CARRIED, Authorities, Carried, not_carried
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Transfer
@@ -117,7 +117,8 @@ class Registry:
             if raw is not None:
                 opened = self._open(raw)
                 answers = tuple(one for one in opened.answers if one.index in bodies)
-                cases.append(structs.replace(opened, answers=answers, again=True))
+                late = frozenset(i for i, one in bodies.items() if not one.reason.startswith(NOT_CARRIED))
+                cases.append(structs.replace(opened, answers=answers, again=True, late=late))
         filings, found = [], set()
         for filing in self._filings(cases, only):
             told = {row.index for row in filing.rows} | ({-1} if filing.addressees else set())
@@ -176,7 +177,7 @@ class Registry:
             return map(_candidate, carried.among(self._spool.find(texts, owner=only or None)))
 
         questions = [
-            Question(answer, case.receivers, late=case.again and not only)
+            Question(answer, case.receivers, late=answer.index in case.late and not only)
             for case in cases
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
@@ -302,6 +303,8 @@ class _Case(Struct, frozen=True, kw_only=True):
     """A copy for a subscriber."""
     given_up: bool = False
     """Opening it took too much."""
+    late: frozenset[int] = frozenset()
+    """Bodies that were nobody's before; one that no destination had the right to bring counts as new."""
     again: bool = False
     """It was filed before: nobody is answered a second time."""
 

@@ -17,6 +17,7 @@ from tests.waiting import until
 ROLES = {
     "accept",
     "accept/folders",
+    "judges",
     "forward/customs/0",
     "collect/customs",
     "forward/@local",
