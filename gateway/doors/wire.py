@@ -281,6 +281,7 @@ class DoorProtocol(Connection):
         self.transport.write(
             answer_bytes(answer, self._service.common, keep_alive=keep_alive, bodiless=self._bodiless)
         )
+        self._bodiless = False
         if not self._slow:
             self._has_read()
         if keep_alive:
