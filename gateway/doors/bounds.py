@@ -23,6 +23,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     connections_of_address: int = 256
     under_way_bytes: int = 128 * 1024 * 1024
     """Of bodies that have come in part; half of it for one enterprise."""
+    unread_bytes: int = 256 * 1024 * 1024
+    """Of answers whose callers are slow to read them; half of it for one enterprise."""
     handshake_s: float = 10.0
     head_s: float = 10.0
     """From its first byte to its last, and from the connection to the first byte of the first."""
@@ -60,7 +62,7 @@ def bounds_of(accept: Accept) -> Bounds:
 
 
 class UnderWay:
-    """Counts the bytes of bodies that have come in part, in all and of each enterprise."""
+    """Counts bytes that wait for callers, in all and of each enterprise."""
 
     def __init__(self, most: int) -> None:
         self._most = most

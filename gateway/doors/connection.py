@@ -48,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._received = 0
         """Bytes of the present phase."""
         self._paused = False
+        self._unread: tuple[str, int] | None = None
+        """Whose the present answer is, and its bytes, as they are counted while it waits to be read."""
         self.made = False
         """Whether the connection speaks; with TLS, after the handshake."""
 
@@ -95,6 +97,25 @@ class Connection(asyncio.Protocol):
         """Return when what is written must have been read, and what was on its way have come."""
         bounds, unread = self._service.bounds, self.transport.get_write_buffer_size()
         return self._loop.time() + (bounds.due_s(unread) if unread else bounds.linger_s)
+
+    def _has_room(self, size_bytes: int) -> bool:
+        """Count an answer that may have to wait until it is read; False when too many wait already.
+
+        One larger than all that an owner may have waiting counts as so much: nobody could get it otherwise.
+        """
+        if size_bytes <= READ_BYTES:
+            return True
+        owner, counted = self.place.owner, min(size_bytes, self._service.bounds.unread_bytes // 2)
+        if not self._service.unread.grow(owner, counted):
+            return False
+        self._unread = (owner, counted)
+        return True
+
+    def _has_read(self) -> None:
+        """Count it no more."""
+        if self._unread is not None:
+            self._service.unread.shrink(*self._unread)
+            self._unread = None
 
     def _pause(self) -> None:
         if not self._paused and not self.transport.is_closing():

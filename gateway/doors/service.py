@@ -24,6 +24,12 @@ _TOO_MUCH: Final = Fault(
     message_zh="同时传入的大报文过多",
     fix="send fewer at the same time, and each as fast as you can",
 )
+_TOO_MUCH_UNREAD: Final = Fault(
+    rule="answers_unread",
+    message="too many large answers wait for you to read them",
+    message_zh="等待读取的大应答过多",
+    fix="read the answers that you asked for, then ask again, and for fewer at the same time",
+)
 
 
 class Service:
@@ -46,6 +52,7 @@ class Service:
         self.bounds = bounds
         self.places = places
         self.under_way = UnderWay(bounds.under_way_bytes)
+        self.unread = UnderWay(bounds.unread_bytes)
         self.connections: set[DoorProtocol] = set()
         self.common = b""
         """Headers of every answer."""
@@ -81,3 +88,7 @@ class Service:
         """Answer a body for which there is no room at the moment."""
         headers = {"Retry-After": RETRY_AFTER_S, "Connection": "close"}
         return denied("unavailable", "", (_TOO_MUCH,), headers)
+
+    def too_much_unread(self) -> Answer:
+        """Say in place of an answer that there is no room for it while others are not read."""
+        return denied("unavailable", "", (_TOO_MUCH_UNREAD,), {"Retry-After": RETRY_AFTER_S})

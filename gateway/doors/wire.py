@@ -55,6 +55,7 @@ class DoorProtocol(Connection):
         self._phase = Phase.CLOSED
         self._service.connections.discard(self)
         self._service.places.leave(self.place)
+        self._has_read()
         request, self._request = self._request, None
         if request is not None:
             request.gone()
@@ -95,6 +96,7 @@ class DoorProtocol(Connection):
     def resume_writing(self) -> None:
         """Go on with its next request."""
         self._slow = False
+        self._has_read()
         if self._phase in (Phase.WAITING, Phase.HEAD):
             self._await_next()
 
@@ -266,6 +268,8 @@ class DoorProtocol(Connection):
         """Answer the present request; once the caller has gone, nothing."""
         if self._phase in (Phase.LINGERING, Phase.CLOSED) or self.transport.is_closing():
             return
+        if not self._bodiless and not self._has_room(len(answer.body)):
+            answer = self._service.too_much_unread()
         whole = self._phase is Phase.ANSWERING
         self._request = None
         keep_alive = (
@@ -277,6 +281,9 @@ class DoorProtocol(Connection):
         self.transport.write(
             answer_bytes(answer, self._service.common, keep_alive=keep_alive, bodiless=self._bodiless)
         )
+        self._bodiless = False
+        if not self._slow:
+            self._has_read()
         if keep_alive:
             self._phase = Phase.WAITING
             self._await_next()

@@ -144,6 +144,7 @@ class Forward:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
         prepare = self._packer.prepare
         for entry in claimed:
+            beat()  # a batch of the largest messages takes a while to sign
             if not self._desk.takes(entry):
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = 0

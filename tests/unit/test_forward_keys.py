@@ -8,6 +8,7 @@ from select import select
 import msgspec
 import pytest
 
+from gateway.heartbeat import Heartbeat
 from gateway.keyring import Keyring
 from gateway.model import Message
 from gateway.pipeline import examine
@@ -181,3 +182,23 @@ def test_message_that_came_signed_needs_no_key(world: World) -> None:
     world.step_until(lambda: world.sent([str(uid)]) == 1)
     assert dark.signed == 0
     dark.blocked.set()
+
+
+class Counted(Heartbeat):
+    """How often it was heard."""
+
+    times = 0
+
+    def beat(self) -> None:
+        self.times += 1
+
+
+def test_role_that_signs_a_batch_is_heard_at_every_entry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = world.submit("plain", 8)
+    world.start()
+    heart = Counted()
+    monkeypatch.setattr("gateway.heartbeat._Own.heart", heart)
+    world.step_until(lambda: world.sent(uids) == 8)
+    assert heart.times >= 8 + 8, "once before it is signed, once when it is delivered"

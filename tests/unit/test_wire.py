@@ -554,3 +554,15 @@ def test_what_is_no_http_is_400() -> None:
         )
 
     run(act)
+
+
+def test_refusal_after_the_answer_to_a_head_request_has_its_body() -> None:
+    async def act() -> None:
+        here = world(Desk())
+        here.send(b"HEAD /page HTTP/1.1\r\nHost: x\r\n\r\n")
+        await settle()
+        here.send(b"NONSENSE\r\n\r\n")
+        assert here.statuses == ["200", "400"]
+        assert json.loads(here.line.written[-1].partition(b"\r\n\r\n")[2])["code"] == "bad-request"
+
+    run(act)
