@@ -170,7 +170,7 @@ _SUBMIT: Final = Operation(
         ),
     },
     problems=(
-        "bad-request", "conflicting-version", "cop-msg-id-taken", "too-large",
+        "bad-request", "conflicting-version", "cop-msg-id-taken", "idempotency-key-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
         "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
         "untranslatable", "too-expensive",
@@ -191,8 +191,8 @@ _SUBMIT: Final = Operation(
         Parameter(
             name="Idempotency-Key",
             place="header",
-            description="A name of your own for this request: what comes again under it gets the first answer,"
-            " whatever its bytes. Printable ASCII",
+            description="A name of your own for this request: the same bytes again under it get the first answer,"
+            " other bytes `409`. Printable ASCII",
             schema={"type": "string", "maxLength": IDEMPOTENCY_KEY_AT_MOST, "pattern": "^[ -~]*$"},
             example="order-20261111-0001",
         ),

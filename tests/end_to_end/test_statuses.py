@@ -50,7 +50,7 @@ class Ask:
     body: bytes | None = None
     headers: dict[str, str] | None = None
     before: tuple[bytes, ...] = ()
-    """Handed in first, and accepted."""
+    """Handed in first, with the same headers, and accepted."""
 
 
 def order(seed: int, kind: str = "CEB311Message", **changes: str) -> bytes:
@@ -89,6 +89,9 @@ ASKED: dict[str, Asking] = {
     "conflicting-version": lambda _: Ask(body=order(2) + b"\n", before=(order(2),)),
     "cop-msg-id-taken": lambda world: Ask(
         body=dxp_msg(signed(world, order(4))), before=(dxp_msg(signed(world, order(3))),)
+    ),
+    "idempotency-key-taken": lambda _: Ask(
+        body=order(11), headers={"Idempotency-Key": "status"}, before=(order(10),)
     ),
     "not-yet": lambda _: Ask(method="GET", path="/v1/messages/{id}/evidence", before=(order(5),)),
     "too-large": lambda _: Ask(body=b"", headers={"Content-Length": str(100 << 20)}),
@@ -153,7 +156,7 @@ def test_problem_comes_with_its_status_type_and_titles(
     ask = ASKED[code](world)
     known = {}
     for body in ask.before:
-        accepted = platform.once("POST", "/v1/messages", body)
+        accepted = platform.once("POST", "/v1/messages", body, ask.headers)
         assert accepted.status == 202, accepted.body
         known["id"] = accepted.json()["id"]
     document = promised(once(platform, ask, **known), code)
