@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -41,6 +41,25 @@ class Span:
     meaning: Code
 
 
+class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do about an error code."""
+
+    retry: Literal["retry", "fix", "never"]
+    zh: str
+    en: str
+    kind: CodeClass = CodeClass.REFUSED
+    """Class of the error codes in rows that follow this advice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """How a refusal is recognised that is about a repeated delivery, not about the declaration."""
+
+    texts: tuple[str, ...]
+    """One of them stands in its text."""
+    advice: Advice
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
     """What codes mean, `mappings/codes.toml` (spec ceb/codes.md). Look-ups never raise."""
@@ -57,6 +76,17 @@ class Codes:
     brackets: Mapping[str, Code]
     """Customs codes of the `[Code:n;Desc:t]` pattern by number."""
     unknown: Fallback
+    repeat: Repeat
+
+    def said(self, message_type: str, code: str, info: str) -> Code:
+        """Explain the status of a receipt with its text: a refusal may say that it is one of a repeated delivery alone."""
+        meaning, repeat = self.status(message_type, code), self.repeat
+        if meaning.kind is not CodeClass.REFUSED or not any(text in info for text in repeat.texts):
+            return meaning
+        advice = repeat.advice
+        return replace(
+            meaning, kind=advice.kind, advice_zh=advice.zh, advice_en=advice.en, retry=advice.retry
+        )
 
     def status(self, message_type: str, code: str) -> Code:
         """Explain the status of a receipt of `message_type`; a negative one is a business error code."""
@@ -102,7 +132,7 @@ def load_codes(file: Path, catalogue: Catalogue) -> Codes:
     """Read the tables of codes; RulesError names what does not fit, receipts the catalogue lacks included."""
     place = Place(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
-    advice = _each(tables.advice, _Advice, place.within("advice"))
+    advice = _each(tables.advice, Advice, place.within("advice"))
     read = _Reader(advice, frozenset(receipt.name for receipt in catalogue.receipts()))
     at_status, at_dxp, at_business = place.within("status"), place.within("dxp"), place.within("business")
     groups = _each(tables.status, _StatusGroup, at_status)
@@ -117,20 +147,13 @@ def load_codes(file: Path, catalogue: Catalogue) -> Codes:
         ),
         brackets=MappingProxyType(dict(read.brackets(tables.brackets, place.within("brackets")))),
         unknown=read.fallback(tables.unknown, place.within("unknown")),
+        repeat=read.repeat(tables.repeat, place.within("repeat")),
     )
 
 
 def _number(code: str) -> int:
     """Read a code as an integer; 0, which no table uses, when it is none."""
     return int(code) if _INTEGER.fullmatch(code) else 0
-
-
-class _Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    retry: Literal["retry", "fix", "never"]
-    zh: str
-    en: str
-    kind: CodeClass = CodeClass.REFUSED
-    """Class of the error codes in rows that follow this advice."""
 
 
 class _Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,6 +194,11 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Code, Chinese, English, name of an advice."""
 
 
+class _Repeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    texts: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
+    advice: str
+
+
 class _Platform(_Rows, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spans: tuple[_Span, ...]
 
@@ -184,6 +212,7 @@ class _Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dxp: Any
     business: dict[str, Any]
     brackets: Any
+    repeat: Any
 
 
 _EXAMPLE: Final = """
@@ -194,6 +223,7 @@ en = "taken into the customs database"
 advice = "content"
 accepted_for = ["CEB312Message"]
 receipts = ["CEB816Message"]
+texts = ["重复发送"]
 source = "spec ceb/codes.md, returnStatus in receipts"
 rows = [["-301001", "订单商品表体信息不存在", "the order has no items", "content"]]
 spans = [{ first = 1, last = 999, kind = "refused", zh = "…", en = "…", advice = "format" }]
@@ -206,7 +236,7 @@ otherwise = { kind = "unknown", zh = "未收录的状态码", en = "status code 
 class _Reader:
     """Turns the tables into values and resolves what they refer to."""
 
-    advice: Mapping[str, _Advice]
+    advice: Mapping[str, Advice]
     receipts: frozenset[str]
 
     def statuses(
@@ -247,6 +277,10 @@ class _Reader:
         for code, row in _each(group.codes, _Meaning, place.within("codes")).items():
             yield code, self._meaning(row, code, group.source, place.within(f"codes.{code}"))
 
+    def repeat(self, table: object, place: Place) -> Repeat:
+        row = shaped(table, _Repeat, place, _EXAMPLE)
+        return Repeat(texts=row.texts, advice=self._advice(row.advice, place, "advice"))
+
     def spans(self, table: _Platform, place: Place) -> Iterator[Span]:
         for row in table.spans:
             if row.first > row.last:
@@ -255,7 +289,10 @@ class _Reader:
             yield Span(first=row.first, last=row.last, meaning=self._meaning(row, "", table.source, place))
 
     def rows(self, tables: Mapping[str, _Rows], place: Place, pattern: str) -> dict[str, Code]:
-        """Read rows of error codes; a code listed twice gets both texts and the advice of the later row."""
+        """Read rows of error codes; a code listed twice gets both texts and the advice of the later row.
+
+        Its kind is `unknown` where one of the two is: it may be the one that is meant.
+        """
         read: dict[str, Code] = {}
         for name, table in tables.items():
             at = place.within(name) if name else place
@@ -265,14 +302,17 @@ class _Reader:
                 advice = self._advice(advised, at, "rows")
                 new = _code(_Meaning(kind=advice.kind, zh=zh, en=en), code, table.source, advice)
                 old = read.get(code)
-                read[code] = replace(new, zh=f"{old.zh} / {zh}", en=f"{old.en} / {en}") if old else new
+                if old is not None:
+                    kind = CodeClass.UNKNOWN if CodeClass.UNKNOWN in {old.kind, new.kind} else new.kind
+                    new = replace(new, kind=kind, zh=f"{old.zh} / {zh}", en=f"{old.en} / {en}")
+                read[code] = new
         return read
 
     def _meaning(self, row: _Meaning, code: str, source: str, place: Place) -> Code:
         advice = self._advice(row.advice, place, "advice") if row.advice else None
         return _code(row, code, source, advice)
 
-    def _advice(self, name: str, place: Place, key: str) -> _Advice:
+    def _advice(self, name: str, place: Place, key: str) -> Advice:
         if name not in self.advice:
             raise place.error(f"there is no table [advice.{name}]", key=key, example=_line("advice"))
         return self.advice[name]
@@ -283,7 +323,7 @@ class _Reader:
                 raise place.error(f"{name} is no receipt of the catalogue", key=key, example=_line(key))
 
 
-def _code(row: _Meaning, code: str, source: str, advice: _Advice | None) -> Code:
+def _code(row: _Meaning, code: str, source: str, advice: Advice | None) -> Code:
     return Code(
         code=code,
         kind=row.kind,

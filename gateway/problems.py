@@ -10,6 +10,7 @@
 | `too-slow` | 408 | the request did not come within the time that there is for it |
 | `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
+| `idempotency-key-taken` | 409 | the Idempotency-Key came before with other bytes |
 | `not-yet` | 409 | it comes into being by itself, soon; `Retry-After` |
 | `too-large` | 413 | more bytes than a message may have |
 | `target-too-long` | 414 | the address has more than 8 KB |
@@ -83,6 +84,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
             HTTPStatus.CONFLICT,
             "The CopMsgId belongs to another message",
             "该 CopMsgId 已被其他报文使用",
+        ),
+        "idempotency-key-taken": _problem(
+            HTTPStatus.CONFLICT,
+            "The Idempotency-Key belongs to another message",
+            "该 Idempotency-Key 已用于其他报文",
         ),
         "not-yet": _problem(
             HTTPStatus.CONFLICT, "It is not there yet; ask again later", "尚未就绪，请稍后再试"

@@ -62,8 +62,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     priority: int = 1
     """0 goes before 1 before 2, within one owner."""
     request_key: str = ""
-    """The owner's own name for the request (Idempotency-Key): what comes again under it is the same
-    message, whatever its bytes. Empty: none."""
+    """The owner's own name for the request (Idempotency-Key): it belongs to one message, and other bytes
+    under it are a clash. Empty: none."""
     subjects: tuple[Subject, ...] = ()
     needs: str = ""
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
@@ -97,8 +97,8 @@ class Known(Struct, frozen=True, kw_only=True):
 class Clash(Struct, frozen=True, kw_only=True):
     """The offer contradicts what was taken before; nothing was written.
 
-    `reason` is `version` (a declaration version with other bytes) or `cop_msg_id` (taken by another
-    message of the same sender, wherever that goes).
+    `reason` is `version` (a declaration version with other bytes), `cop_msg_id` (taken by another
+    message of the same sender, wherever that goes) or `request_key` (the key of a message with other bytes).
     """
 
     uid: str

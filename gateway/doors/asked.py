@@ -5,6 +5,7 @@ A wrong guess would be worse than a question: `?dry_run=yes` must not hand a dec
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -12,13 +13,18 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
+from gateway.catalogue import Catalogue
 from gateway.doors.counter import Problem
-from gateway.doors.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST
+from gateway.doors.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
 from gateway.doors.views import CURSOR_AT_MOST
+from gateway.mapping.source import printable
 from gateway.model import Fault
 
 _UID: Final = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.ASCII)
 _ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_NAME_LOOKED_AT: Final = 50
+"""Characters of an unknown name that are compared with those there are."""
+_NEAR: Final = 0.5
 _TEXTS: Final = {
     "type": (re.compile(r"CEB[0-9]{3}Message", re.ASCII), "write it as CEB621Message"),
     "key": (
@@ -46,6 +52,21 @@ def number(request: Request, name: str, *, least: int, most: int) -> int | None:
 def in_query(query: str, name: str) -> str | None:
     """Give the value of a parameter, the last if it stands twice; None when it is not there."""
     return dict(parse_qsl(query, keep_blank_values=True)).get(name)
+
+
+def check_query(query: str, operation: str) -> None:
+    """Refuse a parameter that the operation, `POST /v1/messages`, does not know, by the nearest one. Raises Problem."""
+    known = QUERIES[operation]
+    for name, _ in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            near = get_close_matches(name[:_NAME_LOOKED_AT].lower(), known, n=1, cutoff=_NEAR)
+            raise _bad(
+                printable(name),
+                "unknown_parameter",
+                f"{operation} has no query parameter of this name",
+                "该接口没有此查询参数",
+                f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'none'}",
+            )
 
 
 def flag(name: str, text: str | None) -> bool:
@@ -101,6 +122,39 @@ def cursor_in(body: bytes) -> int:
         told = f"cursor must be a whole number, 0 to {CURSOR_AT_MOST}"
         raise _bad("/cursor", "not_a_number", told, f"cursor 必须是 0 至 {CURSOR_AT_MOST} 的整数", fix)
     return int(found)
+
+
+def beyond(newest: int) -> Problem:
+    """Say that a cursor is beyond the newest receipt there is."""
+    return _bad(
+        "/cursor",
+        "beyond_the_newest",
+        f"your newest receipt is {newest}; nothing was acknowledged",
+        f"最新回执的游标为{newest}，未作任何确认",
+        "send the cursor of the last page whose receipts you have stored",
+    )
+
+
+def check_key(message_type: str, key: str, catalogue: Catalogue) -> None:
+    """Refuse a type or a key that could name no declaration. Raises Problem.
+
+    For a key that nothing was found by: some older declarations are named by less than a whole key.
+    """
+    kinds = {kind.name: kind for kind in catalogue.declarations()}
+    kind = kinds.get(message_type)
+    if kind is None:
+        near = get_close_matches(message_type, kinds, n=1, cutoff=_NEAR)
+        told = f"{message_type} is not declared to customs"
+        fix = f"did you mean {near[0]}?" if near else f"one of: {', '.join(kinds)}"
+        raise _bad("type", "bad_form", told, f"{message_type}不是申报报文类型", fix)
+    parts = [one.partition("=") for one in key.removeprefix(f"{message_type} ").split(" ")]
+    names = tuple([name for name, _, _ in parts])
+    alone = tuple(dict.fromkeys(name for name in (kind.handle, *kind.numbers) if name))
+    if not all(value for _, _, value in parts) or names not in {kind.key, *((name,) for name in alone)}:
+        whole = " ".join(f"{name}=…" for name in kind.key)
+        form = " or ".join((whole, *(f"{name}=…" for name in alone)))
+        told = f"key is not of the form that names a {message_type}"
+        raise _bad("key", "bad_form", told, f"参数 key 不是{message_type}的主键格式", f"write key={form}")
 
 
 def request_name(text: str) -> str:

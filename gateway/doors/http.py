@@ -16,7 +16,17 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.doors import openapi, operations, views
-from gateway.doors.asked import cursor_in, flag, message_id, number, receipt_id, text
+from gateway.doors.asked import (
+    beyond,
+    check_key,
+    check_query,
+    cursor_in,
+    flag,
+    message_id,
+    number,
+    receipt_id,
+    text,
+)
 from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.doors.page import PAGE_HEADERS, page
 from gateway.doors.request_signature import OTHER_BODY
@@ -74,11 +84,11 @@ def build(counter: Counter) -> Starlette:
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
-            Route("/healthz", lambda _: _json(views.HealthView(status="alive")), methods=["GET"]),
-            Route("/readyz", lambda _: _ready(counter), methods=["GET"]),
+            _open("/healthz", lambda: _json(views.HealthView(status="alive"))),
+            _open("/readyz", lambda: _ready(counter)),
             Route("/metrics", _figures(counter), methods=["GET"]),
-            Route("/openapi.json", lambda _: _json(openapi.document()), methods=["GET"]),
-            Route("/docs", lambda _: HTMLResponse(page(), headers=PAGE_HEADERS), methods=["GET"]),
+            _open("/openapi.json", lambda: _json(openapi.document())),
+            _open("/docs", lambda: HTMLResponse(page(), headers=PAGE_HEADERS)),
         ],
     )
     app.router.redirect_slashes = False  # it would send callers to the host that they named themselves
@@ -102,6 +112,7 @@ def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Re
         try:
             caller = caller_of(_shown(request), counter)
             request.scope["state"]["known"](caller.id)
+            check_query(_query(request), operation)
             response = await handler(request, counter, caller)
         except ClientDisconnect:
             return Response(status_code=499)
@@ -114,6 +125,23 @@ def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Re
         return response
 
     return guarded
+
+
+def _open(path: str, answer: Callable[[], Response]) -> Route:
+    """Route to what anybody may ask."""
+
+    def asked(request: Request) -> Response:
+        try:
+            check_query(_query(request), f"GET {path}")
+        except Problem as problem:
+            return _response(denied(problem.problem, path, problem.faults))
+        return answer()
+
+    return Route(path, asked, methods=["GET"])
+
+
+def _query(request: Request) -> str:
+    return str(request.scope["query_string"], "latin-1")
 
 
 def _shown(request: Request) -> Shown:
@@ -193,6 +221,7 @@ async def _get_declaration(request: Request, counter: Counter, caller: Enterpris
     texts = spellings(asked, counter.rules.catalogue)
     known = next(counter.spool.find(texts, owner=caller.id), None)
     if known is None:
+        check_key(message_type, key, counter.rules.catalogue)
         raise Problem("not-found")
     named = known.found_by
     rows = counter.spool.timeline(caller.id, named)
@@ -237,6 +266,9 @@ async def _get_receipt_content(request: Request, counter: Counter, caller: Enter
 
 async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> Response:
     wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
+    newest = counter.spool.newest_notices([caller.id]).get(caller.id, 0)
+    if wanted > newest and wanted > counter.spool.acknowledged(caller.id):  # old ones may have been purged
+        raise beyond(newest)
     cursor = counter.spool.acknowledge(caller.id, wanted)
     log("notice.delivered", enterprise=caller.id, cursor=cursor)
     return _json(views.CursorView(cursor=cursor))
@@ -263,6 +295,10 @@ def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:
         header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
         if counter.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
             return _response(denied("unauthorised", request.url.path, headers=_ASKED))
+        try:
+            check_query(_query(request), "GET /metrics")
+        except Problem as problem:
+            return _response(denied(problem.problem, request.url.path, problem.faults))
         return Response(await asyncio.to_thread(counter.meter.text), media_type=MEDIA_TYPE)
 
     return figures

@@ -128,8 +128,8 @@ ANY_WITH_TOKEN: Final = (
     "unauthorised", "not-your-identity", "quota-exceeded", "internal-error", "unavailable",
 )  # fmt: skip
 """What may be wrong with whoever asks, or with us, whatever for."""
-ANY: Final = ("too-slow", "target-too-long", "head-too-large", "version-not-supported")
-"""What is said before anything is asked, whatever for."""
+ANY: Final = ("bad-request", "too-slow", "target-too-long", "head-too-large", "version-not-supported")
+"""What may be wrong with any request: a parameter that its operation does not know, or what is said before it is read."""
 
 _MESSAGE_ID: Final = Parameter(
     name="id",
@@ -170,7 +170,7 @@ _SUBMIT: Final = Operation(
         ),
     },
     problems=(
-        "bad-request", "conflicting-version", "cop-msg-id-taken", "too-large",
+        "conflicting-version", "cop-msg-id-taken", "idempotency-key-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
         "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
         "untranslatable", "too-expensive",
@@ -191,8 +191,8 @@ _SUBMIT: Final = Operation(
         Parameter(
             name="Idempotency-Key",
             place="header",
-            description="A name of your own for this request: what comes again under it gets the first answer,"
-            " whatever its bytes. Printable ASCII",
+            description="A name of your own for this request: the same bytes again under it get the first answer,"
+            " other bytes `409`. Printable ASCII",
             schema={"type": "string", "maxLength": IDEMPOTENCY_KEY_AT_MOST, "pattern": "^[ -~]*$"},
             example="order-20261111-0001",
         ),
@@ -231,7 +231,7 @@ _EVIDENCE: Final = Operation(
     detail="One file that `gateway evidence verify` checks with the node's public key alone. `not-yet` until the"
     " log covers the message, a minute at most.",
     replies={200: Reply(says="The file", media_type="application/json")},
-    problems=("bad-request", "not-found", "not-yet"),
+    problems=("not-found", "not-yet"),
     parameters=(
         _MESSAGE_ID,
         Parameter(
@@ -247,7 +247,7 @@ _DECLARATION: Final = Operation(
     summary="The timeline of a declaration",
     detail="All answers about it, in the order of customs' own time.",
     replies={200: Reply(says="The answers so far", view=views.TimelineView)},
-    problems=("bad-request", "not-found"),
+    problems=("not-found",),
     parameters=(
         Parameter(
             name="type",
@@ -291,7 +291,6 @@ _RECEIPTS: Final = Operation(
             ),
         )
     },
-    problems=("bad-request",),
     parameters=(
         Parameter(
             name="after",
@@ -340,10 +339,10 @@ _ACKNOWLEDGE: Final = Operation(
     path="/v1/receipts/ack",
     tag="Receipts",
     summary="Acknowledge receipts",
-    detail="Remembers how far you have read; never goes back, and never beyond the newest receipt. The body is read as"
-    " JSON whatever its Content-Type says.",
+    detail="Remembers how far you have read; never goes back. Beyond the newest receipt it is `400` and nothing is"
+    " remembered. The body is read as JSON whatever its Content-Type says.",
     replies={200: Reply(says="The cursor that holds", view=views.CursorView)},
-    problems=("bad-request", "too-large"),
+    problems=("too-large",),
     body=("application/json",),
     body_view=views.AcknowledgementView,
 )
@@ -407,6 +406,17 @@ _OPEN: Final[tuple[Operation, ...]] = (
 OPERATIONS: Final[tuple[Operation, ...]] = (
     _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE, *_OPEN,
 )  # fmt: skip
+
+
+QUERIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        f"{one.method.upper()} {one.path}": tuple(
+            [par.name for par in one.parameters if par.place == "query"]
+        )
+        for one in OPERATIONS
+    }
+)
+"""Operation, as the metrics name it → its query parameters."""
 
 
 def problems_of(operation: Operation) -> dict[int, list[str]]:

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.doors import views
-from gateway.doors.asked import check_media_type, flag, in_query, request_name
+from gateway.doors.asked import check_media_type, check_query, flag, in_query, request_name
 from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, failed, said
 from gateway.doors.forms import Form, form_of, needs_mapping
 from gateway.doors.operations import MESSAGE_FORMS
@@ -84,6 +84,8 @@ class Submissions:
     def _admit(self, head: Head) -> Admitted:
         began = time.monotonic()
         caller = caller_of(head.shown, self._counter)
+        if head.query:
+            check_query(head.query, _OPERATION)
         form = form_of(head.content_type, head.query, self._counter) if head.query else None
         if form is None:
             check_media_type(head.content_type, MESSAGE_FORMS, *needs_mapping(head.content_type))

@@ -74,6 +74,11 @@ _CLASHES: Final = {
         "该 CopMsgId 已用于同一 SenderId 的其他报文，无法区分两者的回执",
         "give each DxpMsg a CopMsgId that nobody else uses under your DXP id, a UUID for instance",
     ),
+    "request_key": (
+        "a message came before under this Idempotency-Key, with other bytes; this one was not taken",
+        "此前已有其他内容的报文使用该 Idempotency-Key，本报文未接收",
+        "send each message under a key of its own, and the same bytes under the same key only",
+    ),
 }
 
 

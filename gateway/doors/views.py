@@ -336,7 +336,11 @@ def answer_views(rows: Sequence[TimelineEntry], codes: Codes) -> tuple[AnswerVie
 def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
     row = rows[0]
     known = facts.answer_facts(row.facts)
-    code = codes.dxp(row.status) if known.layer == Layer.TRANSPORT else codes.status(row.kind, row.status)
+    code = (
+        codes.dxp(row.status)
+        if known.layer == Layer.TRANSPORT
+        else codes.said(row.kind, row.status, known.info)
+    )
     return AnswerView(
         message_type=row.kind,
         layer=known.layer,

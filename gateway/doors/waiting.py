@@ -70,7 +70,8 @@ def outcome_of(answers: Iterable[AnswerView]) -> Outcome:
     """Say what customs decided about a declaration: the newest answer that decides anything counts.
 
     A tax bill or a note that comes after the release leaves it released. When the exchange asks for another
-    attempt, nobody has decided anything: the gateway makes it.
+    attempt, nobody has decided anything: the gateway makes it. Nor does a refusal of a delivery alone, because it came
+    twice or behind a newer one (`unknown` in `mappings/codes.toml`).
     """
     decided = [
         (one.time, _DECIDED[one.meaning.kind])

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -16,6 +17,13 @@ from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import Commit
 from gateway.roles.quotas import Cost, OverQuota, Quotas
 from spool.entry import Clash, Note, Offer, Reply
+
+_PROBLEMS: Final = {
+    "version": "conflicting-version",
+    "cop_msg_id": "cop-msg-id-taken",
+    "request_key": "idempotency-key-taken",
+}
+"""`Clash.reason` → code of the problem."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -47,7 +55,7 @@ class Contradicted:
     @property
     def problem(self) -> str:
         """Code of the problem, as the table of problems has it."""
-        return "conflicting-version" if self.clash.reason == "version" else "cop-msg-id-taken"
+        return _PROBLEMS[self.clash.reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from psycopg import Cursor
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Taken, Way
+from spool.entry import Clash, Note, Offer, Reply, Subject, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.postgres.arrays import blobs, int8s, texts
@@ -20,6 +20,7 @@ from spool.postgres.database import Database, Transaction, numbers
 from spool.postgres.ordering import unsettled
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
+from spool.requests import taken_before
 from spool.store import NO_MARKS
 from spool.travelling import UNTOLD, clashes
 from spool.turns import turn_of
@@ -123,18 +124,18 @@ class _Batch:
             texts(identity for _, identity in about),
         )
         travelling = own and self._travelling_under(own)
+        named = keyed and run(
+            "SELECT m.owner, m.request_key, m.uid FROM unnest(%s::text[], %s::text[]) AS o (owner, key)"
+            " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
+            texts(offer.owner for offer in keyed),
+            texts(offer.request_key for offer in keyed),
+        )
         # last, so that what another node took meanwhile is known, not a clash with itself
         same = run(
             "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
             " JOIN message m ON m.owner = o.owner AND m.sha256 = o.sha256",
             texts(offer.owner for offer in offers),
             blobs(offer.sha256 for offer in offers),
-        )
-        named = keyed and run(
-            "SELECT m.owner, m.request_key, m.uid FROM unnest(%s::text[], %s::text[]) AS o (owner, key)"
-            " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
-            texts(offer.owner for offer in keyed),
-            texts(offer.request_key for offer in keyed),
         )
         # after the locks: who comes later has the higher numbers
         self._messages = iter(numbers(self._transaction, "message_number", len(offers)))
@@ -194,17 +195,11 @@ class _Batch:
 
     def take(self, offer: Offer) -> Reply:
         """Judge one offer; if it is new, its rows are to be written."""
-        reply = self._same(offer) or self._travels(offer) or self._contradiction(offer)
+        reply = taken_before(offer, self._requests) or self._travels(offer) or self._contradiction(offer)
         if reply is not None:
             return reply
         self._add(offer)
         return Taken(uid=offer.uid)
-
-    def _same(self, offer: Offer) -> Known | None:
-        uid = self._requests.get((offer.owner, offer.sha256))
-        if uid is None and offer.request_key:
-            uid = self._requests.get((offer.owner, offer.request_key))
-        return None if uid is None else Known(uid=uid)
 
     def _travels(self, offer: Offer) -> Clash | None:
         for way in offer.ways:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Taken, Way
+from spool.entry import Clash, Note, Offer, Reply, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
+from spool.requests import taken_before
 from spool.signals import Signals
 from spool.sqlite.database import Database
 from spool.sqlite.many import select
@@ -118,14 +119,14 @@ class _Batch:
         ask, requests = partial(select, self._connection), self._requests
         for owner, sha256, uid in ask(_SAME_BYTES, [(one.owner, one.sha256) for one in offers]):
             requests[owner, sha256] = uid
-        keyed = [
-            (one.owner, one.request_key)
-            for one in offers
-            if one.request_key and one.request_key != one.sha256.hex()
-        ]
-        for owner, request_key, uid in ask(_SAME_REQUEST, keyed):
+        keyed = [one for one in offers if one.request_key]
+        for owner, request_key, uid in ask(_SAME_REQUEST, [(one.owner, one.request_key) for one in keyed]):
             requests[owner, request_key] = uid
-        digests = [(owner, bytes.fromhex(key)) for owner, key in keyed if _DIGEST.fullmatch(key)]
+        digests = [
+            (one.owner, bytes.fromhex(one.request_key))
+            for one in keyed
+            if _DIGEST.fullmatch(one.request_key) and one.request_key != one.sha256.hex()
+        ]
         for owner, sha256, uid in ask(_SAME_DIGEST, digests):
             requests[owner, sha256.hex()] = uid
         about = [(one.owner, subject.identity) for one in offers for subject in one.subjects]
@@ -134,7 +135,7 @@ class _Batch:
 
     def take(self, offer: Offer) -> Reply:
         """Judge one offer; if it is new, its rows are to be written."""
-        reply = self._same(offer) or self._travels(offer)
+        reply = taken_before(offer, self._requests) or self._travels(offer)
         if reply is not None:
             return reply
         owner, declared = offer.owner, self._declared
@@ -144,13 +145,6 @@ class _Batch:
             return clash
         self._add(offer, known)
         return Taken(uid=offer.uid)
-
-    def _same(self, offer: Offer) -> Known | None:
-        """Find what was taken before: the same bytes, or the owner's own name for the request."""
-        uid = self._requests.get((offer.owner, offer.sha256))
-        if uid is None and offer.request_key:
-            uid = self._requests.get((offer.owner, offer.request_key))
-        return None if uid is None else Known(uid=uid)
 
     def _travels(self, offer: Offer) -> Clash | None:
         """Find another message of its sender under one of the offer's CopMsgIds; our own uid cannot have been used."""

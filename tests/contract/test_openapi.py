@@ -65,10 +65,21 @@ class Run:
     said: str
 
 
+STATE_DECIDES = """
+[[operations]]
+include-path = ["/v1/declarations", "/v1/receipts/ack"]
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "400", "401", "403", "404"]
+"""
+"""Which keys name something, and what the newest receipt is, no schema can say: `400` is a right answer there."""
+
+
 def schemathesis(world: Playground, folder: Path, bodies: str, *, allowed: str = "") -> Run:
     """Run all checks in all phases; fails with what was found."""
     config = folder / f"{bodies}.toml"
-    config.write_text(f'[headers]\nAuthorization = "Bearer {token(world)}"\n{allowed}\n', encoding="utf-8")
+    config.write_text(
+        f'[headers]\nAuthorization = "Bearer {token(world)}"\n{allowed}\n{STATE_DECIDES}', encoding="utf-8"
+    )
     command = [
         str(Path(sys.executable).with_name("st")), "--config-file", str(config), "run",
         f"{world.address}/openapi.json", "--checks", "all", "--mode", "all", "--max-examples", str(CASES),

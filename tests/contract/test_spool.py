@@ -97,9 +97,15 @@ def test_same_bytes_of_two_owners_are_two_messages(spool: Spool) -> None:
     assert uids(claim(spool)) == ["A", "B"], "declarations of two owners do not wait for each other"
 
 
+def key_of(uid: str) -> Clash:
+    return Clash(uid=uid, reason="request_key")
+
+
 def test_request_key_that_is_the_digest_of_the_bytes_is_a_key_like_others(spool: Spool) -> None:
     key = hashlib.sha256(b"x").hexdigest()
-    spool.put([offer("A", body=b"x", request_key=key), offer("B", body=b"y", request_key=key)])
+    assert spool.put([offer("A", body=b"x", request_key=key), offer("B", body=b"y", request_key=key)]) == [
+        Taken(uid="A"), key_of("A"),
+    ]  # fmt: skip
     replies = spool.put(
         [
             offer("C", body=b"x", request_key=key),
@@ -112,8 +118,10 @@ def test_request_key_that_is_the_digest_of_the_bytes_is_a_key_like_others(spool:
         ]
     )
     assert replies == [
-        Known(uid="A"), Known(uid="A"), Taken(uid="E"), Taken(uid="F"), Taken(uid="G"), Known(uid="F"), Taken(uid="I"),
+        Known(uid="A"), key_of("A"), Taken(uid="E"), Taken(uid="F"), Taken(uid="G"), key_of("F"), Taken(uid="I"),
     ]  # fmt: skip
+    named = hashlib.sha256(b"e").hexdigest()
+    assert spool.put([offer("L", body=b"e", request_key=named)]) == [key_of("F")], "not even its own bytes"
     spool.put([offer("J", body=b"j")])
     assert spool.put([offer("K", body=b"k", request_key=hashlib.sha256(b"j").hexdigest())]) == [
         Taken(uid="K")
@@ -130,13 +138,17 @@ def test_request_key_belongs_to_one_message_of_its_owner(spool: Spool) -> None:
             offer("D", owner="bob", body=b"y", request_key="k"),
             offer("E", body=b"z"),
             offer("F", body=b"zz"),
+            offer("G", body=b"z", request_key="k"),
+            offer("H", body=b"x", request_key="another"),
         ]
     ) == [
         Known(uid="A"),
-        Known(uid="A"),
+        key_of("A"),
         Taken(uid="D"),
         Taken(uid="E"),
         Taken(uid="F"),
+        key_of("A"),
+        Known(uid="A"),
     ]
 
 
@@ -1086,7 +1098,7 @@ def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> Non
     assert replies == [
         Taken(uid="A"),
         Known(uid="A"),
-        Known(uid="A"),
+        key_of("A"),
         Clash(uid="A", reason="version", identities=("X",)),
         Clash(uid="A", reason="cop_msg_id"),
         Taken(uid="F"),

@@ -62,6 +62,22 @@ def with_patience(*rows: PatienceRow, hours: tuple[BusyHours, ...] | None = None
     return replace(RULES_NOW, patience=patience_of(RULES_NOW.patience, settings))
 
 
+@pytest.mark.parametrize(
+    ("status", "info"), [("-621004", "已经申报过，请勿重复申报"), ("100", "清单重复发送")]
+)
+def test_refusal_of_a_repeated_delivery_leaves_a_declaration_as_customs_decided(
+    spool: Spool, registry: Registry, clock: Clock, status: str, info: str
+) -> None:
+    accept(spool, inventory("COP-1"))
+    told = {"copNo": "COP-1", "returnStatus": status, "returnInfo": info}
+    collect(spool, registry, receipt("CEB622Message", {**told, "returnTime": "20250101000000000"}))
+    assert stands(spool, clock).outcome == "open"
+    collect(spool, registry, RELEASED)
+    collect(spool, registry, receipt("CEB622Message", {**told, "returnTime": "20991231000000000"}))
+    one = stands(spool, clock)
+    assert (one.outcome, one.business, one.answers) == ("accepted", status, 3)
+
+
 def test_each_state_of_a_declaration_is_said_by_itself(
     spool: Spool, registry: Registry, clock: Clock
 ) -> None:

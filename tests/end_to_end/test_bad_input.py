@@ -232,14 +232,20 @@ def test_cop_msg_id_of_somebody_elses_message_is_no_conflict(node: Node) -> None
     assert node.sent(first)["cop_msg_id"] == node.sent(second)["cop_msg_id"] == "SHARED-ID-1"
 
 
-def test_idempotency_key_names_one_request(node: Node) -> None:
+def test_idempotency_key_names_one_message(node: Node) -> None:
     key = {"Idempotency-Key": "one"}
     with closing(node.platform()) as platform:
         first = platform.once("POST", "/v1/messages", good(seed=6), key)
         again = platform.once("POST", "/v1/messages", good(seed=6), key)
         other = platform.once("POST", "/v1/messages", good(seed=7), key)
-    assert (first.status, again.status, other.status) == (202, 200, 200)
-    assert first.body == again.body == other.body, "whatever comes under the key again gets the first answer"
+        unnamed = platform.once("POST", "/v1/messages", good(seed=6))
+    assert (first.status, again.status, unnamed.status, other.status) == (202, 200, 200, 409)
+    assert first.body == again.body == unnamed.body
+    assert other.json()["code"] == "idempotency-key-taken"
+    (fault,) = other.json()["faults"]
+    assert fault["rule"] == "conflict_request_key"
+    assert first.json()["id"] in fault["message"]
+    assert first.json()["id"] in fault["message_zh"]
 
 
 def test_all_faults_of_a_message_come_at_once(node: Node) -> None:

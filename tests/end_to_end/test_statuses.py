@@ -1,5 +1,6 @@
 """Every status and problem that docs/http-api.md promises, got from the running door, as it promises it."""
 
+import hashlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -7,10 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from gateway.doors.operations import OPERATIONS, PROBLEM_HEADERS, problems_of
+from gateway.doors.operations import OPERATIONS, PROBLEM_HEADERS, QUERIES, Operation, problems_of
 from gateway.model import EnterpriseId, Envelope
 from gateway.playground import Playground
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
@@ -50,7 +52,7 @@ class Ask:
     body: bytes | None = None
     headers: dict[str, str] | None = None
     before: tuple[bytes, ...] = ()
-    """Handed in first, and accepted."""
+    """Handed in first, with the same headers, and accepted."""
 
 
 def order(seed: int, kind: str = "CEB311Message", **changes: str) -> bytes:
@@ -89,6 +91,9 @@ ASKED: dict[str, Asking] = {
     "conflicting-version": lambda _: Ask(body=order(2) + b"\n", before=(order(2),)),
     "cop-msg-id-taken": lambda world: Ask(
         body=dxp_msg(signed(world, order(4))), before=(dxp_msg(signed(world, order(3))),)
+    ),
+    "idempotency-key-taken": lambda _: Ask(
+        body=order(11), headers={"Idempotency-Key": "status"}, before=(order(10),)
     ),
     "not-yet": lambda _: Ask(method="GET", path="/v1/messages/{id}/evidence", before=(order(5),)),
     "too-large": lambda _: Ask(body=b"", headers={"Content-Length": str(100 << 20)}),
@@ -153,7 +158,7 @@ def test_problem_comes_with_its_status_type_and_titles(
     ask = ASKED[code](world)
     known = {}
     for body in ask.before:
-        accepted = platform.once("POST", "/v1/messages", body)
+        accepted = platform.once("POST", "/v1/messages", body, ask.headers)
         assert accepted.status == 202, accepted.body
         known["id"] = accepted.json()["id"]
     document = promised(once(platform, ask, **known), code)
@@ -184,6 +189,75 @@ def test_202_then_200_with_the_place_and_200_for_a_dry_run(platform: Platform) -
 def test_parameter_out_of_its_bounds_is_400_and_named(platform: Platform, asked: str) -> None:
     document = promised(platform.once("GET", f"/v1/receipts?{asked}"), "bad-request")
     assert document["faults"][0]["path"] == asked.partition("=")[0]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.id)
+def test_parameter_that_an_operation_does_not_have_is_400_and_nothing_is_done(
+    world: Playground, platform: Platform, operation: Operation
+) -> None:
+    path = operation.path.replace("{id}", NOBODYS_ID if "messages" in operation.path else "1")
+    body = order(40) if operation.id == "submitMessage" else b"{}"
+    method = operation.method.upper()
+    document = promised(
+        platform.once(method, f"{path}?nosuch=1", body if method == "POST" else None), "bad-request"
+    )
+    (fault,) = document["faults"]
+    assert (fault["path"], fault["rule"]) == ("nosuch", "unknown_parameter")
+    for name in QUERIES[f"{method} {operation.path}"]:
+        assert name in fault["fix"]
+    with closing(sqlite3.connect(world.site.state / "spool.db")) as spool:
+        digest = hashlib.sha256(order(40)).digest()
+        assert spool.execute("SELECT uid FROM message WHERE sha256 = ?", (digest,)).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "written", ["dryrun=true", "dry-run=true", "DRY_RUN=true", "dryRun=true", "dry_runs"]
+)
+def test_dry_run_that_is_misspelt_declares_nothing(platform: Platform, written: str) -> None:
+    document = promised(platform.once("POST", f"/v1/messages?{written}", order(41)), "bad-request")
+    assert document["faults"][0]["fix"] == "did you mean dry_run?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("CEB621Message", "copNo=1 agentCode=2"),
+        ("CEB621Message", "agentCode=1 copno=2"),
+        ("CEB621Message", "agentCode=1,copNo=2"),
+        ("CEB621Message", "agentCode=1  copNo=2"),
+        ("CEB621Message", "agentCode=1 copNo="),
+        ("CEB621Message", "C8604518043168101"),
+        ("CEB621Message", "CEB622Message agentCode=1 copNo=2"),
+        ("CEB311Message", "orderNo=1"),
+        ("CEB622Message", "agentCode=1 copNo=2"),
+        ("CEB999Message", "agentCode=1 copNo=2"),
+    ],
+)
+def test_key_that_is_mis_written_is_400_with_the_right_form(
+    world: Playground, platform: Platform, kind: str, key: str
+) -> None:
+    asked = f"/v1/declarations?type={kind}&key={quote(key)}"
+    (fault,) = promised(platform.once("GET", asked), "bad-request")["faults"]
+    right = {
+        "CEB621Message": "agentCode=… copNo=… or copNo=… or preNo=…",
+        "CEB311Message": "ebpCode=… ebcCode=… orderNo=…",
+    }
+    assert right.get(kind, "did you mean CEB") in fault["fix"]
+    assert fault["message_zh"]
+
+
+@pytest.mark.parametrize("key", ["agentCode=1 copNo=2", "copNo=2", "invtNo=3", "CEB621Message preNo=4"])
+def test_key_that_is_well_written_and_of_nothing_is_404(platform: Platform, key: str) -> None:
+    promised(platform.once("GET", f"/v1/declarations?type=CEB621Message&key={quote(key)}"), "not-found")
+
+
+def test_acknowledgement_beyond_the_newest_receipt_is_400(platform: Platform) -> None:
+    newest = platform.once("GET", "/v1/receipts?after=0&limit=1000").json()["cursor"]
+    document = promised(
+        platform.once("POST", "/v1/receipts/ack", b'{"cursor": %d}' % (newest + 10**6)), "bad-request"
+    )
+    assert document["faults"][0]["path"] == "/cursor"
+    assert platform.once("POST", "/v1/receipts/ack", b'{"cursor": 0}').status == 200
 
 
 @pytest.mark.parametrize("number", ["1" * 30, "0" * 5000, "-1", "1.0", "x", "%00"])

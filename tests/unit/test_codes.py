@@ -17,6 +17,30 @@ CODES = load_codes(RULES / "mappings" / "codes.toml", CATALOGUE)
 RECEIPTS = [kind.name for kind in CATALOGUE.receipts()]
 
 
+ABOUT_A_DELIVERY = (
+    "-301010", "-301014", "-304001", "-401007", "-401012", "-504012", "-504015", "-505012", "-505016", "-621004",
+    "-623009", "-625022", "-625033", "-800003", "-800005",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ABOUT_A_DELIVERY)
+def test_refusal_of_a_duplicate_or_an_older_version_decides_nothing(code: str) -> None:
+    assert CODES.business(code).kind is CodeClass.UNKNOWN
+
+
+@pytest.mark.parametrize("text", ["重复", "已存在", "申报过", "旧报文"])
+def test_codes_that_say_so_are_all_of_that_kind(text: str) -> None:
+    told = {code for code, one in CODES.errors.items() if text in one.zh and one.retry == "never"}
+    assert told <= set(ABOUT_A_DELIVERY)
+
+
+def test_return_that_says_it_was_sent_twice_decides_nothing() -> None:
+    twice = CODES.said("CEB412Message", "100", "[Code:1301;Desc:支付单重复发送]")
+    assert (twice.kind, twice.retry, twice.zh) == (CodeClass.UNKNOWN, "never", "海关退单")
+    assert CODES.said("CEB412Message", "100", "收件地址不详").kind is CodeClass.REFUSED
+    assert CODES.said("CEB412Message", "120", "重复发送").kind is CodeClass.ACCEPTED
+
+
 # ---- status codes ----
 
 

@@ -1,0 +1,20 @@
+"""Which message an offer was taken as before: one judgement for both backends."""
+
+from collections.abc import Mapping
+
+from spool.entry import Clash, Known, Offer
+
+Requests = Mapping[tuple[str, str | bytes], str]
+"""Owner and SHA-256 of the bytes, or owner and request key → uid of what was taken."""
+
+
+def taken_before(offer: Offer, requests: Requests) -> Known | Clash | None:
+    """Find the same bytes, or a message that has the offer's request key: with other bytes that is a clash.
+
+    Also when these bytes were taken as another message: a key names one message, whoever asks when.
+    """
+    same = requests.get((offer.owner, offer.sha256))
+    named = requests.get((offer.owner, offer.request_key)) if offer.request_key else None
+    if named is not None and named != same:
+        return Clash(uid=named, reason="request_key")
+    return None if same is None else Known(uid=same)
