@@ -40,8 +40,14 @@ EVENTS: Final[Mapping[str, Event]] = {
     "node.reloaded": Event(level="info", meaning="configuration and enterprises were read again"),
     "node.reload_failed": Event(
         level="error",
-        meaning="the new configuration, or a file of an enterprise, cannot be used; the old ones stay",
+        meaning="the new configuration cannot be used; the old one stays in force",
         do="mend it; SIGHUP again, which a change in the folder of enterprises does not need",
+    ),
+    "config.left_out": Event(
+        level="error",
+        meaning="an enterprise, channel, door or mapping (`kind`, `part`) cannot be used; the node goes on without it, what"
+        " waits for it stays",
+        do="`error` says what to mend; a change in the folder of enterprises is taken up by itself, else SIGHUP",
     ),
     "role.started": Event(level="info", meaning="a role process runs"),
     "role.stopped": Event(level="info", meaning="a role process ended as asked"),

@@ -233,6 +233,9 @@ class HealthView(Struct, frozen=True, kw_only=True):
 
     status: str
     reasons: tuple[str, ...] = ()
+    """Why it cannot."""
+    warnings: tuple[str, ...] = ()
+    """What of the configuration is not in force; it can accept all the same."""
 
 
 def _declarations(known: MessageFacts) -> tuple[DeclarationView, ...]:

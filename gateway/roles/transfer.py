@@ -57,7 +57,8 @@ class Transfer:
         """Judge by the envelope alone; `why` it is an orphan when it is for nobody and cannot be answered.
 
         Only a link on which we are a transfer node is answered: a terminal never sends a DxpRep. In a copy of
-        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv).
+        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv). Nobody is
+        told that there is no such receiver while one of ours may be it whose file cannot be read.
         """
         try:
             opened = unseal_collected(raw.body)
@@ -67,7 +68,8 @@ class Transfer:
         here = tuple(one for one in receivers if one in self.homes)
         unknown = tuple(one for one in receivers if one not in self.homes and one != self._node.dxp_id)
         copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
-        refused = unknown if raw.feed in self._links and not copy else ()
+        answers = raw.feed in self._links and not copy and not self.homes.incomplete
+        refused = unknown if answers else ()
         shared = self.homes.shared(here)
         if shared:
             reason = f"several enterprises have the DXP id {', '.join(shared)}"
