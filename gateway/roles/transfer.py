@@ -36,6 +36,8 @@ class Passage:
     """Where a collected message goes that is no answer of customs."""
 
     envelope: Envelope | None = None
+    business: bytes = b""
+    """What is in the envelope."""
     addressees: tuple[EnterpriseId, ...] = ()
     """Our own enterprises that it is for."""
     refused: tuple[str, ...] = ()
@@ -76,7 +78,13 @@ class Transfer:
         else:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
         addressees = dict.fromkeys(owner for one in here if (owner := self.homes.owner(one)))
-        return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
+        return Passage(
+            envelope=opened.envelope,
+            business=opened.business,
+            addressees=tuple(addressees),
+            refused=refused,
+            reason=reason,
+        )
 
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return the DXP ids among them that enterprises of ours have."""
