@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,44 @@ def test_node_starts_and_reloads_without_an_enterprise_with_a_slip_and_what_is_i
         assert not any(line.startswith("gateway_config_left_out{") for line in figures(node))
         assert len(receipts(node, BOB.id)) == 1
         assert receipts(node, ANN.id) == []
+
+
+def test_node_goes_on_when_its_log_cannot_be_written(tmp_path: Path) -> None:
+    node = DoorNode(tmp_path, {})
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run", "-c", str(node.site.config)], stdout=full, stderr=full
+        )
+    try:
+        until(lambda: is_alive(node))
+        before = children(process.pid)
+        for role in before:
+            os.kill(role, signal.SIGKILL)
+        until(lambda: len(children(process.pid) - before) == len(before))
+        until(lambda: is_alive(node))
+        again = children(process.pid)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: len(children(process.pid) - again) == len(before))
+        until(lambda: is_alive(node))
+        body = order("A-1", cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
+        assert once(node, ANN.id, "POST", MESSAGES, body).status == 202
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def is_alive(node: DoorNode) -> bool:
+    try:
+        return once(node, ANN.id, "GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
+def children(pid: int) -> set[int]:
+    """Of the supervisor itself: a judge is the child of a role."""
+    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def test_reload_that_fails_stands_in_readyz_and_metrics_until_one_succeeds(tmp_path: Path) -> None:
