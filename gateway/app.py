@@ -1,6 +1,7 @@
 """The composition root: the only file that builds adapters and wires them up."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -9,7 +10,7 @@ from gateway.apart import apart
 from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
 from gateway.config_deliver import Channel, Deliver
-from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
+from gateway.config_state import ConfigState, LastReload
 from gateway.doors.handover import OpenDoor
 from gateway.doors.tls import door_context
 from gateway.endings import endings
@@ -20,8 +21,9 @@ from gateway.judges.host import host
 from gateway.judges.judge import Judge
 from gateway.judges.wire import Line
 from gateway.keyring import Keyring, Loader
+from gateway.left_out import LeftOut
 from gateway.mapping.language import SourceMapping
-from gateway.mapping.shelf import load_mappings
+from gateway.mapping.shelf import usable_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.node_key import node_key
 from gateway.plain_form import PREFIXES
@@ -46,6 +48,7 @@ from gateway.schemas import View
 from gateway.spooling import build_spool
 from gateway.stages.signature import Trust
 from gateway.supervisor import Role
+from gateway.tenants import load_tenants
 from signing.errors import SigningError
 from signing.issuers import Issuers
 from spool.store import Spool
@@ -61,25 +64,26 @@ class App:
     def __init__(self, file: Path, *, operator: bool = False) -> None:
         """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
 
+        What is wrong in an enterprise's file or in a mapping is `left_out`.
         `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
         """
         self.file = file
         self.config: Config = load_config(file)
         self.rules: Rules = rules_of(self.config)
-        self.mappings: Mapping[str, SourceMapping] = load_mappings(
+        self.mappings: Mapping[str, SourceMapping]
+        self.mappings, wrong = usable_mappings(
             self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
         )
-        self.enterprises: Mapping[EnterpriseId, Enterprise] = load_enterprises(
-            self.config.accept.enterprises_dir, self.config.quota
+        tenants = load_tenants(
+            self.config.accept.enterprises_dir, default=self.config.quota, lease_s=self.config.lease_s
         )
-        _no_doubles(self.enterprises, self.config.accept.enterprises_dir)
-        self.channels: tuple[Channel, ...] = load_channels(
-            self.config.accept.enterprises_dir, lease_s=self.config.lease_s
-        )
-        self.homes: Homes = homes_of(self.enterprises.values())
+        self.enterprises: Mapping[EnterpriseId, Enterprise] = tenants.enterprises
+        self.channels: tuple[Channel, ...] = tenants.channels
+        self.doors = tenants.doors
+        self.left_out: tuple[LeftOut, ...] = (*wrong, *tenants.left_out)
+        self.homes: Homes = replace(homes_of(self.enterprises.values()), incomplete=tenants.has_unknown_ids)
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
-        self.doors = load_doors(self.config.accept.enterprises_dir)
         self.keys: PublicKeyring = apart(lambda: self._look_at_keys(operator=operator), PublicKeyring)
         self.judge = Judge(
             config=self.config,
@@ -178,6 +182,7 @@ class App:
         return Notify(
             spool=spool,
             channels=self.channels,
+            incomplete={one.enterprise for one in self.left_out if one.kind == "channel"},
             letters=Letters(
                 spool=spool,
                 catalogue=self.rules.catalogue,
@@ -209,8 +214,14 @@ class App:
             ),
         )
 
-    def roles(self, names: Collection[str], door: OpenDoor | None) -> list[Role]:
-        """Return the processes of these roles, and who judges for them; `door` is what accept serves."""
+    def roles(
+        self, names: Collection[str], door: OpenDoor | None, last_reload: LastReload | None = None
+    ) -> list[Role]:
+        """Return the processes of these roles, and who judges for them.
+
+        `door` is what accept serves; `last_reload`: where it sees how reloads went.
+        """
+        state = ConfigState(left_out=self.left_out, last_reload=last_reload or LastReload())
         line = self._line = Line()
         roles = [
             Role(
@@ -221,7 +232,7 @@ class App:
             )
         ]
         if "accept" in names and door is not None:
-            roles.append(Role(name="accept", run=lambda: self._serve(door, line)))
+            roles.append(Role(name="accept", run=lambda: self._serve(door, line, state)))
         if "accept" in names:
             roles += self._doors(line).roles()
         for destination in self.config.destination:
@@ -237,7 +248,7 @@ class App:
             roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
         return roles
 
-    def _serve(self, door: OpenDoor, line: Line) -> None:
+    def _serve(self, door: OpenDoor, line: Line, state: ConfigState) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
 
         serve(
@@ -248,6 +259,7 @@ class App:
             keyring=self.keys,
             open_spool=self.spool,
             metrics_token=self.metrics_token,
+            config_state=state,
             tls=self._tls(),
         )
 
@@ -282,16 +294,6 @@ def _waits_s(destination: Destination) -> float:
     """Say how long a role may wait for the other side at a time: to connect, to log in, to ask and to be answered."""
     link = destination.sftp or destination.rabbitmq or destination.amqp
     return 0.0 if link is None else 4 * link.timeout_s
-
-
-def _no_doubles(enterprises: Mapping[EnterpriseId, Enterprise], folder: Path) -> None:
-    """See that nobody can be taken for somebody else. Raises ConfigError."""
-    for name, proof in shared_proofs(enterprises).items():
-        raise ConfigError(
-            f"another enterprise has the same {proof} as {name}",
-            where=str(folder),
-            fix="give each its own; for a token `gateway enterprise rotate-token`, then `end-token`",
-        )
 
 
 def _secret(file: Path | None) -> str:

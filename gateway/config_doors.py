@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os.path import normpath
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta
 
@@ -62,34 +62,59 @@ def kind_of(door: Door) -> str:
     return str(door.__struct_config__.tag)
 
 
+class DoorId(NamedTuple):
+    """A door by whose it is and its number in the file, from 1."""
+
+    owner: EnterpriseId
+    number: int
+
+
 def check_doors(doors: Mapping[EnterpriseId, Sequence[Door]], where: Path) -> None:
-    """See that no two doors take from one place, none from where one puts, and no two enterprises share any.
+    """See that no door is in another's way. Raises ConfigError for the first of `conflicts`."""
+    for error in conflicts(
+        {DoorId(owner, n): door for owner, own in doors.items() for n, door in enumerate(own, 1)}, where
+    ).values():
+        raise error
 
-    What is found in a place that two enterprises share could be either's. Raises ConfigError.
+
+def conflicts(doors: Mapping[DoorId, Door], where: Path) -> dict[DoorId, ConfigError]:
+    """Find doors that take from one place, that take from where one puts, and of two enterprises that share any.
+
+    What is found in a place that two enterprises share could be either's: all doors in a conflict are named.
     """
-    sources: dict[str, str] = {}
-    for owner, place in _each(doors, _sources):
-        if place in sources:
-            raise _shared(f"another door takes from there already, of {sources[place]}", owner, place, where)
-        sources[place] = owner
-    targets: dict[str, str] = {}
-    for owner, place in _each(doors, _targets):
-        if place in sources:
-            raise _shared(f"a door of {sources[place]} takes from where this one puts", owner, place, where)
-        if targets.setdefault(place, owner) != owner:
-            raise _shared(f"a door of {targets[place]} puts there too", owner, place, where)
+    takers, putters = _by_place(doors, _sources), _by_place(doors, _targets)
+    found: dict[DoorId, ConfigError] = {}
+
+    def say(what: str, concerned: Sequence[DoorId], others: Sequence[DoorId], place: str) -> None:
+        for one in concerned:
+            other = next((other for other in others if other != one), one)
+            file = f"{where / one.owner}.toml, {place}"
+            found.setdefault(one, ConfigError(what.format(other.owner), where=file, fix=_OF_ITS_OWN))
+
+    for place, taking in takers.items():
+        if len(taking) > 1:
+            say("another door takes from there already, of {}", taking, taking, place)
+        if putting := putters.get(place):
+            say("a door of {} takes from where this one puts", putting, taking, place)
+            say("a door of {} puts where this one takes from", taking, putting, place)
+    for place, putting in putters.items():
+        if len({one.owner for one in putting}) > 1:
+            strangers = sorted(putting, key=lambda one: one.owner)
+            say("a door of {} puts there too", strangers, [strangers[0], strangers[-1]], place)
+    return found
 
 
-def _each(
-    doors: Mapping[EnterpriseId, Sequence[Door]], places: Callable[[Door], Iterator[str]]
-) -> Iterator[tuple[str, str]]:
-    return ((owner, place) for owner, own in doors.items() for door in own for place in places(door))
+_OF_ITS_OWN: Final = "give each door folders and queues of its own"
 
 
-def _shared(what: str, owner: str, place: str, where: Path) -> ConfigError:
-    return ConfigError(
-        what, where=f"{where / owner}.toml, {place}", fix="give each door folders and queues of its own"
-    )
+def _by_place(
+    doors: Mapping[DoorId, Door], places: Callable[[Door], Iterator[str]]
+) -> dict[str, list[DoorId]]:
+    found: dict[str, list[DoorId]] = {}
+    for name, door in doors.items():
+        for place in dict.fromkeys(places(door)):
+            found.setdefault(place, []).append(name)
+    return found
 
 
 def _sources(door: Door) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,7 @@ from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId, HmacKey, Mailbox, Quota
 from gateway.networks import networks
 from gateway.section import Count, Section
-from gateway.section_files import absolute, read_section
+from gateway.section_files import absolute, read_table, section_of
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Fingerprint = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
@@ -71,17 +71,21 @@ def load_enterprises(folder: Path, default: QuotaTable | None = None) -> dict[En
 
     `default`: the quota of those whose files have none.
     """
-    return {EnterpriseId(file.stem): _enterprise(file, default) for file in _files(folder)}
+    return {
+        EnterpriseId(file.stem): enterprise_of(_read(file), file, default)
+        for file in enterprise_files(folder)
+    }
 
 
 def load_doors(folder: Path) -> dict[EnterpriseId, tuple[Door, ...]]:
     """Read the doors of every enterprise that has some, paths absolute. Raises ConfigError."""
-    read = {EnterpriseId(file.stem): absolute(_read(file), folder).door for file in _files(folder)}
+    read = {EnterpriseId(file.stem): absolute(_read(file), folder).door for file in enterprise_files(folder)}
     check_doors(read, folder)
     return {owner: doors for owner, doors in read.items() if doors}
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def enterprise_files(folder: Path) -> Iterator[Path]:
+    """Find the files, in name order. Raises ConfigError when there is no folder."""
     if not folder.is_dir():
         raise ConfigError(
             "there is no folder of enterprises", where=str(folder), fix="create it, or run `gateway init DIR`"
@@ -96,13 +100,19 @@ def load_channels(folder: Path, *, lease_s: float) -> tuple[Channel, ...]:
     """
     return tuple(
         Channel(enterprise=file.stem, deliver=deliver)
-        for file in _files(folder)
+        for file in enterprise_files(folder)
         if not (read := _read(file)).disabled
         for deliver in _channels(read, file, lease_s)
     )
 
 
 def _channels(read: EnterpriseFile, file: Path, lease_s: float) -> tuple[Deliver, ...]:
+    check_times(read, file, lease_s)
+    return absolute(read, file.resolve().parent).deliver
+
+
+def check_times(read: EnterpriseFile, file: Path, lease_s: float) -> None:
+    """See that no delivery may outlast its claim. Raises ConfigError."""
     for one in read.deliver:
         if one.webhook is not None and one.webhook.timeout_s > lease_s / 2:
             raise ConfigError(
@@ -110,17 +120,21 @@ def _channels(read: EnterpriseFile, file: Path, lease_s: float) -> tuple[Deliver
                 where=f"{file}, deliver {one.name}",
                 fix="shorten it, or make lease_s of gateway.toml longer",
             )
-    return absolute(read, file.resolve().parent).deliver
 
 
 def _read(file: Path) -> EnterpriseFile:
-    read = read_section(file, EnterpriseFile)
+    return checked(read_table(file), file)
+
+
+def checked(table: Mapping[str, Any], file: Path) -> EnterpriseFile:
+    """Check what was read from the file of an enterprise. Raises ConfigError."""
+    read = section_of(table, EnterpriseFile, file)
     check_deliver(read.deliver, file)
     return read
 
 
-def _enterprise(file: Path, default: QuotaTable | None) -> Enterprise:
-    read = _read(file)
+def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) -> Enterprise:
+    """Make an enterprise of its file; `default`: its quota when the file has none. Raises ConfigError."""
     tokens = (read.token_sha256,) if isinstance(read.token_sha256, str) else read.token_sha256
     quota = read.quota or default
     if unknown := read.token_until.keys() - set(tokens):

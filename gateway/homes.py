@@ -32,6 +32,8 @@ class Homes:
     """Code in the keys of declarations → to whom the operator bound it (docs/adr/0029)."""
     crowded: frozenset[str] = frozenset()
     """DXP ids at which several enterprises that are not disabled get their answers."""
+    incomplete: bool = False
+    """Somebody lives here whose DXP ids are not known: a file that cannot be read (docs/adr/0036)."""
 
     def __contains__(self, receiver: str) -> bool:
         """Say whether a receiver is one of our own."""

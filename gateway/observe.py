@@ -6,7 +6,7 @@ line of defence, not the first.
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,8 +40,14 @@ EVENTS: Final[Mapping[str, Event]] = {
     "node.reloaded": Event(level="info", meaning="configuration and enterprises were read again"),
     "node.reload_failed": Event(
         level="error",
-        meaning="the new configuration, or a file of an enterprise, cannot be used; the old ones stay",
+        meaning="the new configuration cannot be used; the old one stays in force",
         do="mend it; SIGHUP again, which a change in the folder of enterprises does not need",
+    ),
+    "config.left_out": Event(
+        level="error",
+        meaning="an enterprise, channel, door or mapping (`kind`, `part`) cannot be used; the node goes on without it, what"
+        " waits for it stays",
+        do="`error` says what to mend; a change in the folder of enterprises is taken up by itself, else SIGHUP",
     ),
     "role.started": Event(level="info", meaning="a role process runs"),
     "role.stopped": Event(level="info", meaning="a role process ended as asked"),
@@ -265,6 +271,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         meaning="the log could not be continued; nothing was lost, proofs wait",
         do="`error` says what to mend; it is tried again within a minute",
     ),
+    "log.lost": Event(
+        level="warning",
+        meaning="`lines` before this one could not be written by this process: the disk of the log was full, or nobody read it",
+        do="free disk space; what happened to messages is in the journal (`gateway trace`)",
+    ),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
 }
 
@@ -321,9 +332,14 @@ def gathered() -> Iterator[None]:
 
 
 class _Lines:
-    """Whole lines to stdout, in writes that no other process's lines get into (`man 7 pipe`, PIPE_BUF)."""
+    """Whole lines to stdout, in writes that no other process's lines get into (`man 7 pipe`, PIPE_BUF).
+
+    Who logs goes on whatever becomes of the line: on a full disk lines are counted, and said to be missing (`log.lost`)
+    as soon as one can be written.
+    """
 
     def __init__(self) -> None:
+        self._lost = 0
         self._held: list[bytes] = []
         self._holders = 0
 
@@ -332,7 +348,7 @@ class _Lines:
         if self._holders:
             self._held.append(line)
         else:
-            _write(line + b"\n")
+            self._put([line])
 
     debug = info = warning = error = msg  # as structlog calls it
 
@@ -351,18 +367,37 @@ class _Lines:
         for line in lines:
             size += len(line) + 1
             if size > PIPE_BUF and together:
-                _write(b"\n".join((*together, b"")))
+                self._put(together)
                 together, size = [], len(line) + 1
             together.append(line)
-        _write(b"\n".join((*together, b"")))
+        self._put(together)
+
+    def _put(self, lines: Sequence[bytes]) -> None:
+        missing: list[bytes] = []
+        if self._lost:
+            said = _render(None, EVENTS["log.lost"].level, {"event": "log.lost", "lines": self._lost})
+            missing = [b"", said]  # the last line may have been cut
+        try:
+            _write(b"\n".join((*missing, *lines, b"")))
+        except (OSError, ValueError):
+            self._lost += len(lines)
+        else:
+            self._lost = 0
 
 
 _LINES: Final = _Lines()
 
 
 def _write(whole_lines: bytes) -> None:
-    sys.stdout.buffer.write(whole_lines)
-    sys.stdout.buffer.flush()
+    """Write without a buffer, which would keep what cannot be written. Raises OSError, and ValueError when it is closed."""
+    out = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    left = whole_lines
+    while left:
+        written = out.write(left)
+        if not written:
+            raise BlockingIOError
+        left = left[written:]
+    out.flush()
 
 
 def _render(logger: object, method: str, line: MutableMapping[str, Any]) -> bytes:

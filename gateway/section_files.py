@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -47,8 +48,13 @@ EXAMPLES: Final = {
 
 def read_section(file: Path, kind: type[S]) -> S:
     """Read a TOML file into a section, paths as written; unknown keys are errors. Raises ConfigError."""
+    return section_of(read_table(file), kind, file)
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """Read a TOML file, whatever is in it. Raises ConfigError."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"cannot read the file: {error.strerror}",
@@ -57,6 +63,10 @@ def read_section(file: Path, kind: type[S]) -> S:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not TOML: {error}", where=str(file), fix="mend that line") from error
+
+
+def section_of(table: Mapping[str, Any], kind: type[S], file: Path) -> S:
+    """Check what was read from a file; unknown keys are errors. Raises ConfigError."""
     try:
         return msgspec.convert(table, kind, dec_hook=_decode_path)
     except msgspec.ValidationError as error:

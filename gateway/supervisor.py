@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -146,7 +147,7 @@ class Supervisor:
         return max(0.0, min(times) - time.monotonic())
 
     def _start(self, role: Role, deaths: int = 0) -> None:
-        sys.stdout.flush()
+        _flush()
         parent, heart = os.getpid(), Heartbeat()
         pid = os.fork()
         if pid == 0:
@@ -248,6 +249,14 @@ def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)
         defect("role.failed", error, role=role.name)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            _flush()
+        finally:
+            os._exit(code)
+
+
+def _flush() -> None:
+    """Leave nothing behind that a child would write again, as far as it can be written."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()

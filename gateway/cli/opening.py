@@ -1,9 +1,10 @@
 """Opening what a configuration names, for commands that only look or act on the spool.
 
-Keys and enterprises are not read: an operator must be able to look at the spool when one of them is broken.
+Keys are not read, nor enterprises where they are not needed: an operator must be able to look at the spool when one of
+them is broken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +12,14 @@ from tempfile import TemporaryDirectory
 from gateway.cli.acting import as_owner_of
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
+from gateway.model import Enterprise, EnterpriseId
 from gateway.rules import rules_of
 from gateway.spooling import build_spool
+from gateway.tenants import load_tenants
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 
-__all__ = ["open_spool", "rules_of", "spool_of"]
+__all__ = ["enterprises_of", "open_spool", "rules_of", "spool_of"]
 
 
 @contextmanager
@@ -39,6 +42,12 @@ def open_spool(config: Config) -> Iterator[Spool]:
         return
     with as_owner_of(folder), closing(build_spool(config)) as spool:
         yield spool
+
+
+def enterprises_of(config: Config) -> Mapping[EnterpriseId, Enterprise]:
+    """Read the enterprises as a running node does: a file that is wrong is no obstacle. Raises ConfigError."""
+    folder = config.accept.enterprises_dir
+    return load_tenants(folder, default=config.quota, lease_s=config.lease_s).enterprises
 
 
 @contextmanager

@@ -11,12 +11,11 @@ import click
 
 from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.opening import open_spool, rules_of, spool_of
+from gateway.cli.opening import enterprises_of, open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises
 from gateway.doors.standing import standings
 from gateway.doors.views import OverdueView, ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
@@ -48,7 +47,7 @@ def list_(enterprise: str, after: int, limit: int, file: Path, as_json: bool) ->
     """List receipts as the enterprises see them, oldest first."""
     config = load_config(file)
     codes = rules_of(config).codes
-    known = load_enterprises(config.accept.enterprises_dir)
+    known = enterprises_of(config)
     owners = [enterprise] if enterprise else [str(name) for name in known]
     with open_spool(config) as spool:
         pages = [
@@ -288,7 +287,7 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
     """
     config = load_config(file)
     rules = rules_of(config)
-    known = load_enterprises(config.accept.enterprises_dir)
+    known = enterprises_of(config)
     if enterprise and not numbers:
         raise click.UsageError("--enterprise needs the numbers of orphans, see `gateway receipts orphans`")
     if enterprise and EnterpriseId(enterprise) not in known:

@@ -3,8 +3,12 @@
 import socket
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from gateway.app import App
 
 ROLES = ("accept", "forward", "collect", "notify", "keep")
 
@@ -21,22 +25,23 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
     A change in the folder of enterprises is taken up by itself.
     """
-    from gateway.acts import taken_up, write  # noqa: PLC0415
     from gateway.app import App  # noqa: PLC0415 (only this command needs it)
     from gateway.config import load_config  # noqa: PLC0415
+    from gateway.config_state import LastReload, tell_left_out  # noqa: PLC0415
     from gateway.defects import capture_libraries  # noqa: PLC0415
     from gateway.doors.handover import Handover, OpenDoor  # noqa: PLC0415
     from gateway.errors import GatewayError  # noqa: PLC0415
     from gateway.folder_watch import FolderWatch  # noqa: PLC0415
     from gateway.observe import configure_logs, log  # noqa: PLC0415
     from gateway.supervisor import Role, Supervisor  # noqa: PLC0415
-    from spool.errors import SpoolError  # noqa: PLC0415
 
     wanted = names or ROLES
     watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
+    last_reload = LastReload()
     app = App(file)
     configure_logs(app.config.log_level)
     capture_libraries()
+    tell_left_out(app.left_out)
     with closing(app.spool()) as spool:
         spool.acknowledged("")  # makes or updates the database before anybody uses it
     app.warm()
@@ -48,14 +53,6 @@ def run(file: Path, names: tuple[str, ...]) -> None:
         scheme = "http" if app.config.accept.tls is None else "https"
         log("node.listening", address=f"{scheme}://{host}:{port}")
 
-    def journal(renewed: App) -> None:
-        notes = taken_up(app.enterprises, renewed.enterprises, app.keys, renewed.keys)
-        try:
-            with closing(renewed.spool()) as spool:
-                write(spool, *notes)
-        except SpoolError as error:
-            log("spool.unavailable", error=str(error))
-
     def reload(*, operator: bool = True) -> list[Role] | None:
         nonlocal app
         try:
@@ -63,23 +60,40 @@ def run(file: Path, names: tuple[str, ...]) -> None:
             renewed = App(file, operator=operator)
         except GatewayError as error:
             log("node.reload_failed", error=str(error))
+            last_reload.failed()
             return None
+        last_reload.succeeded()
+        tell_left_out(renewed.left_out)
         renewed.warm()
-        journal(renewed)
+        _journal(app, renewed)
         app.close()
         app = renewed
-        return app.roles(wanted, door)
+        return app.roles(wanted, door, last_reload)
 
     def notice() -> list[Role] | None:
         return reload(operator=False) if watch.changed() else None
 
     Supervisor(
-        app.roles(wanted, door),
+        app.roles(wanted, door, last_reload),
         reload=reload,
         notice=notice,
         drain_s=20.0,
         hung_after_s=app.config.node.hung_after_s,
     ).run()
+
+
+def _journal(before: "App", after: "App") -> None:
+    """Write down what a reload changes."""
+    from gateway.acts import taken_up, write  # noqa: PLC0415
+    from gateway.observe import log  # noqa: PLC0415
+    from spool.errors import SpoolError  # noqa: PLC0415
+
+    notes = taken_up(before.enterprises, after.enterprises, before.keys, after.keys)
+    try:
+        with closing(after.spool()) as spool:
+            write(spool, *notes)
+    except SpoolError as error:
+        log("spool.unavailable", error=str(error))
 
 
 def open_door(host: str, port: int) -> socket.socket:

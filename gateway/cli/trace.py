@@ -7,12 +7,11 @@ import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life_of, tell_life
-from gateway.cli.opening import open_spool, rules_of
+from gateway.cli.opening import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
-from gateway.config_enterprises import load_enterprises
 from gateway.facts import message_facts
 from gateway.queues import key_queues
 from spool.entry import Happening, Orphan
@@ -71,9 +70,7 @@ def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
     if not (key.isascii() and key.isdigit()) or len(key) > 18:  # noqa: PLR2004 (fits 63 bits)
         return []
     identities = {
-        row.identity
-        for owner in load_enterprises(config.accept.enterprises_dir)
-        for row in spool.filed_for(owner, int(key))
+        row.identity for owner in enterprises_of(config) for row in spool.filed_for(owner, int(key))
     }
     return list(dict.fromkeys(uid for identity in sorted(identities) for uid in spool.search(identity)))
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.config_state import ConfigState
 from gateway.defects import defect
 from gateway.doors.bell import Bell
 from gateway.doors.callers import Callers, Stranger
@@ -49,6 +50,7 @@ class Counter:
     """By name."""
     metrics_token: str
     """What `/metrics` asks for; empty: that its caller is on this machine."""
+    config_state: ConfigState
     near: bool
     """The door is on loopback, and nobody is known to pass on to it what comes from elsewhere."""
 

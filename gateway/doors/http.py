@@ -275,14 +275,15 @@ async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> R
 
 
 def _ready(counter: Counter) -> Response:
+    warnings = tuple(counter.config_state.warnings())
     try:
         counter.spool.acknowledged("")
         reasons = tuple(fault.message for fault in counter.gauge.refusals())
     except SpoolError as error:
         reasons = (str(error),)
     if reasons:
-        return _json(views.HealthView(status="not ready", reasons=reasons), status=503)
-    return _json(views.HealthView(status="ready"))
+        return _json(views.HealthView(status="not ready", reasons=reasons, warnings=warnings), status=503)
+    return _json(views.HealthView(status="ready", warnings=warnings))
 
 
 def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:

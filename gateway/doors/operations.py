@@ -363,7 +363,7 @@ _OPEN: Final[tuple[Operation, ...]] = (
         path="/readyz",
         tag="Operate",
         summary="Can it accept now?",
-        detail="For a load balancer.",
+        detail="For a load balancer. `warnings` say what of the configuration is not in force: it can accept all the same.",
         security="",
         replies={
             200: Reply(says="Yes", view=views.HealthView),

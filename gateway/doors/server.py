@@ -8,6 +8,7 @@ from ssl import SSLContext
 from typing import cast
 
 from gateway.config import Config, nobody_from_elsewhere
+from gateway.config_state import ConfigState
 from gateway.door_metrics import door_families
 from gateway.doors.app_request import App
 from gateway.doors.bell import Bell
@@ -56,6 +57,7 @@ def serve(
     keyring: PublicKeyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
+    config_state: ConfigState,
     tls: SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
@@ -73,6 +75,7 @@ def serve(
             keyring=keyring,
             open_spool=open_spool,
             metrics_token=metrics_token,
+            config_state=config_state,
             tls=tls,
         )
     )
@@ -94,6 +97,7 @@ async def _serve(
     keyring: PublicKeyring,
     open_spool: Callable[[], Spool],
     metrics_token: str,
+    config_state: ConfigState,
     tls: SSLContext | None = None,
 ) -> None:
     spool = open_spool()
@@ -119,6 +123,7 @@ async def _serve(
         archive=Archive(archive_dir(config)),
         mappings=judge.mappings,
         metrics_token=metrics_token,
+        config_state=config_state,
         near=nobody_from_elsewhere(config.accept),
     )
 
@@ -146,6 +151,7 @@ async def _serve(
             lambda: free_bytes(config.node.state_dir),
             more=lambda read: [
                 *key_families(keyring, key_queues(config, read)),
+                *config_state.families(),
                 ending_family(endings(judge.enterprises.values())),
                 *door_families(config.node.state_dir),
             ],

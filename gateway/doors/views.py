@@ -135,7 +135,8 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
     content: str
     """Path of the receipt's bytes; of one that speaks of several enterprises the bodies of the caller alone."""
     bodies: tuple[AnswerView, ...]
-    """Empty for a message that is no answer: its DxpMsg is at `content`, byte for byte."""
+    """Empty for a message that is no answer, and for an answer that cannot be read, whose `message_type` is `unreadable`: its
+    DxpMsg is at `content`, byte for byte."""
 
 
 class ReceiptsView(Struct, frozen=True, kw_only=True):
@@ -233,6 +234,9 @@ class HealthView(Struct, frozen=True, kw_only=True):
 
     status: str
     reasons: tuple[str, ...] = ()
+    """Why it cannot."""
+    warnings: tuple[str, ...] = ()
+    """What of the configuration is not in force; it can accept all the same."""
 
 
 def _declarations(known: MessageFacts) -> tuple[DeclarationView, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from gateway.errors import RulesError
+from gateway.errors import GatewayError, RulesError
+from gateway.left_out import LeftOut, left_out
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mapping
 from gateway.rules import RULES, Rules
@@ -21,8 +22,26 @@ def load_mappings(
 ) -> Mapping[str, SourceMapping]:
     """Load `mappings/translations/*.toml` of the rules and `*.toml` of `own_dir`, by name; of two alike the own counts.
 
-    Raises RulesError for the first that is wrong: a mapping is whole or the gateway does not start.
+    Raises RulesError for the first that is wrong.
     """
+    return {name: _load(name, file, rules) for name, file in _files(rules_dir, own_dir).items()}
+
+
+def usable_mappings(
+    rules: Rules, rules_dir: Path | None = None, own_dir: Path | None = None
+) -> tuple[Mapping[str, SourceMapping], tuple[LeftOut, ...]]:
+    """Load as `load_mappings` does what can be used, and say what cannot. Raises RulesError when there is no folder."""
+    found: dict[str, SourceMapping] = {}
+    wrong: list[LeftOut] = []
+    for name, file in _files(rules_dir, own_dir).items():
+        try:
+            found[name] = _load(name, file, rules)
+        except GatewayError as error:
+            wrong.append(left_out("mapping", name, error))
+    return found, tuple(wrong)
+
+
+def _files(rules_dir: Path | None, own_dir: Path | None) -> dict[str, Path]:
     if own_dir is not None and not own_dir.is_dir():
         raise RulesError(
             "there is no folder of mappings",
@@ -30,12 +49,15 @@ def load_mappings(
             fix="create it, or take accept.mappings_dir out",
         )
     folders = ((rules_dir or RULES) / "mappings" / "translations", own_dir)
-    files = {file.stem: file for folder in folders if folder for file in sorted(folder.glob("*.toml"))}
-    for name, file in files.items():
-        if not _NAME.fullmatch(name):
-            raise RulesError(
-                f"{name!r} is no name of a mapping",
-                where=str(file),
-                fix="lower-case letters, digits, - and _, for instance orders-json.toml",
-            )
-    return {name: load_mapping(file, rules.schemas, rules.catalogue) for name, file in sorted(files.items())}
+    files = {file.stem: file for folder in folders if folder for file in folder.glob("*.toml")}
+    return dict(sorted(files.items()))
+
+
+def _load(name: str, file: Path, rules: Rules) -> SourceMapping:
+    if not _NAME.fullmatch(name):
+        raise RulesError(
+            f"{name!r} is no name of a mapping",
+            where=str(file),
+            fix="lower-case letters, digits, - and _, for instance orders-json.toml",
+        )
+    return load_mapping(file, rules.schemas, rules.catalogue)

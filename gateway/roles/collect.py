@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -15,18 +16,20 @@ from gateway.catalogue import Catalogue
 from gateway.config import Config
 from gateway.errors import DeliveryError, EnvelopeError, TooExpensive
 from gateway.heartbeat import beat
-from gateway.model import Answer, Direction, EnterpriseId, Layer, Opened
+from gateway.model import DXP_REP, Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe import gathered, log
 from gateway.ports import Arrival, Feed
 from gateway.printable import escaped
 from gateway.roles.authorities import NOT_CARRIED, Authorities, Carried, not_carried
 from gateway.roles.bouncing import Bouncer, tell
 from gateway.roles.stop import Stop
-from gateway.roles.transfer import COPIES, Transfer
+from gateway.roles.transfer import COPIES, Passage, Transfer
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
 from gateway.stages.correlate import learned, lookups, match_all
 from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, Unmatched
+from gateway.stages.readable import readable
+from gateway.stages.seal import root_name
 from spool.entry import (
     Bounce,
     Collected,
@@ -57,6 +60,7 @@ Opener = Callable[[bytes], Opened]
 """Opens what was collected. Raises EnvelopeError and TooExpensive."""
 UNREADABLE: Final = "unreadable"
 """Kind of an arrival that could not be opened."""
+_CEB: Final = re.compile(r"CEB\d{3}")
 
 
 class Registry:
@@ -116,12 +120,19 @@ class Registry:
             raw = self._spool.arrival(number)
             if raw is not None:
                 opened = self._open(raw)
-                answers = tuple(one for one in opened.answers if one.index in bodies)
-                late = frozenset(i for i, one in bodies.items() if not one.reason.startswith(NOT_CARRIED))
+                whole = bodies.get(-1)  # it could not be read then
+                answers = tuple(one for one in opened.answers if whole or one.index in bodies)
+                late = frozenset(
+                    one.index
+                    for one in answers
+                    if not (whole or bodies[one.index]).reason.startswith(NOT_CARRIED)
+                )
                 cases.append(structs.replace(opened, answers=answers, again=True, late=late))
         filings, found = [], set()
         for filing in self._filings(cases, only):
-            told = {row.index for row in filing.rows} | ({-1} if filing.addressees else set())
+            told = {row.index for row in filing.rows}
+            if _is_mail(filing) or (filing.rows and not filing.orphans):
+                told.add(-1)
             if told:
                 found |= {one.id for index, one in by_arrival[filing.arrival].items() if index in told}
                 remark = filing.remark or (f"matched by hand: {only}" if only else "")
@@ -232,6 +243,9 @@ class Registry:
         if not self._may_be_mail(case):
             return _orphaned(case.raw, kind, envelope.cop_msg_id if envelope else "", why)
         passage = self._transfer.passage(case.raw, why)
+        if case.opened is None and passage.envelope is not None and self._says_answer(passage):
+            orphan = _orphaned(case.raw, UNREADABLE, passage.envelope.cop_msg_id, why)
+            return structs.replace(orphan, addressees=passage.addressees)
         reason, remark = passage.reason, ""
         if passage.refused and not case.again:
             failure = self._transfer.answer(case.raw, passage, self._spool)
@@ -256,6 +270,13 @@ class Registry:
             return True
         known = self._rules.catalogue.by_name(case.opened.message_type)
         return known is not None and known.direction is Direction.DECLARATION
+
+    def _says_answer(self, passage: Passage) -> bool:
+        """Say whether what cannot be read calls itself an answer: its root element if it can be seen, else its envelope."""
+        named = (root_name(readable(passage.business)), passage.envelope.msg_type if passage.envelope else "")
+        name = next((one for one in named if one == DXP_REP or _CEB.match(one)), "")
+        known = self._rules.catalogue.by_name(name) or self._rules.catalogue.by_name(f"{name}Message")
+        return bool(name) and (known is None or known.direction is not Direction.DECLARATION)
 
     def _referred(self, answer: Answer, case: "_Case") -> "_About":
         """Find whose declarations went in the envelope an answer names, and what it asks to have sent again.
@@ -378,11 +399,16 @@ def _orphaned(raw: RawArrival, kind: str, cop_msg_id: str, reason: str) -> Filin
     return Filing(arrival=raw.id, kind=kind, cop_msg_id=cop_msg_id, orphans=(orphan,))
 
 
+def _is_mail(filing: Filing) -> bool:
+    """Say whether it is a message for somebody; an answer that cannot be read is shown, and stays an orphan."""
+    return bool(filing.addressees) and not (filing.orphans and filing.kind == UNREADABLE)
+
+
 def _log_filed(filing: Filing, filed: Filed) -> None:
     about = {"arrival": filing.arrival, "message_type": filing.kind, "cop_msg_id": filing.cop_msg_id}
     for owner, bodies in filed.matched.items():
         log("receipt.matched", **about, enterprise=owner, bodies=bodies)
-    for owner in filed.delivered:
+    for owner in filed.delivered if _is_mail(filing) else ():
         log("message.delivered", **about, enterprise=owner)
     if filed.duplicates:
         log("receipt.duplicate", **about, bodies=filed.duplicates)

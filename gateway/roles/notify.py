@@ -7,7 +7,7 @@ for each channel. What is slow, dead or hangs holds up itself alone.
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import inf
@@ -53,8 +53,12 @@ class Notify:
         claimant: str,
         clock: Clock = time.monotonic,
         chance: Callable[[], float] = random.random,
+        incomplete: Collection[str] = (),
     ) -> None:
-        """`build` makes the transport of a channel, in a thread of the crew."""
+        """`build` makes the transport of a channel, in a thread of the crew.
+
+        `incomplete`: enterprises that have channels more, which cannot be used now: nothing is acknowledged for them.
+        """
         self._spool = spool
         self._letters = letters
         self._config = config
@@ -73,6 +77,7 @@ class Notify:
             )
             for channel in channels
         ]
+        self._incomplete = incomplete
         self._tick_at = self._look_back_at = 0.0
         self._moved: set[str] = set()
         """Enterprises of whose deliveries some have ended since `_acknowledge` looked."""
@@ -263,7 +268,7 @@ class Notify:
         self._look_back_at = self._clock() + _LOOK_BACK_S
         lanes = sorted(self._lanes, key=lambda lane: lane.channel.enterprise)
         for enterprise, own in groupby(lanes, key=lambda lane: lane.channel.enterprise):
-            if enterprise not in self._moved:
+            if enterprise not in self._moved or enterprise in self._incomplete:
                 continue
             home = min(notices.home_up_to(lane.channel, lane.reached, self._spool) for lane in own)
             if home > self._spool.acknowledged(enterprise):

@@ -36,6 +36,8 @@ class Passage:
     """Where a collected message goes that is no answer of customs."""
 
     envelope: Envelope | None = None
+    business: bytes = b""
+    """What is in the envelope."""
     addressees: tuple[EnterpriseId, ...] = ()
     """Our own enterprises that it is for."""
     refused: tuple[str, ...] = ()
@@ -57,7 +59,8 @@ class Transfer:
         """Judge by the envelope alone; `why` it is an orphan when it is for nobody and cannot be answered.
 
         Only a link on which we are a transfer node is answered: a terminal never sends a DxpRep. In a copy of
-        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv).
+        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv). Nobody is
+        told that there is no such receiver while one of ours may be it whose file cannot be read.
         """
         try:
             opened = unseal_collected(raw.body)
@@ -67,14 +70,21 @@ class Transfer:
         here = tuple(one for one in receivers if one in self.homes)
         unknown = tuple(one for one in receivers if one not in self.homes and one != self._node.dxp_id)
         copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
-        refused = unknown if raw.feed in self._links and not copy else ()
+        answers = raw.feed in self._links and not copy and not self.homes.incomplete
+        refused = unknown if answers else ()
         shared = self.homes.shared(here)
         if shared:
             reason = f"several enterprises have the DXP id {', '.join(shared)}"
         else:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
         addressees = dict.fromkeys(owner for one in here if (owner := self.homes.owner(one)))
-        return Passage(envelope=opened.envelope, addressees=tuple(addressees), refused=refused, reason=reason)
+        return Passage(
+            envelope=opened.envelope,
+            business=opened.business,
+            addressees=tuple(addressees),
+            refused=refused,
+            reason=reason,
+        )
 
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return the DXP ids among them that enterprises of ours have."""

@@ -8,6 +8,7 @@ asks for, opens with no answers.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
@@ -21,12 +22,14 @@ from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opene
 from gateway.stages.bodies import bodies_of, cut, is_body, local_name
 from gateway.stages.decode import decode
 from gateway.stages.plain_answers import Leaves, PlainBody, read_document, read_envelope
+from gateway.stages.readable import readable, without_header
 from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
 
 LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
 """A collected message may be larger than one handed in: a CEB900 holds the whole original."""
 
-_CUSTOMS_HEADER: Final = b"\x00"
+_FORM: Final = frozenset({"not-xml", "wrong-encoding"})
+"""Problems that another form of the same document may not have."""
 _FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
@@ -42,24 +45,24 @@ def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
     An unknown CEB number is opened as far as it can be read. Raises EnvelopeError for anything else, and
     for what is over `LIMITS`.
     """
-    return open_plain(raw, catalogue) or open_by_tree(raw.removeprefix(_CUSTOMS_HEADER), catalogue)
+    return open_plain(raw, catalogue) or open_by_tree(without_header(raw), catalogue)
 
 
 def open_plain(raw: bytes, catalogue: Catalogue) -> Opened | None:
     """Do as `open_collected` in time that the size bounds; None for what is not in its plain form."""
-    body = raw.removeprefix(_CUSTOMS_HEADER)
+    body = without_header(raw)
     envelope, business = read_envelope(body) or (None, body)
     return _open_plain(envelope, business, catalogue)
 
 
 def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
     """Open what `open_collected` opens, in whatever form it comes. Raises as that."""
-    root = _parse(body)
+    root, document = _parse(body)
     envelope: Envelope | None = None
     if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
-        unsealed = unseal_tree(root, body)
+        unsealed = unseal_tree(root, document)
         envelope, body = unsealed.envelope, unsealed.business
-        root = _parse(body)
+        root, _ = _parse(body)
     if root.tag == f"{{{DXP}}}DxpRep":
         return Opened(envelope=envelope, business=body, message_type="DxpRep", answers=_responses(root))
     name, kind = _message_type(root, catalogue)
@@ -68,7 +71,14 @@ def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
 
 def unseal_collected(raw: bytes) -> Unsealed:
     """Open the envelope alone, whatever is in it; one leading 0x00 byte is skipped. Raises EnvelopeError."""
-    return unseal(raw.removeprefix(_CUSTOMS_HEADER))
+    body = without_header(raw)
+    try:
+        return unseal(body)
+    except EnvelopeError:
+        document = readable(body)
+        if document is body:
+            raise
+        return unseal(document)
 
 
 def part_of(opened: Opened, keep: Collection[int]) -> bytes:
@@ -83,15 +93,29 @@ def part_of(opened: Opened, keep: Collection[int]) -> bytes:
 def cut_to(business: bytes, keep: Collection[int]) -> bytes:
     """Cut all but the bodies of the given indexes (as in `Answer.index`) out of a receipt document.
 
-    See `bodies.cut`. The same object comes back when there is nothing to cut. Raises EnvelopeError.
+    See `bodies.cut`. The same object comes back when there is nothing to cut; what cannot be read or cut in the
+    encoding that it is labelled with is cut in UTF-8 (`readable`). Raises EnvelopeError.
     """
-    return cut(business, _parse(business), keep)
-
-
-def _parse(body: bytes) -> etree._Element:
+    root, document = _parse(business)
     try:
-        return decode(body, LIMITS)
+        left = cut(document, root, keep)
+    except EnvelopeError:
+        in_utf8 = readable(document)
+        if in_utf8 is document:
+            raise
+        left = cut(in_utf8, _parse(in_utf8)[0], keep)
+    return business if left is document else left
+
+
+def _parse(body: bytes) -> tuple[etree._Element, bytes]:
+    """Give the tree and the bytes that it is of: the document as it came, or in a form that can be read."""
+    try:
+        return decode(body, LIMITS), body
     except Refused as refused:
+        document = readable(body) if refused.problem in _FORM else body
+        if document != body:
+            with suppress(Refused):
+                return decode(document, LIMITS), document
         raise EnvelopeError(
             f"cannot be read: {refused.faults[0].message}",
             where="collected message",

@@ -308,6 +308,36 @@ def test_acknowledged_is_what_every_channel_has_and_a_dead_letter_holds_it(tmp_p
     assert [one.id for one in bad.taken] == [f"{OWNER}/bad/1"]
 
 
+def test_while_a_channel_is_left_out_for_a_slip_nothing_is_acknowledged_and_it_gets_all_once_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    good, bad = Receiver(tmp_path), Receiver(tmp_path)
+    right = good.toml("good") + bad.toml("bad")
+    with (
+        home(
+            tmp_path,
+            {OWNER: right.replace('name = "bad"', 'name = "bad"\nnane = 1'), OTHER: good.toml("good")},
+        ) as node,
+        good,
+        bad,
+    ):
+        assert [one.part for one in node.app.left_out] == [f"{OWNER}/bad"]
+        node.accept(OWNER, "A")
+        node.accept(OTHER, "B")
+        node.answer(("A", "2"))
+        with node.notifying():
+            until(lambda: delivered(node, f"{OWNER}/good", 1))
+            node.answer(("B", "2"))
+            until(lambda: node.spool.acknowledged(OTHER) == 2)  # it was looked at in the same round, before
+            assert node.spool.acknowledged(OWNER) == 0
+        node.set_channels(OWNER, right)
+        node.read_again()
+        with node.notifying():
+            until(lambda: node.spool.acknowledged(OWNER) == 1)
+    assert [one.id for one in bad.taken] == [f"{OWNER}/bad/1"]
+    assert [one.id for one in good.taken] == [f"{OWNER}/good/1", f"{OTHER}/good/2"]
+
+
 def test_410_makes_a_channel_wait_without_counting_until_it_is_read_again(tmp_path: Path) -> None:
     with (
         Receiver(tmp_path, lambda handler: handler.say(410)) as receiver,

@@ -20,6 +20,7 @@ from gateway.cli import main
 from gateway.config import Destination
 from gateway.config_deliver import Deliver
 from gateway.config_doors import Door
+from gateway.config_state import LastReload
 from gateway.doors.handover import OpenDoor
 from gateway.doors.keeper import Hatch
 from gateway.ports import Delivery, Feed, Parcel, Transport
@@ -124,8 +125,13 @@ def trip(life: Life) -> None:
     build_transport, build_feed, append = gateway.app.build_transport, gateway.app.build_feed, Archive.append
     build_channel = gateway.app.build_channel
 
-    def tripped_roles(self: gateway.app.App, names: Collection[str], door: OpenDoor | None) -> list[Role]:
-        return [life.of(role) for role in roles(self, names, door)]
+    def tripped_roles(
+        self: gateway.app.App,
+        names: Collection[str],
+        door: OpenDoor | None,
+        last_reload: LastReload | None = None,
+    ) -> list[Role]:
+        return [life.of(role) for role in roles(self, names, door, last_reload)]
 
     def tripped_spool(self: gateway.app.App) -> Spool:
         return Tripped(open_spool(self), life, "spool", COMMITS)

@@ -416,18 +416,19 @@ def test_changed_files_of_enterprises_are_taken_up_while_requests_go_on(node: No
 
         whole = node.file("carol").read_text()
         node.file("carol").write_text("cop_codes = [")
-        failed = node.process.wait_for_event("node.reload_failed", 60)
-        assert "carol.toml" in failed["error"]
-        assert node.ask("GET", "/v1/receipts", token=carol["token"]).status == 200, "the old state stays"
-        node.file("carol").write_text(whole.replace("disabled = false", "disabled = true"))
+        gone = node.process.wait_for_event("config.left_out", 60)
+        assert (gone["kind"], gone["part"], "carol.toml" in gone["error"]) == ("enterprise", "carol", True)
         node.process.wait_for(lambda _: len(node.events("node.reloaded")) == 3, 60)
+        assert node.ask("GET", "/v1/receipts", token=carol["token"]).status == 401, "it is left out"
+        node.file("carol").write_text(whole.replace("disabled = false", "disabled = true"))
+        node.process.wait_for(lambda _: len(node.events("node.reloaded")) == 4, 60)
         assert node.ask("GET", "/v1/receipts", token=carol["token"]).status == 401
     finally:
         enough.set()
         busy.join()
     assert set(statuses) == {202}, "no request was dropped"
     assert len(statuses) > 5
-    assert len(node.events("node.reload_failed")) == 1, "said once"
+    assert len(node.events("config.left_out")) == 1, "said once"
     assert (
         json.loads(invoke("enterprise", "list", "-c", node.site.config, "--json").stdout.splitlines()[1])[
             "tokens"

@@ -207,6 +207,8 @@ def test_spool_can_be_looked_at_with_broken_keys_and_enterprises(node: Node) -> 
     (node.app.file.parent / "enterprises" / "demo.toml").write_text("broken")
     assert node.run("spool", "status").exit_code == 0
     assert node.run("trace", "A").exit_code == 0
+    assert node.run("trace", "1").exit_code == 1, "no receipt of that number"
+    assert node.run("receipts", "list").exit_code == 0
 
 
 def who(node: Node, key: str) -> str:

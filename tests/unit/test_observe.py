@@ -1,5 +1,7 @@
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from select import PIPE_BUF
 
 import pytest
@@ -123,3 +125,23 @@ def test_no_write_of_a_block_is_so_long_that_another_process_could_get_into_it(
     assert len(b"".join(writes).splitlines()) == 6
     assert [len(one) <= PIPE_BUF for one in writes] == [True, True, False, True]
     assert all(one.endswith(b"\n") for one in writes)
+
+
+def test_who_logs_goes_on_when_nothing_can_be_written_and_what_is_missing_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logs("info")
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        log("node.draining")
+        with gathered():
+            log("node.draining")
+            log("node.draining")
+    log("node.stopped")
+    log("node.stopped")
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
+    assert [(one["event"], one.get("lines")) for one in told] == [
+        ("log.lost", 3),
+        ("node.stopped", None),
+        ("node.stopped", None),
+    ]

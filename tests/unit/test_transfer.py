@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from gateway.homes import Homes, homes_of
 from gateway.model import DXP_REP, NODE_ITSELF, Enterprise, EnterpriseId, Envelope
 from gateway.roles.collect import Registry
 from gateway.roles.packing import Packer
+from gateway.roles.rematching import Rematching
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import open_collected
@@ -147,6 +149,21 @@ def test_receiver_nobody_knows_is_answered_over_the_link_it_came_from_once(
     assert f"<RecevierId>{SENDER}</RecevierId>".encode() in body
     assert spool.orphans() == []
     assert "answered: no receiver" in next(iter(spool.history("THEIR-ID-1"))).detail
+
+
+def test_while_somebody_is_left_out_nobody_is_told_that_there_is_no_such_receiver_and_the_mail_waits(
+    spool: SqliteSpool, collect: Collect, rules: Rules
+) -> None:
+    """It may be the one whose file cannot be read."""
+    known = homes_of([enterprise("carol", CAROL)])
+    assert collect(in_transfer(letter(BOB)), homes=replace(known, incomplete=True)) == []
+    (orphan,) = spool.orphans()
+    assert responses(spool) == []
+
+    mended = Registry(spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=HOMES, config=CONFIG))
+    assert Rematching(spool, mended).look_at_mail() == 1
+    assert [one.arrival for one in spool.notices("bob", after=0, limit=10)] == [orphan.arrival]
+    assert spool.orphans() == []
 
 
 def test_answer_is_not_written_again_when_the_crash_came_before_the_filing(
