@@ -169,7 +169,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "destination.down": Event(
         level="warning",
         meaning="a whole batch failed; the destination is left alone for a while, then probed with one entry",
-        do="the `error` of the deferred entries says what to mend",
+        do="`error` says what to mend",
     ),
     "destination.up": Event(level="info", meaning="a destination that was down takes entries again"),
     "receipt.received": Event(level="info", meaning="answers of customs were collected and are on disk"),
@@ -205,7 +205,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "channel.down": Event(
         level="warning",
         meaning="a channel of an enterprise fails; it is left alone for a while, then probed with one answer",
-        do="the `error` of its notice.deferred lines says what to mend; no other channel is held up",
+        do="`error` says what to mend; no other channel is held up",
     ),
     "channel.up": Event(level="info", meaning="a channel that was down takes answers again"),
     "channel.gone": Event(
