@@ -169,7 +169,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "destination.down": Event(
         level="warning",
         meaning="a whole batch failed; the destination is left alone for a while, then probed with one entry",
-        do="the `error` of the deferred entries says what to mend",
+        do="`error` says what to mend",
     ),
     "destination.up": Event(level="info", meaning="a destination that was down takes entries again"),
     "receipt.received": Event(level="info", meaning="answers of customs were collected and are on disk"),
@@ -205,7 +205,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "channel.down": Event(
         level="warning",
         meaning="a channel of an enterprise fails; it is left alone for a while, then probed with one answer",
-        do="the `error` of its notice.deferred lines says what to mend; no other channel is held up",
+        do="`error` says what to mend; no other channel is held up",
     ),
     "channel.up": Event(level="info", meaning="a channel that was down takes answers again"),
     "channel.gone": Event(
@@ -273,7 +273,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "log.lost": Event(
         level="warning",
-        meaning="`lines` before this one could not be written by this process: the disk of the log was full, or nobody read it",
+        meaning="`lines` of this process could not be written until a moment ago: the disk of the log was full, or nobody read it",
         do="free disk space; what happened to messages is in the journal (`gateway trace`)",
     ),
     "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
@@ -373,16 +373,15 @@ class _Lines:
         self._put(together)
 
     def _put(self, lines: Sequence[bytes]) -> None:
-        missing: list[bytes] = []
-        if self._lost:
-            said = _render(None, EVENTS["log.lost"].level, {"event": "log.lost", "lines": self._lost})
-            missing = [b"", said]  # the last line may have been cut
+        first = (b"",) if self._lost else ()  # the last one before may have been cut
         try:
-            _write(b"\n".join((*missing, *lines, b"")))
+            _write(b"\n".join((*first, *lines, b"")))
         except (OSError, ValueError):
             self._lost += len(lines)
-        else:
-            self._lost = 0
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            log("log.lost", lines=lost)
 
 
 _LINES: Final = _Lines()

@@ -62,6 +62,7 @@ def status(file: Path, as_json: bool) -> None:
             for (name, state), ages in rows
         ),
         right=columns[2:],
+        whole=columns,
     )
 
 
@@ -113,6 +114,7 @@ def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> 
             for view in found
         ),
         right=("attempts",),
+        whole=("id", "destination", "state", "accepted", "next attempt"),
     )
 
 

@@ -148,10 +148,13 @@ class Forward:
             if not self._desk.takes(entry):
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = 0
+        cause = ""
         for delivery in self._transport.send(parcels) if parcels else ():
             beat()
             delivered += delivery.error is None
-            failed += delivery.error is not None and delivery.error.temporary
+            if delivery.error is not None and delivery.error.temporary:
+                failed += 1
+                cause = str(delivery.error)
             done.append(self._judge(delivery, *ready.pop(delivery.entry)))
             if len(done) >= _SETTLE_EVERY:
                 self._spool.settle(done)
@@ -161,8 +164,9 @@ class Forward:
                 "the transport did not say what became of it", where=self._destination.name
             )
             done.append(self._failed(entry, silence))
+            cause = cause or str(silence)
         self._spool.settle(done)
-        self._report(delivered, failed + len(ready))
+        self._report(delivered, failed + len(ready), cause)
 
     def _collect(
         self,
@@ -183,13 +187,14 @@ class Forward:
             parcels.append(prepared.parcel)
             ready[entry.entry] = (entry, prepared)
 
-    def _report(self, delivered: int, failed: int) -> None:
+    def _report(self, delivered: int, failed: int, cause: str) -> None:
         was_down = self._breaker.down
         self._breaker.report(delivered=delivered, failed=failed)
         if self._breaker.down and not was_down:
             log(
                 "destination.down",
                 destination=self._destination.name,
+                error=cause,
                 wait_s=round(self._breaker.wait_s(), 1),
             )
         elif was_down and not self._breaker.down:

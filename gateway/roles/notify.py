@@ -199,15 +199,16 @@ class Notify:
                     ends.append(end)
                     lane.open -= end.fate in {Fate.DELIVERED, Fate.UNDELIVERABLE}
                 self._moved.add(lane.channel.enterprise)
-                self._tell_health(lane, was_gone=was_gone, was_down=was_down, is_down=is_down)
+                cause = next((str(one.error) for one in reversed(done.outcomes) if one.error), "")
+                self._tell_health(lane, cause, was_gone=was_gone, was_down=was_down, is_down=is_down)
         self._spool.settle(ends)
 
-    def _tell_health(self, lane: Lane, *, was_gone: bool, was_down: bool, is_down: bool) -> None:
+    def _tell_health(self, lane: Lane, cause: str, *, was_gone: bool, was_down: bool, is_down: bool) -> None:
         about = {"destination": lane.name, "enterprise": lane.channel.enterprise}
         if lane.gone and not was_gone:
             log("channel.gone", **about)
         elif is_down and not was_down:
-            log("channel.down", **about, wait_s=round(max(0.0, lane.wait_s()), 1))
+            log("channel.down", **about, error=cause, wait_s=round(max(0.0, lane.wait_s()), 1))
         elif was_down and not is_down:
             log("channel.up", **about)
 

@@ -44,7 +44,9 @@ def test_an_outage_holds_up_its_own_destination_only_and_drains_by_itself(tmp_pa
             reply = ours.submit(body)
             assert reply.status == 202
             waiting.append(reply.json()["id"])
-        world.gateway.wait_for_event("destination.down")
+        down = world.gateway.wait_for_event("destination.down")
+        told = [line["error"] for line in list(world.gateway.events) if line.get("event") == "entry.deferred"]
+        assert down["error"] in told, "the cause"
         body = compose("CEB303Message", cop_code=THEIRS.cop_codes[0], dxp_id=THEIRS.dxp_ids[0], rng=rng).body
         export = theirs.submit(body).json()["id"]
         sent(world.gateway, export)

@@ -41,7 +41,9 @@ SECRET = "0123456789abcdef" * 4
 
 
 def body(number: int = 1) -> bytes:
-    return order(f"ORDER-{number}", cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
+    return order(
+        f"ORDER-{number}", cop_code=ANN.cop_codes[0], ebc_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

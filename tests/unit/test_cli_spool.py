@@ -1,5 +1,9 @@
 """`gateway spool`, `trace` and `receipts` on a real spool: what an operator sees and can do at night."""
 
+import os
+import pty
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -436,3 +440,30 @@ def test_an_operator_decides_whose_an_ambiguous_answer_is(tmp_path: Path) -> Non
     assert lines(decided) == [{"orphans": 1, "matched": 1}]
     (told,) = lines(node.run("receipts", "list", "--json"))
     assert told["enterprise"] == "twin"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 132, 200])
+def test_ids_and_times_are_whole_on_a_terminal_however_narrow_it_is(node: Node, columns: int) -> None:
+    (uid,) = node.accept(make.order("A"))
+    (told,) = lines(node.run("spool", "list", "--json"))
+    shown = on_terminal(columns, "spool", "list", "-c", str(node.app.file))
+    for text in (uid, told["accepted_at"][:19], told["destination"], told["state"]):
+        assert text in shown
+    status = on_terminal(columns, "spool", "status", "-c", str(node.app.file))
+    assert told["destination"] in status
+    assert "total" in status
+
+
+def on_terminal(columns: int, *command: str) -> str:
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "gateway", *command],
+            stdout=theirs,
+            env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+            check=True,
+        )
+        return os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -141,7 +141,7 @@ def test_who_logs_goes_on_when_nothing_can_be_written_and_what_is_missing_is_sai
     log("node.stopped")
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
     assert [(one["event"], one.get("lines")) for one in told] == [
-        ("log.lost", 3),
         ("node.stopped", None),
+        ("log.lost", 3),
         ("node.stopped", None),
     ]
