@@ -51,6 +51,7 @@ from gateway.supervisor import Role
 from gateway.tenants import load_tenants
 from signing.errors import SigningError
 from signing.issuers import Issuers
+from spool import claimants
 from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
@@ -61,13 +62,15 @@ _NICE: Final = 5
 class App:
     """One configuration, read and checked, and everything that can be built from it."""
 
-    def __init__(self, file: Path, *, operator: bool = False) -> None:
+    def __init__(self, file: Path, *, operator: bool = False, generation: int = 1) -> None:
         """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
 
         What is wrong in an enterprise's file or in a mapping is `left_out`.
         `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
+        `generation`: how many configurations this node has had since its start, with this one.
         """
         self.file = file
+        self.generation = generation
         self.config: Config = load_config(file)
         self.rules: Rules = rules_of(self.config)
         self.mappings: Mapping[str, SourceMapping]
@@ -138,7 +141,7 @@ class App:
             destination=destination,
             keyring=self.keyring(),
             config=self.config,
-            claimant=f"{self.config.node.name}/forward/{destination.name}/{number}",
+            claimant=self._claimant(f"forward/{destination.name}/{number}"),
         )
 
     def local(self, spool: Spool) -> Forward:
@@ -151,7 +154,7 @@ class App:
             destination=Destination(name=LOCAL),
             keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
             config=self.config,
-            claimant=f"{self.config.node.name}/forward/{LOCAL}",
+            claimant=self._claimant(f"forward/{LOCAL}"),
             linger_s=_LOCAL_LINGER_S,
         )
 
@@ -190,8 +193,11 @@ class App:
             ),
             build=build_channel,
             config=self.config,
-            claimant=f"{self.config.node.name}/notify",
+            claimant=self._claimant("notify"),
         )
+
+    def _claimant(self, role: str) -> str:
+        return claimants.generation(f"{self.config.node.name}/{role}", self.generation)
 
     def keep(self) -> Keep:
         """Build the keep role."""

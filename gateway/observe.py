@@ -214,6 +214,10 @@ EVENTS: Final[Mapping[str, Event]] = {
         do="ask the enterprise; change or remove the channel in its file, then SIGHUP, which also tries it again",
     ),
     "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
+    "claims.left": Event(
+        level="info",
+        meaning="a reload left `entries` to the processes that have them in hand; nothing is lost and no attempt is counted",
+    ),
     "clock.set_back": Event(
         level="warning",
         meaning="`entries` waited for a time that a clock ahead of this one had set; they go now",

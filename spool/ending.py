@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from spool.claimants import counts
 from spool.entry import UNCOUNTED, Ended, Fate, Settlement
 from spool.lifecycle import Event, State, after
 
@@ -114,17 +115,19 @@ class Abandoned(NamedTuple):
     why: str
 
 
-def abandoned(lost: Iterable[tuple[int, int]], *, now: int) -> list[Abandoned]:
-    """Judge claims that ended without a word: (entry, how often that had happened before) each.
+def abandoned(lost: Iterable[tuple[int, int, str]], *, now: int) -> list[Abandoned]:
+    """Judge claims that ended without a word: (entry, how often that had happened before, claimant) each.
 
     The first time all come back at once, for a process is killed now and then and nothing is wrong with what it
-    held. From the second time on they come back one by one, those with the fewest first.
+    held. From the second time on they come back one by one, those with the fewest first. Who ended because another
+    generation took over ended for that reason, whatever it held: it is not counted.
     """
     judged: list[Abandoned] = []
     place = 0
-    for before, entry in sorted((before, entry) for entry, before in lost):
-        times = before + 1
-        dead = times >= ABANDONED_AT_MOST
+    for before, entry, claimant in sorted((before, entry, claimant) for entry, before, claimant in lost):
+        counted = counts(claimant)
+        times = before + counted
+        dead = counted and times >= ABANDONED_AT_MOST
         event = Event.UNDELIVERABLE if dead else Event.DEFERRED
         judged.append(
             Abandoned(

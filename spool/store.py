@@ -114,8 +114,16 @@ class Spool(Protocol):
     def recover(self, *, claimant: str | None = None) -> list[Ended]:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over.
 
+        With the first generation of a claimant (`spool.claimants`) all later ones have died that there were.
         What has been found like this `ending.ABANDONED_AT_MOST` times in a row, and never settled in between,
         is dead: it may be what kills its forwarders. From the second time on entries come back one by one.
+        """
+        ...
+
+    def leave(self, claimant: str) -> int:
+        """Leave claims of earlier generations of `claimant` to those who hold them; returns how many were not left before.
+
+        They may still be settled. The end of their lease counts for nothing: `recover` makes them ready as they were.
         """
         ...
 

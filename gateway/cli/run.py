@@ -57,7 +57,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
         nonlocal app
         try:
             watch.follow(load_config(file).accept.enterprises_dir)
-            renewed = App(file, operator=operator)
+            renewed = App(file, operator=operator, generation=app.generation + 1)
         except GatewayError as error:
             log("node.reload_failed", error=str(error))
             last_reload.failed()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.codes import Codes
-from gateway.config import Config, Destination
+from gateway.config import HOME, Config, Destination
 from gateway.config_deliver import Deliver
 from gateway.facts import way_facts
 from gateway.model import Answer, Code, Layer
@@ -88,7 +88,7 @@ def tell(ended: Iterable[Ended]) -> None:
             "error": one.why,
         }
         if one.state is State.DEAD:
-            log("entry.dead", **about)
+            log("notice.dead" if one.destination.startswith(HOME) else "entry.dead", **about)
         else:
             log("entry.bounced", **about, next_attempt_at=one.due_at.isoformat())
 

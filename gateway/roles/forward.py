@@ -14,15 +14,15 @@ from gateway.keyring import Keyring
 from gateway.observe import gathered, log
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.printable import escaped
-from gateway.roles.bouncing import policy_of, tell
+from gateway.roles.bouncing import policy_of
 from gateway.roles.breaker import Breaker
+from gateway.roles.claims import begin
 from gateway.roles.desk import Desk, Prepared, Ready
 from gateway.roles.packing import Packer
 from gateway.roles.records import note_keys
 from gateway.roles.stop import Stop
 from signing.errors import KeyUnavailable, SigningError
 from spool.entry import Claimed, Fate, Settlement
-from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
@@ -78,10 +78,7 @@ class Forward:
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
         note_keys(self._spool, self._keyring.signers())
-        recovered = self._spool.recover(claimant=self._claimant)
-        if recovered:
-            log("lease.expired", claimant=self._claimant, entries=len(recovered))
-            tell(one for one in recovered if one.state is State.DEAD)
+        begin(self._spool, self._claimant)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
                 wanted = self._breaker.allowance()

@@ -19,13 +19,12 @@ from gateway.errors import DeliveryError, ReceiverGoneError
 from gateway.observe import gathered, log
 from gateway.ports import Clock
 from gateway.roles import notices
-from gateway.roles.bouncing import tell
+from gateway.roles.claims import begin
 from gateway.roles.crew import Crew
 from gateway.roles.lane import Build, Lane, Letter, Outcome, Round
 from gateway.roles.letters import Letters
 from gateway.roles.stop import Stop
 from spool.entry import Claimed, Fate, Settlement
-from spool.lifecycle import State
 from spool.store import Spool, Topic
 
 _TICK_S: Final = 5.0
@@ -84,10 +83,7 @@ class Notify:
 
     def run(self, stop: Stop) -> None:
         """Bring home until asked to stop; what is in hand is finished first."""
-        recovered = self._spool.recover(claimant=self._claimant)
-        if recovered:
-            log("lease.expired", claimant=self._claimant, entries=len(recovered))
-            tell(one for one in recovered if one.state is State.DEAD)
+        begin(self._spool, self._claimant)
         with self._spool.listen(Topic.NOTICES) as waiter:
             heard = True
             while not stop():

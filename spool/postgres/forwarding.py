@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
@@ -47,6 +48,8 @@ _TAKE: Final = (
     " RETURNING t.turn, t.priority, t.due_at, t.id, t.claim, t.uid, t.cop_msg_id, t.attempts, t.facts, t.message,"
     " t.owner"
 )
+_OF: Final = f"(e.claimant = %s OR starts_with(e.claimant, %s || '{MARK}'))"
+"""A claimant or one of its later generations."""
 _CONTENT: Final = (
     "SELECT m.id, m.kind, m.accepted_at, m.facts, p.body FROM message m"
     " JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.id = ANY(%s)"
@@ -116,14 +119,33 @@ class Forwarding:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
 
         def work(transaction: Transaction) -> list[Ended]:
-            condition, value = (
-                ("e.lease_until < %s", transaction.now) if claimant is None else ("e.claimant = %s", claimant)
+            condition, values = (
+                ("e.lease_until < %s", (transaction.now,))
+                if claimant is None
+                else (_OF, (claimant, claimant))
             )
             rows = transaction.all(
                 f"{WHOSE} WHERE e.state = 'sending' AND {condition} ORDER BY e.id FOR UPDATE OF e SKIP LOCKED",
-                value,
+                *values,
             )
             return _abandon(transaction, rows) if rows else []
+
+        return self.db.write(work)
+
+    def leave(self, claimant: str) -> int:
+        """Leave claims of earlier generations of `claimant` to those who hold them; returns how many that are now."""
+        first = first_of(claimant)
+
+        def work(transaction: Transaction) -> int:
+            rows = transaction.all(
+                "UPDATE entry e SET claimant = %s WHERE e.state = 'sending' AND e.claimant <> ALL(%s::text[])"
+                f" AND {_OF} RETURNING e.id",
+                first + LEFT,
+                texts((claimant, first + LEFT)),
+                first,
+                first,
+            )
+            return len(rows)
 
         return self.db.write(work)
 
@@ -258,7 +280,7 @@ def _claimed(row: Row, destination: str, message: Row) -> Claimed:
 def _abandon(transaction: Transaction, rows: Sequence[Row]) -> list[Ended]:
     """End claims whose holders fell silent; the entries are locked."""
     lost = {row[0]: row for row in rows}
-    judged = abandoned([(entry, row[-1]) for entry, row in lost.items()], now=transaction.now)
+    judged = abandoned([(entry, *row[-2:]) for entry, row in lost.items()], now=transaction.now)
     transaction.run(
         "UPDATE entry e SET state = o.state, due_at = o.due_at, abandoned = o.times, error = o.error"
         " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])"
@@ -272,7 +294,7 @@ def _abandon(transaction: Transaction, rows: Sequence[Row]) -> list[Ended]:
     _reorder(transaction, [(one.entry, one.state) for one in judged])
     write_journal(transaction, [(one.event, lost[one.entry][1], one.why) for one in judged])
     wake(transaction, "entries")
-    return [ended(Whose(*lost[one.entry][:-1]), one.state, due=one.due, why=one.why) for one in judged]
+    return [ended(Whose(*lost[one.entry][:-2]), one.state, due=one.due, why=one.why) for one in judged]
 
 
 def _valid(transaction: Transaction, settlements: Sequence[Settlement]) -> list[tuple[int, str, Ending]]:

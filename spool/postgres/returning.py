@@ -17,10 +17,10 @@ from spool.postgres.ordering import line_up, lock_related
 from spool.postgres.signals import wake
 
 WHOSE: Final = (
-    "SELECT e.id, e.uid, e.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned"
+    "SELECT e.id, e.uid, e.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned, e.claimant"
     " FROM entry e JOIN message m ON m.id = e.message"
 )
-"""The fields of `ending.Whose`, and how often in a row its claim has ended without a word."""
+"""The fields of `ending.Whose`, how often in a row its claim has ended without a word, and who claimed it."""
 _ANSWERED: Final = (
     "SELECT e.state FROM entry e JOIN arrival a ON a.id = %s"
     " WHERE e.id = %s AND e.claim = %s"
@@ -62,7 +62,7 @@ def _bounce(transaction: Transaction, one: Bounce, arrival: int) -> Ended | None
     found = rows(_ANSWERED, arrival, one.entry, one.claim, transaction.now)
     if not found:
         return None
-    whose = Whose(*rows(f"{WHOSE} WHERE e.id = %s", one.entry)[0][:-1])
+    whose = Whose(*rows(f"{WHOSE} WHERE e.id = %s", one.entry)[0][:-2])
     newer = rows(_NEWER, one.entry)
     verdict = Verdict(one.reason, None if one.next_at is None else to_number(one.next_at))
     verdict = verdict.overtaken_by(newer[0][0] if newer else None)

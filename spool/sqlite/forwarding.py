@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
 
+from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
@@ -32,6 +33,8 @@ _HELD = (
     "SELECT e.id, e.claim, m.uid, e.bounce, e.bounce_due FROM json_each(?) j CROSS JOIN entry e ON e.id = j.value"
     " JOIN message m ON m.id = e.message WHERE e.state = 'sending'"
 )
+_OF = f"(e.claimant = ? OR instr(e.claimant, ? || '{MARK}') = 1)"
+"""A claimant or one of its later generations."""
 _PRIORITIES = (0, 1, 2)
 _TURNS_AT_MOST = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""
@@ -145,18 +148,16 @@ class Forwarding:
 
     def recover(self, *, claimant: str | None = None) -> list[Ended]:
         """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over."""
-        condition, value = (
-            ("lease_until < ?", self.db.now()) if claimant is None else ("claimant = ?", claimant)
+        condition, values = (
+            ("e.lease_until < ?", [self.db.now()]) if claimant is None else (_OF, [claimant, claimant])
         )
         with self.db.write() as connection:
             now = self.db.now()
             lost = {
                 row[0]: row
-                for row in connection.execute(
-                    f"{_LOST} WHERE e.state = 'sending' AND e.{condition}", (value,)
-                )
+                for row in connection.execute(f"{_LOST} WHERE e.state = 'sending' AND {condition}", values)
             }
-            judged = abandoned([(entry, row[-1]) for entry, row in lost.items()], now=now)
+            judged = abandoned([(entry, *row[-2:]) for entry, row in lost.items()], now=now)
             for entry, times, state, due, _, why in judged:
                 connection.execute(
                     "UPDATE entry SET state = ?, due_at = ?, abandoned = ?, error = ? WHERE id = ?",
@@ -166,7 +167,17 @@ class Forwarding:
             write_journal(connection, now, [(one.event, lost[one.entry][1], one.why) for one in judged])
         if judged:
             self.signals.wake("entries")
-        return [ended(Whose(*lost[one.entry][:-1]), one.state, due=one.due, why=one.why) for one in judged]
+        return [ended(Whose(*lost[one.entry][:-2]), one.state, due=one.due, why=one.why) for one in judged]
+
+    def leave(self, claimant: str) -> int:
+        """Leave claims of earlier generations of `claimant` to those who hold them; returns how many that are now."""
+        first = first_of(claimant)
+        with self.db.write() as connection:
+            return connection.execute(
+                "UPDATE entry AS e SET claimant = ? WHERE e.state = 'sending'"
+                f" AND e.claimant NOT IN (?, ?) AND {_OF}",
+                (first + LEFT, claimant, first + LEFT, first, first),
+            ).rowcount
 
     def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
         """Let an operator's event happen to these messages' entries; all or, on LifecycleError, none.

@@ -10,8 +10,10 @@ from spool.sqlite.accepting import write_journal
 from spool.sqlite.database import to_number
 from spool.sqlite.ordering import line_up
 
-WHOSE: Final = "SELECT e.id, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned"
-"""The fields of `ending.Whose`, and how often in a row its claim has ended without a word."""
+WHOSE: Final = (
+    "SELECT e.id, m.uid, m.owner, m.kind, e.destination, e.cop_msg_id, e.attempts, e.abandoned, e.claimant"
+)
+"""The fields of `ending.Whose`, how often in a row its claim has ended without a word, and who claimed it."""
 _ANSWERED: Final = (
     "SELECT e.state FROM entry e JOIN arrival a ON a.id = ?"
     " WHERE e.id = ? AND e.claim = ?"
@@ -39,7 +41,7 @@ def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) 
     whose = Whose(
         *run(
             f"{WHOSE} FROM entry e JOIN message m ON m.id = e.message WHERE e.id = ?", (one.entry,)
-        ).fetchone()[:-1]
+        ).fetchone()[:-2]
     )
     newer = run(_NEWER, (one.entry,)).fetchone()
     verdict = Verdict(one.reason, None if one.next_at is None else to_number(one.next_at))

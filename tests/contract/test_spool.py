@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from spool.claimants import generation
+from spool.ending import ABANDONED_AT_MOST
 from spool.entry import (
     Claimed,
     Clash,
@@ -331,6 +333,48 @@ def test_recovering_a_dead_claimant_leaves_the_living_alone(spool: Spool) -> Non
     assert (again.uid, again.cop_msg_id) == ("A", "COP-A"), "sent again under the same id"
     assert spool.settle(lost) == 0, "and stays void when the entry is claimed anew"
     assert spool.settle(kept) == 1
+
+
+def test_claims_of_the_generation_before_stay_with_it(spool: Spool) -> None:
+    spool.put([offer("A"), offer("B")])
+    held = settled(claim(spool, by="port/1", limit=1))
+    own = claim(spool, by="port/10")
+
+    assert spool.leave("port/1#2") == 1
+    assert spool.leave("port/1#2") == 0
+    assert spool.recover(claimant="port/1#2") == []
+    assert claim(spool, by="port/1#2") == []
+    assert spool.settle(held) == 1, "it may finish what it has in hand"
+    assert spool.settle(settled(own)) == 1
+
+
+def test_however_often_generations_change_nothing_becomes_a_dead_letter(spool: Spool, clock: Clock) -> None:
+    spool.put([offer("A")])
+    for number in range(1, 3 * ABANDONED_AT_MOST):
+        assert uids(claim(spool, by=generation("port/1", number))) == ["A"]
+        assert spool.leave(generation("port/1", number + 1)) == 1
+        assert spool.recover(claimant=generation("port/1", number + 1)) == []
+        clock.move(31)
+        assert [one.state for one in spool.recover()] == [State.READY]
+
+
+def test_who_dies_after_a_change_of_generations_still_has_its_deaths_counted(spool: Spool) -> None:
+    spool.put([offer("A")])
+    states = []
+    for _ in range(ABANDONED_AT_MOST):
+        claim(spool, by="port/1#2")
+        states += [one.state for one in spool.recover(claimant="port/1#2")]
+        spool.leave("port/1#2")
+    assert states == [State.READY] * (ABANDONED_AT_MOST - 1) + [State.DEAD]
+
+
+def test_first_generation_finds_all_that_were_before_it_dead(spool: Spool) -> None:
+    spool.put([offer(name) for name in "ABCD"])
+    for by in ("port/1", "port/1#2", "port/1#3", "port/10"):
+        claim(spool, by=by, limit=1)
+    spool.leave("port/1#3")
+
+    assert {one.uid for one in spool.recover(claimant="port/1")} == {"A", "B", "C"}
 
 
 def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock: Clock) -> None:

@@ -131,13 +131,15 @@ def test_what_came_back_is_logged_with_its_next_attempt_and_what_died_as_an_erro
         uid="A", owner="ann", kind="CEB311Message", destination="port", cop_msg_id="X", attempts=2,
         state=State.READY, due_at=START, why="DxpRep 3002",
     )  # fmt: skip
+    home = replace(back, destination="@home/ann/hook", state=State.DEAD)
     configure_logs("info")
     try:
-        tell([back, replace(back, state=State.DEAD)])
+        tell([back, replace(back, state=State.DEAD), home])
     finally:
         reset_logs()
-    first, second = (json.loads(line) for line in capfdbinary.readouterr().out.splitlines())
+    first, second, third = (json.loads(line) for line in capfdbinary.readouterr().out.splitlines())
     assert (first["event"], first["next_attempt_at"], first["attempt"]) == (
         "entry.bounced", START.isoformat(), 2,
     )  # fmt: skip
     assert (second["event"], second["level"], second["error"]) == ("entry.dead", "error", "DxpRep 3002")
+    assert (third["event"], third["destination"]) == ("notice.dead", home.destination)
