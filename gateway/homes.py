@@ -33,7 +33,7 @@ class Homes:
     crowded: frozenset[str] = frozenset()
     """DXP ids at which several enterprises that are not disabled get their answers."""
     incomplete: bool = False
-    """Somebody lives here whose DXP ids are not known: a file that cannot be read (docs/adr/0036)."""
+    """Somebody lives here whose DXP ids are not known: a file that cannot be read (docs/adr/0032)."""
 
     def __contains__(self, receiver: str) -> bool:
         """Say whether a receiver is one of our own."""
