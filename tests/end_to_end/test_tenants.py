@@ -130,7 +130,7 @@ def nobodys(of: Tenant, address: str) -> str:
     """The same address with names that nobody has."""
     return (
         address.replace(of.message, str(uuid4()).upper())
-        .replace(quote(of.key), "orderNo=NONE")
+        .replace(quote(of.key), quote(f"{of.key.rpartition('=')[0]}=NONE"))
         .replace(f"receipts/{of.receipt}", "receipts/999999999")
     )
 
