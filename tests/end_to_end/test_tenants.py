@@ -340,7 +340,7 @@ async def ask(door: Starlette, address: str, token: str) -> int:
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "headers": [(b"authorization", f"Bearer {token}".encode())],
-        "state": {"peer": NOBODY},
+        "state": {"peer": NOBODY, "known": lambda _owner: None},
     }
     said: list[MutableMapping[str, Any]] = []
 
