@@ -29,7 +29,7 @@ from gateway.doors.request_signature import Signature, signed_headers
 from gateway.doors.views import CursorView, ReceiptsView
 from gateway.model import EnterpriseId, HmacKey
 from gateway.playground import Watched, free_port
-from gateway.site import Site, write_site
+from gateway.site import NewEnterprise, Site, write_site
 from tests.command_line import invoke, lines
 from tests.documents import order
 from tests.platforms import Reply, enterprises
@@ -40,10 +40,9 @@ ANN, BOB = enterprises(2)
 SECRET = "0123456789abcdef" * 4
 
 
-def body(number: int = 1) -> bytes:
-    return order(
-        f"ORDER-{number}", cop_code=ANN.cop_codes[0], ebc_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0]
-    )
+def body(number: int = 1, *, of: NewEnterprise = ANN) -> bytes:
+    """Its ebcCode is the sender's own: both enterprises have one DXP id."""
+    return order(f"ORDER-{number}", cop_code=of.cop_codes[0], ebc_code=of.cop_codes[0], dxp_id=of.dxp_ids[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,8 +278,7 @@ def test_quota_of_what_waits_lets_in_again_when_it_has_gone(jammed: Node) -> Non
     assert [one.status for one in found] == [202, 202, 429]
     assert rules(found[-1]) == ["quota_open_entries"]
     jammed.process.wait_for_event("entry.deferred")
-    bobs = order("ORDER-1", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0])
-    assert jammed.submit(bobs, token=jammed.site.tokens[EnterpriseId(BOB.id)]).status == 202, (
+    assert jammed.submit(body(of=BOB), token=jammed.site.tokens[EnterpriseId(BOB.id)]).status == 202, (
         "who has none is free"
     )
 
@@ -294,8 +292,7 @@ def test_enterprise_is_bound_to_its_addresses_and_message_types(bounded: Node) -
     elsewhere = bounded.ask("GET", "/v1/receipts", token=token)
     assert (elsewhere.status, rules(elsewhere)) == (403, ["address_not_yours"])
     assert bounded.ask("GET", "/v1/receipts", token=token, X_Forwarded_For="10.1.9.9").status == 200
-    content = order("ORDER-1", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0])
-    refused = bounded.submit(content, token=token, X_Forwarded_For="10.1.9.9")
+    refused = bounded.submit(body(of=BOB), token=token, X_Forwarded_For="10.1.9.9")
     assert (refused.status, refused.json()["code"]) == (403, "not-your-identity")
     assert rules(refused) == ["type_not_yours"]
 
