@@ -11,6 +11,7 @@ from gateway.config import Judges
 from gateway.judges.host import host
 from gateway.judges.judge import Case, Verdict
 from gateway.judges.wire import Line
+from tests.waiting import until
 
 
 @contextmanager
@@ -30,5 +31,5 @@ def hosted(judge: Callable[[Case], Verdict], settings: Judges | None = None) -> 
         with closing(line):
             yield line.asking
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        os.kill(pid, signal.SIGTERM)  # it hears of it whether somebody asks for judges or not
+        until(lambda: os.waitpid(pid, os.WNOHANG)[0])

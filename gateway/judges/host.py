@@ -32,6 +32,7 @@ _REASONS: Final = {signal.SIGPROF: "processor", signal.SIGALRM: "time"}
 def host(line: socket.socket, judge: Callable[[Case], Verdict], settings: Judges) -> None:
     """Fork judges until asked to stop; `line`: where they are asked for."""
     stop = Stop().on_sigterm()
+    line.setblocking(False)  # Python 3.11 gives recv_fds its flags, and passes them on to nobody
     _keep_only(line.fileno(), stop.fileno())
     gc.collect()
     gc.freeze()  # what is shared stays shared
@@ -40,7 +41,7 @@ def host(line: socket.socket, judge: Callable[[Case], Verdict], settings: Judges
         beat()
         _reap()
         try:
-            _, descriptors, _, _ = socket.recv_fds(line, 16, 1, socket.MSG_DONTWAIT)
+            _, descriptors, _, _ = socket.recv_fds(line, 16, 1)
         except BlockingIOError:
             continue
         for descriptor in descriptors:
