@@ -14,7 +14,8 @@ from gateway.config_doors import FolderDoor
 from gateway.doors.counter import denied
 from gateway.doors.desk import is_taken
 from gateway.doors.folder_drop import DoorDrop, Unfit
-from gateway.doors.keeper import Answered
+from gateway.doors.keeper import Answered, Told
+from gateway.errors import DeliveryError
 from gateway.model import Fault
 from gateway.observe import log
 from gateway.ports import Arrival, Parcel
@@ -58,12 +59,16 @@ class FolderHatch:
         self._turn_away(self._drop.take_unfit())
         return arrivals
 
-    def tell(self, answered: Sequence[Answered]) -> None:
+    def tell(self, answered: Sequence[Answered]) -> Told:
         """See `Hatch.tell`; writes the reports."""
         taken = [one for one in answered if is_taken(one.answer)]
         refused = [one for one in answered if not is_taken(one.answer)]
-        _write(self._reports, [(one.arrival.name, ACCEPTED, one.answer.body) for one in taken])
-        _write(self._problems, [(one.arrival.name, PROBLEM, one.answer.body) for one in refused])
+        try:
+            _write(self._reports, [(one.arrival.name, ACCEPTED, one.answer.body) for one in taken])
+            _write(self._problems, [(one.arrival.name, PROBLEM, one.answer.body) for one in refused])
+        except DeliveryError as error:
+            return Told((), error)
+        return Told(answered)
 
     def done(self, answered: Sequence[Answered]) -> None:
         """See `Hatch.done`; moves the files."""

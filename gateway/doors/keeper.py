@@ -29,19 +29,32 @@ class Answered(NamedTuple):
     answer: Answer
 
 
+class Told(NamedTuple):
+    """Whose senders know their answer now, and why others could not be told."""
+
+    answered: Sequence[Answered]
+    failed: DeliveryError | None = None
+
+
 class Hatch(Protocol):
-    """Where one enterprise hands in. Every method but `close` raises DeliveryError."""
+    """Where one enterprise hands in.
+
+    Every method but `tell` and `close` raises DeliveryError; what was handed out and is not done comes again then.
+    """
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """As `gateway.ports.Feed.receive`."""
         ...
 
-    def tell(self, answered: Sequence[Answered]) -> None:
-        """Let the sender know, durably; may be called again for the same, and then tells the same."""
+    def tell(self, answered: Sequence[Answered]) -> Told:
+        """Let the senders know, durably; may be called again for the same, and then tells the same.
+
+        After a failure nothing comes again by itself: what was handed out is still in hand.
+        """
         ...
 
     def done(self, answered: Sequence[Answered]) -> None:
-        """Put away what was told; after an error it comes again."""
+        """Put away what was told."""
         ...
 
     def idle(self) -> None:
@@ -82,24 +95,18 @@ class Keeper:
         try:
             busy = self._step(timeout_s)
         except DeliveryError as error:
-            self._failures += 1
-            log(
-                "door.failed",
-                enterprise=self._caller.id,
-                door=self._kind,
-                attempt=self._failures,
-                error=str(error),
-            )
             self._left = ()  # comes again
-            self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
-            self._stands(in_order=False)
+            self._failed(error)
+            return False
+        if self._untold:
             return False
         self._failures = 0
         self._stands(in_order=not self._closed)
         return busy
 
     def _step(self, timeout_s: float) -> bool:
-        self._tell()
+        if not self._tell():
+            return False
         if self._is_closed():
             self._hatch.idle()
             self._rest(_REST_S)
@@ -113,19 +120,42 @@ class Keeper:
         pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller, self._kind), strict=True))
         self._left = [arrival for arrival, answer in pairs if answer is None]
         self._untold = [Answered(arrival, answer) for arrival, answer in pairs if answer is not None]
-        self._tell()
-        if self._left:
+        if self._tell() and self._left:
             self._hatch.idle()
             self._rest(_REST_S)
         return True
 
-    def _tell(self) -> None:
-        """Tell and put away; what could not be told is told again, what could not be put away comes again."""
+    def _tell(self) -> bool:
+        """Tell and put away; what could not be told is told again. Returns whether all was told.
+
+        What is in hand meanwhile stays there, and its connection is kept up: a broker counts how often it
+        delivers the same again.
+        """
         if not self._untold:
-            return
-        self._hatch.tell(self._untold)
-        told, self._untold = self._untold, ()
-        self._hatch.done(told)
+            return True
+        told, failed = self._hatch.tell(self._untold)
+        if told:
+            self._failures = 0
+            tokens = {one.arrival.token for one in told}
+            self._untold = [one for one in self._untold if one.arrival.token not in tokens]
+            self._hatch.done(told)
+        if failed is None:
+            return True
+        self._failed(failed)
+        self._hatch.idle()
+        return False
+
+    def _failed(self, error: DeliveryError) -> None:
+        self._failures += 1
+        log(
+            "door.failed",
+            enterprise=self._caller.id,
+            door=self._kind,
+            attempt=self._failures,
+            error=str(error),
+        )
+        self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
+        self._stands(in_order=False)
 
     def _is_closed(self) -> bool:
         """Ask the watermarks; log when that changes."""

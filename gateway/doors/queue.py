@@ -12,7 +12,7 @@ from gateway.config import Amqp, Rabbitmq
 from gateway.config_brokers import AmqpBroker, RabbitmqBroker
 from gateway.config_doors import AmqpDoor, RabbitmqDoor
 from gateway.doors.desk import is_taken
-from gateway.doors.keeper import Answered
+from gateway.doors.keeper import Answered, Told
 from gateway.errors import DeliveryError
 from gateway.observe import log
 from gateway.ports import Arrival, Feed, Parcel, Transport
@@ -25,8 +25,6 @@ class QueueHatch:
         self._feed = feed
         self._replies = replies
         self._enterprise = enterprise
-        self._told: set[object] = set()
-        """Tokens of what was told while the answers to others could not be sent; acknowledged already."""
         self._one_by_one = False
         """Whether answers could not be sent last time: some brokers cut a connection that has several under way then."""
 
@@ -34,24 +32,21 @@ class QueueHatch:
         """See `Hatch.receive`."""
         return self._feed.receive(limit=limit, timeout_s=timeout_s)
 
-    def tell(self, answered: Sequence[Answered]) -> None:
+    def tell(self, answered: Sequence[Answered]) -> Told:
         """See `Hatch.tell`; an answer that the reply queue will never take is logged and given up.
 
-        The message itself is settled by then; asking for it again and again would help nobody. What was told is
-        acknowledged even when others cannot be: a reply queue that takes one answer at a time gets each once.
+        The message itself is settled by then; asking for it again and again would help nobody.
         """
-        left = [one for one in answered if one.arrival.token not in self._told]
-        told: list[Arrival] = []
-        for some in [[one] for one in left] if self._one_by_one else [left]:
+        told: list[Answered] = []
+        for some in [[one] for one in answered] if self._one_by_one else [answered]:
             failed = self._send(some, told)
             if failed is not None:
                 self._one_by_one = True
-                self._told.update(arrival.token for arrival in told)
-                self._feed.done(told)
-                raise failed
+                return Told(told, failed)
         self._one_by_one = False
+        return Told(told)
 
-    def _send(self, answered: Sequence[Answered], told: list[Arrival]) -> DeliveryError | None:
+    def _send(self, answered: Sequence[Answered], told: list[Answered]) -> DeliveryError | None:
         """Send answers and put down in `told` whose were; returns why others can be sent later only."""
         failed: DeliveryError | None = None
         for delivery in self._replies.send(list(_parcels(answered))):
@@ -60,14 +55,12 @@ class QueueHatch:
                 continue
             if delivery.error is not None:
                 log("door.answer_lost", enterprise=self._enterprise, error=str(delivery.error))
-            told.append(answered[delivery.entry].arrival)
+            told.append(answered[delivery.entry])
         return failed
 
     def done(self, answered: Sequence[Answered]) -> None:
         """See `Hatch.done`; acknowledges."""
-        arrivals = [one.arrival for one in answered if one.arrival.token not in self._told]
-        self._told.clear()
-        self._feed.done(arrivals)
+        self._feed.done([one.arrival for one in answered])
 
     def idle(self) -> None:
         """See `Hatch.idle`; heartbeats go on."""

@@ -1,6 +1,8 @@
 """A door kept open over a spool that cannot, a reply that fails, a message that nobody can answer for."""
 
 import json
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -60,6 +62,7 @@ class Door:
     def __init__(self, app: App, spool: Spool, asking: Asking) -> None:
         self.questions, self.replies = MemoryEndpoint(), MemoryEndpoint(judge=self._judge)
         self.refusal: DeliveryError | None = None
+        self.room = sys.maxsize
         self.time = Time()
         doors = Doors(
             config=app.config,
@@ -78,6 +81,9 @@ class Door:
         )
 
     def _judge(self, _parcel: Parcel) -> DeliveryError | None:
+        if not self.room:
+            return DeliveryError("queue full")
+        self.room -= 1
         return self.refusal
 
     def step(self, *, after_s: float = 60.0) -> bool:
@@ -176,24 +182,64 @@ def test_message_that_ends_its_judge_is_answered_and_does_not_come_again(app: Ap
         assert len(door.replies.arrived) == len(door.told()), "it does not come again"
 
 
-def test_batch_that_takes_long_to_judge_goes_on_when_its_turn_comes_again(
-    app: App, spool: Spool, monkeypatch: pytest.MonkeyPatch, asking: Asking
-) -> None:
+@pytest.fixture
+def slow(app: App, spool: Spool, monkeypatch: pytest.MonkeyPatch, asking: Asking) -> Door:
+    """A door that judges two messages in its turn."""
     door = Door(app, spool, asking)
     monkeypatch.setattr(door.desk, "_clock", door.time)
-    judge = asking.examine
 
-    def slow(body: bytes, caller: Enterprise) -> Ready | Refusal:
+    def judge(body: bytes, caller: Enterprise) -> Ready | Refusal:
         door.time.now += 0.6
-        return judge(body, caller)
+        return asking.examine(body, caller)
 
-    monkeypatch.setattr(door.desk, "_judge", slow)
+    monkeypatch.setattr(door.desk, "_judge", judge)
+    return door
+
+
+def test_batch_that_takes_long_to_judge_goes_on_when_its_turn_comes_again(slow: Door) -> None:
     for number in range(5):
-        door.questions.offer(mine(number), f"request-{number}")
+        slow.questions.offer(mine(number), f"request-{number}")
     taken = []
-    while door.step():
-        taken.append(len(door.told()))
+    while slow.step():
+        taken.append(len(slow.told()))
     assert taken == [2, 4, 5]
+
+
+def test_what_is_in_hand_is_not_forgotten_while_an_answer_cannot_be_told(slow: Door) -> None:
+    for number in range(5):
+        slow.questions.offer(mine(number), f"request-{number}")
+    slow.refusal = DeliveryError("queue full")
+    slow.step()
+    slow.step()
+    slow.refusal = None
+    while slow.step():
+        pass
+    assert slow.told() == {f"request-{number}": "accepted" for number in range(5)}
+    assert not slow.questions.waiting
+
+
+def test_reply_queue_with_room_for_one_slows_nobody_down(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(9):
+        door.questions.offer(mine(number), f"request-{number}")
+    door.room = 1
+    while len(door.told()) < 9:
+        door.step(after_s=0.5)
+        door.room = 1
+    failed = re.findall(r"door.failed .*attempt=(\d+)", capsys.readouterr().out)
+    assert len(failed) == 8
+    assert set(failed) == {"1"}, "what gets on is no failure that lasts"
+
+
+def test_connection_is_kept_up_while_nothing_can_be_told(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Door] = []
+    monkeypatch.setattr(MemoryFeed, "idle", lambda _feed: kept.append(door))
+    door.questions.offer(mine(1), "request-1")
+    door.refusal = DeliveryError("queue full")
+    for _ in range(3):
+        door.step()
+    assert len(kept) == 3
 
 
 def test_answer_that_cannot_be_told_now_is_told_later_and_the_message_is_not_judged_again(
