@@ -9,11 +9,14 @@ UNTOLD: Final = ""
 """Sender of entries of an older layout, which did not tell it, and of what nobody answers by CopMsgId."""
 MOST: Final = 1000
 """Entries looked at under one CopMsgId; no message has so many."""
-COLUMNS: Final = "id, claim, destination, attempts, facts, message, sender"
+COLUMNS: Final = (
+    "id, claim, destination, attempts, facts, message, sender,"
+    " EXISTS (SELECT 1 FROM message m WHERE m.id = entry.message AND m.uid = entry.cop_msg_id)"
+)
 
 
 class Entry(NamedTuple):
-    """A row of `entry`, as far as it is looked at here: `COLUMNS`."""
+    """A row of `entry`, as far as it is looked at here; `COLUMNS` reads it."""
 
     id: int
     claim: int
@@ -22,6 +25,8 @@ class Entry(NamedTuple):
     facts: bytes
     message: int
     sender: str
+    is_ours: bool
+    """Whether this gateway made the CopMsgId up; nobody can have known it before the message was taken."""
 
     @property
     def latest(self) -> Latest:
@@ -39,11 +44,13 @@ def meant(entries: Sequence[Entry], senders: Collection[str]) -> Sequence[Entry]
     """Choose among the entries under one CopMsgId those of the one message that is meant; none when several may be.
 
     `senders`: the SenderIds that the answer names. Where it names some, only theirs count, or else those whose sender
-    is not told; where it names none, a message that is alone under this CopMsgId.
+    is not told; where it names none, the message that this gateway gave the CopMsgId to, or else one that is alone under it.
     """
     if senders:
         own = [one for one in entries if one.sender in senders]
         entries = own or [one for one in entries if one.sender == UNTOLD]
+    else:
+        entries = [one for one in entries if one.is_ours] or entries
     return entries if len({one.message for one in entries}) == 1 else ()
 
 

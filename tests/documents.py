@@ -198,18 +198,29 @@ def _body(body: str, fields: Mapping[str, str], start: str, number: int) -> str:
     return f"<{start}{body}>{leaves}</{start}{body}>"
 
 
-def dxp_rep(*responses: tuple[str, str, str], receiver: str = DXP_ID, between: str = "") -> bytes:
+def dxp_rep(*about: tuple[str, str, str], receiver: str = DXP_ID, between: str = "") -> bytes:
     """Write a DxpRep with a Response for each (CopMsgId, SenderId, code), as the exchange indents it."""
     written = [
-        f"  <Response><ResponseCode>{code}</ResponseCode><ResponseInfo>about {cop_msg_id}</ResponseInfo>"
-        f"<NoticeTime>2026-11-11</NoticeTime>\n    <OriHead><CopMsgId>{cop_msg_id}</CopMsgId><SenderId>{sender}</SenderId>"
-        "<ReceiverIds><ReceiverId>DXPEDCCEB0000002</ReceiverId></ReceiverIds><CreatTime>2026-11-11T08:00:00</CreatTime>"
-        "<MsgType>CEB311Message</MsgType></OriHead></Response>\n"
-        for cop_msg_id, sender, code in responses
+        response(cop_msg_id, sender, code, info=f"about {cop_msg_id}") for cop_msg_id, sender, code in about
     ]
+    return responses(between.join(f"  {one}\n" for one in written), receiver=receiver)
+
+
+def response(cop_msg_id: str, sender: str, code: str, *, info: str, day: str = "2026-11-11") -> str:
+    """Write a Response of a DxpRep about a message."""
+    return (
+        f"<Response><ResponseCode>{code}</ResponseCode><ResponseInfo>{info}</ResponseInfo>"
+        f"<NoticeTime>{day}</NoticeTime>\n    <OriHead><CopMsgId>{cop_msg_id}</CopMsgId><SenderId>{sender}</SenderId>"
+        "<ReceiverIds><ReceiverId>DXPEDCCEB0000002</ReceiverId></ReceiverIds><CreatTime>2026-11-11T08:00:00</CreatTime>"
+        "<MsgType>CEB311Message</MsgType></OriHead></Response>"
+    )
+
+
+def responses(*written: str, receiver: str) -> bytes:
+    """Write a DxpRep of these."""
     return (
         f'{HEAD}<DxpRep xmlns="{DXP}" ver="1.0">\n  <RecevierId>{receiver}</RecevierId>\n'
-        f"{between.join(written)}</DxpRep>"
+        f"{''.join(written)}</DxpRep>"
     ).encode()
 
 

@@ -63,6 +63,17 @@ def test_an_answer_that_names_no_sender_is_about_a_message_that_is_alone(spool: 
     assert travelled(spool) is None
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_who_copies_a_cop_msg_id_that_the_gateway_gave_draws_no_answer_and_silences_none(
+    spool: Spool, first: bool
+) -> None:
+    given = offer("A", sender="S1", cop_msg_id="A")
+    copied = offer("B", owner="bob", sender="S2", cop_msg_id="A")
+    spool.put([given, copied] if first else [copied, given])
+    assert travelled(spool, cop_msg_id="A") == "A"
+    assert travelled(spool, "S2", cop_msg_id="A") == "B"
+
+
 def before(steps: Sequence[str]) -> int:
     """Number the layout in which entries had no sender yet."""
     return next(number for number, step in enumerate(steps) if "whose the cop_msg_id is" in step)

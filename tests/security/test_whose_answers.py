@@ -11,24 +11,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import pytest
 
 from gateway.config import Limits
-from gateway.model import Enterprise, Message, MessageId, MessageType
+from gateway.model import Enterprise, Envelope, Message, MessageId, MessageType
 from gateway.pipeline import examine
 from gateway.roles.content import content_for
 from gateway.roles.offers import offer_of
 from gateway.rules import load_rules
 from gateway.simulator.compose import PLAIN, SINGLES_DAY, Style, compose
-from spool.entry import Offer, Taken
+from gateway.stages.seal import seal
+from spool.entry import Clash, Offer, Taken
 from tests.backends import BACKENDS
-from tests.documents import document, element
+from tests.documents import document, element, response, responses
 from tests.spooling import Clock
 from tests.unit.test_offers import config
-from tests.whose import Node, envelope, tenant
+from tests.whose import CUSTOMS, Node, envelope, tenant
 
 DECLARATIONS: Final = int(os.environ.get("WHOSE_ANSWERS_DECLARATIONS", "1500"))
 """10,000 for the whole run, some minutes a spool."""
@@ -38,7 +39,9 @@ NODE_ID: Final = "DXPNODE000000001"
 BATCH: Final = 64
 RULES = load_rules()
 KINDS = RULES.catalogue.declarations()
-_MARKER: Final = re.compile(r"for-e\d\d-\d{17}")
+REP: Final = "DxpRep"
+DAY_ONE: Final = date(2026, 1, 1)
+_MARKER: Final = re.compile(r"for-e\d\d-\d{8,17}")
 KEYLESS = Style(leave_out=frozenset({"copNo"}))
 
 
@@ -74,7 +77,8 @@ class Body:
     """One body of a receipt: whose it is, and what it says."""
 
     about: Made
-    receipt: MessageType
+    receipt: MessageType | None
+    """None: the exchange itself says it, in a Response of a DxpRep."""
     said: Mapping[str, str]
     to: tuple[str, ...]
     at: str
@@ -88,7 +92,19 @@ class Body:
     def marker(self) -> str:
         return f"for-{self.owner}-{self.at}"
 
+    @property
+    def root(self) -> str:
+        return REP if self.receipt is None else self.receipt.name
+
+    @property
+    def names_the_message(self) -> bool:
+        """Whether it says by CopMsgId which message it is about."""
+        return self.root in {REP, "CEB900Message"}
+
     def written(self) -> str:
+        if self.receipt is None:
+            day = f"{self.at[:4]}-{self.at[4:6]}-{self.at[6:]}"
+            return response(self.said["CopMsgId"], self.said["SenderId"], "3001", info=self.marker, day=day)
         leaves = {"guid": self.marker, **self.said, self.receipt.status: "2", self.receipt.time: self.at}
         inner = element(self.receipt.head, **leaves) if self.receipt.head else ""
         return element(self.receipt.body, inner, **({} if inner else leaves))
@@ -103,6 +119,10 @@ class Run:
         """Every declaration that was taken, of everybody."""
         self.bodies: list[Body] = []
         self.refused: Counter[str] = Counter()
+        self.squats: set[str] = set()
+        """Messages under a CopMsgId that somebody else's has."""
+        self.in_the_way = 0
+        """Of them, those whose sender and CopMsgId were taken."""
         self._offers: list[Offer] = []
         self._known: dict[tuple[str, str], Made] = {}
         self._serial = 0
@@ -155,12 +175,17 @@ class Run:
         offers, self._offers = self._offers, []
         return offers
 
-    def put(self, offers: Sequence[Offer] = ()) -> None:
+    def put(self, given: Sequence[Offer] = ()) -> None:
         """Commit these, or else what was declared since."""
-        given = list(offers) or self.held()
+        given = given or self.held()
         for first in range(0, len(given), BATCH):
-            replies = self.node.spool.put(given[first : first + BATCH])
-            assert all(isinstance(reply, Taken) for reply in replies), replies
+            offers = given[first : first + BATCH]
+            for offer, reply in zip(offers, self.node.spool.put(offers), strict=True):
+                if isinstance(reply, Clash):
+                    assert (offer.uid in self.squats, reply.reason, reply.uid) == (True, "cop_msg_id", "")
+                    self.in_the_way += 1
+                else:
+                    assert isinstance(reply, Taken), reply
 
     def numbers(self, kind: MessageType) -> dict[str, str]:
         self._serial += 1
@@ -195,13 +220,30 @@ class Run:
         (code,) = caller.cop_codes
         at = rng.choice((own, shared))
         copied = {**rng.choice(victim.versions)[1], **victim.key}
-        tactic = rng.choice(("key", "handle", "claim"))
+        tactic = rng.choice(("key", "handle", "claim", "squat"))
+        if tactic == "squat":
+            self.squat(caller, at, victim)
+            return
         if tactic != "key":
             copied |= dict.fromkeys(victim.kind.key_codes, code)
         claims = tactic == "claim" and bool(victim.kind.handle)
         if claims:
             copied = {**{name: text for name, text in copied.items() if name != "copNo"}, **victim.numbers}
         self.declare(who, victim.kind, at, copied, claims=claims, late=late)
+
+    def squat(self, caller: Enterprise, sender: str, victim: Made) -> None:
+        """Hand in a message of one's own under the CopMsgId of a victim's."""
+        self._serial += 1
+        (cop_code,) = caller.cop_codes
+        business = compose("CEB311Message", cop_code=cop_code, dxp_id=sender, rng=self.rng, items=1).body
+        about = Envelope(
+            cop_msg_id=victim.uid, sender_id=sender, receiver_ids=(CUSTOMS,), creat_time="2025-01-02T12:05:06"
+        )
+        verdict = examine(seal(business, about), caller, RULES, Limits(), homes=self.node.homes)
+        assert isinstance(verdict, Message), verdict
+        uid = MessageId(f"{self._serial:08d}-0000-7000-8000-000000000000")
+        self.squats.add(uid)
+        self._offers.append(offer_of(verdict, caller, uid=uid, config=config(), homes=self.node.homes))
 
     # ---- what customs says
 
@@ -232,13 +274,17 @@ class Run:
         self._say(made, receipt, {**codes, **key, **numbers}, dxp_id)
 
     def _about_the_message(self, made: Made) -> None:
+        sender = made.versions[-1][0]
         said = {"oriCopMsgId": made.uid, "oriMessageType": made.kind.name}
-        self._say(made, RULES.catalogue.types["CEB900Message"], said, made.versions[-1][0])
+        self._say(made, RULES.catalogue.types["CEB900Message"], said, sender)
+        self._say(made, None, {"CopMsgId": made.uid, "SenderId": sender}, sender)
 
-    def _say(self, made: Made, receipt: MessageType, said: Mapping[str, str], dxp_id: str) -> None:
+    def _say(self, made: Made, receipt: MessageType | None, said: Mapping[str, str], dxp_id: str) -> None:
         self._serial += 1
         at = f"20250102{self._serial:09d}"
         to = self.rng.choices(((dxp_id,), (NODE_ID,), ()), (85, 5, 10))[0]
+        if receipt is None:  # it has a day, and one receiver
+            at, to = f"{DAY_ONE + timedelta(days=self._serial):%Y%m%d}", to or (NODE_ID,)
         self.bodies.append(Body(about=made, receipt=receipt, said=said, to=to, at=at))
 
     def receipts(self) -> Iterator[bytes]:
@@ -246,7 +292,7 @@ class Run:
         self.rng.shuffle(self.bodies)
         together: defaultdict[tuple[str, tuple[str, ...]], list[Body]] = defaultdict(list)
         for body in self.bodies:
-            held = together[body.receipt.name, body.to]
+            held = together[body.root, body.to]
             held.append(body)
             if len(held) >= self.rng.choice((1, 1, 2, 4)):
                 yield _message(held)
@@ -255,7 +301,10 @@ class Run:
 
 
 def _message(bodies: Sequence[Body]) -> bytes:
-    return envelope(document(bodies[0].receipt.name, "".join(one.written() for one in bodies)), bodies[0].to)
+    first, written = bodies[0], [one.written() for one in bodies]
+    if first.receipt is None:
+        return responses(*written, receiver=first.to[0])
+    return envelope(document(first.root, "".join(written)), first.to)
 
 
 class Oracle:
@@ -291,7 +340,7 @@ class Oracle:
 
     def _by_itself(self, body: Body) -> bool:
         made = body.about
-        if body.receipt.name == "CEB900Message":
+        if body.names_the_message:
             return True
         whole = all(name in body.said for name in made.kind.key)
         its_own = whole and any(self._bound.get(made.key[name]) == made.owner for name in made.kind.key_codes)
@@ -378,6 +427,10 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_the_door_refuses_what_would_take_another_s_key(run: Run) -> None:
     assert set(run.refused) == {"code_of_another", "code_not_bound", "no_business_key"}
     assert run.refused["code_of_another"] > DECLARATIONS // 20
+
+
+def test_who_takes_a_number_that_is_taken_is_not_told_whose_it_is(run: Run) -> None:
+    assert 0 < run.in_the_way < len(run.squats), "under a shared DXP id alone it is in the way"
 
 
 def test_no_answer_is_misplaced(run: Run) -> None:
