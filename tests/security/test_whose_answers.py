@@ -121,6 +121,8 @@ class Run:
         self.refused: Counter[str] = Counter()
         self.squats: set[str] = set()
         """Messages under a CopMsgId that somebody else's has."""
+        self.owners: dict[str, str] = {}
+        """Of what was taken, by uid."""
         self.in_the_way = 0
         """Of them, those whose sender and CopMsgId were taken."""
         self._offers: list[Offer] = []
@@ -182,10 +184,13 @@ class Run:
             offers = given[first : first + BATCH]
             for offer, reply in zip(offers, self.node.spool.put(offers), strict=True):
                 if isinstance(reply, Clash):
-                    assert (offer.uid in self.squats, reply.reason, reply.uid) == (True, "cop_msg_id", "")
+                    assert offer.uid in self.squats
+                    assert reply.reason == "cop_msg_id"
+                    assert self.owners.get(reply.uid, offer.owner) == offer.owner, "nobody hears whose it is"
                     self.in_the_way += 1
                 else:
                     assert isinstance(reply, Taken), reply
+                    self.owners[offer.uid] = offer.owner
 
     def numbers(self, kind: MessageType) -> dict[str, str]:
         self._serial += 1
