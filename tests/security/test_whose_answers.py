@@ -226,7 +226,7 @@ class Run:
         at = rng.choice((own, shared))
         copied = {**rng.choice(victim.versions)[1], **victim.key}
         tactic = rng.choice(("key", "handle", "claim", "squat"))
-        if tactic == "squat":
+        if tactic == "squat" and not victim.late:  # nobody knows the number before it is given
             self.squat(caller, at, victim)
             return
         if tactic != "key":
