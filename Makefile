@@ -9,6 +9,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install
 
+# Most tests wait for servers and for one another's processes: two workers a core keep both cores busy.
+# A file stays with one worker, and the folders come as pyproject.toml has them: those with the longest files first.
+PYTEST := $(BIN)/python -m pytest --numprocesses $$((2 * $$(nproc))) --dist loadfile --no-loadscope-reorder
+
 .PHONY: help demo test soak fuzz check format lock docs packages clean
 
 help:
@@ -24,7 +28,7 @@ demo: $(VENV)/.run
 	$(BIN)/gateway demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.crash.soak
@@ -37,7 +41,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(VENV)/.test
 	$(BIN)/ruff format

@@ -13,17 +13,18 @@ GARBAGE = (
     b"\x1b[2J\x1b]0;owned\x07 / HTTP/1.1\r\n\r\n",
     b"GET /\xe2\x80\xae HTTP/1.1\r\nHost\x00: a\r\n\r\n",
     b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+    b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer %b\r\n\r\nZZZ\r\n",
 )
 
 
 def test_malformed_requests_leave_few_lines_and_all_are_json(tmp_path: Path) -> None:
     node = DoorNode(tmp_path, {}, owners=[ANN])
     node.start()
+    token = node.token(ANN.id).encode()  # a wrong one is answered slowly after some
     host, port = urlsplit(node.address).hostname, urlsplit(node.address).port
     for garbage in GARBAGE * 50:
         with socket.create_connection((host, port), timeout=60) as stranger:
-            stranger.sendall(garbage)
+            stranger.sendall(garbage.replace(b"%b", token))
             stranger.shutdown(socket.SHUT_WR)
             while stranger.recv(65536):
                 pass
