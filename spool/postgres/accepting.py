@@ -25,7 +25,8 @@ from spool.store import NO_MARKS
 from spool.travelling import UNTOLD, clashes
 from spool.turns import turn_of
 
-_SETTLED_UNSENT = "('dead', 'discarded')"
+_TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
+"""Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
 _MARK = (
     "INSERT INTO mark SELECT * FROM unnest(%s::text[], %s::bigint[])"
     " ON CONFLICT (name) DO UPDATE SET reached = greatest(mark.reached, excluded.reached)"
@@ -182,7 +183,7 @@ class _Batch:
         versions = told and self._transaction.run(
             "SELECT v.declaration, v.version, e.uid FROM unnest(%s::bigint[], %s::text[]) AS o (declaration, version)"
             " JOIN version v USING (declaration, version) JOIN entry e ON e.message = v.message"
-            f" WHERE e.state NOT IN {_SETTLED_UNSENT}",
+            f" WHERE {_TAKEN}",
             int8s(declaration for declaration, _ in told),
             texts(version for _, version in told),
         )

@@ -19,7 +19,8 @@ from spool.store import NO_MARKS
 from spool.travelling import MOST, UNTOLD, clashes
 from spool.turns import turn_of
 
-_SETTLED_UNSENT = "('dead', 'discarded')"
+_TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
+"""Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
 _SAME_BYTES = "SELECT m.owner, m.sha256, m.uid FROM (VALUES {}) AS o CROSS JOIN message m ON m.owner = o.column1 AND m.sha256 = o.column2"
 _SAME_REQUEST = (
     "SELECT m.owner, m.request_key, m.uid FROM (VALUES {}) AS o CROSS JOIN message m"
@@ -176,7 +177,7 @@ class _Batch:
             uid = self._versions.get((declaration, subject.version))
             row = (uid,) if uid else self._run(
                 "SELECT m.uid FROM version v JOIN message m ON m.id = v.message JOIN entry e ON e.message = m.id"
-                f" WHERE v.declaration = ? AND v.version = ? AND e.state NOT IN {_SETTLED_UNSENT} LIMIT 1",
+                f" WHERE v.declaration = ? AND v.version = ? AND {_TAKEN} LIMIT 1",
                 (declaration, subject.version),
             ).fetchone()  # fmt: skip
             if row is not None:
