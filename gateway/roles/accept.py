@@ -122,7 +122,7 @@ class Intake:
         self.charge(body, caller)
         sha256 = hashlib.sha256(body).hexdigest()
         if isinstance(reply, Clash):
-            return _contradicted(reply, sha256, enterprise=caller.id)
+            return _contradicted(reply, sha256, owner=caller.id)
         view = self._spool.message(reply.uid, owner=caller.id)
         if view is None:
             raise SpoolError("an accepted message is not in the spool", where=reply.uid)
@@ -171,7 +171,7 @@ def _outcome(reply: Reply | Exception | None, offer: Offer, header: Header) -> O
         return reply
     assert reply is not None  # noqa: S101 (an offer has one)
     if isinstance(reply, Clash):
-        return _contradicted(reply, offer.sha256.hex(), enterprise=offer.owner, message_type=offer.kind)
+        return _contradicted(reply, offer.sha256.hex(), owner=offer.owner, kind=offer.kind)
     first = reply.uid == offer.uid
     log(
         "message.accepted" if first else "message.duplicate",
@@ -184,7 +184,8 @@ def _outcome(reply: Reply | Exception | None, offer: Offer, header: Header) -> O
     return Accepted(uid=MessageId(reply.uid), sha256=offer.sha256.hex(), header=header if first else None)
 
 
-def _contradicted(clash: Clash, sha256: str, **whose: str) -> Contradicted:
+def _contradicted(clash: Clash, sha256: str, *, owner: str, kind: str = "") -> Contradicted:
+    """Log it and say it; `kind`: empty where nobody has looked what it is."""
     contradicted = Contradicted(clash=clash)
     log(
         "message.refused",
@@ -192,6 +193,7 @@ def _contradicted(clash: Clash, sha256: str, **whose: str) -> Contradicted:
         problem=contradicted.problem,
         rules=[clash.reason],
         sha256=sha256,
-        **whose,
+        enterprise=owner,
+        message_type=kind,
     )
     return contradicted

@@ -160,7 +160,7 @@ def _no_route(message_type: str) -> Fault:
         rule="no_route",
         message=f"this gateway has no way out for this {message_type}; it was not taken",
         message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
-        fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
+        fix="ask whoever runs the gateway for a way out for this type",
     )
 
 
