@@ -93,6 +93,7 @@ class Doors:
         full = Full(spool, self.judge.homes)
         intake = Intake(
             config=self.config,
+            spool=spool,
             commit=commit,
             queues=Queues(self.config, spool),
             quotas=Quotas(spool),

@@ -1,7 +1,7 @@
 """Whether what the files of the configuration say is in force: for `/metrics` and `/readyz`."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from mmap import mmap
@@ -49,20 +49,6 @@ class ConfigState:
 
     left_out: Sequence[LeftOut]
     last_reload: LastReload
-
-    def warnings(self) -> Iterator[str]:
-        """Say what is not in force, to anybody: how much, and no names."""
-        failed_at = self.last_reload.failed_at
-        if failed_at is not None:
-            yield (
-                f"the configuration could not be read again at {failed_at:%Y-%m-%dT%H:%M:%SZ}; the one before is in force:"
-                " see node.reload_failed in the log"
-            )
-        if self.left_out:
-            yield (
-                f"{len(self.left_out)} of the enterprises, channels, doors and mappings cannot be used and are left out:"
-                " see config.left_out in the log, or `gateway check`"
-            )
 
     def families(self) -> list[GaugeMetricFamily]:
         """Tell Prometheus, with names."""

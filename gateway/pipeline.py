@@ -19,6 +19,7 @@ from gateway.stages.plain import Plain, read_plain
 from gateway.stages.seal import DXP, Unsealed, unseal_tree
 from gateway.stages.signable import drafted
 from gateway.stages.signature import ANYONE, Trust, check_signature
+from gateway.stages.twice import contradictions
 from gateway.stages.validate import validate
 from signing.suite import RSA_SHA1, Suite
 
@@ -103,7 +104,11 @@ def _examine_document(
     header = identify(document, rules.catalogue, rules.schemas.edition)
     authorise(header, caller, homes)
     alone = header.dxp_id not in homes.crowded
-    _all_in_order("invalid-message", _faults(document, header, rules, view, alone=alone))
+    _all_in_order(
+        "invalid-message",
+        _faults(document, header, rules, view, alone=alone),
+        contradictions(document, header),
+    )
     check_signature(body, header, trust)
     return header
 
@@ -126,7 +131,8 @@ def _examine_wrapped(
     outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
     alone = homes.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
     inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
-    _all_in_order("invalid-message" if inside else "invalid-envelope", [*outside, *inside])
+    problem = "invalid-message" if inside else "invalid-envelope"
+    _all_in_order(problem, [*outside, *inside], contradictions(document, header))
     check_signature(unsealed.business, header, trust)
     return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
 
@@ -139,9 +145,10 @@ def _faults(
     return [*validate(document, rules.schemas, view), *nameless] or _anonymous(header)
 
 
-def _all_in_order(problem: str, faults: Sequence[Fault]) -> None:
-    if faults:
-        raise Refused(problem, shown_of(faults))
+def _all_in_order(problem: str, faults: Sequence[Fault], contradicting: Sequence[Fault] = ()) -> None:
+    """Raise Refused for what is there; a sound message that contradicts itself is what it is over two messages."""
+    if faults or contradicting:
+        raise Refused(problem if faults else "conflicting-version", shown_of((*faults, *contradicting)))
 
 
 def _anonymous(header: Header) -> list[Fault]:

@@ -8,7 +8,7 @@
 | `not-found` | 404 | nothing of that name, or it belongs to somebody else |
 | `method-not-allowed` | 405 | the address knows other methods |
 | `too-slow` | 408 | the request did not come within the time that there is for it |
-| `conflicting-version` | 409 | the same version of a declaration came before with other bytes |
+| `conflicting-version` | 409 | the same version of a declaration came before, or stands in the message twice, with other content |
 | `cop-msg-id-taken` | 409 | the CopMsgId of the sender's own DxpMsg belongs to another message |
 | `idempotency-key-taken` | 409 | the Idempotency-Key came before with other bytes |
 | `not-yet` | 409 | it comes into being by itself, soon; `Retry-After` |
@@ -77,8 +77,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
         "too-slow": _problem(HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly", "请求传输过慢"),
         "conflicting-version": _problem(
             HTTPStatus.CONFLICT,
-            "This version of the declaration was handed in before with other content",
-            "同一版本的单证已提交过，但内容不同",
+            "The same version of a declaration was handed in with other content",
+            "同一版本的单证重复提交，且内容不同",
         ),
         "cop-msg-id-taken": _problem(
             HTTPStatus.CONFLICT,

@@ -18,6 +18,8 @@ APART: Final = 2_000_000
 come back, so that the one that kills its forwarder is soon alone with it."""
 FARTHEST: Final = 256 * APART
 """Microseconds within which all of them are back."""
+OVERTAKEN: Final = "overtaken by the newer message"
+"""So begins the error of an entry that is dead because a newer message about the same has gone."""
 UNFINISHED: Final = "found unfinished; sent again under the same id"
 _ABANDONED: Final = (
     f"whoever had it in hand fell silent {ABANDONED_AT_MOST} times in a row: it may be what kills them;"
@@ -76,7 +78,7 @@ class Verdict(NamedTuple):
 
         Customs refuses an older version that arrives after a newer one (spec ceb/codes.md, -301014).
         """
-        return self if uid is None else Verdict(f"overtaken by the newer message {uid}: {self.reason}", None)
+        return self if uid is None else Verdict(f"{OVERTAKEN} {uid}: {self.reason}", None)
 
 
 def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | None = None) -> Ending:

@@ -73,6 +73,14 @@ class Offer(Struct, frozen=True, kw_only=True):
     """How the journal calls its coming into the spool."""
 
 
+class Submission(Struct, frozen=True, kw_only=True):
+    """Bytes that somebody hands in, before anybody has looked what they are; the fields are those of an `Offer`."""
+
+    owner: str
+    sha256: bytes
+    request_key: str = ""
+
+
 class Note(Struct, frozen=True, kw_only=True):
     """A line for the journal about something that is not kept."""
 

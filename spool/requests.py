@@ -1,14 +1,19 @@
-"""Which message an offer was taken as before: one judgement for both backends."""
+"""Which message some bytes were taken as before: one judgement for both backends."""
 
 from collections.abc import Mapping
 
-from spool.entry import Clash, Known, Offer
+from spool.entry import Clash, Known, Offer, Submission
 
 Requests = Mapping[tuple[str, str | bytes], str]
 """Owner and SHA-256 of the bytes, or owner and request key → uid of what was taken."""
 
 
-def taken_before(offer: Offer, requests: Requests) -> Known | Clash | None:
+def recognised(one: Submission, requests: Requests) -> Known | Clash | None:
+    """Find the same bytes; None when they are new, whatever message has the request key."""
+    return taken_before(one, requests) if (one.owner, one.sha256) in requests else None
+
+
+def taken_before(offer: Offer | Submission, requests: Requests) -> Known | Clash | None:
     """Find the same bytes, or a message that has the offer's request key: with other bytes that is a clash.
 
     Also when these bytes were taken as another message: a key names one message, whoever asks when.

@@ -16,6 +16,7 @@ from spool.entry import (
     ANY,
     Backlog,
     Claimed,
+    Clash,
     Collected,
     Depth,
     Ended,
@@ -23,6 +24,7 @@ from spool.entry import (
     Filing,
     Found,
     Happening,
+    Known,
     Look,
     MessageView,
     Note,
@@ -36,6 +38,7 @@ from spool.entry import (
     Settlement,
     Silence,
     Silent,
+    Submission,
     TimelineEntry,
     Travelled,
     Unread,
@@ -81,6 +84,14 @@ class Spool(Protocol):
 
         `marks`: name → how far somebody has got with the stream that the offers were made from, kept in the same
         commit; no mark goes backwards.
+        """
+        ...
+
+    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+        """Say of each what `put` would say of an offer with these bytes that were taken before; None: they were not.
+
+        Looks only among what the same owner handed in, and writes nothing. A request key of other bytes says nothing
+        before these are known: None.
         """
         ...
 

@@ -16,6 +16,7 @@ from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.seal import DXP, unseal_tree
 from gateway.stages.signable import drafted
+from gateway.stages.twice import contradictions
 from gateway.stages.validate import validate
 from signing.suite import RSA_SHA1
 
@@ -35,8 +36,8 @@ class Judged:
 def judge(body: bytes, rules: Rules, view: View, limits: Limits | None = None) -> Judged:
     """Judge a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
 
-    View `declared` also finds declarations that no answer could be matched to and documents that cannot be signed,
-    as the gateway does when it is handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
+    View `declared` also finds declarations that no answer could be matched to, those that are there twice with other
+    content, and documents that cannot be signed, as the gateway does when it is handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
     and then the CEB document in it: the paths of that document's faults begin with the path of Data, their
     lines and columns count inside the decoded document. Signatures are not verified here.
     """
@@ -68,7 +69,7 @@ def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed:
     if kind is None or kind.direction is not Direction.DECLARATION:
         return ()
     header = identify(root, rules.catalogue, rules.schemas.edition)
-    faults = uncorrelatable(header)
+    faults = (*uncorrelatable(header), *contradictions(root, header))
     if not faults and to_be_signed and not header.signed:
         try:
             drafted(body, root, header, RSA_SHA1)

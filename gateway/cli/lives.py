@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isinf
 
+from msgspec.structs import replace
+
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config import HOME, Config
@@ -129,13 +131,13 @@ def emit_life(life: Life) -> None:
             "state": known.state,
             "attempts": known.attempts,
             "next_attempt_at": known.next_attempt_at,
-            "error": known.error,
+            "error": life.view.error,
             "sent_at": known.sent_at,
             "sent_sha256": life.view.sent_sha256.hex(),
             "waits_for": known.waits_for,
             "archived_in": life.archived_in,
-            "entries": [entry_view(way) for way in life.ways],
-            "waiting": {"who": life.waiting.who, "why": life.waiting.why},
+            "entries": [replace(entry_view(way), error=way.error) for way in life.ways],
+            "waiting": {"who": life.waiting.who, "why": _why(life)},
             "signing": _queue(life.queue),
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
@@ -148,6 +150,20 @@ def emit_life(life: Life) -> None:
             ],
         }
     )
+
+
+def _why(life: Life) -> str:
+    """Say why it waits as its enterprise is told, and what is for the operator alone: the error, and what to do."""
+    view, why = life.view, life.waiting.why.en
+    match view.state:
+        case State.HELD:
+            return f"{why}; `gateway spool release {view.uid}`"
+        case State.DEAD:
+            return f"{why}: {view.error}; then `gateway spool retry {view.uid}`"
+        case State.READY if view.error and not view.waits_for:
+            return f"{why}: {view.error}"
+        case _:
+            return why
 
 
 def _queue(queue: KeyQueue | None) -> dict[str, object] | None:
@@ -204,7 +220,7 @@ def tell_life(life: Life) -> None:
             "sent SHA-256": view.sent_sha256.hex(),
             "archived in": life.archived_in,
             "signing key": _before_the_key(life.queue),
-            "waits for": f"{life.waiting.who}: {life.waiting.why}",
+            "waits for": f"{life.waiting.who}: {_why(life)}",
         },
         indent="  ",
     )

@@ -153,7 +153,7 @@ def _summary(view: MessageView) -> dict[str, object]:
         "attempts": known.attempts,
         "next_attempt_at": known.next_attempt_at,
         "waits_for": known.waits_for,
-        "error": known.error,
+        "error": view.error,
         "sent_at": known.sent_at,
         "sent_sha256": view.sent_sha256.hex(),
     }

@@ -74,7 +74,7 @@ def _unknown(name: str) -> Fault:
         value=name,
         message=f"there is no mapping {name} at this gateway",
         message_zh=f"本网关没有名为{name}的映射",
-        fix="whoever runs the gateway knows the names: `gateway check` lists them",
+        fix="whoever runs the gateway knows the names",
     )
 
 

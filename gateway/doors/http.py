@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from gateway.config_state import ConfigState
+from gateway.defects import RateLimit
 from gateway.doors import openapi, operations, views
 from gateway.doors.asked import (
     beyond,
@@ -27,6 +29,7 @@ from gateway.doors.asked import (
     receipt_id,
     text,
 )
+from gateway.doors.causes import Cause, Phrase, phrase
 from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, denied, failed, said
 from gateway.doors.page import PAGE_HEADERS, page
 from gateway.doors.request_signature import OTHER_BODY
@@ -42,6 +45,7 @@ from gateway.roles.content import content_for
 from gateway.stages.correlate import spellings
 from spool.errors import SpoolError
 
+_UNAVAILABLE: Final = RateLimit()
 _SEALED_WITHIN_S = "5"
 """A log is sealed every few seconds while there is something to seal, once a minute at least."""
 _UNSEALED = Fault(
@@ -209,7 +213,7 @@ async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) 
     if found is None or found.ways[0].owner != caller.id:
         raise Problem("not-found")
     try:
-        bundle = counter.office.bundle(found, redact=redact)
+        bundle = counter.office.bundle(found, redact=redact, for_owner=True)
     except NotSealedError as error:
         raise Problem("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
     return Response(encode_evidence(bundle), media_type="application/json")
@@ -275,15 +279,32 @@ async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> R
 
 
 def _ready(counter: Counter) -> Response:
-    warnings = tuple(counter.config_state.warnings())
+    """Say whether it can accept, to anybody: how much is wrong, and no names."""
+    warnings = list(_not_in_force(counter.config_state))
     try:
         counter.spool.acknowledged("")
-        reasons = tuple(fault.message for fault in counter.gauge.refusals())
+        reasons = [Phrase(fault.message, fault.message_zh) for fault in counter.gauge.refusals()]
     except SpoolError as error:
-        reasons = (str(error),)
-    if reasons:
-        return _json(views.HealthView(status="not ready", reasons=reasons, warnings=warnings), status=503)
-    return _json(views.HealthView(status="ready", warnings=warnings))
+        if times := _UNAVAILABLE.times(type(error).__name__):
+            log("spool.unavailable", path="/readyz", error=str(error), times=times)
+        reasons = [phrase(Cause.SPOOL_AWAY)]
+    view = views.HealthView(
+        status="not ready" if reasons else "ready",
+        reasons=tuple([one.en for one in reasons]),
+        reasons_zh=tuple([one.zh for one in reasons]),
+        warnings=tuple([one.en for one in warnings]),
+        warnings_zh=tuple([one.zh for one in warnings]),
+    )
+    return _json(view, status=503 if reasons else 200)
+
+
+def _not_in_force(state: ConfigState) -> Iterator[Phrase]:
+    """Say what of the configuration is not in force; the log and the metrics name it."""
+    failed_at = state.last_reload.failed_at
+    if failed_at is not None:
+        yield phrase(Cause.NOT_RELOADED, at=failed_at)
+    if state.left_out:
+        yield phrase(Cause.LEFT_OUT, count=len(state.left_out))
 
 
 def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:

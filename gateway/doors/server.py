@@ -105,7 +105,9 @@ async def _serve(
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
     bell = Bell(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise)
     counter = Counter(
-        intake=Intake(config=config, commit=commit, queues=Queues(config, spool), quotas=Quotas(spool)),
+        intake=Intake(
+            config=config, spool=spool, commit=commit, queues=Queues(config, spool), quotas=Quotas(spool)
+        ),
         spool=spool,
         rules=judge.rules,
         size_bytes=config.accept.limits.size_bytes,

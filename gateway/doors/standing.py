@@ -105,7 +105,7 @@ def standing(
         answers=len(rows),
         delivered=sum(row.notice not in undelivered for row in rows),
         acknowledged=read,
-        waits_for=WaitView(who=wait.who, why=wait.why),
+        waits_for=WaitView(who=wait.who, why=wait.why.en, why_zh=wait.why.zh),
         overdue=overdue,
         overdue_since=min((one.since for one in overdue), default=None),
         messages=tuple(map(_submission, messages)),

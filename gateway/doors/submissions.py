@@ -25,6 +25,8 @@ from gateway.pipeline import Refusal
 from gateway.roles.accept import Accepted, Outcome, Ready
 from gateway.roles.mail import Full
 from gateway.roles.quotas import Cost
+from gateway.roles.recall import Recall
+from spool.entry import Clash, Known, Submission
 
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
@@ -72,6 +74,7 @@ class Submissions:
         self._judge = judge
         self._pool = pool
         self._full = full
+        self._recall = Recall(counter.spool)
         self.size_bytes = counter.size_bytes
 
     def admit(self, head: Head) -> Admitted | Answer:
@@ -115,40 +118,70 @@ class Submissions:
 
     def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
         """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
+        self._answer_with(lambda: self._take(admitted, body, tell), tell)
+
+    def _answer_with(self, work: Callable[[], Answer | None], tell: Tell) -> None:
+        """Do some work, and tell the answer that it has at once. Never raises itself."""
         try:
-            answer = self._take(admitted, body, tell)
+            answer = work()
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
             answer = self._failed(error)
         if answer is not None:
             tell(answer)
 
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> Answer | None:
-        """Return the answer that is known at once; None: it comes with the commit."""
-        if admitted.promised and hashlib.sha256(body).hexdigest() != admitted.promised:
+        """Return the answer that is known at once; None: it comes later.
+
+        What is not found sound at once may have been taken before, and is not judged then: its certificate may have
+        ended since.
+        """
+        digest = hashlib.sha256(body) if admitted.promised else None
+        if digest is not None and digest.hexdigest() != admitted.promised:
             raise Problem("unauthorised", OTHER_BODY)
         form, caller = admitted.form, admitted.caller
         full = self._full.to(caller.id)
-        if form is None:
-            judged = self._judge.at_once(body, caller, full)
-            if judged is not None:
-                return self._take_judged(judged, admitted, body, tell)
-            question: Examine | Translate = Examine(body=body, caller=caller.id, full=full)
-        else:
-            question = Translate(
+        if form is not None:
+            source = Translate(
                 body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset, full=full
             )
-        if not self._pool.judge(question, lambda verdict: self._judged(verdict, admitted, body, tell)):
-            raise Problem("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
+            return self._ask_judge(source, admitted, body, tell)
+        judged = self._judge.at_once(body, caller, full)
+        question = Examine(body=body, caller=caller.id, full=full)
+
+        def go_on() -> Answer | None:
+            if judged is None:
+                return self._ask_judge(question, admitted, body, tell)
+            return self._take_judged(judged, admitted, body, tell)
+
+        if admitted.dry_run or isinstance(judged, Ready):
+            return go_on()
+        sha256 = (digest or hashlib.sha256(body)).digest()
+        asked = Submission(owner=caller.id, sha256=sha256, request_key=admitted.request_key)
+        self._recall.ask(
+            asked,
+            lambda reply: self._answer_with(
+                lambda: go_on() if reply is None else self._recalled(reply, admitted, body), tell
+            ),
+        )
         return None
 
-    def _judged(self, verdict: Verdict | Exception, admitted: Admitted, body: bytes, tell: Tell) -> None:
-        """Go on with what a judge has said. Never raises itself."""
-        try:
-            answer = self._take_judged(on_message(verdict), admitted, body, tell)
-        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            answer = self._failed(error)
-        if answer is not None:
-            tell(answer)
+    def _recalled(self, reply: Known | Clash | Exception, admitted: Admitted, body: bytes) -> Answer:
+        """Answer bytes that were taken before."""
+        if isinstance(reply, Exception):
+            raise reply
+        return self._answer(self._counter.intake.recalled(reply, body, admitted.caller), admitted)
+
+    def _ask_judge(
+        self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell
+    ) -> Answer | None:
+        """Hand it to a judge that may be killed. Raises Problem when none will have it."""
+
+        def judged(verdict: Verdict | Exception) -> None:
+            self._answer_with(lambda: self._take_judged(on_message(verdict), admitted, body, tell), tell)
+
+        if not self._pool.judge(question, judged):
+            raise Problem("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
+        return None
 
     def _take_judged(
         self, judged: Ready | Refusal, admitted: Admitted, body: bytes, tell: Tell

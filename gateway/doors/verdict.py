@@ -25,7 +25,7 @@ def say(outcome: Outcome | Exception, caller: Enterprise, spool: Spool, refuse_w
     match outcome:
         case Accepted():
             where = {"Location": f"{PATH}/{outcome.uid}"}
-            if outcome.first:
+            if outcome.header is not None:
                 return said(views.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where)
             view = spool.message(outcome.uid, owner=caller.id)
             if view is None:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from gateway import facts
 from gateway.codes import Codes
+from gateway.doors.causes import failure_of
 from gateway.facts import MessageFacts
 from gateway.model import Code, Header, Layer
 from gateway.stages.correlate import parse_identity
@@ -59,6 +60,8 @@ class EntryView(Struct, frozen=True, kw_only=True):
     next_attempt_at: datetime | None
     sent_at: datetime | None
     error: str
+    """What went wrong last, by kind: who runs the gateway knows more; empty: nothing."""
+    error_zh: str = ""
 
 
 class StatusView(Struct, frozen=True, kw_only=True):
@@ -81,6 +84,8 @@ class StatusView(Struct, frozen=True, kw_only=True):
     waits_for: tuple[str, ...]
     """Ids of messages about the same declarations that have to go first."""
     error: str
+    """As of `EntryView`."""
+    error_zh: str = ""
     entries: tuple[EntryView, ...] = ()
     """Every way of the message, the first one too."""
 
@@ -153,6 +158,7 @@ class WaitView(Struct, frozen=True, kw_only=True):
     who: str
     """`gateway`, `key`, `destination`, `message`, `operator`, `exchange`, `customs`, `enterprise`, `nobody`."""
     why: str
+    why_zh: str = ""
 
 
 class OverdueView(Struct, frozen=True, kw_only=True):
@@ -235,8 +241,10 @@ class HealthView(Struct, frozen=True, kw_only=True):
     status: str
     reasons: tuple[str, ...] = ()
     """Why it cannot."""
+    reasons_zh: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     """What of the configuration is not in force; it can accept all the same."""
+    warnings_zh: tuple[str, ...] = ()
 
 
 def _declarations(known: MessageFacts) -> tuple[DeclarationView, ...]:
@@ -269,6 +277,7 @@ def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted"
 
 def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusView:
     """Say how a message stands; `ways` are all its entries, `view` the first."""
+    failure = failure_of(view)
     known = facts.message_facts(view.facts)
     return StatusView(
         id=view.uid,
@@ -284,14 +293,15 @@ def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusVi
         attempts=view.attempts,
         next_attempt_at=_next_attempt(view),
         waits_for=view.waits_for,
-        error=view.error,
+        error=failure.en,
+        error_zh=failure.zh,
         entries=tuple(map(entry_view, ways)),
     )
 
 
 def entry_view(view: MessageView) -> EntryView:
     """Say how one entry of a message stands."""
-    way = facts.way_facts(view.way)
+    way, failure = facts.way_facts(view.way), failure_of(view)
     return EntryView(
         destination=view.destination,
         part=view.part,
@@ -301,7 +311,8 @@ def entry_view(view: MessageView) -> EntryView:
         attempts=view.attempts,
         next_attempt_at=_next_attempt(view),
         sent_at=view.sent_at,
-        error=view.error,
+        error=failure.en,
+        error_zh=failure.zh,
     )
 
 

@@ -1,14 +1,14 @@
 """Who has to do something next about a message: the one line that everybody wants to read first."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from msgspec import Struct
 
 from gateway.config import HOME, LOCAL
+from gateway.doors.causes import Cause, Phrase, dead_of, phrase
 from gateway.doors.views import AnswerView
-from gateway.model import CodeClass, Layer
+from gateway.model import CodeClass, Layer, MessageId
 from gateway.roles.bouncing import AGAIN
 from spool.entry import MessageView
 from spool.lifecycle import State
@@ -31,8 +31,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """`gateway` (it goes by itself), `key` (that signs it cannot now), `destination` (does not take it), `message`
     (another goes first), `operator`, `exchange` (its word on the envelope), `customs`, `enterprise` (to mend it, or to
     fetch its answers), `nobody`."""
-    why: str
-    next_attempt_at: datetime | None = None
+    why: Phrase
 
 
 def waits_for(
@@ -51,15 +50,13 @@ def waits_for(
         case State.READY:
             return _ready(view)
         case State.SENDING:
-            return Waiting(who="gateway", why=f"is on its way to {view.destination}")
+            return Waiting(who="gateway", why=phrase(Cause.ON_ITS_WAY))
         case State.HELD:
-            return Waiting(who="operator", why=f"is held back; `gateway spool release {view.uid}`")
+            return Waiting(who="operator", why=phrase(Cause.HELD))
         case State.DEAD:
-            return Waiting(
-                who="operator", why=f"is a dead letter: {view.error}; then `gateway spool retry {view.uid}`"
-            )
+            return Waiting(who="operator", why=phrase(dead_of(view)))
         case State.DISCARDED:
-            return Waiting(who="nobody", why="was given up by an operator")
+            return Waiting(who="nobody", why=phrase(Cause.DISCARDED))
         case State.SENT:
             return _sent(view, answers, to_fetch, exchange_answers=exchange_answers)
         case _ as never:
@@ -88,50 +85,34 @@ def asks_for_another_attempt(answer: AnswerView) -> bool:
 
 def _ready(view: MessageView) -> Waiting:
     if view.waits_for:
-        earlier = ", ".join(view.waits_for)
-        return Waiting(who="message", why=f"goes after {earlier}, which is about the same declarations")
+        messages = tuple(map(MessageId, view.waits_for))
+        return Waiting(who="message", why=phrase(Cause.GOES_AFTER, messages=messages))
     if view.attempts:
-        return Waiting(
-            who="destination",
-            why=f"failed {view.attempts} times, next attempt at {_instant(view.due_at)}: {view.error}",
-            next_attempt_at=view.due_at,
-        )
+        tried_again = phrase(Cause.TRIED_AGAIN, count=view.attempts, at=view.due_at)
+        return Waiting(who="destination", why=tried_again)
     if view.error:  # postponed: no attempt is counted
-        return Waiting(
-            who="key",
-            why=f"is not signed, tried again at {_instant(view.due_at)}: {view.error}",
-            next_attempt_at=view.due_at,
-        )
-    return Waiting(who="gateway", why=f"is ready to go to {view.destination}", next_attempt_at=view.due_at)
+        return Waiting(who="key", why=phrase(Cause.NOT_SIGNED, at=view.due_at))
+    return Waiting(who="gateway", why=phrase(Cause.READY))
 
 
 def _sent(
     view: MessageView, answers: Sequence[Sequence[AnswerView]], to_fetch: int, *, exchange_answers: bool
 ) -> Waiting:
     """The slowest of its declarations counts; an enterprise of ours owes no answer."""
-    unanswered = sum(not timeline for timeline in answers)
+    of, unanswered = len(answers), sum(not timeline for timeline in answers)
     if view.destination.startswith(HOME) or (view.destination == LOCAL and unanswered):
-        where = "at this gateway" if view.destination == LOCAL else "on this channel"
-        return Waiting(who="nobody", why=f"was delivered {where}")
+        here = view.destination == LOCAL
+        return Waiting(who="nobody", why=phrase(Cause.DELIVERED_HERE if here else Cause.DELIVERED_HOME))
     if unanswered:
-        return Waiting(
-            who="exchange" if exchange_answers else "customs",
-            why=f"{unanswered} of {len(answers)} declarations have no answer yet",
-        )
+        who: Who = "exchange" if exchange_answers else "customs"
+        return Waiting(who=who, why=phrase(Cause.UNANSWERED, count=unanswered, of=of))
     outcomes = [outcome_of(timeline) for timeline in answers]
     undecided = outcomes.count("open")
     if undecided:
-        return Waiting(who="customs", why=f"{undecided} of {len(answers)} declarations are not decided yet")
+        return Waiting(who="customs", why=phrase(Cause.UNDECIDED, count=undecided, of=of))
     refused = outcomes.count("refused")
     if refused:
-        return Waiting(
-            who="enterprise",
-            why=f"{refused} of {len(answers)} declarations were refused: to be mended and sent anew",
-        )
+        return Waiting(who="enterprise", why=phrase(Cause.REFUSED, count=refused, of=of))
     if to_fetch:
-        return Waiting(who="enterprise", why=f"has {to_fetch} answers to fetch and acknowledge")
-    return Waiting(who="nobody", why="every declaration has its answer")
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        return Waiting(who="enterprise", why=phrase(Cause.TO_FETCH, count=to_fetch))
+    return Waiting(who="nobody", why=phrase(Cause.ANSWERED))

@@ -33,6 +33,9 @@ from spool.merkle import Tree
 from spool.note import NodeKey, read
 from spool.store import Spool
 
+_OWNERS: Final = frozenset({"message.accepted", "entry.sent", "entry.bounced", "receipt.filed"})
+"""Events of a message that its owner is shown: all that is proved by bytes. In others stands what whoever runs the
+gateway was told of hosts, users and paths, or gave for a reason; a line cannot be shown in part, its hash covers all of it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,13 +52,13 @@ class Office:
     config: Config
     key: NodeKey
 
-    def bundle(self, message: Archived, *, redact: bool = False) -> Bundle:
-        """Put together what is known of a message; blocks for some milliseconds.
+    def bundle(self, message: Archived, *, redact: bool = False, for_owner: bool = False) -> Bundle:
+        """Put together what is known of a message; blocks for some milliseconds. `for_owner`: without lines of the operator's.
 
         Raises NotSealedError before the checkpoint that covers its acceptance, and SpoolError.
         """
         view, newest = message.ways[0], self.spool.checkpoint()
-        lines = _lines(message)
+        lines = [line for line in _lines(message) if not for_owner or line.event in _OWNERS]
         deliveries = [(line, known) for line in lines if (known := _sent(line)) is not None]
         keys = {known.key: self._key_line(known.key) for _, known in deliveries if known.key}
         lines = sorted([*lines, *(line for line in keys.values() if line)], key=lambda line: line.number)

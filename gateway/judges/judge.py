@@ -188,7 +188,7 @@ class Judge:
 
 def _of_document(verdict: Ready | Refusal) -> tuple[Fault, ...]:
     """Give what else is wrong with a document that could not be written whole."""
-    known = isinstance(verdict, Refusal) and verdict.problem == "invalid-message"
+    known = isinstance(verdict, Refusal) and verdict.problem in {"invalid-message", "conflicting-version"}
     return verdict.faults if known and isinstance(verdict, Refusal) else ()
 
 

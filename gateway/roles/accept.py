@@ -16,7 +16,9 @@ from gateway.pipeline import Refusal
 from gateway.queues import KeyQueue, Queues
 from gateway.roles.commit import Commit
 from gateway.roles.quotas import Cost, OverQuota, Quotas
-from spool.entry import Clash, Note, Offer, Reply
+from spool.entry import Clash, Known, Note, Offer, Reply
+from spool.errors import SpoolError
+from spool.store import Spool
 
 _PROBLEMS: Final = {
     "version": "conflicting-version",
@@ -39,11 +41,15 @@ class Accepted(Struct, frozen=True, kw_only=True):
     """The message is ours to deliver."""
 
     uid: MessageId
-    header: Header
     sha256: str
     """Hex, of the bytes as handed in."""
-    first: bool
-    """False when these bytes had been accepted before."""
+    header: Header | None
+    """None: these bytes had been accepted before."""
+
+    @property
+    def first(self) -> bool:
+        """Whether they are accepted now."""
+        return self.header is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +78,11 @@ Told = Callable[[Outcome | Exception], None]
 class Intake:
     """What a door does with a body that was judged: put it in the spool, say what became of it."""
 
-    def __init__(self, *, config: Config, commit: Commit, queues: Queues, quotas: Quotas) -> None:
-        """`queues` and `quotas` are used by the caller's thread."""
+    def __init__(
+        self, *, config: Config, spool: Spool, commit: Commit, queues: Queues, quotas: Quotas
+    ) -> None:
+        """All are used by the caller's thread."""
+        self._spool = spool
         self.quotas = quotas
         self._config = config
         self._devices = device_keys(config.key)
@@ -107,6 +116,25 @@ class Intake:
             offer = structs.replace(offer, request_key=request_key, needs=needs)
         self._commit.enter(offer, lambda reply: told(_outcome(reply, offer, judged.header)))
         return None
+
+    def recalled(self, reply: Known | Clash, body: bytes, caller: Enterprise) -> Accepted | Contradicted:
+        """Give the first answer to bytes that were taken before; they need not be judged."""
+        self.charge(body, caller)
+        sha256 = hashlib.sha256(body).hexdigest()
+        if isinstance(reply, Clash):
+            return _contradicted(reply, sha256, owner=caller.id)
+        view = self._spool.message(reply.uid, owner=caller.id)
+        if view is None:
+            raise SpoolError("an accepted message is not in the spool", where=reply.uid)
+        log(
+            "message.duplicate",
+            message_id=reply.uid,
+            declarations=len(view.identities),
+            size_bytes=len(body),
+            enterprise=caller.id,
+            message_type=view.kind,
+        )
+        return Accepted(uid=MessageId(reply.uid), sha256=sha256, header=None)
 
     def _over(self, caller: Enterprise, ready: Ready) -> OverQuota | None:
         cost = Cost(size_bytes=len(ready.offer.body), declarations=len(ready.header.declarations))
@@ -143,17 +171,7 @@ def _outcome(reply: Reply | Exception | None, offer: Offer, header: Header) -> O
         return reply
     assert reply is not None  # noqa: S101 (an offer has one)
     if isinstance(reply, Clash):
-        contradicted = Contradicted(clash=reply)
-        log(
-            "message.refused",
-            message_id=reply.uid,
-            problem=contradicted.problem,
-            rules=[reply.reason],
-            sha256=offer.sha256.hex(),
-            enterprise=offer.owner,
-            message_type=offer.kind,
-        )
-        return contradicted
+        return _contradicted(reply, offer.sha256.hex(), owner=offer.owner, kind=offer.kind)
     first = reply.uid == offer.uid
     log(
         "message.accepted" if first else "message.duplicate",
@@ -163,4 +181,19 @@ def _outcome(reply: Reply | Exception | None, offer: Offer, header: Header) -> O
         enterprise=offer.owner,
         message_type=offer.kind,
     )
-    return Accepted(uid=MessageId(reply.uid), header=header, sha256=offer.sha256.hex(), first=first)
+    return Accepted(uid=MessageId(reply.uid), sha256=offer.sha256.hex(), header=header if first else None)
+
+
+def _contradicted(clash: Clash, sha256: str, *, owner: str, kind: str = "") -> Contradicted:
+    """Log it and say it; `kind`: empty where nobody has looked what it is."""
+    contradicted = Contradicted(clash=clash)
+    log(
+        "message.refused",
+        message_id=clash.uid,
+        problem=contradicted.problem,
+        rules=[clash.reason],
+        sha256=sha256,
+        enterprise=owner,
+        message_type=kind,
+    )
+    return contradicted

@@ -12,7 +12,7 @@ from gateway.errors import Refused
 from gateway.homes import NOBODY, Homes
 from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
 from gateway.routing import Leg, first_able, legs, traits_of
-from gateway.stages.correlate import handles, identity
+from gateway.stages.correlate import handles, identity, version
 from gateway.stages.divide import divisible
 from gateway.stages.subscribe import subscribers_of
 from spool.entry import Offer, Subject, Way
@@ -92,10 +92,9 @@ def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes:
 def _subject(
     one: Declaration, kind: MessageType, dxp_id: str, sender: str, subscribers: tuple[str, ...]
 ) -> Subject:
-    version = f"{one.app_time} {one.app_type}" if one.app_time and one.app_type else one.app_time
     return Subject(
         identity=identity(one),
-        version=version,
+        version=version(one),
         handles=handles(one, kind),
         facts=facts.of_declaration(one, dxp_id, subscribers, sender=sender),
     )
@@ -161,7 +160,7 @@ def _no_route(message_type: str) -> Fault:
         rule="no_route",
         message=f"this gateway has no way out for this {message_type}; it was not taken",
         message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
-        fix="ask whoever runs the gateway for a [[route]] or a [[destination]] that takes it",
+        fix="ask whoever runs the gateway for a way out for this type",
     )
 
 

@@ -41,6 +41,12 @@ def identity(declaration: Declaration) -> str:
     return _text(declaration.message_type, fields.items())
 
 
+def version(declaration: Declaration) -> str:
+    """Name which version of it this is: one may have one content only (docs/adr/0003). Empty: not told."""
+    time, kind = declaration.app_time, declaration.app_type
+    return f"{time} {kind}" if time and kind else time
+
+
 def handles(declaration: Declaration, message_type: MessageType) -> tuple[str, ...]:
     """Give the shorter texts by which an answer may ask: the handle field, else the numbers declared.
 

@@ -14,6 +14,7 @@ from gateway.model import Header
 from gateway.plain_form import PlainForm, PlainForms
 from gateway.stages.decode import SMALLEST_ELEMENT
 from gateway.stages.identify import CEB, DS, declaration_of
+from gateway.stages.twice import named_twice
 from signing.c14n import Namespaces, start_tag
 from signing.markup import MOST_NAMESPACES
 from signing.suite import XSI, Suite
@@ -63,7 +64,10 @@ class Plain:
 
 
 def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
-    """Read and judge an unsigned declaration message in plain form; None when it is not one, or is over a limit."""
+    """Read and judge an unsigned declaration message in plain form; None when it is not one, or is over a limit.
+
+    Nor is one that names a version of a declaration twice: whether they say the same is for the tree to tell.
+    """
     if len(body) > limits.size_bytes or _many_elements(body, limits.elements):
         return None
     try:
@@ -80,6 +84,9 @@ def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
         return None
     attributes, namespaces = root
     bodies, after = found
+    declarations = tuple([declaration_of(form.kind, form.body.texts(one)) for one in bodies])
+    if named_twice(declarations):
+        return None
     sender = form.after.texts(after)
     place = body.rindex(form.end.encode())
     return Plain(
@@ -91,7 +98,7 @@ def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
             cop_name=sender.get("copName", ""),
             dxp_id=sender.get("dxpId", ""),
             signed=False,
-            declarations=tuple(declaration_of(form.kind, form.body.texts(one)) for one in bodies),
+            declarations=declarations,
         ),
         body=body,
         name=form.name,

@@ -7,25 +7,26 @@ the slower judges its offers anew (`Database.write`). CopMsgIds of the senders' 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import Cursor
 
-from spool.entry import Clash, Note, Offer, Reply, Subject, Taken, Way
+from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Submission, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.postgres.arrays import blobs, int8s, texts
-from spool.postgres.database import Database, Transaction, numbers
+from spool.postgres.database import Database, Row, Transaction, numbers
 from spool.postgres.ordering import unsettled
 from spool.postgres.signals import wake
 from spool.postgres.texts import short
-from spool.requests import taken_before
+from spool.requests import recognised, taken_before
 from spool.store import NO_MARKS
 from spool.travelling import UNTOLD, clashes
 from spool.turns import turn_of
 
-_SETTLED_UNSENT = "('dead', 'discarded')"
+_TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
+"""Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
 _MARK = (
     "INSERT INTO mark SELECT * FROM unnest(%s::text[], %s::bigint[])"
     " ON CONFLICT (name) DO UPDATE SET reached = greatest(mark.reached, excluded.reached)"
@@ -62,6 +63,11 @@ class Accepting:
 
         return self.db.write(work)
 
+    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+        """Say of each what `put` would say of these bytes if they were taken before; None: they were not."""
+        requests = _requests(*_ask_requests(self.db.rows, submissions)) if submissions else {}
+        return [recognised(one, requests) for one in submissions]
+
     def mark(self, name: str) -> int | None:
         """Return how far that mark has got; None when it was never set."""
         rows = self.db.rows("SELECT reached FROM mark WHERE name = %s", name)
@@ -81,6 +87,32 @@ def write_journal(transaction: Transaction, lines: Iterable[tuple[str, str, str]
             texts(short(row[1]) for row in rows),
             texts(row[2] for row in rows),
         )
+
+
+def _ask_requests(
+    run: Callable[..., Iterable[Row]], asked: Sequence[Offer | Submission]
+) -> tuple[Iterable[Row], Iterable[Row]]:
+    """Ask what has these request keys, and what has these bytes."""
+    keyed = [one for one in asked if one.request_key]
+    named = keyed and run(
+        "SELECT m.owner, m.request_key, m.uid FROM unnest(%s::text[], %s::text[]) AS o (owner, key)"
+        " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
+        texts(one.owner for one in keyed),
+        texts(one.request_key for one in keyed),
+    )
+    # last, so that what another node took meanwhile is known, not a clash with itself
+    same = run(
+        "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
+        " JOIN message m ON m.owner = o.owner AND m.sha256 = o.sha256",
+        texts(one.owner for one in asked),
+        blobs(one.sha256 for one in asked),
+    )
+    return named or (), same
+
+
+def _requests(named: Iterable[Row], same: Iterable[Row]) -> dict[tuple[str, str | bytes], str]:
+    """Put together what was found: `spool.requests.Requests`."""
+    return {(row[0], row[1]): row[2] for rows in (same, named) for row in rows}
 
 
 @dataclass(slots=True)
@@ -112,7 +144,6 @@ class _Batch:
     def _look(self, offers: Sequence[Offer]) -> None:
         """Ask everything that the offers alone name; lock the declarations that are there."""
         run = self._transaction.run
-        keyed = [offer for offer in offers if offer.request_key]
         own = [way for offer in offers for way in offer.ways if way.cop_msg_id != offer.uid]
         about = sorted({(offer.owner, one.identity) for offer in offers for one in offer.subjects})
         # the locks first: what is read before them another node may change before we hold them
@@ -124,26 +155,13 @@ class _Batch:
             texts(identity for _, identity in about),
         )
         travelling = own and self._travelling_under(own)
-        named = keyed and run(
-            "SELECT m.owner, m.request_key, m.uid FROM unnest(%s::text[], %s::text[]) AS o (owner, key)"
-            " JOIN message m ON m.owner = o.owner AND m.request_key = o.key AND m.request_key <> ''",
-            texts(offer.owner for offer in keyed),
-            texts(offer.request_key for offer in keyed),
-        )
-        # last, so that what another node took meanwhile is known, not a clash with itself
-        same = run(
-            "SELECT m.owner, m.sha256, m.uid FROM unnest(%s::text[], %s::bytea[]) AS o (owner, sha256)"
-            " JOIN message m ON m.owner = o.owner AND m.sha256 = o.sha256",
-            texts(offer.owner for offer in offers),
-            blobs(offer.sha256 for offer in offers),
-        )
+        asked = _ask_requests(run, offers)
         # after the locks: who comes later has the higher numbers
         self._messages = iter(numbers(self._transaction, "message_number", len(offers)))
         self._entries = iter(
             numbers(self._transaction, "entry_number", sum(len(offer.ways) for offer in offers))
         )
-        self._requests: dict[tuple[str, str | bytes], str] = {(row[0], row[1]): row[2] for row in same}
-        self._requests.update({(row[0], row[1]): row[2] for row in named or ()})
+        self._requests = _requests(*asked)
         self._travelling: dict[tuple[str, str], list[tuple[str, str]]] = {}
         """CopMsgId and sender → uid and owner of each message, before or now."""
         for cop_msg_id, sender, uid, owner in travelling or ():
@@ -182,7 +200,7 @@ class _Batch:
         versions = told and self._transaction.run(
             "SELECT v.declaration, v.version, e.uid FROM unnest(%s::bigint[], %s::text[]) AS o (declaration, version)"
             " JOIN version v USING (declaration, version) JOIN entry e ON e.message = v.message"
-            f" WHERE e.state NOT IN {_SETTLED_UNSENT}",
+            f" WHERE {_TAKEN}",
             int8s(declaration for declaration, _ in told),
             texts(version for _, version in told),
         )

@@ -33,6 +33,8 @@ _NEWER: Final = (
     " JOIN entry e ON e.message = theirs.message"
     " WHERE me.id = %s AND e.destination = me.destination AND e.state IN ('sending', 'sent') LIMIT 1"
 )
+_WAS_SENT: Final = "first_sent_at = coalesce(first_sent_at, sent_at, claimed_at)"
+"""An answer about an attempt proves that it got there, whatever else is heard of it."""
 
 
 def bounced_by(transaction: Transaction, filings: Sequence[Filing]) -> dict[int, tuple[Ended, ...]]:
@@ -68,11 +70,11 @@ def _bounce(transaction: Transaction, one: Bounce, arrival: int) -> Ended | None
     verdict = verdict.overtaken_by(newer[0][0] if newer else None)
     end = bounced(State.SENT, verdict, now=transaction.now)
     if State(found[0][0]) is State.SENDING:
-        run("UPDATE entry SET bounce = %s, bounce_due = %s WHERE id = %s", *verdict, one.entry)
+        run(f"UPDATE entry SET bounce = %s, bounce_due = %s, {_WAS_SENT} WHERE id = %s", *verdict, one.entry)
     else:
         run(
             "UPDATE entry SET state = %s, attempts = attempts + 1, due_at = %s, error = %s, sent_at = NULL,"
-            " sent_sha256 = '' WHERE id = %s",
+            f" sent_sha256 = '', {_WAS_SENT} WHERE id = %s",
             end.state.value,
             end.due,
             end.error,

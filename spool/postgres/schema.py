@@ -224,4 +224,14 @@ STEPS: Final[tuple[str, ...]] = (
         PRIMARY KEY (declaration, digest)
     );
     """,
+    """
+    ALTER TABLE entry ADD COLUMN first_sent_at bigint;  -- of one that came back after it was sent; never cleared
+    UPDATE entry e SET first_sent_at = o.at FROM (
+        SELECT uid, min(at) AS at FROM (
+            SELECT uid, at FROM journal WHERE uid <> '' AND event IN ('entry.sent', 'entry.bounced')
+            UNION ALL
+            SELECT uid, at FROM journal_rest WHERE uid <> '' AND event IN ('entry.sent', 'entry.bounced')
+        ) AS told GROUP BY uid
+    ) AS o WHERE o.uid = e.uid AND e.state <> 'sent' AND e.claim > 0;
+    """,
 )

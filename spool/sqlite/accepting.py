@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from spool.entry import Clash, Note, Offer, Reply, Taken, Way
+from spool.entry import Clash, Known, Note, Offer, Reply, Submission, Taken, Way
 from spool.journal import accepted
 from spool.lifecycle import State
-from spool.requests import taken_before
+from spool.requests import recognised, taken_before
 from spool.signals import Signals
 from spool.sqlite.database import Database
 from spool.sqlite.many import select
@@ -19,7 +19,8 @@ from spool.store import NO_MARKS
 from spool.travelling import MOST, UNTOLD, clashes
 from spool.turns import turn_of
 
-_SETTLED_UNSENT = "('dead', 'discarded')"
+_TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
+"""Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
 _SAME_BYTES = "SELECT m.owner, m.sha256, m.uid FROM (VALUES {}) AS o CROSS JOIN message m ON m.owner = o.column1 AND m.sha256 = o.column2"
 _SAME_REQUEST = (
     "SELECT m.owner, m.request_key, m.uid FROM (VALUES {}) AS o CROSS JOIN message m"
@@ -61,6 +62,12 @@ class Accepting:
             self.signals.wake("entries")
         return replies
 
+    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+        """Say of each what `put` would say of these bytes if they were taken before; None: they were not."""
+        with self.db.read() as connection:
+            requests = _requests(connection, submissions)
+        return [recognised(one, requests) for one in submissions]
+
     def mark(self, name: str) -> int | None:
         """Return how far that mark has got; None when it was never set."""
         (reached,) = self.db.row("SELECT max(reached) FROM mark WHERE name = ?", (name,))
@@ -73,6 +80,26 @@ def write_journal(connection: sqlite3.Connection, now: int, lines: Iterable[tupl
         "INSERT INTO journal (at, event, uid, detail) VALUES (?, ?, ?, ?)",
         [(now, event, uid, detail) for event, uid, detail in lines],
     )
+
+
+def _requests(
+    connection: sqlite3.Connection, asked: Sequence[Offer | Submission]
+) -> dict[tuple[str, str | bytes], str]:
+    """Look up at once what was taken of all this: `spool.requests.Requests`."""
+    ask, requests = partial(select, connection), dict[tuple[str, str | bytes], str]()
+    for owner, sha256, uid in ask(_SAME_BYTES, [(one.owner, one.sha256) for one in asked]):
+        requests[owner, sha256] = uid
+    keyed = [one for one in asked if one.request_key]
+    for owner, request_key, uid in ask(_SAME_REQUEST, [(one.owner, one.request_key) for one in keyed]):
+        requests[owner, request_key] = uid
+    digests = [
+        (one.owner, bytes.fromhex(one.request_key))
+        for one in keyed
+        if _DIGEST.fullmatch(one.request_key) and one.request_key != one.sha256.hex()
+    ]
+    for owner, sha256, uid in ask(_SAME_DIGEST, digests):
+        requests[owner, sha256.hex()] = uid
+    return requests
 
 
 @dataclass(slots=True)
@@ -103,8 +130,8 @@ class _Batch:
         self._message, self._entry, self._declaration = (
             int(given.get(table, 0)) for table in ("message", "entry", "declaration")
         )
-        self._requests: dict[tuple[str, str | bytes], str] = {}
-        """Owner and digest of the bytes, or owner and request key → uid of what was taken, before or now."""
+        self._requests = _requests(connection, offers)
+        """Also of what is taken now."""
         self._declared: dict[tuple[str, str], int] = {}
         """Owner and identity → number, of declarations that are there."""
         self._look(offers)
@@ -115,22 +142,9 @@ class _Batch:
         self._fresh: list[tuple[int, str]] = []
 
     def _look(self, offers: Sequence[Offer]) -> None:
-        """Ask at once what is there already of all that the offers name."""
-        ask, requests = partial(select, self._connection), self._requests
-        for owner, sha256, uid in ask(_SAME_BYTES, [(one.owner, one.sha256) for one in offers]):
-            requests[owner, sha256] = uid
-        keyed = [one for one in offers if one.request_key]
-        for owner, request_key, uid in ask(_SAME_REQUEST, [(one.owner, one.request_key) for one in keyed]):
-            requests[owner, request_key] = uid
-        digests = [
-            (one.owner, bytes.fromhex(one.request_key))
-            for one in keyed
-            if _DIGEST.fullmatch(one.request_key) and one.request_key != one.sha256.hex()
-        ]
-        for owner, sha256, uid in ask(_SAME_DIGEST, digests):
-            requests[owner, sha256.hex()] = uid
+        """Ask at once which declarations that the offers name are there already."""
         about = [(one.owner, subject.identity) for one in offers for subject in one.subjects]
-        for owner, identity, number in ask(_DECLARED, about):
+        for owner, identity, number in select(self._connection, _DECLARED, about):
             self._declared[owner, identity] = number
 
     def take(self, offer: Offer) -> Reply:
@@ -176,7 +190,7 @@ class _Batch:
             uid = self._versions.get((declaration, subject.version))
             row = (uid,) if uid else self._run(
                 "SELECT m.uid FROM version v JOIN message m ON m.id = v.message JOIN entry e ON e.message = m.id"
-                f" WHERE v.declaration = ? AND v.version = ? AND e.state NOT IN {_SETTLED_UNSENT} LIMIT 1",
+                f" WHERE v.declaration = ? AND v.version = ? AND {_TAKEN} LIMIT 1",
                 (declaration, subject.version),
             ).fetchone()  # fmt: skip
             if row is not None:

@@ -321,7 +321,7 @@ def _act(connection: sqlite3.Connection, event: Event, uid: str, destination: st
     able = [(entry, State(state)) for entry, state in rows if event in NEXT[State(state)]]
     if not able:
         after(State(rows[0][1]), event)  # says why not
-    anew = ", attempts = 0, abandoned = 0" if event is Event.RETRIED else ""
+    anew = ", attempts = 0, abandoned = 0, error = ''" if event is Event.RETRIED else ""
     for entry, state in able:
         target = after(state, event)
         connection.execute(

@@ -26,6 +26,8 @@ _NEWER: Final = (
     " JOIN message newer ON newer.id = theirs.message JOIN entry e ON e.message = theirs.message"
     " WHERE me.id = ? AND e.destination = me.destination AND e.state IN ('sending', 'sent') LIMIT 1"
 )
+_WAS_SENT: Final = "first_sent_at = coalesce(first_sent_at, sent_at, claimed_at)"
+"""An answer about an attempt proves that it got there, whatever else is heard of it."""
 
 
 def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) -> Ended | None:
@@ -48,11 +50,11 @@ def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) 
     verdict = verdict.overtaken_by(newer and newer[0])
     end = bounced(State.SENT, verdict, now=now)
     if State(found[0]) is State.SENDING:
-        run("UPDATE entry SET bounce = ?, bounce_due = ? WHERE id = ?", (*verdict, one.entry))
+        run(f"UPDATE entry SET bounce = ?, bounce_due = ?, {_WAS_SENT} WHERE id = ?", (*verdict, one.entry))
     else:
         run(
             "UPDATE entry SET state = ?, attempts = attempts + 1, due_at = ?, error = ?, sent_at = NULL,"
-            " sent_sha256 = x'' WHERE id = ?",
+            f" sent_sha256 = x'', {_WAS_SENT} WHERE id = ?",
             (end.state.value, end.due, end.error, one.entry),
         )
         write_journal(connection, now, [(event, whose.uid, why) for event, why in end.lines])

@@ -250,4 +250,11 @@ STEPS: Final[tuple[str, ...]] = (
         declaration INTEGER NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (declaration, facts)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE entry ADD COLUMN first_sent_at INTEGER;  -- of one that came back after it was sent; never cleared
+    UPDATE entry SET first_sent_at = (
+        SELECT min(j.at) FROM message m JOIN journal j ON j.uid = m.uid AND j.uid <> ''
+        WHERE m.id = entry.message AND j.event IN ('entry.sent', 'entry.bounced')
+    ) WHERE state <> 'sent' AND claim > 0;
+    """,
 )

@@ -491,6 +491,7 @@ def test_dead_entry_waits_for_an_operator(spool: Spool, clock: Clock) -> None:
 
     assert claim(spool) == []
     assert spool.act(Event.RETRIED, ["A"], reason="line repaired") == 1
+    assert [(one.attempts, one.error) for one in spool.entries()] == [(0, "")], "it begins anew"
     assert claim(spool)[0].attempts == 0
     assert list(spool.history("A"))[-1].detail == "line repaired"
 

@@ -88,6 +88,12 @@ def wrapped(business: bytes, **changes: str) -> bytes:
     return text.encode()
 
 
+def twice() -> bytes:
+    """The same declaration as it is, and with another buyer behind it."""
+    head, body, tail = re.fullmatch(rb"(.*?)(<ceb:Order>.*</ceb:Order>)(.*)", good(), re.DOTALL).groups()  # type: ignore[union-attr]
+    return head + body + re.sub(rb"(?<=<ceb:buyerName>)[^<]+", b"X", body) + tail
+
+
 LAUGHS = b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">%s]><l>&z;</l>' % b"".join(
     b'<!ENTITY %c "&%c;&%c;&%c;&%c;">' % ((chr(98 + n).encode()[0],) + (chr(97 + n).encode()[0],) * 4)
     for n in range(24)
@@ -119,6 +125,7 @@ BAD = {
         422, "invalid-message", "too_long",
     ),
     "broken Base64": (wrapped(good(), **{"<Data>": "<Data>!"}), 422, "invalid-envelope", "envelope"),
+    "one declaration in two ways": (twice(), 409, "conflicting-version", "conflict_version"),
     "another's copCode": (good(of=THEIRS), 403, "not-your-identity", ""),
     "another's SenderId": (
         wrapped(good(), **{OURS.dxp_ids[0]: THEIRS.dxp_ids[0]}), 403, "not-your-identity", "",

@@ -55,7 +55,7 @@ def test_node_starts_and_reloads_without_an_enterprise_with_a_slip_and_what_is_i
         assert (told["kind"], told["part"], told["level"]) == ("enterprise", BOB.id, "error")
         assert str(file) in told["error"]
         (warning,) = warnings(node)
-        assert "config.left_out" in warning
+        assert "left out" in warning
         assert BOB.id not in warning, "anybody may ask"
         assert LEFT_OUT in figures(node)
         assert once(node, ANN.id, "POST", MESSAGES, anns).status == 202

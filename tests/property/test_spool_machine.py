@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spool.ending import ABANDONED_AT_MOST, APART
-from spool.entry import UNCOUNTED, Bounce, Claimed, Fate, Filing, Known, Settlement, Taken
+from spool.entry import UNCOUNTED, Bounce, Claimed, Clash, Fate, Filing, Known, Settlement, Subject, Taken
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
 from spool.postgres import PostgresSpool
@@ -65,10 +65,22 @@ class Modelled:
     abandoned: int = 0
     verdict: "Verdict | None" = None
     """Of an answer that came before the settlement."""
+    was_sent: bool = False
+    """The destination confirmed it once, or an answer proved that it got there."""
 
     @property
     def uid(self) -> str:
         return f"M{self.number}"
+
+    @property
+    def own(self) -> Subject:
+        """A declaration that no other message has."""
+        return Subject(identity=f"own {self.number}", version="v")
+
+    @property
+    def taken(self) -> bool:
+        """What it says may be on the other side, or may still get there."""
+        return self.was_sent or self.state not in {State.DEAD, State.DISCARDED}
 
 
 @dataclass
@@ -132,7 +144,7 @@ class SpoolMachine(RuleBasedStateMachine):
         number = len(self.model.entries)
         one = Modelled(number=number, destination=destination, about=frozenset(about), due=self.clock.now)
         self.model.entries.append(one)
-        reply = self.spool.put([offer(one.uid, *about, destination=destination)])
+        reply = self.spool.put([offer(one.uid, *about, one.own, destination=destination)])
         assert reply == [Taken(uid=one.uid)]
 
     @precondition(lambda self: self.model.entries)
@@ -140,6 +152,22 @@ class SpoolMachine(RuleBasedStateMachine):
     def put_again(self, pick: int) -> None:
         one = self.model.entries[pick % len(self.model.entries)]
         assert self.spool.put([offer(one.uid, *one.about)]) == [Known(uid=one.uid)]
+
+    @precondition(lambda self: any(one.taken for one in self.model.entries))
+    @rule(pick=picks)
+    def contradict(self, pick: int) -> None:
+        """Hand in the same versions with other bytes."""
+        taken = [one for one in self.model.entries if one.taken]
+        one = taken[pick % len(taken)]
+        reply = self.spool.put([offer(f"other than {one.uid}", one.own)])
+        assert reply == [Clash(uid=one.uid, reason="version", identities=(one.own.identity,))]
+
+    @precondition(lambda self: any(one.was_sent and one.state is State.DEAD for one in self.model.entries))
+    @rule()
+    def contradict_dead_ones_that_were_sent(self) -> None:
+        for one in self.model.entries:
+            if one.was_sent and one.state is State.DEAD:
+                assert isinstance(self.spool.put([offer(f"other than {one.uid}", one.own)])[0], Clash)
 
     @rule(destination=destinations, limit=st.integers(1, 3), claimant=st.sampled_from("pq"))
     def claim(self, destination: str, limit: int, claimant: str) -> None:
@@ -173,6 +201,7 @@ class SpoolMachine(RuleBasedStateMachine):
         if fate is Fate.DELIVERED:
             assert one.uid not in self.delivered
             self.delivered.add(one.uid)
+            one.was_sent = True
             if one.verdict is not None:
                 self._come_back(one, one.verdict)
 
@@ -200,6 +229,7 @@ class SpoolMachine(RuleBasedStateMachine):
         verdict = Verdict(None if self.model.overtaken(one) else due)
         expected = [NEXT[State.SENT][verdict.event]] if about_it else []
         assert [ended.state for ended in filed.ended] == expected
+        one.was_sent = one.was_sent or about_it
         if about_it and one.state is State.SENDING:
             one.verdict = verdict
         elif about_it:

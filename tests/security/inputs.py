@@ -152,7 +152,7 @@ def _declarations() -> Iterator[Input]:
     tags = ("<ceb:CEB311Message", "<ceb:Order", "<ceb:orderNo", "<ceb:BaseTransfer")
     yield from _xml("order", text, handed_in, marks, tags, units=IN_CONTENT)
     yield from _xml("order", text, handed_in, ("", "<ceb:BaseTransfer>", "</ceb:CEB311Message>"))
-    many = order(*["A"] * 3).decode()
+    many = order("A-1", "A-2", "A-3").decode()
     subscribe = element("BaseSubscribe", status="ALL", dxpMode="DXP", dxpAddress="DXPENT0000000002", note="n")
     for form, codec in (("order", "utf-8"), ("GB", "gb18030")):
         named = many.replace("UTF-8", codec).replace("</ceb:BaseTransfer>", f"</ceb:BaseTransfer>{subscribe}")
@@ -163,6 +163,7 @@ def _declarations() -> Iterator[Input]:
     export = export_order(tail=extend).decode()
     yield from _xml("export", export, handed_in, ("<ceb:ExtendMessage>", "<ceb:Message>", "<y>"), ("<y",))
     yield Input(name="orders", make=lambda size: order(*map(str, range(size // 1300 + 1))), work=handed_in)
+    yield Input(name="one order", make=lambda size: order(*["A"] * (size // 1300 + 1)), work=handed_in)
     yield Input(
         name="refunds that nothing could answer",
         make=lambda size: message("CEB625Message", ["<ceb:InvtRefund/>"] * (size // 18 + 1)),
