@@ -101,9 +101,7 @@ def _double(proof: str, file: Path) -> ConfigError:
 def _load(file: Path, default: QuotaTable | None, lease_s: float) -> _Loaded:
     owner = EnterpriseId(file.stem)
     try:
-        table = read_table(file)
-        bare = {key: value for key, value in table.items() if key not in {"door", "deliver"}}
-        enterprise = enterprise_of(checked(bare, file), file, default)
+        table, bare, enterprise = _alone(file, default)
     except ConfigError as error:
         gone = left_out("enterprise", owner, error)
         return _Loaded(enterprise=_stand_in(file), doors={}, channels=(), left_out=(gone,))
@@ -132,6 +130,22 @@ def _load(file: Path, default: QuotaTable | None, lease_s: float) -> _Loaded:
         channels=tuple(channels),
         left_out=tuple(wrong),
     )
+
+
+def load_alone(folder: Path, owner: EnterpriseId, default: QuotaTable | None) -> Enterprise | None:
+    """Read the one file of an enterprise, whatever is in the others, in its doors and in its channels. Raises ConfigError.
+
+    None: there is no such file. It has no `lanes`.
+    """
+    file = next((file for file in enterprise_files(folder) if file.stem == owner), None)
+    return None if file is None else _alone(file, default)[2]
+
+
+def _alone(file: Path, default: QuotaTable | None) -> tuple[dict[str, Any], dict[str, Any], Enterprise]:
+    """Read a file: all of it, and what is not its doors and channels, which makes the enterprise. Raises ConfigError."""
+    table = read_table(file)
+    bare = {key: value for key, value in table.items() if key not in {"door", "deliver"}}
+    return table, bare, enterprise_of(checked(bare, file), file, default)
 
 
 def _parts(table: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:

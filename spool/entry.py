@@ -390,6 +390,8 @@ class Wanted:
     destination: str = ""
     owner: str = ""
     kind: str = ""
+    error: str = ""
+    """A part of their error."""
 
 
 ANY: Final = Wanted()

@@ -44,6 +44,7 @@ from spool.entry import (
     Unread,
     Wanted,
 )
+from spool.grouping import Group
 from spool.lifecycle import Event
 from spool.sealing import Leaves, Sealed, Sign
 
@@ -267,6 +268,10 @@ class Spool(Protocol):
         """Return uids of messages that the text may mean: a uid, CopMsgId, identity, handle, or value."""
         ...
 
+    def beginning(self, text: str, *, limit: int) -> list[str]:
+        """Return up to `limit` ids of messages that begin like this, in their order; see `grouping.bounds`."""
+        ...
+
     def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
         """Return up to `limit` entries that are wanted, oldest first.
 
@@ -283,6 +288,14 @@ class Spool(Protocol):
 
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""
+        ...
+
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+        """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together.
+
+        Of each destination and state the `each` largest, and one of all others: what fails in many ways is no more
+        than what fails in one.
+        """
         ...
 
     def history(self, uid: str) -> Iterator[Happening]:

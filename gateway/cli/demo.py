@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from gateway.errors import GatewayError
 from gateway.model import EnterpriseId
@@ -54,11 +53,11 @@ def demo(messages: int, keep: bool) -> None:
 
     Exit code 0 when every declaration has its answers and customs has got exactly the accepted bytes.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
     try:
         with Playground(folder, script=_SCRIPT) as world:
-            console.print(f"[bold]customs[/]   simulated, SFTP  ledger {world.ledger}")
+            console.print(f"[bold]customs[/]   SFTP, ledger {world.ledger}")
             console.print(f"[bold]gateway[/]   {world.address}  roles accept, forward, collect, keep")
             done = _play(world, console, messages)
     finally:
@@ -81,7 +80,7 @@ def _play(world: Playground, console: Console, count: int) -> bool:
         f"[bold]platform[/]  {count} messages accepted, each after its fsync; waiting for customs …"
     )
     platform.wait(journeys, started + _PATIENCE_S)
-    console.print(_table(journeys, rules))
+    _tell(journeys, rules, console)
     untouched = _untouched(world, journeys)
     answers = sum(len(journey.answers) for journey in journeys)
     waiting = sum(not journey.over for journey in journeys)
@@ -90,8 +89,8 @@ def _play(world: Playground, console: Console, count: int) -> bool:
         f"{time.monotonic() - started:.1f} s"
     )
     console.print(
-        f"untouched: of {len(untouched)} messages customs got, {sum(untouched.values())} are byte for byte what "
-        "was accepted once the inserted ds:Signature is cut out"
+        f"untouched: of {len(untouched)} messages customs got, {sum(untouched.values())} are byte for byte what was accepted\n"
+        "           once the inserted ds:Signature is cut out"
     )
     platform.close()
     return waiting == 0 and len(untouched) == count and all(untouched.values())
@@ -130,7 +129,7 @@ class _Platform:
         answer = self._ask("POST", "/v1/messages", composed.body)
         kind = rules.catalogue.by_name(answer["message_type"])
         title = f"{kind.title_zh} {kind.title_en}" if kind else ""
-        console.print(f"  202  {answer['message_type']}  {answer['id']}  {title}")
+        console.print(f"202 {answer['message_type']} {answer['id']} {title}")
         return [
             Journey(
                 message=answer["id"],
@@ -161,21 +160,16 @@ class _Platform:
         self._connection.close()
 
 
-def _table(journeys: list[Journey], rules: Rules) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("declaration", "key", "what customs said, in the order of its own time"):
-        table.add_column(heading, overflow="fold")
+def _tell(journeys: list[Journey], rules: Rules, console: Console) -> None:
+    """Write two lines for each declaration, which a terminal of 80 columns has room for."""
+    console.print("\n[bold]declaration   key, and what customs said, in the order of its own time[/]")
     for one in journeys:
         kind = rules.catalogue.by_name(one.kind)
         said = sorted(one.answers, key=lambda answer: answer["time"])
         way = " → ".join(f"{answer['status'] or '-'} {answer['meaning']['zh']}" for answer in said)
         colour = "red" if any(answer["meaning"]["kind"] == "refused" for answer in said) else "green"
-        table.add_row(
-            f"{one.kind[3:6]} {kind.title_zh if kind else ''}",
-            list(one.key.values())[-1],
-            f"[{colour}]{way}[/]" if way else "[yellow]nothing yet[/]",
-        )
-    return table
+        console.print(f"{one.kind[3:6]} {kind.title_zh if kind else ''}  {list(one.key.values())[-1]}")
+        console.print(f"    [{colour}]{way}[/]" if way else "    [yellow]nothing yet[/]")
 
 
 def _untouched(world: Playground, journeys: list[Journey]) -> dict[str, bool]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -16,13 +16,14 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
 from gateway.cli.terminal import echo
-from gateway.config import load_config
-from gateway.config_enterprises import TOKENS, load_enterprises
+from gateway.config import Config, load_config
+from gateway.config_enterprises import TOKENS
 from gateway.endings import endings
 from gateway.errors import ConfigError
 from gateway.homes import homes_of
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
+from gateway.tenants import Tenants, load_alone, load_tenants
 
 _RELOAD: Final = "a running gateway takes it up within seconds"
 _identifier = click.argument("identifier", metavar="ID")
@@ -81,7 +82,9 @@ def add(
         token = add_enterprise(folder, new)
     _tell(file, "enterprise.added", identifier, token_digest(token))
     _show_token(identifier, token, as_json=as_json)
-    homes = homes_of(load_enterprises(folder).values())
+    tenants = _tenants(config)
+    _tell_left_out(tenants)
+    homes = homes_of(tenants.enterprises.values())
     for dxp_id in homes.crowded.intersection(dxp_ids):
         others = ", ".join(one for one in homes.holders[dxp_id] if one != identifier)
         say(
@@ -95,11 +98,12 @@ def add(
 @config_option
 @json_option
 def list_(file: Path, as_json: bool) -> None:
-    """List the enterprises."""
-    found = load_enterprises(load_config(file).accept.enterprises_dir).values()
+    """List the enterprises. Exit code 1: one of them, or a door or channel of one, is left out; which and why is said."""
+    tenants = _tenants(load_config(file))
+    found = tenants.enterprises.values()
     if as_json:
         for one in found:
-            emit(_view(one))
+            emit(_view(one, tenants))
     else:
         drawing.table(
             ("enterprise", "name", "copCodes", "acts for", "DXP ids", "key", "recognised by", "disabled"),
@@ -112,11 +116,14 @@ def list_(file: Path, as_json: bool) -> None:
                     " ".join(sorted(one.dxp_ids)),
                     one.key or "(default)",
                     _proofs(one) or "(nothing)",
-                    "yes" if one.disabled else "",
+                    "(left out)" if _is_left_out(one, tenants) else "yes" if one.disabled else "",
                 )
                 for one in found
             ),
         )
+    if tenants.left_out:
+        _tell_left_out(tenants)
+        click.get_current_context().exit(NOT_IN_ORDER)
 
 
 @enterprise.command()
@@ -124,11 +131,18 @@ def list_(file: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def show(identifier: str, file: Path, as_json: bool) -> None:
-    """Show one enterprise."""
-    one = _found(identifier, file)
-    if as_json:
-        emit(_view(one))
-        return
+    """Show one enterprise. Exit code 1: there is none, or it, or one of its doors or channels, is left out."""
+    tenants = _tenants(load_config(file))
+    one = tenants.enterprises.get(EnterpriseId(identifier))
+    if one is None:
+        _unknown(identifier)
+    emit(_view(one, tenants)) if as_json else _show(one, tenants)
+    _tell_left_out(tenants)
+    if any(part.enterprise == one.id for part in tenants.left_out):
+        click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _show(one: Enterprise, tenants: Tenants) -> None:
     facts(
         {
             "enterprise": one.id,
@@ -137,7 +151,7 @@ def show(identifier: str, file: Path, as_json: bool) -> None:
             "acts for": " ".join(sorted(one.acts_for)),
             "DXP ids": " ".join(sorted(one.dxp_ids)),
             "signing key": one.key or "(default)",
-            "disabled": "yes" if one.disabled else "no",
+            "disabled": "(left out)" if _is_left_out(one, tenants) else "yes" if one.disabled else "no",
             "recognised by": _proofs(one) or "(nothing)",
             "token SHA-256": " ".join(one.token_sha256),
             "last days": _last_days(one),
@@ -219,13 +233,31 @@ def _tell(file: Path, event: str, identifier: str, *changed: str) -> None:
 
 
 def _found(identifier: str, file: Path) -> Enterprise:
+    """Read the enterprise that is to be changed, whatever is in the files of others. Raises ConfigError."""
     config = load_config(file)
-    found = load_enterprises(config.accept.enterprises_dir, config.quota)
-    one = found.get(EnterpriseId(identifier))
-    if one is None:
-        say("error", f"there is no enterprise {identifier}", fix="`gateway enterprise list` names them")
-        click.get_current_context().exit(NOT_IN_ORDER)
-    return one
+    return load_alone(config.accept.enterprises_dir, EnterpriseId(identifier), config.quota) or _unknown(
+        identifier
+    )
+
+
+def _unknown(identifier: str) -> NoReturn:
+    say("error", f"there is no enterprise {identifier}", fix="`gateway enterprise list` names them")
+    click.get_current_context().exit(NOT_IN_ORDER)
+
+
+def _tenants(config: Config) -> Tenants:
+    """Read all as a node does: what is wrong with one hides no other."""
+    return load_tenants(config.accept.enterprises_dir, default=config.quota, lease_s=config.lease_s)
+
+
+def _is_left_out(one: Enterprise, tenants: Tenants) -> bool:
+    return any((part.kind, part.part) == ("enterprise", one.id) for part in tenants.left_out)
+
+
+def _tell_left_out(tenants: Tenants) -> None:
+    """Name what is left out, and why."""
+    for part in tenants.left_out:
+        say("warning", f"{part.kind} {part.part} is left out: {part.error}")
 
 
 def _write_tokens(
@@ -284,7 +316,7 @@ def _show_token(identifier: str, token: str, *, as_json: bool) -> None:
         say("note", f"it is shown this once; {_RELOAD}")
 
 
-def _view(one: Enterprise) -> dict[str, object]:
+def _view(one: Enterprise, tenants: Tenants) -> dict[str, object]:
     return {
         "id": one.id,
         "name": one.name,
@@ -301,4 +333,5 @@ def _view(one: Enterprise) -> dict[str, object]:
         "addresses": [str(network) for network in one.addresses],
         "quota": None if one.quota is None else asdict(one.quota),
         "mail_from": sorted(one.mailbox.senders),
+        "left_out": [part.error for part in tenants.left_out if part.enterprise == one.id],
     }

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
+from gateway.cli.naming import begun
 from gateway.cli.opening import open_spool, rules_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit
@@ -43,7 +44,9 @@ def export(uid: str, out: Path | None, redact: bool, file: Path) -> None:
     """
     config = load_config(file)
     with open_spool(config) as spool:
-        message = _message(spool, config, uid.upper())
+        message = _message(spool, config, uid.upper()) or next(
+            (_message(spool, config, one) for one in begun(spool, uid)), None
+        )
         if message is None:
             say("error", f"there is no message {uid}", fix="`gateway spool list`, `gateway trace`")
             click.get_current_context().exit(NOT_IN_ORDER)

@@ -25,11 +25,22 @@ class Selection:
     destination: str = ""
     enterprise: str = ""
     message_type: str = ""
+    error: str = ""
 
     @property
     def narrows(self) -> bool:
         """Say whether any filter is given."""
-        return bool(self.states or self.destination or self.enterprise or self.message_type)
+        return self != Selection()
+
+    def wanted(self, states: tuple[State, ...]) -> Wanted:
+        """Say it to the spool, of these states."""
+        return Wanted(
+            states=states,
+            destination=self.destination,
+            owner=self.enterprise,
+            kind=self.message_type,
+            error=self.error,
+        )
 
     def entries(
         self, spool: Spool, *, among: Sequence[State], after: int = 0, limit: int | None = None
@@ -41,9 +52,7 @@ class Selection:
         states = tuple(state for state in self.states if state in among) if self.states else tuple(among)
         if not states:
             return []
-        wanted = Wanted(
-            states=states, destination=self.destination, owner=self.enterprise, kind=self.message_type
-        )
+        wanted = self.wanted(states)
         found: list[MessageView] = []
         while limit is None or len(found) < limit:
             size = _PAGE if limit is None else min(_PAGE, limit - len(found))
@@ -56,7 +65,7 @@ class Selection:
 
 
 def filter_options(command: F) -> F:
-    """Add the options of a `Selection`: states, destination, enterprise, message_type."""
+    """Add the options of a `Selection`: states, destination, enterprise, message_type, error."""
     options = (
         click.option(
             "--state",
@@ -68,17 +77,21 @@ def filter_options(command: F) -> F:
         click.option("--destination", default="", help="Only this destination."),
         click.option("--enterprise", default="", help="Only this enterprise."),
         click.option("--type", "message_type", default="", help="Only this message type: CEB311Message."),
+        click.option("--error", default="", help="Only entries with this in their last error."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def selection(states: tuple[str, ...], destination: str, enterprise: str, message_type: str) -> Selection:
+def selection(
+    *, states: tuple[str, ...], destination: str, enterprise: str, message_type: str, error: str
+) -> Selection:
     """Make the selection from what the options gave."""
     return Selection(
         states=tuple(map(State, states)),
         destination=destination,
         enterprise=enterprise,
         message_type=message_type,
+        error=error,
     )

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import drawing, groups
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.lives import archived_lives, emit_life, life_of, tell_life
+from gateway.cli.naming import begun
 from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
@@ -24,6 +25,8 @@ from spool.lifecycle import NEXT, Event, State, after
 from spool.store import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
+_FEW: Final = 20
+"""So many entries are looked through one by one."""
 
 
 @click.group()
@@ -35,10 +38,11 @@ def spool() -> None:
 @config_option
 @json_option
 def status(file: Path, as_json: bool) -> None:
-    """Show how many entries each destination has, by state and age since acceptance."""
+    """Show how many entries each destination has, by state and age since acceptance, and what is wrong with them."""
     config = load_config(file)
     with open_spool(config) as opened:
         counts = _count(opened.depths())
+        found = opened.groups(each=groups.EACH)
     for destination in config.destination:
         if not any(known == destination.name for known, _ in counts):
             counts[destination.name, State.READY] = {}
@@ -51,6 +55,11 @@ def status(file: Path, as_json: bool) -> None:
                     "state": state,
                     "total": sum(ages.values()),
                     "ages": {name: ages.get(age, 0) for age, name in AGE_CLASSES.items()},
+                    "errors": [
+                        groups.view(one)
+                        for one in found
+                        if (one.destination, one.state) == (destination_name, state) and one.error
+                    ],
                 }
             )
         return
@@ -64,6 +73,7 @@ def status(file: Path, as_json: bool) -> None:
         right=columns[2:],
         whole=columns,
     )
+    groups.tell_errors(found)
 
 
 def _count(depths: Sequence[Depth]) -> dict[tuple[str, State], dict[int, int]]:
@@ -86,10 +96,19 @@ def _count(depths: Sequence[Depth]) -> dict[tuple[str, State], dict[int, int]]:
 @config_option
 @json_option
 def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> None:
-    """List entries, oldest first; without --state those that still need somebody."""
+    """List entries, oldest first; without --state those that still need somebody.
+
+    Where they are many and go to no one destination, those of one destination, state and error are one paragraph: how many,
+    the oldest, and the command that lists them all. --json always lists entries.
+    """
     chosen = selection(**filters)
     with spool_of(file) as opened:
         among = tuple(State) if chosen.states else OPEN
+        if not (as_json or after or chosen.destination) and set(chosen.states or among) <= set(OPEN):
+            found_groups = opened.groups(chosen.wanted(chosen.states or among), each=groups.EACH)
+            if sum(one.entries for one in found_groups) > _FEW:
+                groups.tell_groups(found_groups, file)
+                return
         found = chosen.entries(opened, among=among, after=after, limit=limit)
     if len(found) == limit:
         say("note", f"there may be more: --after {found[-1].entry}")
@@ -123,11 +142,14 @@ def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> 
 @config_option
 @json_option
 def show(uid: str, file: Path, as_json: bool) -> None:
-    """Show one message, its entries and what happened to it, archived ones too. ID may be its CopMsgId."""
+    """Show one message, its entries and what happened to it, archived ones too.
+
+    ID may be its CopMsgId, or so much of the beginning of its id as is like no other's, 4 characters at least.
+    """
     config = load_config(file)
     rules = rules_of(config)
     with open_spool(config) as opened:
-        uids = opened.search(uid)
+        uids = opened.search(uid) or begun(opened, uid)
         lives = [life for one in uids if (life := life_of(opened, one, rules)) is not None]
     lives += [] if lives else archived_lives(config, uid, rules)
     if len(lives) != 1:
@@ -273,7 +295,7 @@ def _named(opened: Spool, uids: Sequence[str], event: Event) -> list[MessageView
 
     Of several entries those to which the event can happen; if it can to none, the first will say why.
     """
-    ways = {uid: opened.ways(uid) or opened.ways(uid.upper()) for uid in uids}
+    ways = {uid: _ways(opened, uid) for uid in uids}
     missing = [uid for uid, found in ways.items() if not found]
     if missing:
         say(
@@ -287,6 +309,14 @@ def _named(opened: Spool, uids: Sequence[str], event: Event) -> list[MessageView
         for found in ways.values()
         for way in [one for one in found if event in NEXT[one.state]] or found[:1]
     ]
+
+
+def _ways(opened: Spool, uid: str) -> list[MessageView]:
+    return (
+        opened.ways(uid)
+        or opened.ways(uid.upper())
+        or [way for one in begun(opened, uid) for way in opened.ways(one)]
+    )
 
 
 def _tell(

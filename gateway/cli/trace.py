@@ -7,6 +7,7 @@ import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life_of, tell_life
+from gateway.cli.naming import begun
 from gateway.cli.opening import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
@@ -27,13 +28,14 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     """Tell everything about KEY: a message, a declaration, a receipt, a CopMsgId.
 
     KEY may be the id of a message, a CopMsgId (ours, or that of a receipt's envelope), the number of a
-    receipt, a declaration as `CEB621Message agentCode=X copNo=Y`, or a bare value such as an order number.
+    receipt, a declaration as `CEB621Message agentCode=X copNo=Y`, a bare value such as an order number, or so much
+    of the beginning of the id as is like no other's, 4 characters at least.
     Exit code 1: nothing is known of it.
     """
     config = load_config(file)
     rules = rules_of(config)
     with open_spool(config) as spool:
-        uids = spool.search(key) or _of_receipt(spool, key, config)
+        uids = spool.search(key) or _of_receipt(spool, key, config) or begun(spool, key)
         lives = [life for uid in uids if (life := life_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
         lives += archived_lives(config, key, rules, besides=frozenset(uids))

@@ -13,6 +13,7 @@ from gateway.config import Limits
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.fault_texts import shown_of
 from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.mapping.wholeness import lost
 from gateway.model import Fault
 
 _ENDS: Final = ("\r\n", "\n", "\r")
@@ -41,7 +42,7 @@ class Rows:
     table: _Table
     rows: list[_Row]
 
-    def text(self, at: Reference) -> str | None:
+    def text(self, at: Reference, *, as_written: bool = False) -> str | None:
         """See Item; of several rows all must say the same."""
         column = self.table.columns[at.written]
         if not self.rows:
@@ -51,7 +52,10 @@ class Rows:
             if row.cells[column] != first and row.cells[column].strip() != first.strip():
                 spot = Rows(self.table, [row]).spot(at)
                 raise NoTextError("rows_disagree", spot, row.cells[column], first=str(self.rows[0].number))
-        return first.strip() or None
+        text = first.strip()
+        if text and not as_written and (rule := lost(text, bare=False)):
+            raise NoTextError(rule, self.spot(at), text)
+        return text or None
 
     def spot(self, at: Reference | None = None) -> Spot:
         """See Item; of several rows the first."""

@@ -32,6 +32,21 @@ _TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
         "同一单证的{label}与第{first}行不一致",
         "rows of one declaration must say the same in this column",
     ),
+    "exponent_form": (
+        "{label} is a text, and this is a number in exponent form: its digits are lost",
+        "{label}应为文本，此处却是科学计数法数值，原有数字已丢失；请将该列设为文本格式后重新填写，JSON中请加双引号",
+        "set the column of the spreadsheet to text and enter it again from where it came; in JSON send a text in double quotes",
+    ),
+    "digits_lost": (
+        "{label} is a text, and this is a number with more digits than programs keep, or with a decimal point they added",
+        "{label}应为文本，此处却是数值，位数过长或被加上小数点，数字可能已改变；请按文本填写并加双引号",
+        "send it as a text in double quotes, from where it came: a number keeps 15 digits on its way through programs",
+    ),
+    "word_for_text": (
+        "{label} is a text, and this is true or false",
+        "{label}应为文本，此处却是true或false；请按文本填写并加双引号",
+        "send a text in double quotes, or give the mapping a `map` with true and false",
+    ),
     "not_a_number": (
         "{label} is not a number",
         "{label}不是数值",

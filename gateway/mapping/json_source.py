@@ -12,6 +12,7 @@ from typing import Final
 from gateway.config import Limits
 from gateway.errors import Refused
 from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.mapping.wholeness import lost
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
@@ -30,6 +31,8 @@ class _Scalar:
     text: str | None
     """None: null."""
     offset: int
+    bare: bool
+    """A number or a word: it stands without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,16 @@ class JsonItem:
     around: "JsonItem | None"
     lines: Lines
 
-    def text(self, at: Reference) -> str | None:
+    def text(self, at: Reference, *, as_written: bool = False) -> str | None:
         """See Item."""
         match self._find(at)[0]:
             case None:
                 return None
-            case _Scalar(text=text):
-                return (text or "").strip() or None
+            case _Scalar(text=text, bare=bare):
+                text = (text or "").strip()
+                if text and not as_written and (rule := lost(text, bare=bare)):
+                    raise NoTextError(rule, self.spot(at), text)
+                return text or None
             case _Array():
                 raise NoTextError("not_a_value", self.spot(at), "[…]")
             case _Object():
@@ -180,7 +186,7 @@ class _Reader:
             raise _WrongError(begin, "elements", what, zh, "split it into several requests")
         sign = self._text[begin : begin + 1]
         if sign == '"':
-            return _Scalar(self._string(), begin)
+            return _Scalar(self._string(), begin, bare=False)
         if sign in ("{", "["):
             if depth == 0:
                 what, zh = f"nested more than {self._depth} levels deep", f"嵌套超过{self._depth}层"
@@ -197,11 +203,11 @@ class _Reader:
         begin = self._at
         if found := _NUMBER.match(self._text, begin):
             self._at = found.end()
-            return _Scalar(found[0], begin)
+            return _Scalar(found[0], begin, bare=True)
         for word, text in _WORDS.items():
             if self._text.startswith(word, begin):
                 self._at += len(word)
-                return _Scalar(text, begin)
+                return _Scalar(text, begin, bare=True)
         raise self._unexpected("a value")
 
     def _string(self) -> str:

@@ -29,6 +29,8 @@ class Copied:
     """In place of a text where there is none."""
     steps: tuple[Function, ...] = ()
     """Done to the text, in this order; never to the default."""
+    reads_numbers: bool = False
+    """A number or word of the source is taken as it is written: a function judges it, or the element is a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

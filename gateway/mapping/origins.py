@@ -81,7 +81,7 @@ def read_origin(written: object, of: Typed, reading: Reading, place: Place, *, d
     inside = place.within(of.name)
     table = shaped(written, _Written, inside, _EXAMPLE)
     _one_source(written, inside)
-    origin = _origin(table, reading, inside, depth)
+    origin = _origin(table, of, reading, inside, depth)
     for text in _known_texts(origin):
         _check_text(text, of, inside)
     places = of.kind.fraction_digits
@@ -127,7 +127,7 @@ def _one_source(written: dict[str, object], place: Place) -> None:
         raise place.error("a text is a number or a time, not both", key="time")
 
 
-def _origin(table: _Written, reading: Reading, place: Place, depth: int) -> Origin:
+def _origin(table: _Written, of: Typed, reading: Reading, place: Place, depth: int) -> Origin:
     def refer(texts: tuple[str, ...], key: str) -> tuple[Reference, ...]:
         return tuple(reference(text, reading, place, key, depth) for text in texts)
 
@@ -140,7 +140,14 @@ def _origin(table: _Written, reading: Reading, place: Place, depth: int) -> Orig
             raise place.error("position = false says nothing", key="position", example="position = true")
         return Position()
     at = refer(table.join, "join") if table.from_ is None else refer((table.from_,), "from")  # type: ignore[arg-type]  # one of them is there
-    return Copied(at=at, between=table.with_, default=table.default, steps=tuple(_steps(table, place)))
+    steps = tuple(_steps(table, place))
+    return Copied(
+        at=at,
+        between=table.with_,
+        default=table.default,
+        steps=steps,
+        reads_numbers=bool(steps) or of.kind.base in ("decimal", "int"),
+    )
 
 
 def _steps(table: _Written, place: Place) -> Iterator[Function]:

@@ -79,8 +79,11 @@ class NoTextError(Exception):
 class Item(Protocol):
     """One thing of the source: the whole of it, an order, a line, a group of rows."""
 
-    def text(self, at: Reference) -> str | None:
-        """Give the text there, stripped; None when there is none or it is empty. Raises NoTextError."""
+    def text(self, at: Reference, *, as_written: bool = False) -> str | None:
+        """Give the text there, stripped; None when there is none or it is empty. Raises NoTextError.
+
+        What a program has made of a text is none (`wholeness.lost`), unless it is asked for `as_written`.
+        """
 
     def spot(self, at: Reference | None = None) -> Spot:
         """Say where that is, or would be; without a reference, where the item begins."""

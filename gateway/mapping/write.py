@@ -154,8 +154,8 @@ class Writer:
 
     def _joined(self, origin: Copied, item: Item) -> str:
         if len(origin.at) == 1:
-            return item.text(origin.at[0]) or ""
-        texts = [item.text(one) for one in origin.at]
+            return item.text(origin.at[0], as_written=origin.reads_numbers) or ""
+        texts = [item.text(one, as_written=origin.reads_numbers) for one in origin.at]
         return origin.between.join(text for text in texts if text is not None)
 
     def _made(self, origin: Constant | Position | Guid, item: Item, target: str, number: int) -> str:
@@ -196,7 +196,7 @@ def _through(origin: Copied, text: str) -> str | None:
 def _first(origin: Origin, item: Item) -> Reference | None:
     """Name the first place that has a text, else the first."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
-    return next(chain((one for one in at if item.text(one)), at), None)
+    return next(chain((one for one in at if item.text(one, as_written=True)), at), None)
 
 
 def _step(target: str, origin: Origin, item: Item, text: str | None, *, used: bool) -> Step:

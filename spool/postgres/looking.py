@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.grouping import GROUPED, Group, bounds, in_order
 from spool.lifecycle import OVER, State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
@@ -96,19 +97,26 @@ class Looking:
                 return list(dict.fromkeys(row[0] for row in rows))
         return []
 
+    def beginning(self, text: str, *, limit: int) -> list[str]:
+        """Return up to `limit` ids of messages that begin like this, in their order."""
+        if (between := bounds(text)) is None:
+            return []
+        return [
+            row[0]
+            for row in self.db.rows(
+                "SELECT uid FROM message WHERE uid >= %s AND uid < %s AND starts_with(uid, %s) ORDER BY uid LIMIT %s",
+                *between,
+                text,
+                limit,
+            )
+        ]
+
     def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
         """Return up to `limit` entries that are wanted, oldest first."""
         only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
         # what is open is little, by its index, and then sorted; all else is much, and walked in its order
         number = "e.id + 0" if only_open else "e.id"
-        states = texts(state.value for state in wanted.states) if wanted.states else ""
-        asked = {
-            "e.state = ANY(%s)": states,
-            "e.destination = %s": wanted.destination,
-            "e.owner = %s": wanted.owner,
-            "m.kind = %s": wanted.kind,
-        }
-        given = {condition: value for condition, value in asked.items() if value}
+        given = _given(wanted)
         conditions = [f"{number} > %s", *([_OPEN] if only_open else []), *given]
         query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT %s"
         return [_view(row) for row in self.db.rows(query, after, *given.values(), limit)]
@@ -129,11 +137,47 @@ class Looking:
             for destination, state, age, count in rows
         ]
 
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+        """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together."""
+        given = _given(wanted)
+        rows = self.db.rows(
+            GROUPED.format(" AND ".join([_OPEN, *given])).replace("?", "%s"),
+            *given.values(),
+            each,
+            each,
+        )
+        return in_order(map(_group, rows))
+
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
         own = "WHERE uid = %s AND uid <> ''"
         rows = self.db.rows(f"{LINE} {own} UNION ALL {LINE}_rest {own} ORDER BY id", short(uid), short(uid))
         yield from map(happening, rows)
+
+
+def _group(row: Row) -> Group:
+    destination, state, error, errors, entries, oldest, _, uid = row
+    return Group(
+        destination=destination,
+        state=State(state),
+        error=error,
+        errors=errors,
+        entries=int(entries),
+        oldest=to_time(oldest),
+        uid=uid,
+    )
+
+
+def _given(wanted: Wanted) -> dict[str, bytes | str]:
+    """Give the conditions, each with its value."""
+    asked = {
+        "e.state = ANY(%s)": texts(state.value for state in wanted.states) if wanted.states else "",
+        "e.destination = %s": wanted.destination,
+        "e.owner = %s": wanted.owner,
+        "m.kind = %s": wanted.kind,
+        "position(%s IN e.error) > 0": wanted.error,
+    }
+    return {condition: value for condition, value in asked.items() if value}
 
 
 def happening(row: Row) -> Happening:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
+from spool.grouping import GROUPED, Group, bounds, in_order
 from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
@@ -84,20 +85,24 @@ class Looking:
                     return list(dict.fromkeys(str(row[0]) for row in rows))
         return []
 
+    def beginning(self, text: str, *, limit: int) -> list[str]:
+        """Return up to `limit` ids of messages that begin like this, in their order."""
+        if (between := bounds(text)) is None:
+            return []
+        with self.db.read() as connection:
+            rows = connection.execute(
+                "SELECT uid FROM message WHERE uid >= ? AND uid < ? ORDER BY uid LIMIT ?", (*between, limit)
+            ).fetchall()
+        return [str(uid) for (uid,) in rows]
+
     def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
         """Return up to `limit` entries that are wanted, oldest first."""
         only_open = bool(wanted.states) and OVER.isdisjoint(wanted.states)
         # what is open is little, by its index, and then sorted; all else is much, and walked in its order
         number = "+e.id" if only_open else "e.id"
-        states = ", ".join(f"'{state.value}'" for state in wanted.states)
-        conditions = [
-            f"{number} > ?",
-            *([_OPEN] if only_open else []),
-            *([f"e.state IN ({states})"] if states else []),
-        ]
-        asked = {"e.destination": wanted.destination, "e.owner": wanted.owner, "m.kind": wanted.kind}
-        given = {column: text for column, text in asked.items() if text}
-        conditions += [f"{column} = ?" for column in given]
+        conditions = [f"{number} > ?", *([_OPEN] if only_open else []), *_states(wanted)]
+        given = _given(wanted)
+        conditions += given
         query = f"{_VIEW} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT ?"
         with self.db.read() as connection:
             rows = connection.execute(query, (after, *given.values(), limit)).fetchall()
@@ -118,11 +123,51 @@ class Looking:
             for destination, state, age, count in rows
         ]
 
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+        """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together."""
+        given = _given(wanted)
+        with self.db.read() as connection:
+            rows = connection.execute(
+                GROUPED.format(" AND ".join([_OPEN, *_states(wanted), *given])),
+                (*given.values(), each, each),
+            ).fetchall()
+        return in_order(map(_group, rows))
+
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
         with self.db.read() as connection:
             rows = connection.execute(f"{LINE} WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)).fetchall()
         yield from map(line, rows)
+
+
+def _group(row: Sequence[object]) -> Group:
+    destination, state, error, errors, entries, oldest, _, uid = row
+    return Group(
+        destination=str(destination),
+        state=State(str(state)),
+        error=str(error),
+        errors=_int(errors),
+        entries=_int(entries),
+        oldest=to_time(_int(oldest)),
+        uid=str(uid),
+    )
+
+
+def _states(wanted: Wanted) -> list[str]:
+    """Give the condition that the states make, if any."""
+    states = ", ".join(f"'{state.value}'" for state in wanted.states)
+    return [f"e.state IN ({states})"] if states else []
+
+
+def _given(wanted: Wanted) -> dict[str, str]:
+    """Give the other conditions, each with its value."""
+    asked = {
+        "e.destination = ?": wanted.destination,
+        "e.owner = ?": wanted.owner,
+        "m.kind = ?": wanted.kind,
+        "instr(e.error, ?) > 0": wanted.error,
+    }
+    return {condition: value for condition, value in asked.items() if value}
 
 
 def line(row: tuple[int, int, str, str, str]) -> Happening:

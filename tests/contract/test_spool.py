@@ -12,6 +12,7 @@ from msgspec import structs
 from spool.claimants import generation
 from spool.ending import ABANDONED_AT_MOST
 from spool.entry import (
+    ANY,
     Claimed,
     Clash,
     Depth,
@@ -1002,6 +1003,72 @@ def test_entries_are_listed_by_state_and_destination_oldest_first(spool: Spool) 
     assert listed(State.READY) == ["B", "C"]
     assert listed(State.READY, State.SENT, destination="port") == ["A", "C"]
     assert listed(State.DEAD) == []
+
+
+def test_ids_are_found_by_how_they_begin(spool: Spool) -> None:
+    ids = [
+        "01A200B8-2CCD-740B-A20A-69116E06AEA8",
+        "01A200B8-2CCD-7FFF-A20A-69116E06AEA8",
+        "01A200B8-2CDD-740B-A20A-69116E06AEA8",
+        "01A300B8-2CCD-740B-A20A-69116E06AEA8",
+    ]
+    spool.put([offer(uid) for uid in reversed(ids)])
+
+    assert spool.beginning("01A200B8-2CCD-7", limit=10) == ids[:2]
+    assert spool.beginning("01A200B8-2CCD", limit=10) == ids[:2]
+    assert spool.beginning("01A2", limit=2) == ids[:2]
+    assert spool.beginning("01A3", limit=2) == ids[3:]
+    assert spool.beginning(ids[0], limit=2) == ids[:1]
+    for nothing in ("01A", "", "01A2%", "____", "01A4", "01a2", "-01A2", ids[0] + "0"):
+        assert spool.beginning(nothing, limit=2) == [], nothing
+
+
+def test_entries_of_one_error_are_one_group_and_a_flood_of_errors_is_two(spool: Spool, clock: Clock) -> None:
+    def fail(uid: str, error: str, destination: str = "port", fate: Fate = Fate.UNDELIVERABLE) -> None:
+        spool.put([offer(uid, destination=destination)])
+        next_at = clock.now + timedelta(days=9) if fate is Fate.DEFERRED else None
+        spool.settle(settled(claim(spool, destination), fate, error=error, next_at=next_at))
+
+    fail("A", "refused", "hook")
+    clock.move(60)
+    for number in range(3):
+        fail(f"B{number}", "refused")
+    fail("C0", "no room")
+    fail("C1", "no room")
+    fail("D", "odd")
+    fail("E", "strange")
+    fail("F", "later", fate=Fate.DEFERRED)
+    fail("G", "", fate=Fate.DELIVERED)
+    spool.put([offer("H", destination="hook")])
+    first, second = START, START + timedelta(seconds=60)
+
+    def told(wanted: Wanted = ANY, each: int = 2) -> list[tuple[object, ...]]:
+        return [
+            (one.destination, one.state, one.error, one.errors, one.entries, one.oldest, one.uid)
+            for one in spool.groups(wanted, each=each)
+        ]
+
+    assert told() == [
+        ("hook", "dead", "refused", 1, 1, first, "A"),
+        ("hook", "ready", "", 1, 1, second, "H"),
+        ("port", "dead", "refused", 1, 3, second, "B0"),
+        ("port", "dead", "no room", 1, 2, second, "C0"),
+        ("port", "dead", "", 2, 2, second, "D"),
+        ("port", "ready", "later", 1, 1, second, "F"),
+    ]
+    assert told(each=3)[2:6] == [
+        ("port", "dead", "refused", 1, 3, second, "B0"),
+        ("port", "dead", "no room", 1, 2, second, "C0"),
+        ("port", "dead", "odd", 1, 1, second, "D"),
+        ("port", "dead", "strange", 1, 1, second, "E"),
+    ], "a single one has nothing to be taken together with"
+    assert told(Wanted(states=(State.DEAD,), destination="hook")) == [
+        ("hook", "dead", "refused", 1, 1, first, "A")
+    ]
+    assert told(Wanted(error="oo")) == [("port", "dead", "no room", 1, 2, second, "C0")]
+    assert told(Wanted(owner="nobody")) == []
+    assert [view.uid for view in spool.entries(Wanted(error="roo"))] == ["C0", "C1"]
+    assert [view.uid for view in spool.entries(Wanted(states=(State.DEAD,), error="%"))] == []
 
 
 def test_depths_count_by_destination_state_and_age(spool: Spool, clock: Clock) -> None:

@@ -16,9 +16,7 @@ from tests.documents import dxp_rep, element, format_errors, order, receipt
 from tests.door_node import ANN, BOB, DoorNode
 from tests.homing import EBC, EBP, Home, home
 from tests.servers.postgres import shared
-from tests.spec import SPEC
 
-CASE = SPEC.parent / "cases" / "13-dxprep-two-owners.xml"
 READER = NewEnterprise(
     id="reader",
     name="Reader",
@@ -75,17 +73,6 @@ def test_a_response_of_the_exchange_is_shown_to_whose_message_it_is_about_and_to
             assert strange not in form
     assert f"<RecevierId>{at_ann}</RecevierId>".encode() in of_ann, "it says no more than the Response does"
     assert node.spool.orphans() == []
-
-
-@pytest.mark.skipif(not CASE.is_file(), reason="the case is not beside this checkout")
-def test_the_small_case_that_failed(node: Home) -> None:
-    (ann, bob), text = both(node), CASE.read_text("utf-8")
-    text = text.replace("COPMSGID-OF-FIRST", ann).replace("COPMSGID-OF-SECOND", bob)
-    node.keep(text.encode())
-
-    ((of_ann, _),), ((of_bob, _),) = shown(node, "ann"), shown(node, "bob")
-    assert (of_ann.count(b"first owner"), of_ann.count(b"second owner")) == (1, 0)
-    assert (of_bob.count(b"first owner"), of_bob.count(b"second owner")) == (0, 1)
 
 
 def test_an_original_that_the_format_check_returns_is_shown_to_its_sender_alone(node: Home) -> None:

@@ -31,7 +31,6 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "collected": lambda body: open_collected(body, rules().catalogue),
     "unseal": unseal,
 }
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 
 
 def faults_of(body: bytes, limits: Limits = LIMITS) -> tuple[Fault, ...]:
@@ -244,21 +243,3 @@ def test_what_cannot_be_signed_is_refused_at_the_door(name: str, suite: None) ->
     assert fault.rule == rule
     assert fault.fix
     assert "签名" in fault.message_zh
-
-
-@pytest.mark.parametrize(
-    ("case", "rule"), [("09-relative-namespace.xml", "relative_namespace"), ("12-extend-505.xml", "")]
-)
-def test_cases_from_the_field(case: str, rule: str, tmp_path: Path) -> None:
-    if not (CASES / case).is_file():
-        pytest.skip("the cases are not beside this checkout")
-    body = (CASES / case).read_bytes()
-    outcome = examine(body, ME, rules(), LIMITS, suite=RSA_SHA1)
-    if rule:
-        assert isinstance(outcome, Refusal)
-        assert [fault.rule for fault in outcome.faults] == [rule]
-        return
-    assert isinstance(outcome, Message)
-    signed = sign(body, write_key(tmp_path, 1024), before="ExtendMessage")
-    assert outcome.draft is not None
-    assert outcome.draft.place == signed.span[0]

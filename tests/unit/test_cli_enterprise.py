@@ -186,7 +186,7 @@ def test_a_date_for_a_token_that_is_not_there_is_a_mistake(site: Path) -> None:
         file.read_text().replace("# token_until = {}", f'token_until = {{"{"0" * 64}" = 2099-01-01}}')
     )
     result = invoke("enterprise", "list", "-c", site)
-    assert (result.exit_code, "token_until names a token" in result.stderr) == (2, True)
+    assert (result.exit_code, "token_until names a token" in result.stderr) == (1, True)
 
 
 def test_check_warns_of_tokens_and_keys_that_end_soon(site: Path) -> None:
@@ -225,3 +225,79 @@ def test_a_new_enterprise_has_a_quota_and_one_without_gets_that_of_the_node(site
     shown = lines(invoke("enterprise", "show", "demo", "-c", site, "--json"))[0]["quota"]
     assert shown["messages_per_minute"] == 7
     assert App(site).enterprises[EnterpriseId("acme")].quota == SENSIBLE
+
+
+BROKEN = {
+    "no TOML": "cop_codes = [",
+    "a key that nobody knows": 'name = "B"\ncop_codes = ["9"]\ndxp_ids = ["D9"]\nnonsense = 1\n',
+    "not UTF-8": b"name = '\xff'".decode("latin-1"),
+    "a slip in a door": 'name = "B"\ncop_codes = ["9"]\ndxp_ids = ["D9"]\n[[door]]\nnonsense = 1\n',
+}
+
+
+@pytest.fixture(params=BROKEN)
+def beside_a_broken_one(request: pytest.FixtureRequest, site: Path) -> Path:
+    (site.parent / "enterprises" / "broken.toml").write_text(BROKEN[request.param], encoding="latin-1")
+    return site
+
+
+def test_commands_do_their_work_for_the_others_when_one_file_is_broken(beside_a_broken_one: Path) -> None:
+    site = beside_a_broken_one
+    at = ("-c", site)
+    added = invoke("enterprise", "add", "shop", "--cop-code", "1", "--dxp-id", "D1", *at, "--json")
+    assert added.exit_code == 0
+    assert lines(added)[0]["token"]
+    shown = invoke("enterprise", "show", "shop", *at, "--json")
+    assert (shown.exit_code, lines(shown)[0]["id"]) == (0, "shop")
+    for done in (added, shown):
+        assert "broken" in done.stderr, "it is named"
+    for command in (("rotate-token", "shop"), ("end-token", "shop"), ("disable", "shop")):
+        assert invoke("enterprise", *command, *at).exit_code == 0
+    assert lines(invoke("enterprise", "show", "shop", *at, "--json"))[0]["disabled"] is True
+
+
+def test_list_shows_the_others_names_the_broken_one_and_ends_with_1(beside_a_broken_one: Path) -> None:
+    at = ("-c", beside_a_broken_one)
+    listed = invoke("enterprise", "list", *at)
+    assert listed.exit_code == 1
+    assert "demo" in listed.stdout
+    assert "broken" in listed.stdout
+    assert "broken" in listed.stderr
+    machine = invoke("enterprise", "list", *at, "--json")
+    told = {one["id"]: one for one in lines(machine)}
+    assert (machine.exit_code, told["demo"]["left_out"]) == (1, [])
+    assert told["broken"]["left_out"]
+
+
+def test_broken_one_is_shown_as_far_as_it_can_be_read_and_what_is_wrong(beside_a_broken_one: Path) -> None:
+    shown = invoke("enterprise", "show", "broken", "-c", beside_a_broken_one)
+    assert shown.exit_code == 1
+    assert "broken" in shown.stdout
+    assert "broken.toml" in shown.stderr
+    assert invoke("enterprise", "show", "nobody", "-c", beside_a_broken_one).exit_code == 1
+
+
+@pytest.mark.parametrize("how", ["no TOML", "a key that nobody knows", "not UTF-8"])
+def test_broken_file_is_never_changed(site: Path, how: str) -> None:
+    file = site.parent / "enterprises" / "broken.toml"
+    file.write_text(BROKEN[how], encoding="latin-1")
+    for command in ("rotate-token", "end-token", "disable"):
+        result = invoke("enterprise", command, "broken", "-c", site)
+        assert result.exit_code == 2
+        assert "broken.toml" in result.stderr
+    assert file.read_text(encoding="latin-1") == BROKEN[how]
+
+
+def test_enterprise_with_a_slip_in_a_door_can_still_be_shut_out(site: Path) -> None:
+    file = site.parent / "enterprises" / "broken.toml"
+    file.write_text(BROKEN["a slip in a door"], encoding="latin-1")
+    assert invoke("enterprise", "disable", "broken", "-c", site).exit_code == 0
+    assert "disabled = true" in file.read_text()
+
+
+def test_two_with_one_token_are_shown_as_left_out_and_mended_by_a_new_token(site: Path) -> None:
+    folder = site.parent / "enterprises"
+    (folder / "twin.toml").write_text((folder / "demo.toml").read_text())
+    assert invoke("enterprise", "list", "-c", site).exit_code == 1
+    assert invoke("enterprise", "rotate-token", "twin", "--end-old", "-c", site).exit_code == 0
+    assert invoke("enterprise", "list", "-c", site).exit_code == 0

@@ -21,7 +21,6 @@ from gateway.stages.seal import seal
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
-from tests.spec import CASES
 from tests.spooling import Clock
 from tests.unit.test_offers import config, destination
 
@@ -197,18 +196,3 @@ def test_answer_that_says_so_inside_alone_is_no_mail_either(spool: SqliteSpool, 
 )
 def test_hardly_any_bytes_are_no_obstacle(document: bytes, form: bytes) -> None:
     assert readable(document) == form
-
-
-@pytest.mark.skipif(not CASES.is_dir(), reason="the small cases are not beside this checkout")
-@pytest.mark.parametrize(
-    ("name", "bodies"),
-    [("declared-UTF8", 1), ("declared-utf-16", 1), ("gb2312-with-gbk-character", 1), ("raw-ampersand", 0)],
-)
-def test_small_cases_that_failed(rules: Rules, name: str, bodies: int) -> None:
-    raw = (CASES / f"03-receipt-{name}.xml").read_bytes()
-    if bodies:
-        (answer,) = open_collected(raw, rules.catalogue).answers
-        assert answer.status == "120"
-    else:
-        with pytest.raises(EnvelopeError):
-            open_collected(raw, rules.catalogue)

@@ -1,0 +1,73 @@
+"""Entries of one destination, state and error as one thing, so that thousands of one do not hide the one of another."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway.cli import drawing
+from gateway.cli.output import facts, instant
+from gateway.cli.terminal import echo
+from gateway.printable import printable
+from spool.grouping import Group
+
+EACH: Final = 5
+"""Errors of a destination that are told by themselves."""
+_ENOUGH: Final = 40
+"""Characters of an error that find its entries again."""
+
+
+def customs_first(groups: Sequence[Group]) -> list[Group]:
+    """Put ways out of the node before those home, which may be very many."""
+    return sorted(groups, key=lambda one: one.destination.startswith("@"))
+
+
+def tell_groups(groups: Sequence[Group], file: Path) -> None:
+    """Write a paragraph for each, with the command that lists its entries."""
+    for number, one in enumerate(customs_first(groups)):
+        echo("") if number else None
+        entries = "1 entry" if one.entries == 1 else f"{one.entries} entries"
+        echo(f"{one.destination}  {one.state}  {entries}")
+        facts({"error": _error(one), "oldest": one.uid, "accepted": instant(one.oldest)}, indent="  ")
+        echo(f"  {_command(one, file)}")
+
+
+def tell_errors(groups: Sequence[Group]) -> None:
+    """Write a table of those that have an error."""
+    failing = [one for one in customs_first(groups) if _error(one)]
+    if not failing:
+        return
+    echo("")
+    drawing.table(
+        ("destination", "state", "entries", "oldest", "error"),
+        ((one.destination, one.state, str(one.entries), instant(one.oldest), _error(one)) for one in failing),
+        right=("entries",),
+        whole=("destination", "state", "entries", "oldest"),
+    )
+
+
+def view(one: Group) -> dict[str, object]:
+    """Give it as programs read it."""
+    return {
+        "error": one.error,
+        "errors": one.errors,
+        "entries": one.entries,
+        "oldest": one.oldest,
+        "id": one.uid,
+    }
+
+
+def _error(one: Group) -> str:
+    return f"({one.errors} other errors)" if one.errors > 1 else one.error
+
+
+def _command(one: Group, file: Path) -> str:
+    """Give the command that lists these; part of an error is enough, if a terminal shows it as it is."""
+    part = one.error[:_ENOUGH]
+    command = ["gateway", "spool", "list", "--destination", one.destination, "--state", one.state]
+    command += ["--error", part] if part and printable(part) == part else []
+    given = click.get_current_context().get_parameter_source("file")
+    command += ["-c", str(file)] if given is not click.core.ParameterSource.DEFAULT else []
+    return shlex.join(command)
