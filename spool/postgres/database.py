@@ -118,6 +118,8 @@ class Database:
         """
         self._wait_s = wait_s
         self._on_wait = on_wait
+        self.connections = 0
+        """How many there have been: a server that crashed may give numbers again that nobody has written with."""
         self.holder = ""
         """Who has kept the last transaction waiting for too long."""
         self._conninfo = conninfo
@@ -254,6 +256,7 @@ class Database:
             self._silent_until = now + (now - began if now - began > 0.5 else 0.0)  # noqa: PLR2004
             raise self._explain(error) from error
         self._connection = connection
+        self.connections += 1
         return connection
 
     def _held(self, connection: Connection) -> SpoolError:
