@@ -132,8 +132,7 @@ class App:
     def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
         """Open the spool, for one thread of one process.
 
-        `wait_s`: how long another process's lock is waited for. A role that has nothing better to do than to wait on,
-        until it is asked to, says so with `stop`.
+        `wait_s`: how long another process's lock is waited for; with `stop` until the role is asked to stop.
         """
         return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
 
