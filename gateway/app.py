@@ -130,10 +130,7 @@ class App:
                 schemas.schema_for(root, view)
 
     def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
-        """Open the spool, for one thread of one process.
-
-        `wait_s`: how long another process's lock is waited for; with `stop` until the role is asked to stop.
-        """
+        """Open the spool, for one thread; `wait_s`, for another's lock, is begun anew until `stop` is set, if given."""
         return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
 
     def forward(self, destination: Destination, number: int, stop: Stop | None = None) -> Forward:

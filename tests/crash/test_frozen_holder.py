@@ -12,6 +12,7 @@ import pytest
 
 from gateway.doors.nonces import Nonces, Use
 from gateway.model import EnterpriseId
+from gateway.roles.stop import Stop
 from gateway.simulator.compose import compose
 from signing.errors import KeyUnavailable
 from signing.health import HealthFile
@@ -103,8 +104,11 @@ def test_whoever_has_nothing_better_to_do_waits_on_and_hears_of_it(kind: Kind) -
     with kind.stopped() as child:
         heard: list[str] = []
 
+        stop = Stop()
+
         def on_wait(error: SpoolError) -> None:
             heard.append(error.what)
+            stop.waited(error)
             if len(heard) == 3:
                 child.send_signal(signal.SIGCONT)
 
@@ -116,12 +120,11 @@ def test_whoever_has_nothing_better_to_do_waits_on_and_hears_of_it(kind: Kind) -
 
 
 def test_whoever_waits_on_gives_up_when_asked_to(kind: Kind) -> None:
-    def on_wait(error: SpoolError) -> None:
-        raise error
-
+    stop = Stop()
+    stop.set()
     with (
         kind.stopped(),
-        closing(kind.open(on_wait=on_wait)) as spool,
+        closing(kind.open(on_wait=stop.waited)) as spool,
         pytest.raises(SpoolError, match="holds"),
     ):
         spool.put((), marks={"mine": 1})
@@ -152,8 +155,16 @@ def test_lock_that_comes_when_nobody_wants_it_any_more_is_given_back(tmp_path: P
             pass
         os.kill(forked, signal.SIGKILL)
         os.waitpid(forked, 0)
-        with closing(impatient), impatient.held():
-            pass
+        with closing(impatient):
+            until(lambda: _takes(impatient))
+
+
+def _takes(lock: FileLock) -> bool:
+    try:
+        with lock.held():
+            return True
+    except SpoolError:  # its thread has not given it back yet
+        return False
 
 
 def test_database_that_somebody_else_writes_is_not_waited_for_for_ever(tmp_path: Path) -> None:

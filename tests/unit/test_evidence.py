@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.app import App
 from gateway.evidence import bundle as form
 from gateway.evidence.judge import Mark, judge
 from gateway.model import Envelope
@@ -21,7 +19,7 @@ from gateway.roles.records import note_keys
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, NewEnterprise, write_site
 from gateway.stages.seal import seal as sealed
-from spool.note import Checkpoint, NodeKey, PublicKey, public_key, read
+from spool.note import Checkpoint, NodeKey, PublicKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 
@@ -367,35 +365,3 @@ def test_checkpoint_that_somebody_kept_is_found_in_the_log_or_the_log_is_another
     result = node.run("journal", "verify", "--checkpoint", tmp_path / "kept")
     assert result.exit_code == 1
     assert "a checkpoint that was kept is not of this log" in result.output
-
-
-# one key, two nodes
-
-
-def test_nodes_with_one_key_verify_with_the_line_of_either(tmp_path: Path) -> None:
-    north = node_at(write_site(tmp_path / "s", port=0, enterprises=(DEMO,)).folder)
-    shared = tmp_path / "shared.key"
-    shared.write_bytes(
-        Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    text = north.app.file.read_text("utf-8")
-    named = text.replace("[journal]\n", f'[journal]\nkey_file = "{shared}"\n')
-    north.app.file.write_text(named, "utf-8")
-    other = north.app.file.with_name("south.toml")
-    other.write_text(named.replace('name = "gateway"', 'name = "south"'), "utf-8")
-    north, south = node_at(tmp_path / "s"), Node(app=App(other))
-    lines_of = [public_key(one.run("journal", "key").stdout) for one in (north, south)]
-    assert lines_of[0].name != lines_of[1].name
-
-    uids = []
-    for number, sealer in enumerate((north, south, north, south)):  # by turns, as on one database
-        uids += north.accept(make.order(f"ORDER-{number}"))
-        seal(sealer)
-        for one in (north, south):
-            assert one.run("journal", "verify").exit_code == 0
-            for uid in uids:
-                file = tmp_path / "evidence.json"
-                assert one.run("evidence", "export", uid, "-o", file).exit_code == 0
-                for line in lines_of:
-                    assert texts(file.read_bytes(), line, Mark.BROKEN) == []
-                    assert invoke("evidence", "verify", file, "--key", line).exit_code == 0
