@@ -50,6 +50,7 @@ class Cause(StrEnum):
     ANSWERED = "answered"
     ATTEMPT_FAILED = "attempt failed"
     SPOOL_AWAY = "spool away"
+    SPOOL_HELD = "spool held"
     NOT_RELOADED = "not reloaded"
     LEFT_OUT = "left out"
 
@@ -92,6 +93,10 @@ _PHRASES: Final[Mapping[Cause, Phrase]] = MappingProxyType(
         Cause.ANSWERED: Phrase("every declaration has its answer", "全部单证均已收到回执"),
         Cause.ATTEMPT_FAILED: Phrase("the last attempt to deliver it failed", "最近一次发送未成功"),
         Cause.SPOOL_AWAY: Phrase("the store of messages cannot be used now", "报文存储暂时不可用"),
+        Cause.SPOOL_HELD: Phrase(
+            "another process of the gateway keeps the store of messages from being written",
+            "网关的另一进程正占用报文存储，暂时无法写入",
+        ),
         Cause.NOT_RELOADED: Phrase(
             "the configuration could not be read again at {at}; the one before is in force",
             "{at}重新读取配置失败，仍沿用原有配置",

@@ -88,7 +88,7 @@ def build(counter: Counter) -> Starlette:
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
-            _open("/healthz", lambda: _json(views.HealthView(status="alive"))),
+            _open("/healthz", lambda: _alive(counter)),
             _open("/readyz", lambda: _ready(counter)),
             Route("/metrics", _figures(counter), methods=["GET"]),
             _open("/openapi.json", lambda: _json(openapi.document())),
@@ -278,12 +278,34 @@ async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> R
     return _json(views.CursorView(cursor=cursor))
 
 
+def _alive(counter: Counter) -> Response:
+    """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
+    reasons = _held_up(counter, "/healthz")
+    view = views.HealthView(
+        status="alive",
+        reasons=tuple([one.en for one in reasons]),
+        reasons_zh=tuple([one.zh for one in reasons]),
+    )
+    return _json(view)
+
+
+def _held_up(counter: Counter, path: str) -> list[Phrase]:
+    """Say whether somebody keeps the spool from being written; the log says who."""
+    holder = counter.spool.holder()
+    if not holder:
+        return []
+    if times := _UNAVAILABLE.times("holder"):
+        log("spool.unavailable", path=path, error=holder, times=times)
+    return [phrase(Cause.SPOOL_HELD)]
+
+
 def _ready(counter: Counter) -> Response:
     """Say whether it can accept, to anybody: how much is wrong, and no names."""
     warnings = list(_not_in_force(counter.config_state))
     try:
         counter.spool.acknowledged("")
         reasons = [Phrase(fault.message, fault.message_zh) for fault in counter.gauge.refusals()]
+        reasons += _held_up(counter, "/readyz")
     except SpoolError as error:
         if times := _UNAVAILABLE.times(type(error).__name__):
             log("spool.unavailable", path="/readyz", error=str(error), times=times)

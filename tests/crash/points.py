@@ -92,7 +92,8 @@ class Points:
 
     def __init__(self, folder: Path) -> None:
         self._armed, self._passed, self._deaths = folder / "armed", folder / "passed", folder / "deaths"
-        for made in (self._armed, self._passed, self._deaths):
+        self._stopped = folder / "stopped"
+        for made in (self._armed, self._passed, self._deaths, self._stopped):
             made.mkdir(parents=True, exist_ok=True)
         self._known: set[str] = set()
         self._counts: dict[tuple[int, int], int] = {}
@@ -102,6 +103,10 @@ class Points:
         draft = self._armed.with_name("draft")
         draft.write_text(f"{passage} {whom}")
         draft.rename(self._armed / point)
+
+    def stopped(self, point: str) -> list[int]:
+        """Processes that have stopped themselves there."""
+        return [int(file.name.partition("@")[2]) for file in self._stopped.glob(f"{point}@*")]
 
     def disarm(self) -> None:
         for file in self._armed.iterdir():
@@ -134,6 +139,14 @@ class Points:
         self._counts[armed] = self._counts.get(armed, 0) + 1
         if self._counts[armed] >= int(passage):
             self._die(point, whom)
+
+    def stop_at(self, point: str) -> None:
+        """In the node: stop there, as by SIGSTOP, if the point is armed; it is none of those that every run passes."""
+        try:
+            (self._armed / point).rename(self._stopped / f"{point}@{os.getpid()}")
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def _die(self, point: str, whom: str) -> None:
         try:  # one step says both that it is ours and that we die here, whoever else kills us meanwhile
