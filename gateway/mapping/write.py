@@ -168,7 +168,7 @@ class Writer:
                 return guid(self._mapping.name, target, (self._sha256, self._mark))
             case Guid(key=key):
                 element = f"{self._mapping.kind.name} {target.rpartition('/')[2]}"
-                texts = [item.text(one) or "" for one in key]
+                texts = [item.text(one, as_written=True) or "" for one in key]
                 return guid(self._mapping.name, element, texts)
 
     def _note_list(self, branch: Branch, item: Item, path: str) -> None:

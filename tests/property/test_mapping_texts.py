@@ -164,4 +164,8 @@ def test_number_in_exponent_form_is_a_number_where_one_is_wanted(number: int, po
     assert done.faults == ()
     yuan = Decimal(number * 10**power).scaleb(-2)
     assert f"<ceb:amountPaid>{yuan:.2f}</ceb:amountPaid>" in done.document.decode()
+    moment = Text(mapping="payments", element="guid", at=Reference.of_path("declared_at"), in_lines=False)
+    assert told(with_value(moment, f"{number}.0"), "guid") == [], (
+        "what a GUID is made of is no text of the document"
+    )
     assert with_cell("quantity", f"{Decimal(number):.5E}").faults == ()
