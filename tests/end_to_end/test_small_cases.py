@@ -206,10 +206,6 @@ EXPECTED: Mapping[str, Callable[[Given], None]] = {
     "12-extend-505.xml": is_signed_where_the_schema_has_the_signature,
     "13-dxprep-two-owners.xml": is_shown_to_each_owner_in_its_own_part,
 }
-OPEN: Mapping[str, str] = {
-    "10-two-versions-in-one-message.xml": "a declaration that stands twice in one message is accepted",
-}
-"""Whose right value does not hold yet, and what is so instead."""
 HELD_ELSEWHERE = {test_sftp_quirks.SHARED_SERVER.name}
 """A server, which has a suite of its own."""
 
@@ -224,18 +220,8 @@ def node(template: Path, tmp_path: Path) -> Node:
     return node_at(Path(copytree(template, tmp_path / "site")))
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(
-            name, source, id=f"{name}-{source.__name__}",
-            marks=[pytest.mark.xfail(reason=OPEN[name], raises=AssertionError, strict=True)] if name in OPEN else [],
-        )
-        for name in EXPECTED
-        for source in (ours, beside)
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "source"), cases())
+@pytest.mark.parametrize("source", [ours, beside])
+@pytest.mark.parametrize("name", EXPECTED)
 def test_small_input_has_its_right_value(name: str, source: Bytes, node: Node) -> None:
     if source is beside and not CASES.is_dir():
         pytest.skip("the small inputs are not beside this checkout")
