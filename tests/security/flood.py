@@ -29,7 +29,8 @@ def send(host: str, port: int, token: str, inputs: list[Input], first: int) -> N
             continue
         finally:
             connection.close()
-        print(json.dumps([one.name, answer.status, said.get("code", "")]), flush=True)
+        line = json.dumps([one.name, answer.status, said.get("code", "")])
+        print(f"{line}\n", end="", flush=True)  # in one piece: other threads write lines too
 
 
 def main(address: str, token: str) -> None:
