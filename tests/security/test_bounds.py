@@ -108,10 +108,10 @@ def test_it_is_said_how_many_faults_are_not_shown() -> None:
         == f"there are at least {2 * FAULTS_COUNTED - FAULTS_SHOWN} more faults that are not shown"
     )
     assert told[-1].message_zh.startswith("另有至少")
-    told = handed_in(order(*["x" * 61] * 69, ebp_code="x" * 51, ebc_code="x" * 51))
+    told = handed_in(order(*(f"{number:061}" for number in range(69)), ebp_code="x" * 51, ebc_code="x" * 51))
     assert told[-1].message == "there are 7 more faults that are not shown"
     assert MORE not in [fault.rule for fault in told[:-1]]
-    exactly = handed_in(order(*["x" * 61] * 100, ebp_code="x" * 51))
+    exactly = handed_in(order(*(f"{number:061}" for number in range(100)), ebp_code="x" * 51))
     assert len(exactly) == FAULTS_SHOWN
     assert MORE not in [fault.rule for fault in exactly]
 
