@@ -224,4 +224,7 @@ STEPS: Final[tuple[str, ...]] = (
         PRIMARY KEY (declaration, digest)
     );
     """,
+    """
+    CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
+    """,
 )

@@ -250,4 +250,7 @@ STEPS: Final[tuple[str, ...]] = (
         declaration INTEGER NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (declaration, facts)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
+    """,
 )
