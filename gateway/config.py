@@ -197,7 +197,7 @@ class Retry(Section, kw_only=True):
     attempts: Count = 200
     """After so many failed attempts an entry becomes a dead letter."""
     max_age_s: Seconds = 259_200.0
-    """So long after its acceptance a failed attempt is its last."""
+    """So long after its acceptance a failed attempt is its last, if the waits between its attempts can have taken so long."""
 
 
 class Destination(Section, kw_only=True):

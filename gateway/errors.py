@@ -68,6 +68,10 @@ class DeliveryError(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class LeaseEndedError(DeliveryError):
+    """Nothing was sent: the claim has ended, or ends before this could be confirmed. It is no failed attempt."""
+
+
 class ReceiverGoneError(DeliveryError):
     """The other side says that it wants nothing any more: nothing is sent until somebody here says otherwise."""
 

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from gateway.errors import DeliveryError
+from gateway.errors import DeliveryError, LeaseEndedError
+from spool.lease import ENDLESS, Lease
 
 XML: Final = "text/xml"
 
@@ -31,6 +32,17 @@ class Parcel(Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str = ""
     """Of an answer: the id of what it answers, for transports that can say so."""
     media_type: str = XML
+    lease: Lease = ENDLESS
+    """Until when it is ours to send."""
+
+    def too_late(self) -> LeaseEndedError | None:
+        """Say whether it may not be begun any more; asked right before, so that a process that was frozen sends nothing old."""
+        if not self.lease.late:
+            return None
+        return LeaseEndedError(
+            "not sent: the claim has ended, or would before this is confirmed",
+            fix="nothing to do, it is claimed again; if it comes often, see `gateway check` about lease_s and batch",
+        )
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -41,12 +53,16 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class Transport(Protocol):
-    """Carries parcels to one destination."""
+    """Carries parcels to one destination.
+
+    Right before it writes the next one it looks whether that is still ours (`Parcel.too_late`, a `Delivery` with that
+    error), and writes nothing more of what it has begun once the lease is over.
+    """
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """Send and yield one `Delivery` for each parcel, in any order, as soon as its fate is known.
 
-        Blocks, at most the adapter's configured time-out. Never raises for a failed delivery: a lost
+        Blocks, at most the adapter's configured time-out since the other side last took or said something. Never raises for a failed delivery: a lost
         connection is a `Delivery` with a temporary error for every parcel not yet confirmed. May be
         called again after a failure: connects anew by itself. The same parcel may come twice (a crash
         between confirm and settle): the second sending replaces or repeats the first, never fails on it.

@@ -488,7 +488,8 @@ certificate = "keys/node.crt"
 first_s = 2.0
 ceiling_s = 600.0
 attempts = 200
-# So long after its acceptance a failed attempt is the last. A destination may have a [destination.retry].
+# So long after its acceptance a failed attempt is the last, where its failed attempts account for such an age: a clock
+# that was wrong, or an outage in which nothing was tried, ends nothing. A destination may have a [destination.retry].
 max_age_s = 259200.0
 
 [watermarks]

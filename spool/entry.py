@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from spool.lease import ENDLESS, Lease
 from spool.lifecycle import State
 
 
@@ -137,6 +138,8 @@ class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     way: bytes
     """Facts of this way."""
     body: bytes
+    lease: Lease = ENDLESS
+    """Until when it is in these hands."""
 
 
 class Fate(StrEnum):

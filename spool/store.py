@@ -143,9 +143,9 @@ class Spool(Protocol):
         """Bring near what lies further ahead than it can have been put: the clock was set back since.
 
         An entry that was neither deferred nor postponed is due at once, one whose turn is more than `wait_s` (the longest
-        back-off) away is due at once too, and no lease holds longer than `lease_s` from now. Returns how many it
-        brought near, some thousand in one commit: call it until there are none. Costs one look when the clock
-        is right.
+        back-off) away is due at once too, whether or not it waits for others, and no lease holds longer than `lease_s`
+        from now. Returns how many it brought near, some thousand in one commit: call it until there are none. Costs one
+        look when the clock is right.
         """
         ...
 

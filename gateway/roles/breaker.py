@@ -39,8 +39,12 @@ class Breaker:
         """Return seconds until the next probe; 0 when there is nothing to wait for."""
         return max(0.0, self._until - self._clock())
 
-    def report(self, *, delivered: int, failed: int) -> None:
-        """Learn from one batch; `failed` counts temporary failures, a refused entry says nothing of the link."""
+    def report(self, *, delivered: int, failed: int, late: int = 0) -> None:
+        """Learn from one batch; `failed` counts temporary failures, a refused entry says nothing of the link.
+
+        `late`: what was not begun, for the batch took longer than its lease allows. Where not all went, the next batch
+        is no larger than what went.
+        """
         if failed and not delivered:
             self._failures += 1
             bound = min(_CEILING_S, _FIRST_S * 2.0 ** min(self._failures - 1, _DOUBLINGS))
@@ -49,4 +53,6 @@ class Breaker:
         elif delivered:
             self._failures = 0
             self._until = 0.0
-            self._size = min(self._full, self._size * 2)
+            self._size = min(self._full, delivered if failed or late else self._size * 2)
+        elif late:
+            self._size = max(1, self._size // 2)

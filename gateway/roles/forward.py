@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from gateway.config import Config, Destination
-from gateway.errors import DeliveryError, EnvelopeError
+from gateway.errors import DeliveryError, EnvelopeError, LeaseEndedError
 from gateway.heartbeat import beat
 from gateway.keyring import Keyring
 from gateway.observe import gathered, log
@@ -26,6 +26,9 @@ from spool.entry import Claimed, Fate, Settlement
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
+_SETTLE_WITHIN_S = 1.0
+"""What is confirmed is settled in groups, but not later than with the next confirmation after so long: on a slow line
+each at once, so that none is sent again because the lease of its batch has ended."""
 _GATHER_S = 0.1
 """How long a batch that was not full lets the next one gather: a batch costs two commits and a round trip."""
 _IDLE_S = 5.0
@@ -74,6 +77,7 @@ class Forward:
         self._chance = chance
         self._policy = policy_of(config, destination)
         self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
+        self._clock = clock
 
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
@@ -144,18 +148,21 @@ class Forward:
             beat()  # a batch of the largest messages takes a while to sign
             if not self._desk.takes(entry):
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
-        delivered = failed = 0
-        cause = ""
+        delivered = failed = late = 0
+        cause, settled_at = "", self._clock()
         for delivery in self._transport.send(parcels) if parcels else ():
             beat()
             delivered += delivery.error is None
-            if delivery.error is not None and delivery.error.temporary:
+            if isinstance(delivery.error, LeaseEndedError):
+                late += 1
+            elif delivery.error is not None and delivery.error.temporary:
                 failed += 1
                 cause = str(delivery.error)
             done.append(self._judge(delivery, *ready.pop(delivery.entry)))
-            if len(done) >= _SETTLE_EVERY:
+            if len(done) >= _SETTLE_EVERY or self._clock() - settled_at >= _SETTLE_WITHIN_S:
                 self._spool.settle(done)
                 done.clear()
+                settled_at = self._clock()
         for entry, _ in ready.values():
             silence = DeliveryError(
                 "the transport did not say what became of it", where=self._destination.name
@@ -163,7 +170,7 @@ class Forward:
             done.append(self._failed(entry, silence))
             cause = cause or str(silence)
         self._spool.settle(done)
-        self._report(delivered, failed + len(ready), cause)
+        self._report(delivered, failed + len(ready), late, cause)
 
     def _collect(
         self,
@@ -184,9 +191,9 @@ class Forward:
             parcels.append(prepared.parcel)
             ready[entry.entry] = (entry, prepared)
 
-    def _report(self, delivered: int, failed: int, cause: str) -> None:
+    def _report(self, delivered: int, failed: int, late: int, cause: str) -> None:
         was_down = self._breaker.down
-        self._breaker.report(delivered=delivered, failed=failed)
+        self._breaker.report(delivered=delivered, failed=failed, late=late)
         if self._breaker.down and not was_down:
             log(
                 "destination.down",
@@ -198,6 +205,8 @@ class Forward:
             log("destination.up", destination=self._destination.name)
 
     def _judge(self, delivery: Delivery, entry: Claimed, prepared: Prepared) -> Settlement:
+        if isinstance(delivery.error, LeaseEndedError):
+            return self._postponed(entry, delivery.error)
         if delivery.error is not None:
             return self._failed(entry, delivery.error)
         log("entry.sent", **self._about(entry), sha256=prepared.digest.hex())
@@ -222,7 +231,7 @@ class Forward:
             entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=said, next_at=next_at
         )
 
-    def _postponed(self, entry: Claimed, why: KeyUnavailable) -> Settlement:
+    def _postponed(self, entry: Claimed, why: KeyUnavailable | LeaseEndedError) -> Settlement:
         """Put an entry back that was not attempted: what is wrong is not wrong with it."""
         # what waits for longer than the longest back-off is taken for a wrong clock
         wait_s = min(why.retry_after_s, self._policy.ceiling_s)

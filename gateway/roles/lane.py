@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.config import Config
 from gateway.config_deliver import Channel, Deliver
-from gateway.errors import DeliveryError, GatewayError, ReceiverGoneError
+from gateway.errors import DeliveryError, GatewayError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Clock, Parcel, Transport
 from gateway.roles.bouncing import policy_of
 from gateway.roles.breaker import Breaker
@@ -18,7 +18,7 @@ from spool.entry import Claimed
 _SLOW_S: Final = 2.0
 _STREAK: Final = 2
 """So many failures in a row are the channel's; a single one may be about what was delivered."""
-_BATCH: Final = 32
+BATCH: Final = 32
 """Entries that go together where one connection carries them."""
 _WEBHOOK_BATCH: Final = 1
 
@@ -66,7 +66,7 @@ class Lane:
         self.channel = channel
         self.name = channel.lane
         self.policy = policy_of(config, channel.deliver)
-        self.batch = _BATCH if webhook is None else _WEBHOOK_BATCH
+        self.batch = BATCH if webhook is None else _WEBHOOK_BATCH
         self._hands = 1 if webhook is None else webhook.parallel
         self._clock = clock
         self._breaker = Breaker(self._hands * self.batch, clock=clock, chance=chance)
@@ -119,12 +119,13 @@ class Lane:
         if done.transport is not None:
             self._transports.append(done.transport)
         delivered = sum(one.error is None for one in done.outcomes)
-        failed = sum(one.error is not None and one.error.temporary for one in done.outcomes)
+        late = sum(isinstance(one.error, LeaseEndedError) for one in done.outcomes)
+        failed = sum(one.error is not None and one.error.temporary for one in done.outcomes) - late
         self.gone = self.gone or any(isinstance(one.error, ReceiverGoneError) for one in done.outcomes)
         self._streak = 0 if delivered else self._streak + failed
         self.slow = bool(failed) or done.took_s > _SLOW_S
-        if delivered or self._streak >= _STREAK or was_down:
-            self._breaker.report(delivered=delivered, failed=failed)
+        if delivered or late or self._streak >= _STREAK or was_down:
+            self._breaker.report(delivered=delivered, failed=failed, late=late)
         self.look_at = self._clock()
         return was_down, self.down
 

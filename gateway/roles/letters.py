@@ -73,6 +73,7 @@ class Letters:
                 message_type=kind,
                 body=body,
                 file_name=name + ending,
+                lease=entry.lease,
             )
 
         if channel.deliver.content == "raw":

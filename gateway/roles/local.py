@@ -33,7 +33,7 @@ class LocalTransport:
         errors: dict[int, DeliveryError | None] = {}
         able = list(parcels)
         try:
-            errors = {parcel.entry: self._obstacle(parcel) for parcel in parcels}
+            errors = {parcel.entry: self._obstacle(parcel) or parcel.too_late() for parcel in parcels}
             able = [parcel for parcel in parcels if errors[parcel.entry] is None]
             if able:
                 self._spool.keep([_collected(parcel) for parcel in able])

@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.config import Config
 from gateway.config_deliver import Channel
-from gateway.errors import DeliveryError, ReceiverGoneError
+from gateway.errors import DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.observe import gathered, log
 from gateway.ports import Clock
 from gateway.roles import notices
@@ -232,7 +232,7 @@ class Notify:
         now = datetime.now(UTC)
         attempts = entry.attempts + 1
         next_at: datetime | None = None
-        if isinstance(error, ReceiverGoneError):  # it is the channel that failed, not this delivery
+        if isinstance(error, ReceiverGoneError | LeaseEndedError):  # not this delivery has failed
             fate, next_at = Fate.POSTPONED, now
             log("notice.deferred", **_about(entry), error=str(error))
         elif not error.temporary or lane.policy.exhausted(attempts, now - entry.accepted_at):

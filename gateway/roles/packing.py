@@ -79,6 +79,7 @@ def enclose(
         file_name=name,
         sender_id=facts.sender,
         receiver_id=way.receivers[0] if facts.wrapped and way.receivers else facts.receiver,
+        lease=entry.lease,
     )
     return parcel, business
 

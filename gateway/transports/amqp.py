@@ -12,6 +12,7 @@ from gateway.ports import Arrival, Delivery, Parcel
 from gateway.transports.amqp_engine import pointer_of
 from gateway.transports.amqp_session import AmqpSession, check_url, load_proton
 from gateway.transports.amqp_wire import decode, encode_head
+from spool.lease import Lease
 
 PASSING = frozenset({"amqp:resource-limit-exceeded", "amqp:resource-locked", "amqp:internal-error"})
 """Conditions of a rejection that are about the peer's state and not about the message."""
@@ -39,21 +40,27 @@ class AmqpTransport:
         try:
             link = self._open()
             while waiting or flying:
-                while waiting and link.has_credit:
+                while waiting and link.has_room:
                     parcel = waiting.popleft()
+                    late = parcel.too_late()
+                    if late is not None:
+                        yield Delivery(entry=parcel.entry, error=late)
+                        continue
                     head = encode_head(parcel)
                     size_bytes = len(head) + len(parcel.body)
                     if link.takes(size_bytes):
-                        flying[link.put(head, parcel.body)] = parcel.entry
+                        flying[link.put(head, parcel.body, parcel.lease)] = parcel.entry
                     else:
                         yield Delivery(entry=parcel.entry, error=_too_large(size_bytes, link.where))
-                for tag, error in link.settled(self._deadline(), or_credit=bool(waiting)):
+                if not flying and not waiting:  # none was sent
+                    break
+                for tag, error in link.settled(self._config.timeout_s, or_room=bool(waiting)):
                     yield Delivery(entry=flying.pop(tag), error=error)
         except DeliveryError as error:
-            entries = [*flying.values(), *(parcel.entry for parcel in waiting)]
-            flying = {}
+            begun, flying = [*flying.values()], {}
             self._drop()
-            yield from (Delivery(entry=entry, error=error) for entry in entries)
+            yield from (Delivery(entry=entry, error=error) for entry in begun)
+            yield from (Delivery(entry=one.entry, error=one.too_late() or error) for one in waiting)
         finally:
             if flying:  # the caller has stopped listening: what is on its way must not be met again
                 self._drop()
@@ -171,27 +178,33 @@ class _Outlet:
         self._verdicts: deque[tuple[str, DeliveryError | None]] = deque()
         self._sent = 0
         session.on_delivery = self._heard
+        session.takes_back = True
 
     @property
-    def has_credit(self) -> bool:
-        return bool(self._lib.pn_link_credit(self._sender) > 0)
+    def has_room(self) -> bool:
+        """Whether more may be put now: the peer gives credit, and little is unsent."""
+        return bool(self._lib.pn_link_credit(self._sender) > 0 and not self.session.is_full)
 
     def takes(self, size_bytes: int) -> bool:
         """Tell whether the peer takes a message of that size."""
         largest = self._lib.pn_link_remote_max_message_size(self._sender)
         return bool(largest == 0 or size_bytes <= largest)
 
-    def put(self, head: bytes, body: bytes) -> str:
+    def put(self, head: bytes, body: bytes, lease: Lease) -> str:
         """Write one message and return its tag; nothing is on the wire before `settled`."""
         self._sent += 1
         tag = str(self._sent)
         if not self._engine.send(self._sender, tag, head, body):
             raise self.session.lost("the link takes nothing more")
+        self.session.keep_to(lease)
         return tag
 
-    def settled(self, deadline: float, *, or_credit: bool) -> Iterator[tuple[str, DeliveryError | None]]:
-        """Wait for verdicts (or for credit to send more) and yield those that came."""
-        self.session.wait(lambda: bool(self._verdicts) or (or_credit and self.has_credit), deadline)
+    def settled(self, timeout_s: float, *, or_room: bool) -> Iterator[tuple[str, DeliveryError | None]]:
+        """Wait for verdicts (or for room to send more) and yield those that came.
+
+        The time-out counts from the last byte that the peer took.
+        """
+        self.session.wait_while_moving(lambda: bool(self._verdicts) or (or_room and self.has_room), timeout_s)
         while self._verdicts:
             yield self._verdicts.popleft()
 

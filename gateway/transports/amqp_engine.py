@@ -31,6 +31,8 @@ class Engine:
         self._out_view = memoryview(self._out)
         self._out_address = self._ffi.from_buffer("char[]", self._out) + 0
         self._unsent = self._out_view[:0]
+        self.written = 0
+        """Bytes that sockets have taken."""
 
     @property
     def has_events(self) -> bool:
@@ -68,7 +70,9 @@ class Engine:
         moved = False
         try:
             while self._unsent or self._fill():
-                self._unsent = self._unsent[to.send(self._unsent) :]
+                count = to.send(self._unsent)
+                self._unsent = self._unsent[count:]
+                self.written += count
                 moved = True
         except BlockingIOError:
             pass

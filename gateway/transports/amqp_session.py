@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 
 from gateway.config import Amqp
 from gateway.errors import ConfigError, DeliveryError
-from gateway.transports.amqp_engine import Engine
+from gateway.transports.amqp_engine import Engine, pointer_of
+from gateway.transports.progress import LOOK_S, Progress, cut_off, ended_amid, hold_little, queued
+from spool.lease import ENDLESS, Lease, earlier
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 FIXES = {
@@ -25,6 +27,8 @@ FIXES = {
     "amqp:not-found": "check send_address and receive_address; the queue must exist",
     "amqp:not-allowed": "ask the other side whether this user may use this queue",
 }
+MANY_BYTES = 128 * 1024
+"""Of messages, unsent."""
 USUAL_FIX = "see that the broker runs and that the network lets us reach it; tried again by itself"
 
 
@@ -68,6 +72,10 @@ class AmqpSession:
         self.on_delivery: Callable[[Any], None] = lambda _delivery: None
         """Is called with a pointer, see `Engine`."""
         self._fault: DeliveryError | None = None
+        self._lease = ENDLESS
+        """Of what is unsent, the one that ends first."""
+        self.takes_back = False
+        """Whether what is on its way is not to arrive any more when the connection is cut: it will be sent again."""
         scheme, host, port = check_url(config.url)
         password = _password(config)
         try:
@@ -78,6 +86,7 @@ class AmqpSession:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            hold_little(self._socket)
             self._poll = select.poll()
             self._poll.register(self._socket, 0)
             self._build(config, scheme, host, password)
@@ -119,19 +128,44 @@ class AmqpSession:
             self.close()
             raise self.lost("no answer in time")
 
+    def wait_while_moving(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """As `wait`, but the time counts from the last byte that the other side took."""
+        progress = Progress(timeout_s)
+        while not self.pump(ready, time.monotonic() + min(LOOK_S, progress.left_s)):
+            try:
+                progress.taken(self.engine.written - queued(self._socket))
+            except OSError as error:
+                self.close()
+                raise self.lost(str(error)) from error
+            if progress.left_s <= 0:
+                self.close()
+                raise self.lost("no answer in time")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is unsent that writing should wait: what is written counts as begun."""
+        return bool(self.engine.lib.pn_session_outgoing_bytes(self._session_pointer) >= MANY_BYTES)
+
+    def keep_to(self, lease: Lease) -> None:
+        """Send nothing of what is unsent now once this lease is over."""
+        self._lease = earlier(self._lease, lease)
+
     def flush(self, deadline: float) -> None:
         """Hand everything that was written to the operating system."""
         self.wait(lambda: not self.engine.writes, deadline)
 
     def close(self) -> None:
         """Cut the connection; may be called twice."""
+        if self.takes_back:
+            cut_off(self._socket)
         self._socket.close()
 
     def say_goodbye(self, deadline: float) -> None:
         """Close in good order if the other side plays along, and cut the connection."""
         with suppress(DeliveryError):
             self._connection.close()
-            self.pump(lambda: bool(self._connection.state & self.proton.Endpoint.REMOTE_CLOSED), deadline)
+            if self.pump(lambda: bool(self._connection.state & self.proton.Endpoint.REMOTE_CLOSED), deadline):
+                self.takes_back = False
         self.close()
 
     def _build(self, config: Amqp, scheme: str, host: str, password: str) -> None:
@@ -152,6 +186,7 @@ class AmqpSession:
             self._encrypt(config, host)
         self._connection.open()
         self._session = self._connection.session()
+        self._session_pointer = pointer_of(self._session)
         self._session.open()
 
     def _encrypt(self, config: Amqp, host: str) -> None:
@@ -210,7 +245,7 @@ class AmqpSession:
             wait_s = max(0.0, min(wait_s, tick - now))
         try:
             # asking the engine may make it notice something
-            if engine.write(self._socket) or engine.has_events:
+            if self._write() or engine.has_events:
                 return True
             reads = engine.reads
             self._poll.modify(
@@ -221,10 +256,19 @@ class AmqpSession:
                 return False
             if reads and happened[0][1] & (select.POLLIN | select.POLLERR | select.POLLHUP):
                 return engine.read(self._socket)
-            return engine.write(self._socket)
+            return self._write()
         except OSError as error:
             self.close()
             raise self.lost(str(error)) from error
+
+    def _write(self) -> bool:
+        if self._lease.over:
+            self.close()
+            raise ended_amid(self.where)
+        moved = self.engine.write(self._socket)
+        if not self.engine.writes:
+            self._lease = ENDLESS
+        return moved
 
     def lost(self, said: str) -> DeliveryError:
         """Say that the connection is of no use any more."""

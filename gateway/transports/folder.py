@@ -21,6 +21,7 @@ from gateway.transports.names import (
 )
 from gateway.transports.not_taken import HALF, LEFT_AT_MOST, LIES_S, NO_FILE, is_worth_a_word
 from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, PolledFeed, pause, too_large
+from gateway.transports.progress import ended_amid
 
 POLL_S = 0.2
 
@@ -52,12 +53,19 @@ class FolderTransport:
         """Nothing is held open."""
 
     def _try_to_write(self, parcel: Parcel) -> DeliveryError | None:
+        late = parcel.too_late()
+        if late is not None:
+            return late
         try:
             check_file_name(parcel.file_name)
             for name in self._leftovers().take(parcel.file_name):
                 (self._folder / name).unlink(missing_ok=True)
             temporary = self._folder / temporary_name(parcel.file_name, self._mark)
-            _write(temporary, self._folder / parcel.file_name, parcel.body)
+            _write(temporary, parcel.body)
+            if parcel.lease.over:
+                temporary.unlink()
+                return ended_amid(str(self._folder))
+            temporary.replace(self._folder / parcel.file_name)
         except DeliveryError as error:
             return error
         except OSError as error:
@@ -171,7 +179,7 @@ def explain(error: OSError, path: Path) -> DeliveryError:
     )
 
 
-def _write(temporary: Path, final: Path, body: bytes) -> None:
+def _write(temporary: Path, body: bytes) -> None:
     """Write through no link and into no pipe that whoever else uses the folder may have put there.
 
     For this user alone whatever the umask, and for the group of a folder with the setgid bit: it is about people.
@@ -183,7 +191,6 @@ def _write(temporary: Path, final: Path, body: bytes) -> None:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(final)
 
 
 def sync_folder(folder: Path) -> None:

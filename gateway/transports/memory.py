@@ -40,7 +40,7 @@ class MemoryTransport:
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`."""
         for parcel in parcels:
-            error = self._endpoint.judge(parcel) if self._endpoint.up else _gone()
+            error = parcel.too_late() or (self._endpoint.judge(parcel) if self._endpoint.up else _gone())
             if error is None:
                 self._endpoint.arrived.append(parcel)
             yield Delivery(entry=parcel.entry, error=error)

@@ -35,12 +35,15 @@ class RabbitmqTransport:
             link = self._line.open()
             while waiting or flying:
                 yield from self._publish(link, waiting, flying)
-                for tag, error in link.settled(self._line.deadline(), or_room=bool(waiting)):
+                for tag, error in link.settled(self._config.timeout_s, or_room=bool(waiting)):
                     yield Delivery(entry=flying.pop(tag).entry, error=error)
         except DeliveryError as error:
             left, flying = [*flying.values(), *waiting], {}
             self._line.drop(failed=True)
-            yield from (Delivery(entry=one.entry, error=_blame(one, error)) for one in left)
+            begun = len(left) - len(waiting)
+            for place, one in enumerate(left):
+                late = None if place < begun else one.too_late()
+                yield Delivery(entry=one.entry, error=late or _blame(one, error))
         finally:
             if flying:  # the caller has stopped listening: what is on its way must not be met again
                 self._line.drop()
@@ -52,6 +55,10 @@ class RabbitmqTransport:
     def _publish(self, link: Outlet, waiting: deque[Parcel], flying: dict[int, Parcel]) -> Iterator[Delivery]:
         while waiting and link.takes(waiting[0]):
             parcel = waiting.popleft()
+            late = parcel.too_late()
+            if late is not None:
+                yield Delivery(entry=parcel.entry, error=late)
+                continue
             try:
                 routing_key = route_of(self._config.send_queue, parcel)
                 flying[link.put(parcel, self._config.exchange, routing_key)] = parcel

@@ -116,6 +116,7 @@ class Outlet:
         self._last_tag = 0
         self._refused = False
         session.on_method, session.on_content = self._confirmed, self._came_back
+        session.takes_back = True
         session.call(commands.Confirm.Select(), commands.Confirm.SelectOk, deadline)
 
     @property
@@ -142,17 +143,21 @@ class Outlet:
 
     def put(self, parcel: Parcel, exchange: str, routing_key: str) -> int:
         """Write one message and return its delivery tag; nothing is on the wire before `settled`."""
-        self.session.write(encode(parcel, exchange, routing_key, self.session.frame_bytes))
+        frames = encode(parcel, exchange, routing_key, self.session.frame_bytes)
+        self.session.write(frames, parcel.lease)
         self._last_tag += 1
         place = f"{self.session.where}, exchange {exchange!r}, routing key {routing_key!r}"
         self._flying[self._last_tag] = parcel.cop_msg_id, place
         self._names[parcel.cop_msg_id] = self._last_tag
         return self._last_tag
 
-    def settled(self, deadline: float, *, or_room: bool) -> Iterator[tuple[int, DeliveryError | None]]:
-        """Wait for verdicts (or for room to send more) and yield those that came."""
-        self.session.wait(
-            lambda: bool(self._verdicts) or not (self._flying or (or_room and not self.has_room)), deadline
+    def settled(self, timeout_s: float, *, or_room: bool) -> Iterator[tuple[int, DeliveryError | None]]:
+        """Wait for verdicts (or for room to send more) and yield those that came.
+
+        The time-out counts from the last byte that the broker took.
+        """
+        self.session.wait_while_moving(
+            lambda: bool(self._verdicts) or not (self._flying or (or_room and not self.has_room)), timeout_s
         )
         while self._verdicts:
             yield self._verdicts.popleft()

@@ -19,6 +19,7 @@ from pamqp.common import FieldTable
 
 from gateway.config import Rabbitmq
 from gateway.errors import DeliveryError
+from gateway.transports.progress import LOOK_S, Progress, cut_off, ended_amid, hold_little, queued
 from gateway.transports.rabbitmq_faults import USUAL_FIX, closed, lost, untrusted
 from gateway.transports.rabbitmq_hosts import Host, password, tls_context
 from gateway.transports.rabbitmq_wire import (
@@ -30,12 +31,13 @@ from gateway.transports.rabbitmq_wire import (
     cut,
     method,
 )
+from spool.lease import ENDLESS, Lease, earlier
 
 READ_BYTES = 256 * 1024
 FRAME_BYTES = 128 * 1024
 """Largest frame that we offer to take; as RabbitMQ's own."""
-MANY_BYTES = 1024 * 1024
-"""Unsent bytes above which no more are written."""
+MANY_BYTES = 128 * 1024
+"""Unsent bytes above which no more are written: what is written counts as begun."""
 ABOUT: FieldTable = {
     "product": "customs-exchange-gateway",
     "capabilities": {
@@ -66,7 +68,11 @@ class RabbitmqSession:
         self._replies: list[Frame] = []
         self._content: _Content | None = None
         self._sent_at = self._heard_at = time.monotonic()
-        self._closing = False
+        self._written = 0
+        self._lease = ENDLESS
+        """Of what is unsent, the one that ends first."""
+        self.takes_back = False
+        """Whether what is on its way is not to arrive any more when the connection is cut: it will be sent again."""
         self._socket = self._connect(config, host, deadline)
         try:
             self._log_in(config, deadline)
@@ -85,9 +91,10 @@ class RabbitmqSession:
         """Whether we were silent for so long that the broker may be about to give us up."""
         return bool(self._beat_s) and time.monotonic() - self._sent_at > self._beat_s
 
-    def write(self, frames: bytes) -> None:
-        """Put frames behind what is unsent; nothing is on the wire before `pump`."""
+    def write(self, frames: bytes, lease: Lease = ENDLESS) -> None:
+        """Put frames behind what is unsent; nothing is on the wire before `pump`, and nothing once the lease is over."""
         self._unsent += frames
+        self._lease = earlier(self._lease, lease)
 
     def call(self, question: Frame, answer: type[F], deadline: float) -> F:
         """Send a method and wait for its answer."""
@@ -110,9 +117,24 @@ class RabbitmqSession:
     def wait(self, ready: Callable[[], bool], deadline: float) -> None:
         """As `pump`, but missing the deadline is an error."""
         if not self.pump(ready, deadline):
-            self.close()
-            said = f"the broker takes no messages now: {self.blocked}" if self.blocked else ""
-            raise lost(said or "no answer in time", self.where)
+            raise self._too_slow()
+
+    def wait_while_moving(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """As `wait`, but the time counts from the last byte that the other side took."""
+        progress = Progress(timeout_s)
+        while not self.pump(ready, time.monotonic() + min(LOOK_S, progress.left_s)):
+            try:
+                progress.taken(self._written - queued(self._socket))
+            except OSError as error:
+                self.close()
+                raise lost(str(error), self.where) from error
+            if progress.left_s <= 0:
+                raise self._too_slow()
+
+    def _too_slow(self) -> DeliveryError:
+        self.close()
+        said = f"the broker takes no messages now: {self.blocked}" if self.blocked else ""
+        return lost(said or "no answer in time", self.where)
 
     def flush(self, deadline: float) -> None:
         """Hand everything that was written to the operating system, while the other side is there."""
@@ -127,6 +149,8 @@ class RabbitmqSession:
 
     def close(self) -> None:
         """Cut the connection; may be called twice."""
+        if self.takes_back:
+            cut_off(self._socket)
         self._socket.close()
 
     def say_goodbye(self, deadline: float) -> None:
@@ -135,6 +159,7 @@ class RabbitmqSession:
             self._replies.clear()
             self.write(method(commands.Connection.Close(200, "goodbye", 0, 0), 0))
             self._reply(commands.Connection.CloseOk, deadline)
+            self.takes_back = False
         self.close()
 
     def _connect(self, config: Rabbitmq, host: Host, deadline: float) -> socket.socket:
@@ -147,6 +172,7 @@ class RabbitmqSession:
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            hold_little(made)
             if context is not None:
                 made = context.wrap_socket(made, server_hostname=host.name)
             made.setblocking(False)
@@ -211,11 +237,17 @@ class RabbitmqSession:
         return moved
 
     def _send(self) -> bool:
+        if self._lease.over:
+            self._fail(ended_amid(self.where))
+            return False
         try:
             count = self._socket.send(self._unsent)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         del self._unsent[:count]
+        self._written += count
+        if not self._unsent:
+            self._lease = ENDLESS
         self._sent_at = time.monotonic()
         return count > 0
 

@@ -4,8 +4,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
+from functools import partial, reduce
 from queue import SimpleQueue
+from threading import Lock
 
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
@@ -13,16 +14,24 @@ from gateway.ports import Clock, Delivery, Parcel
 from gateway.transports.names import Leftovers
 from gateway.transports.not_taken import LIES_S
 from gateway.transports.polled import PolledFeed, pause
+from gateway.transports.progress import ended_amid
 from gateway.transports.sftp_drop import SftpDrop
 from gateway.transports.sftp_session import SftpLink, where
 from gateway.transports.sftp_upload import SendFolder, name_fault, upload
+from spool.lease import earlier
 
 POLL_S = 0.5
 GROUP = 64
 GROUP_BYTES = 4 * 1024 * 1024
 """Files that are on their way together over one connection."""
 
+FIRST_GROUP = 8
+"""Of them, while nothing is known of the line."""
+_SHARE_OF_TIMEOUT = 4.0
+"""A group that takes more than this part of the time-out is too large for the line."""
+
 Group = Sequence[Parcel]
+Lost = dict["SftpLink", DeliveryError]
 
 
 class SftpTransport:
@@ -39,24 +48,30 @@ class SftpTransport:
             path=config.send_dir, place=f"{where(config)} {config.send_dir}", left=Leftovers()
         )
         self._threads: ThreadPoolExecutor | None = None
+        self._pace = Pace(config.timeout_s / _SHARE_OF_TIMEOUT)
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; a file of the same name is replaced.
 
-        The time-out counts for each group of up to 64 files or 4 MiB. A connection that is lost fails the
-        group that it carries; the others go on, and only when none is left the rest fails at once.
+        Files go in groups of up to 64 or 4 MiB, of fewer over a slow line, and a group is said to be delivered before
+        the next one begins. A connection that is lost fails the group that it carries; the others go on, and only when
+        none is left the rest fails at once.
         """
-        lost: dict[SftpLink, DeliveryError] = {}
+        lost: Lost = {}
         for batch in _without_repeats(parcels):
             links = [link for link in self._links if link not in lost]
-            groups = deque(_groups(batch, -(-len(batch) // max(1, len(links)))))
-            if len(links) > 1 and len(groups) > 1:
-                yield from self._carry_side_by_side(links[: len(groups)], groups, lost)
+            groups = Groups(batch, -(-len(batch) // max(1, len(links))), self._pace)
+            if len(links) > 1 and len(batch) > 1:
+                yield from self._carry_side_by_side(links[: len(batch)], groups, lost)
             else:
                 for link in links[:1]:
                     yield from self._carry(link, groups, lost)
-            for group in groups:
-                yield from _all_failed(group, next(reversed(lost.values())))
+            while rest := groups.next():
+                for parcel in rest:
+                    late = parcel.too_late()
+                    yield Delivery(
+                        entry=parcel.entry, error=late or name_fault(parcel) or next(reversed(lost.values()))
+                    )
 
     def close(self) -> None:
         """Close the connections."""
@@ -65,22 +80,36 @@ class SftpTransport:
         for link in self._links:
             link.close()
 
-    def _carry(
-        self, link: SftpLink, groups: deque[Group], lost: dict[SftpLink, DeliveryError]
-    ) -> Iterator[Delivery]:
+    def _carry(self, link: SftpLink, groups: "Groups", lost: Lost) -> Iterator[Delivery]:
         """Take groups until there are none, or the connection is lost and stands in `lost`."""
-        while link not in lost and (group := _next(groups)) is not None:
-            try:
-                errors = link.use(partial(upload, group, self._into))
-            except DeliveryError as error:
-                lost[link] = error
-                yield from _all_failed(group, error)
-            else:
-                for parcel, outcome in zip(group, errors, strict=True):
-                    yield Delivery(entry=parcel.entry, error=outcome)
+        while link not in lost and (group := groups.next()):
+            going = []
+            for parcel in group:
+                late = parcel.too_late()
+                if late is None:
+                    going.append(parcel)
+                else:
+                    yield Delivery(entry=parcel.entry, error=late)
+            if going:
+                yield from self._upload(link, going, lost)
+
+    def _upload(self, link: SftpLink, group: Group, lost: Lost) -> Iterator[Delivery]:
+        lease = reduce(earlier, (parcel.lease for parcel in group))
+        began = time.monotonic()
+        try:
+            errors = link.use(partial(upload, group, self._into), lease)
+        except DeliveryError as error:
+            self._pace.failed()
+            lost[link] = ended_amid(self._into.place) if lease.over else error
+            for parcel in group:  # a wrong name stays wrong
+                yield Delivery(entry=parcel.entry, error=name_fault(parcel) or lost[link])
+        else:
+            self._pace.took(time.monotonic() - began)
+            for parcel, outcome in zip(group, errors, strict=True):
+                yield Delivery(entry=parcel.entry, error=outcome)
 
     def _carry_side_by_side(
-        self, links: Sequence[SftpLink], groups: deque[Group], lost: dict[SftpLink, DeliveryError]
+        self, links: Sequence[SftpLink], groups: "Groups", lost: Lost
     ) -> Iterator[Delivery]:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(len(self._links), "sftp")
@@ -106,6 +135,57 @@ class SftpTransport:
             carrier.result()
 
 
+class Pace:
+    """How many files go together: fewer when they take long, more again when they do not."""
+
+    def __init__(self, long_s: float) -> None:
+        self._long_s = long_s
+        self.files = FIRST_GROUP
+
+    @property
+    def size_bytes(self) -> int:
+        """How much goes together."""
+        return GROUP_BYTES * self.files // GROUP
+
+    def took(self, seconds: float) -> None:
+        """Learn from a group that went."""
+        if seconds > self._long_s:
+            self.failed()
+        elif seconds < self._long_s / 4:
+            self.files = min(GROUP, 2 * self.files)
+
+    def failed(self) -> None:
+        """Learn from one that did not."""
+        self.files = max(1, self.files // 2)
+
+
+class Groups:
+    """A batch, cut while it goes: by number, at most `share`, and by bytes; for several threads."""
+
+    def __init__(self, batch: Sequence[Parcel], share: int, pace: Pace) -> None:
+        self._waiting = deque(batch)
+        self._share = share
+        self._pace = pace
+        self._lock = Lock()
+
+    def next(self) -> list[Parcel]:
+        """Take the next group; empty: there is none."""
+        with self._lock:
+            most, room = min(self._pace.files, self._share), self._pace.size_bytes
+            group: list[Parcel] = []
+            while self._waiting and len(group) < most:
+                room -= len(self._waiting[0].body)
+                if group and room < 0:
+                    break
+                group.append(self._waiting.popleft())
+            return group
+
+    def clear(self) -> None:
+        """Let nothing more be taken."""
+        with self._lock:
+            self._waiting.clear()
+
+
 class SftpFeed(PolledFeed):
     """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes or archives the files.
 
@@ -126,19 +206,6 @@ class SftpFeed(PolledFeed):
         )
 
 
-def _next(groups: deque[Group]) -> Group | None:
-    try:
-        return groups.popleft()
-    except IndexError:
-        return None
-
-
-def _all_failed(group: Group, lost: DeliveryError) -> Iterator[Delivery]:
-    """Yield what becomes of files that did not go; a wrong name stays wrong."""
-    for parcel in group:
-        yield Delivery(entry=parcel.entry, error=name_fault(parcel) or lost)
-
-
 def _without_repeats(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
     """Cut where a name comes again: two uploads to one name must not be mixed."""
     batch: dict[str, Parcel] = {}
@@ -149,17 +216,3 @@ def _without_repeats(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
         batch[parcel.file_name] = parcel
     if batch:
         yield list(batch.values())
-
-
-def _groups(batch: Sequence[Parcel], share: int) -> Iterator[Group]:
-    """Cut by number, at most `share`, and bytes."""
-    group: list[Parcel] = []
-    size = 0
-    for parcel in batch:
-        if group and (len(group) == min(GROUP, share) or size + len(parcel.body) > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(parcel)
-        size += len(parcel.body)
-    if group:
-        yield group

@@ -10,6 +10,7 @@ from gateway.transports import sftp_wire as wire
 from gateway.transports.names import is_whole, other_name
 from gateway.transports.not_taken import HALF, LEFT_AT_MOST, NO_FILE, is_worth_a_word
 from gateway.transports.polled import LISTED, UNKNOWN, Listed, too_large
+from gateway.transports.progress import Progress
 from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_reading import OpenFile, read_whole
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
@@ -45,9 +46,9 @@ class SftpDrop:
         """Close the connection."""
         self._link.close()
 
-    def _list(self, session: SftpSession, deadline: float) -> list[Listed]:
+    def _list(self, session: SftpSession, progress: Progress) -> list[Listed]:
         what = "the receive folder cannot be listed"
-        files = listing(session, self._folder, what, self.place, deadline)
+        files = listing(session, self._folder, what, self.place, progress)
         self.left = {}
         listed = heapq.nsmallest(LISTED, self._wanted(files))
         self._sizes = {file.name: file.size_bytes for file in listed}
@@ -63,10 +64,10 @@ class SftpDrop:
                 self.left[file.name] = HALF if file.is_file else NO_FILE
 
     def _fetch(
-        self, names: Sequence[str], session: SftpSession, deadline: float
+        self, names: Sequence[str], session: SftpSession, progress: Progress
     ) -> list[tuple[str, bytes | DeliveryError]]:
         replies = session.ask(
-            [wire.open_file(join(self._folder, name), wire.READ) for name in names], deadline
+            [wire.open_file(join(self._folder, name), wire.READ) for name in names], progress
         )
         found: list[tuple[str, bytes | DeliveryError]] = []
         handles: list[tuple[str, bytes]] = []
@@ -77,40 +78,40 @@ class SftpDrop:
                 found.append((name, refused(f"a file cannot be read: {name}", reply, self.place)))
         # The size is asked for after the first block: a file that another writes right now shows itself.
         asked = [ask for _, handle in handles for ask in (wire.read(handle, 0), _size_of(handle))]
-        answers = session.ask(asked, deadline)
+        answers = session.ask(asked, progress)
         for (name, handle), block, attributes in zip(handles, answers[::2], answers[1::2], strict=True):
             size, listed = _told_size(attributes), self._sizes.get(name, UNKNOWN)
             file = OpenFile(handle=handle, block=block, size_bytes=size, listed_bytes=listed)
-            body = read_whole(file, session, deadline)
+            body = read_whole(file, session, progress)
             if isinstance(body, Reply):
                 found.append((name, refused(f"a file cannot be read: {name}", body, self.place)))
             elif body is None:
                 found.append((name, too_large(name, self.place)))
             elif body:
                 found.append((name, body))
-        session.ask([wire.on_handle(Kind.CLOSE, handle) for _, handle in handles], deadline)
+        session.ask([wire.on_handle(Kind.CLOSE, handle) for _, handle in handles], progress)
         return found
 
-    def _remove(self, names: Sequence[str], session: SftpSession, deadline: float) -> None:
+    def _remove(self, names: Sequence[str], session: SftpSession, progress: Progress) -> None:
         replies = session.ask(
-            [wire.on_path(Kind.REMOVE, join(self._folder, name)) for name in names], deadline
+            [wire.on_path(Kind.REMOVE, join(self._folder, name)) for name in names], progress
         )
         for name, reply in zip(names, replies, strict=True):
             if reply.status not in (Status.OK, Status.NO_SUCH_FILE):
                 raise refused(f"a collected file cannot be removed: {name}", reply, self.place)
 
-    def _move(self, names: Sequence[str], session: SftpSession, deadline: float) -> None:
+    def _move(self, names: Sequence[str], session: SftpSession, progress: Progress) -> None:
         """Rename into the archive folder, under another name where one is taken or may be.
 
         SFTP says of neither a missing folder nor a missing file which of the two it is, so what was not
         renamed is looked for: a file that is gone was put away before.
         """
-        taken = session.ask([wire.on_path(Kind.STAT, join(self._archive, name)) for name in names], deadline)
+        taken = session.ask([wire.on_path(Kind.STAT, join(self._archive, name)) for name in names], progress)
         there = [name for name, reply in zip(names, taken, strict=True) if reply.status == Status.OK]
-        failed = self._rename([name for name in names if name not in there], session, deadline, keep=True)
-        failed = self._rename([*there, *(name for name, _ in failed)], session, deadline, keep=False)
+        failed = self._rename([name for name in names if name not in there], session, progress, keep=True)
+        failed = self._rename([*there, *(name for name, _ in failed)], session, progress, keep=False)
         left = session.ask(
-            [wire.on_path(Kind.STAT, join(self._folder, name)) for name, _ in failed], deadline
+            [wire.on_path(Kind.STAT, join(self._folder, name)) for name, _ in failed], progress
         )
         for (name, reply), found in zip(failed, left, strict=True):
             if found.status != Status.NO_SUCH_FILE:
@@ -119,14 +120,14 @@ class SftpDrop:
                 )
 
     def _rename(
-        self, names: Sequence[str], session: SftpSession, deadline: float, *, keep: bool
+        self, names: Sequence[str], session: SftpSession, progress: Progress, *, keep: bool
     ) -> list[tuple[str, Reply]]:
         """Move files under their names, or under others of the same ending; returns those that were not."""
         moves = [
             wire.rename(join(self._folder, name), join(self._archive, name if keep else other_name(name)))
             for name in names
         ]
-        replies = session.ask(moves, deadline)
+        replies = session.ask(moves, progress)
         return [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
 
 

@@ -4,6 +4,7 @@ from contextlib import ExitStack, closing
 
 from gateway.config import Sftp
 from gateway.errors import ConfigError, DeliveryError
+from gateway.transports.progress import Progress
 from gateway.transports.sftp_session import SftpLink, SftpSession
 from gateway.transports.sftp_wire import Kind, Status, on_handle, on_path
 
@@ -16,10 +17,10 @@ def reach(config: Sftp) -> str:
     place = f"sftp {config.host}:{config.port}"
     folders = [folder for folder in (config.send_dir, config.receive_dir, config.archive_dir) if folder]
 
-    def look(session: SftpSession, deadline: float) -> list[str]:
-        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], deadline)
+    def look(session: SftpSession, progress: Progress) -> list[str]:
+        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], progress)
         unseen = [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
-        return [what for folder in unseen if (what := _fault(session, folder, deadline))]
+        return [what for folder in unseen if (what := _fault(session, folder, progress))]
 
     with ExitStack() as links:
         missing = links.enter_context(closing(SftpLink(config))).use(look)
@@ -42,10 +43,10 @@ def reach(config: Sftp) -> str:
     return f"{place}, logged in{times}, all folders there"
 
 
-def _fault(session: SftpSession, folder: str, deadline: float) -> str:
+def _fault(session: SftpSession, folder: str, progress: Progress) -> str:
     """Try to open a folder: some servers refuse to say anything of one by name; empty: it is there."""
-    (opened,) = session.ask([on_path(Kind.OPENDIR, folder)], deadline)
+    (opened,) = session.ask([on_path(Kind.OPENDIR, folder)], progress)
     if opened.status != Status.OK:
         return f"{folder} ({opened.text})"
-    session.ask([on_handle(Kind.CLOSE, opened.string())], deadline)
+    session.ask([on_handle(Kind.CLOSE, opened.string())], progress)
     return ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway.transports import sftp_wire as wire
 from gateway.transports.polled import LARGEST_BYTES, UNKNOWN
+from gateway.transports.progress import Progress
 from gateway.transports.sftp_session import SftpSession
 from gateway.transports.sftp_wire import BLOCK_BYTES, Reply, Status
 
@@ -24,7 +25,7 @@ class OpenFile:
     """As the listing had it; or `UNKNOWN`."""
 
 
-def read_whole(file: OpenFile, session: SftpSession, deadline: float) -> bytes | Reply | None:
+def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> bytes | Reply | None:
     """Return the bytes; or the answer that stands against it; or None: it is too large.
 
     Empty: it is empty or does not have its size (any more). Without a size it is read to its end, which must be where
@@ -34,7 +35,7 @@ def read_whole(file: OpenFile, session: SftpSession, deadline: float) -> bytes |
         return b"" if file.block.status == Status.EOF else file.block
     if max(file.size_bytes, file.listed_bytes) > LARGEST_BYTES:
         return None
-    body, end = _read_on(file, session, deadline)
+    body, end = _read_on(file, session, progress)
     if end is not None and end.status not in (Status.OK, Status.EOF):
         return end
     if len(body) > LARGEST_BYTES:
@@ -43,7 +44,7 @@ def read_whole(file: OpenFile, session: SftpSession, deadline: float) -> bytes |
     return body if wanted in (UNKNOWN, len(body)) else b""
 
 
-def _read_on(file: OpenFile, session: SftpSession, deadline: float) -> tuple[bytes, Reply | None]:
+def _read_on(file: OpenFile, session: SftpSession, progress: Progress) -> tuple[bytes, Reply | None]:
     """Read on from the first block to the size, or to the end of the file; returns the last answer too.
 
     Some servers send less than they are asked for: then blocks of what they send are asked for.
@@ -54,7 +55,7 @@ def _read_on(file: OpenFile, session: SftpSession, deadline: float) -> tuple[byt
     while len(body) < until:
         before = len(body)
         places = range(before, until, step)[:ahead]
-        replies = session.ask([wire.read(file.handle, place) for place in places], deadline)
+        replies = session.ask([wire.read(file.handle, place) for place in places], progress)
         for place, reply in zip(places, replies, strict=True):
             if place != len(body):
                 break  # after a short block the rest is asked for again

@@ -2,17 +2,19 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
 import paramiko
 
 from gateway.config import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports.names import new_mark
+from gateway.transports.progress import PatientSocket, Progress, cut_off, queued
 from gateway.transports.sftp_keys import HostKey, read_login
 from gateway.transports.sftp_wire import ProtocolError, Reply, Request, SftpWire
+from spool.lease import ENDLESS, Lease
 
 FAILURES = (OSError, EOFError, paramiko.SSHException, ProtocolError)
 """What paramiko and the wire raise when a connection is no good."""
@@ -32,8 +34,8 @@ T = TypeVar("T")
 class SftpSession:
     """An open connection. Its methods raise DeliveryError, all temporary, with what to mend."""
 
-    def __init__(self, config: Sftp, host_key: HostKey, deadline: float) -> None:
-        """Connect, check the host key, log in; blocks until `deadline` (monotonic seconds) at most."""
+    def __init__(self, config: Sftp, host_key: HostKey, progress: Progress) -> None:
+        """Connect, check the host key, log in."""
         self._where = where(config)
         self._transport: paramiko.Transport | None = None
         self.mark = new_mark()
@@ -41,13 +43,15 @@ class SftpSession:
         self.has_looked = False
         """Whether the send folder was looked through for what earlier sessions left."""
         try:
-            self._transport = _transport(config, deadline)
-            _shake_hands(self._transport, config, host_key, deadline)
+            self._transport = _transport(config, progress)
+            _shake_hands(self._transport, config, host_key, progress)
             _log_in(self._transport, config)
-            channel = self._transport.open_session(timeout=_left(deadline))
-            channel.settimeout(_left(deadline))
+            channel = self._transport.open_session(timeout=_left(progress))
+            channel.settimeout(_left(progress))
             channel.invoke_subsystem("sftp")
-            self._wire = SftpWire(channel, deadline)
+            self._wire = SftpWire(
+                channel, progress, queued=partial(queued, cast("socket.socket", self._transport.sock))
+            )
         except DeliveryError:
             self.close()
             raise
@@ -65,11 +69,13 @@ class SftpSession:
         """What the server says that it can do beyond the draft."""
         return self._wire.extensions
 
-    def ask(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+    def ask(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
         """See `SftpWire.ask`; after an error the session is closed."""
         try:
-            return self._wire.ask(requests, deadline)
+            return self._wire.ask(requests, progress)
         except FAILURES as error:
+            if self._transport is not None:
+                cut_off(cast("socket.socket", self._transport.sock))
             self.close()
             raise lost(error, self._where) from error
 
@@ -89,25 +95,27 @@ class SftpLink:
         self._host_key = HostKey.parse(config.host_key)
         self._session: SftpSession | None = None
 
-    def use(self, work: Callable[[SftpSession, float], T]) -> T:
-        """Do `work(session, deadline)`; a session that turns out to be dead is replaced and `work` done again.
+    def use(self, work: Callable[[SftpSession, Progress], T], lease: Lease = ENDLESS) -> T:
+        """Do `work(session, progress)`; a session that turns out to be dead is replaced and `work` done again.
 
-        `deadline` is in monotonic seconds, one for both tries. Raises what `work` raises, and DeliveryError.
+        It is given up after the time-out without progress, one for both tries, and when the lease is over. Raises what
+        `work` raises, and DeliveryError.
         """
-        deadline = time.monotonic() + self._config.timeout_s
+        progress = Progress(self._config.timeout_s, lease)
         if self._session is not None and self._session.alive:
             try:
-                return self._do(work, self._session, deadline)
+                return self._do(work, self._session, progress)
             except DeliveryError:
-                if self._session.alive or time.monotonic() >= deadline:
+                if self._session.alive or progress.left_s <= 0:
                     raise
         self.close()
-        self._session = SftpSession(self._config, self._host_key, deadline)
-        return self._do(work, self._session, deadline)
+        self._session = SftpSession(self._config, self._host_key, progress)
+        progress.made()
+        return self._do(work, self._session, progress)
 
-    def _do(self, work: Callable[[SftpSession, float], T], session: SftpSession, deadline: float) -> T:
+    def _do(self, work: Callable[[SftpSession, Progress], T], session: SftpSession, progress: Progress) -> T:
         try:
-            return work(session, deadline)
+            return work(session, progress)
         except ProtocolError as error:
             session.close()
             raise lost(error, where(self._config)) from error
@@ -148,8 +156,9 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder else name
 
 
-def _transport(config: Sftp, deadline: float) -> paramiko.Transport:
-    connection = socket.create_connection((config.host, config.port), timeout=_left(deadline))
+def _transport(config: Sftp, progress: Progress) -> paramiko.Transport:
+    made = socket.create_connection((config.host, config.port), timeout=_left(progress))
+    connection = PatientSocket(made, config.timeout_s)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport = paramiko.Transport(connection)
@@ -162,16 +171,16 @@ def _transport(config: Sftp, deadline: float) -> paramiko.Transport:
         logger.addHandler(logging.NullHandler())
     logger.propagate = False
     transport.set_log_channel(LOG_CHANNEL)
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = _left(deadline)
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = _left(progress)
     return transport
 
 
-def _shake_hands(transport: paramiko.Transport, config: Sftp, host_key: HostKey, deadline: float) -> None:
+def _shake_hands(transport: paramiko.Transport, config: Sftp, host_key: HostKey, progress: Progress) -> None:
     try:
         options = transport.get_security_options()
         options.key_types = host_key.algorithms
         options.ciphers = CIPHERS
-        transport.start_client(timeout=_left(deadline))
+        transport.start_client(timeout=_left(progress))
     except (paramiko.ssh_exception.IncompatiblePeer, ValueError) as error:
         raise _stranger("no key of the pinned kind", config, host_key) from error
     if fault := host_key.fault(transport.get_remote_server_key(), config.host):
@@ -212,5 +221,5 @@ def _not_let_in(config: Sftp, said: str) -> DeliveryError:
     return DeliveryError(f"the server does not let us in: {said}", where=where(config), fix=fix)
 
 
-def _left(deadline: float) -> float:
-    return max(0.001, deadline - time.monotonic())
+def _left(progress: Progress) -> float:
+    return max(0.001, progress.left_s)

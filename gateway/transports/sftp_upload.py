@@ -8,6 +8,7 @@ from gateway.errors import DeliveryError
 from gateway.ports import Parcel
 from gateway.transports import sftp_wire as wire
 from gateway.transports.names import Leftovers, check_file_name, temporary_name
+from gateway.transports.progress import Progress
 from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_session import SftpSession, join, refused
 from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, Reply, Request, Status
@@ -25,14 +26,14 @@ class SendFolder:
 
 
 def upload(
-    group: Sequence[Parcel], into: SendFolder, session: SftpSession, deadline: float
+    group: Sequence[Parcel], into: SendFolder, session: SftpSession, progress: Progress
 ) -> list[DeliveryError | None]:
     """Open all, write and check all, rename all; the result stands in the order of the group.
 
     What an earlier attempt left of these files is removed. Raises DeliveryError when the connection fails.
     """
     if not session.has_looked:
-        into.left.add(_names(session, into, deadline))
+        into.left.add(_names(session, into, progress))
         session.has_looked = True
     files = [_Upload(parcel, into, session) for parcel in group]
     stages: tuple[tuple[Callable[[_Upload], list[Request]], Callable[[_Upload, list[Reply]], None]], ...] = (
@@ -47,7 +48,7 @@ def upload(
         for ask, take in stages:
             going = [file for file in files if file.error is None]
             asked = [ask(file) for file in going]
-            replies = iter(session.ask([request for requests in asked for request in requests], deadline))
+            replies = iter(session.ask([request for requests in asked for request in requests], progress))
             for file, requests in zip(going, asked, strict=True):
                 take(file, list(islice(replies, len(requests))))
         finished = True
@@ -65,10 +66,10 @@ def name_fault(parcel: Parcel) -> DeliveryError | None:
     return None
 
 
-def _names(session: SftpSession, into: SendFolder, deadline: float) -> list[str]:
+def _names(session: SftpSession, into: SendFolder, progress: Progress) -> list[str]:
     """List the folder; nothing where it may not be read."""
     try:
-        files = listing(session, into.path, "the send folder cannot be listed", into.place, deadline)
+        files = listing(session, into.path, "the send folder cannot be listed", into.place, progress)
         return [file.name for file in files]
     except DeliveryError:
         if session.alive:

@@ -8,12 +8,13 @@ one go, and their answers read back together.
 import re
 import stat
 import struct
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import paramiko
+
+from gateway.transports.progress import LOOK_S, Progress
 
 IN_FLIGHT = 128
 """Requests that one window holds at most."""
@@ -154,39 +155,40 @@ class Reply:
 class SftpWire:
     """The client's end of one `sftp` subsystem. Raises OSError, SSHException or ProtocolError when it fails."""
 
-    def __init__(self, channel: paramiko.Channel, deadline: float) -> None:
-        """Shake hands; `deadline` is in monotonic seconds."""
+    def __init__(
+        self, channel: paramiko.Channel, progress: Progress, *, queued: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Shake hands; `queued` says how many written bytes the other side's system has not taken."""
         self._channel = channel
+        self._queued = queued
+        self._written = 0
         self._unread = bytearray()
         self._next_id = 0
-        self._channel.settimeout(_left(deadline))
-        channel.sendall(_packet(Kind.INIT, struct.pack(">I", 3)))
-        kind, body = self._packet(deadline)
+        self._send(_packet(Kind.INIT, struct.pack(">I", 3)), progress)
+        kind, body = self._packet(progress)
         if kind != Kind.VERSION:
             raise ProtocolError("the server does not speak SFTP")
         self.extensions = _extensions(body)
 
-    def ask(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+    def ask(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
         """Send all requests and return their answers in the same order; the server does them in order."""
         replies: list[Reply] = []
         for window in _windows(requests):
-            replies += self._exchange(window, deadline)
+            replies += self._exchange(window, progress)
         return replies
 
-    def _exchange(self, requests: Sequence[Request], deadline: float) -> list[Reply]:
+    def _exchange(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
         first = self._next_id
         self._next_id = (first + len(requests)) % 2**31
         numbered = {(first + place) % 2**31: place for place in range(len(requests))}
-        self._channel.settimeout(_left(deadline))
-        self._channel.sendall(
-            b"".join(
-                _packet(request.kind, struct.pack(">I", number) + request.fields)
-                for number, request in zip(numbered, requests, strict=True)
-            )
+        packets = (
+            _packet(request.kind, struct.pack(">I", number) + request.fields)
+            for number, request in zip(numbered, requests, strict=True)
         )
+        self._send(b"".join(packets), progress)
         replies: dict[int, Reply] = {}
         while len(replies) < len(requests):
-            kind, body = self._packet(deadline)
+            kind, body = self._packet(progress)
             reader = _Reader(body)
             place = numbered.get(reader.number())
             if place is None:
@@ -194,20 +196,37 @@ class SftpWire:
             replies[place] = Reply(kind, body[4:])
         return [replies[place] for place in range(len(requests))]
 
-    def _packet(self, deadline: float) -> tuple[int, bytes]:
-        (size,) = struct.unpack(">I", self._bytes(4, deadline))
+    def _send(self, packets: bytes, progress: Progress) -> None:
+        """Write in pieces, each of them progress; none once the time is over."""
+        rest = packets
+        while rest:
+            self._channel.settimeout(_left(progress))
+            count = self._channel.send(rest[:BLOCK_BYTES])
+            if not count:
+                raise ProtocolError("the server closed the connection")
+            self._written += count
+            progress.made()
+            rest = rest[count:]
+
+    def _packet(self, progress: Progress) -> tuple[int, bytes]:
+        (size,) = struct.unpack(">I", self._bytes(4, progress))
         if not 1 <= size <= LARGEST_PACKET_BYTES:
             raise ProtocolError("the server sent something that is not SFTP")
-        packet = self._bytes(size, deadline)
+        packet = self._bytes(size, progress)
         return packet[0], packet[1:]
 
-    def _bytes(self, count: int, deadline: float) -> bytes:
+    def _bytes(self, count: int, progress: Progress) -> bytes:
         while len(self._unread) < count:
-            self._channel.settimeout(_left(deadline))
-            piece = self._channel.recv(256 * 1024)
+            self._channel.settimeout(min(LOOK_S, _left(progress)))
+            try:
+                piece = self._channel.recv(256 * 1024)
+            except TimeoutError:
+                progress.taken(self._written - self._queued())
+                continue
             if not piece:
                 raise ProtocolError("the server closed the connection")
             self._unread += piece
+            progress.made()
         taken = bytes(self._unread[:count])
         del self._unread[:count]
         return taken
@@ -303,11 +322,11 @@ def _packet(kind: Kind, body: bytes) -> bytes:
     return struct.pack(">IB", len(body) + 1, kind) + body
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _left(progress: Progress) -> float:
+    left_s = progress.left_s
+    if left_s <= 0:
         raise TimeoutError("no answer in time")
-    return left
+    return left_s
 
 
 def _windows(requests: Sequence[Request]) -> Iterator[list[Request]]:

@@ -62,8 +62,13 @@ class WebhookTransport:
         for parcel in parcels:
             error: DeliveryError | None = None
             try:
-                reply = self._link.post(self._headers(parcel), parcel.body, timeout_s=self._timeout_s)
-                error = self._judge(reply)
+                error = parcel.too_late()
+                if error is None:
+                    headers = self._headers(parcel)
+                    reply = self._link.post(
+                        headers, parcel.body, timeout_s=self._timeout_s, lease=parcel.lease
+                    )
+                    error = self._judge(reply)
             except DeliveryError as failure:
                 error = failure
             yield Delivery(entry=parcel.entry, error=error)

@@ -18,6 +18,8 @@ import httptools
 from gateway.errors import DeliveryError
 from gateway.ports import Clock
 from gateway.transports.addresses import Address
+from gateway.transports.progress import ended_amid
+from spool.lease import ENDLESS, Lease
 
 LARGEST_BYTES: Final = 64 * 1024
 """Of an answer, head and body."""
@@ -83,19 +85,21 @@ class Link:
         self._clock = clock
         self._socket: socket.socket | None = None
 
-    def post(self, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> Reply:
-        """Send one request and return the answer to it. Raises DeliveryError."""
+    def post(
+        self, headers: Mapping[str, str], body: bytes, *, timeout_s: float, lease: Lease = ENDLESS
+    ) -> Reply:
+        """Send one request, nothing of it once the lease is over, and return the answer to it. Raises DeliveryError."""
         deadline = self._clock() + timeout_s
         request = self._request(headers, body)
         kept = self._socket is not None
         try:
             try:
-                return self._exchange(request, deadline)
+                return self._exchange(request, deadline, lease)
             except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 if not kept:
                     raise
                 self.close()  # the server has closed a connection that was idle: nothing was answered
-                return self._exchange(request, deadline)
+                return self._exchange(request, deadline, lease)
         except DeliveryError:
             self.close()
             raise
@@ -122,11 +126,13 @@ class Link:
         lines += [f"Content-Length: {len(body)}", "", ""]
         return "\r\n".join(lines).encode("latin-1") + body
 
-    def _exchange(self, request: bytes, deadline: float) -> Reply:
+    def _exchange(self, request: bytes, deadline: float, lease: Lease) -> Reply:
         connection = self._connected(deadline)
         rest = memoryview(request)
         while rest:
             connection.settimeout(self._left(deadline))
+            if lease.over:
+                raise ended_amid(self._authority)
             rest = rest[connection.send(rest) :]
         listener = _Listener()
         size = 0

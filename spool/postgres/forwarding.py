@@ -8,6 +8,7 @@ from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
+from spool.lease import Lease
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.postgres.accepting import write_journal
 from spool.postgres.arrays import blobs, int8s, texts
@@ -81,6 +82,7 @@ class Forwarding:
 
         def work(transaction: Transaction) -> list[Claimed]:
             served = self._last_needy.setdefault(destination, {})
+            lease = Lease.of(lease_s)
             turn = _Turn(transaction, claimant, destination, lease_s=lease_s, room=dict(room), served=served)
             rows = turn.take(self._last_turn.get(destination, ""), limit)
             content = transaction.run(_CONTENT, int8s({row[9] for row in rows})) if rows else None
@@ -89,7 +91,7 @@ class Forwarding:
                 return []
             self._last_turn[destination] = turn.last
             messages = {row[0]: row for row in content}
-            return [_claimed(row, destination, messages[row[9]]) for row in rows]
+            return [_claimed(row, destination, messages[row[9]], lease) for row in rows]
 
         return self.db.write(work)
 
@@ -258,7 +260,7 @@ class _Turn:
         return taken
 
 
-def _claimed(row: Row, destination: str, message: Row) -> Claimed:
+def _claimed(row: Row, destination: str, message: Row, lease: Lease) -> Claimed:
     _, _, _, entry, claim, uid, cop_msg_id, attempts, way, _, owner = row
     _, kind, accepted_at, facts, body = message
     return Claimed(
@@ -274,6 +276,7 @@ def _claimed(row: Row, destination: str, message: Row) -> Claimed:
         facts=facts,
         way=way,
         body=body,
+        lease=lease,
     )
 
 

@@ -234,4 +234,7 @@ STEPS: Final[tuple[str, ...]] = (
         ) AS told GROUP BY uid
     ) AS o WHERE o.uid = e.uid AND e.state <> 'sent' AND e.claim > 0;
     """,
+    """
+    CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
+    """,
 )

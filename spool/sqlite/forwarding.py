@@ -10,6 +10,7 @@ from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
+from spool.lease import Lease
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.signals import Signals
 from spool.sqlite.accepting import write_journal
@@ -64,6 +65,7 @@ class Forwarding:
         """Take up to `limit` entries whose turn has come, in turn from each owner that has any."""
         if not self._anything_due(destination):
             return []
+        lease = Lease.of(lease_s)
         with self.db.write() as connection:
             now = self.db.now()
             until = now + round(lease_s * 1_000_000)
@@ -74,7 +76,7 @@ class Forwarding:
                 " bounce = '' WHERE id = ?",
                 [(sending, claimant, until, now, row[0]) for row in rows],
             )
-        return [_claimed(row) for row in rows]
+        return [_claimed(row, lease) for row in rows]
 
     def _turns(
         self, connection: sqlite3.Connection, destination: str, limit: int, *, now: int, room: dict[str, int]
@@ -242,7 +244,7 @@ def _soonest(connection: sqlite3.Connection, destination: str, full: Collection[
     return min((time for time in times if time is not None), default=None)
 
 
-def _claimed(row: _Row) -> Claimed:
+def _claimed(row: _Row, lease: Lease) -> Claimed:
     entry, claim, uid, owner, kind, destination, cop_msg_id, attempts, accepted_at, facts, way, body = row
     return Claimed(
         entry=entry,
@@ -257,6 +259,7 @@ def _claimed(row: _Row) -> Claimed:
         facts=facts,
         way=way,
         body=body,
+        lease=lease,
     )
 
 

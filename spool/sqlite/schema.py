@@ -257,4 +257,7 @@ STEPS: Final[tuple[str, ...]] = (
         WHERE m.id = entry.message AND j.event IN ('entry.sent', 'entry.bounced')
     ) WHERE state <> 'sent' AND claim > 0;
     """,
+    """
+    CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
+    """,
 )

@@ -10,12 +10,14 @@ AT_ONCE: Final = 1000
 """Entries that one commit brings near at most."""
 SLACK: Final = 1_000_000
 """Microseconds by which clocks may differ without being wrong."""
-_READY: Final = "state = 'ready' AND blockers = 0 AND destination = :destination"
-"""Word for word the condition of the index `entry_next`."""
-_TOO_FAR: Final = (
-    f"SELECT id FROM entry WHERE {_READY} AND due_at > :soon AND (attempts = 0 AND abandoned = 0 AND error = ''"
+_TOO_FAR: Final = tuple(
+    f"SELECT id FROM entry WHERE state = 'ready' AND {blocked} AND destination = :destination AND due_at > :soon"
+    " AND (attempts = 0 AND abandoned = 0 AND error = ''"
     " OR abandoned = 0 AND due_at > :latest OR due_at > :farthest) LIMIT :at_once"
+    for blocked in ("blockers = 0", "blockers > 0")
 )
+"""First of those whose turn it would be, then of those behind them: word for word the conditions of the indexes
+`entry_next` and `entry_blocked`."""
 _LEASED_TOO_LONG: Final = (
     "SELECT id FROM entry WHERE state = 'sending' AND lease_until > :lease_ends AND destination = :destination"
     " LIMIT :at_once"
@@ -43,12 +45,13 @@ class Timing:
         }
         with self.db.read() as connection:
             (found,) = connection.execute(
-                f"SELECT EXISTS ({_TOO_FAR}) OR EXISTS ({_LEASED_TOO_LONG})", limits
+                f"SELECT {' OR '.join(f'EXISTS ({query})' for query in (*_TOO_FAR, _LEASED_TOO_LONG))}",
+                limits,
             ).fetchone()
         if not found:
             return 0
         with self.db.write() as connection:
-            due = connection.execute(_TOO_FAR, limits).fetchall()
+            due = [row for query in _TOO_FAR for row in connection.execute(query, limits)]
             leased = connection.execute(_LEASED_TOO_LONG, limits).fetchall()
             connection.executemany("UPDATE entry SET due_at = ? WHERE id = ?", [(now, row[0]) for row in due])
             connection.executemany(

@@ -187,6 +187,7 @@ CALLS: dict[str, Call] = {
     "recover what is over": lambda s: s.recover(),
     "claim and settle": lambda s: s.settle(settled(s.claim("one", "port", limit=2, lease_s=60))),
     "next due": lambda s: s.next_due("port"),
+    "draw near": lambda s: s.draw_near("port", wait_s=600, lease_s=60),
     "act": lambda s: s.act(Event.HELD, ["M4v2"]),
     "keep": lambda s: s.keep(collected(b"new answer")),
     "keep the same again": lambda s: s.keep(collected(b"answer to M1")),
@@ -252,6 +253,7 @@ WAITING: dict[str, Call] = {
     "claim and recover": lambda s: (s.claim("one", "port", limit=4, lease_s=60), s.recover(claimant="one")),
     "recover what is over": CALLS["recover what is over"],
     "next due": CALLS["next due"],
+    "draw near": CALLS["draw near"],
     "backlog": lambda s: s.backlog(at_most=10),
     "ways": CALLS["ways"],
 }

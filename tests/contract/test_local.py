@@ -68,6 +68,13 @@ def put(app: App, spool: Spool) -> bytes:
     return body
 
 
+def with_lease(file: Path, seconds: float) -> Path:
+    """Return another configuration of the same site."""
+    other = file.with_name("other.toml")
+    other.write_text(file.read_text().replace("lease_s = 60.0", f"lease_s = {seconds}"))
+    return other
+
+
 def heard(spool: Spool, owner: str = "bob0") -> list[Notice]:
     return spool.notices(owner, after=0, limit=10)
 
@@ -81,6 +88,18 @@ def test_delivered_bytes_are_those_that_were_accepted(opened: Open) -> None:
     assert arrival is not None
     assert (arrival.body, arrival.feed) == (body, LOCAL)
     assert [view.state for view in spool.ways(UID)] == [State.SENT]
+
+
+def test_what_is_not_ours_any_more_is_not_delivered(opened: Open) -> None:
+    app, spool = opened()
+    put(app, spool)
+    with closing(App(with_lease(app.file, 0.001)).local(spool)) as role:
+        role.step()
+    assert heard(spool) == []
+    (view,) = spool.ways(UID)
+    assert (view.state, view.attempts) == (State.READY, 0)
+    assert app.local(spool).step() == 1
+    assert len(heard(spool)) == 1
 
 
 @pytest.mark.parametrize("steps", ["claimed", "kept", "filed"])

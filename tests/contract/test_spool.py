@@ -426,6 +426,39 @@ def test_deferred_entry_waits_no_longer_than_the_longest_back_off_when_the_clock
     assert uids(claim(spool)) == ["A"]
 
 
+def test_whole_chain_comes_near_at_once_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
+    spool.put([offer(name, "d=1") for name in "ABC"])
+    spool.put([offer("D", "d=1", destination="capital")])
+    clock.move(-86_400)
+
+    assert near(spool) == 3, "those that wait for another one too"
+    assert near(spool) == 0
+    for name in "ABC":
+        taken = claim(spool)
+        assert uids(taken) == [name]
+        spool.settle(settled(taken))
+
+
+def test_followers_of_what_is_on_its_way_come_near_too(spool: Spool, clock: Clock) -> None:
+    spool.put([offer(name, "d=1") for name in "ABC"])
+    first = claim(spool)
+    clock.move(-86_400)
+
+    assert near(spool) == 3, "B, C, and the lease on A"
+    spool.settle(settled(first))
+    assert uids(claim(spool)) == ["B"]
+
+
+def test_follower_that_was_deferred_keeps_its_time(spool: Spool, clock: Clock) -> None:
+    spool.put([offer(name, "d=1") for name in "AB"])
+    spool.act(Event.HELD, ["A"])
+    spool.act(Event.RELEASED, ["A"])
+    spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=500)))
+    clock.move(-60)
+
+    assert near(spool) == 1, "B alone: A may have to wait that long"
+
+
 def test_lease_of_the_dead_ends_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
     spool.put([offer("A")])
     lost = settled(claim(spool, by="dead"))

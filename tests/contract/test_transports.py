@@ -1,8 +1,14 @@
 """What every Transport promises (gateway/ports.py), on real media."""
 
-import pytest
+import time
+from math import inf
 
+import pytest
+from msgspec import structs
+
+from gateway.errors import LeaseEndedError
 from gateway.ports import Transport
+from spool.lease import Lease
 from tests.contract.conftest import REFUSED, Medium, parcel
 
 ODD_BODIES = [
@@ -64,6 +70,35 @@ def test_refused_parcel_does_not_hold_up_the_others(medium: Medium, transport: T
     assert errors[3] is None
     assert errors[2] is not None
     assert REFUSED not in medium.arrived()
+    transport.close()
+
+
+@pytest.mark.parametrize("which", ["over", "more than half over", "over by the time of day"])
+def test_parcel_that_is_not_ours_any_more_is_not_sent_and_does_not_hold_up_the_others(
+    medium: Medium, transport: Transport, which: str
+) -> None:
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    lease = {
+        "over": Lease(now - 60, now - 1, inf),
+        "more than half over": Lease(now - 3600, now + 1800, inf),
+        "over by the time of day": Lease(now, now + 3600, time.time() - 1),
+    }[which]
+    ours = Lease.of(3600)
+    parcels = [parcel(number, b"<a>%d</a>" % number) for number in range(4)]
+
+    deliveries = list(
+        transport.send(
+            [structs.replace(one, lease=lease if one.entry in (0, 2) else ours) for one in parcels]
+        )
+    )
+    alone = list(transport.send([structs.replace(parcels[0], lease=lease)]))
+
+    errors = {delivery.entry: delivery.error for delivery in deliveries}
+    assert errors.keys() == {0, 1, 2, 3}
+    assert errors[1] is errors[3] is None
+    for error in (errors[0], errors[2], *(delivery.error for delivery in alone)):
+        assert isinstance(error, LeaseEndedError)
+    assert sorted(medium.arrived()) == [b"<a>1</a>", b"<a>3</a>"]
     transport.close()
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.config_deliver import Webhook
-from gateway.errors import ConfigError, DeliveryError, ReceiverGoneError
+from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Parcel
 from gateway.transports.webhook import WebhookTransport, read_secrets
+from spool.lease import Lease
 from tests.servers.certificates import Authority
 from tests.servers.receiver import Handler, Receiver, answers, hangs, takes_but_never_ends, trickles
 
@@ -60,6 +62,14 @@ def failure(settings: Webhook) -> DeliveryError:
     assert error.temporary
     assert error.where
     return error
+
+
+def test_a_delivery_that_is_not_ours_any_more_is_not_sent(receiver: Receiver) -> None:
+    first, last = send(config(receiver), msgspec.structs.replace(letter(1), lease=Lease.of(-1)), letter(2))
+
+    assert isinstance(first, LeaseEndedError)
+    assert last is None
+    assert [taken.id for taken in receiver.taken] == ["ann/erp/2"]
 
 
 def test_a_delivery_is_signed_named_and_whole(receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""A door in front of a port of this machine, that a test can shut, open again and slam in mid-answer."""
+"""A door in front of a port of this machine, that a test can shut, open again, make narrow and slam in mid-answer."""
 
 import socket
 import threading
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from gateway.playground import free_port
 
 PIECE_BYTES = 65536
+NARROW_BYTES = 32768
+"""What a narrow line holds of one connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,10 @@ class TcpDoor:
         self.port = free_port()
         self.passed = 0
         """Connections that came through."""
+        self.uploaded = 0
+        """Bytes that went to the server."""
+        self._pace = 0.0
+        self._close = threading.Event()
         self.held = threading.Event()
         """A connection waits where `hold_after` wants it."""
         self._slam, self._mute = threading.Event(), threading.Event()
@@ -46,7 +52,10 @@ class TcpDoor:
 
     def start(self) -> None:
         """Take connections."""
+        self._close.clear()
         self._listener = listener = socket.create_server(("127.0.0.1", self.port))
+        if self._pace:  # connections inherit it; a narrow line holds little
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
         self._run(self._accept, listener)
 
     def stop(self) -> None:
@@ -59,6 +68,7 @@ class TcpDoor:
         self._threads[0].join()
         listener.close()
         self._go_on.set()
+        self._close.set()
         self.cut()
         for thread in self._threads:
             thread.join()
@@ -79,6 +89,12 @@ class TcpDoor:
         self.held.clear()
         self._go_on.clear()
         self._most = count
+
+    def narrow(self, bytes_a_second: float) -> None:
+        """Let clients send no more than that on each connection from now on; cuts those that are open."""
+        self.stop()
+        self._pace = bytes_a_second
+        self.start()
 
     def let_go(self) -> None:
         """Let the connection that is held go on."""
@@ -137,7 +153,7 @@ class TcpDoor:
         lit: _Fuse | None = None
         passed = sent = 0
         with suppress(OSError):
-            while piece := source.recv(PIECE_BYTES):
+            while piece := source.recv(PIECE_BYTES) if answers else self._upload(source):
                 if not answers and (fuse := self._fuse) is not None:
                     sent, lit = (sent if fuse is lit else 0) + len(piece), fuse
                     if sent >= fuse.after_bytes:
@@ -163,6 +179,13 @@ class TcpDoor:
         self._doomed.discard(source)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
+
+    def _upload(self, source: socket.socket) -> bytes:
+        piece = source.recv(NARROW_BYTES // 4 if self._pace else PIECE_BYTES)
+        self.uploaded += len(piece)
+        if self._pace:
+            self._close.wait(len(piece) / self._pace)
+        return piece
 
     def _burn(self, fuse: _Fuse, server: socket.socket, last: bytes) -> None:
         with self._lock:

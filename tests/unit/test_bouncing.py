@@ -20,7 +20,7 @@ from spool.lifecycle import State
 from tests.spooling import START
 
 FOLDER = Folder(send_dir=Path("o"), receive_dir=Path("i"))
-RETRY = Retry(first_s=8.0, ceiling_s=60.0, attempts=5, max_age_s=3600.0)
+RETRY = Retry(first_s=8.0, ceiling_s=60.0, attempts=5, max_age_s=50.0)
 ENTRY = Latest(entry=7, claim=3, destination="port", attempts=1, facts=b"")
 SENT = Travelled(
     uid="A", owner="ann", kind="CEB311Message", accepted_at=START, declarations=(), entries=(ENTRY,)
@@ -84,7 +84,7 @@ def test_format_error_changes_nothing(bouncer: Bouncer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "age_s"), [(4, 0), (1, 3600)], ids=["attempts used up", "older than max_age_s"]
+    ("attempts", "age_s"), [(4, 0), (3, 60)], ids=["attempts used up", "older than max_age_s"]
 )
 def test_bounds_of_the_destination_end_it(bouncer: Bouncer, attempts: int, age_s: int) -> None:
     entry = replace(ENTRY, attempts=attempts)
@@ -95,6 +95,13 @@ def test_bounds_of_the_destination_end_it(bouncer: Bouncer, attempts: int, age_s
     assert got is not None
     assert got.next_at is None
     assert got.reason.startswith(f"no attempt is left after {attempts + 1}: DxpRep 3002")
+
+
+def test_clock_that_was_wrong_when_it_was_accepted_ends_nothing(bouncer: Bouncer) -> None:
+    got = judge(bouncer, travelled=replace(SENT, accepted_at=START - timedelta(days=10)))
+
+    assert got is not None
+    assert got.next_at is not None
 
 
 def test_answer_speaks_of_the_destination_it_came_from_alone(bouncer: Bouncer) -> None:

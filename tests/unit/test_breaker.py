@@ -48,6 +48,28 @@ def test_a_batch_of_which_some_arrived_does_not_open_it() -> None:
     assert one.allowance() > 0
 
 
+def test_next_batch_is_no_larger_than_what_went_of_the_last() -> None:
+    for failed, late in ((12, 0), (0, 12)):
+        one = breaker(Clock())
+        while one.allowance() < 32:
+            one.report(delivered=one.allowance(), failed=0)
+        one.report(delivered=20, failed=failed, late=late)
+        assert one.allowance() == 20
+        one.report(delivered=20, failed=0)
+        assert one.allowance() == 32
+
+
+def test_batch_of_which_none_was_begun_is_halved_and_does_not_open_it() -> None:
+    one = breaker(Clock())
+    one.report(delivered=8, failed=0)
+    sizes = []
+    for _ in range(4):
+        one.report(delivered=0, failed=0, late=one.allowance())
+        sizes.append(one.allowance())
+        assert not one.down
+    assert sizes == [1, 1, 1, 1]
+
+
 def test_refused_entries_alone_change_nothing() -> None:
     one = breaker(Clock())
     one.report(delivered=4, failed=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config_deliver import Channel, Deliver, OutFolder, Webhook
-from gateway.errors import ConfigError, DeliveryError, ReceiverGoneError
+from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel, Transport
 from gateway.roles.lane import Lane
 from spool.entry import Claimed
@@ -110,6 +110,17 @@ def test_a_single_failure_is_not_the_channels_but_two_in_a_row_are(now: Now, oth
     now.now += 1
     other.error = None
     assert lane.finish(lane.work([letter(3)])()) == (True, False)
+
+
+def test_delivery_that_was_not_begun_in_time_is_no_failure_of_the_channel(now: Now, other: Other) -> None:
+    lane = lane_of(folder(), now, other)
+    for _ in range(4):
+        lane.finish(lane.work([letter(number) for number in range(lane.allowance())])())
+    assert lane.allowance() == 16
+    other.error = LeaseEndedError("late")
+    assert lane.finish(lane.work([letter(number) for number in range(16)])()) == (False, False)
+    assert lane.allowance() == 8
+    assert not lane.down
 
 
 def test_one_that_takes_long_is_slow(now: Now, other: Other) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.transports import sftp_wire as wire
+from gateway.transports.progress import Progress
 from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, ProtocolError, Reply, SftpWire, Status
 from tests.waiting import PATIENCE_S
 
 OPENSSH = Path("/usr/lib/openssh/sftp-server")
 
 
-def soon() -> float:
-    return time.monotonic() + PATIENCE_S
+def soon() -> Progress:
+    return Progress(PATIENCE_S)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_openssh_says_what_is_wrong(openssh: SftpWire, tmp_path: Path) -> None:
 def test_silence_is_a_time_out() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(TimeoutError):
-        SftpWire(cast("Any", ours), time.monotonic() + 0.05)
+        SftpWire(cast("Any", ours), Progress(0.05))
 
 
 @pytest.mark.parametrize(
