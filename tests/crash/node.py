@@ -1,9 +1,10 @@
-"""`python -m tests.crash.node FAULTS run -c FILE`: the gateway as it is, whose ports a test can trip.
+"""`python -m tests.crash.node FAULTS [--log=LOG] run -c FILE`: the gateway as it is, whose ports a test can trip.
 
-Nothing in gateway/ or spool/ knows of this. What the roles are built from is wrapped before the supervisor
+With LOG its stdout is that file. Nothing in gateway/ or spool/ knows of this. What the roles are built from is wrapped before the supervisor
 starts, and the roles inherit it: every commit and every effect outside passes two named points.
 """
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -107,6 +108,7 @@ class Life:
 
         def run() -> None:
             self._role = _short(role.name)
+            self._points.begins(self._role)
             role.run()
 
         return replace(role, run=run)
@@ -176,6 +178,10 @@ def shift(clock: ShiftedClock) -> None:
 
 if __name__ == "__main__":
     faults = Path(sys.argv.pop(1))
+    if sys.argv[1].startswith("--log="):
+        os.dup2(
+            os.open(sys.argv.pop(1).removeprefix("--log="), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 1
+        )
     trip(Life(Points(faults)))
     shift(ShiftedClock(faults / "clock"))
     main()

@@ -30,7 +30,7 @@ def test_nothing_accepted_is_lost_changed_misdelivered_or_doubled(seed: int, sta
     print(f"\nseed {seed}; alone: GATEWAY_SEED={seed} .venv/bin/python -m pytest -s {__file__}")
     tally = stages.play(seed, messages=MESSAGES, faults=FAULTS_A_RUN)
     print(tally)
-    assert tally.promises == (0, 0, 0, 0)
+    assert tally.broken == {}
     assert tally.faults == Counter(stages.schedule(seed, FAULTS_A_RUN)), "each of them struck"
     assert tally.accepted >= MESSAGES
 
