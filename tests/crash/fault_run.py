@@ -31,6 +31,7 @@ from tests.servers.small_disk import mounted
 from tests.waiting import RECOVERY_S
 
 PortKind = Literal["amqp", "sftp", "rabbitmq", "openssh"]
+SpoolKind = Literal["SQLite", "PostgreSQL"]
 
 _HOME_WITHIN_S: Final = RECOVERY_S
 _SCRIPT: Final = {"delay_s": [0.0, 0.2], "duplicates": 0.1, "reorder": 0.2, "refuse": 0.1, "batch": 20}
@@ -69,30 +70,30 @@ class Stage:
     def has_spool_disk(self) -> bool:
         return self.disks and self.database is None
 
-    def kinds(self) -> tuple[str, ...]:
-        """What can go wrong here."""
-        writable = self.database is not None or self.disks
-        return (
-            *_ALWAYS,
-            *(("upload cut",) if self.port in ("sftp", "openssh") else ()),
-            *(("delivery limit",) if self.port == "rabbitmq" and writable else ()),
-            *(("disk full",) if self.has_spool_disk else ()),
-            *(("stdout full",) if self.disks else ()),
-            *(("database read-only",) if writable else ()),
-            *(("database restarted", "database killed") if self.database else ()),
-        )
+
+def kinds(port: PortKind, spool: SpoolKind, *, disks: bool) -> list[str]:
+    """Name what can go wrong on such a stage; twice what goes wrong on few."""
+    postgres = spool == "PostgreSQL"
+    return [
+        *_ALWAYS,
+        *(("upload cut",) if port in ("sftp", "openssh") else ()),
+        *(("delivery limit", "delivery limit") if port == "rabbitmq" and (postgres or disks) else ()),
+        *(("disk full",) if disks and not postgres else ()),
+        *(("stdout full",) if disks else ()),
+        *(("database read-only",) if postgres or disks else ()),
+        *(("database restarted", "database killed") if postgres else ()),
+    ]
 
 
-def schedule(run: int, stage: Stage, count: int, *, rounds: str) -> list[str]:
+def schedule(run: int, among: Sequence[str], count: int, *, rounds: str) -> list[str]:
     """Name the `count` faults of the so many-th run on a stage, in order.
 
-    The runs of a stage go on one after the other through shuffled rounds, each of which has every kind once; `rounds` is
-    what they are shuffled by.
+    The runs of a stage go on one after the other through shuffled rounds, each of which has every kind; `rounds` is what
+    they are shuffled by.
     """
-    kinds = sorted(stage.kinds())
-    first, last = divmod(run * count, len(kinds)), divmod((run + 1) * count - 1, len(kinds))
+    first, last = divmod(run * count, len(among)), divmod((run + 1) * count - 1, len(among))
     dealt = [
-        kind for number in range(first[0], last[0] + 1) for kind in _shuffled(kinds, f"{rounds} {number}")
+        kind for number in range(first[0], last[0] + 1) for kind in _shuffled(among, f"{rounds} {number}")
     ]
     return dealt[first[1] :][:count]
 

@@ -65,7 +65,9 @@ RARE: Final = (
 """No test asks for these: passed only when an orphan waits for its owner at the moment at which the keeper starts, and
 once in the life of a spool, when a key is new to its journal."""
 AT_START: Final = tuple(
-    point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
+    f"{role}:{when}:{call}"
+    for role, call in (("forward", "spool.recover"), ("collect", "spool.put"))
+    for when in ("before", "after")
 )
 """Passed once in the life of a process."""
 IN_HAND: Final = (

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal
 
-from tests.crash.fault_run import PortKind, Stage, mounts_allowed, run, schedule
+from tests.crash.fault_run import PortKind, SpoolKind, Stage, kinds, mounts_allowed, run, schedule
 from tests.crash.tally import Tally
 from tests.servers import openssh, postgres, rabbitmq
 
-_TURNS: tuple[tuple[PortKind, Literal["SQLite", "PostgreSQL"]], ...] = (
+TURNS: tuple[tuple[PortKind, SpoolKind], ...] = (
     ("amqp", "SQLite"), ("sftp", "SQLite"), ("rabbitmq", "SQLite"), ("sftp", "PostgreSQL"), ("rabbitmq", "PostgreSQL"),
     ("openssh", "SQLite"), ("amqp", "PostgreSQL"), ("sftp", "SQLite"), ("amqp", "SQLite"), ("openssh", "PostgreSQL"),
 )  # fmt: skip
@@ -30,12 +29,11 @@ class Theatre:
         return run(seed, self.stage(seed), chosen, messages=messages)
 
     def schedule(self, seed: int, faults: int) -> list[str]:
-        """Name the faults of that run. Skips or fails as `play`."""
-        run, turn = divmod(seed, len(_TURNS))
-        return schedule(run, self.stage(seed), faults, rounds=str(turn))
+        """Name the faults of that run."""
+        return scheduled(seed, faults, disks=self._disks)
 
     def stage(self, seed: int) -> Stage:
-        port, spool = _TURNS[seed % len(_TURNS)]
+        port, spool = TURNS[seed % len(TURNS)]
         if port == "openssh":
             openssh.need_openssh()
         return Stage(
@@ -55,6 +53,13 @@ class Theatre:
             rabbitmq.need_rabbitmq()
             self._brokers = self._stack.enter_context(rabbitmq.Brokers())
         return self._brokers
+
+
+def scheduled(seed: int, faults: int, *, disks: bool) -> list[str]:
+    """Name the faults of the run of a seed, in order; `disks`: small file systems can be mounted."""
+    run_number, turn = divmod(seed, len(TURNS))
+    port, spool = TURNS[turn]
+    return schedule(run_number, kinds(port, spool, disks=disks), faults, rounds=str(turn))
 
 
 @contextmanager
