@@ -27,6 +27,7 @@ STRIKES_WITHIN_S = RECOVERY_S
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
 _LONGEST_UPLOAD_BYTES = 30_000
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_TRAFFIC_EVERY_S = 0.1
 _RELOADS = 5
 _FROZEN_S = 3 * LEASE_S
 _LIVES = 4
@@ -59,6 +60,7 @@ class Scene:
     """Another one, that holds the log."""
     kills: int = 0
     struck: Counter[str] = field(default_factory=Counter)
+    _quiet_until: float = 0.0
 
     def until(self, happened: Callable[[], bool]) -> None:
         """Wait until it happened, and see to it that there is traffic meanwhile."""
@@ -66,8 +68,9 @@ class Scene:
         def look() -> bool:
             if happened():
                 return True
-            if not self.load.working:
-                self.load.one_more()
+            if not self.load.working and time.monotonic() > self._quiet_until:
+                self._quiet_until = time.monotonic() + _TRAFFIC_EVERY_S
+                self.load.one_more_in_time()  # in a thread: whoever is to answer may be stopped
             return happened()
 
         until(look, seconds=STRIKES_WITHIN_S)
@@ -221,30 +224,44 @@ def set_clock_back(scene: Scene) -> None:
 
 
 def set_clock_back_by_days(scene: Scene) -> None:
-    """Ten days back, and what is accepted then goes then."""
-    _set_clock(scene, -10 * _DAY_S)
+    """Ten days back for a while: longer than a message is tried for, when somebody sets it right."""
+    _set_clock_wrong(scene, -10 * _DAY_S)
 
 
 def set_clock_ahead(scene: Scene) -> None:
-    """A day ahead, until what was accepted then has gone; then somebody sets it right."""
-    _set_clock(scene, _DAY_S)
-    scene.world.clock.move(-_DAY_S)
+    """A day ahead for a while."""
+    _set_clock_wrong(scene, _DAY_S)
 
 
-def _set_clock(scene: Scene, seconds: float) -> None:
-    """Move it; return when the node has lived by it, and sent what it has accepted meanwhile."""
-    clock = scene.world.clock
+def _set_clock_wrong(scene: Scene, seconds: float) -> None:
+    """By a wrong clock the node goes on; what it could not send when the clock is set right goes then."""
+    clock, door = scene.world.clock, scene.world.port.door
     clock.move(seconds)
-    wanted = datetime.now(UTC) + timedelta(seconds=clock.shift_s)
-
-    def lives_by_it() -> bool:
-        (*_, last) = (line["time"] for line in list(scene.world.node.process.events) if "time" in line)
-        return abs(datetime.fromisoformat(last) - wanted) < timedelta(seconds=_HOUR_S / 2)
-
-    scene.until(lives_by_it)
+    wrong = datetime.now(UTC) + timedelta(seconds=clock.shift_s)
+    scene.until(lambda: abs(_last_line_at(scene) - wrong) < timedelta(seconds=_HOUR_S))
     answered = len(scene.load.answered)
     scene.until(lambda: len(scene.load.answered) > answered)
     scene.until_sent()
+    door.stop()
+    _attempt_in_vain(scene)
+    clock.move(-seconds)
+    _attempt_in_vain(scene)
+    door.start()
+
+
+def _last_line_at(scene: Scene) -> datetime:
+    (*_, last) = (line["time"] for line in list(scene.world.node.process.events) if "time" in line)
+    return datetime.fromisoformat(last)
+
+
+def _attempt_in_vain(scene: Scene) -> None:
+    """Wait until one more attempt has failed."""
+    failed = len(_failures(scene))
+    scene.until(lambda: len(_failures(scene)) > failed)
+
+
+def _failures(scene: Scene) -> list[dict[str, Any]]:
+    return scene.logged("entry.deferred") + scene.logged("entry.dead")
 
 
 def restart_database(scene: Scene) -> None:

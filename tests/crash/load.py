@@ -130,6 +130,10 @@ class Load:
         with closing(self._platform(0, owner, PATIENCE_S)) as platform:
             self._submit(platform, owner, body, self._world.nodes[0].name)
 
+    def one_more_in_time(self) -> None:
+        """Submit one message from a thread of its own; `join` waits for its answer."""
+        self._submit_later(*self._first())
+
     def _first(self) -> tuple[str, bytes]:
         one = next(self._work)
         return one.owner, one.bodies[0]

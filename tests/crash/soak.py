@@ -19,7 +19,7 @@ from tests.crash.stages import Theatre, theatre
 from tests.crash.tally import PROMISES, Tally
 
 COLUMNS = (
-    "runs", "accepted", "changes", "arrived", "repeats", "home", "kills", *PROMISES, "broken",
+    "runs", "accepted", "changes", "arrived", "repeats", "stale", "home", "kills", *PROMISES, "broken",
 )  # fmt: skip
 
 

@@ -62,6 +62,11 @@ def scheduled(seed: int, faults: int, *, disks: bool) -> list[str]:
     return schedule(run_number, kinds(port, spool, disks=disks), faults, rounds=str(turn))
 
 
+def spool_of(seed: int) -> SpoolKind:
+    """Say what the spool of that run is made of."""
+    return TURNS[seed % len(TURNS)][1]
+
+
 @contextmanager
 def theatre() -> Iterator[Theatre]:
     """Servers for as long as the block lasts."""

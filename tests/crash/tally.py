@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ class Tally:
     arrived: int = 0
     repeats: int = 0
     """Arrivals of the same bytes under the same CopMsgId: what at-least-once costs."""
+    stale: int = 0
+    """Of these, those of an older version after a newer one had arrived: only who was frozen in mid-sending does so."""
     changes: int = 0
     """Accepted messages that change what was declared before."""
     home: int = 0
@@ -59,7 +61,7 @@ class Tally:
         struck = ", ".join(f"{count} × {name}" for name, count in sorted(self.faults.items()))
         return (
             f"{self.accepted} accepted ({self.changes} changes), {self.arrived} arrivals of which {self.repeats}"
-            f" repeats, {self.home} answers home, {self.kills} kills ({struck}): "
+            f" repeats ({self.stale} stale), {self.home} answers home, {self.kills} kills ({struck}): "
             + ", ".join(f"{name} {getattr(self, name)}" for name in PROMISES)
         )
 
@@ -115,6 +117,7 @@ def tally(
         accepted=len(told),
         arrived=len(arrived),
         repeats=sum(line["repeat"] for line in arrived),
+        stale=_stale(changes, [line["original_sha256"] for line in arrived]),
         changes=len(changes),
         home=sum(map(len, got.values())),
         kills=kills,
@@ -126,14 +129,26 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _disordered(changes: dict[str, str], first_arrivals: Sequence[str]) -> int:
+def _disordered(changes: Mapping[str, str], first_arrivals: Sequence[str]) -> int:
     """Count versions that came after one that changes them; `changes`: newer → the one before it."""
-    place = {sha256: number for number, sha256 in enumerate(first_arrivals)}
-    late = set()
-    for newest, before in changes.items():
-        older = before
-        while older:
-            if newest in place and place.get(older, -1) > place[newest]:
-                late.add(older)
-            older = changes.get(older, "")
-    return len(late)
+    outdated, late = set[str](), 0
+    for sha256 in first_arrivals:
+        late += sha256 in outdated
+        outdated.update(_before(changes, sha256))
+    return late
+
+
+def _stale(changes: Mapping[str, str], arrivals: Sequence[str]) -> int:
+    """Count arrivals of versions that had arrived before, and a newer one after them."""
+    known, outdated, stale = set[str](), set[str](), 0
+    for sha256 in arrivals:
+        stale += sha256 in known and sha256 in outdated
+        known.add(sha256)
+        outdated.update(_before(changes, sha256))
+    return stale
+
+
+def _before(changes: Mapping[str, str], sha256: str) -> Iterator[str]:
+    """Give all older versions."""
+    while sha256 := changes.get(sha256, ""):
+        yield sha256

@@ -18,7 +18,7 @@ from spool.lifecycle import State
 from tests.crash.fault_run import kinds
 from tests.crash.faults import FAULTS
 from tests.crash.load import Answered, messages
-from tests.crash.stages import TURNS, scheduled
+from tests.crash.stages import TURNS, scheduled, spool_of
 from tests.crash.tally import PROMISES, tally
 from tests.platforms import enterprises
 
@@ -78,6 +78,12 @@ def test_an_older_version_that_arrives_first_after_a_newer_one_is_disordered(
     assert counted.lost == 3 - len(arrived)
 
 
+def test_an_older_version_that_comes_again_behind_a_newer_one_is_stale() -> None:
+    arrived = [FIRST, FIRST, SECOND, FIRST, SECOND, THIRD, FIRST]
+    counted = tally([FIRST, SECOND, THIRD], [arrival(one) for one in arrived], {}, {})
+    assert (counted.stale, counted.broken) == (2, {})
+
+
 def test_what_is_dead_counts_unless_customs_has_refused_it() -> None:
     refused = arrival(SECOND, verdict="platform")
     left = [entry(State.DEAD, "A1"), entry(State.DEAD, "A2"), entry(State.READY), entry(State.HELD)]
@@ -118,7 +124,7 @@ def test_forty_runs_in_a_row_see_every_kind_of_fault_several_times_on_each_spool
     for first in (1000, 2007):
         struck: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for seed in range(first, first + 40):
-            struck[TURNS[seed % len(TURNS)][1]].update(scheduled(seed, 8, disks=True))
+            struck[spool_of(seed)].update(scheduled(seed, 8, disks=True))
         server = {"database restarted", "database killed"}
         assert set(struck["PostgreSQL"]) == set(FAULTS) - {"disk full"}
         assert set(struck["SQLite"]) == set(FAULTS) - server

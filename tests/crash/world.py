@@ -29,6 +29,7 @@ _SETTINGS = {
     "lease_s = 60.0": f"lease_s = {LEASE_S}",
     "first_s = 2.0": "first_s = 0.1",
     "ceiling_s = 600.0": "ceiling_s = 2.0",
+    "# every_s = 60.0": "every_s = 2.0",
     "[watermarks]\n": "[watermarks]\nfree_bytes_warn = 0\nfree_bytes_refuse = 0\n",
 }
 
