@@ -183,10 +183,15 @@ def cut_confirm(scene: Scene) -> None:
 
 def cut_upload(scene: Scene) -> None:
     """The server dies in mid-upload: the rest of what was being sent never arrives, and sshd is killed."""
-    port = scene.world.port
-    bytes_sent = scene.rng.randint(1000, _LONGEST_UPLOAD_BYTES)
-    port.door.cut_in_mid_upload(bytes_sent, port.server.kill if isinstance(port, OpenSshPort) else None)
-    scene.until(lambda: not port.door.threatening)
+    port, dead = scene.world.port, threading.Event()
+
+    def die() -> None:
+        if isinstance(port, OpenSshPort):
+            port.server.kill()
+        dead.set()
+
+    port.door.cut_in_mid_upload(scene.rng.randint(1000, _LONGEST_UPLOAD_BYTES), die)
+    scene.until(dead.is_set)
     if isinstance(port, OpenSshPort):
         port.server.start()
 
