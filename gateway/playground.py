@@ -53,15 +53,18 @@ class Watched:
         for line in self.process.stdout:
             self._out.write(line)
             self._out.flush()
-            event: Any = None
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-            with self._changed:
-                if isinstance(event, dict):
-                    self.events.append(event)
-                self._changed.notify_all()
+            self._hear(line)
         with self._changed:
             self._ended = True
+            self._changed.notify_all()
+
+    def _hear(self, line: bytes) -> None:
+        event: Any = None
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+        with self._changed:
+            if isinstance(event, dict):
+                self.events.append(event)
             self._changed.notify_all()
 
     def wait_for(

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import psycopg
 import pytest
 
 from gateway.errors import DeliveryError
@@ -124,16 +123,7 @@ class Database:
         self._server = server
 
     def put_read_only(self, *, on: bool) -> None:
-        with psycopg.connect(self._server.dsn, autocommit=True) as connection:
-            connection.execute("SET default_transaction_read_only = off")
-            connection.execute(
-                f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}".encode()
-            )
-            connection.execute("SELECT pg_reload_conf()")
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
+        self._server.put_read_only(on=on)
 
 
 @pytest.fixture

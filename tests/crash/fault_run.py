@@ -5,26 +5,50 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from tests.crash.faults import FAULTS, Scene
-from tests.crash.homecoming import Reader, bring_home, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.homecoming import (
+    Reader,
+    bring_home,
+    expected_bodies,
+    left_in,
+    wait_until_answered,
+    wait_until_sent,
+)
 from tests.crash.load import Load
 from tests.crash.ports import BrokerPort, OpenSshPort, Port, simulated_amqp, simulated_sftp
 from tests.crash.tally import Tally, tally
 from tests.crash.world import World
+from tests.platforms import enterprises
 from tests.servers.postgres import PostgresServer
 from tests.servers.rabbitmq import Brokers
+from tests.servers.receiver import Receiver
+from tests.servers.small_disk import mounted
 from tests.waiting import RECOVERY_S
 
 PortKind = Literal["amqp", "sftp", "rabbitmq", "openssh"]
+SpoolKind = Literal["SQLite", "PostgreSQL"]
 
 _HOME_WITHIN_S: Final = RECOVERY_S
 _SCRIPT: Final = {"delay_s": [0.0, 0.2], "duplicates": 0.1, "reorder": 0.2, "refuse": 0.1, "batch": 20}
-_ALWAYS: Final = ("role killed", "node killed", "port restarted", "confirm cut", "clock set back")
+_SPOOL_MIB: Final = 96
+_LOG_MIB: Final = 32
+_ALWAYS: Final = (
+    *(
+        "role killed",
+        "role frozen",
+        "node killed",
+        "files touched",
+        "port restarted",
+        "confirm cut",
+        "foreign name",
+    ),
+    *("clock set back", "clock set back by days", "clock set ahead"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,37 +60,66 @@ class Stage:
     """None: SQLite."""
     brokers: Brokers | None = None
     """For `rabbitmq`."""
-    disk_mib: int = 0
-    """Size of a small disk for the spool; 0: none."""
+    disks: bool = False
+    """Whether there are small disks, for the log and for a spool that is SQLite."""
 
-    def kinds(self) -> tuple[str, ...]:
-        """What can go wrong here."""
-        return (
-            *_ALWAYS,
-            *(("upload cut",) if self.port in ("sftp", "openssh") else ()),
-            *(("disk full",) if self.disk_mib else ()),
-            *(("database restarted", "database killed") if self.database else ()),
-        )
+    def __str__(self) -> str:
+        return f"{self.port}, {'PostgreSQL' if self.database else 'SQLite'}"
+
+    @property
+    def has_spool_disk(self) -> bool:
+        return self.disks and self.database is None
 
 
-def schedule(seed: int, stage: Stage, count: int) -> list[str]:
-    """Name `count` faults, in order; no kind twice before each has been there once."""
-    rng, chosen = random.Random(f"schedule {seed}"), list[str]()
-    while len(chosen) < count:
-        kinds = list(stage.kinds())
-        rng.shuffle(kinds)
-        chosen += kinds
-    return chosen[:count]
+def kinds(port: PortKind, spool: SpoolKind, *, disks: bool) -> list[str]:
+    """Name what can go wrong on such a stage; twice what goes wrong on few."""
+    postgres = spool == "PostgreSQL"
+    return [
+        *_ALWAYS,
+        *(("upload cut",) if port in ("sftp", "openssh") else ()),
+        *(("delivery limit", "delivery limit") if port == "rabbitmq" and (postgres or disks) else ()),
+        *(("disk full",) if disks and not postgres else ()),
+        *(("stdout full",) if disks else ()),
+        *(("database read-only",) if postgres or disks else ()),
+        *(("database restarted", "database killed") if postgres else ()),
+    ]
+
+
+def schedule(run: int, among: Sequence[str], count: int, *, rounds: str) -> list[str]:
+    """Name the `count` faults of the so many-th run on a stage, in order.
+
+    The runs of a stage go on one after the other through shuffled rounds, each of which has every kind; `rounds` is what
+    they are shuffled by.
+    """
+    first, last = divmod(run * count, len(among)), divmod((run + 1) * count - 1, len(among))
+    dealt = [
+        kind for number in range(first[0], last[0] + 1) for kind in _shuffled(among, f"{rounds} {number}")
+    ]
+    return dealt[first[1] :][:count]
+
+
+def _shuffled(kinds: Sequence[str], seed: str) -> list[str]:
+    return random.Random(f"round {seed}").sample(kinds, len(kinds))
 
 
 def run(seed: int, stage: Stage, faults: Sequence[str], *, messages: int) -> Tally:
     """Play one run: so many messages, and the faults spread over them; returns when all should be at home."""
-    with tempfile.TemporaryDirectory(prefix="gateway-run-") as name, _world(Path(name), stage, seed) as world:
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-run-") as name,
+        _world(Path(name), stage, seed) as world,
+        _kept_if_broken(Path(name), seed),
+    ):
         rng = random.Random(f"faults {seed}")
-        disk = world.site.folder if stage.disk_mib else None
-        reader = Reader(world)
+        reader = Reader(world, receivers=world.receivers)
         load = Load(world, seed=seed, count=messages)
-        scene = Scene(world=world, load=load, rng=rng, database=stage.database, disk=disk)
+        scene = Scene(
+            world=world,
+            load=load,
+            rng=rng,
+            database=stage.database,
+            disk=world.site.folder if stage.has_spool_disk else None,
+            log_disk=world.node.log.parent if stage.disks else None,
+        )
         for number, fault in enumerate(faults, 1):
             load.wait_for(number * messages // (len(faults) + 1))
             FAULTS[fault](scene)
@@ -74,39 +127,61 @@ def run(seed: int, stage: Stage, faults: Sequence[str], *, messages: int) -> Tal
         load.join()
         wait_until_sent(world, _HOME_WITHIN_S)
         wait_until_answered(world, {one.uid for one in load.answered}, _HOME_WITHIN_S)
-        got = bring_home(world, _HOME_WITHIN_S, reader.stop())
+        got = bring_home(world, _HOME_WITHIN_S, reader.stop(), receivers=world.receivers)
+        wait_until_sent(world, _HOME_WITHIN_S)  # the notices to the receiver, too
         result = tally(
             load.answered,
             world.customs_saw(),
             expected_bodies(world),
             got,
+            left=left_in(world),
+            unanswered=len(load.errors),
             kills=scene.kills,
             faults=scene.struck,
         )
-        if any(result.promises):
-            _keep(Path(name), seed)
-    assert load.errors == []
+        if result.broken:
+            raise BrokenRunError(result, load.errors)
     return result
 
 
-def _keep(folder: Path, seed: int) -> None:
+class BrokenRunError(AssertionError):
+    """A promise was not kept, or a platform was not answered."""
+
+    def __init__(self, result: Tally, errors: Sequence[str]) -> None:
+        super().__init__(f"{result.broken} {errors[:3] or ''}: {result}")
+        self.result = result
+
+
+@contextmanager
+def _kept_if_broken(folder: Path, seed: int) -> Iterator[None]:
     """Leave everything that a broken run wrote for somebody to look into."""
-    kept = Path(tempfile.mkdtemp(prefix=f"gateway-broken-{seed}-"))
-    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("wake"), dirs_exist_ok=True)
-    print(f"seed {seed} broke a promise: what the run wrote is in {kept}")
+    try:
+        yield
+    except BaseException:
+        kept = Path(tempfile.mkdtemp(prefix=f"gateway-broken-{seed}-"))
+        shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("wake"), dirs_exist_ok=True)
+        print(f"seed {seed} is broken: what the run wrote is in {kept}", flush=True)
+        raise
 
 
 @contextmanager
 def _world(folder: Path, stage: Stage, seed: int) -> Iterator[World]:
     (folder / "customs").mkdir()
-    (folder / "site").mkdir()
     spool_toml = ""
     if stage.database is not None:
         spool_toml = f'[spool]\nkind = "postgres"\ndsn = "{stage.database.new_schema()}"\n'
-    with _small_disk(folder / "site", stage.disk_mib):
+    with ExitStack() as stack:
+        if stage.has_spool_disk:
+            stack.enter_context(mounted(folder / "site", mib=_SPOOL_MIB))
+        if stage.disks:
+            stack.enter_context(mounted(folder / "log", mib=_LOG_MIB))
+        receiver = stack.enter_context(Receiver(folder))
         port = _port(folder / "customs", stage, {**_SCRIPT, "seed": seed})
-        with World(folder, port, spool_toml=spool_toml) as world:
-            yield world
+        owners = enterprises(4)
+        receivers = {owners[-1].id: receiver}
+        yield stack.enter_context(
+            World(folder, port, owners=owners, spool_toml=spool_toml, receivers=receivers)
+        )
 
 
 def _port(folder: Path, stage: Stage, script: dict[str, object]) -> Port:
@@ -120,19 +195,6 @@ def _port(folder: Path, stage: Stage, script: dict[str, object]) -> Port:
         case "rabbitmq":
             assert stage.brokers is not None
             return BrokerPort(folder, script, stage.brokers)
-
-
-@contextmanager
-def _small_disk(folder: Path, size_mib: int) -> Iterator[None]:
-    """Mount a file system of that size there."""
-    if not size_mib:
-        yield
-        return
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def mounts_allowed() -> bool:

@@ -1,25 +1,49 @@
 """What can go wrong, each as one deed done to a running world."""
 
+import os
 import random
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Final
-
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from typing import Any, Final
 
 from tests.crash.load import Load
-from tests.crash.points import IN_TRAFFIC, Whom
+from tests.crash.points import FROZEN_AT, IN_TRAFFIC, Whom, state_of
 from tests.crash.ports import OpenSshPort
-from tests.crash.world import World
+from tests.crash.world import LEASE_S, World
 from tests.servers.postgres import PostgresServer
-from tests.waiting import RECOVERY_S
+from tests.servers.receiver import Handler, Receiver, hangs
+from tests.servers.small_disk import fill, remount
+from tests.waiting import RECOVERY_S, until
 
 STRIKES_WITHIN_S = RECOVERY_S
-_HOUR_S = 3600.0
+_HOUR_S, _DAY_S = 3600.0, 86_400.0
 _LONGEST_UPLOAD_BYTES = 30_000
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_TRAFFIC_EVERY_S = 0.1
+_RELOADS = 5
+_FROZEN_S = 3 * LEASE_S
+_LIVES = 4
+_STRANGE_BYTES: Final = (
+    "\u56de\u6267.xml".encode("gbk").decode("utf-8", "surrogateescape"),
+    b"\xff\xfe\x80.xml".decode("utf-8", "surrogateescape"),
+)
+_STRANGE: Final = (
+    "\u56de\u6267" * 36 + ".xml",  # as long as what writes it can make it
+    "-rf *.xml",
+    'a "quoted" name\twith\nlines\r\n.xml',
+    "%00%s{0}$(id)`id`;.xml",
+    "\u202efdp.\u200b\U0001f4e6.XML",
+    "no ending, and a blank at the end ",
+)
+"""In UTF-8, for files and messages alike."""
 
 
 @dataclass(kw_only=True)
@@ -32,8 +56,11 @@ class Scene:
     database: PostgresServer | None = None
     disk: Path | None = None
     """A small file system that holds the spool."""
+    log_disk: Path | None = None
+    """Another one, that holds the log."""
     kills: int = 0
     struck: Counter[str] = field(default_factory=Counter)
+    _quiet_until: float = 0.0
 
     def until(self, happened: Callable[[], bool]) -> None:
         """Wait until it happened, and see to it that there is traffic meanwhile."""
@@ -41,13 +68,28 @@ class Scene:
         def look() -> bool:
             if happened():
                 return True
-            if not self.load.working:
-                self.load.one_more()
+            if not self.load.working and time.monotonic() > self._quiet_until:
+                self._quiet_until = time.monotonic() + _TRAFFIC_EVERY_S
+                self.load.one_more_in_time()  # in a thread: whoever is to answer may be stopped
             return happened()
 
-        Retrying(
-            retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.05), stop=stop_after_delay(STRIKES_WITHIN_S)
-        )(look)  # fmt: skip
+        until(look, seconds=STRIKES_WITHIN_S)
+
+    def until_refused(self) -> None:
+        """Wait until a platform is told to come later."""
+        until(self.load.is_refused, seconds=STRIKES_WITHIN_S)
+
+    def until_sent(self) -> None:
+        """Wait until customs has what was accepted until now."""
+        uids = {one.uid for one in list(self.load.answered)}
+        until(
+            lambda: uids <= {line["cop_msg_id"] for line in self.world.customs_saw()},
+            seconds=STRIKES_WITHIN_S,
+        )
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Lines of this event that the node has written in this life."""
+        return [line for line in list(self.world.node.process.events) if line.get("event") == event]
 
 
 def kill(scene: Scene, whom: Whom) -> None:
@@ -70,6 +112,63 @@ def kill_node(scene: Scene) -> None:
     kill(scene, "node")
 
 
+def freeze_role(scene: Scene) -> None:
+    """SIGSTOP beyond the lease, at a named point or at any instant, until others have sent what was accepted; SIGCONT."""
+    role = scene.rng.choice(("forward", "forward", "forward", *FROZEN_AT))
+    pid = _stop_at_point(scene, role) if scene.rng.random() < 0.7 else _stop_at_once(scene, role)
+    over = time.monotonic() + _FROZEN_S
+    if role == "forward":  # another process of the role carries its part
+        scene.until_sent()
+    until(lambda: time.monotonic() > over)
+    with suppress(ProcessLookupError):  # the supervisor has found it hanging
+        os.kill(pid, signal.SIGCONT)
+
+
+def _stop_at_point(scene: Scene, role: str) -> int:
+    points, before = scene.world.points, scene.world.points.stopped()
+    point = scene.rng.choice(FROZEN_AT[role])
+    points.arm(point, whom="stop")
+    scene.until(lambda: points.stopped() > before)
+    (stopped,) = points.stopped() - before
+    assert stopped.point == point
+    until(lambda: state_of(stopped.pid) in ("T", ""))
+    return stopped.pid
+
+
+def _stop_at_once(scene: Scene, role: str) -> int:
+    pid = scene.rng.choice(sorted(until(lambda: scene.world.points.living(role))))
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) in ("T", ""))
+    return pid
+
+
+def touch_files(scene: Scene) -> None:
+    """An enterprise's file is touched again and again, each time a reload, while its webhook hangs."""
+    owner, receiver = _receiver(scene)
+    release = threading.Event()
+    receiver.behaviour = hangs(release)
+    asked = len(receiver.requests)
+    scene.until(lambda: len(receiver.requests) > asked)
+    for _ in range(_RELOADS):
+        begun = len(_starts(scene, "keep"))
+        scene.world.enterprise_file(owner).touch()
+        until(lambda: len(_starts(scene, "keep")), begun.__lt__, seconds=STRIKES_WITHIN_S)
+    receiver.behaviour = Handler.take
+    taken = len(receiver.taken)
+    release.set()
+    scene.until(lambda: len(receiver.taken) > taken)
+
+
+def _receiver(scene: Scene) -> tuple[str, Receiver]:
+    ((owner, receiver),) = scene.world.receivers.items()
+    return owner, receiver
+
+
+def _starts(scene: Scene, role: str) -> list[dict[str, Any]]:
+    lines = scene.logged("role.started") + scene.logged("role.restarted")
+    return [line for line in lines if line["role"].partition("/")[0] == role]
+
+
 def restart_port(scene: Scene) -> None:
     """The broker, or the SFTP server, restarted under load."""
     scene.world.port.restart()
@@ -84,31 +183,90 @@ def cut_confirm(scene: Scene) -> None:
 
 def cut_upload(scene: Scene) -> None:
     """The server dies in mid-upload: the rest of what was being sent never arrives, and sshd is killed."""
-    port = scene.world.port
-    bytes_sent = scene.rng.randint(1000, _LONGEST_UPLOAD_BYTES)
-    port.door.cut_in_mid_upload(bytes_sent, port.server.kill if isinstance(port, OpenSshPort) else None)
-    scene.until(lambda: not port.door.threatening)
+    port, dead = scene.world.port, threading.Event()
+
+    def die() -> None:
+        if isinstance(port, OpenSshPort):
+            port.server.kill()
+        dead.set()
+
+    port.door.cut_in_mid_upload(scene.rng.randint(1000, _LONGEST_UPLOAD_BYTES), die)
+    scene.until(dead.is_set)
     if isinstance(port, OpenSshPort):
         port.server.start()
+
+
+def give_foreign_names(scene: Scene) -> None:
+    """Answers come under names in GBK bytes, under very long and strange ones; they are answers all the same."""
+    names = scene.world.port.names
+    names.give((*_STRANGE_BYTES, *_STRANGE) if names.raw else _STRANGE)
+    scene.until(lambda: not names.left())
 
 
 def fill_disk(scene: Scene) -> None:
     """Not one byte left under the spool, until a platform is told to come later."""
     assert scene.disk is not None
-    ballast = scene.disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(1 << 16)):
-            pass
-    refused = Retrying(
-        retry=retry_if_result(lambda so: not so), wait=wait_fixed(0), stop=stop_after_delay(STRIKES_WITHIN_S)
-    )
-    refused(scene.load.is_refused)
+    ballast = fill(scene.disk)
+    scene.until_refused()
     ballast.unlink()
+
+
+def fill_log(scene: Scene) -> None:
+    """Not one byte left for stdout: the node goes on without, and says so as soon as it can."""
+    assert scene.log_disk is not None
+    ballast, log = fill(scene.log_disk), scene.world.node.log
+    scene.until(lambda: log.stat().st_size % _PAGE_BYTES == 0)  # what its last page still had is written, too
+    answered = len(scene.load.answered)
+    scene.until(lambda: len(scene.load.answered) > answered)
+    scene.until_sent()
+    ballast.unlink()
+    scene.until(lambda: bool(scene.logged("log.lost")))
 
 
 def set_clock_back(scene: Scene) -> None:
     """An hour back; nothing may wait until the old time has come round again."""
     scene.world.clock.move(-_HOUR_S)
+
+
+def set_clock_back_by_days(scene: Scene) -> None:
+    """Ten days back for a while: longer than a message is tried for, when somebody sets it right."""
+    _set_clock_wrong(scene, -10 * _DAY_S)
+
+
+def set_clock_ahead(scene: Scene) -> None:
+    """A day ahead for a while."""
+    _set_clock_wrong(scene, _DAY_S)
+
+
+def _set_clock_wrong(scene: Scene, seconds: float) -> None:
+    """By a wrong clock the node goes on; what it could not send when the clock is set right goes then."""
+    clock, door = scene.world.clock, scene.world.port.door
+    clock.move(seconds)
+    wrong = datetime.now(UTC) + timedelta(seconds=clock.shift_s)
+    scene.until(lambda: abs(_last_line_at(scene) - wrong) < timedelta(seconds=_HOUR_S))
+    answered = len(scene.load.answered)
+    scene.until(lambda: len(scene.load.answered) > answered)
+    scene.until_sent()
+    door.stop()
+    _attempt_in_vain(scene)
+    clock.move(-seconds)
+    _attempt_in_vain(scene)
+    door.start()
+
+
+def _last_line_at(scene: Scene) -> datetime:
+    (*_, last) = (line["time"] for line in list(scene.world.node.process.events) if "time" in line)
+    return datetime.fromisoformat(last)
+
+
+def _attempt_in_vain(scene: Scene) -> None:
+    """Wait until one more attempt has failed."""
+    failed = len(_failures(scene))
+    scene.until(lambda: len(_failures(scene)) > failed)
+
+
+def _failures(scene: Scene) -> list[dict[str, Any]]:
+    return scene.logged("entry.deferred") + scene.logged("entry.dead")
 
 
 def restart_database(scene: Scene) -> None:
@@ -123,15 +281,76 @@ def kill_database(scene: Scene) -> None:
     scene.database.start()
 
 
+def put_database_read_only(scene: Scene) -> None:
+    """It can be read and not written, until a platform is told to come later.
+
+    SQLite: the file system, on which the node has died; it tries to start there in vain.
+    """
+    if scene.database is not None:
+        scene.database.put_read_only(on=True)
+        scene.until_refused()
+        scene.database.put_read_only(on=False)
+        return
+    disk, node = scene.disk, scene.world.node
+    assert disk is not None
+
+    def remounted_between_two_lives() -> bool:
+        node.crash()
+        return remount(disk, "ro")
+
+    until(remounted_between_two_lives)
+    lives = node.lives
+    until(lambda: node.lives > lives + 1)
+    assert remount(disk, "rw")
+
+
+def repeat_deliveries(scene: Scene) -> None:
+    """Collect is killed again and again while the spool cannot be written: each of its lives might take answers and give
+    them back, which the broker counts."""
+    if scene.database is not None:
+        scene.database.put_read_only(on=True)
+    else:
+        assert scene.disk is not None
+        ballast = fill(scene.disk)
+    scene.until_refused()
+    for _ in range(_LIVES):
+        begun = len(_starts(scene, "collect"))
+        for pid in scene.world.points.living("collect"):
+            os.kill(pid, signal.SIGKILL)
+            scene.kills += 1
+        until(partial(_waits_for_the_spool, scene, begun), seconds=STRIKES_WITHIN_S)
+    if scene.database is not None:
+        scene.database.put_read_only(on=False)
+    else:
+        ballast.unlink()
+
+
+def _waits_for_the_spool(scene: Scene, begun: int) -> bool:
+    """Say whether collect has begun oftener than so, and its last life has said that it waits."""
+    starts = _starts(scene, "collect")
+    events = list(scene.world.node.process.events)
+    return len(starts) > begun and any(
+        line.get("event") == "feed.failed" for line in events[events.index(starts[-1]) :]
+    )
+
+
 Fault = Callable[[Scene], None]
 FAULTS: Final[Mapping[str, Fault]] = {
     "role killed": kill_role,
+    "role frozen": freeze_role,
     "node killed": kill_node,
+    "files touched": touch_files,
     "port restarted": restart_port,
     "confirm cut": cut_confirm,
     "upload cut": cut_upload,
+    "foreign name": give_foreign_names,
+    "delivery limit": repeat_deliveries,
     "disk full": fill_disk,
+    "stdout full": fill_log,
     "clock set back": set_clock_back,
+    "clock set back by days": set_clock_back_by_days,
+    "clock set ahead": set_clock_ahead,
     "database restarted": restart_database,
     "database killed": kill_database,
+    "database read-only": put_database_read_only,
 }

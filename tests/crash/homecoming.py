@@ -3,8 +3,10 @@
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, suppress
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -12,11 +14,15 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from gateway.config import load_config
 from gateway.site import Site
 from gateway.spooling import build_spool
+from spool.entry import MessageView, Wanted
+from spool.lifecycle import UNSETTLED, State
 from spool.store import Topic
 from tests.crash.world import World
 from tests.platforms import Platform, bodies_of, enterprises
+from tests.servers.receiver import Receiver
 
-Bodies = dict[str, set[tuple[str, str, str, frozenset[tuple[str, str]]]]]
+Body = set[tuple[str, str, str, frozenset[tuple[str, str]]]]
+Bodies = dict[str, Body]
 """Enterprise → (receipt type, status, time, declaration key)."""
 
 
@@ -45,10 +51,17 @@ def expected_bodies(world: Served) -> Bodies:
     return wanted
 
 
-def bring_home(world: Served, timeout_s: float, known: Bodies | None = None) -> Bodies:
+def bring_home(
+    world: Served,
+    timeout_s: float,
+    known: Bodies | None = None,
+    *,
+    receivers: Mapping[str, Receiver] = MappingProxyType({}),
+) -> Bodies:
     """Pull receipts for every enterprise until everything that customs said has come, or time is up.
 
-    What is pulled is acknowledged and does not come again: it is added to what was `known` before.
+    What is pulled is acknowledged and does not come again: it is added to what was `known` before. Enterprises with a
+    receiver do not pull; they have what it has taken.
     """
     got: Bodies = defaultdict(set) if known is None else known
     until = time.monotonic() + timeout_s
@@ -56,6 +69,7 @@ def bring_home(world: Served, timeout_s: float, known: Bodies | None = None) -> 
         platforms = {
             str(owner): stack.enter_context(closing(Platform(world.address, token)))
             for owner, token in world.site.tokens.items()
+            if owner not in receivers
         }
         while True:
             expected = expected_bodies(world)
@@ -63,17 +77,33 @@ def bring_home(world: Served, timeout_s: float, known: Bodies | None = None) -> 
                 if not got[owner] >= expected.get(owner, set()):
                     for receipt in platform.receipts(wait_s=1):
                         got[owner].update(bodies_of(receipt))
+            for owner, receiver in receivers.items():
+                _wait_for_more(receiver, got[owner], expected.get(owner, set()))
+                got[owner] = delivered(receiver)
             idle = expected == expected_bodies(world)
-            whole = all(got[owner] >= expected.get(owner, set()) for owner in platforms)
+            whole = all(got[owner] >= expected.get(owner, set()) for owner in (*platforms, *receivers))
             if (idle and whole) or time.monotonic() > until:
                 return got
+
+
+def _wait_for_more(receiver: Receiver, got: Body, expected: Body) -> None:
+    """Wait a second at most, as long as a pull does, when something has not come."""
+    taken = len(receiver.taken)
+    if not got | delivered(receiver) >= expected:
+        with suppress(AssertionError):
+            receiver.wait_until(lambda one: len(one.taken) > taken, 1.0)
+
+
+def delivered(receiver: Receiver) -> Body:
+    """Return what a webhook has brought."""
+    return {body for taken in list(receiver.taken) for body in bodies_of(taken.json()["receipt"])}
 
 
 class Reader:
     """Platforms that pull and acknowledge all the time, in a thread of their own."""
 
-    def __init__(self, world: Served) -> None:
-        self._world = world
+    def __init__(self, world: Served, *, receivers: Mapping[str, Receiver] = MappingProxyType({})) -> None:
+        self._world, self._receivers = world, receivers
         self._got: Bodies = defaultdict(set)
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -91,20 +121,26 @@ class Reader:
     def _run(self) -> None:
         try:
             while not self._stop.wait(_REST_S):
-                bring_home(self._world, 0.0, self._got)
+                bring_home(self._world, 0.0, self._got, receivers=self._receivers)
         except BaseException as error:  # noqa: BLE001 (raised to whoever asks)
             self._error = error
 
 
 def wait_until_sent(world: Served, timeout_s: float) -> bool:
-    """Wait until no entry is unsettled or dead, woken by the spool's own signals; says whether it is so."""
+    """Wait until no entry is unsettled, woken by the spool's own signals; says whether it is so, and none is dead."""
     until = time.monotonic() + timeout_s
     with closing(build_spool(load_config(world.site.config))) as spool, spool.listen(Topic.ENTRIES) as waiter:
-        while spool.depths():
-            if time.monotonic() > until:
+        while depths := spool.depths():
+            if time.monotonic() > until or all(one.state is State.DEAD for one in depths):
                 return False
             waiter.wait(0.2)
     return True
+
+
+def left_in(world: Served) -> list[MessageView]:
+    """Return the entries that wait for somebody's hand: all that are not settled, and the dead ones."""
+    with closing(build_spool(load_config(world.site.config))) as spool:
+        return spool.entries(Wanted(states=(*UNSETTLED, State.DEAD)), limit=1000)
 
 
 def wait_until_answered(world: World, uids: AbstractSet[str], timeout_s: float) -> None:

@@ -1,4 +1,7 @@
-"""Platforms that submit from several threads, know every node, and count on what was answered 202 only."""
+"""Platforms that submit from several threads, know every node, and count on what was answered 202 only.
+
+Of some declarations they hand in changes, one version after the other.
+"""
 
 import itertools
 import queue
@@ -8,18 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from gateway.rules import load_rules
-from gateway.simulator.compose import compose
+from gateway.simulator.compose import SINGLES_DAY, compose
 from gateway.site import NewEnterprise
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform
 from tests.waiting import PATIENCE_S, RECOVERY_S
+
+_LATER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +36,43 @@ class Answered:
     owner: str
     body: bytes
     uid: str
+    after: bytes = b""
+    """The version before it of the same declaration, which was answered first."""
 
 
-def messages(seed: int, owners: Sequence[NewEnterprise]) -> Iterator[tuple[str, bytes]]:
-    """Endlessly many messages of all declaration types: (enterprise, body)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """One message, and those that change what it declares (appType 2), oldest first."""
+
+    owner: str
+    bodies: tuple[bytes, ...]
+
+
+def messages(seed: int, owners: Sequence[NewEnterprise]) -> Iterator[Versions]:
+    """Endlessly many messages of all declaration types."""
     rng = random.Random(seed)
     types = [kind.name for kind in load_rules().catalogue.declarations()]
     for number in itertools.count():
         one, kind = owners[number % len(owners)], types[number % len(types)]
         bodies = rng.choice((1, 1, 1, 3)) if kind != "CEB711Message" else 1
-        made = compose(kind, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng)
-        yield one.id, made.body
+        make = partial(
+            compose, kind, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], bodies=bodies, rng=rng
+        )
+        first = make()
+        changes = rng.choice((0, 0, 1, 2)) if bodies == 1 else 0
+        changed = [
+            make(overrides={**first.keys[0], "appType": "2"}, app_time=SINGLES_DAY + change * _LATER)
+            for change in range(1, changes + 1)
+        ]
+        yield Versions(owner=one.id, bodies=(first.body, *(one.body for one in changed)))
+
+
+def take(count: int, among: Iterator[Versions]) -> Iterator[Versions]:
+    """Take so many messages; the last one may lose some of its changes."""
+    while count > 0:
+        one = next(among)
+        yield replace(one, bodies=one.bodies[:count])
+        count -= len(one.bodies)
 
 
 def pass_all(world: World, load: "Load", meanwhile: Callable[[], object]) -> None:
@@ -67,8 +100,8 @@ class Load:
         self._world = world
         self._work = messages(seed, world.owners)
         self._progress = threading.Condition()
-        self._todo: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        for message in itertools.islice(self._work, count):
+        self._todo: queue.SimpleQueue[Versions] = queue.SimpleQueue()
+        for message in take(count, self._work):
             self._todo.put(message)
         self._threads = [
             threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(submitters)
@@ -93,13 +126,21 @@ class Load:
 
     def one_more(self) -> None:
         """Submit one message now, with all patience."""
-        owner, body = next(self._work)
+        owner, body = self._first()
         with closing(self._platform(0, owner, PATIENCE_S)) as platform:
             self._submit(platform, owner, body, self._world.nodes[0].name)
 
+    def one_more_in_time(self) -> None:
+        """Submit one message from a thread of its own; `join` waits for its answer."""
+        self._submit_later(*self._first())
+
+    def _first(self) -> tuple[str, bytes]:
+        one = next(self._work)
+        return one.owner, one.bodies[0]
+
     def is_refused(self) -> bool:
         """Submit one message without patience; say whether the node could not take it, and count it if it did."""
-        owner, body = next(self._work)
+        owner, body = self._first()
         reached = Retrying(
             retry=retry_if_exception_type((OSError, HTTPException)),
             wait=wait_fixed(0.05),
@@ -135,19 +176,22 @@ class Load:
             }
             while True:
                 try:
-                    owner, body = self._todo.get_nowait()
+                    message = self._todo.get_nowait()
                 except queue.Empty:
                     return
-                for last, node in enumerate([*order, *order], 1 - 2 * len(order)):
-                    name = self._world.nodes[node].name
-                    if self._submit(platforms[node, owner], owner, body, name, last=last == 0):
-                        break
+                for after, body in itertools.pairwise((b"", *message.bodies)):
+                    for last, node in enumerate([*order, *order], 1 - 2 * len(order)):
+                        platform, name = platforms[node, message.owner], self._world.nodes[node].name
+                        if self._submit(platform, message.owner, body, name, last=last == 0, after=after):
+                            break
 
     def _platform(self, node: int, owner: str, patience_s: float) -> Platform:
         tokens = {str(name): token for name, token in self._world.site.tokens.items()}
         return Platform(self._world.nodes[node].address, tokens[owner], patience_s=patience_s)
 
-    def _submit(self, platform: Platform, owner: str, body: bytes, node: str, *, last: bool = True) -> bool:
+    def _submit(
+        self, platform: Platform, owner: str, body: bytes, node: str, *, last: bool = True, after: bytes = b""
+    ) -> bool:
         """Submit; an error is one only when there is nobody else to ask."""
         try:
             reply = platform.submit(body)
@@ -158,12 +202,12 @@ class Load:
         if reply.status not in (200, 202):
             self._failed(f"{reply.status} {reply.body.decode()[:500]}")
             return True
-        self._note(owner, body, reply.json(), node)
+        self._note(owner, body, reply.json(), node, after)
         return True
 
-    def _note(self, owner: str, body: bytes, reply: dict[str, Any], node: str) -> None:
+    def _note(self, owner: str, body: bytes, reply: dict[str, Any], node: str, after: bytes = b"") -> None:
         with self._progress:
-            self.answered.append(Answered(owner=owner, body=body, uid=reply["id"]))
+            self.answered.append(Answered(owner=owner, body=body, uid=reply["id"], after=after))
             self.by_node[node] += 1
             self._progress.notify_all()
 

@@ -1,9 +1,10 @@
-"""`python -m tests.crash.node FAULTS run -c FILE`: the gateway as it is, whose ports a test can trip.
+"""`python -m tests.crash.node FAULTS [--log=LOG] run -c FILE`: the gateway as it is, whose ports a test can trip.
 
-Nothing in gateway/ or spool/ knows of this. What the roles are built from is wrapped before the supervisor
+With LOG its stdout is that file. Nothing in gateway/ or spool/ knows of this. What the roles are built from is wrapped before the supervisor
 starts, and the roles inherit it: every commit and every effect outside passes two named points.
 """
 
+import os
 import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -104,15 +105,18 @@ class Life:
         if self._role:
             self._points.go_through(f"{self._role}:{when}:{call}")
 
-    def stops_in(self, call: str) -> None:
-        if self._role:
-            self._points.stop_at(f"{self._role}:in:{call}")
+    def inside(self, call: str) -> None:
+        """Pass a point that is none of those that every run passes."""
+        point = f"{self._role}:in:{call}"
+        if self._role and point in self._points.waiting():
+            self._points.go_through(point)
 
     def of(self, role: Role) -> Role:
         """The same role, which knows its name when it runs."""
 
         def run() -> None:
             self._role = _short(role.name)
+            self._points.begins(self._role)
             role.run()
 
         return replace(role, run=run)
@@ -166,12 +170,12 @@ def trip(life: Life) -> None:
     write = spool.sqlite.database.Database.write
 
     @contextmanager
-    def stopping_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
+    def tripped_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
         with write(self) as connection:
-            life.stops_in("spool.write")
+            life.inside("spool.write")
             yield connection
 
-    spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
+    spool.sqlite.database.Database.write = tripped_write  # type: ignore[method-assign]
     gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
@@ -191,6 +195,10 @@ def shift(clock: ShiftedClock) -> None:
 
 if __name__ == "__main__":
     faults = Path(sys.argv.pop(1))
+    if sys.argv[1].startswith("--log="):
+        os.dup2(
+            os.open(sys.argv.pop(1).removeprefix("--log="), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 1
+        )
     trip(Life(Points(faults)))
     shift(ShiftedClock(faults / "clock"))
     main()

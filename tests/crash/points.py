@@ -1,7 +1,8 @@
-"""Named points between two commits, at which a process of the node kills itself when a test asks for it.
+"""Named points between two commits, at which a process of the node kills or stops itself when a test asks for it.
 
-The test's side arms a point; the node's side (tests/crash/node.py) passes points and dies at an armed one.
-They meet in a folder: a file for each armed point, for each point that was ever passed, and for each death.
+The test's side arms a point; the node's side (tests/crash/node.py) passes points and dies or stops at an armed one.
+They meet in a folder: a file for each armed point, for each point that was ever passed, for each death or stop, and for each
+process that lives.
 """
 
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 Whom = Literal["role", "node"]
+Armed = Literal["role", "node", "stop"]
+"""Who is killed at a point, or that its process is stopped (SIGSTOP) and lives on when somebody lets it."""
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "accept": ("spool.put", "spool.acknowledge"),
@@ -62,7 +65,9 @@ RARE: Final = (
 """No test asks for these: passed only when an orphan waits for its owner at the moment at which the keeper starts, and
 once in the life of a spool, when a key is new to its journal."""
 AT_START: Final = tuple(
-    point for point in POINTS if point.startswith("forward:") and "spool.recover" in point
+    f"{role}:{when}:{call}"
+    for role, call in (("forward", "spool.recover"), ("collect", "spool.put"))
+    for when in ("before", "after")
 )
 """Passed once in the life of a process."""
 IN_HAND: Final = (
@@ -78,6 +83,16 @@ WITH_AGE: Final = tuple(point for point in POINTS if "archive." in point or "spo
 IN_TRAFFIC: Final = tuple(point for point in POINTS if point not in (*AT_START, *WITH_AGE))
 
 
+FROZEN_AT: Final[Mapping[str, tuple[str, ...]]] = {
+    "forward": IN_HAND,
+    "collect": tuple(point for point in IN_TRAFFIC if point.startswith("collect:")),
+    "accept": tuple(point for point in IN_TRAFFIC if point.startswith("accept:")),
+    "keep": ("keep:before:spool.draw_near", "keep:after:spool.recover"),
+    "notify": NOTIFY_IN_HAND,
+}
+"""Role → where it is stopped: with something in hand, or with a commit before or behind it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
     """One process, or node, that killed itself."""
@@ -87,26 +102,30 @@ class Death:
     pid: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """One process that stopped itself."""
+
+    point: str
+    pid: int
+
+
 class Points:
     """The folder, seen from either side."""
 
     def __init__(self, folder: Path) -> None:
         self._armed, self._passed, self._deaths = folder / "armed", folder / "passed", folder / "deaths"
-        self._stopped = folder / "stopped"
-        for made in (self._armed, self._passed, self._deaths, self._stopped):
+        self._stops, self._lives = folder / "stops", folder / "lives"
+        for made in (self._armed, self._passed, self._deaths, self._stops, self._lives):
             made.mkdir(parents=True, exist_ok=True)
         self._known: set[str] = set()
         self._counts: dict[tuple[int, int], int] = {}
 
-    def arm(self, point: str, *, passage: int = 1, whom: Whom = "role") -> None:
-        """Let the process that passes the point for the `passage`-th time from now on kill itself, or its node."""
+    def arm(self, point: str, *, passage: int = 1, whom: Armed = "role") -> None:
+        """Let the process that passes the point for the `passage`-th time from now on kill itself, or its node, or stop."""
         draft = self._armed.with_name("draft")
         draft.write_text(f"{passage} {whom}")
         draft.rename(self._armed / point)
-
-    def stopped(self, point: str) -> list[int]:
-        """Processes that have stopped themselves there."""
-        return [int(file.name.partition("@")[2]) for file in self._stopped.glob(f"{point}@*")]
 
     def disarm(self) -> None:
         for file in self._armed.iterdir():
@@ -124,8 +143,27 @@ class Points:
         """Everybody who died at a point so far."""
         return {_death(file) for file in self._deaths.iterdir()}
 
+    def stopped(self) -> set[Stopped]:
+        """Everybody who stopped at a point so far."""
+        named = (file.name.partition("@") for file in self._stops.iterdir())
+        return {Stopped(point=point, pid=int(pid)) for point, _, pid in named}
+
+    def begins(self, role: str) -> None:
+        """In the node: say which role this process is."""
+        draft = self._lives.with_name(f"draft-{os.getpid()}")
+        draft.write_text(role)
+        draft.rename(self._lives / str(os.getpid()))
+
+    def living(self, role: str) -> set[int]:
+        """Processes of a role that live, whatever was logged of them."""
+        return {
+            int(file.name)
+            for file in self._lives.iterdir()
+            if file.read_text() == role and state_of(int(file.name))
+        }
+
     def go_through(self, point: str) -> None:
-        """In the node: pass the point, or die there."""
+        """In the node: pass the point, or die or stop there."""
         if point not in self._known:
             (self._passed / point).touch()
             self._known.add(point)
@@ -138,20 +176,16 @@ class Points:
         armed = about.st_ino, about.st_mtime_ns
         self._counts[armed] = self._counts.get(armed, 0) + 1
         if self._counts[armed] >= int(passage):
-            self._die(point, whom)
+            self._end(point, whom)
 
-    def stop_at(self, point: str) -> None:
-        """In the node: stop there, as by SIGSTOP, if the point is armed; it is none of those that every run passes."""
-        try:
-            (self._armed / point).rename(self._stopped / f"{point}@{os.getpid()}")
-        except FileNotFoundError:
-            return
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-    def _die(self, point: str, whom: str) -> None:
-        try:  # one step says both that it is ours and that we die here, whoever else kills us meanwhile
-            (self._armed / point).rename(self._deaths / f"{point}@{os.getpid()}")
+    def _end(self, point: str, whom: str) -> None:
+        reached = self._stops if whom == "stop" else self._deaths
+        try:  # one step says both that it is ours and that we end here, whoever else kills us meanwhile
+            (self._armed / point).rename(reached / f"{point}@{os.getpid()}")
         except FileNotFoundError:  # another process of the role was faster
+            return
+        if whom == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
             return
         if whom == "node":
             os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -161,3 +195,13 @@ class Points:
 def _death(file: Path) -> Death:
     point, _, pid = file.name.partition("@")
     return Death(point=point, whom="node" if file.read_text().endswith("node") else "role", pid=int(pid))
+
+
+def state_of(pid: int) -> str:
+    """State of a process as the system has it (`man 5 proc`): T is stopped; empty when it is dead."""
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    state = about.rpartition(")")[2].split()[0]
+    return "" if state in "ZX" else state

@@ -1,10 +1,12 @@
 """The ports of customs that a node is tried against, each behind a door and with a server that can be restarted."""
 
 import uuid
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -14,6 +16,7 @@ from gateway.playground import free_port
 from gateway.rules import load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
+from gateway.simulator.outgoing import Outgoing
 from gateway.simulator.script import Script
 from gateway.simulator.service import AmqpSection, SftpSection, Simulator, SimulatorConfig
 from gateway.transports.folder import FolderFeed, FolderTransport
@@ -23,6 +26,9 @@ from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
+
+DELIVERY_LIMIT: Final = 20
+"""How often a broker gives out one message that comes back; RabbitMQ's own limit since 4.0."""
 
 
 class Port(Protocol):
@@ -35,6 +41,8 @@ class Port(Protocol):
     receipts: Path
     """What customs said, a line a body."""
     door: TcpDoor
+    names: "Names"
+    """What its answers are called."""
 
     def restart(self) -> None:
         """Stop the server and start it again; what it holds stays."""
@@ -45,6 +53,27 @@ class Port(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Names:
+    """Calls the next answers of customs as nobody would call a file, or a message, when asked to."""
+
+    def __init__(self, customs: Customs, *, raw: bool = False) -> None:
+        """`raw`: they may be any bytes, as in a file system, with no text to them."""
+        self.raw = raw
+        self._next: deque[str] = deque()
+        due = customs.due
+        customs.due = lambda now: list(map(self._name, due(now)))  # type: ignore[method-assign]
+
+    def give(self, names: Sequence[str]) -> None:
+        self._next.extend(names)
+
+    def left(self) -> int:
+        """How many are still to be given."""
+        return len(self._next)
+
+    def _name(self, answer: Outgoing) -> Outgoing:
+        return replace(answer, name=self._next.popleft()) if self._next else answer
 
 
 class SimulatedPort:
@@ -68,6 +97,7 @@ class SimulatedPort:
                 sftp=sftp,
             )
         )
+        self.names = Names(self._simulator.customs)
         self._simulator.start()
         server = self._simulator.amqp or self._simulator.sftp
         assert server is not None
@@ -115,14 +145,15 @@ def simulated_sftp(folder: Path, script: Mapping[str, object]) -> SimulatedPort:
 
 
 class BrokerPort:
-    """Two quorum queues of a real RabbitMQ, one node or a cluster."""
+    """Two quorum queues of a real RabbitMQ, one node or a cluster; that of the answers counts deliveries."""
 
     def __init__(self, folder: Path, script: Mapping[str, object], brokers: Brokers) -> None:
         self._brokers = brokers
         self.site = Site(brokers.node.port, folder.resolve())
         own = uuid.uuid4().hex[:12]
         self.queue, self.answers = f"DXP{own}", f"DXP{own}_HZ"
-        self.site.declare(self.queue, self.answers, queue_type="quorum")
+        self.site.declare(self.queue, queue_type="quorum")
+        self.site.declare(self.answers, queue_type="quorum", delivery_limit=DELIVERY_LIMIT)
         self.door = TcpDoor(brokers.node.port)
         through = [self.door.port, *(node.port for node in brokers.nodes[1:])]
         hosts = ", ".join(f'"amqp://127.0.0.1:{port}"' for port in through)
@@ -135,6 +166,7 @@ class BrokerPort:
         ours = self.site.config(*ports, send_queue=self.answers, receive_queues=(self.queue,))
         self._books = _Books(folder, script)
         self.ledger, self.receipts = self._books.ledger, self._books.receipts
+        self.names = Names(self._books.customs)
         self._desk = Desk(self._books.customs, RabbitmqFeed(ours), RabbitmqTransport(ours))
 
     def restart(self) -> None:
@@ -173,6 +205,7 @@ class OpenSshPort:
         theirs = Folder(send_dir=root / "out", receive_dir=root / "in")
         self._books = _Books(folder, script)
         self.ledger, self.receipts = self._books.ledger, self._books.receipts
+        self.names = Names(self._books.customs, raw=True)
         self._desk = Desk(self._books.customs, FolderFeed(theirs, poll_s=0.02), FolderTransport(theirs))
 
     def restart(self) -> None:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.crash.fault_run import PortKind, Stage, mounts_allowed, run, schedule
+from tests.crash.fault_run import PortKind, SpoolKind, Stage, kinds, mounts_allowed, run, schedule
 from tests.crash.tally import Tally
 from tests.servers import openssh, postgres, rabbitmq
 
-_TURNS: tuple[PortKind, ...] = (
-    "amqp", "sftp", "amqp", "sftp", "rabbitmq", "sftp", "amqp", "sftp", "amqp", "openssh",
+TURNS: tuple[tuple[PortKind, SpoolKind], ...] = (
+    ("amqp", "SQLite"), ("sftp", "SQLite"), ("rabbitmq", "SQLite"), ("sftp", "PostgreSQL"), ("rabbitmq", "PostgreSQL"),
+    ("openssh", "SQLite"), ("amqp", "PostgreSQL"), ("sftp", "SQLite"), ("amqp", "SQLite"), ("openssh", "PostgreSQL"),
 )  # fmt: skip
-"""By the last digit of the seed. RabbitMQ and OpenSSH go with PostgreSQL, the simulator with SQLite."""
-_DISK_MIB = 96
+"""By the last digit of the seed."""
 
 
 class Theatre:
@@ -21,24 +21,27 @@ class Theatre:
         self._stack = stack
         self._database: postgres.PostgresServer | None = None
         self._brokers: rabbitmq.Brokers | None = None
-        self._disk_mib = _DISK_MIB if mounts_allowed() else 0
+        self._disks = mounts_allowed()
 
-    def play(self, seed: int, *, messages: int, faults: int) -> Tally:
-        """Play the run of a seed. Skips the test, or in CI fails it, when a server cannot be had."""
-        return run(seed, self.stage(seed), self.schedule(seed, faults), messages=messages)
+    def play(self, seed: int, *, messages: int, faults: int, only: str = "") -> Tally:
+        """Play the run of a seed, with all kinds of faults or only one. Skips, or in CI fails, when a server cannot be had."""
+        chosen = [only] * faults if only else self.schedule(seed, faults)
+        return run(seed, self.stage(seed), chosen, messages=messages)
 
     def schedule(self, seed: int, faults: int) -> list[str]:
-        """Name the faults of that run. Skips or fails as `play`."""
-        return schedule(seed, self.stage(seed), faults)
+        """Name the faults of that run."""
+        return scheduled(seed, faults, disks=self._disks)
 
     def stage(self, seed: int) -> Stage:
-        port = _TURNS[seed % len(_TURNS)]
-        if port in ("amqp", "sftp"):
-            return Stage(port=port, disk_mib=self._disk_mib)
+        port, spool = TURNS[seed % len(TURNS)]
         if port == "openssh":
             openssh.need_openssh()
-            return Stage(port=port, database=self._postgres())
-        return Stage(port=port, database=self._postgres(), brokers=self._rabbitmq())
+        return Stage(
+            port=port,
+            database=self._postgres() if spool == "PostgreSQL" else None,
+            brokers=self._rabbitmq() if port == "rabbitmq" else None,
+            disks=self._disks,
+        )
 
     def _postgres(self) -> postgres.PostgresServer:
         if self._database is None:
@@ -50,6 +53,18 @@ class Theatre:
             rabbitmq.need_rabbitmq()
             self._brokers = self._stack.enter_context(rabbitmq.Brokers())
         return self._brokers
+
+
+def scheduled(seed: int, faults: int, *, disks: bool) -> list[str]:
+    """Name the faults of the run of a seed, in order; `disks`: small file systems can be mounted."""
+    run_number, turn = divmod(seed, len(TURNS))
+    port, spool = TURNS[turn]
+    return schedule(run_number, kinds(port, spool, disks=disks), faults, rounds=str(turn))
+
+
+def spool_of(seed: int) -> SpoolKind:
+    """Say what the spool of that run is made of."""
+    return TURNS[seed % len(TURNS)][1]
 
 
 @contextmanager

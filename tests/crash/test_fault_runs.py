@@ -1,4 +1,4 @@
-"""Thirty runs with different seeds: processes, servers, disks and clocks fail, and nothing accepted is lost.
+"""Thirty runs with different seeds: processes, servers, disks and clocks fail, and all that was accepted comes home in order.
 
 `make soak` plays the same for an hour, with larger loads.
 """
@@ -9,14 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.crash.fault_run import mounts_allowed
+from tests.crash.fault_run import kinds, mounts_allowed
 from tests.crash.faults import FAULTS
-from tests.crash.stages import Theatre, theatre
+from tests.crash.stages import TURNS, Theatre, scheduled, spool_of, theatre
 
-MESSAGES = 60
-FAULTS_A_RUN = 3
+MESSAGES = 40
+FAULTS_A_RUN = 2
 ALONE = os.environ.get("GATEWAY_SEED", "")
-SEEDS = [int(ALONE)] if ALONE else range(1, 31)
+SEEDS = [int(ALONE)] if ALONE else range(153, 183)
+"""In these every kind of fault strikes on each spool that it fits."""
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +27,21 @@ def stages() -> Iterator[Theatre]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_accepted_is_lost_changed_misdelivered_or_doubled(seed: int, stages: Theatre) -> None:
+def test_everything_accepted_comes_home_once_in_order_and_untouched(seed: int, stages: Theatre) -> None:
     print(f"\nseed {seed}; alone: GATEWAY_SEED={seed} .venv/bin/python -m pytest -s {__file__}")
     tally = stages.play(seed, messages=MESSAGES, faults=FAULTS_A_RUN)
     print(tally)
-    assert tally.promises == (0, 0, 0, 0)
+    assert tally.broken == {}
     assert tally.faults == Counter(stages.schedule(seed, FAULTS_A_RUN)), "each of them struck"
     assert tally.accepted >= MESSAGES
 
 
 @pytest.mark.skipif(bool(ALONE), reason="one seed alone")
-def test_every_kind_of_fault_strikes_in_some_run(stages: Theatre) -> None:
-    planned = {fault for seed in SEEDS for fault in stages.schedule(seed, FAULTS_A_RUN)}
-    assert planned == set(FAULTS) - (set() if mounts_allowed() else {"disk full"})
+def test_every_kind_of_fault_strikes_on_each_spool_in_some_run() -> None:
+    disks = mounts_allowed()
+    planned = {
+        (spool_of(seed), fault) for seed in SEEDS for fault in scheduled(seed, FAULTS_A_RUN, disks=disks)
+    }
+    assert planned == {(spool, fault) for port, spool in TURNS for fault in kinds(port, spool, disks=disks)}
+    if disks:
+        assert {fault for _, fault in planned} == set(FAULTS)

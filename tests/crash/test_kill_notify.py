@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import load_config
 from gateway.spooling import build_spool
-from tests.crash.homecoming import Bodies, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.homecoming import Bodies, delivered, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load, pass_all
 from tests.crash.points import NOTIFY, NOTIFY_IN_HAND, Whom
 from tests.crash.ports import simulated_amqp
@@ -93,7 +93,4 @@ def test_every_answer_is_delivered_whoever_is_killed_at_whatever_point(tmp_path:
 
 
 def got(receivers: dict[str, Receiver]) -> Bodies:
-    return {
-        name: {body for taken in list(one.taken) for body in bodies_of(taken.json()["receipt"])}
-        for name, one in receivers.items()
-    }
+    return {name: delivered(one) for name, one in receivers.items()}

@@ -61,4 +61,4 @@ def test_nothing_is_lost_whoever_is_killed_at_whatever_point(tmp_path: Path, who
         "every commit and every effect of a role is a point of the list"
     )
     assert (world.node.lives > 1) == (whom == "node")
-    assert result.promises == (0, 0, 0, 0)
+    assert result.broken == {}

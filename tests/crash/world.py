@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from gateway.errors import GatewayError
@@ -15,15 +16,20 @@ from gateway.site import NewEnterprise, write_site
 from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
 from tests.crash.ports import Port
+from tests.crash.tailed import Tailed
 from tests.platforms import enterprises
+from tests.servers.receiver import Receiver
+from tests.waiting import until
 
 _LOOKS_EVERY_S = 0.1
+_WEBHOOK_S = 1.0
 LEASE_S = 2.0
 """So short that what a dead node held goes on within the run."""
 _SETTINGS = {
     "lease_s = 60.0": f"lease_s = {LEASE_S}",
     "first_s = 2.0": "first_s = 0.1",
     "ceiling_s = 600.0": "ceiling_s = 2.0",
+    "# every_s = 60.0": "every_s = 2.0",
     "[watermarks]\n": "[watermarks]\nfree_bytes_warn = 0\nfree_bytes_refuse = 0\n",
 }
 
@@ -33,8 +39,10 @@ class Node:
 
     def __init__(self, name: str, config: Path, address: str, faults: Path) -> None:
         self.name, self.address, self.config = name, address, config
-        self._command = [sys.executable, "-m", "tests.crash.node", str(faults), "run", "-c", str(config)]
-        self._log = config.parent.parent / f"{name}.log"
+        self.log = config.parent.parent / "log" / f"{name}.log"
+        self.log.parent.mkdir(exist_ok=True)
+        program = ["-m", "tests.crash.node", str(faults), f"--log={self.log}"]
+        self._command = [sys.executable, *program, "run", "-c", str(config)]
         self._process: Watched | None = None
         self._wanted = threading.Event()
         self._keeper = threading.Thread(target=self._start_again, daemon=True)
@@ -59,13 +67,19 @@ class Node:
             self._keeper.join(_LOOKS_EVERY_S)
             self._end()
 
+    def crash(self) -> None:
+        """SIGKILL the same; it is started again."""
+        lives = self.lives
+        self._end()
+        until(lambda: self.lives > lives)
+
     def _end(self) -> None:
         if self._process is not None and self._process.process.poll() is None:
             os.killpg(self._process.process.pid, signal.SIGKILL)
 
     def _live(self) -> None:
         self.lives += 1
-        self._process = Watched(self._command, self._log)
+        self._process = Tailed(self._command, self.log)
         self._process.wait_for_event("node.started")
 
     def _start_again(self) -> None:
@@ -91,9 +105,13 @@ class World:
         names: Sequence[str] = ("node",),
         forwarders: int = 2,
         retention_days: int = 0,
+        receivers: Mapping[str, Receiver] = MappingProxyType({}),
     ) -> None:
-        """`folder/site` may be there: a small disk, for instance. `names`: a node each, on one spool."""
-        self.folder, self.port, self.owners = folder, port, owners
+        """`folder/site` and `folder/log` may be there: small disks, for instance. `names`: a node each, on one spool.
+
+        `receivers`: webhooks of enterprises, by their ids; their answers are not pulled.
+        """
+        self.folder, self.port, self.owners, self.receivers = folder, port, owners, receivers
         destination = f'[[destination]]\nname = "customs"\nactive = {forwarders}\n{port.toml}'
         first_port = free_port()
         self.site = write_site(
@@ -102,6 +120,9 @@ class World:
             enterprises=owners,
             port=first_port,
         )
+        for owner, receiver in receivers.items():
+            with self.enterprise_file(owner).open("a", encoding="utf-8") as file:
+                file.write(receiver.toml(timeout_s=_WEBHOOK_S))
         self.points = Points(folder / "faults")
         self.clock = ShiftedClock(folder / "faults" / "clock")
         text = self.site.config.read_text("utf-8")
@@ -126,6 +147,9 @@ class World:
     def node(self) -> Node:
         """The first, or only, node."""
         return self.nodes[0]
+
+    def enterprise_file(self, owner: str) -> Path:
+        return self.site.enterprises / f"{owner}.toml"
 
     def __enter__(self) -> Self:
         try:

@@ -143,6 +143,19 @@ class PostgresServer:
         self.stop()
         self.start()
 
+    def put_read_only(self, *, on: bool) -> None:
+        """Let it take no writes any more, as a server does that has become a standby; sessions end. Off: the way back."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(
+                f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}".encode()
+            )
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+
     def remove(self) -> None:
         """End it and remove what it kept."""
         self._end(signal.SIGQUIT)

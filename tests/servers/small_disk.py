@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -28,6 +29,12 @@ def mounted(folder: Path, *, mib: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def remount(disk: Path, how: Literal["ro", "rw"]) -> bool:
+    """Let nothing be written there, or anything again; not possible while somebody has a file open for writing."""
+    command = ["mount", "-o", f"remount,{how}", str(disk)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def fill(disk: Path) -> Path:
