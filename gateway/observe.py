@@ -153,7 +153,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "entry.postponed": Event(
         level="warning",
-        meaning="the key that has to sign it cannot now; tried again at `next_attempt_at`, no attempt is counted",
+        meaning="the key that has to sign it cannot now, or its claim was over before it was sent; tried again at"
+        " `next_attempt_at`, no attempt is counted",
+        do="where `error` names the claim: the line is slow, or the process was stopped; see `gateway check`",
     ),
     "key.quarantined": Event(
         level="warning",

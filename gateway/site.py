@@ -369,7 +369,8 @@ _TEMPLATE: Final = """\
 # Relative paths count from the folder of this file. Secrets are files, never values.
 # `gateway check` says whether all of it is in order; SIGHUP makes a running gateway read it again.
 
-# How long a claim on an entry holds when its process falls silent.
+# How long a claim on an entry holds when its process falls silent. Half of it is for beginning to send what was claimed:
+# `gateway check` says when the time-outs of a batch do not fit.
 lease_s = 60.0
 # debug, info, warning or error
 log_level = "info"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.app import way_of
+from gateway.cli.batch_probes import probe_batch
 from gateway.cli.grades import Check, Grade, failed
 from gateway.cli.probes import reach
 from gateway.config import Config
@@ -23,6 +24,7 @@ def probe_channels(config: Config) -> Iterator[Check]:
         return
     for channel in channels:
         yield _channel(channel)
+        yield from probe_batch(channel, config.lease_s)
 
 
 def _channel(channel: Channel) -> Check:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.app import load_trust
+from gateway.cli.batch_probes import probe_batches
 from gateway.cli.binding_probes import probe_bindings
 from gateway.cli.door_probes import probe_doors, try_to_write
 from gateway.cli.grades import Check, Grade, failed
@@ -57,6 +58,7 @@ def probe(config: Config) -> Iterator[Check]:
         if destination.sftp is not None and destination.sftp.certificate_file is not None:
             yield _login_certificate(f"login certificate {destination.name}", destination.sftp)
         yield _destination(destination)
+    yield from probe_batches(config)
     yield from _answers(config)
 
 
