@@ -30,6 +30,7 @@ from gateway.plain_form import PREFIXES
 from gateway.ports import Feed, Transport
 from gateway.public_keyring import PublicKeyring
 from gateway.queues import health_dir
+from gateway.roles.bouncing import policy_of
 from gateway.roles.collect import Collect, Registry
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
@@ -208,7 +209,10 @@ class App:
             keyring=self.keys,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
-            waits_s={one.name: (one.retry or self.config.retry).ceiling_s for one in self.config.destination},
+            waits_s={
+                one.name: policy_of(self.config, one).ceiling_s
+                for one in (*self.config.destination, Destination(name=LOCAL))
+            },
             lease_s=self.config.lease_s,
             endings=endings(self.enterprises.values()),
             vigil=Vigil(spool, self.rules),

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,22 @@ def test_what_is_not_ours_any_more_is_not_delivered(opened: Open) -> None:
     assert heard(spool) == []
     (view,) = spool.ways(UID)
     assert (view.state, view.attempts) == (State.READY, 0)
+    assert app.local(spool).step() == 1
+    assert len(heard(spool)) == 1
+
+
+def test_what_a_clock_ahead_has_put_off_comes_near(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, spool = opened()
+    database: Any = spool.db  # type: ignore[attr-defined]
+    now = database.now
+    with monkeypatch.context() as ahead:
+        ahead.setattr(database, "now", lambda: now() + 86_400_000_000)
+        put(app, spool)
+    monkeypatch.setattr(app, "spool", lambda: spool)
+    assert app.local(spool).step() == 0
+
+    app.keep().round()
+
     assert app.local(spool).step() == 1
     assert len(heard(spool)) == 1
 

@@ -389,6 +389,18 @@ def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock
     assert state(spool, "A") is State.READY
 
 
+def test_end_of_the_lease_goes_with_the_claim_and_no_clock_that_is_set_moves_it(
+    spool: Spool, clock: Clock
+) -> None:
+    spool.put([offer("A")])
+    clock.move(86_400)
+    (claimed,) = spool.claim("me", "port", limit=1, lease_s=3600)
+    clock.move(-86_400)
+
+    assert 0 < claimed.lease.left_s <= 3600
+    assert not claimed.lease.late
+
+
 def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, clock: Clock) -> None:
     spool.put([offer("A")])
     done = settled(claim(spool))

@@ -1,6 +1,7 @@
 """A forward role on a line that is slower than its lease: what was confirmed is settled, what was not begun is put back."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -94,6 +95,24 @@ def test_what_was_not_begun_is_put_back_without_a_failed_attempt_and_the_next_ba
     events = [one.event for uid in uids for one in world.spool.history(uid)]
     assert "entry.postponed" in events
     assert "entry.deferred" not in events
+
+
+def test_what_was_accepted_under_a_clock_ten_days_behind_is_not_given_up_at_its_first_failed_attempt(
+    world: World,
+) -> None:
+    now = Now()
+    database = world.spool.db
+    clock, database.clock = database.clock, lambda: datetime.now(UTC) - timedelta(days=10)
+    uids = world.submit("plain", 6)
+    database.clock = clock
+    failing = SlowTransport(world, now, carries=0, error=DeliveryError("cut off"))
+    role = forward(world, failing, now)
+    while len(failing.batches) < 6:
+        role.step()
+        now.now += 60
+
+    assert {world.state(uid) for uid in uids} == {State.READY}
+    assert sum(view.attempts for view in world.spool.entries()) == 6
 
 
 def test_frozen_for_a_whole_batch_says_nothing_of_the_destination(world: World) -> None:
