@@ -80,12 +80,14 @@ class Scene:
         until(self.load.is_refused, seconds=STRIKES_WITHIN_S)
 
     def until_sent(self) -> None:
-        """Wait until customs has what was accepted until now."""
+        """Wait until customs has what was accepted until now; what is given up is the tally's matter."""
         uids = {one.uid for one in list(self.load.answered)}
-        until(
-            lambda: uids <= {line["cop_msg_id"] for line in self.world.customs_saw()},
-            seconds=STRIKES_WITHIN_S,
-        )
+
+        def gone() -> bool:
+            saw = {line["cop_msg_id"] for line in self.world.customs_saw()}
+            return uids <= saw or uids <= saw | {line["message_id"] for line in self.logged("entry.dead")}
+
+        until(gone, seconds=STRIKES_WITHIN_S)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Lines of this event that the node has written in this life."""
