@@ -14,6 +14,7 @@ from gateway.config import LOCAL
 from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
 from gateway.roles.offers import offer_of
+from gateway.roles.stop import Stop
 from gateway.site import NewEnterprise, write_site
 from gateway.stages.seal import seal
 from signing.xmldsig import sign
@@ -110,10 +111,10 @@ def test_what_a_clock_ahead_has_put_off_comes_near(opened: Open, monkeypatch: py
     with monkeypatch.context() as ahead:
         ahead.setattr(database, "now", lambda: now() + 86_400_000_000)
         put(app, spool)
-    monkeypatch.setattr(app, "spool", lambda: spool)
+    monkeypatch.setattr(app, "spool", lambda **_how: spool)
     assert app.local(spool).step() == 0
 
-    app.keep().round()
+    app.keep(Stop()).round()
 
     assert app.local(spool).step() == 1
     assert len(heard(spool)) == 1
