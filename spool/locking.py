@@ -18,6 +18,8 @@ from spool.errors import SpoolError
 
 WAIT_S: Final = 10.0
 """How long one wait for another process's lock takes at most, where nobody says otherwise."""
+HELD_S: Final = 5.0
+"""Nobody in good order keeps a lock for so long, however slow the disk and however many stand in line."""
 OnWait = Callable[[SpoolError], None]
 """Hears that a wait was in vain: the same is waited for again when it returns, and given up when it raises."""
 _LOCKS: Final = Path("/proc/locks")
@@ -32,8 +34,8 @@ class FileLock:
     ) -> None:
         """Open the file, made when it is not there. Raises OSError.
 
-        `what` is locked, for messages. `wait_s`: for how long a wait may block; without `on_wait`, those who ask while
-        an earlier one has been in vain do not block at all.
+        `what` is locked, for messages. `wait_s`: for how long a wait may block; without `on_wait`, for how long all may
+        together until it is had again, so that whoever asks often stands still no longer than who asks once.
         """
         self._file = file
         self._what = what
@@ -47,6 +49,11 @@ class FileLock:
         self._closed = False
         self._failure: SpoolError | None = None
         self._since = 0.0
+        self._blocked_s = 0.0
+        """For how long waits have blocked since then."""
+        self._ahead = False
+        """It was reserved, and whoever takes it next has it already."""
+        self._told: Callable[[], None] | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -69,30 +76,56 @@ class FileLock:
         """Give it back."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def holder(self) -> str:
-        """Say who has kept it for longer than one may wait; empty: nobody. Does not block; not while it is held here."""
+    def reserve(self, told: Callable[[], None]) -> bool:
+        """Take it for whoever acquires it here next, without blocking. Raises as `acquire`, but for waiting.
+
+        False: it is not free; `told` is called, by another thread and once, when it has been reserved.
+        """
         with self._news:
+            self._told = None
+            if self._ahead:
+                return True
+            self._ahead = self._ask()
+            if not self._ahead:
+                self._told = told
+            return self._ahead
+
+    def pass_on(self) -> None:
+        """Give back what was reserved, if nobody has taken it since."""
+        with self._news:
+            if self._ahead:
+                self._ahead = False
+                self.release()
+
+    def held_up(self) -> SpoolError | None:
+        """Say who keeps it for longer than anybody in good order; None: nobody. Does not block; not while it is held here."""
+        with self._news:
+            if self._ahead:
+                return None
             if self._ask():
                 self.release()
-                return ""
-            long_ago = time.monotonic() - self._since >= self._wait_s
-        return self._in_vain().what if long_ago else ""
+                return None
+            long_ago = time.monotonic() - self._since >= HELD_S
+        return self._in_vain() if long_ago else None
 
     def close(self) -> None:
         """Let go of the file; again does nothing."""
         with self._news:
             if not self._closed:
                 self._closed = True
+                if self._ahead:
+                    self.release()
                 if not self._asking:
                     os.close(self._descriptor)
 
     def _taken(self) -> bool:
         with self._news:
-            waits_long = self._asking
-            if self._ask():
+            if self._ahead or self._ask():
+                self._ahead = False
                 return True
             self._wanted = True
-            wait_s = 0.0 if waits_long and self._on_wait is None else self._wait_s
+            began = time.monotonic()
+            wait_s = self._wait_s if self._on_wait is not None else max(0.0, self._wait_s - self._blocked_s)
             try:
                 granted = self._news.wait_for(lambda: not self._asking, wait_s)
             except BaseException:  # an operator's Ctrl-C
@@ -101,6 +134,7 @@ class FileLock:
                 raise
             finally:
                 self._wanted = False
+                self._blocked_s += time.monotonic() - began
                 failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -113,7 +147,7 @@ class FileLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._asking, self._since = True, time.monotonic()
+            self._asking, self._since, self._blocked_s = True, time.monotonic(), 0.0
             threading.Thread(target=self._wait, name="flock", daemon=True).start()
             return False
         except OSError as error:
@@ -129,13 +163,18 @@ class FileLock:
             failure = self._refused(error)
         with self._news:
             self._asking = False
+            told, self._told = self._told, None
             if self._wanted:
                 self._failure = failure
                 self._news.notify()
+            elif failure is None and told is not None and not self._closed:
+                self._ahead = True
             elif failure is None:
                 self.release()  # a process that was forked meanwhile has the same lock: closing would not end it
             if self._closed:
                 os.close(self._descriptor)
+        if told is not None:
+            told()
 
     def _refused(self, error: OSError) -> SpoolError:
         return SpoolError(

@@ -4,7 +4,7 @@ A method that writes is one commit: when it returns, what it says is on disk. Me
 SpoolError have written nothing.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -44,6 +44,7 @@ from spool.entry import (
     Unread,
     Wanted,
 )
+from spool.errors import SpoolError
 from spool.grouping import Group
 from spool.lifecycle import Event
 from spool.sealing import Leaves, Sealed, Sign
@@ -431,8 +432,20 @@ class Spool(Protocol):
         """
         ...
 
-    def holder(self) -> str:
-        """Say who keeps writers waiting for longer than they may; empty: nobody, as far as is known. Does not block."""
+    def reserve(self, told: Callable[[], None]) -> bool:
+        """Have the next write begin without a wait, where writers stand in one line: True when it can begin now.
+
+        Does not block. Else `told` is called once by another thread when it can; what writes meanwhile may take that
+        turn, so ask again then. Whoever has reserved writes, or passes it on.
+        """
+        ...
+
+    def pass_on(self) -> None:
+        """Give back what was reserved and not used."""
+        ...
+
+    def held_up(self) -> SpoolError | None:
+        """Say who keeps writers waiting for longer than anybody may; None: nobody, as far as is known. Does not block."""
         ...
 
     # being woken

@@ -291,11 +291,11 @@ def _alive(counter: Counter) -> Response:
 
 def _held_up(counter: Counter, path: str) -> list[Phrase]:
     """Say whether somebody keeps the spool from being written; the log says who."""
-    holder = counter.spool.holder()
-    if not holder:
+    held_up = counter.spool.held_up()
+    if held_up is None:
         return []
-    if times := _UNAVAILABLE.times("holder"):
-        log("spool.unavailable", path=path, error=holder, times=times)
+    if times := _UNAVAILABLE.times("held up"):
+        log("spool.unavailable", path=path, error=str(held_up), times=times)
     return [phrase(Cause.SPOOL_HELD)]
 
 

@@ -8,11 +8,15 @@ one interpreter would take each other's time instead.
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from typing import Final, Protocol
 
 from gateway.observe import gathered
 from spool.entry import Note, Offer, Reply
+from spool.errors import SpoolError
+from spool.locking import HELD_S
 from spool.store import Spool
 
 _LINGER_S: Final = 0.003
@@ -38,7 +42,11 @@ def _unheard(_items: int, _seconds: float) -> None:
 
 
 class GroupCommit:
-    """Gathers what arrives while the disk is busy, and commits it together."""
+    """Gathers what arrives while the disk is busy, and commits it together.
+
+    While another process has the spool nobody is kept waiting but those who hand in: the loop goes on, and comes back
+    when it is the spool's turn. Those who have waited for `HELD_S`, and whoever comes then, are told who has it.
+    """
 
     def __init__(
         self,
@@ -53,6 +61,8 @@ class GroupCommit:
         self._committed = committed
         self._waiting: list[tuple[Offer | Note, Told]] = []
         self._timer: asyncio.Handle | None = None
+        self._patience: asyncio.Handle | None = None
+        """Runs while the spool is another's."""
         self._in_company = False
 
     def enter(self, item: Offer | Note, told: Told) -> None:
@@ -61,6 +71,8 @@ class GroupCommit:
         That is a SpoolError, temporary when trying again may help, unless there is a defect.
         """
         self._waiting.append((item, told))
+        if self._patience is not None:
+            return
         if len(self._waiting) >= self._batch:
             self._commit()
         elif self._timer is None:
@@ -70,13 +82,52 @@ class GroupCommit:
             )
 
     def _commit(self) -> None:
-        """Put everything that waits on disk, and let the callers know; blocks for as long as the disk does."""
+        """Put what waits on disk, and let the callers know; blocks for as long as the disk does, and for nobody else."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch, self._waiting = self._waiting, []
+        loop = asyncio.get_running_loop()
+        try:
+            if not self._spool.reserve(partial(_call, loop, self._commit)):
+                self._wait_for_it(loop)
+                return
+        except SpoolError as error:
+            _tell(self._taken_out(), repeat(error))
+            return
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        batch = self._taken_out()
         self._in_company = len(batch) > 1
-        _put(self._spool, batch, self._committed)
+        if self._waiting:
+            self._timer = loop.call_soon(self._commit)
+        try:
+            if batch:
+                _put(self._spool, batch, self._committed)
+        finally:
+            self._spool.pass_on()
+
+    def _wait_for_it(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those who wait go on waiting, unless somebody has had the spool for too long."""
+        held_up = self._spool.held_up()
+        if held_up is not None:
+            _tell(self._taken_out(), repeat(held_up))
+        elif self._patience is None:
+            self._patience = loop.call_later(HELD_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        self._commit()
+
+    def _taken_out(self) -> list[tuple[Offer | Note, Told]]:
+        batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+        return batch
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    """From any thread."""
+    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(what)
 
 
 class BatchCommit:
@@ -111,6 +162,11 @@ def _put(spool: Spool, batch: Sequence[tuple[Offer | Note, Told]], committed: Co
     else:
         outcomes = (next(replies) if isinstance(item, Offer) else None for item, _ in batch)
         committed(len(batch), time.monotonic() - began)
+    _tell(batch, outcomes)
+
+
+def _tell(batch: Sequence[tuple[Offer | Note, Told]], outcomes: Iterator[Reply | Exception | None]) -> None:
+    """Tell every caller what became of its own."""
     deaf: list[Exception] = []
     with gathered():
         for (_, told), outcome in zip(batch, outcomes, strict=False):

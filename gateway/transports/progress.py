@@ -101,9 +101,13 @@ def hold_little(connection: socket.socket) -> None:
 
 
 def cut_off(connection: socket.socket) -> None:
-    """Close, and have the kernel send nothing of what it still holds. May be called twice."""
+    """Close, and have the kernel send nothing of what it still holds. May be called twice.
+
+    It is reset once no thread is in a call for it; those that are, are woken.
+    """
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
     connection.close()
 
 

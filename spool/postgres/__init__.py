@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
+from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
 from spool.postgres.accepting import Accepting
 from spool.postgres.archiving import Archiving
@@ -62,9 +63,16 @@ class PostgresSpool(
     def tidy(self) -> None:
         """Nothing: the server's own processes see to its log and to dead rows."""
 
-    def holder(self) -> str:
-        """Say who has kept the last writer of this process waiting for too long; empty: nobody."""
-        return self.db.holder
+    def reserve(self, told: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Nothing: writers do not stand in one line here."""
+        return True
+
+    def pass_on(self) -> None:
+        """Nothing, as `reserve`."""
+
+    def held_up(self) -> SpoolError | None:
+        """Say who has kept the last writer of this process waiting for too long; None: nobody."""
+        return self.db.held_up
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process of any node."""

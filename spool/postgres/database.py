@@ -120,7 +120,7 @@ class Database:
         self._on_wait = on_wait
         self.connections = 0
         """How many there have been: a server that crashed may give numbers again that nobody has written with."""
-        self.holder = ""
+        self.held_up: SpoolError | None = None
         """Who has kept the last transaction waiting for too long."""
         self._conninfo = conninfo
         self._password_file = password_file
@@ -167,7 +167,7 @@ class Database:
                 self._tidy(connection)
                 raise
             else:
-                self.holder = ""
+                self.held_up = None
                 return result
 
     def rows(self, query: str, *values: object) -> list[Row]:
@@ -270,9 +270,8 @@ class Database:
             pid, host, application, state, seconds = row
             name = "".join(one if one.isprintable() else "?" for one in application)
             who = f"session {pid} of {name} on {host} ({state}, in a transaction for {seconds} s)"
-        error = held_by(who, "rows of the spool", self._wait_s, where=self.where)
-        self.holder = error.what
-        return error
+        self.held_up = held_by(who, "rows of the spool", self._wait_s, where=self.where)
+        return self.held_up
 
     def _prepare(self, connection: Connection) -> None:
         run = connection.execute

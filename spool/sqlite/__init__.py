@@ -73,9 +73,17 @@ class SqliteSpool(
         """Move what commits have written from the write-ahead log into the database file."""
         self.db.tidy()
 
-    def holder(self) -> str:
-        """Say who keeps writers waiting for longer than they may; empty: nobody, as far as is known."""
-        return self.db.holder()
+    def reserve(self, told: Callable[[], None]) -> bool:
+        """Take the lock of writers ahead for the next write, without blocking; `told` when it is not free now."""
+        return self.db.reserve(told)
+
+    def pass_on(self) -> None:
+        """Give back what was reserved and not used."""
+        self.db.pass_on()
+
+    def held_up(self) -> SpoolError | None:
+        """Say who keeps writers waiting for longer than anybody may; None: nobody, as far as is known."""
+        return self.db.held_up()
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""

@@ -128,9 +128,17 @@ class Database:
             else:
                 return
 
-    def holder(self) -> str:
-        """Say who keeps writers waiting for too long; empty: nobody, as far as is known. Does not block."""
-        return self._lock.holder()
+    def reserve(self, told: Callable[[], None]) -> bool:
+        """Take the lock ahead for the next transaction (`FileLock.reserve`)."""
+        return self._lock.reserve(told)
+
+    def pass_on(self) -> None:
+        """Give back what was reserved (`FileLock.pass_on`)."""
+        self._lock.pass_on()
+
+    def held_up(self) -> SpoolError | None:
+        """Say who keeps writers waiting for too long; None: nobody, as far as is known. Does not block."""
+        return self._lock.held_up()
 
     def _busy(self, waited_s: float) -> SpoolError:
         shared = self._file.with_name(f"{self._file.name}-shm")

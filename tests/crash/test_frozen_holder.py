@@ -84,12 +84,12 @@ def test_wait_for_a_process_that_stands_still_ends_with_its_name(kind: Kind) -> 
                 spool.put([offer("M1", "d=1")], marks={"mine": 1})
             assert caught.value.temporary
             assert holder(kind, child) in caught.value.what
-        assert holder(kind, child) in spool.holder()
+        assert holder(kind, child) in str(until(spool.held_up))
         assert spool.message("M1") is None, "what is not taken is not there"
         child.kill()
         child.wait()
         until(lambda: _puts(spool, "M1"))
-        assert spool.holder() == ""
+        assert spool.held_up() is None
 
 
 def _puts(spool: Spool, uid: str) -> bool:

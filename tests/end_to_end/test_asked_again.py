@@ -94,7 +94,7 @@ def test_attempts_are_bounded_and_the_last_answer_is_the_reason(tmp_path: Path) 
         dead = world.gateway.wait_for_event("entry.dead", 60)
         state = platform.ask("GET", f"/v1/messages/{uid}").json()
     assert (dead["message_id"], dead["attempt"], state["state"], state["attempts"]) == (uid, 4, "dead", 4)
-    assert "no attempt is left after 4" in state["error"]
+    assert "no attempt is left after 4" in dead["error"]
     assert [line["verdict"] for line in arrivals(world)[uid]] == ["bounced"] * 4
 
 

@@ -89,7 +89,8 @@ def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_lat
         assert (tax["destination"], tax["sent_at"]) == ("tax", None)
         assert tax["state"] in ("ready", "sending")
         assert tax["attempts"] >= 1
-        assert "folder cannot be used" in tax["error"]
+        assert tax["error"] == "the last attempt to deliver it failed"
+        assert "folder cannot be used" in node.process.wait_for_event("entry.deferred")["error"]
         assert list((node.site.folder / "customs/out").iterdir())
 
         (node.site.folder / "tax/out").mkdir()

@@ -37,7 +37,9 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
         "sender": SENDER,
         "platform": {"code": draw(NAMES)[:18], "name": draw(NAMES)},
         "shop": {"code": "4400000003", "name": draw(NAMES)},
-        "orders": draw(st.lists(order(), min_size=1, max_size=4)),
+        "orders": draw(
+            st.lists(order(), min_size=1, max_size=4, unique_by=lambda one: one["order_no"].strip())
+        ),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.playground import free_port
 
 PIECE_BYTES = 65536
-NARROW_BYTES = 32768
+NARROW_BYTES = 65536
 """What a narrow line holds of one connection."""
 
 
@@ -55,7 +55,8 @@ class TcpDoor:
         self._close.clear()
         self._listener = listener = socket.create_server(("127.0.0.1", self.port))
         if self._pace:  # connections inherit it; a narrow line holds little
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
+            half = NARROW_BYTES // 2  # the kernel doubles it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, half)
         self._run(self._accept, listener)
 
     def stop(self) -> None:
@@ -181,7 +182,7 @@ class TcpDoor:
             sink.shutdown(socket.SHUT_RDWR)
 
     def _upload(self, source: socket.socket) -> bytes:
-        piece = source.recv(NARROW_BYTES // 4 if self._pace else PIECE_BYTES)
+        piece = source.recv(NARROW_BYTES // 8 if self._pace else PIECE_BYTES)
         self.uploaded += len(piece)
         if self._pace:
             self._close.wait(len(piece) / self._pace)

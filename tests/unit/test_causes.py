@@ -101,6 +101,9 @@ def asked_whether_it_is_ready(error: Exception | None) -> tuple[int, str]:
                 raise error
             return 0
 
+        def held_up(self) -> None:
+            return None
+
     reload = LastReload()
     reload.failed()
     left = LeftOut(kind="enterprise", part="bob", error=INSIDE)

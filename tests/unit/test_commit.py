@@ -1,8 +1,9 @@
 """Group commit: everything that waits goes to disk together, and every caller hears what became of its own."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from gateway.roles.commit import BatchCommit, GroupCommit
 from spool.entry import Known, Note, Offer, Reply, Taken
 from spool.errors import SpoolError
+from spool.locking import FileLock
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
 from tests.spooling import offer
+from tests.waiting import until
 
 
 class Watched(SqliteSpool):
@@ -119,3 +122,86 @@ def test_plain_loop_gets_one_commit_for_all_it_entered_and_each_its_own_reply(sp
     assert note is None
     assert isinstance(again, Known)
     assert again.uid == "A"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Have the spool as another process has it."""
+    with closing(FileLock(folder / "spool.lock", "the lock")) as lock, lock.held():
+        yield
+
+
+def test_loop_goes_on_while_another_process_has_the_spool(spool: Watched, tmp_path: Path) -> None:
+    async def submit() -> list[Reply | None]:
+        commit = GroupCommit(spool, batch=2)
+        with held(tmp_path):
+            waiting = [asyncio.create_task(put(commit, offer(uid))) for uid in "ABCDE"]
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not any(task.done() for task in waiting)
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(submit()) == [Taken(uid=uid) for uid in "ABCDE"]
+    assert spool.commits == [2, 2, 1]
+
+
+def test_what_waits_for_longer_than_anybody_may_have_the_spool_is_told_so(
+    spool: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spool.locking.HELD_S", 0.02)
+    monkeypatch.setattr("gateway.roles.commit.HELD_S", 0.02)
+
+    async def submit() -> Reply | None:
+        commit = GroupCommit(spool, batch=100)
+        with held(tmp_path):
+            for uid in ("A", "B"):
+                with pytest.raises(SpoolError, match="holds the spool's lock") as caught:
+                    await put(commit, offer(uid))
+                assert caught.value.temporary
+        until(lambda: spool.held_up() is None)
+        return await put(commit, offer("A"))
+
+    assert asyncio.run(submit()) == Taken(uid="A")
+    assert spool.commits == [1]
+
+
+def test_turn_that_comes_when_nobody_waits_any_more_is_passed_on(
+    spool: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spool.locking.HELD_S", 0.0)
+    came = threading.Event()
+    reserve = spool.reserve
+
+    def watched(told: Callable[[], None]) -> bool:
+        def both() -> None:
+            told()
+            came.set()
+
+        return reserve(both)
+
+    async def submit() -> None:
+        monkeypatch.setattr(spool, "reserve", watched)
+        commit = GroupCommit(spool, batch=100)
+        with held(tmp_path), pytest.raises(SpoolError):
+            await put(commit, offer("A"))
+        await asyncio.to_thread(came.wait)
+        await asyncio.sleep(0)
+
+    asyncio.run(submit())
+    with held(tmp_path):
+        assert spool.message("A") is None
+
+
+def test_what_writes_in_between_takes_the_turn_and_the_commit_comes_after_it(
+    spool: Watched, tmp_path: Path
+) -> None:
+    async def submit() -> Reply | None:
+        commit = GroupCommit(spool, batch=100)
+        with held(tmp_path):
+            waiting = asyncio.create_task(put(commit, offer("A")))
+            await asyncio.sleep(0.0)
+            await asyncio.sleep(0.0)
+        spool.acknowledge("ann", 0)
+        return await waiting
+
+    assert asyncio.run(submit()) == Taken(uid="A")
