@@ -45,7 +45,7 @@ from gateway.roles.vigil import Vigil
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules, rules_of
 from gateway.schemas import View
-from gateway.spooling import build_spool
+from gateway.spooling import DOOR_WAIT_S, ROLE_WAIT_S, build_spool
 from gateway.stages.signature import Trust
 from gateway.supervisor import Role
 from gateway.tenants import load_tenants
@@ -129,14 +129,14 @@ class App:
             for view in View:
                 schemas.schema_for(root, view)
 
-    def spool(self) -> Spool:
-        """Open the spool, for one thread of one process."""
-        return build_spool(self.config)
+    def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
+        """Open the spool, for one thread; `wait_s`, for another's lock, is begun anew until `stop` is set, if given."""
+        return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
 
-    def forward(self, destination: Destination, number: int) -> Forward:
+    def forward(self, destination: Destination, number: int, stop: Stop | None = None) -> Forward:
         """Build the forward role number `number` of a destination."""
         return Forward(
-            spool=self.spool(),
+            spool=self.spool(stop=stop),
             transport=build_transport(destination),
             destination=destination,
             keyring=self.keyring(),
@@ -199,9 +199,9 @@ class App:
     def _claimant(self, role: str) -> str:
         return claimants.generation(f"{self.config.node.name}/{role}", self.generation)
 
-    def keep(self) -> Keep:
+    def keep(self, stop: Stop) -> Keep:
         """Build the keep role."""
-        spool = self.spool()
+        spool = self.spool(stop=stop)
         return Keep(
             spool=spool,
             registry=self.registry(spool),
@@ -247,12 +247,16 @@ class App:
             if "collect" in names:
                 roles.append(self._collector(destination))
         if "forward" in names:
-            roles.append(_role(f"forward/{LOCAL}", lambda: self.local(self.spool())))
+            roles.append(_role(f"forward/{LOCAL}", lambda stop: self.local(self.spool(stop=stop))))
         if "notify" in names and self.channels:
-            roles.append(_role("notify", lambda: self.notify(self.spool())))
+            roles.append(_role("notify", lambda stop: self.notify(self.spool(stop=stop))))
         if "keep" in names:
-            roles.append(Role(name="keep", run=lambda: self.keep().run(Stop().on_sigterm()), nice=_NICE))
+            roles.append(Role(name="keep", run=self._keep, nice=_NICE))
         return roles
+
+    def _keep(self) -> None:
+        stop = Stop().on_sigterm()
+        self.keep(stop).run(stop)
 
     def _serve(self, door: OpenDoor, line: Line, state: ConfigState) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
@@ -263,7 +267,7 @@ class App:
             judge=self.judge,
             line=line.asking,
             keyring=self.keys,
-            open_spool=self.spool,
+            open_spool=lambda: self.spool(wait_s=DOOR_WAIT_S),
             metrics_token=self.metrics_token,
             config_state=state,
             tls=self._tls(),
@@ -280,17 +284,20 @@ class App:
 
     def _forwarder(self, destination: Destination, number: int) -> Role:
         name = f"forward/{destination.name}/{number}"
-        return _role(name, lambda: self.forward(destination, number), waits_s=_waits_s(destination))
+        return _role(
+            name, lambda stop: self.forward(destination, number, stop), waits_s=_waits_s(destination)
+        )
 
     def _collector(self, destination: Destination) -> Role:
         name = f"collect/{destination.name}"
-        return _role(name, lambda: self.collect(destination), waits_s=_waits_s(destination))
+        return _role(name, lambda _: self.collect(destination), waits_s=_waits_s(destination))
 
 
-def _role(name: str, build: Callable[[], Forward | Collect | Notify], *, waits_s: float = 0.0) -> Role:
+def _role(name: str, build: Callable[[Stop], Forward | Collect | Notify], *, waits_s: float = 0.0) -> Role:
     def run() -> None:
-        role = build()
-        role.run(Stop().on_sigterm())
+        stop = Stop().on_sigterm()
+        role = build(stop)
+        role.run(stop)
         role.close()
 
     return Role(name=name, run=run, nice=_NICE, waits_s=waits_s)

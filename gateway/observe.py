@@ -237,8 +237,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     ),
     "spool.unavailable": Event(
         level="error",
-        meaning="the spool could not do what a request needed; the caller was asked to come again",
-        do="`error` says what to mend",
+        meaning="the spool could not do what a request needed, and the caller was asked to come again; or a role waits for it",
+        do="`error` says what to mend, or who keeps a lock",
     ),
     "spool.tidy_failed": Event(
         level="warning",

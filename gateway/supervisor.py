@@ -22,6 +22,7 @@ from gateway.sd_notify import sd_notify
 
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 _CALM_S: Final = 10.0
 """A role that ran this long before it died starts again at once."""
 _SLOWEST_S: Final = 10.0
@@ -236,7 +237,11 @@ def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
     """Be the role: never returns into the supervisor's code."""
     code = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(
+            _PR_SET_NAME, role.name.encode()
+        )  # its first 15 bytes, for `ps` and whoever waits for a lock of its
         if os.getppid() != parent:  # it died before we asked to be told
             os._exit(1)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -8,12 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from signing.errors import KeyUnavailable, WrongPin
+from signing.locking import locked as locked_file
 
 _FIRST_S: Final = 1.0
 _CEILING_S: Final = 60.0
@@ -22,6 +23,10 @@ _FRESH_S: Final = 1.0
 """How often a key that is well says how long a signature takes."""
 _WEIGHT: Final = 0.2
 """Of the newest measurement in the mean."""
+_CHANGING_S: Final = 10.0
+"""So long another may take to change the file, which is a moment's work."""
+_ALONE_S: Final = 60.0
+"""So long others may have the device before us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,21 +187,43 @@ class HealthFile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep every other thread and process of this node from using the key meanwhile; blocks."""
-        with _flock(self._folder, self._alone):
+        """Keep every other thread and process of this node from using the key meanwhile; blocks.
+
+        Raises KeyUnavailable when another has it for longer than a device takes.
+        """
+        with self._held(self._alone, _ALONE_S):
             yield
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        try:
-            with _flock(self._folder, self._lock):
+        with self._held(self._lock, _CHANGING_S):
+            try:
                 yield
-        except OSError as error:
-            raise KeyUnavailable(
-                f"the state of the key cannot be written: {error.strerror}",
-                where=str(self._file),
-                fix="give the folder to this user, free disk space",
-            ) from error
+            except OSError as error:
+                raise KeyUnavailable(
+                    f"the state of the key cannot be written: {error.strerror}",
+                    where=str(self._file),
+                    fix="give the folder to this user, free disk space",
+                ) from error
+
+    @contextmanager
+    def _held(self, file: Path, wait_s: float) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked_file(file, wait_s))
+            except TimeoutError as error:
+                raise KeyUnavailable(
+                    f"key {self._name} cannot be used: {error.strerror}",
+                    where=str(file),
+                    fix="nothing, if that is a role of this node: one that hangs is started again; else `fuser` names it",
+                ) from error
+            except OSError as error:
+                raise KeyUnavailable(
+                    f"key {self._name} cannot be used: {error.strerror}",
+                    where=str(file),
+                    fix="give the folder to this user, free disk space",
+                ) from error
+            yield
 
     def _write(self, place: Path, state: Health | PinMark, *, durable: bool = False) -> None:
         fresh = place.with_suffix(".new")
@@ -221,22 +248,3 @@ def locked(name: str) -> WrongPin:
         fix="write the right PIN into its file, then SIGHUP; a card locks itself after a few wrong ones",
         retry_after_s=_CEILING_S,
     )
-
-
-@contextmanager
-def _flock(folder: Path, file: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the system lets go of it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 (only there; a signer may stand on the machine with the card)
-
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 (not there on Windows)
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ archive when it is gone. A day is that of archiving: files of past days are neve
 moved away, each with its index.
 """
 
-import fcntl
 import gzip
 import hashlib
 import os
@@ -23,6 +22,7 @@ from typing import Final
 from spool.archived import RECEIPT, Archived, packed, texts_of, unpacked
 from spool.entry import Happening
 from spool.errors import SpoolError
+from spool.locking import WAIT_S, FileLock
 
 _ARCHIVE: Final = ".tar.gz"
 _INDEX: Final = ".index"
@@ -49,10 +49,17 @@ class Shelved:
 class Archive:
     """The files of one folder. One process appends at a time, any may read; raises SpoolError."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Nothing is made before the first message is appended."""
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        """Nothing is made before the first message is appended. `wait_s`: how long another process is waited for."""
         self._folder = folder
         self._clock = clock
+        self._wait_s = wait_s
 
     def append(self, messages: Sequence[Archived]) -> int:
         """Write messages to today's file and its index; returns how many were not there as they are.
@@ -63,7 +70,7 @@ class Archive:
             return 0
         with self._told(), self._alone():
             file = self._folder / f"{self._clock():%Y-%m-%d}{_ARCHIVE}"
-            with _in_step(file) as (archive, connection):
+            with _in_step(file, self._wait_s) as (archive, connection):
                 new = _not_there(connection, [(one, packed(one)) for one in messages])
                 places = _written(archive, [content for _, content in new])
                 _sync_folder(self._folder)
@@ -76,7 +83,7 @@ class Archive:
         """Return uids of messages that the text may mean, as `Spool.search`, or the number of a receipt."""
         with self._told():
             for asked in (text, f"={text}", f"{RECEIPT}{text}"):
-                found = [uid for index in self._indexes() for uid in _uids(index, asked, limit)]
+                found = [uid for index in self._indexes() for uid in _uids(index, asked, limit, self._wait_s)]
                 if found:
                     return list(dict.fromkeys(found))[:limit]
         return []
@@ -85,7 +92,7 @@ class Archive:
         """Return one message, as it was archived last; None when it is not here."""
         with self._told():
             for index in self._indexes():
-                with closing(_existing(index)) as connection:
+                with closing(_existing(index, self._wait_s)) as connection:
                     row = connection.execute(
                         "SELECT offset, length FROM member WHERE uid = ?", (uid,)
                     ).fetchone()
@@ -106,7 +113,7 @@ class Archive:
         """Name the indexes, newest first; one that is gone is made anew."""
         for file in self._folder.glob(f"*{_ARCHIVE}"):
             if not _index_of(file).exists():
-                with self._alone(), _in_step(file):
+                with self._alone(), _in_step(file, self._wait_s):
                     pass
         return sorted(self._folder.glob(f"*{_INDEX}"), reverse=True)
 
@@ -114,12 +121,11 @@ class Archive:
     def _alone(self) -> Iterator[None]:
         """Make the folder, and keep other writers out of it; the lock dies with its holder."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            closing(FileLock(self._folder / ".lock", "the archive's lock", wait_s=self._wait_s)) as lock,
+            lock.held(),
+        ):
             yield
-        finally:
-            os.close(lock)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -143,10 +149,10 @@ class Archive:
 
 
 @contextmanager
-def _in_step(file: Path) -> Iterator[tuple[int, sqlite3.Connection]]:
+def _in_step(file: Path, wait_s: float) -> Iterator[tuple[int, sqlite3.Connection]]:
     """Open a day's file and its index, and bring them together: a crash may have come between the two."""
     lost = file.exists() and not _index_of(file).exists()
-    with closing(_index(_index_of(file))) as connection, _opened(file) as archive:
+    with closing(_index(_index_of(file), wait_s)) as connection, _opened(file) as archive:
         end = _catch_up(archive, connection, file)
         if lost and end < os.fstat(archive).st_size:
             _index_of(file).unlink()
@@ -190,8 +196,8 @@ def _reading(file: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _index(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=60, isolation_level=None)
+def _index(file: Path, wait_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=wait_s, isolation_level=None)
     try:
         file.chmod(0o600)
         connection.execute("PRAGMA synchronous = FULL")
@@ -202,8 +208,10 @@ def _index(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _existing(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None)
+def _existing(file: Path, wait_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_s, isolation_level=None
+    )
 
 
 @contextmanager
@@ -300,8 +308,8 @@ def _enter(
     )
 
 
-def _uids(index: Path, text: str, limit: int) -> list[str]:
-    with closing(_existing(index)) as connection:
+def _uids(index: Path, text: str, limit: int, wait_s: float) -> list[str]:
+    with closing(_existing(index, wait_s)) as connection:
         rows = connection.execute(
             "SELECT m.uid FROM key k JOIN member m ON m.number = k.member WHERE k.hash IN (?, ?)"
             " ORDER BY m.number DESC LIMIT ?",

@@ -2,6 +2,8 @@
 
 The forms are those of C2SP: a signed note, a checkpoint in it (tlog-checkpoint: origin, size, root), Ed25519
 signatures, and public keys as one line `name+id+key`, which any other tool for such logs reads as well.
+
+Whoever trusts a key trusts it under every name: nodes that share one sign with it, each under its own.
 """
 
 import binascii
@@ -106,7 +108,7 @@ def read(note: str) -> Checkpoint:
 
 
 def verified(note: str, keys: Sequence[PublicKey]) -> Checkpoint:
-    """Read a checkpoint that one of these keys has signed. Raises NoteError as `opened`."""
+    """Read a checkpoint that one of these keys has signed, under whichever name. Raises NoteError as `opened`."""
     opened(note, keys)
     return read(note)
 
@@ -126,8 +128,8 @@ def opened(note: str, keys: Sequence[PublicKey]) -> str:
             raw = b64decode(code, validate=True)
         except binascii.Error as error:
             raise NoteError("a signature of the note is not Base64") from error
-        for key in keys:
-            if (key.name, key.id) == (name, raw[:_ID_BYTES]):
+        for key in {PublicKey(name=name, key=one.key) for one in keys}:
+            if key.id == raw[:_ID_BYTES]:
                 _verify(key, raw[_ID_BYTES:], text.encode())
                 found = True
     if not found:

@@ -407,6 +407,10 @@ class Spool(Protocol):
         """
         ...
 
+    def holder(self) -> str:
+        """Say who keeps writers waiting for longer than they may; empty: nobody, as far as is known. Does not block."""
+        ...
+
     # being woken
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:

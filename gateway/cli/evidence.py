@@ -67,16 +67,18 @@ def _message(spool: Spool, config: Config, uid: str) -> Archived | None:
     "keys",
     required=True,
     multiple=True,
-    help="Public key of the node, as `gateway journal key` prints it, or a file with it; several for several nodes.",
+    help="Public key of the node, as `gateway journal key --all` prints it, or a file with lines of it; several for several nodes.",
 )
-@click.option("--origin", default="", help="Name of the log, where it is not that of the key.")
+@click.option(
+    "--origin", default="", help="Name that the log must have; default: any that the key vouches for."
+)
 @json_option
 def verify(document: Path, keys: tuple[str, ...], origin: str, as_json: bool) -> None:
     """Verify FILE with nothing but the public key, and say what is proven and what is not.
 
     Needs no network, no configuration, no gateway. Exit code 1: something in it is broken.
     """
-    findings = judge(document.read_bytes(), [read_key(one) for one in keys], origin=origin)
+    findings = judge(document.read_bytes(), read_keys(keys), origin=origin)
     holds = all(one.mark is not Mark.BROKEN for one in findings)
     if as_json:
         emit({"file": str(document), "holds": holds, "findings": findings})
@@ -95,11 +97,20 @@ def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
     echo("the evidence holds / 证据有效" if holds else "THE EVIDENCE DOES NOT HOLD / 证据无效：见 BROKEN")
 
 
-def read_key(text: str) -> PublicKey:
-    """Read a public key from its line or from a file that holds it. Raises ConfigError."""
+def read_keys(texts: Sequence[str]) -> list[PublicKey]:
+    """Read public keys from their lines, or from files that hold a line each. Raises ConfigError."""
+    return [key for text in texts for key in _keys_in(text)]
+
+
+def _keys_in(text: str) -> list[PublicKey]:
     try:
-        return public_key(text if "+" in text else Path(text).read_text("utf-8"))
+        lines = text if "+" in text else Path(text).read_text("utf-8")
+        found = [public_key(line) for line in lines.splitlines() if line.strip()]
+        if found:
+            return found
+        reason = "there is none"
     except (NoteError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"not a public key: {error}", where=text, fix="take the line that `gateway journal key` prints"
-        ) from error
+        reason = str(error)
+    raise ConfigError(
+        f"not a public key: {reason}", where=text, fix="take the line that `gateway journal key` prints"
+    )

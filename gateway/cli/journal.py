@@ -8,7 +8,7 @@ import msgspec
 from gateway.acts import UID, Act, who
 from gateway.cli import drawing
 from gateway.cli.acting import as_owner_of, tell_journal
-from gateway.cli.evidence import read_key
+from gateway.cli.evidence import read_keys
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.opening import open_spool
 from gateway.cli.options import config_option, json_option
@@ -16,7 +16,8 @@ from gateway.cli.output import deliver, emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.evidence.audit import Auditor
-from gateway.node_key import key_file, node_key
+from gateway.node_key import key_file, known_keys, node_key
+from gateway.node_key import renew as renewed
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive
 from spool.note import PublicKey, read
@@ -28,15 +29,30 @@ def journal() -> None:
 
 
 @journal.command()
+@click.option("--all", "whole", is_flag=True, help="Also those that this node had before, a line each.")
 @config_option
 @json_option
-def key(file: Path, as_json: bool) -> None:
+def key(whole: bool, file: Path, as_json: bool) -> None:
     """Print the public key of this node: what others verify its evidence with. Makes the key when there is none."""
-    public = _public(load_config(file))
-    if as_json:
-        emit({"name": public.name, "key": str(public)})
-    else:
-        echo(str(public))
+    config = load_config(file)
+    for one in _known(config) if whole else (_public(config),):
+        _show(one, as_json=as_json)
+
+
+@journal.command()
+@config_option
+@json_option
+def renew(file: Path, as_json: bool) -> None:
+    """Give this node a new key, and print its public half: after a backup was restored, or when the old one may be known.
+
+    With the gateway stopped. The public half of the old key is kept beside it, so that `verify` knows what it signed.
+    Whoever verifies evidence needs both.
+    """
+    config = load_config(file)
+    with as_owner_of(key_file(config).parent):
+        public = renewed(config).public
+    tell_journal(config, "journal.key_made", Act(by=who(), key=str(public)))
+    _show(public, as_json=as_json)
 
 
 @journal.command()
@@ -73,7 +89,7 @@ def checkpoint(file: Path, as_json: bool) -> None:
     "--key",
     "keys",
     multiple=True,
-    help="Public key that may have signed checkpoints, or a file with it; default: this node's.",
+    help="Public key that may have signed checkpoints, or a file with lines of it; default: this node's, and those it had before.",
 )
 @click.option(
     "--checkpoint",
@@ -91,7 +107,7 @@ def verify(keys: tuple[str, ...], kept: tuple[Path, ...], file: Path, as_json: b
     Exit code 1: something does not hold.
     """
     config = load_config(file)
-    known = [read_key(one) for one in keys] or [_public(config)]
+    known = read_keys(keys) or list(_known(config))
     notes = [one.read_text("utf-8") for one in kept]
     with open_spool(config) as spool:
         audit = Auditor(spool, known, Archive(archive_dir(config)).lines, notes).audit()
@@ -141,3 +157,16 @@ def _public(config: Config) -> PublicKey:
     if made:
         tell_journal(config, "journal.key_made", Act(by=who(), key=str(public)))
     return public
+
+
+def _known(config: Config) -> tuple[PublicKey, ...]:
+    _public(config)
+    with as_owner_of(key_file(config).parent):
+        return known_keys(config)
+
+
+def _show(public: PublicKey, *, as_json: bool) -> None:
+    if as_json:
+        emit({"name": public.name, "key": str(public)})
+    else:
+        echo(str(public))

@@ -84,7 +84,7 @@ def build(counter: Counter) -> Starlette:
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
-            _open("/healthz", lambda: _json(views.HealthView(status="alive"))),
+            _open("/healthz", lambda: _alive(counter)),
             _open("/readyz", lambda: _ready(counter)),
             Route("/metrics", _figures(counter), methods=["GET"]),
             _open("/openapi.json", lambda: _json(openapi.document())),
@@ -274,11 +274,19 @@ async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> R
     return _json(views.CursorView(cursor=cursor))
 
 
+def _alive(counter: Counter) -> Response:
+    """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
+    holder = counter.spool.holder()
+    return _json(views.HealthView(status="alive", reasons=(holder,) if holder else ()))
+
+
 def _ready(counter: Counter) -> Response:
     warnings = tuple(counter.config_state.warnings())
     try:
         counter.spool.acknowledged("")
         reasons = tuple(fault.message for fault in counter.gauge.refusals())
+        if holder := counter.spool.holder():
+            reasons += (holder,)
     except SpoolError as error:
         reasons = (str(error),)
     if reasons:

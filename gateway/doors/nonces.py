@@ -1,12 +1,13 @@
 """Nonces of signed requests that were used, until their timestamps are too old to be used again.
 
 They are kept in files in `state_dir`, a file for each enterprise and ten minutes of timestamps, which every accept
-process of the node reads and writes under a lock: a replay is refused after a restart too, and while two processes
+process of the node reads and writes under one lock: a replay is refused after a restart too, and while two processes
 overlap at a reload. Nothing is synced: a power failure may take the last moments, a crash of ours does not.
 """
 
-import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from hashlib import blake2b
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.doors.request_signature import WINDOW_S
+from gateway.spooling import DOOR_WAIT_S
 from spool.errors import SpoolError
+from spool.locking import FileLock
 
 _SPAN_S: Final = 2 * WINDOW_S
 """Timestamps that share a file. Those that can still be used lie in two files at most."""
@@ -52,18 +55,19 @@ class Nonces:
         self._known: dict[tuple[str, int], _Read] = {}
         self._count = 0
         self._oldest = -1
+        self._lock: FileLock | None = None
 
     def use(self, enterprise: str, key: str, timestamp: int, nonce: str, *, now: float) -> Use:
         """Use a nonce of an enterprise; `now` and `timestamp` in seconds since 1970. Raises SpoolError.
 
-        Blocks for as long as another process of the node needs for the same.
+        Blocks for as long as another process of the node needs for the same, or for a moment (`DOOR_WAIT_S`).
         """
         span = timestamp // _SPAN_S
         digest = blake2b(f"{key}\n{timestamp}\n{nonce}".encode(), digest_size=_BYTES).digest()
         file = self._folder / f"{span}-{enterprise}"
         try:
             self._forget(int(now - WINDOW_S) // _SPAN_S)
-            with _locked(file) as descriptor:
+            with self._locked(file) as descriptor:
                 return self._use(descriptor, self._known.setdefault((enterprise, span), _Read()), digest)
         except OSError as error:
             raise SpoolError(
@@ -101,19 +105,21 @@ class Nonces:
             if span.isdigit() and int(span) < oldest:
                 file.unlink(missing_ok=True)
 
-
-class _locked:  # noqa: N801 (it is used like a function)
-    """Open a file, made when it is not there, with its lock held; gives the descriptor."""
-
-    def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> int:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return self._descriptor
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+    @contextmanager
+    def _locked(self, file: Path) -> Iterator[int]:
+        """Open a file, made when it is not there, while nobody else may use any; gives the descriptor."""
+        if self._lock is None:
+            self._lock = FileLock(
+                self._folder.with_name(f"{self._folder.name}.lock"),
+                "the lock of the nonces",
+                wait_s=DOOR_WAIT_S,
+            )
+        with self._lock.held():
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
 
 def free_in_s(now: float) -> int:

@@ -353,7 +353,7 @@ _OPEN: Final[tuple[Operation, ...]] = (
         path="/healthz",
         tag="Operate",
         summary="Alive?",
-        detail="Whether the process answers at all.",
+        detail="Whether the process answers at all. `reasons` name a process that keeps it from writing: it is alive all the same.",
         security="",
         replies={200: Reply(says="Yes", view=views.HealthView)},
     ),

@@ -40,6 +40,7 @@ from gateway.roles.mail import Full
 from gateway.roles.quotas import Quotas
 from gateway.roles.retain import archive_dir
 from gateway.roles.watermarks import Gauge, free_bytes
+from gateway.spooling import DOOR_WAIT_S
 from spool.archive import Archive
 from spool.store import Spool
 
@@ -120,7 +121,7 @@ async def _serve(
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
         office=Office(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
-        archive=Archive(archive_dir(config)),
+        archive=Archive(archive_dir(config), wait_s=DOOR_WAIT_S),
         mappings=judge.mappings,
         metrics_token=metrics_token,
         config_state=config_state,

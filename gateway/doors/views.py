@@ -234,7 +234,7 @@ class HealthView(Struct, frozen=True, kw_only=True):
 
     status: str
     reasons: tuple[str, ...] = ()
-    """Why it cannot."""
+    """Why it cannot; of one that is alive, who keeps it from writing."""
     warnings: tuple[str, ...] = ()
     """What of the configuration is not in force; it can accept all the same."""
 

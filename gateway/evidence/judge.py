@@ -45,7 +45,7 @@ Findings = Iterator[Finding]
 
 
 def judge(content: bytes, keys: Sequence[PublicKey], *, origin: str = "") -> list[Finding]:
-    """Verify a file; it holds when no finding is BROKEN. `origin`: of the log; empty: the name of one of the keys."""
+    """Verify a file; it holds when no finding is BROKEN. `origin`: of the log; empty: whichever log the keys vouch for."""
     try:
         bundle = form.decode(content)
     except ValueError as error:
@@ -93,7 +93,7 @@ def _checkpoint(bundle: Bundle, keys: Sequence[PublicKey], origin: str) -> Findi
     except NoteError as error:
         yield _broken(f"the checkpoint does not hold: {error}", f"检查点验证失败：{error}")
         return
-    if newest.origin not in ({origin} if origin else {key.name for key in keys}):
+    if origin and newest.origin != origin:
         yield _broken(
             f"the checkpoint is of another log, {newest.origin}", f"检查点属于另一日志：{newest.origin}"
         )

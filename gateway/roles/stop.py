@@ -3,9 +3,15 @@
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable
+from typing import Final
 
 from gateway.heartbeat import beat
+from gateway.observe import log
+from spool.errors import SpoolError
+
+_TOLD_EVERY_S: Final = 30.0
 
 
 class Stop:
@@ -14,6 +20,7 @@ class Stop:
     def __init__(self) -> None:
         self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._set = False
+        self._told_at = float("-inf")
 
     def on_sigterm(self) -> "Stop":
         """Let SIGTERM of this process set it."""
@@ -33,6 +40,17 @@ class Stop:
     def fileno(self) -> int:
         """Return a descriptor that is readable once it is set."""
         return self._descriptor
+
+    def waited(self, error: SpoolError) -> None:
+        """Have the spool wait on, for a lock that another process keeps, unless it is time to stop: raises `error` then.
+
+        What is in hand meanwhile is not lost, and nobody has to ask for it again.
+        """
+        if self():
+            raise error
+        if time.monotonic() - self._told_at >= _TOLD_EVERY_S:
+            self._told_at = time.monotonic()
+            log("spool.unavailable", error=str(error))
 
     def pause(self, seconds: float, ears: Iterable[int] = ()) -> None:
         """Wait so long, or until it is set, or until one of the descriptors is readable."""

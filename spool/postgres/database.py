@@ -11,6 +11,7 @@ from psycopg import Connection, Cursor, errors
 from psycopg.conninfo import conninfo_to_dict
 
 from spool.errors import SpoolError
+from spool.locking import OnWait, held_by
 from spool.postgres.arrays import adapt
 from spool.postgres.days import DAY, LOCK, Days, days_of, drop_empty
 from spool.postgres.schema import STEPS
@@ -41,6 +42,14 @@ _SESSION: Final = """
 """
 """A node that freezes within a transaction loses it. Every query of ours has its index: a plan made while the
 tables were empty must not become a walk through millions of rows."""
+_OLDEST: Final = b"""
+    SELECT pid, coalesce(host(client_addr), 'this host'), application_name, state,
+        round(extract(epoch FROM clock_timestamp() - xact_start))::text
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL
+    ORDER BY xact_start LIMIT 1
+"""
+"""Who has been writing for longest. What was waited for is gone with the transaction that waited."""
 _RACES: Final = (
     "message_sha256",
     "message_request",
@@ -95,9 +104,24 @@ class Database:
     """A connection, used by one thread at a time. Raises SpoolError for everything PostgreSQL raises."""
 
     def __init__(
-        self, conninfo: str, clock: Callable[[], datetime] | None, password_file: Path | None
+        self,
+        conninfo: str,
+        clock: Callable[[], datetime] | None,
+        password_file: Path | None,
+        *,
+        wait_s: float,
+        on_wait: OnWait | None,
     ) -> None:
-        """Connects on first use. Without a clock, time is the server's: all nodes agree on leases."""
+        """Connects on first use. Without a clock, time is the server's: all nodes agree on leases.
+
+        `wait_s`: for how long a statement waits for a lock; `on_wait` hears that it was in vain and raises to give up.
+        """
+        self._wait_s = wait_s
+        self._on_wait = on_wait
+        self.connections = 0
+        """How many there have been: a server that crashed may give numbers again that nobody has written with."""
+        self.holder = ""
+        """Who has kept the last transaction waiting for too long."""
         self._conninfo = conninfo
         self._password_file = password_file
         self._clock = clock
@@ -111,10 +135,12 @@ class Database:
     def write(self, work: Callable[[Transaction], T]) -> T:
         """One transaction: committed and on disk when this returns, or nothing of it.
 
-        `work` is called again when another node was faster, or when the connection turns out to be lost before
-        anything could have been committed.
+        `work` is called again when another node was faster, when the connection turns out to be lost before anything
+        could have been committed, and when `on_wait` says so.
         """
-        for attempt in range(1, _TRIES + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             connection = self._connected()
             transaction: Transaction | None = None
             try:
@@ -124,6 +150,13 @@ class Database:
                     transaction = Transaction(connection, now)
                     result = work(transaction)
                     transaction.commit()
+            except errors.LockNotAvailable as error:
+                self._tidy(connection)
+                in_vain = self._held(connection)
+                if self._on_wait is None:
+                    raise in_vain from error
+                self._on_wait(in_vain)
+                attempt = 0
             except psycopg.Error as error:
                 self._tidy(connection)
                 committing = transaction is not None and transaction.committing
@@ -134,8 +167,8 @@ class Database:
                 self._tidy(connection)
                 raise
             else:
+                self.holder = ""
                 return result
-        raise AssertionError("unreachable")
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Return what one query sees, by itself; asked again once when the connection turns out to be lost."""
@@ -223,7 +256,23 @@ class Database:
             self._silent_until = now + (now - began if now - began > 0.5 else 0.0)  # noqa: PLR2004
             raise self._explain(error) from error
         self._connection = connection
+        self.connections += 1
         return connection
+
+    def _held(self, connection: Connection) -> SpoolError:
+        """Say who has had the lock that a transaction did not get, as far as can be seen when it has given up."""
+        try:
+            row = connection.execute(_OLDEST).fetchone()
+        except psycopg.Error:
+            row = None
+        who = "another session"
+        if row is not None:
+            pid, host, application, state, seconds = row
+            name = "".join(one if one.isprintable() else "?" for one in application)
+            who = f"session {pid} of {name} on {host} ({state}, in a transaction for {seconds} s)"
+        error = held_by(who, "rows of the spool", self._wait_s, where=self.where)
+        self.holder = error.what
+        return error
 
     def _prepare(self, connection: Connection) -> None:
         run = connection.execute
@@ -241,6 +290,7 @@ class Database:
         found = run(b"SELECT step FROM spool_layout").fetchone() if layout else None
         if found is None or found[0] != len(STEPS):
             self._bring_up_to_date(connection)
+        run(b"SELECT set_config('lock_timeout', %s, false)", (f"{round(self._wait_s * 1000)}ms",))
         if self._clock is None:
             self._ask_the_time(connection)
 

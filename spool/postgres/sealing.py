@@ -4,6 +4,9 @@ No line may be passed over, so a line is taken only when no line with a lower nu
 inserts into the journal holds a lock on it, from before it takes numbers until its lines are visible. So: read the
 last number given, then see who holds that lock; once these transactions are over, every number up to that one is
 decided. Nobody waits for the sealer, and the journal needs no column for it (docs/adr/0018).
+
+What is decided holds for as long as the server lives. One that crashed gives numbers again that it gave before and that no
+commit has brought to its disk; then whoever was connected has lost the connection, and with it all that was decided.
 """
 
 from collections.abc import Sequence
@@ -40,6 +43,8 @@ class Sealing:
     """No line up to this number can appear any more."""
     _pending: tuple[int, frozenset[str]] | None = None
     """A number, and the transactions that may still bring a line below it."""
+    _connection: int = 0
+    """By which of the connections both were learnt."""
 
     def seal(self, sign: Sign, *, limit: int) -> int:
         """Take lines of the journal into the log, with a checkpoint; see `spool.store.Spool`."""
@@ -48,7 +53,7 @@ class Sealing:
         last = int(self.db.rows(_LAST)[0][0])
         self._look_at_writers()
         rows = self._taken(last, self._decided, limit)
-        if not rows:
+        if not rows or self._is_forgotten():
             return 0
         try:
             grown = growth(size, [(row[0], row[1], row[2], row[3], row[4]) for row in rows], self.tile)
@@ -65,8 +70,16 @@ class Sealing:
 
         return self.db.write(work)
 
+    def _is_forgotten(self) -> bool:
+        """Forget what was decided if the connection by which it was learnt is not the present one; say whether it is so."""
+        if self._connection == self.db.connections:
+            return False
+        self._connection, self._decided, self._pending = self.db.connections, 0, None
+        return True
+
     def _look_at_writers(self) -> None:
         writers = self._writers()
+        self._is_forgotten()
         if self._pending is not None and not self._pending[1] & writers:
             self._decided, self._pending = self._pending[0], None
         if self._pending is None:
@@ -77,6 +90,7 @@ class Sealing:
                 self._pending = (newest, writers)
             else:
                 self._decided = newest
+        self._is_forgotten()  # the answers are of two lives of the server
 
     def _writers(self) -> frozenset[str]:
         return frozenset(str(row[0]) for row in self.db.rows(_WRITERS))

@@ -7,6 +7,7 @@ from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from pathlib import Path
 
 from spool.errors import SpoolError
+from spool.locking import WAIT_S, OnWait
 from spool.signals import Signals
 from spool.sqlite.accepting import Accepting
 from spool.sqlite.archiving import Archiving
@@ -40,8 +41,18 @@ class SqliteSpool(
 ):
     """`spool.store.Spool` in `<state_dir>/spool.db`; open one for each process and thread."""
 
-    def __init__(self, state_dir: Path, clock: Callable[[], datetime] = _utc_now) -> None:
-        """Open, and make or bring up to date, the database in the folder. Raises SpoolError."""
+    def __init__(
+        self,
+        state_dir: Path,
+        clock: Callable[[], datetime] = _utc_now,
+        *,
+        wait_s: float = WAIT_S,
+        on_wait: OnWait | None = None,
+    ) -> None:
+        """Open, and make or bring up to date, the database in the folder. Raises SpoolError.
+
+        `wait_s`: how long one wait for another process's lock takes at most; `on_wait`: see `spool.locking`.
+        """
         self._last_turn = {}
         self._last_needy = {}
         try:
@@ -50,7 +61,7 @@ class SqliteSpool(
         except OSError as error:
             raise _unusable(state_dir, error) from error
         try:
-            self.db = Database(state_dir / "spool.db", clock)
+            self.db = Database(state_dir / "spool.db", clock, wait_s=wait_s, on_wait=on_wait)
         except OSError as error:
             self.signals.close()
             raise _unusable(state_dir, error) from error
@@ -61,6 +72,10 @@ class SqliteSpool(
     def tidy(self) -> None:
         """Move what commits have written from the write-ahead log into the database file."""
         self.db.tidy()
+
+    def holder(self) -> str:
+        """Say who keeps writers waiting for longer than they may; empty: nobody, as far as is known."""
+        return self.db.holder()
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""

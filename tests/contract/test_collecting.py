@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +18,7 @@ from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.errors import SpoolError
+from spool.locking import FileLock
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
@@ -203,18 +204,34 @@ def test_answers_outlast_a_full_disk(tmp_path: Path) -> None:
     assert node.deaths == []
 
 
-def test_answers_outlast_a_database_that_somebody_else_has_locked(tmp_path: Path) -> None:
+@contextmanager
+def database_locked(folder: Path) -> Iterator[None]:
+    """As by the `sqlite3` tool with an open transaction."""
+    with closing(sqlite3.connect(folder / "spool.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def lock_kept(folder: Path) -> Iterator[None]:
+    """As by a role that stands still in a commit."""
+    with closing(FileLock(folder / "spool.lock", "the spool's lock")) as other, other.held():
+        yield
+
+
+@pytest.mark.parametrize("kept_by_another", [database_locked, lock_kept])
+def test_answers_outlast_a_spool_that_somebody_else_keeps(
+    kept_by_another: Callable[[Path], AbstractContextManager[None]], tmp_path: Path
+) -> None:
     endpoint = MemoryEndpoint()
-    with closing(SqliteSpool(tmp_path)) as spool:
-        spool.db.connection.execute("PRAGMA busy_timeout = 50")  # in place of a minute
+    with closing(SqliteSpool(tmp_path, wait_s=0.05)) as spool:
         with running(spool, lambda: MemoryFeed(endpoint)) as node:
             node.watched.wait(lambda: node.watched.count("receive") > 0)
-            with closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
+            with kept_by_another(tmp_path):
                 for number, body in enumerate(BODIES):
                     endpoint.offer(body, f"r{number}")
                 node.watched.wait(lambda: bool(node.deaths) or node.watched.count("idle") > 1)
-                other.execute("ROLLBACK")
             node.watched.wait(lambda: sorted(node.watched.settled) == BODIES)
         assert kept(spool) == BODIES
     assert node.deaths == []

@@ -218,3 +218,30 @@ def test_lines_about_no_message_outlive_the_partition_of_their_day(
         "message.refused",
         "message.accepted",
     ]
+
+
+def test_numbers_that_a_server_gives_again_after_a_crash_are_not_taken_for_decided(
+    postgres: PostgresSpool,
+) -> None:
+    postgres.put([offer("A")])
+    assert postgres.seal(sign, limit=9) == 1
+    with closing(postgres.db.connect()) as other:
+        other.execute("SELECT nextval('journal_number') FROM generate_series(1, 9)")  # by who never commits
+        assert postgres.seal(sign, limit=9) == 0
+        # as a crash leaves it: the numbers were not on disk, and nobody is connected any more
+        other.execute("SELECT setval('journal_number', 1)")
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        with other.transaction():
+            other.execute(
+                "INSERT INTO journal (day, at, event, uid, detail)"
+                " SELECT day, at, event, 'late', detail FROM journal WHERE uid = 'A'"
+            )
+            postgres.put([offer("B")])
+            assert [postgres.seal(sign, limit=9) for _ in range(3)] == [0, 0, 0]
+        assert sum(postgres.seal(sign, limit=9) for _ in range(2)) == 2
+    (late,) = postgres.history("late")
+    (after,) = postgres.history("B")
+    assert postgres.places([late.number, after.number]) == {late.number: 1, after.number: 2}

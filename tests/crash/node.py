@@ -5,8 +5,10 @@ starts, and the roles inherit it: every commit and every effect outside passes t
 """
 
 import os
+import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import gateway.app_doors
 import gateway.doors.server
 import gateway.roles.retain
 import spool.postgres.database
-import spool.sqlite  # imported before the clock is changed in all of them
+import spool.sqlite.database  # imported before the clock is changed in all of them
 from gateway.cli import main
 from gateway.config import Destination
 from gateway.config_deliver import Deliver
@@ -103,6 +105,10 @@ class Life:
         if self._role:
             self._points.go_through(f"{self._role}:{when}:{call}")
 
+    def stops_in(self, call: str) -> None:
+        if self._role:
+            self._points.stop_at(f"{self._role}:in:{call}")
+
     def of(self, role: Role) -> Role:
         """The same role, which knows its name when it runs."""
 
@@ -135,8 +141,8 @@ def trip(life: Life) -> None:
     ) -> list[Role]:
         return [life.of(role) for role in roles(self, names, door, last_reload)]
 
-    def tripped_spool(self: gateway.app.App) -> Spool:
-        return Tripped(open_spool(self), life, "spool", COMMITS)
+    def tripped_spool(self: gateway.app.App, **how: Any) -> Spool:
+        return Tripped(open_spool(self, **how), life, "spool", COMMITS)
 
     def tripped_transport(destination: Destination) -> Transport:
         return TrippedTransport(build_transport(destination), life)
@@ -159,6 +165,22 @@ def trip(life: Life) -> None:
     def tripped_hatch(self: gateway.app_doors.Doors, door: Door, enterprise: str) -> Hatch:
         return Tripped(hatch(self, door, enterprise), life, "hatch", HATCH)
 
+    write = spool.sqlite.database.Database.write
+
+    @contextmanager
+    def stopping_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
+        with write(self) as connection:
+            life.stops_in("spool.write")
+            yield connection
+
+    commit = spool.postgres.database.Transaction.commit
+
+    def stopping_commit(self: spool.postgres.database.Transaction) -> None:
+        life.stops_in("spool.write")
+        commit(self)
+
+    spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
+    spool.postgres.database.Transaction.commit = stopping_commit  # type: ignore[method-assign]
     gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from gateway.config import Config, Journal
 from gateway.errors import ConfigError
-from gateway.node_key import key_file, node_key
+from gateway.node_key import former_file, key_file, known_keys, node_key, renew
 from tests.unit.test_offers import config, destination
 
 
@@ -55,3 +55,41 @@ def test_named_key_is_used(tmp_path: Path) -> None:
         )
     )
     assert node_key(node(tmp_path, file)).public.key == private.public_key().public_bytes_raw()
+
+
+def test_renewed_key_is_another_and_the_former_ones_are_known(tmp_path: Path) -> None:
+    known = node(tmp_path)
+    keys = [node_key(known).public, *(renew(known).public for _ in range(3))]
+    assert len({key.key for key in keys}) == 4
+    assert node_key(known).public == keys[-1]
+    assert known_keys(known) == (keys[-1], *keys[2::-1])
+    files = (key_file(known), former_file(known))
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 2
+    assert {*(tmp_path / "keys").iterdir()} == {*files}
+
+
+def test_renewal_that_died_before_the_new_key_has_lost_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = node(tmp_path)
+    first = node_key(known).public
+    with monkeypatch.context() as dying:
+        dying.setattr("gateway.node_key._fresh", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            renew(known)
+    assert known_keys(known) == (first,)
+    second = renew(known).public
+    assert known_keys(known) == (second, first)
+
+
+def test_key_that_is_named_is_not_renewed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="names the key of the journal"):
+        renew(node(tmp_path, tmp_path / "shared.key"))
+
+
+def test_former_key_that_is_none_is_told(tmp_path: Path) -> None:
+    known = node(tmp_path)
+    node_key(known)
+    former_file(known).write_text("nonsense\n")
+    with pytest.raises(ConfigError, match="former keys of the journal cannot be read"):
+        known_keys(known)
