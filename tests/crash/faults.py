@@ -30,6 +30,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _TRAFFIC_EVERY_S = 0.1
 _RELOADS = 5
 _FROZEN_S = 3 * LEASE_S
+_IN_COMMIT = ("in:spool.write",)
 _LIVES = 4
 _STRANGE_BYTES: Final = (
     "\u56de\u6267.xml".encode("gbk").decode("utf-8", "surrogateescape"),
@@ -115,32 +116,32 @@ def kill_node(scene: Scene) -> None:
 
 
 def freeze_role(scene: Scene) -> None:
-    """SIGSTOP beyond the lease, at a named point or at any instant, until others have sent what was accepted; SIGCONT."""
+    """SIGSTOP beyond the lease, then SIGCONT: between two commits, in one (with its locks), or at any instant.
+
+    A forward process between two commits sleeps until another one has sent what it had in hand.
+    """
     role = scene.rng.choice(("forward", "forward", "forward", *FROZEN_AT))
-    pid = _stop_at_point(scene, role) if scene.rng.random() < 0.7 else _stop_at_once(scene, role)
+    point = scene.rng.choice((*FROZEN_AT[role], *_IN_COMMIT, "at any instant", "at any instant"))
+    if point == "at any instant":
+        pid = scene.rng.choice(sorted(until(lambda: scene.world.points.living(role))))
+        os.kill(pid, signal.SIGSTOP)
+    else:
+        pid = _stop_at(scene, f"{role}:{point}" if point in _IN_COMMIT else point)
+    until(lambda: state_of(pid) in ("T", ""))
     over = time.monotonic() + _FROZEN_S
-    if role == "forward":  # another process of the role carries its part
+    if point in FROZEN_AT["forward"]:
         scene.until_sent()
     until(lambda: time.monotonic() > over)
     with suppress(ProcessLookupError):  # the supervisor has found it hanging
         os.kill(pid, signal.SIGCONT)
 
 
-def _stop_at_point(scene: Scene, role: str) -> int:
-    points, before = scene.world.points, scene.world.points.stopped()
-    point = scene.rng.choice(FROZEN_AT[role])
+def _stop_at(scene: Scene, point: str) -> int:
+    points = scene.world.points
+    before = {*points.stopped(point)}
     points.arm(point, whom="stop")
-    scene.until(lambda: points.stopped() > before)
-    (stopped,) = points.stopped() - before
-    assert stopped.point == point
-    until(lambda: state_of(stopped.pid) in ("T", ""))
-    return stopped.pid
-
-
-def _stop_at_once(scene: Scene, role: str) -> int:
-    pid = scene.rng.choice(sorted(until(lambda: scene.world.points.living(role))))
-    os.kill(pid, signal.SIGSTOP)
-    until(lambda: state_of(pid) in ("T", ""))
+    scene.until(lambda: {*points.stopped(point)} > before)
+    (pid,) = {*points.stopped(point)} - before
     return pid
 
 

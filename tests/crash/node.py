@@ -105,11 +105,9 @@ class Life:
         if self._role:
             self._points.go_through(f"{self._role}:{when}:{call}")
 
-    def inside(self, call: str) -> None:
-        """Pass a point that is none of those that every run passes."""
-        point = f"{self._role}:in:{call}"
-        if self._role and point in self._points.waiting():
-            self._points.go_through(point)
+    def stops_in(self, call: str) -> None:
+        if self._role:
+            self._points.stop_at(f"{self._role}:in:{call}")
 
     def of(self, role: Role) -> Role:
         """The same role, which knows its name when it runs."""
@@ -170,12 +168,19 @@ def trip(life: Life) -> None:
     write = spool.sqlite.database.Database.write
 
     @contextmanager
-    def tripped_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
+    def stopping_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
         with write(self) as connection:
-            life.inside("spool.write")
+            life.stops_in("spool.write")
             yield connection
 
-    spool.sqlite.database.Database.write = tripped_write  # type: ignore[method-assign]
+    commit = spool.postgres.database.Transaction.commit
+
+    def stopping_commit(self: spool.postgres.database.Transaction) -> None:
+        life.stops_in("spool.write")
+        commit(self)
+
+    spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
+    spool.postgres.database.Transaction.commit = stopping_commit  # type: ignore[method-assign]
     gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed

@@ -102,21 +102,13 @@ class Death:
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """One process that stopped itself."""
-
-    point: str
-    pid: int
-
-
 class Points:
     """The folder, seen from either side."""
 
     def __init__(self, folder: Path) -> None:
         self._armed, self._passed, self._deaths = folder / "armed", folder / "passed", folder / "deaths"
-        self._stops, self._lives = folder / "stops", folder / "lives"
-        for made in (self._armed, self._passed, self._deaths, self._stops, self._lives):
+        self._stopped, self._lives = folder / "stopped", folder / "lives"
+        for made in (self._armed, self._passed, self._deaths, self._stopped, self._lives):
             made.mkdir(parents=True, exist_ok=True)
         self._known: set[str] = set()
         self._counts: dict[tuple[int, int], int] = {}
@@ -126,6 +118,10 @@ class Points:
         draft = self._armed.with_name("draft")
         draft.write_text(f"{passage} {whom}")
         draft.rename(self._armed / point)
+
+    def stopped(self, point: str) -> list[int]:
+        """Processes that have stopped themselves there."""
+        return [int(file.name.partition("@")[2]) for file in self._stopped.glob(f"{point}@*")]
 
     def disarm(self) -> None:
         for file in self._armed.iterdir():
@@ -142,11 +138,6 @@ class Points:
     def deaths(self) -> set[Death]:
         """Everybody who died at a point so far."""
         return {_death(file) for file in self._deaths.iterdir()}
-
-    def stopped(self) -> set[Stopped]:
-        """Everybody who stopped at a point so far."""
-        named = (file.name.partition("@") for file in self._stops.iterdir())
-        return {Stopped(point=point, pid=int(pid)) for point, _, pid in named}
 
     def begins(self, role: str) -> None:
         """In the node: say which role this process is."""
@@ -178,14 +169,21 @@ class Points:
         if self._counts[armed] >= int(passage):
             self._end(point, whom)
 
-    def _end(self, point: str, whom: str) -> None:
-        reached = self._stops if whom == "stop" else self._deaths
-        try:  # one step says both that it is ours and that we end here, whoever else kills us meanwhile
-            (self._armed / point).rename(reached / f"{point}@{os.getpid()}")
-        except FileNotFoundError:  # another process of the role was faster
+    def stop_at(self, point: str) -> None:
+        """In the node: stop there, as by SIGSTOP, if the point is armed; it is none of those that every run passes."""
+        try:
+            (self._armed / point).rename(self._stopped / f"{point}@{os.getpid()}")
+        except FileNotFoundError:
             return
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _end(self, point: str, whom: str) -> None:
         if whom == "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            self.stop_at(point)
+            return
+        try:  # one step says both that it is ours and that we die here, whoever else kills us meanwhile
+            (self._armed / point).rename(self._deaths / f"{point}@{os.getpid()}")
+        except FileNotFoundError:  # another process of the role was faster
             return
         if whom == "node":
             os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -241,9 +241,8 @@ def test_node_whose_role_stands_still_in_a_commit_says_so_and_goes_on_by_itself(
     body = compose("CEB311Message", cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], rng=rng(1)).body
     with world:
         events = world.node.process.events
-        world.points.arm("keep:in:spool.write", whom="stop")
-        (frozen,) = until(world.points.stopped)
-        pid = frozen.pid
+        world.points.arm("keep:in:spool.write")
+        (pid,) = until(lambda: world.points.stopped("keep:in:spool.write"))
         with closing(Platform(world.address, world.site.tokens[EnterpriseId(one.id)])) as platform:
             with pytest.raises(NotNow) as caught:
                 platform.once("POST", "/v1/messages", body)
