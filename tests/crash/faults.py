@@ -90,6 +90,10 @@ class Scene:
 
         until(gone, seconds=STRIKES_WITHIN_S)
 
+    def until_started(self) -> None:
+        """Wait until the node has started, perhaps once more: from then on it says what it does."""
+        until(lambda: self.logged("node.started"), seconds=STRIKES_WITHIN_S)
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Lines of this event that the node has written in this life."""
         return [line for line in list(self.world.node.process.events) if line.get("event") == event]
@@ -147,6 +151,7 @@ def _stop_at(scene: Scene, point: str) -> int:
 
 def touch_files(scene: Scene) -> None:
     """An enterprise's file is touched again and again, each time a reload, while its webhook hangs."""
+    scene.until_started()
     owner, receiver = _receiver(scene)
     release = threading.Event()
     receiver.behaviour = hangs(release)
@@ -217,6 +222,7 @@ def fill_disk(scene: Scene) -> None:
 def fill_log(scene: Scene) -> None:
     """Not one byte left for stdout: the node goes on without, and says so as soon as it can."""
     assert scene.log_disk is not None
+    scene.until_started()
     ballast, log = fill(scene.log_disk), scene.world.node.log
     scene.until(lambda: log.stat().st_size % _PAGE_BYTES == 0)  # what its last page still had is written, too
     answered = len(scene.load.answered)
@@ -243,6 +249,7 @@ def set_clock_ahead(scene: Scene) -> None:
 
 def _set_clock_wrong(scene: Scene, seconds: float) -> None:
     """By a wrong clock the node goes on; what it could not send when the clock is set right goes then."""
+    scene.until_started()
     clock, door = scene.world.clock, scene.world.port.door
     clock.move(seconds)
     wrong = datetime.now(UTC) + timedelta(seconds=clock.shift_s)
@@ -310,6 +317,7 @@ def put_database_read_only(scene: Scene) -> None:
 def repeat_deliveries(scene: Scene) -> None:
     """Collect is killed again and again while the spool cannot be written: each of its lives might take answers and give
     them back, which the broker counts."""
+    scene.until_started()
     if scene.database is not None:
         scene.database.put_read_only(on=True)
     else:
