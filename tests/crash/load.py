@@ -8,7 +8,7 @@ import queue
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -22,6 +22,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from gateway.rules import load_rules
 from gateway.simulator.compose import SINGLES_DAY, compose
 from gateway.site import NewEnterprise
+from spool.ending import ABANDONED_AT_MOST
+from tests.crash.homecoming import wait_until_sent
+from tests.crash.points import AT_START, Whom
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform
 from tests.waiting import PATIENCE_S, RECOVERY_S
@@ -88,6 +91,38 @@ def pass_all(world: World, load: "Load", meanwhile: Callable[[], object]) -> Non
         assert unheard_s < RECOVERY_S, f"points that nothing passed: {sorted(waiting)}"
         load.one_more()
         meanwhile()
+
+
+def _rounds(points: Sequence[str]) -> Iterator[list[str]]:
+    """Deal points so that fewer die in a round than would end an entry, and whoever has to start anew dies in it, too."""
+    by_role: defaultdict[str, list[str]] = defaultdict(list)
+    for point in points:
+        by_role[point.partition(":")[0]].append(point)
+    for of_role in by_role.values():
+        count = -(-len(of_role) // (ABANDONED_AT_MOST - 2))
+        starts = [point for point in of_role if point in AT_START]
+        rounds = [
+            [point for point in of_role if point not in AT_START][number::count] for number in range(count)
+        ]
+        for number, point in enumerate(starts):
+            rounds[number % count].append(point)
+        yield from rounds
+
+
+def die_at_each(
+    world: World, load: "Load", points: Sequence[str], whom: Whom, meanwhile: Callable[[], object]
+) -> None:
+    """Let somebody die at each of these points, while there is traffic.
+
+    Between every few of them all is settled: what were in somebody's hand at `ABANDONED_AT_MOST` deaths in a row would
+    be a dead letter, as it should be. Raises AssertionError as `pass_all`, and when something is one all the same.
+    """
+    for some in _rounds(points):
+        for point in some:
+            world.points.arm(point, whom=whom)
+        load.join()
+        pass_all(world, load, meanwhile)
+        assert wait_until_sent(world, RECOVERY_S), f"settled after deaths at {some}"
 
 
 class Load:

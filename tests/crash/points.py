@@ -66,7 +66,10 @@ RARE: Final = (
 once in the life of a spool, when a key is new to its journal."""
 AT_START: Final = tuple(
     f"{role}:{when}:{call}"
-    for role, call in (("forward", "spool.recover"), ("collect", "spool.put"))
+    for role, call in (
+        *(("forward", "spool.recover"), ("collect", "spool.put")),
+        *(("notify", "spool.recover"), ("notify", "spool.put")),
+    )
     for when in ("before", "after")
 )
 """Passed once in the life of a process."""
@@ -74,8 +77,7 @@ IN_HAND: Final = (
     *("forward:after:spool.claim", "forward:before:transport.send", CONFIRMED),
     *("forward:after:transport.send", "forward:before:spool.settle"),
 )
-"""Whoever dies here had entries in hand that are not settled: an entry that meets this `ending.ABANDONED_AT_MOST` times in a
-row is a dead letter, as it should be, so no test lets all of them happen to one."""
+"""Whoever dies here had entries in hand that are not settled."""
 NOTIFY_IN_HAND: Final = tuple(point.replace("forward", "notify") for point in IN_HAND)
 """The same for deliveries."""
 WITH_AGE: Final = tuple(point for point in POINTS if "archive." in point or "spool.purge" in point)

@@ -10,7 +10,7 @@ import pytest
 from gateway.config import load_config
 from gateway.spooling import build_spool
 from tests.crash.homecoming import Bodies, delivered, expected_bodies, wait_until_answered, wait_until_sent
-from tests.crash.load import Load, pass_all
+from tests.crash.load import Load, die_at_each
 from tests.crash.points import NOTIFY, NOTIFY_IN_HAND, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.world import World
@@ -54,18 +54,9 @@ def test_every_answer_is_delivered_whoever_is_killed_at_whatever_point(tmp_path:
                 file.write(receiver.toml(timeout_s=1.0))
                 file.write(folder_toml(outbox) if name == "e00" else "")
         stack.enter_context(world)
-        late = NOTIFY_IN_HAND[:2]
-        for point in sorted({*NOTIFY} - {*late}):
-            world.points.arm(point, whom=whom)
         load = Load(world, seed=7, count=MESSAGES)
-        load.join()
-        pass_all(world, load, lambda: linger(world))
-        assert wait_until_sent(world, RECOVERY_S), (
-            "what has met some of the points is settled before the others"
-        )
-        for point in late:
-            world.points.arm(point, whom=whom)
-        pass_all(world, load, lambda: linger(world))
+        points = (*NOTIFY_IN_HAND, *sorted({*NOTIFY} - {*NOTIFY_IN_HAND}))
+        die_at_each(world, load, points, whom, lambda: linger(world))
         wait_until_answered(world, {one.uid for one in load.answered}, RECOVERY_S)
         expected = expected_bodies(world)
         with closing(build_spool(load_config(world.site.config))) as spool:
