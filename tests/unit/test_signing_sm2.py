@@ -71,7 +71,7 @@ def test_parameters_before_the_key_do_not_matter(tool: Tool) -> None:
     assert len(load_pem(key, tool.folder / "parameters.crt").sign(TEXT)) == sm2.SIGNATURE_BYTES
 
 
-@pytest.mark.parametrize("password", [None, "", "wrong", "nul\0", PASSWORD + "\0more"])
+@pytest.mark.parametrize("password", [None, "", "not-that-one", "nul\0", PASSWORD + "\0more"])
 def test_encrypted_key_needs_its_password_and_nobody_is_asked_for_it(
     password: str | None, tool: Tool
 ) -> None:
