@@ -329,20 +329,23 @@ def repeat_deliveries(scene: Scene) -> None:
         for pid in scene.world.points.living("collect"):
             os.kill(pid, signal.SIGKILL)
             scene.kills += 1
-        until(partial(_waits_for_the_spool, scene, begun), seconds=STRIKES_WITHIN_S)
+        until(partial(_lives_again, scene, begun), seconds=STRIKES_WITHIN_S)
     if scene.database is not None:
         scene.database.put_read_only(on=False)
     else:
         ballast.unlink()
 
 
-def _waits_for_the_spool(scene: Scene, begun: int) -> bool:
-    """Say whether collect has begun oftener than so, and its last life has said that it waits."""
+def _lives_again(scene: Scene, begun: int) -> bool:
+    """Say whether collect has begun oftener than so, and its last life has said that it waits for the spool.
+
+    On a full disk it need not: there is room in the write-ahead log for little, and it sees that it can write.
+    """
     starts = _starts(scene, "collect")
+    if len(starts) <= begun or scene.database is None:
+        return len(starts) > begun
     events = list(scene.world.node.process.events)
-    return len(starts) > begun and any(
-        line.get("event") == "feed.failed" for line in events[events.index(starts[-1]) :]
-    )
+    return any(line.get("event") == "feed.failed" for line in events[events.index(starts[-1]) :])
 
 
 Fault = Callable[[Scene], None]
