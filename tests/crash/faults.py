@@ -324,11 +324,13 @@ def repeat_deliveries(scene: Scene) -> None:
         assert scene.disk is not None
         ballast = fill(scene.disk)
     scene.until_refused()
+    killed: set[int] = set()
     for _ in range(_LIVES):
         begun = len(_starts(scene, "collect"))
-        for pid in scene.world.points.living("collect"):
+        for pid in until(lambda: scene.world.points.living("collect") - killed):
             os.kill(pid, signal.SIGKILL)
             scene.kills += 1
+            killed.add(pid)
         until(partial(_lives_again, scene, begun), seconds=STRIKES_WITHIN_S)
     if scene.database is not None:
         scene.database.put_read_only(on=False)
