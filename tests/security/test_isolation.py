@@ -180,5 +180,6 @@ def test_input_that_ended_its_judge_is_told_of_journaled_and_never_read_again(no
     assert "once.xml" not in place.names("in")
     refused = node.event("message.refused", enterprise="flood", sha256=sha256(body).hexdigest())
     assert (refused["problem"], refused["rules"]) == ("too-expensive", ["too_expensive"])
-    assert node.events("judge.killed")[-1]["reason"] in ("processor", "time")
+    reasons = ("processor", "time")
+    node.process.wait_for(lambda line: line.get("event") == "judge.killed" and line["reason"] in reasons)
     assert len([one for one in node.events("message.refused") if one.get("sha256") == refused["sha256"]]) == 1
