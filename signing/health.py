@@ -25,6 +25,10 @@ _WEIGHT: Final = 0.2
 """Of the newest measurement in the mean."""
 _CHANGING_S: Final = 10.0
 """So long another may take to change the file, which is a moment's work."""
+_FOLDER: Final = "give the folder to this user, free disk space"
+_ANOTHER: Final = (
+    "nothing, if that is a role of this node: one that hangs is started again; else `fuser` names it"
+)
 _ALONE_S: Final = 60.0
 """So long others may have the device before us."""
 
@@ -203,7 +207,7 @@ class HealthFile:
                 raise KeyUnavailable(
                     f"the state of the key cannot be written: {error.strerror}",
                     where=str(self._file),
-                    fix="give the folder to this user, free disk space",
+                    fix=_FOLDER,
                 ) from error
 
     @contextmanager
@@ -211,17 +215,11 @@ class HealthFile:
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked_file(file, wait_s))
-            except TimeoutError as error:
-                raise KeyUnavailable(
-                    f"key {self._name} cannot be used: {error.strerror}",
-                    where=str(file),
-                    fix="nothing, if that is a role of this node: one that hangs is started again; else `fuser` names it",
-                ) from error
             except OSError as error:
                 raise KeyUnavailable(
                     f"key {self._name} cannot be used: {error.strerror}",
                     where=str(file),
-                    fix="give the folder to this user, free disk space",
+                    fix=_ANOTHER if isinstance(error, TimeoutError) else _FOLDER,
                 ) from error
             yield
 

@@ -1,10 +1,10 @@
 """What an operator sees of many entries: ids by how they begin, and entries of one error as one thing."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from spool.lifecycle import State
 
@@ -50,6 +50,20 @@ GROUPED: Final = (
 )
 """A row for each destination, state and error, the largest of a destination and state and the sum of all others, of
 what a condition lets pass; in both dialects."""
+
+
+def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> Group:
+    """Make the value from a row of `GROUPED`, whichever backend counts as what."""
+    destination, state, error, errors, entries, oldest, _, uid = row
+    return Group(
+        destination=destination,
+        state=State(state),
+        error=error,
+        errors=errors,
+        entries=int(entries),
+        oldest=to_time(oldest),
+        uid=uid,
+    )
 
 
 def in_order(groups: Iterable[Group]) -> list[Group]:

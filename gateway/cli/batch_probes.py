@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.app import way_of
 from gateway.cli.grades import Check, Grade
 from gateway.config import Amqp, Config, Destination, Rabbitmq, Sftp
 from gateway.config_deliver import Channel
@@ -21,9 +22,8 @@ def probe_batches(config: Config) -> Iterator[Check]:
 def probe_batch(channel: Channel, lease_s: float) -> Iterator[Check]:
     """The same for a channel; those of a webhook are checked when they are read."""
     deliver = channel.deliver
-    way = deliver.sftp or deliver.rabbitmq or deliver.amqp
     name = f"batch of channel {channel.enterprise}/{deliver.name}"
-    yield from _fits(name, way, BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))
+    yield from _fits(name, _way(way_of(deliver)), BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))
 
 
 def _way(destination: Destination) -> Amqp | Rabbitmq | Sftp | None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -280,13 +280,20 @@ async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> R
 
 def _alive(counter: Counter) -> Response:
     """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
-    reasons = _held_up(counter, "/healthz")
+    return _health("alive", _held_up(counter, "/healthz"))
+
+
+def _health(
+    status: str, reasons: Sequence[Phrase], warnings: Sequence[Phrase] = (), *, code: int = 200
+) -> Response:
     view = views.HealthView(
-        status="alive",
+        status=status,
         reasons=tuple([one.en for one in reasons]),
         reasons_zh=tuple([one.zh for one in reasons]),
+        warnings=tuple([one.en for one in warnings]),
+        warnings_zh=tuple([one.zh for one in warnings]),
     )
-    return _json(view)
+    return _json(view, status=code)
 
 
 def _held_up(counter: Counter, path: str) -> list[Phrase]:
@@ -310,14 +317,9 @@ def _ready(counter: Counter) -> Response:
         if times := _UNAVAILABLE.times(type(error).__name__):
             log("spool.unavailable", path="/readyz", error=str(error), times=times)
         reasons = [phrase(Cause.SPOOL_AWAY)]
-    view = views.HealthView(
-        status="not ready" if reasons else "ready",
-        reasons=tuple([one.en for one in reasons]),
-        reasons_zh=tuple([one.zh for one in reasons]),
-        warnings=tuple([one.en for one in warnings]),
-        warnings_zh=tuple([one.zh for one in warnings]),
-    )
-    return _json(view, status=503 if reasons else 200)
+    if reasons:
+        return _health("not ready", reasons, warnings, code=503)
+    return _health("ready", reasons, warnings)
 
 
 def _not_in_force(state: ConfigState) -> Iterator[Phrase]:

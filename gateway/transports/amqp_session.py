@@ -12,13 +12,21 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.config import Amqp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.amqp_engine import Engine, pointer_of
-from gateway.transports.progress import LOOK_S, Progress, cut_off, ended_amid, hold_little, queued
+from gateway.transports.progress import (
+    UNSENT_BYTES,
+    cut_off,
+    ended_amid,
+    hold_little,
+    is_ready_while_moving,
+    queued,
+)
 from spool.lease import ENDLESS, Lease, earlier
 
 PORTS = {"amqp": 5672, "amqps": 5671}
@@ -27,8 +35,6 @@ FIXES = {
     "amqp:not-found": "check send_address and receive_address; the queue must exist",
     "amqp:not-allowed": "ask the other side whether this user may use this queue",
 }
-MANY_BYTES = 128 * 1024
-"""Of messages, unsent."""
 USUAL_FIX = "see that the broker runs and that the network lets us reach it; tried again by itself"
 
 
@@ -130,21 +136,21 @@ class AmqpSession:
 
     def wait_while_moving(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """As `wait`, but the time counts from the last byte that the other side took."""
-        progress = Progress(timeout_s)
-        while not self.pump(ready, time.monotonic() + min(LOOK_S, progress.left_s)):
-            try:
-                progress.taken(self.engine.written - queued(self._socket))
-            except OSError as error:
-                self.close()
-                raise self.lost(str(error)) from error
-            if progress.left_s <= 0:
-                self.close()
-                raise self.lost("no answer in time")
+        try:
+            in_time = is_ready_while_moving(
+                partial(self.pump, ready), lambda: self.engine.written - queued(self._socket), timeout_s
+            )
+        except OSError as error:
+            self.close()
+            raise self.lost(str(error)) from error
+        if not in_time:
+            self.close()
+            raise self.lost("no answer in time")
 
     @property
     def is_full(self) -> bool:
         """Whether so much is unsent that writing should wait: what is written counts as begun."""
-        return bool(self.engine.lib.pn_session_outgoing_bytes(self._session_pointer) >= MANY_BYTES)
+        return bool(self.engine.lib.pn_session_outgoing_bytes(self._session_pointer) >= UNSENT_BYTES)
 
     def keep_to(self, lease: Lease) -> None:
         """Send nothing of what is unsent now once this lease is over."""

@@ -10,6 +10,7 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,8 @@ _COUNT: Final = struct.Struct("i")
 _LINGER: Final = struct.Struct("ii")
 _NOTSENT_LOWAT: Final = 25
 """`TCP_NOTSENT_LOWAT` of Linux."""
-_UNSENT_BYTES: Final = 128 * 1024
+UNSENT_BYTES: Final = 128 * 1024
+"""Of messages: while so much is unsent in the process, or again in the kernel, no more is begun."""
 
 
 class Progress:
@@ -59,6 +61,19 @@ class Progress:
         if self._taken is not None and count > self._taken:
             self.made()
         self._taken = count if self._taken is None else max(self._taken, count)
+
+
+def is_ready_while_moving(pump: Callable[[float], bool], taken: Callable[[], int], timeout_s: float) -> bool:
+    """Wait with a connection; False: the other side has taken nothing for so long. Raises what the two raise.
+
+    `pump` moves bytes until what is waited for is there, True, or until a monotonic time; `taken`: see `Progress.taken`.
+    """
+    progress = Progress(timeout_s)
+    while not pump(time.monotonic() + min(LOOK_S, progress.left_s)):
+        progress.taken(taken())
+        if progress.left_s <= 0:
+            return False
+    return True
 
 
 def queued(connection: socket.socket) -> int:
@@ -97,7 +112,7 @@ class PatientSocket(socket.socket):
 def hold_little(connection: socket.socket) -> None:
     """Let the kernel take only what it can send soon: what it has cannot be looked at again before it goes."""
     with suppress(OSError):  # a system without it holds more
-        connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def cut_off(connection: socket.socket) -> None:

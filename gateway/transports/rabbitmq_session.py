@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from pamqp import commands, header
@@ -19,7 +20,14 @@ from pamqp.common import FieldTable
 
 from gateway.config import Rabbitmq
 from gateway.errors import DeliveryError
-from gateway.transports.progress import LOOK_S, Progress, cut_off, ended_amid, hold_little, queued
+from gateway.transports.progress import (
+    UNSENT_BYTES,
+    cut_off,
+    ended_amid,
+    hold_little,
+    is_ready_while_moving,
+    queued,
+)
 from gateway.transports.rabbitmq_faults import USUAL_FIX, closed, lost, untrusted
 from gateway.transports.rabbitmq_hosts import Host, password, tls_context
 from gateway.transports.rabbitmq_wire import (
@@ -36,8 +44,6 @@ from spool.lease import ENDLESS, Lease, earlier
 READ_BYTES = 256 * 1024
 FRAME_BYTES = 128 * 1024
 """Largest frame that we offer to take; as RabbitMQ's own."""
-MANY_BYTES = 128 * 1024
-"""Unsent bytes above which no more are written: what is written counts as begun."""
 ABOUT: FieldTable = {
     "product": "customs-exchange-gateway",
     "capabilities": {
@@ -84,7 +90,7 @@ class RabbitmqSession:
     @property
     def is_full(self) -> bool:
         """Whether so much is unsent that writing should wait."""
-        return len(self._unsent) >= MANY_BYTES
+        return len(self._unsent) >= UNSENT_BYTES
 
     @property
     def is_stale(self) -> bool:
@@ -121,15 +127,15 @@ class RabbitmqSession:
 
     def wait_while_moving(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """As `wait`, but the time counts from the last byte that the other side took."""
-        progress = Progress(timeout_s)
-        while not self.pump(ready, time.monotonic() + min(LOOK_S, progress.left_s)):
-            try:
-                progress.taken(self._written - queued(self._socket))
-            except OSError as error:
-                self.close()
-                raise lost(str(error), self.where) from error
-            if progress.left_s <= 0:
-                raise self._too_slow()
+        try:
+            in_time = is_ready_while_moving(
+                partial(self.pump, ready), lambda: self._written - queued(self._socket), timeout_s
+            )
+        except OSError as error:
+            self.close()
+            raise lost(str(error), self.where) from error
+        if not in_time:
+            raise self._too_slow()
 
     def _too_slow(self) -> DeliveryError:
         self.close()

@@ -198,15 +198,15 @@ class SftpWire:
 
     def _send(self, packets: bytes, progress: Progress) -> None:
         """Write in pieces, each of them progress; none once the time is over."""
-        rest = packets
-        while rest:
+        at = 0
+        while at < len(packets):
             self._channel.settimeout(_left(progress))
-            count = self._channel.send(rest[:BLOCK_BYTES])
+            count = self._channel.send(packets[at : at + BLOCK_BYTES])
             if not count:
                 raise ProtocolError("the server closed the connection")
             self._written += count
             progress.made()
-            rest = rest[count:]
+            at += count
 
     def _packet(self, progress: Progress) -> tuple[int, bytes]:
         (size,) = struct.unpack(">I", self._bytes(4, progress))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
-from spool.grouping import GROUPED, Group, bounds, in_order
+from spool.grouping import GROUPED, Group, bounds, group_of, in_order
 from spool.lifecycle import OVER, State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
@@ -146,26 +146,13 @@ class Looking:
             each,
             each,
         )
-        return in_order(map(_group, rows))
+        return in_order(group_of(row, to_time) for row in rows)
 
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
         own = "WHERE uid = %s AND uid <> ''"
         rows = self.db.rows(f"{LINE} {own} UNION ALL {LINE}_rest {own} ORDER BY id", short(uid), short(uid))
         yield from map(happening, rows)
-
-
-def _group(row: Row) -> Group:
-    destination, state, error, errors, entries, oldest, _, uid = row
-    return Group(
-        destination=destination,
-        state=State(state),
-        error=error,
-        errors=errors,
-        entries=int(entries),
-        oldest=to_time(oldest),
-        uid=uid,
-    )
 
 
 def _given(wanted: Wanted) -> dict[str, bytes | str]:

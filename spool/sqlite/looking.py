@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
-from spool.grouping import GROUPED, Group, bounds, in_order
+from spool.grouping import GROUPED, Group, bounds, group_of, in_order
 from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
@@ -131,26 +131,13 @@ class Looking:
                 GROUPED.format(" AND ".join([_OPEN, *_states(wanted), *given])),
                 (*given.values(), each, each),
             ).fetchall()
-        return in_order(map(_group, rows))
+        return in_order(group_of(row, to_time) for row in rows)
 
     def history(self, uid: str) -> Iterator[Happening]:
         """Return the journal lines of one message, oldest first."""
         with self.db.read() as connection:
             rows = connection.execute(f"{LINE} WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)).fetchall()
         yield from map(line, rows)
-
-
-def _group(row: Sequence[object]) -> Group:
-    destination, state, error, errors, entries, oldest, _, uid = row
-    return Group(
-        destination=str(destination),
-        state=State(str(state)),
-        error=str(error),
-        errors=_int(errors),
-        entries=_int(entries),
-        oldest=to_time(_int(oldest)),
-        uid=str(uid),
-    )
 
 
 def _states(wanted: Wanted) -> list[str]:

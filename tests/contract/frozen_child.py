@@ -8,13 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Amqp, Folder, Rabbitmq, Sftp
+from gateway.app import build_transport
+from gateway.config import Amqp, Destination, Folder, Rabbitmq, Sftp
 from gateway.ports import Parcel, Transport
 from gateway.transports import sftp_upload
-from gateway.transports.amqp import AmqpTransport
-from gateway.transports.folder import FolderTransport
-from gateway.transports.rabbitmq import RabbitmqTransport
-from gateway.transports.sftp import SftpTransport
 from spool.entry import Claimed, Fate, Settlement
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
@@ -23,15 +20,9 @@ LEASE_S = 6.0
 
 
 def transport_of(config: Amqp | Folder | Rabbitmq | Sftp) -> Transport:
-    match config:
-        case Amqp():
-            return AmqpTransport(config)
-        case Folder():
-            return FolderTransport(config)
-        case Rabbitmq():
-            return RabbitmqTransport(config)
-        case Sftp():
-            return SftpTransport(config)
+    kind = {Amqp: "amqp", Folder: "folder", Rabbitmq: "rabbitmq", Sftp: "sftp"}[type(config)]
+    way: dict[str, Any] = {kind: config}
+    return build_transport(Destination(name="port", **way))
 
 
 def parcel_of(one: Claimed) -> Parcel:
