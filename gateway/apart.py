@@ -23,7 +23,7 @@ class _Trouble(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-def apart(work: Callable[[], T], form: type[T]) -> T:
+def isolated(work: Callable[[], T], form: type[T]) -> T:
     """Fork, call `work` there, and return what it returned; `form` is its type, as JSON can carry it.
 
     Blocks until it is done. Raises ConfigError as `work` does, and when the process dies.

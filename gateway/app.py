@@ -6,20 +6,20 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Final
 
-from gateway.apart import apart
+from gateway.apart import isolated
 from gateway.app_doors import Doors
 from gateway.config import LOCAL, Config, Destination, Folder, Verifying, load_config
 from gateway.config_deliver import Channel, Deliver
 from gateway.config_state import ConfigState, LastReload
 from gateway.doors.handover import OpenDoor
 from gateway.doors.tls import door_context
-from gateway.endings import endings
+from gateway.endings import token_expiries
 from gateway.errors import ConfigError
-from gateway.homes import Homes, homes_of
+from gateway.homes import LocalReceivers, local_receivers_of
 from gateway.judges.asking import Asking
 from gateway.judges.host import host
 from gateway.judges.judge import Judge
-from gateway.judges.wire import Line
+from gateway.judges.wire import JudgeLink
 from gateway.keyring import Keyring, Loader
 from gateway.left_out import LeftOut
 from gateway.mapping.language import SourceMapping
@@ -31,10 +31,10 @@ from gateway.ports import Feed, Transport
 from gateway.public_keyring import PublicKeyring
 from gateway.queues import health_dir
 from gateway.roles.bouncing import policy_of
-from gateway.roles.collect import Collect, Registry
+from gateway.roles.collect import Collect, ReceiptFiler
 from gateway.roles.forward import Forward
 from gateway.roles.keep import Keep
-from gateway.roles.letters import Letters
+from gateway.roles.letters import DeliveryRenderer
 from gateway.roles.local import LocalTransport
 from gateway.roles.mail import bounded
 from gateway.roles.notify import Notify
@@ -42,7 +42,7 @@ from gateway.roles.retain import retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
-from gateway.roles.vigil import Vigil
+from gateway.roles.vigil import OverdueScan
 from gateway.roles.watermarks import Gauge
 from gateway.rules import Rules, rules_of
 from gateway.schemas import View
@@ -85,20 +85,22 @@ class App:
         self.channels: tuple[Channel, ...] = tenants.channels
         self.doors = tenants.doors
         self.left_out: tuple[LeftOut, ...] = (*wrong, *tenants.left_out)
-        self.homes: Homes = replace(homes_of(self.enterprises.values()), incomplete=tenants.has_unknown_ids)
+        self.local_receivers: LocalReceivers = replace(
+            local_receivers_of(self.enterprises.values()), incomplete=tenants.has_unknown_ids
+        )
         self.metrics_token = _secret(self.config.metrics.token_file)
         self.trust = load_trust(self.config.verifying)
-        self.keys: PublicKeyring = apart(lambda: self._look_at_keys(operator=operator), PublicKeyring)
+        self.keys: PublicKeyring = isolated(lambda: self._look_at_keys(operator=operator), PublicKeyring)
         self.judge = Judge(
             config=self.config,
             rules=self.rules,
             enterprises=self.enterprises,
-            homes=self.homes,
+            local_receivers=self.local_receivers,
             trust=self.trust,
             suite_of=self.keys.suite,
             mappings=self.mappings,
         )
-        self._line: Line | None = None
+        self._line: JudgeLink | None = None
         """Where the roles ask for judges; None before there are roles."""
 
     def close(self) -> None:
@@ -150,7 +152,7 @@ class App:
         return Forward(
             spool=spool,
             transport=LocalTransport(
-                spool=spool, registry=self.registry(spool), homes=bounded(self.homes, spool)
+                spool=spool, filer=self.filer(spool), local_receivers=bounded(self.local_receivers, spool)
             ),
             destination=Destination(name=LOCAL),
             keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
@@ -159,13 +161,13 @@ class App:
             linger_s=_LOCAL_LINGER_S,
         )
 
-    def registry(self, spool: Spool) -> Registry:
+    def filer(self, spool: Spool) -> ReceiptFiler:
         """Build what files arrivals."""
-        return Registry(
+        return ReceiptFiler(
             spool=spool,
             rules=self.rules,
             config=self.config,
-            transfer=Transfer(homes=bounded(self.homes, spool), config=self.config),
+            transfer=Transfer(local_receivers=bounded(self.local_receivers, spool), config=self.config),
             opener=None if self._line is None else Asking(self._line.asking, self.judge).open,
         )
 
@@ -176,7 +178,7 @@ class App:
             spool=spool,
             feed=build_feed(destination),
             destination=destination.name,
-            registry=self.registry(spool),
+            filer=self.filer(spool),
         )
 
     def notify(self, spool: Spool) -> Notify:
@@ -187,7 +189,7 @@ class App:
             spool=spool,
             channels=self.channels,
             incomplete={one.enterprise for one in self.left_out if one.kind == "channel"},
-            letters=Letters(
+            letters=DeliveryRenderer(
                 spool=spool,
                 catalogue=self.rules.catalogue,
                 show=lambda notice: receipt_view(notice, self.rules.codes),
@@ -205,7 +207,7 @@ class App:
         spool = self.spool(stop=stop)
         return Keep(
             spool=spool,
-            registry=self.registry(spool),
+            filer=self.filer(spool),
             keyring=self.keys,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             retention=retention(self.config, spool) if self.config.retention.days else None,
@@ -214,8 +216,8 @@ class App:
                 for one in (*self.config.destination, Destination(name=LOCAL))
             },
             lease_s=self.config.lease_s,
-            endings=endings(self.enterprises.values()),
-            vigil=Vigil(spool, self.rules),
+            endings=token_expiries(self.enterprises.values()),
+            overdue_scan=OverdueScan(spool, self.rules),
             sealer=Sealer(
                 spool,
                 node_key(self.config),
@@ -232,7 +234,7 @@ class App:
         `door` is what accept serves; `last_reload`: where it sees how reloads went.
         """
         state = ConfigState(left_out=self.left_out, last_reload=last_reload or LastReload())
-        line = self._line = Line()
+        line = self._line = JudgeLink()
         roles = [
             Role(
                 name="judges",
@@ -262,7 +264,7 @@ class App:
         stop = Stop().on_sigterm()
         self.keep(stop).run(stop)
 
-    def _serve(self, door: OpenDoor, line: Line, state: ConfigState) -> None:
+    def _serve(self, door: OpenDoor, line: JudgeLink, state: ConfigState) -> None:
         from gateway.doors.server import serve  # noqa: PLC0415 (only who serves loads the server)
 
         serve(
@@ -277,7 +279,7 @@ class App:
             tls=self._tls(),
         )
 
-    def _doors(self, line: Line) -> Doors:
+    def _doors(self, line: JudgeLink) -> Doors:
         return Doors(
             config=self.config,
             judge=self.judge,

@@ -12,14 +12,14 @@ from typing import Final
 from gateway.config import Config
 from gateway.config_doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
 from gateway.door_metrics import DoorFigures
-from gateway.doors.desk import Desk
-from gateway.doors.folder import FolderHatch
-from gateway.doors.keeper import Hatch, Keeper, keep_doors
-from gateway.doors.queue import QueueHatch, amqp_of, rabbitmq_of
+from gateway.doors.desk import BatchSubmitter
+from gateway.doors.folder import FolderAdapter
+from gateway.doors.keeper import DropAdapter, DropLoop, run_drop_loops
+from gateway.doors.queue import QueueAdapter, amqp_of, rabbitmq_of
 from gateway.judges.asking import Asking
 from gateway.judges.judge import Judge
 from gateway.model import Enterprise, EnterpriseId
-from gateway.queues import Queues
+from gateway.queues import Backlogs
 from gateway.roles.accept import Intake
 from gateway.roles.commit import BatchCommit
 from gateway.roles.mail import Full
@@ -74,12 +74,17 @@ class Doors:
             spool = self.open_spool()
             figures = DoorFigures(self.config.node.state_dir, name)
             asking = Asking(self.line, self.judge)
-            desk = self.desk(spool, figures, asking)
-            keepers = [
-                Keeper(caller=owner, kind=kind_of(door), hatch=self._hatch(door, owner.id), desk=desk)
+            submitter = self.submitter(spool, figures, asking)
+            loops = [
+                DropLoop(
+                    caller=owner,
+                    kind=kind_of(door),
+                    adapter=self._adapter(door, owner.id),
+                    submitter=submitter,
+                )
                 for owner, door in doors
             ]
-            keep_doors(keepers, stop, wait_s=wait_s, pause_s=pause_s)
+            run_drop_loops(loops, stop, wait_s=wait_s, pause_s=pause_s)
             asking.close()
             figures.close()
             spool.close()
@@ -87,18 +92,18 @@ class Doors:
         waits_s = max(4 * getattr(door, "timeout_s", 0.0) for _, door in doors)
         return Role(name=name, run=run, waits_s=waits_s)
 
-    def desk(self, spool: Spool, figures: DoorFigures, asking: Asking) -> Desk:
+    def submitter(self, spool: Spool, figures: DoorFigures, asking: Asking) -> BatchSubmitter:
         """Build what takes messages in, for one process."""
         commit = BatchCommit(spool)
-        full = Full(spool, self.judge.homes)
+        full = Full(spool, self.judge.local_receivers)
         intake = Intake(
             config=self.config,
             spool=spool,
             commit=commit,
-            queues=Queues(self.config, spool),
+            queues=Backlogs(self.config, spool),
             quotas=Quotas(spool),
         )
-        return Desk(
+        return BatchSubmitter(
             intake=intake,
             judge=lambda body, caller: asking.examine(body, caller, full.to(caller.id)),
             commit=commit,
@@ -109,18 +114,20 @@ class Doors:
             figures=figures,
         )
 
-    def _hatch(self, door: Door, enterprise: str) -> Hatch:
+    def _adapter(self, door: Door, enterprise: str) -> DropAdapter:
         match door:
             case FolderDoor():
                 size_bytes = self.config.accept.limits.size_bytes
-                return FolderHatch(door, size_bytes=size_bytes, enterprise=enterprise)
+                return FolderAdapter(door, size_bytes=size_bytes, enterprise=enterprise)
             case RabbitmqDoor():
                 from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport  # noqa: PLC0415
 
                 rabbitmq = rabbitmq_of(door)
-                return QueueHatch(RabbitmqFeed(rabbitmq), RabbitmqTransport(rabbitmq), enterprise=enterprise)
+                return QueueAdapter(
+                    RabbitmqFeed(rabbitmq), RabbitmqTransport(rabbitmq), enterprise=enterprise
+                )
             case AmqpDoor():
                 from gateway.transports.amqp import AmqpFeed, AmqpTransport  # noqa: PLC0415 (an extra)
 
                 amqp = amqp_of(door)
-                return QueueHatch(AmqpFeed(amqp), AmqpTransport(amqp), enterprise=enterprise)
+                return QueueAdapter(AmqpFeed(amqp), AmqpTransport(amqp), enterprise=enterprise)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from gateway.model import Direction, Family, MessageType
-from gateway.tables import Place, read_tables, shaped
+from gateway.tables import TablePlace, read_tables, shaped
 
 _NAME: Final = re.compile(r"CEB(\d{3})Message")
 _ANY: Final = ("*",)
@@ -54,14 +54,14 @@ class Catalogue:
 def load_catalogue(file: Path) -> Catalogue:
     """Read the catalogue and check that every reference in it holds; RulesError names what does not."""
     tables = dict(read_tables(file))
-    compare = shaped(tables.pop(_COMPARE, {}), _Compare, Place(file, _COMPARE), _COMPARE_EXAMPLE)
+    compare = shaped(tables.pop(_COMPARE, {}), _Compare, TablePlace(file, _COMPARE), _COMPARE_EXAMPLE)
     types = {
-        name: _message_type(name, table, Place(file, name), frozenset(compare.integer))
+        name: _message_type(name, table, TablePlace(file, name), frozenset(compare.integer))
         for name, table in tables.items()
     }
-    _check_compare(compare, types.values(), Place(file, _COMPARE))
+    _check_compare(compare, types.values(), TablePlace(file, _COMPARE))
     for message_type in types.values():
-        _check(message_type, types, Place(file, message_type.name))
+        _check(message_type, types, TablePlace(file, message_type.name))
     return Catalogue(types=MappingProxyType(types))
 
 
@@ -119,7 +119,7 @@ source = "spec ceb/messages.md, Catalogue, Import"
 """
 
 
-def _message_type(name: str, table: object, place: Place, integers: frozenset[str]) -> MessageType:
+def _message_type(name: str, table: object, place: TablePlace, integers: frozenset[str]) -> MessageType:
     """Turn one table into a value, or say which key of it is wrong."""
     numbered = _NAME.fullmatch(name)
     if numbered is None:
@@ -134,7 +134,7 @@ def _message_type(name: str, table: object, place: Place, integers: frozenset[st
     )
 
 
-def _check_compare(compare: _Compare, types: Iterable[MessageType], place: Place) -> None:
+def _check_compare(compare: _Compare, types: Iterable[MessageType], place: TablePlace) -> None:
     """See that every field is compared in one way, and is there: a misspelt one would be compared in another."""
     there = {name for kind in types for name in (*kind.key, *kind.numbers, *kind.codes)}
     named = (*compare.exact, *compare.integer)
@@ -144,7 +144,7 @@ def _check_compare(compare: _Compare, types: Iterable[MessageType], place: Place
             raise place.error(f"{name} {wrong}", key=name, example=_COMPARE_EXAMPLE.strip())
 
 
-def _check(own: MessageType, types: Mapping[str, MessageType], place: Place) -> None:
+def _check(own: MessageType, types: Mapping[str, MessageType], place: TablePlace) -> None:
     """Check one type by itself and against those it names."""
     receipt = own.direction is Direction.RECEIPT
     needed = ("answers", "status", "time") if receipt else ("key", "answered_by", "receiver")
@@ -166,7 +166,7 @@ def _check(own: MessageType, types: Mapping[str, MessageType], place: Place) -> 
         _check_references(own, types, place)
 
 
-def _check_references(own: MessageType, types: Mapping[str, MessageType], place: Place) -> None:
+def _check_references(own: MessageType, types: Mapping[str, MessageType], place: TablePlace) -> None:
     """Check that the two sides of every answer name each other and mean the same key."""
     key = "answers" if own.answers else "answered_by"
     for name in own.answers or own.answered_by:

@@ -19,7 +19,7 @@ from msgspec import Struct
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from gateway.doors.request_signature import Signature, signed_headers
+from gateway.doors.request_signature import RequestSignature, signed_headers
 from gateway.doors.views import (
     AcceptedView,
     AcknowledgementView,
@@ -261,7 +261,7 @@ class GatewayClient:
         """Return the headers that say who we are; a signature is another one for each attempt."""
         if self._hmac_key is None:
             return {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        request = Signature(
+        request = RequestSignature(
             method=method,
             target=target,
             key=self._hmac_key.id,

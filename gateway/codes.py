@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.catalogue import Catalogue
 from gateway.model import Code, CodeClass
-from gateway.tables import Place, read_tables, shaped
+from gateway.tables import TablePlace, read_tables, shaped
 
 _BRACKET: Final = re.compile(r"\[Code:(\w+);Desc:([^\]]*)\]")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -33,7 +33,7 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class CodeRange:
     """What an unlisted platform error means because its number lies in `first` to `last`, both included."""
 
     first: int
@@ -70,7 +70,7 @@ class Codes:
     """Receipt types with a set of their own, where `*` does not apply (in 816, 1 means generated)."""
     platform: Mapping[str, Code]
     """Platform errors by their four digits."""
-    spans: tuple[Span, ...]
+    spans: tuple[CodeRange, ...]
     errors: Mapping[str, Code]
     """Business error codes by the text of the negative number."""
     brackets: Mapping[str, Code]
@@ -130,7 +130,7 @@ class Codes:
 
 def load_codes(file: Path, catalogue: Catalogue) -> Codes:
     """Read the tables of codes; RulesError names what does not fit, receipts the catalogue lacks included."""
-    place = Place(file)
+    place = TablePlace(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
     advice = _each(tables.advice, Advice, place.within("advice"))
     read = _Reader(advice, frozenset(receipt.name for receipt in catalogue.receipts()))
@@ -240,7 +240,7 @@ class _Reader:
     receipts: frozenset[str]
 
     def statuses(
-        self, groups: Mapping[str, _StatusGroup], place: Place
+        self, groups: Mapping[str, _StatusGroup], place: TablePlace
     ) -> Iterator[tuple[tuple[str, str], Code]]:
         for name, group in groups.items():
             within = place.within(name)
@@ -255,7 +255,9 @@ class _Reader:
                 for receipt in row.accepted_for:
                     yield (receipt, code), replace(meaning, kind=CodeClass.ACCEPTED)
 
-    def own_sets(self, groups: Mapping[str, _StatusGroup], place: Place) -> Iterator[tuple[str, Fallback]]:
+    def own_sets(
+        self, groups: Mapping[str, _StatusGroup], place: TablePlace
+    ) -> Iterator[tuple[str, Fallback]]:
         for name, group in groups.items():
             within = place.within(name)
             if (_ALL in group.receipts) != (group.unknown is None):
@@ -265,30 +267,32 @@ class _Reader:
                 fallback = self.fallback(group.unknown, within.within("unknown"))
                 yield from ((receipt, fallback) for receipt in group.receipts)
 
-    def fallback(self, table: object, place: Place) -> Fallback:
+    def fallback(self, table: object, place: TablePlace) -> Fallback:
         row = shaped(table, _Fallback, place, _EXAMPLE)
         return Fallback(
             below_zero=self._meaning(row.below_zero, "", row.source, place),
             otherwise=self._meaning(row.otherwise, "", row.source, place),
         )
 
-    def brackets(self, table: object, place: Place) -> Iterator[tuple[str, Code]]:
+    def brackets(self, table: object, place: TablePlace) -> Iterator[tuple[str, Code]]:
         group = shaped(table, _Group, place, _EXAMPLE)
         for code, row in _each(group.codes, _Meaning, place.within("codes")).items():
             yield code, self._meaning(row, code, group.source, place.within(f"codes.{code}"))
 
-    def repeat(self, table: object, place: Place) -> Repeat:
+    def repeat(self, table: object, place: TablePlace) -> Repeat:
         row = shaped(table, _Repeat, place, _EXAMPLE)
         return Repeat(texts=row.texts, advice=self._advice(row.advice, place, "advice"))
 
-    def spans(self, table: _Platform, place: Place) -> Iterator[Span]:
+    def spans(self, table: _Platform, place: TablePlace) -> Iterator[CodeRange]:
         for row in table.spans:
             if row.first > row.last:
                 what = f"span {row.first} ends before it begins"
                 raise place.error(what, key="spans", example=_line("spans"))
-            yield Span(first=row.first, last=row.last, meaning=self._meaning(row, "", table.source, place))
+            yield CodeRange(
+                first=row.first, last=row.last, meaning=self._meaning(row, "", table.source, place)
+            )
 
-    def rows(self, tables: Mapping[str, _Rows], place: Place, pattern: str) -> dict[str, Code]:
+    def rows(self, tables: Mapping[str, _Rows], place: TablePlace, pattern: str) -> dict[str, Code]:
         """Read rows of error codes; a code listed twice gets both texts and the advice of the later row.
 
         Its kind is `unknown` where one of the two is: it may be the one that is meant.
@@ -308,16 +312,16 @@ class _Reader:
                 read[code] = new
         return read
 
-    def _meaning(self, row: _Meaning, code: str, source: str, place: Place) -> Code:
+    def _meaning(self, row: _Meaning, code: str, source: str, place: TablePlace) -> Code:
         advice = self._advice(row.advice, place, "advice") if row.advice else None
         return _code(row, code, source, advice)
 
-    def _advice(self, name: str, place: Place, key: str) -> Advice:
+    def _advice(self, name: str, place: TablePlace, key: str) -> Advice:
         if name not in self.advice:
             raise place.error(f"there is no table [advice.{name}]", key=key, example=_line("advice"))
         return self.advice[name]
 
-    def _known(self, names: tuple[str, ...], place: Place, key: str) -> None:
+    def _known(self, names: tuple[str, ...], place: TablePlace, key: str) -> None:
         for name in names:
             if name != _ALL and name not in self.receipts:
                 raise place.error(f"{name} is no receipt of the catalogue", key=key, example=_line(key))
@@ -336,7 +340,7 @@ def _code(row: _Meaning, code: str, source: str, advice: Advice | None) -> Code:
     )
 
 
-def _each(tables: Mapping[str, object], shape: type[T], place: Place) -> dict[str, T]:
+def _each(tables: Mapping[str, object], shape: type[T], place: TablePlace) -> dict[str, T]:
     return {name: shaped(table, shape, place.within(name), _EXAMPLE) for name, table in tables.items()}
 
 

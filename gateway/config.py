@@ -12,14 +12,14 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from gateway.config_brokers import AmqpBroker, RabbitmqBroker
-from gateway.config_keys import Key, check_keys, check_names
+from gateway.config_keys import KeyConfig, check_keys, check_names
 from gateway.errors import ConfigError
 from gateway.networks import is_loopback, networks
 from gateway.section import Count, NotNegative, Seconds, Section
 from gateway.section_files import EXAMPLES, absolute, read_section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Mark = Annotated[int, Meta(ge=0)]
+Watermark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
 """SenderId and ReceiverId hold 1 to 16 characters (spec dxp.md, DxpMsg)."""
@@ -47,7 +47,7 @@ class Node(Section, kw_only=True):
     """A role that has been silent for so long is killed and started again."""
 
 
-class Limits(Section, kw_only=True):
+class LimitsConfig(Section, kw_only=True):
     """`[accept.limits]`: what a message may be at most."""
 
     size_bytes: Count = 4 * 1024 * 1024
@@ -74,7 +74,7 @@ class Accept(Section, kw_only=True):
     enterprises_dir: Path = Path("enterprises")
     mappings_dir: Path | None = None
     """Folder of own mappings from JSON and CSV, beside those shipped (docs/mappings.md)."""
-    limits: Limits = Limits()
+    limits: LimitsConfig = LimitsConfig()
     commit_batch: Count = 256
     """Messages that one commit takes at most."""
     tls: Tls | None = None
@@ -111,7 +111,7 @@ class Judges(Section, kw_only=True):
     """Of what waits to be judged; for one enterprise no more than is still free."""
 
 
-class Rules(Section, kw_only=True):
+class RulesConfig(Section, kw_only=True):
     """`[rules]`: which schemas and tables."""
 
     edition: str = "202205"
@@ -230,7 +230,7 @@ class Destination(Section, kw_only=True):
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
 
 
-class Route(Section, kw_only=True):
+class RouteConfig(Section, kw_only=True):
     """`[[route]]`: where a message goes that meets every condition; the first that fits decides.
 
     A condition is one text or a list of which one must hold; one that is not given holds for every message.
@@ -268,17 +268,17 @@ class SpoolTable(Section, kw_only=True):
 class Watermarks(Section, kw_only=True):
     """`[watermarks]`: how full the spool may get; 0 turns a mark off."""
 
-    free_bytes_warn: Mark = 2 * 1024**3
-    free_bytes_refuse: Mark = 512 * 1024**2
+    free_bytes_warn: Watermark = 2 * 1024**3
+    free_bytes_refuse: Watermark = 512 * 1024**2
     """With less than that free on the disk of `state_dir` the door refuses new messages."""
     age_warn_s: NotNegative = 0.0
     """Age of the oldest message that waits to go and is not held back."""
-    depth_warn: Mark = 0
-    depth_refuse: Mark = 0
+    depth_warn: Watermark = 0
+    depth_refuse: Watermark = 0
     """Unsettled entries: with so many the door refuses new messages."""
 
 
-class Retention(Section, kw_only=True):
+class RetentionConfig(Section, kw_only=True):
     """`[retention]`: how long messages that are over stay in the spool."""
 
     days: Annotated[int, Meta(ge=0, le=36_500)] = 0
@@ -289,7 +289,7 @@ class Retention(Section, kw_only=True):
     """Messages that one commit purges at most."""
 
 
-class Notify(Section, kw_only=True):
+class NotifyConfig(Section, kw_only=True):
     """`[notify]`: bringing answers home on the channels of the enterprises."""
 
     parallel: Annotated[int, Meta(ge=2, le=512)] = 32
@@ -310,7 +310,7 @@ class Journal(Section, kw_only=True):
 
 LayerName = Literal["transport", "format", "business", "decision"]
 """Of answers that may be overdue, see mappings/patience.toml."""
-Clock = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+ClockTime = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 
 
 class PatienceRow(Section, kw_only=True):
@@ -326,8 +326,8 @@ class PatienceRow(Section, kw_only=True):
 class BusyHours(Section, kw_only=True, rename={"from_": "from"}):
     """`[[busy_hours]]`: what was sent then, Beijing time, may take `factor` times as long."""
 
-    from_: Clock
-    to: Clock
+    from_: ClockTime
+    to: ClockTime
     factor: Annotated[int, Meta(ge=1, le=100)]
     days: tuple[Annotated[str, Meta(pattern=r"^\d\d-\d\d$")], ...] = ()
     """`MM-DD`; without: every day."""
@@ -367,24 +367,24 @@ class Config(Section, kw_only=True):
     node: Node
     accept: Accept = Accept()
     judges: Judges = Judges()
-    rules: Rules = Rules()
+    rules: RulesConfig = RulesConfig()
     signing: Signing
     verifying: Verifying = Verifying()
-    key: tuple[Key, ...]
+    key: tuple[KeyConfig, ...]
     destination: tuple[Destination, ...]
     spool: SpoolTable = SpoolTable()
-    route: tuple[Route, ...] = ()
+    route: tuple[RouteConfig, ...] = ()
     """Empty: the first destination that carries the family."""
     retry: Retry = Retry()
     watermarks: Watermarks = Watermarks()
-    retention: Retention = Retention()
+    retention: RetentionConfig = RetentionConfig()
     patience: tuple[PatienceRow, ...] = ()
     busy_hours: tuple[BusyHours, ...] | None = None
     """In place of all hours in mappings/patience.toml; None: those."""
     metrics: Metrics = Metrics()
     quota: DefaultQuota = DefaultQuota()
     journal: Journal = Journal()
-    notify: Notify = Notify()
+    notify: NotifyConfig = NotifyConfig()
     lease_s: Seconds = 60.0
     """How long a claim on an entry holds if its process falls silent."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -489,7 +489,7 @@ def _check_names(named: Sequence[str], known: Sequence[str], where: str) -> None
         )
 
 
-def _check_route(route: Route, config: Config, where: str, *, last: bool) -> None:
+def _check_route(route: RouteConfig, config: Config, where: str, *, last: bool) -> None:
     _check_names(route.to, [destination.name for destination in config.destination], where)
     for name, texts in (("to", route.to), ("receivers", route.receivers)):
         if len(set(texts)) != len(texts):
@@ -532,7 +532,7 @@ _UNCONDITIONAL: Final = {
 }  # fmt: skip
 
 
-def families_of(route: Route, config: Config) -> frozenset[str]:
+def families_of(route: RouteConfig, config: Config) -> frozenset[str]:
     """Return the families that may take a route: it asks for them and all its destinations carry them."""
     families = frozenset[str](FAMILIES if route.family is None else (route.family,))
     for destination in config.destination:

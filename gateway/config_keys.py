@@ -45,7 +45,7 @@ class Remote(Section, kw_only=True):
     client_key: Path
 
 
-class Key(Section, kw_only=True):
+class KeyConfig(Section, kw_only=True):
     """`[[key]]`: one signing key, or several that stand in for each other."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -88,7 +88,7 @@ def check_names(kind: str, found: Sequence[str], file: Path) -> None:
         raise ConfigError(f"two [[{kind}]] tables have one name", where=str(file), fix="rename one of them")
 
 
-def check_keys(keys: Sequence[Key], file: Path, *, lease_s: float) -> None:
+def check_keys(keys: Sequence[KeyConfig], file: Path, *, lease_s: float) -> None:
     """See that every key has what its kind needs and nothing else. Raises ConfigError."""
     single = {key.name for key in keys if key.kind not in GROUPS}
     for key in keys:
@@ -106,7 +106,7 @@ def check_keys(keys: Sequence[Key], file: Path, *, lease_s: float) -> None:
         _check_key(key, where, single, lease_s)
 
 
-def _check_key(key: Key, where: str, single: Collection[str], lease_s: float) -> None:
+def _check_key(key: KeyConfig, where: str, single: Collection[str], lease_s: float) -> None:
     if key.password_file and key.password_env:
         raise ConfigError("password_file and password_env exclude each other", where=where, fix="keep one")
     if key.kind in {"pkcs11", "ukey"} and not (key.password_file or key.password_env):
@@ -170,18 +170,18 @@ _UKEY_A_MINUTE: Final = 250.0
 _PARALLEL: Final = 4
 
 
-def rate_of(table: Key) -> float:
+def rate_of(table: KeyConfig) -> float:
     """Return how many signatures a minute a key may make; 0: no bound."""
     default = _UKEY_A_MINUTE if table.kind == "ukey" else 0.0
     return default if table.rate_per_minute is None else table.rate_per_minute
 
 
-def parallel_of(table: Key) -> int:
+def parallel_of(table: KeyConfig) -> int:
     """Return how many signatures a key may make at one time."""
     return table.parallel or (_PARALLEL if table.kind == "remote" else 1)
 
 
-def device_keys(keys: Sequence[Key]) -> frozenset[str]:
+def device_keys(keys: Sequence[KeyConfig]) -> frozenset[str]:
     """Name the keys that need a device to sign: entries that wait for one stand in a line of their own."""
     devices = {key.name for key in keys if key.kind in DEVICES}
     return frozenset(devices | {key.name for key in keys if devices.intersection(key.members)})

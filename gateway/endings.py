@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from gateway.model import Enterprise
 
 
-class Ending(Struct, frozen=True, kw_only=True):
+class TokenExpiry(Struct, frozen=True, kw_only=True):
     """One of them."""
 
     enterprise: str
@@ -20,25 +20,25 @@ class Ending(Struct, frozen=True, kw_only=True):
     until: datetime
 
 
-def endings(enterprises: Iterable[Enterprise]) -> tuple[Ending, ...]:
+def token_expiries(enterprises: Iterable[Enterprise]) -> tuple[TokenExpiry, ...]:
     """Find them all; who is disabled has none to think of."""
-    found: list[Ending] = []
+    found: list[TokenExpiry] = []
     for one in enterprises:
         if one.disabled:
             continue
         found += (
-            Ending(enterprise=one.id, kind="token", proof=digest[:8], until=until)
+            TokenExpiry(enterprise=one.id, kind="token", proof=digest[:8], until=until)
             for digest, until in one.token_until.items()
         )
         found += (
-            Ending(enterprise=one.id, kind="hmac", proof=key.id, until=key.until)
+            TokenExpiry(enterprise=one.id, kind="hmac", proof=key.id, until=key.until)
             for key in one.hmac_keys
             if key.until is not None
         )
     return tuple(found)
 
 
-def ending_family(found: Iterable[Ending]) -> GaugeMetricFamily:
+def expiry_family(found: Iterable[TokenExpiry]) -> GaugeMetricFamily:
     """Tell Prometheus how long they last."""
     left = GaugeMetricFamily(
         "gateway_login_seconds_left",

@@ -14,7 +14,7 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.fault_texts import VALUE_SHOWN, Place, fault
+from gateway.fault_texts import VALUE_SHOWN, FaultPlace, fault
 from gateway.model import Fault
 from gateway.schema_model import AttributeDecl, ElementDecl, Grammar, Shape, Slot, ValueType
 from gateway.schema_values import value_faults
@@ -97,7 +97,7 @@ class Explanation:
     def _value(self, spot: _Spot, kind: ValueType) -> Iterator[Fault]:
         for child in spot.node.iterchildren("*"):
             name = shown(child)
-            place = Place(path=f"{spot.path}/{name}", line=line_of(child), element=name, name_zh="")
+            place = FaultPlace(path=f"{spot.path}/{name}", line=line_of(child), element=name, name_zh="")
             yield self._about(spot.node, "unexpected", place, spot.decl)
         text = own_text(spot.node)
         if not text and (spot.decl.fixed is not None or spot.decl.default is not None):
@@ -108,7 +108,7 @@ class Explanation:
         else:
             yield from self._broken(spot.node, text, kind, place)
 
-    def _broken(self, node: etree._Element, text: str, kind: ValueType, place: Place) -> Iterator[Fault]:
+    def _broken(self, node: etree._Element, text: str, kind: ValueType, place: FaultPlace) -> Iterator[Fault]:
         for broken in value_faults(text, kind):
             yield self._about(node, broken.rule, place, **broken.facts)
 
@@ -127,7 +127,7 @@ class Explanation:
         limit = shape.slots[0].high
         if shape.ordered and limit is not None and len(children) > limit:
             surplus = children[limit]
-            place = Place(
+            place = FaultPlace(
                 path=f"{spot.path}/*[{limit + 1}]", line=line_of(surplus), element=shown(surplus), name_zh=""
             )
             yield self._about(spot.node, "too_many", place, spot.decl, count=len(children), limit=limit)
@@ -167,7 +167,7 @@ class Explanation:
         row.names[whole] += 1
         repeated = row.strangers[whole] > 1
         path = f"{row.parent.path}/{name}" + (f"[{row.names[whole]}]" if repeated else "")
-        place = Place(path=path, line=line_of(child), element=name, name_zh="", value=child.text or "")
+        place = FaultPlace(path=path, line=line_of(child), element=name, name_zh="", value=child.text or "")
         slots = enumerate(row.shape.slots)
         known = [slot.decl.name for rank, slot in slots if slot.decl is not None and not row.counts[rank]]
         parent, hint = row.parent, _hint(name, known)
@@ -182,7 +182,7 @@ class Explanation:
             if slot.decl.tag == SIGNATURE and self._view is View.DECLARED:
                 continue
             path = row.parent.path + _step(row, rank, row.counts[rank] + 1)
-            place = Place(path=path, line=line, element=slot.decl.name, name_zh=slot.decl.name_zh)
+            place = FaultPlace(path=path, line=line, element=slot.decl.name, name_zh=slot.decl.name_zh)
             parent, position = row.parent, _position(row, rank)
             yield self._about(parent.node, "missing", place, parent.decl, position=position)
 
@@ -206,7 +206,7 @@ class Explanation:
         self,
         node: etree._Element,
         rule: str,
-        place: Place,
+        place: FaultPlace,
         within: ElementDecl | None = None,
         /,
         **facts: str | int,
@@ -304,8 +304,8 @@ def _position(row: _Row, rank: int) -> str:
     return f"as the first element of {row.parent.decl.name}"
 
 
-def _place(spot: _Spot, value: str) -> Place:
-    return Place(
+def _place(spot: _Spot, value: str) -> FaultPlace:
+    return FaultPlace(
         path=spot.path,
         line=line_of(spot.node),
         element=spot.decl.name,
@@ -314,9 +314,9 @@ def _place(spot: _Spot, value: str) -> Place:
     )
 
 
-def _attribute_place(spot: _Spot, name: str, name_zh: str) -> Place:
+def _attribute_place(spot: _Spot, name: str, name_zh: str) -> FaultPlace:
     short = etree.QName(name).localname[:VALUE_SHOWN]
-    return Place(
+    return FaultPlace(
         path=f"{spot.path}/@{short}",
         line=line_of(spot.node),
         element=short,

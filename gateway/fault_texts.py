@@ -18,7 +18,7 @@ MORE: Final = "more_faults"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class FaultPlace:
     """Where a fault is and what people call the field."""
 
     path: str
@@ -157,7 +157,7 @@ RULES: Final = frozenset(_TEXTS)
 """Every rule code that judging by schema can give."""
 
 
-def fault(rule: str, place: Place, within: ElementDecl | None = None, /, **facts: str | int) -> Fault:
+def fault(rule: str, place: FaultPlace, within: ElementDecl | None = None, /, **facts: str | int) -> Fault:
     """Write one fault out; `within` is the element around the place, `facts` fill the texts of `rule`."""
     text = _TEXTS[rule]
     parent, parent_zh = (within.name, within.name_zh) if within is not None else ("", "")

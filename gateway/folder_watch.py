@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-Look = frozenset[tuple[str, int, int, int]]
+FolderSnapshot = frozenset[tuple[str, int, int, int]]
 
 
 class FolderWatch:
@@ -32,7 +32,7 @@ class FolderWatch:
         return True
 
 
-def _look(folder: Path) -> Look:
+def _look(folder: Path) -> FolderSnapshot:
     """Look at every file; a folder that is not there looks empty, a file that has just gone is left out."""
     found = set()
     try:

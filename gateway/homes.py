@@ -19,7 +19,7 @@ _LONGEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Homes:
+class LocalReceivers:
     """The DXP ids of our own enterprises, also of those that are disabled: their mail waits for them."""
 
     holders: Mapping[str, tuple[EnterpriseId, ...]]
@@ -65,11 +65,11 @@ class Homes:
         return len({holder for holders in named for holder in holders}) > 1
 
 
-NOBODY = Homes(holders={})
+NOBODY = LocalReceivers(holders={})
 """Where no enterprise lives."""
 
 
-def homes_of(enterprises: Collection[Enterprise]) -> Homes:
+def local_receivers_of(enterprises: Collection[Enterprise]) -> LocalReceivers:
     """Tell who lives here, from the registered enterprises."""
     holders: defaultdict[str, list[EnterpriseId]] = defaultdict(list)
     bound: defaultdict[str, set[EnterpriseId]] = defaultdict(set)
@@ -78,7 +78,7 @@ def homes_of(enterprises: Collection[Enterprise]) -> Homes:
             holders[dxp_id].append(enterprise.id)
         for code in enterprise.cop_codes | enterprise.acts_for:
             bound[code].add(enterprise.id)
-    return Homes(
+    return LocalReceivers(
         holders={dxp_id: tuple(sorted(found)) for dxp_id, found in holders.items()},
         mailboxes={one.id: one.mailbox for one in enterprises},
         bound={code: frozenset(found) for code, found in bound.items()},

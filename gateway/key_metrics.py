@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from prometheus_client.core import GaugeMetricFamily
 
 from gateway.public_keyring import PublicKeyring
-from gateway.queues import KeyQueue
+from gateway.queues import KeyBacklog
 
 
-def key_families(keyring: PublicKeyring, queues: Sequence[KeyQueue]) -> list[GaugeMetricFamily]:
+def key_families(keyring: PublicKeyring, queues: Sequence[KeyBacklog]) -> list[GaugeMetricFamily]:
     """Tell how long certificates last, and what waits for keys that are devices."""
     left = GaugeMetricFamily(
         "gateway_certificate_seconds_left",

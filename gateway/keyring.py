@@ -10,16 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.config_keys import DEVICES, GROUPS, parallel_of, rate_of
-from gateway.config_keys import Key as KeyTable
+from gateway.config_keys import DEVICES, GROUPS, KeyConfig, parallel_of, rate_of
 from gateway.errors import ConfigError
-from gateway.public_keyring import Certified, PublicKey, PublicKeyring
+from gateway.public_keyring import Certified, PublicKeyring, PublicSigningKey
 from signing.device import NOBODY, Device, Identity, Pin, identity_of
 from signing.errors import SigningError
-from signing.guard import Guarded
+from signing.guard import GuardedSigner
 from signing.health import HealthFile
 from signing.keys import Signer, load_pem, load_pkcs12
-from signing.pool import Key, Member, member_of
+from signing.pool import Member, SigningKey, member_of
 
 if TYPE_CHECKING:
     from signing.pkcs11 import Module
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 class Keyring:
     """Every key of a configuration by its name."""
 
-    keys: Mapping[str, Key]
+    keys: Mapping[str, SigningKey]
 
     def in_memory(self) -> Mapping[str, Signer]:
         """Return the keys that sign at once, for whoever signs in line with everything else."""
@@ -41,7 +40,7 @@ class Keyring:
         """Give every key that may sign at some time, each once."""
         return iter({one.name: one.signer for key in self.keys.values() for one in key.members}.values())
 
-    def devices(self) -> Mapping[str, Key]:
+    def devices(self) -> Mapping[str, SigningKey]:
         """Return the keys that have to wait for a device."""
         return {name: key for name, key in self.keys.items() if not key.in_memory}
 
@@ -50,8 +49,8 @@ class Keyring:
         return PublicKeyring(keys={name: _public(key) for name, key in self.keys.items()})
 
 
-def _public(key: Key) -> PublicKey:
-    return PublicKey(members=tuple(_certified(one) for one in key.members), rotates=key.rotates)
+def _public(key: SigningKey) -> PublicSigningKey:
+    return PublicSigningKey(members=tuple(_certified(one) for one in key.members), rotates=key.rotates)
 
 
 def _certified(member: Member) -> Certified:
@@ -67,7 +66,7 @@ def _certified(member: Member) -> Certified:
 class _ByTime(Mapping[str, Signer]):
     """Keys in memory of which some take over from others."""
 
-    def __init__(self, plain: Mapping[str, Signer], changing: Mapping[str, Key]) -> None:
+    def __init__(self, plain: Mapping[str, Signer], changing: Mapping[str, SigningKey]) -> None:
         self._plain = plain
         self._changing = changing
 
@@ -94,16 +93,16 @@ class Loader:
     modules: dict[Path, "Module"] = field(default_factory=dict, repr=False)
     """PKCS#11 modules that keys share."""
 
-    def load_all(self, tables: Sequence[KeyTable]) -> Keyring:
+    def load_all(self, tables: Sequence[KeyConfig]) -> Keyring:
         """Load every key. Raises ConfigError for the first that cannot be."""
         single = {table.name: self._member(table) for table in tables if table.kind not in GROUPS}
-        keys = {name: Key(name=name, members=(member,)) for name, member in single.items()}
+        keys = {name: SigningKey(name=name, members=(member,)) for name, member in single.items()}
         for table in tables:
             if table.kind in GROUPS:
                 keys[table.name] = _group(table, single)
         return Keyring(keys=keys)
 
-    def load(self, name: str, tables: Sequence[KeyTable]) -> Key:
+    def load(self, name: str, tables: Sequence[KeyConfig]) -> SigningKey:
         """Load one key, and of the others only its members. Raises ConfigError."""
         wanted = next((table for table in tables if table.name == name), None)
         if wanted is None:
@@ -112,7 +111,7 @@ class Loader:
         names: Collection[str] = {name, *wanted.members}
         return self.load_all([table for table in tables if table.name in names]).keys[name]
 
-    def _member(self, table: KeyTable) -> Member:
+    def _member(self, table: KeyConfig) -> Member:
         where = f"key {table.name}"
         try:
             if table.kind in DEVICES:
@@ -121,7 +120,7 @@ class Loader:
         except SigningError as error:
             raise ConfigError(error.what, where=f"{where}, {error.where}", fix=error.fix) from error
 
-    def _file(self, table: KeyTable) -> Signer:
+    def _file(self, table: KeyConfig) -> Signer:
         if table.file is None:
             raise ConfigError("a key file is missing", where=f"key {table.name}", fix="file = …")
         secret = self._secret(table)
@@ -136,7 +135,7 @@ class Loader:
             )
         return load_pem(table.file, table.certificate, password, suite=table.suite)
 
-    def _device(self, table: KeyTable) -> Member:
+    def _device(self, table: KeyConfig) -> Member:
         if table.certificate is None:
             raise ConfigError(
                 "a device needs its certificate as a file",
@@ -147,7 +146,7 @@ class Loader:
         pin = self._secret(table)
         health = HealthFile(self.health_dir, table.name)
         pin_identity = pin.identity if pin else ""
-        guarded = Guarded(
+        guarded = GuardedSigner(
             build_device(table, identity, pin, self.modules),
             identity,
             health,
@@ -169,7 +168,7 @@ class Loader:
             warnings=_pin_warnings(pin),
         )
 
-    def _secret(self, table: KeyTable) -> Pin | None:
+    def _secret(self, table: KeyConfig) -> Pin | None:
         where = f"key {table.name}"
         if table.password_env:
             value = self.environment.get(table.password_env)
@@ -189,7 +188,7 @@ class Loader:
         return Pin(value=text, origin=str(table.password_file), identity=identity)
 
 
-def show_certificate(table: KeyTable) -> bytes:
+def show_certificate(table: KeyConfig) -> bytes:
     """Ask a device for its certificate, DER; neither the configured one nor a PIN is needed. Raises ConfigError."""
     device = build_device(table, NOBODY, Pin(value="", origin="nowhere"), {})
     try:
@@ -201,15 +200,15 @@ def show_certificate(table: KeyTable) -> bytes:
 
 
 def build_device(
-    table: KeyTable, identity: Identity, pin: Pin | None, modules: dict[Path, "Module"]
+    table: KeyConfig, identity: Identity, pin: Pin | None, modules: dict[Path, "Module"]
 ) -> Device:
     """Build what talks to a device; it connects on first use. Raises ConfigError, SigningError."""
     if table.pkcs11 is not None and pin is not None:
         try:
-            from signing.pkcs11 import Module, Pkcs11Signer, Place  # noqa: PLC0415 (an extra)
+            from signing.pkcs11 import KeyLocation, Module, Pkcs11Signer  # noqa: PLC0415 (an extra)
         except ImportError as error:
             raise _extra(table, "pkcs11") from error
-        place = Place(
+        place = KeyLocation(
             module=modules.setdefault(table.pkcs11.module, Module(table.pkcs11.module)),
             token=table.pkcs11.token,
             label=table.pkcs11.label,
@@ -244,7 +243,7 @@ def build_device(
     raise ConfigError(f'kind = "{table.kind}" lacks its table or its PIN', where=f"key {table.name}")
 
 
-def _group(table: KeyTable, single: Mapping[str, Member]) -> Key:
+def _group(table: KeyConfig, single: Mapping[str, Member]) -> SigningKey:
     missing = [name for name in table.members if name not in single]
     if missing or not table.members:
         raise ConfigError(
@@ -253,7 +252,7 @@ def _group(table: KeyTable, single: Mapping[str, Member]) -> Key:
             fix="name other keys",
         )
     members = tuple(single[name] for name in table.members)
-    return Key(name=table.name, members=members, rotates=table.kind == "rotation")
+    return SigningKey(name=table.name, members=members, rotates=table.kind == "rotation")
 
 
 def _pin_warnings(pin: Pin | None) -> tuple[str, ...]:
@@ -262,7 +261,7 @@ def _pin_warnings(pin: Pin | None) -> tuple[str, ...]:
     return (f"the PIN in {pin.origin} is the one that cards are delivered with: give the card another",)
 
 
-def _extra(table: KeyTable, extra: str) -> ConfigError:
+def _extra(table: KeyConfig, extra: str) -> ConfigError:
     return ConfigError(
         f'kind = "{table.kind}" needs the extra {extra}',
         where=f"key {table.name}",

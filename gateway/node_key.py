@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway.config import Config
 from gateway.errors import ConfigError
-from spool.note import NodeKey, NoteError, PublicKey, public_key
+from spool.note import NodeKey, NoteError, VerifierKey, verifier_key
 
 
 def key_file(config: Config) -> Path:
@@ -29,11 +29,11 @@ def former_file(config: Config) -> Path:
     return file.with_name(f"{file.name}.former")
 
 
-def known_keys(config: Config) -> tuple[PublicKey, ...]:
+def known_keys(config: Config) -> tuple[VerifierKey, ...]:
     """Return what the log of this node may be signed by: its key, and those that it had before. Raises ConfigError."""
     file = former_file(config)
     try:
-        former = [public_key(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+        former = [verifier_key(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
     except FileNotFoundError:
         former = []
     except (OSError, UnicodeDecodeError, NoteError) as error:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from gateway.catalogue import Catalogue
 from gateway.config import BusyHours, Config, LayerName
-from gateway.tables import Place, read_tables, shaped
+from gateway.tables import TablePlace, read_tables, shaped
 
 LAYERS: Final[tuple[LayerName, ...]] = ("transport", "format", "business", "decision")
 """In the order in which they answer."""
@@ -22,7 +22,7 @@ _BEIJING: Final = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ResponseTimes:
     """Usual times in whole seconds; 0: silence is normal."""
 
     layers: Mapping[LayerName, int]
@@ -86,9 +86,9 @@ source = "ours"
 """
 
 
-def load_patience(file: Path, catalogue: Catalogue) -> Patience:
+def load_response_times(file: Path, catalogue: Catalogue) -> ResponseTimes:
     """Read the table; RulesError names a layer that is missing and a type that the catalogue does not have."""
-    place = Place(file)
+    place = TablePlace(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
     known = {kind.name for kind in catalogue.declarations()}
     for name in tables.type:
@@ -97,7 +97,7 @@ def load_patience(file: Path, catalogue: Catalogue) -> Patience:
     for layer in LAYERS:
         if layer not in tables.layer:
             raise place.error(f"[layer.{layer}] is missing", key=layer, example=f"[layer.{layer}]")
-    return Patience(
+    return ResponseTimes(
         layers=MappingProxyType({layer: one.usual_s for layer, one in tables.layer.items()}),
         types=MappingProxyType(
             {
@@ -110,7 +110,7 @@ def load_patience(file: Path, catalogue: Catalogue) -> Patience:
     )
 
 
-def patience_of(shipped: Patience, config: Config) -> Patience:
+def response_times_of(shipped: ResponseTimes, config: Config) -> ResponseTimes:
     """Put what gateway.toml says in its place."""
     layers, types = dict(shipped.layers), dict(shipped.types)
     for one in config.patience:
@@ -118,7 +118,7 @@ def patience_of(shipped: Patience, config: Config) -> Patience:
         if not names:
             layers[one.layer] = one.usual_s
         types.update({(name, one.layer): one.usual_s for name in names})
-    return Patience(
+    return ResponseTimes(
         layers=MappingProxyType(layers),
         types=MappingProxyType(types),
         hours=config.busy_hours if config.busy_hours is not None else shipped.hours,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.fault_texts import shown_of
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import Enterprise, Fault, Header, Message
 from gateway.rules import Rules
 from gateway.schemas import View
@@ -16,7 +16,7 @@ from gateway.stages.authorise import authorise, authorise_envelope
 from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
 from gateway.stages.plain import Plain, read_plain
-from gateway.stages.seal import DXP, Unsealed, unseal_tree
+from gateway.stages.seal import DXP, Unwrapped, unwrap_tree
 from gateway.stages.signable import drafted
 from gateway.stages.signature import ANYONE, Trust, check_signature
 from gateway.stages.twice import contradictions
@@ -36,28 +36,30 @@ def examine(
     body: bytes,
     caller: Enterprise,
     rules: Rules,
-    limits: Limits,
+    limits: LimitsConfig,
     *,
     suite: Suite | None = None,
     trust: Trust = ANYONE,
-    homes: Homes = NOBODY,
+    local_receivers: LocalReceivers = NOBODY,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
 
     A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
     goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
-    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed; `homes` says
+    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed; `local_receivers` says
     whose the codes are that declarations are named by.
     """
-    plain = examine_plain(body, caller, rules, limits, suite=suite, homes=homes)
+    plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
     if plain is not None:
         return plain
     try:
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
-            return _examine_wrapped(document, body, caller, rules, limits, trust=trust, homes=homes)
+            return _examine_wrapped(
+                document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
+            )
         header = _examine_document(
-            document, body, caller, rules, view=View.DECLARED, trust=trust, homes=homes
+            document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
         )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
@@ -69,24 +71,26 @@ def examine_plain(
     body: bytes,
     caller: Enterprise,
     rules: Rules,
-    limits: Limits,
+    limits: LimitsConfig,
     *,
     suite: Suite | None = None,
-    homes: Homes = NOBODY,
+    local_receivers: LocalReceivers = NOBODY,
 ) -> Message | Refusal | None:
     """Do as `examine` in time that the size of the body bounds; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, homes)
+        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
 
 
-def _examine_plain(plain: Plain, caller: Enterprise, suite: Suite | None, homes: Homes) -> Message:
+def _examine_plain(
+    plain: Plain, caller: Enterprise, suite: Suite | None, local_receivers: LocalReceivers
+) -> Message:
     """Examine what is known to be a valid document; raises Refused for the rest of what may be wrong with it."""
     header = plain.header
-    authorise(header, caller, homes)
-    alone = header.dxp_id not in homes.crowded
+    authorise(header, caller, local_receivers)
+    alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
     return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
 
@@ -99,11 +103,11 @@ def _examine_document(
     *,
     view: View,
     trust: Trust,
-    homes: Homes,
+    local_receivers: LocalReceivers,
 ) -> Header:
     header = identify(document, rules.catalogue, rules.schemas.edition)
-    authorise(header, caller, homes)
-    alone = header.dxp_id not in homes.crowded
+    authorise(header, caller, local_receivers)
+    alone = header.dxp_id not in local_receivers.crowded
     _all_in_order(
         "invalid-message",
         _faults(document, header, rules, view, alone=alone),
@@ -118,18 +122,18 @@ def _examine_wrapped(
     body: bytes,
     caller: Enterprise,
     rules: Rules,
-    limits: Limits,
+    limits: LimitsConfig,
     *,
     trust: Trust,
-    homes: Homes,
+    local_receivers: LocalReceivers,
 ) -> Message:
     unsealed = _unseal(root, body)
     authorise_envelope(unsealed.envelope, caller)
     document = decode(unsealed.business, limits)
     header = identify(document, rules.catalogue, rules.schemas.edition)
-    authorise(header, caller, homes, sender_id=unsealed.envelope.sender_id)
+    authorise(header, caller, local_receivers, sender_id=unsealed.envelope.sender_id)
     outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
-    alone = homes.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
+    alone = local_receivers.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
     inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
     problem = "invalid-message" if inside else "invalid-envelope"
     _all_in_order(problem, [*outside, *inside], contradictions(document, header))
@@ -168,7 +172,7 @@ def _anonymous(header: Header) -> list[Fault]:
     ]
 
 
-def _unseal(root: etree._Element, body: bytes) -> Unsealed:
+def _unseal(root: etree._Element, body: bytes) -> Unwrapped:
     name = etree.QName(root).localname
     if name != "DxpMsg":
         raise _bad_envelope(
@@ -176,14 +180,14 @@ def _unseal(root: etree._Element, body: bytes) -> Unsealed:
             f"企业只能提交DxpMsg或CEB报文，不能提交{name[:100]}", "hand in a DxpMsg, or the CEB document alone",
         )  # fmt: skip
     try:
-        return unseal_tree(root, body)
+        return unwrap_tree(root, body)
     except EnvelopeError as error:
         raise _bad_envelope(
             "/DxpMsg/Data", "envelope", error.what, f"DxpMsg的Data无法解开：{error.what}", error.fix
         ) from error
 
 
-def _says_otherwise(unsealed: Unsealed, header: Header) -> tuple[Fault, ...]:
+def _says_otherwise(unsealed: Unwrapped, header: Header) -> tuple[Fault, ...]:
     """MsgType may be empty, but not say another type than the document inside (spec dxp.md, MsgType)."""
     said, is_ = unsealed.envelope.msg_type, header.message_type.name
     if said in ("", is_):

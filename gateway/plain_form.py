@@ -40,7 +40,7 @@ class _NotPlainError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PlainPart:
     """An expression for some elements in a row, white space between them included."""
 
     pattern: re.Pattern[str]
@@ -65,12 +65,12 @@ class PlainForm:
     """Of the root: name → what its value must be."""
     required: frozenset[str]
     """Attributes that must be there."""
-    before: Part
+    before: PlainPart
     """What may stand before the first body."""
-    body: Part
+    body: PlainPart
     most: int
     """Bodies in a message."""
-    after: Part
+    after: PlainPart
     """What stands behind the last body; its fields are `SENDER`'s."""
     name: str
     """Of the root, with its prefix."""
@@ -145,11 +145,11 @@ class _Writer:
         self.depths: list[int] = []
         """Depth of every leaf below the root."""
 
-    def part(self, slots: tuple[Slot, ...] | list[Slot]) -> Part:
+    def part(self, slots: tuple[Slot, ...] | list[Slot]) -> PlainPart:
         """Write the slots of the root. Raises _NotPlainError."""
         self._fields = []
         text = _WHITE + "".join(self._slots(tuple(slots), "", 1))
-        return Part(pattern=re.compile(text), fields=tuple(self._fields))
+        return PlainPart(pattern=re.compile(text), fields=tuple(self._fields))
 
     def _slots(self, slots: tuple[Slot, ...], holder: str, depth: int) -> Iterator[str]:
         for slot in slots:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.errors import GatewayError
 from gateway.site import NewEnterprise, Site, write_site
 
-Transport = Literal["sftp", "amqp"]
+TransportName = Literal["sftp", "amqp"]
 _SERVER_PORTS = range(20_000, 32_000)
 _PORTS = islice(cycle(_SERVER_PORTS), os.getpid() * 64 % len(_SERVER_PORTS), None)
 """Processes that run side by side begin at different places."""
@@ -32,7 +32,7 @@ _START_S = 60.0
 _STOP_S = 40.0
 
 
-class Watched:
+class WatchedProcess:
     """A process whose JSON log lines are kept in a file and can be waited for."""
 
     def __init__(self, command: Sequence[str], log_file: Path) -> None:
@@ -118,14 +118,14 @@ class Watched:
         return code
 
 
-class Playground:
+class LocalWorld:
     """Start with `with Playground(folder) as world:`; everything is stopped at the end."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        transport: Transport = "sftp",
+        transport: TransportName = "sftp",
         envelope: Literal["DxpMsg", "DxpMsgSv"] = "DxpMsg",
         script: Mapping[str, object] | None = None,
         enterprises: Sequence[NewEnterprise] | None = None,
@@ -155,10 +155,10 @@ class Playground:
             **given,
         )
         self.address = f"http://127.0.0.1:{self._port}"
-        self.customs: Watched | None = None
-        self.gateway: Watched | None = None
+        self.customs: WatchedProcess | None = None
+        self.gateway: WatchedProcess | None = None
 
-    def _write_customs(self, transport: Transport, script: Mapping[str, object]) -> str:
+    def _write_customs(self, transport: TransportName, script: Mapping[str, object]) -> str:
         """Write simulator.toml and its keys; returns the transport table of the gateway's destination."""
         folder = self.folder / "customs"
         folder.mkdir(exist_ok=True)
@@ -200,20 +200,20 @@ class Playground:
         if self.customs is not None:
             self.customs.stop()
 
-    def start_customs(self) -> Watched:
+    def start_customs(self) -> WatchedProcess:
         """Start the simulated customs side; returns when it listens."""
         self.customs = self._start("simulate", self.folder / "customs" / "simulator.toml")
         self.customs.wait_for_event("simulator.listening")
         return self.customs
 
-    def start_gateway(self) -> Watched:
+    def start_gateway(self) -> WatchedProcess:
         """Start the gateway; returns when every role is started."""
         self.gateway = self._start("run", self.site.config)
         self.gateway.wait_for_event("node.started")
         return self.gateway
 
-    def _start(self, command: str, config: Path) -> Watched:
-        return Watched(
+    def _start(self, command: str, config: Path) -> WatchedProcess:
+        return WatchedProcess(
             [sys.executable, "-m", "gateway", command, "-c", str(config)], self.folder / f"{command}.log"
         )
 

@@ -51,7 +51,7 @@ TYPE_BASE: Final = "urn:customs-exchange-gateway:problem:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ProblemType:
     """One kind of problem."""
 
     status: HTTPStatus
@@ -59,11 +59,11 @@ class Problem:
     title_zh: str
 
 
-def _problem(status: HTTPStatus, title: str, title_zh: str) -> Problem:
-    return Problem(status=status, title=title, title_zh=title_zh)
+def _problem(status: HTTPStatus, title: str, title_zh: str) -> ProblemType:
+    return ProblemType(status=status, title=title, title_zh=title_zh)
 
 
-PROBLEMS: Final[Mapping[str, Problem]] = MappingProxyType(
+PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
     {
         "bad-request": _problem(HTTPStatus.BAD_REQUEST, "The request cannot be understood", "请求无法识别"),
         "unauthorised": _problem(HTTPStatus.UNAUTHORIZED, "Unknown caller", "身份未通过验证"),

@@ -21,7 +21,7 @@ class Certified(Struct, frozen=True, kw_only=True):
     not_after: datetime
 
 
-class PublicKey(Struct, frozen=True, kw_only=True):
+class PublicSigningKey(Struct, frozen=True, kw_only=True):
     """What a `[[key]]` name stands for: one member, a pool or a rotation, as `signing.pool.Key`."""
 
     members: tuple[Certified, ...]
@@ -31,7 +31,7 @@ class PublicKey(Struct, frozen=True, kw_only=True):
 class PublicKeyring(Struct, frozen=True, kw_only=True):
     """Every key of a configuration by its name."""
 
-    keys: Mapping[str, PublicKey]
+    keys: Mapping[str, PublicSigningKey]
 
     def suite(self, name: str) -> Suite | None:
         """Return what a key signs with now, as its certificate says; None: there is no such key."""

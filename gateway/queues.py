@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import Config
-from gateway.config_keys import DEVICES, Key, device_keys, parallel_of, rate_of
+from gateway.config_keys import DEVICES, KeyConfig, device_keys, parallel_of, rate_of
 from signing.errors import KeyUnavailable, WrongPin
 from signing.health import HealthFile
 from spool.store import Spool
@@ -21,7 +21,7 @@ _REST_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyQueue:
+class KeyBacklog:
     """What waits for one key that is a device, or for several that stand in for each other."""
 
     key: str
@@ -40,16 +40,16 @@ def health_dir(config: Config) -> Path:
     return config.node.state_dir / HEALTH
 
 
-def key_queues(config: Config, spool: Spool) -> list[KeyQueue]:
+def key_backlogs(config: Config, spool: Spool) -> list[KeyBacklog]:
     """Look at every key that is a device. Raises SpoolError."""
     names = device_keys(config.key)
     if not names:
         return []
     needed = spool.needed(at_most=COUNTED)
-    return [queue_of(name, config.key, health_dir(config), needed.get(name, 0)) for name in sorted(names)]
+    return [backlog_of(name, config.key, health_dir(config), needed.get(name, 0)) for name in sorted(names)]
 
 
-def queue_of(name: str, tables: Sequence[Key], folder: Path, entries: int) -> KeyQueue:
+def backlog_of(name: str, tables: Sequence[KeyConfig], folder: Path, entries: int) -> KeyBacklog:
     """Work out the queue of one key that `entries` entries wait for."""
     named = {table.name: table for table in tables}
     members = [named[one] for one in named[name].members or (name,) if one in named]
@@ -74,35 +74,35 @@ def queue_of(name: str, tables: Sequence[Key], folder: Path, entries: int) -> Ke
         if standing.suspect:
             wrong.append(f"{member.name}: {health.why}")
     wait_s = inf if soonest_s == inf else soonest_s + (entries / rate if rate else 0.0)
-    return KeyQueue(
+    return KeyBacklog(
         key=name, entries=entries, wait_s=wait_s, in_order=len(wrong) < len(members), why="; ".join(wrong)
     )
 
 
-def _a_second(table: Key, took_s: float) -> float:
+def _a_second(table: KeyConfig, took_s: float) -> float:
     """Return signatures a second: what it may do, else what it was seen to do."""
     bound = rate_of(table) / 60.0
     seen = parallel_of(table) / took_s if took_s else inf
     return min(bound, seen) if bound else seen
 
 
-class Queues:
+class Backlogs:
     """Keeps what it saw of the queues for a second; for one thread."""
 
     def __init__(self, config: Config, spool: Spool, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._spool = spool
         self._clock = clock
-        self._seen: Mapping[str, KeyQueue] = {}
+        self._seen: Mapping[str, KeyBacklog] = {}
         self._until = float("-inf")
 
-    def late(self, name: str) -> KeyQueue | None:
+    def late(self, name: str) -> KeyBacklog | None:
         """Return the queue of a key when it is longer than `signing.refuse_wait_s`. Raises SpoolError."""
         limit_s = self._config.signing.refuse_wait_s
         if not limit_s:
             return None
         if self._clock() >= self._until:
-            self._seen = {one.key: one for one in key_queues(self._config, self._spool)}
+            self._seen = {one.key: one for one in key_backlogs(self._config, self._spool)}
             self._until = self._clock() + _REST_S
         queue = self._seen.get(name)
         return queue if queue is not None and queue.wait_s > limit_s else None

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.config import LOCAL, Config, Route, families_of
-from gateway.homes import NOBODY, Homes
+from gateway.config import LOCAL, Config, RouteConfig, families_of
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import EnterpriseId, Message
 
 RECEIVER_UNKNOWN: Final = "2001"
@@ -64,7 +64,7 @@ def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_ms
     )
 
 
-def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ...]:
+def legs(traits: Traits, config: Config, local_receivers: LocalReceivers = NOBODY) -> tuple[Leg, ...]:
     """Return the ways out, in the order of the configuration; none when nothing fits.
 
     Without [[route]] tables: the first destination that carries the family. A route never takes a message to
@@ -75,17 +75,19 @@ def legs(traits: Traits, config: Config, homes: Homes = NOBODY) -> tuple[Leg, ..
     one that no route takes is answered, as is one of our own that takes no mail from the sender; the others go their
     ways (spec dxp.md, Flow). An envelope whose receivers all go the same way is not divided.
     """
-    return _each_receiver(traits, config, homes) if traits.wrapped else _routed(traits, config)
+    return _each_receiver(traits, config, local_receivers) if traits.wrapped else _routed(traits, config)
 
 
-def _each_receiver(traits: Traits, config: Config, homes: Homes) -> tuple[Leg, ...]:
+def _each_receiver(traits: Traits, config: Config, local_receivers: LocalReceivers) -> tuple[Leg, ...]:
     receivers = tuple(dict.fromkeys(traits.receivers))
-    here = tuple(one for one in receivers if one in homes and homes.lets_in(one, traits.enterprise))
-    closed = tuple(one for one in receivers if one in homes and one not in here)
+    here = tuple(
+        one for one in receivers if one in local_receivers and local_receivers.lets_in(one, traits.enterprise)
+    )
+    closed = tuple(one for one in receivers if one in local_receivers and one not in here)
     hops = {
         one: tuple(leg.destination for leg in _routed(replace(traits, receivers=(one,)), config))
         for one in receivers
-        if one not in homes
+        if one not in local_receivers
     }
     unknown = tuple(one for one, names in hops.items() if not names)
     if not here and not closed and not unknown and len(set(hops.values())) == 1:
@@ -124,7 +126,7 @@ def first_able(family: str, config: Config) -> tuple[Leg, ...]:
     return ()
 
 
-def fits(route: Route, traits: Traits, number: int) -> bool:
+def fits(route: RouteConfig, traits: Traits, number: int) -> bool:
     """Tell whether every condition of a route holds; `number` is its place among the routes, from 0."""
     return (
         _holds(route.receiver, traits.receivers)
@@ -160,7 +162,7 @@ def _in_share(share: float, cop_msg_id: str, number: int) -> bool:
     return int.from_bytes(digest[:6], "big") / 2**48 * 100 < share
 
 
-def _to(destination: str, route: Route, traits: Traits) -> tuple[Leg, ...]:
+def _to(destination: str, route: RouteConfig, traits: Traits) -> tuple[Leg, ...]:
     if traits.wrapped or not route.receivers:
         return (Leg(destination=destination),)
     if not route.split or len(route.receivers) == 1:

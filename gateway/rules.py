@@ -7,7 +7,7 @@ from typing import Final
 from gateway.catalogue import Catalogue, load_catalogue
 from gateway.codes import Codes, load_codes
 from gateway.config import Config
-from gateway.patience import Patience, load_patience, patience_of
+from gateway.patience import ResponseTimes, load_response_times, response_times_of
 from gateway.plain_form import PlainForms
 from gateway.schemas import Schemas
 
@@ -28,14 +28,14 @@ class Rules:
     schemas: Schemas
     plain: PlainForms
     """The same schemas, for what is written plainly."""
-    patience: Patience
-    """As shipped; `patience_of` puts in what gateway.toml says."""
+    response_times: ResponseTimes
+    """As shipped; `response_times_of` puts in what gateway.toml says."""
 
 
 def rules_of(config: Config) -> Rules:
     """Load the rules that a configuration names, with what it puts in their place. Raises RulesError."""
     rules = load_rules(config.rules.rules_dir, config.rules.edition)
-    return replace(rules, patience=patience_of(rules.patience, config))
+    return replace(rules, response_times=response_times_of(rules.response_times, config))
 
 
 def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
@@ -55,5 +55,7 @@ def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
         codes=codes,
         schemas=schemas,
         plain=PlainForms(schemas, catalogue),
-        patience=load_patience(usual if usual.exists() else RULES / "mappings" / usual.name, catalogue),
+        response_times=load_response_times(
+            usual if usual.exists() else RULES / "mappings" / usual.name, catalogue
+        ),
     )

@@ -36,7 +36,7 @@ _REST_S: Final = 0.1
 _PROBLEM: Final = "application/problem+json"
 
 
-class Peer(Struct, frozen=True, kw_only=True):
+class SignerClient(Struct, frozen=True, kw_only=True):
     """Whom a connection belongs to."""
 
     address: str
@@ -49,17 +49,17 @@ class Peer(Struct, frozen=True, kw_only=True):
         return ", ".join(self.names)[:100]
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class SignerRequest(Struct, frozen=True, kw_only=True):
     """One request, read whole."""
 
-    peer: Peer
+    peer: SignerClient
     method: str
     target: str
     content_type: str
     body: bytes
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class SignerResponse(Struct, frozen=True, kw_only=True):
     """What is answered, as JSON."""
 
     status: HTTPStatus
@@ -68,13 +68,13 @@ class Answer(Struct, frozen=True, kw_only=True):
     kind: str = "application/json"
 
 
-def problem(status: HTTPStatus, code: str, detail: str, retry_after_s: float = 0.0) -> Answer:
+def problem(status: HTTPStatus, code: str, detail: str, retry_after_s: float = 0.0) -> SignerResponse:
     """Make a problem document (RFC 9457)."""
     document = {"code": code, "title": status.phrase, "status": status.value, "detail": detail}
-    return Answer(status=status, document=document, retry_after_s=retry_after_s, kind=_PROBLEM)
+    return SignerResponse(status=status, document=document, retry_after_s=retry_after_s, kind=_PROBLEM)
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class SignerBounds(Struct, frozen=True, kw_only=True):
     """What clients of the CA may bring at most."""
 
     connections: int
@@ -82,7 +82,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
-Answering: TypeAlias = Callable[[Request], Awaitable[Answer]]
+Answering: TypeAlias = Callable[[SignerRequest], Awaitable[SignerResponse]]
 _Connections: TypeAlias = dict["asyncio.Task[None]", str]
 """Each with its address, the oldest first."""
 
@@ -91,7 +91,7 @@ class SignerDoor:
     """Serves one listening socket, which it closes at the end."""
 
     def __init__(
-        self, listener: socket.socket, tls: ssl.SSLContext, answer: Answering, bounds: Bounds
+        self, listener: socket.socket, tls: ssl.SSLContext, answer: Answering, bounds: SignerBounds
     ) -> None:
         listener.setblocking(False)
         self._listener = listener
@@ -155,7 +155,7 @@ class SignerDoor:
             return
         finally:
             self._strangers.pop(task, None)
-        peer = Peer(address=address, names=_names(writer))
+        peer = SignerClient(address=address, names=_names(writer))
         try:
             if self._is_full(address):
                 self._refuse(address, "too many connections", client=peer.client)
@@ -190,7 +190,9 @@ class SignerDoor:
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: SignerClient
+    ) -> None:
         """Answer request after request. Raises OSError, TimeoutError."""
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
         while True:
@@ -202,7 +204,9 @@ class SignerDoor:
             if asked is None:
                 return
             with self._in_hand():
-                await _say(http, writer, await self._answer(asked) if isinstance(asked, Request) else asked)
+                await _say(
+                    http, writer, await self._answer(asked) if isinstance(asked, SignerRequest) else asked
+                )
             if self._stopping or {http.our_state, http.their_state} != {h11.DONE}:
                 await _end(writer)
                 return
@@ -219,8 +223,8 @@ class SignerDoor:
             self._answering.discard(task)
 
     async def _request(
-        self, http: h11.Connection, reader: asyncio.StreamReader, peer: Peer
-    ) -> Request | Answer | None:
+        self, http: h11.Connection, reader: asyncio.StreamReader, peer: SignerClient
+    ) -> SignerRequest | SignerResponse | None:
         """Read a request; None when there comes none, an answer when its body is not read."""
         async with asyncio.timeout(_IDLE_S):
             head = await _event(http, reader)
@@ -237,7 +241,7 @@ class SignerDoor:
                 body += event.data
         if not isinstance(event, h11.EndOfMessage):
             return None
-        return Request(
+        return SignerRequest(
             peer=peer,
             method=head.method.decode("latin-1"),
             target=head.target.decode("latin-1"),
@@ -258,7 +262,7 @@ async def _event(http: h11.Connection, reader: asyncio.StreamReader) -> object:
     return event
 
 
-async def _say(http: h11.Connection, writer: asyncio.StreamWriter, answer: Answer) -> None:
+async def _say(http: h11.Connection, writer: asyncio.StreamWriter, answer: SignerResponse) -> None:
     """Send an answer whole. Raises OSError, TimeoutError when it is not taken."""
     raw = json.dumps(answer.document, ensure_ascii=False).encode()
     headers = [("Content-Type", answer.kind), ("Content-Length", str(len(raw)))]

@@ -19,8 +19,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Meta
 
 from gateway.config import Port
-from gateway.config_keys import Key as KeyTable
-from gateway.config_keys import check_keys, check_names
+from gateway.config_keys import KeyConfig, check_keys, check_names
 from gateway.defects import RateLimit
 from gateway.errors import ConfigError
 from gateway.key_events import tell
@@ -29,10 +28,10 @@ from gateway.observe import log
 from gateway.queues import HEALTH
 from gateway.section import Count, Seconds, Section
 from gateway.section_files import absolute, read_section
-from gateway.signer_door import Answer, Bounds, Peer, Request, SignerDoor, problem
+from gateway.signer_door import SignerBounds, SignerClient, SignerDoor, SignerRequest, SignerResponse, problem
 from signing.errors import KeyUnavailable, SigningError, WrongPin
-from signing.line import Line
-from signing.pool import Key
+from signing.line import SigningQueue
+from signing.pool import SigningKey
 
 _LOOK_S: Final = 0.5
 _BODY: Final = "application/octet-stream"
@@ -67,7 +66,7 @@ class SignerConfig(Section, kw_only=True):
     """The whole of signer.toml."""
 
     signer: SignerTable
-    key: tuple[KeyTable, ...]
+    key: tuple[KeyConfig, ...]
 
 
 def load_signer_config(file: Path) -> SignerConfig:
@@ -95,10 +94,10 @@ class SignerService:
         """
         self.config = config.signer
         loader = Loader(health_dir=config.signer.state_dir / HEALTH, operator=operator)
-        self.keys: Mapping[str, Key] = loader.load_all(config.key).keys
+        self.keys: Mapping[str, SigningKey] = loader.load_all(config.key).keys
         self._clients = {key.name: frozenset(key.clients or config.signer.clients) for key in config.key}
-        self.lines: dict[str, Line[tuple[bytes, str]]] = {
-            name: Line(
+        self.lines: dict[str, SigningQueue[tuple[bytes, str]]] = {
+            name: SigningQueue(
                 key, hold_s=self.config.wait_s, depth=self.config.line, changed=tell, opened=_nobody_waits
             )
             for name, key in self.keys.items()
@@ -108,7 +107,7 @@ class SignerService:
         family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
         listener = socket.create_server((self.config.host, self.config.port), family=family, backlog=128)
         self.port = int(listener.getsockname()[1])
-        bounds = Bounds(
+        bounds = SignerBounds(
             connections=self.config.connections,
             connections_of_address=self.config.connections_of_address,
             size_bytes=self.config.size_bytes,
@@ -137,29 +136,31 @@ class SignerService:
         finally:
             self._loop.close()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: SignerRequest) -> SignerResponse:
         """Answer a request: which keys there are for whoever asks, and signatures by them."""
         match [request.method, *(unquote(part) for part in urlsplit(request.target).path.split("/") if part)]:
             case ["GET", "v1", "keys"]:
                 mine = [self.view(name) for name in sorted(self.keys) if self._may(request.peer, name)]
-                return Answer(status=HTTPStatus.OK, document={"keys": mine})
+                return SignerResponse(status=HTTPStatus.OK, document={"keys": mine})
             case ["GET", "v1", "keys", name] if name in self.keys:
-                return self._refusal(request, name) or Answer(status=HTTPStatus.OK, document=self.view(name))
+                return self._refusal(request, name) or SignerResponse(
+                    status=HTTPStatus.OK, document=self.view(name)
+                )
             case ["POST", "v1", "keys", name, "sign"] if name in self.keys:
                 return self._refusal(request, name) or await self._signed(request, name)
             case _:
                 return problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such key")
 
-    def _may(self, peer: Peer, name: str) -> bool:
+    def _may(self, peer: SignerClient, name: str) -> bool:
         return not self._clients[name].isdisjoint(peer.names)
 
-    def _refusal(self, request: Request, name: str) -> Answer | None:
+    def _refusal(self, request: SignerRequest, name: str) -> SignerResponse | None:
         if self._may(request.peer, name):
             return None
         self._log_refused(request.peer, name, "not-allowed")
         return problem(HTTPStatus.FORBIDDEN, "not-allowed", f"this client may not use key {name}")
 
-    async def _signed(self, request: Request, name: str) -> Answer:
+    async def _signed(self, request: SignerRequest, name: str) -> SignerResponse:
         if request.content_type != _BODY:
             return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"send {_BODY}")
         try:
@@ -178,9 +179,9 @@ class SignerService:
             sha256=digest,
         )
         document = {"signature": b64encode(signature).decode(), "serial": serial}
-        return Answer(status=HTTPStatus.OK, document=document)
+        return SignerResponse(status=HTTPStatus.OK, document=document)
 
-    def _log_refused(self, peer: Peer, name: str, reason: str) -> None:
+    def _log_refused(self, peer: SignerClient, name: str, reason: str) -> None:
         if times := self._limit.times(f"{peer.client} {name} {reason}"):
             log(
                 "signer.refused",
@@ -243,7 +244,7 @@ class SignerService:
         return soonest or KeyUnavailable(f"key {name} is out of order")
 
 
-def _failure(error: SigningError) -> tuple[str, Answer]:
+def _failure(error: SigningError) -> tuple[str, SignerResponse]:
     """Say why nothing was signed: the problem's code, and what is answered."""
     match error:
         case WrongPin():

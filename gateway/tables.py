@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TablePlace:
     """Where a reader is: the file and the table in it; makes errors that say so."""
 
     file: Path
@@ -28,9 +28,9 @@ class Place:
         fix = f"write for example {example}" if example else ""
         return RulesError(what, where=", ".join(part for part in parts if part), fix=fix)
 
-    def within(self, table: str) -> "Place":
+    def within(self, table: str) -> "TablePlace":
         """Name a table inside this one."""
-        return Place(self.file, f"{self.table}.{table}" if self.table else table)
+        return TablePlace(self.file, f"{self.table}.{table}" if self.table else table)
 
 
 def read_tables(file: Path) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def read_tables(file: Path) -> dict[str, Any]:
         raise RulesError(f"not a TOML table in UTF-8: {err}", where=str(file)) from err
 
 
-def shaped(value: object, shape: type[T], place: Place, example: str) -> T:
+def shaped(value: object, shape: type[T], place: TablePlace, example: str) -> T:
     """Convert a parsed table to `shape`, a msgspec Struct that forbids unknown fields.
 
     `example` holds one right line per key; the error quotes the line of the key that is wrong, or all.

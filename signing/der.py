@@ -19,7 +19,7 @@ _MULTI_BYTE_TAG = 0x1F
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class DerItem:
     """One value of a DER encoding."""
 
     tag: int
@@ -28,12 +28,12 @@ class Item:
     whole: bytes
     """Tag, length and content as they stand."""
 
-    def items(self) -> tuple["Item", ...]:
+    def items(self) -> tuple["DerItem", ...]:
         """Read the content of a constructed value; raises SigningError when it is none."""
         return read(self.content)
 
 
-def read(data: bytes) -> tuple[Item, ...]:
+def read(data: bytes) -> tuple[DerItem, ...]:
     """Read the values that `data` consists of, to its last byte.
 
     Raises SigningError for a length in any but its shortest form, a tag of several bytes, bytes left over.
@@ -42,12 +42,12 @@ def read(data: bytes) -> tuple[Item, ...]:
     at = 0
     while at < len(data):
         start, end = _extent(data, at)
-        found.append(Item(tag=data[at], content=data[start:end], whole=data[at:end]))
+        found.append(DerItem(tag=data[at], content=data[start:end], whole=data[at:end]))
         at = end
     return tuple(found)
 
 
-def read_one(data: bytes, tag: int) -> Item:
+def read_one(data: bytes, tag: int) -> DerItem:
     """Read the single value that `data` is; raises SigningError when it is another or something follows."""
     found = read(data)
     if len(found) != 1 or found[0].tag != tag:

@@ -6,7 +6,7 @@ from signing.health import HealthFile
 from signing.suite import Suite
 
 
-class Guarded:
+class GuardedSigner:
     """A device behind its guard; a Signer and a Device itself."""
 
     def __init__(

@@ -113,7 +113,7 @@ def load_pem(
     data, certificate = _read(path), read_certificate_file(Path(certificate_file))
     if facts_of(certificate).key_type == "SM2":
         try:
-            return _sm2_signer(sm2.PrivateKey.from_pem(data, _secret(password)), certificate, path, suite)
+            return _sm2_signer(sm2.Sm2PrivateKey.from_pem(data, _secret(password)), certificate, path, suite)
         except SigningError as err:
             raise _at(path, err) from err
     try:
@@ -152,7 +152,7 @@ def _sm2_from_pkcs12(data: bytes, path: Path, password: str | None, suite: str) 
         raise _at(path, err) from err
 
 
-def _sm2_signer(key: sm2.PrivateKey, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
+def _sm2_signer(key: sm2.Sm2PrivateKey, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
     point = sm2.point_of(certificate)
     # A signature, because a key file may also hold a public point that is not its own.
     if point is None or not sm2.public_key(point).verify(key.sign(_PROBE), _PROBE):

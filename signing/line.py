@@ -17,7 +17,7 @@ from signing.device import Device
 from signing.errors import KeyUnavailable, WrongPin
 from signing.health import HealthFile
 from signing.keys import Signer
-from signing.pool import Key, Member
+from signing.pool import Member, SigningKey
 
 T = TypeVar("T")
 _GRACE_S: Final = 1.0
@@ -51,12 +51,12 @@ class _Job(Generic[T]):
     """Monotonic, while a member has it."""
 
 
-class Line(Generic[T]):
+class SigningQueue(Generic[T]):
     """The line before one key. Every method may be called by any thread."""
 
     def __init__(
         self,
-        key: Key,
+        key: SigningKey,
         *,
         hold_s: float,
         depth: int,

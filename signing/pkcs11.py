@@ -57,7 +57,7 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class KeyLocation:
     """Where a key is."""
 
     module: Module
@@ -72,7 +72,7 @@ class Place:
 class Pkcs11Signer:
     """An RSA key in a token that signs with CKM_SHA1_RSA_PKCS."""
 
-    def __init__(self, place: Place, identity: Identity, pin: Pin) -> None:
+    def __init__(self, place: KeyLocation, identity: Identity, pin: Pin) -> None:
         """Connect to nothing yet. Raises SigningError for a certificate whose key PKCS#11 has no mechanism for."""
         if identity.suite is not RSA_SHA1:
             raise SigningError(

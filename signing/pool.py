@@ -46,7 +46,7 @@ def member_of(name: str, signer: Signer) -> Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class SigningKey:
     """What a `[[key]]` name stands for: one member, a pool or a rotation."""
 
     name: str
@@ -83,7 +83,7 @@ P = TypeVar("P", bound=Period)
 
 
 def current(members: Sequence[P], now: datetime, *, rotates: bool) -> tuple[P, ...]:
-    """Choose the members of a key that may sign now, see `Key.current`."""
+    """Choose the members of a key that may sign now, see `SigningKey.current`."""
     begun = [one for one in members if one.not_before <= now]
     valid = [one for one in begun if now <= one.not_after] or begun or list(members)
     return (max(valid, key=_begins),) if rotates else tuple(valid)

@@ -49,7 +49,7 @@ def point_of(certificate: x509.Certificate) -> bytes | None:
     return point if spki != point and well_formed else None
 
 
-class PublicKey:
+class Sm2PublicKey:
     """The public half of an SM2 key."""
 
     def __init__(self, point: bytes) -> None:
@@ -79,12 +79,12 @@ class PublicKey:
 
 
 @lru_cache(maxsize=256)
-def public_key(point: bytes) -> PublicKey:
-    """Give the key of a point, made once: that takes half as long as a verification. Raises as `PublicKey`."""
-    return PublicKey(point)
+def public_key(point: bytes) -> Sm2PublicKey:
+    """Give the key of a point, made once: that takes half as long as a verification. Raises as `Sm2PublicKey`."""
+    return Sm2PublicKey(point)
 
 
-class PrivateKey:
+class Sm2PrivateKey:
     """A private SM2 key in memory; may be used by several threads and after a fork."""
 
     def __init__(self, lib: Libcrypto, handle: int | None, what: str) -> None:
@@ -147,7 +147,7 @@ class PrivateKey:
             return out.raw[:size]
 
 
-def read_pkcs12(data: bytes, password: bytes | None) -> tuple[PrivateKey, bytes]:
+def read_pkcs12(data: bytes, password: bytes | None) -> tuple[Sm2PrivateKey, bytes]:
     """Read an SM2 key and its certificate (DER) out of PKCS#12; raises SigningError when either is not there."""
     lib, what = libcrypto(), "the private key cannot be loaded"
     key, certificate = c_void_p(), c_void_p()
@@ -159,7 +159,7 @@ def read_pkcs12(data: bytes, password: bytes | None) -> tuple[PrivateKey, bytes]
             container, _secret(password), ctypes.byref(key), ctypes.byref(certificate), None
         )
         lib.require(done == 1, what, "check the file and its password")
-    private = PrivateKey(lib, key.value, "the file holds no private key")
+    private = Sm2PrivateKey(lib, key.value, "the file holds no private key")
     with lib.freed(certificate.value, "X509_free", "the file holds no certificate of the key") as found:
         return private, lib.encoded(lib.c.i2d_X509, found, "the certificate cannot be read")
 

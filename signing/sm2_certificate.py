@@ -23,7 +23,7 @@ def make_self_signed_sm2(subject_cn: str, days: int = 3650) -> tuple[bytes, byte
     The key is PKCS#8, not encrypted. Customs trusts no such certificate. Raises SigningError when this
     machine has no libcrypto with SM2.
     """
-    key = sm2.PrivateKey.generate()
+    key = sm2.Sm2PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject_cn)]).public_bytes()
     start = datetime.now(UTC).replace(microsecond=0)
     to_be_signed = der.write(

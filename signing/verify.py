@@ -31,7 +31,7 @@ _SHOWN: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class SignatureVerdict:
     """What was found about the signature of one document."""
 
     valid: bool
@@ -57,7 +57,7 @@ def verify(
     issuers: Issuers | None = None,
     company: Company | None = None,
     rsa_bits: int = ANY_RSA_BITS,
-) -> Verdict:
+) -> SignatureVerdict:
     """Judge the signature in `body`; never raises, whatever the bytes are.
 
     The certificate must be in its period at `at` (aware; now when not given). Without `issuers` whoever issued
@@ -71,7 +71,7 @@ def verify(
         signed = _signed_bytes(parts.signed_info)
         digest = parts.suite.digest_of(canonical_without(document.root, parts.element))
     except SigningError as err:
-        return Verdict(valid=False, reasons=(str(err),))
+        return SignatureVerdict(valid=False, reasons=(str(err),))
     digest_ok = compare_digest(digest, parts.digest)
     if not digest_ok:
         found.digest.append("it differs, the document was changed after it was signed")
@@ -81,7 +81,7 @@ def verify(
         found.certificate.extend(_objections(signer, at, issuers, company))
         _weigh_key(signer.facts, rsa_bits, found)
     reasons = found.reasons()
-    return Verdict(
+    return SignatureVerdict(
         valid=not reasons,
         suite=parts.suite,
         digest_ok=digest_ok,

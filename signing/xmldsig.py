@@ -20,7 +20,7 @@ from signing.keys import Signer
 from signing.splice import child_span, child_start, root_end
 from signing.suite import C14N, DSIG, ENVELOPED, XSI, Suite
 
-Span = tuple[int, int]
+Range = tuple[int, int]
 """Byte offsets (start, end) of a ds:Signature element in a signed document."""
 SIGNATURE: Final = f"{{{DSIG}}}Signature"
 
@@ -42,7 +42,7 @@ class Signed:
     """A signed document, and what a record of the signing needs."""
 
     body: bytes
-    span: Span
+    span: Range
     """Where the Signature stands in `body`: `cut(body, span)` is the document as it came."""
     digest: bytes
     """The raw DigestValue: 20 bytes for SHA-1, 32 for SM3."""
@@ -120,7 +120,7 @@ def finish(body: bytes, draft: Draft, signer: Signer) -> Signed:
     )
 
 
-def cut(body: bytes, span: Span) -> bytes:
+def cut(body: bytes, span: Range) -> bytes:
     """Take the bytes of `span` out of `body`; raises SigningError for a span that is not inside it."""
     start, end = span
     if not 0 <= start < end <= len(body):
@@ -130,7 +130,7 @@ def cut(body: bytes, span: Span) -> bytes:
     return body[:start] + body[end:]
 
 
-def strip(body: bytes) -> tuple[bytes, Span]:
+def strip(body: bytes) -> tuple[bytes, Range]:
     """Find the one Signature child of the root, whoever wrote it: (the bytes without it, its span).
 
     Raises SigningError when the document cannot be parsed or has no such child, or more than one.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from spool.archived import RECEIPT, Archived, packed, texts_of, unpacked
-from spool.entry import Happening
+from spool.entry import JournalLine
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, FileLock
 
@@ -101,7 +101,7 @@ class Archive:
                     return Shelved(file=file, message=_unpacked(_read(file, *row), file))
         return None
 
-    def lines(self) -> Iterator[Happening]:
+    def lines(self) -> Iterator[JournalLine]:
         """Return the journal lines of every message in every file; reads all of them, some come more than once."""
         with self._told():
             for file in sorted(self._folder.glob(f"*{_ARCHIVE}")):

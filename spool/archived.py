@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from spool.entry import Happening, MessageView, TimelineEntry
+from spool.entry import JournalLine, MessageView, TimelineEntry
 
 _RECORD: Final = "record.json"
 _BODY: Final = "body"
@@ -54,7 +54,7 @@ class Archived:
     """The accepted bytes."""
     declarations: tuple[ArchivedDeclaration, ...]
     receipts: tuple[ArchivedReceipt, ...]
-    history: tuple[Happening, ...]
+    history: tuple[JournalLine, ...]
     """Journal lines of the message and of its receipts, oldest first."""
 
     @property

@@ -66,22 +66,22 @@ class Ending(NamedTuple):
     """For the journal: event, detail."""
 
 
-class Verdict(NamedTuple):
+class EndVerdict(NamedTuple):
     """What an answer asks for."""
 
     reason: str
     due: int | None
     """When to send again; None: not any more."""
 
-    def overtaken_by(self, uid: str | None) -> "Verdict":
+    def overtaken_by(self, uid: str | None) -> "EndVerdict":
         """Return what becomes of it when a newer message about the same has gone meanwhile; None: none has.
 
         Customs refuses an older version that arrives after a newer one (spec ceb/codes.md, -301014).
         """
-        return self if uid is None else Verdict(f"{OVERTAKEN} {uid}: {self.reason}", None)
+        return self if uid is None else EndVerdict(f"{OVERTAKEN} {uid}: {self.reason}", None)
 
 
-def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | None = None) -> Ending:
+def settled(settlement: Settlement, *, now: int, due: int, verdict: EndVerdict | None = None) -> Ending:
     """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
     fate, error = settlement.fate, settlement.error
     state = _STATES[fate]
@@ -92,7 +92,7 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: Verdict | No
     return Ending(state, fate not in UNCOUNTED, due, error, settlement.sent_sha256, (line,))
 
 
-def bounced(state: State, verdict: Verdict, *, now: int) -> Ending:
+def bounced(state: State, verdict: EndVerdict, *, now: int) -> Ending:
     """Judge what an answer does to an entry; raises LifecycleError unless the state is SENT."""
     again = verdict.due is not None
     return Ending(
@@ -164,7 +164,7 @@ def _time(number: int) -> datetime:
     return _EPOCH + timedelta(microseconds=number)
 
 
-def _with_time(verdict: Verdict) -> str:
+def _with_time(verdict: EndVerdict) -> str:
     if verdict.due is None:
         return verdict.reason
     return f"{verdict.reason}; sent again at {_time(verdict.due).isoformat(timespec='milliseconds')}"

@@ -46,7 +46,7 @@ class Way(Struct, frozen=True, kw_only=True):
     """Opaque to the spool; given back with the entry."""
 
 
-class Offer(Struct, frozen=True, kw_only=True):
+class NewMessage(Struct, frozen=True, kw_only=True):
     """A message to take in, with the ways it goes out."""
 
     uid: str
@@ -66,7 +66,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     """The owner's own name for the request (Idempotency-Key): it belongs to one message, and other bytes
     under it are a clash. Empty: none."""
     subjects: tuple[Subject, ...] = ()
-    needs: str = ""
+    resource: str = ""
     """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
     origin: Mapping[str, str] | None = None
     """What the bytes were made of, for the journal alone; None: they are as they were handed in."""
@@ -75,7 +75,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """Bytes that somebody hands in, before anybody has looked what they are; the fields are those of an `Offer`."""
+    """Bytes that somebody hands in, before anybody has looked what they are; the fields are those of a `NewMessage`."""
 
     owner: str
     sha256: bytes
@@ -91,19 +91,19 @@ class Note(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class Accepted(Struct, frozen=True, kw_only=True):
     """The offer is in the spool and durable."""
 
     uid: str
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class Duplicate(Struct, frozen=True, kw_only=True):
     """The offer was taken before; nothing was written."""
 
     uid: str
 
 
-class Clash(Struct, frozen=True, kw_only=True):
+class Conflict(Struct, frozen=True, kw_only=True):
     """The offer contradicts what was taken before; nothing was written.
 
     `reason` is `version` (a declaration version with other bytes), `cop_msg_id` (taken by another
@@ -116,7 +116,7 @@ class Clash(Struct, frozen=True, kw_only=True):
     identities: tuple[str, ...] = ()
 
 
-Reply = Taken | Known | Clash
+PutResult = Accepted | Duplicate | Conflict
 
 
 class Claimed(Struct, frozen=True, kw_only=True, gc=False):
@@ -418,7 +418,7 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class Overdue:
     """What counts as no answer."""
 
     layer: str
@@ -447,7 +447,7 @@ class Silent(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ScanStep:
     """What a walk over sent entries found on one stretch of its way."""
 
     silent: tuple[Silent, ...]
@@ -458,7 +458,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class JournalLine:
     """A line of the journal."""
 
     at: datetime

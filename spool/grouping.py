@@ -22,7 +22,7 @@ def bounds(beginning: str) -> tuple[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class EntryGroup:
     """Entries of one destination and state that have the same error, or all those of its rarer errors."""
 
     destination: str
@@ -52,10 +52,10 @@ GROUPED: Final = (
 what a condition lets pass; in both dialects."""
 
 
-def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> Group:
+def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> EntryGroup:
     """Make the value from a row of `GROUPED`, whichever backend counts as what."""
     destination, state, error, errors, entries, oldest, _, uid = row
-    return Group(
+    return EntryGroup(
         destination=destination,
         state=State(state),
         error=error,
@@ -66,7 +66,7 @@ def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> Group:
     )
 
 
-def in_order(groups: Iterable[Group]) -> list[Group]:
+def in_order(groups: Iterable[EntryGroup]) -> list[EntryGroup]:
     """Sort by destination and state, within these the largest first and the rarer ones of all last."""
     return sorted(
         groups, key=lambda one: (one.destination, one.state, one.errors > 1, -one.entries, one.error)

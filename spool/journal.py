@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from spool.entry import Filed, Filing, Offer
+from spool.entry import Filed, Filing, NewMessage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -18,15 +18,15 @@ def name_of(cop_msg_id: str, arrival: int) -> str:
     return cop_msg_id or f"receipt {arrival}"
 
 
-def accepted(offer: Offer) -> str:
+def accepted(new: NewMessage) -> str:
     """Say of a message what was taken in, and from whom."""
     taken = {
-        "sha256": offer.sha256.hex(),
-        "size": len(offer.body),
-        "type": offer.kind,
-        "owner": offer.owner,
+        "sha256": new.sha256.hex(),
+        "size": len(new.body),
+        "type": new.kind,
+        "owner": new.owner,
     }
-    return _encode(taken if offer.origin is None else {**taken, "origin": offer.origin}).decode()
+    return _encode(taken if new.origin is None else {**taken, "origin": new.origin}).decode()
 
 
 def filed(filing: Filing, done: Filed, sha256: bytes) -> Iterator[str]:

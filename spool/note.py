@@ -39,7 +39,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
+class VerifierKey:
     """Whose signature is asked for."""
 
     name: str
@@ -63,9 +63,9 @@ class NodeKey:
     private: Ed25519PrivateKey = field(repr=False)
 
     @property
-    def public(self) -> PublicKey:
+    def public(self) -> VerifierKey:
         """What others verify with."""
-        return PublicKey(name=self.name, key=self.private.public_key().public_bytes_raw())
+        return VerifierKey(name=self.name, key=self.private.public_key().public_bytes_raw())
 
     def signed(self, checkpoint: Checkpoint) -> str:
         """Write the note: the checkpoint and our signature."""
@@ -77,7 +77,7 @@ class NodeKey:
         return f"{text}\n{_DASH}{self.name} {signature}\n"
 
 
-def public_key(text: str) -> PublicKey:
+def verifier_key(text: str) -> VerifierKey:
     """Read a public key from its line. Raises NoteError."""
     name, _, rest = text.strip().partition("+")
     number, _, code = rest.partition("+")
@@ -85,7 +85,7 @@ def public_key(text: str) -> PublicKey:
         raw = b64decode(code, validate=True)
     except binascii.Error as error:
         raise NoteError("a public key reads name+id+key") from error
-    key = PublicKey(name=name, key=raw[1:])
+    key = VerifierKey(name=name, key=raw[1:])
     if not name or raw[:1] != _ED25519 or len(key.key) != _KEY_BYTES or number != key.id.hex():
         raise NoteError("a public key reads name+id+key, and its id must fit")
     return key
@@ -107,13 +107,13 @@ def read(note: str) -> Checkpoint:
     return Checkpoint(origin=origin, size=int(size), root=root)
 
 
-def verified(note: str, keys: Sequence[PublicKey]) -> Checkpoint:
+def verified(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
     """Read a checkpoint that one of these keys has signed, under whichever name. Raises NoteError as `opened`."""
     opened(note, keys)
     return read(note)
 
 
-def opened(note: str, keys: Sequence[PublicKey]) -> str:
+def opened(note: str, keys: Sequence[VerifierKey]) -> str:
     """Return the text of a note that one of these keys has signed.
 
     Raises NoteError when none has, or a signature by one of them is wrong.
@@ -128,7 +128,7 @@ def opened(note: str, keys: Sequence[PublicKey]) -> str:
             raw = b64decode(code, validate=True)
         except binascii.Error as error:
             raise NoteError("a signature of the note is not Base64") from error
-        for key in {PublicKey(name=name, key=one.key) for one in keys}:
+        for key in {VerifierKey(name=name, key=one.key) for one in keys}:
             if key.id == raw[:_ID_BYTES]:
                 _verify(key, raw[_ID_BYTES:], text.encode())
                 found = True
@@ -149,7 +149,7 @@ def _halves(note: str) -> tuple[str, str]:
     return text + "\n", signatures
 
 
-def _verify(key: PublicKey, signature: bytes, text: bytes) -> None:
+def _verify(key: VerifierKey, signature: bytes, text: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(key.key).verify(signature, text)
     except (InvalidSignature, ValueError) as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from spool.entry import Happening
+from spool.entry import JournalLine
 from spool.merkle import Read, Tiles, Tree, grown, leaf_hash
 
 _HEAD: Final = b"journal/1\n"
@@ -74,7 +74,7 @@ def content(number: int, at: int, event: str, uid: str, detail: str) -> bytes:
     return b"".join((head, said, _LENGTH.pack(len(about)), about, _LENGTH.pack(len(more)), more))
 
 
-def leaf_of(line: Happening) -> bytes:
+def leaf_of(line: JournalLine) -> bytes:
     """Hash a line as a leaf of the log."""
     at = (line.at - _EPOCH) // _MICROSECOND
     return leaf_hash(content(line.number, at, line.event, line.uid, line.detail))

@@ -16,27 +16,27 @@ from spool.entry import (
     ANY,
     Backlog,
     Claimed,
-    Clash,
     Collected,
+    Conflict,
     Depth,
+    Duplicate,
     Ended,
     Filed,
     Filing,
     Found,
-    Happening,
-    Known,
-    Look,
+    JournalLine,
     MessageView,
+    NewMessage,
     Note,
     Notice,
-    Offer,
     Old,
     Orphan,
     Outstanding,
+    Overdue,
+    PutResult,
     RawArrival,
-    Reply,
+    ScanStep,
     Settlement,
-    Silence,
     Silent,
     Submission,
     TimelineEntry,
@@ -45,7 +45,7 @@ from spool.entry import (
     Wanted,
 )
 from spool.errors import SpoolError
-from spool.grouping import Group
+from spool.grouping import EntryGroup
 from spool.lifecycle import Event
 from spool.sealing import Leaves, Sealed, Sign
 
@@ -80,8 +80,12 @@ class Spool(Protocol):
     # what comes in
 
     def put(
-        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
-    ) -> list[Reply]:
+        self,
+        new_messages: Sequence[NewMessage],
+        *,
+        notes: Sequence[Note] = (),
+        marks: Mapping[str, int] = NO_MARKS,
+    ) -> list[PutResult]:
         """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer.
 
         `marks`: name → how far somebody has got with the stream that the offers were made from, kept in the same
@@ -89,7 +93,7 @@ class Spool(Protocol):
         """
         ...
 
-    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+    def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
         """Say of each what `put` would say of an offer with these bytes that were taken before; None: they were not.
 
         Looks only among what the same owner handed in, and writes nothing. A request key of other bytes says nothing
@@ -116,7 +120,7 @@ class Spool(Protocol):
 
         Within an owner by priority, then oldest due first. Owners take turns from one call to the next, so
         a thousand entries of one do not hold up the single one of another. `room`: of entries that need
-        this (`Offer.needs`), only so many; they hold up none that need something else.
+        this (`NewMessage.needs`), only so many; they hold up none that need something else.
         """
         ...
 
@@ -140,7 +144,7 @@ class Spool(Protocol):
         """
         ...
 
-    def draw_near(self, destination: str, *, wait_s: float, lease_s: float) -> int:
+    def repair_clock(self, destination: str, *, wait_s: float, lease_s: float) -> int:
         """Bring near what lies further ahead than it can have been put: the clock was set back since.
 
         An entry that was neither deferred nor postponed is due at once, one whose turn is more than `wait_s` (the longest
@@ -291,7 +295,7 @@ class Spool(Protocol):
         """Return how many unsettled or dead entries each destination has, by state and age."""
         ...
 
-    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[EntryGroup]:
         """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together.
 
         Of each destination and state the `each` largest, and one of all others: what fails in many ways is no more
@@ -299,7 +303,7 @@ class Spool(Protocol):
         """
         ...
 
-    def history(self, uid: str) -> Iterator[Happening]:
+    def history(self, uid: str) -> Iterator[JournalLine]:
         """Return the journal lines of one message, oldest first."""
         ...
 
@@ -333,7 +337,9 @@ class Spool(Protocol):
 
     # answers that do not come
 
-    def silent(self, walk: str, silence: Silence, *, until: datetime, start: datetime, limit: int) -> Look:
+    def silent(
+        self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
+    ) -> ScanStep:
         """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`.
 
         Finds their declarations with no answer, but passing ones, since the message was accepted; of the first message
@@ -343,7 +349,7 @@ class Spool(Protocol):
         ...
 
     def set_overdue(self, walk: str, at: str, silent: Sequence[Silent]) -> list[Silent]:
-        """Leave the walk at `Look.at`, and set down what is overdue; returns what was not set down before."""
+        """Leave the walk at `ScanStep.at`, and set down what is overdue; returns what was not set down before."""
         ...
 
     def overdue(self, *, after: int = 0, limit: int) -> list[Silent]:
@@ -354,7 +360,7 @@ class Spool(Protocol):
         """
         ...
 
-    def end_overdue(self, silences: Sequence[Silence], *, after: int, limit: int) -> int:
+    def end_overdue(self, silences: Sequence[Overdue], *, after: int, limit: int) -> int:
         """Take back what was set down and is answered by now, as `overdue` returns it; returns the last message's number.
 
         0: there was none.
@@ -419,7 +425,7 @@ class Spool(Protocol):
         """Return what sealings took whose highest line is above `after`, oldest first."""
         ...
 
-    def lines(self, *, after: int, up_to: int) -> list[Happening]:
+    def lines(self, *, after: int, up_to: int) -> list[JournalLine]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         ...
 

@@ -15,7 +15,7 @@ COLUMNS: Final = (
 )
 
 
-class Entry(NamedTuple):
+class TravelledEntry(NamedTuple):
     """A row of `entry`, as far as it is looked at here; `COLUMNS` reads it."""
 
     id: int
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
         )
 
 
-def meant(entries: Sequence[Entry], senders: Collection[str]) -> Sequence[Entry]:
+def meant(entries: Sequence[TravelledEntry], senders: Collection[str]) -> Sequence[TravelledEntry]:
     """Choose among the entries under one CopMsgId those of the one message that is meant; none when several may be.
 
     `senders`: the SenderIds that the answer names. Where it names some, only theirs count, or else those whose sender

@@ -12,19 +12,19 @@ NEEDY_BELOW: Final = "\x20"
 """Every turn that needs something is below this, every owner's own above: owners begin with no control character."""
 
 
-def turn_of(owner: str, needs: str) -> str:
+def fair_key_of(owner: str, needs: str) -> str:
     """Name the turn of an owner's entries that need this; empty: nothing."""
     return f"{_MARK}{needs}{_MARK}{owner}" if needs else owner
 
 
-def need_of(turn: str) -> str:
+def resource_of(turn: str) -> str:
     """Return what the entries of a turn need; empty: nothing."""
     return turn.split(_MARK, 2)[1] if turn.startswith(_MARK) else ""
 
 
 def behind(turn: str) -> str:
     """Return a text that all turns with the same need are below, and every other later turn is above."""
-    return f"{_MARK}{need_of(turn)}{NEEDY_BELOW}"
+    return f"{_MARK}{resource_of(turn)}{NEEDY_BELOW}"
 
 
 def in_turn(turns: Sequence[str], last: Mapping[str, str], needs: Collection[str]) -> list[str]:
@@ -34,7 +34,7 @@ def in_turn(turns: Sequence[str], last: Mapping[str, str], needs: Collection[str
     """
     ordered = list(turns)
     for need in needs:
-        places = [place for place, turn in enumerate(turns) if need_of(turn) == need]
+        places = [place for place, turn in enumerate(turns) if resource_of(turn) == need]
         before = last.get(need, "")
         rotated = sorted((turns[place] for place in places), key=lambda turn: (turn <= before, turn))
         for place, turn in zip(places, rotated, strict=True):

@@ -14,8 +14,8 @@ from gateway.app import App
 from gateway.cli.root import root
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, offer_of
-from spool.entry import Collected, Fate, Settlement, Taken
+from gateway.roles.offers import new_message_id, new_message_of
+from spool.entry import Accepted, Collected, Fate, Settlement
 
 
 def invoke(*arguments: object) -> Result:
@@ -44,9 +44,11 @@ class Node:
             message = examine(body, caller, self.app.rules, limits)
             assert isinstance(message, Message), message
             uid = new_message_id(datetime.now(UTC))
-            offer = offer_of(message, caller, uid=uid, config=self.app.config, homes=self.app.homes)
-            (reply,) = spool.put([offer])
-            assert isinstance(reply, Taken), reply
+            new = new_message_of(
+                message, caller, uid=uid, config=self.app.config, local_receivers=self.app.local_receivers
+            )
+            (reply,) = spool.put([new])
+            assert isinstance(reply, Accepted), reply
             uids.append(str(uid))
         spool.close()
         return uids
@@ -74,7 +76,7 @@ class Node:
         """Bring answers in as the collect role does."""
         spool = self.app.spool()
         spool.keep(_collected(bodies))
-        self.app.registry(spool).file_waiting()
+        self.app.filer(spool).file_waiting()
         spool.close()
 
     def run(self, *arguments: object) -> Result:

@@ -14,7 +14,7 @@ from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.simulator.compose import Composed, catalogue, compose
 from gateway.simulator.outgoing import Outgoing
-from gateway.stages.seal import root_name, seal, unseal
+from gateway.stages.seal import root_name, unwrap, wrap
 from gateway.stages.validate import validate
 from signing.certificate import make_self_signed
 from signing.keys import Signer, load_pem
@@ -74,7 +74,7 @@ def envelope(
         creat_time="2024-11-11T00:00:01",
         msg_type=msg_type,
     )
-    return seal(business, head)
+    return wrap(business, head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def bodies(outgoing: Sequence[Outgoing]) -> list[Body]:
     found: list[Body] = []
     for one in outgoing:
         if root_name(one.body) in {"DxpMsg", "DxpMsgSv"}:
-            root = etree.fromstring(unseal(one.body).business)
+            root = etree.fromstring(unwrap(one.body).business)
             found += [
                 Body(receipt=etree.QName(root).localname, fields=leaves(body)) for body in root.iterchildren()
             ]

@@ -11,7 +11,7 @@ from gateway.simulator.ukey import UkeyServer
 from signing.certificate import make_self_signed
 from signing.device import Device, Identity, identity_of
 from signing.errors import KeyUnavailable
-from signing.guard import Guarded
+from signing.guard import GuardedSigner
 from signing.health import HealthFile
 from signing.keys import FileSigner, load_pem
 from signing.pool import Member
@@ -67,9 +67,11 @@ class Played:
 
 def guarded(
     device: Device, identity: Identity, health: HealthFile, *, pin: str = "file:1", operator: bool = False
-) -> Guarded:
+) -> GuardedSigner:
     generation = health.pardon(pin, operator=operator)
-    return Guarded(device, identity, health, name="card", pin_identity=pin, generation=generation, alone=True)
+    return GuardedSigner(
+        device, identity, health, name="card", pin_identity=pin, generation=generation, alone=True
+    )
 
 
 def played_member(

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from gateway.app import App
 from gateway.model import EnterpriseId
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing.xmldsig import strip
 from tests.platforms import Platform
 
@@ -88,10 +88,10 @@ class DoorNode:
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self._log = folder / "run.log"
-        self._process: Watched | None = None
+        self._process: WatchedProcess | None = None
 
     @property
-    def process(self) -> Watched:
+    def process(self) -> WatchedProcess:
         assert self._process is not None
         return self._process
 
@@ -102,7 +102,7 @@ class DoorNode:
         """
         run = ["run", "-c", str(config or self.site.config)]
         command = [*inside, sys.executable, *(program or ("-m", "gateway")), *run]
-        self._process = Watched(command, self._log)
+        self._process = WatchedProcess(command, self._log)
         self._process.wait_for_event("node.started")
 
     def stop(self) -> None:
@@ -156,7 +156,7 @@ class DoorNode:
         """What customs got: CopMsgId → the business bytes as they were accepted, without our signature."""
         found = {}
         for file in (self.site.folder / "customs/out").glob("[!.]*.xml"):
-            opened = unseal(file.read_bytes())
+            opened = unwrap(file.read_bytes())
             found[opened.envelope.cop_msg_id] = strip(opened.business)[0]
         return found
 

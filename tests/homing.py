@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.app import App
 from gateway.model import EnterpriseId, Message, MessageId
 from gateway.pipeline import examine
-from gateway.roles.offers import offer_of
+from gateway.roles.offers import new_message_of
 from gateway.roles.stop import Stop
 from gateway.site import NewEnterprise, write_site
 from spool.entry import Collected, Depth, MessageView, Wanted
@@ -70,7 +70,13 @@ class Home:
         message = examine(body, caller, self.app.rules, self.app.config.accept.limits)
         assert isinstance(message, Message), message
         uid = MessageId(str(uuid.uuid4()).upper())
-        self.spool.put([offer_of(message, caller, uid=uid, config=self.app.config, homes=self.app.homes)])
+        self.spool.put(
+            [
+                new_message_of(
+                    message, caller, uid=uid, config=self.app.config, local_receivers=self.app.local_receivers
+                )
+            ]
+        )
         return uid
 
     def answer(self, *answers: tuple[str, str], time: str = "20250102030405678") -> bytes:
@@ -94,7 +100,7 @@ class Home:
         """Collect these bytes from a destination, and file them."""
         digest = hashlib.sha256(body).digest()
         self.spool.keep([Collected(feed=feed, name="1.xml", body=body, sha256=digest)])
-        self.app.registry(self.spool).file_waiting()
+        self.app.filer(self.spool).file_waiting()
 
     @contextmanager
     def notifying(self) -> Iterator[None]:

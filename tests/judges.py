@@ -9,15 +9,15 @@ from socket import socket
 
 from gateway.config import Judges
 from gateway.judges.host import host
-from gateway.judges.judge import Case, Verdict
-from gateway.judges.wire import Line
+from gateway.judges.judge import JudgeCase, JudgeVerdict
+from gateway.judges.wire import JudgeLink
 from tests.waiting import until
 
 
 @contextmanager
-def hosted(judge: Callable[[Case], Verdict], settings: Judges | None = None) -> Iterator[socket]:
+def hosted(judge: Callable[[JudgeCase], JudgeVerdict], settings: Judges | None = None) -> Iterator[socket]:
     """Fork a host, and give the line on which its judges are asked for."""
-    line = Line()
+    line = JudgeLink()
     pid = os.fork()
     if pid == 0:
         try:

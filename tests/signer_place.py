@@ -5,14 +5,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 from signing.device import identity_of
 from signing.remote import Endpoint, RemoteSigner
 from tests.servers.certificates import Authority
 
 
 @contextlib.contextmanager
-def signer(folder: Path, keys: str) -> Iterator[Watched]:
+def signer(folder: Path, keys: str) -> Iterator[WatchedProcess]:
     authority = Authority("Signers")
     authority.write(folder / "ca.crt")
     authority.issue("signer", folder / "server.crt", folder / "server.key", server=True)
@@ -21,7 +21,7 @@ def signer(folder: Path, keys: str) -> Iterator[Watched]:
         '[signer]\nport = 0\ncertificate = "server.crt"\nkey = "server.key"\nca_file = "ca.crt"\n'
         f'clients = ["gateway-1"]\nstate_dir = "state"\n{keys}'
     )
-    process = Watched(
+    process = WatchedProcess(
         [sys.executable, "-m", "gateway", "signer", "-c", str(folder / "signer.toml")], folder / "signer.log"
     )
     try:
@@ -30,7 +30,7 @@ def signer(folder: Path, keys: str) -> Iterator[Watched]:
         assert process.stop() == 0
 
 
-def listening(process: Watched, count: int = 1) -> str:
+def listening(process: WatchedProcess, count: int = 1) -> str:
     """Wait until it listens for the nth time; returns the address."""
     seen = 0
 

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.model import Envelope
 from gateway.simulator.compose import Style, compose
 from gateway.site import DEMO
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from tests.documents import DXP_ID, dxp_rep, receipt
 from tests.spec import CASES
 from tests.unit.mapping_examples import example
@@ -47,12 +47,12 @@ def _answer(
         "CEB412Message", {**KEY, "returnStatus": status, "returnTime": time, "returnInfo": info}
     ).decode()
     assert told.count('encoding="UTF-8"') == 1
-    return seal(told.replace('encoding="UTF-8"', f'encoding="{label}"').encode(encoding), _ENVELOPE)
+    return wrap(told.replace('encoding="UTF-8"', f'encoding="{label}"').encode(encoding), _ENVELOPE)
 
 
 def _raw_ampersand() -> bytes:
     told = receipt("CEB412Message", {**KEY, "returnStatus": "120", "returnInfo": "A&B"})
-    return seal(told.replace(b"A&amp;B", b"A&B"), _ENVELOPE)
+    return wrap(told.replace(b"A&amp;B", b"A&B"), _ENVELOPE)
 
 
 def _relative_namespace() -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from spool.entry import Claimed, Collected, Fate, Offer, Settlement, Subject, Way
+from spool.entry import Claimed, Collected, Fate, NewMessage, Settlement, Subject, Way
 
 START = datetime(2026, 11, 11, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-def offer(
+def new_message(
     uid: str,
     *about: str | Subject,
     owner: str = "ann",
@@ -34,11 +34,11 @@ def offer(
     request_key: str = "",
     more_ways: tuple[Way, ...] = (),
     priority: int = 1,
-    needs: str = "",
-) -> Offer:
+    resource: str = "",
+) -> NewMessage:
     """Return an offer whose bytes, unless given, and CopMsgId follow from its uid."""
     content = body or b"body of " + uid.encode()
-    return Offer(
+    return NewMessage(
         uid=uid,
         owner=owner,
         kind="CEB311Message",
@@ -47,7 +47,7 @@ def offer(
         facts=b"facts of " + uid.encode(),
         ways=(Way(destination=destination, cop_msg_id=cop_msg_id or f"COP-{uid}", sender=sender), *more_ways),
         priority=priority,
-        needs=needs,
+        resource=resource,
         request_key=request_key,
         subjects=tuple(one if isinstance(one, Subject) else Subject(identity=one) for one in about),
     )

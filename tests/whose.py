@@ -5,17 +5,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.bench.correlating import registry_of
-from gateway.config import Limits
-from gateway.homes import Homes, homes_of
+from gateway.bench.correlating import filer_of
+from gateway.config import LimitsConfig
+from gateway.homes import LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope
 from gateway.pipeline import Refusal, examine
-from gateway.roles.collect import Registry
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.collect import ReceiptFiler
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.roles.rematching import Rematching
 from gateway.rules import Rules
-from gateway.stages.seal import seal
-from spool.entry import Collected, Taken
+from gateway.stages.seal import wrap
+from spool.entry import Accepted, Collected
 from spool.store import Spool
 from tests.unit.test_offers import config
 
@@ -37,36 +37,36 @@ class Node:
     spool: Spool
     rules: Rules
     tenants: dict[str, Enterprise]
-    homes: Homes
-    registry: Registry
+    local_receivers: LocalReceivers
+    filer: ReceiptFiler
     rematching: Rematching
     _came: int = field(default=0)
 
     @classmethod
     def of(cls, spool: Spool, rules: Rules, tenants: Iterable[Enterprise]) -> "Node":
         known = {str(one.id): one for one in tenants}
-        homes = homes_of(known.values())
-        registry = registry_of(spool, rules, homes)
+        local_receivers = local_receivers_of(known.values())
+        filer = filer_of(spool, rules, local_receivers)
         return cls(
             spool=spool,
             rules=rules,
             tenants=known,
-            homes=homes,
-            registry=registry,
-            rematching=Rematching(spool, registry),
+            local_receivers=local_receivers,
+            filer=filer,
+            rematching=Rematching(spool, filer),
         )
 
     def declare(self, who: str, body: bytes, *, judged: bool = True) -> list[str]:
         """Hand a message in; returns the rules of its faults. `judged`: codes are looked at as they are today."""
         caller = self.tenants[who]
-        homes = self.homes if judged else Homes(holders={})
-        message = examine(body, caller, self.rules, Limits(), homes=homes)
+        local_receivers = self.local_receivers if judged else LocalReceivers(holders={})
+        message = examine(body, caller, self.rules, LimitsConfig(), local_receivers=local_receivers)
         if isinstance(message, Refusal):
             return [fault.rule for fault in message.faults]
         uid = new_message_id(datetime.now(UTC))
-        offer = offer_of(message, caller, uid=uid, config=config(), homes=self.homes)
-        (reply,) = self.spool.put([offer])
-        assert isinstance(reply, Taken), reply
+        new = new_message_of(message, caller, uid=uid, config=config(), local_receivers=self.local_receivers)
+        (reply,) = self.spool.put([new])
+        assert isinstance(reply, Accepted), reply
         return []
 
     def come(self, *bodies: bytes) -> None:
@@ -80,7 +80,7 @@ class Node:
                 )
             )
         self.spool.keep(raws)
-        self.registry.file_waiting()
+        self.filer.file_waiting()
 
     def told(self, who: str) -> list[tuple[str, str, str]]:
         """Return what an enterprise hears: identity, receipt type and time of each row, notice by notice."""
@@ -98,7 +98,7 @@ def envelope(business: bytes, receivers: Sequence[str], sender: str = CUSTOMS) -
     """Put a document into an envelope; with no receivers it stays as it is."""
     if not receivers:
         return business
-    return seal(
+    return wrap(
         business,
         Envelope(
             cop_msg_id=hashlib.sha256(business + "".join(receivers).encode()).hexdigest(),

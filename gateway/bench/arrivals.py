@@ -16,11 +16,11 @@ from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.bench.load import ENTERPRISES, Guarded, Job
+from gateway.bench.load import ENTERPRISES, GuardedLoad, Job
 from gateway.client import GatewayClient, Submitted
 from gateway.errors import GatewayError
 from gateway.model import EnterpriseId
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 
 _CALLERS: Final = 24
 """Connections to share the arrivals; one that finds none free waits, and the waiting counts."""
@@ -50,7 +50,7 @@ def schedule(count: int, per_s: float, *, seed: int = 7) -> tuple[float, ...]:
 class Arrivals:
     """Hands in `jobs` at `per_s` from `with` on; `wait` returns when all are accepted, `stop` sooner."""
 
-    def __init__(self, world: Playground, jobs: Sequence[Job], *, per_s: float) -> None:
+    def __init__(self, world: LocalWorld, jobs: Sequence[Job], *, per_s: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._over = context.Event()
         self._begun = context.Event()
@@ -139,6 +139,6 @@ def _call_all(plan: _Plan, begun: Event, over: Event) -> list[float]:
             one.close()
 
     begun.set()
-    for caller in [Guarded(call) for _ in range(_CALLERS)]:
+    for caller in [GuardedLoad(call) for _ in range(_CALLERS)]:
         caller.join()
     return [found[number] for number in sorted(found)]

@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.config import Config, Destination, Folder, Limits, Node, Signing
-from gateway.homes import NOBODY, Homes, homes_of
+from gateway.config import Config, Destination, Folder, LimitsConfig, Node, Signing
+from gateway.homes import NOBODY, LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
-from gateway.roles.collect import Registry
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.collect import ReceiptFiler
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.roles.rematching import Rematching
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.simulator.compose import compose
 from gateway.stages.correlate import identity
-from gateway.stages.seal import seal
-from spool.entry import Collected, Offer
+from gateway.stages.seal import wrap
+from spool.entry import Collected, NewMessage
 from spool.store import Spool
 
 ANSWERS_EACH: Final = 4
@@ -37,12 +37,12 @@ _BATCH: Final = 64
 _WHOLE: Final = 0.5
 """Share of the declarations whose receipts say the agentCode, which is optional there."""
 
-Told = tuple[str, str, str]
+TellAnswer = tuple[str, str, str]
 """Receipt type, status, time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class CorrelateResult:
     """What became of the answers."""
 
     receipts: int
@@ -68,7 +68,7 @@ class _Declared:
     name: str
     """Its identity."""
     key: Mapping[str, str]
-    told: list[Told]
+    told: list[TellAnswer]
     """All answers to it, and nobody else's: no two answers have one time."""
 
 
@@ -79,26 +79,26 @@ class World:
         self._rng = random.Random(seed)  # noqa: S311 (invented data)
         self._rules = load_rules()
         each = max(1, receipts // ANSWERS_EACH // enterprises)
-        self._offers: list[Offer] = []
-        self._late: list[Offer] = []
+        self._offers: list[NewMessage] = []
+        self._late: list[NewMessage] = []
         self._declared: list[_Declared] = []
         self._told = 0
         tenants = [_tenant(number) for number in range(enterprises)]
-        self._homes = homes_of(tenants)
+        self._local_receivers = local_receivers_of(tenants)
         for who in tenants:
             self._enterprise(who, each, round(each * late))
         self._raws = [raw for one in self._declared for raw in self._answers(one)]
         self._rng.shuffle(self._raws)
 
-    def run(self, spool: Spool) -> Result:
+    def run(self, spool: Spool) -> CorrelateResult:
         """Let it happen in this spool, which is empty."""
-        registry = registry_of(spool, self._rules, self._homes)
-        rematching = Rematching(spool, registry)
+        filer = filer_of(spool, self._rules, self._local_receivers)
+        rematching = Rematching(spool, filer)
         spool.put(self._offers)
         began = time.perf_counter()
         for first in range(0, len(self._raws), _BATCH):
             spool.keep(_collected(self._raws[first : first + _BATCH], first))
-            registry.file_waiting()
+            filer.file_waiting()
         filed = time.perf_counter()
         orphans = spool.outstanding().orphans
         rematching.look()  # as the keeper does all the time: nothing has come that they wait for
@@ -109,7 +109,7 @@ class World:
             rematched += found
         ended = time.perf_counter()
         wrong = sum(_timeline(spool, one) != sorted(one.told) for one in self._declared)
-        return Result(
+        return CorrelateResult(
             receipts=len(self._raws),
             filing_s=filed - began,
             orphans=orphans,
@@ -126,9 +126,13 @@ class World:
         for count, offers in ((each - late, self._offers), (late, self._late)):
             for bodies in [_BODIES] * (count // _BODIES) + ([count % _BODIES] if count % _BODIES else []):
                 made = compose(KIND, cop_code=code, dxp_id=dxp_id, bodies=bodies, items=1, rng=shared)
-                message = examine(made.body, who, self._rules, Limits(), homes=self._homes)
+                message = examine(
+                    made.body, who, self._rules, LimitsConfig(), local_receivers=self._local_receivers
+                )
                 assert isinstance(message, Message), message  # noqa: S101 (composed by our own schema)
-                offers.append(offer_of(message, who, uid=new_message_id(datetime.now(UTC)), config=_CONFIG))
+                offers.append(
+                    new_message_of(message, who, uid=new_message_id(datetime.now(UTC)), config=_CONFIG)
+                )
                 for one in message.header.declarations:
                     self._declared.append(
                         _Declared(owner=who.id, dxp_id=dxp_id, name=identity(one), key=one.key, told=[])
@@ -173,10 +177,10 @@ class World:
             creat_time="2024-11-11T00:00:05",
             msg_type=kind,
         )
-        return seal(business.encode(), envelope)
+        return wrap(business.encode(), envelope)
 
 
-def _timeline(spool: Spool, one: _Declared) -> list[Told]:
+def _timeline(spool: Spool, one: _Declared) -> list[TellAnswer]:
     return sorted((row.kind, row.status, row.at) for row in spool.timeline(one.owner, one.name))
 
 
@@ -190,9 +194,14 @@ def _tenant(number: int) -> Enterprise:
     )
 
 
-def registry_of(spool: Spool, rules: Rules, homes: Homes = NOBODY) -> Registry:
+def filer_of(spool: Spool, rules: Rules, local_receivers: LocalReceivers = NOBODY) -> ReceiptFiler:
     """Return what files answers, for a node that has no links."""
-    return Registry(spool=spool, rules=rules, config=_CONFIG, transfer=Transfer(homes=homes, config=_CONFIG))
+    return ReceiptFiler(
+        spool=spool,
+        rules=rules,
+        config=_CONFIG,
+        transfer=Transfer(local_receivers=local_receivers, config=_CONFIG),
+    )
 
 
 def _collected(raws: Sequence[bytes], first: int) -> list[Collected]:

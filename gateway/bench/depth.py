@@ -12,7 +12,7 @@ from gateway.bench.figure import Figure
 from gateway.bench.load import carry, jobs
 from gateway.bench.overhead import spend
 from gateway.bench.worlds import WARM, world
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from spool.sqlite.copies import multiply
 
 _ROUNDS: Final = 5
@@ -80,7 +80,7 @@ def _by_role(rounds: Sequence[_Round]) -> dict[str, float]:
     }
 
 
-def fill_up(running: Playground, *, times: int, body_bytes: int | None = None) -> Mapping[str, float]:
+def fill_up(running: LocalWorld, *, times: int, body_bytes: int | None = None) -> Mapping[str, float]:
     """Stop the gateway, multiply its spool, start it again; returns how large that made it and how long it took."""
     assert running.gateway is not None  # noqa: S101 (the playground is running)
     running.gateway.stop()

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from gateway.bench.figure import Figure
 from gateway.bench.load import KIND, jobs
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.rules import load_rules
 from gateway.schemas import View
 from gateway.stages.decode import decode
@@ -110,11 +110,11 @@ def floor_validate() -> Figure:
     schema = rules.schemas.schema_for(KIND, View.DECLARED)
     started = time.process_time_ns()
     for _ in range(1000):
-        schema.validate(decode(body, Limits()))
+        schema.validate(decode(body, LimitsConfig()))
     spent = (time.process_time_ns() - started) / 1000 / 1000
     started = time.process_time_ns()
     for _ in range(1000):
-        read_plain(body, rules.plain, Limits())
+        read_plain(body, rules.plain, LimitsConfig())
     plain = (time.process_time_ns() - started) / 1000 / 1000
     return Figure(
         measure="floor_validate_us",

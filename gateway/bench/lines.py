@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 
 _PATIENCE_S = 300.0
 
@@ -18,13 +18,13 @@ def moment(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(str(line["time"])).timestamp()
 
 
-def lines(gateway: Watched, event: str, *, since: str) -> list[dict[str, Any]]:
+def lines(gateway: WatchedProcess, event: str, *, since: str) -> list[dict[str, Any]]:
     """Return the lines of this event that there are, from `now_text` on."""
     return [one for one in list(gateway.events) if one.get("event") == event and one["time"] >= since]
 
 
 def happened(
-    gateway: Watched, event: str, *, since: str, count: int, timeout_s: float = _PATIENCE_S
+    gateway: WatchedProcess, event: str, *, since: str, count: int, timeout_s: float = _PATIENCE_S
 ) -> list[float]:
     """Wait until an event was logged `count` times since; returns the times, seconds since 1970.
 

@@ -14,7 +14,7 @@ from gateway.client import GatewayClient, Submitted
 from gateway.doors.views import ReceiptsView
 from gateway.errors import GatewayError
 from gateway.model import EnterpriseId
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
 
@@ -62,7 +62,7 @@ def jobs(count: int, bodies: int, *, seed: int = 11) -> list[Job]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class CarriedLoad:
     """How long a load took, from its first submission, in seconds."""
 
     messages: int
@@ -82,7 +82,7 @@ class Carried:
         return self.messages / self.home_s
 
 
-def carry(world: Playground, work: Sequence[Job]) -> Carried:
+def carry(world: LocalWorld, work: Sequence[Job]) -> CarriedLoad:
     """Submit as fast as answered, pull for every enterprise; returns when every answer is home. Raises GatewayError."""
     assert world.gateway is not None  # noqa: S101 (the playground is running)
     since, started, began = now_text(), time.time(), time.perf_counter()
@@ -92,10 +92,10 @@ def carry(world: Playground, work: Sequence[Job]) -> Carried:
         accepted_s = time.perf_counter() - began
         answers.wait_for(wanted)
     home = happened(world.gateway, "receipt.matched", since=since, count=wanted)
-    return Carried(messages=len(work), accepted_s=accepted_s, home_s=max(home) - started)
+    return CarriedLoad(messages=len(work), accepted_s=accepted_s, home_s=max(home) - started)
 
 
-def submit(world: Playground, work: Iterable[Job]) -> None:
+def submit(world: LocalWorld, work: Iterable[Job]) -> None:
     """Hand everything in from CALLERS connections, each as fast as it is answered. Raises GatewayError."""
     todo, lock = iter(work), threading.Lock()
 
@@ -114,7 +114,7 @@ def submit(world: Playground, work: Iterable[Job]) -> None:
             for one in clients.values():
                 one.close()
 
-    callers = [Guarded(call) for _ in range(CALLERS)]
+    callers = [GuardedLoad(call) for _ in range(CALLERS)]
     for caller in callers:
         caller.join()
 
@@ -122,15 +122,15 @@ def submit(world: Playground, work: Iterable[Job]) -> None:
 class Answers:
     """Pulls and acknowledges the answers of every enterprise while it is entered: `with Answers(world) as answers`."""
 
-    def __init__(self, world: Playground) -> None:
+    def __init__(self, world: LocalWorld) -> None:
         self._world = world
         self._over = threading.Event()
         self._came = threading.Condition()
         self._count: Counter[str] = Counter()
-        self._pullers: list[Guarded] = []
+        self._pullers: list[GuardedLoad] = []
 
     def __enter__(self) -> Self:
-        self._pullers = [Guarded(lambda one=one: self._pull(one.id)) for one in ENTERPRISES]  # type: ignore[misc]
+        self._pullers = [GuardedLoad(lambda one=one: self._pull(one.id)) for one in ENTERPRISES]  # type: ignore[misc]
         return self
 
     def __exit__(
@@ -172,7 +172,7 @@ class Answers:
                 self._came.notify_all()
 
 
-class Guarded:
+class GuardedLoad:
     """A thread that is started at once and whose error is raised by `join`."""
 
     def __init__(self, act: Callable[[], None]) -> None:
@@ -194,6 +194,6 @@ class Guarded:
             raise self.error
 
 
-def client(world: Playground, owner: str) -> GatewayClient:
+def client(world: LocalWorld, owner: str) -> GatewayClient:
     """Return a client of one of the ENTERPRISES."""
     return GatewayClient(world.address, world.site.tokens[EnterpriseId(owner)], timeout_s=90)

@@ -14,7 +14,7 @@ from gateway.bench.figure import Figure
 from gateway.bench.latency import accept_p99
 from gateway.bench.memory import memory
 from gateway.bench.overhead import overhead
-from gateway.playground import Transport
+from gateway.playground import TransportName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Measures:
             if not only or name in only:
                 yield measured()
 
-    def _overhead(self, measure: str, transport: Transport, *, bodies: int = 1) -> Figure:
+    def _overhead(self, measure: str, transport: TransportName, *, bodies: int = 1) -> Figure:
         return overhead(
             measure,
             messages=self.messages if bodies == 1 else self.batches,

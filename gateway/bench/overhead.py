@@ -8,16 +8,18 @@ from typing import Any, Final
 from gateway.bench.figure import Figure
 from gateway.bench.floors import Signature
 from gateway.bench.lines import now_text
-from gateway.bench.load import PATIENCE_S, Carried, Job, carry, jobs
+from gateway.bench.load import PATIENCE_S, CarriedLoad, Job, carry, jobs
 from gateway.bench.processes import cpu_ns, pids, processors_ns
 from gateway.bench.worlds import WARM, world
-from gateway.playground import Playground, Transport
+from gateway.playground import LocalWorld, TransportName
 
 _LINES: Final = 3
 """Of the journal, a message: accepted, sent, and the receipt filed."""
 
 
-def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, floor: Signature) -> Figure:
+def overhead(
+    measure: str, *, messages: int, bodies: int, transport: TransportName, floor: Signature
+) -> Figure:
     """CPU of all gateway processes per declaration, accept to delivered receipt, over that of one signature.
 
     One receipt comes back for each declaration; callers submit as fast as they are answered and pull at
@@ -52,8 +54,8 @@ def overhead(measure: str, *, messages: int, bodies: int, transport: Transport, 
 
 
 def spend(
-    running: Playground, work: list[Job], *, sealed: bool = False
-) -> tuple[Carried, dict[str, float], float]:
+    running: LocalWorld, work: list[Job], *, sealed: bool = False
+) -> tuple[CarriedLoad, dict[str, float], float]:
     """Carry a load; returns also microseconds of CPU a message by role, and the busy share of all processors.
 
     `sealed`: what the log of the journal takes for these messages counts too, in the keep role.
@@ -69,7 +71,7 @@ def spend(
     return carried, spent, 1 - (idle_after - idle_before) / max(1, all_after - all_before)
 
 
-def _wait_for_seal(running: Playground, since: str, lines: int) -> None:
+def _wait_for_seal(running: LocalWorld, since: str, lines: int) -> None:
     """Wait until the log has taken so many lines since."""
     assert running.gateway is not None  # noqa: S101 (it is running)
     taken = 0

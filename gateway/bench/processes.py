@@ -8,14 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 
 _EVERY_S: Final = 0.5
 _MAPPING: Final = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ ([0-9a-f]+) (\S+) ([1-9][0-9]*)")
 """First line of a mapping in /proc/…/smaps that has a file behind it: offset, device, inode."""
 
 
-def pids(gateway: Watched | None) -> dict[str, int]:
+def pids(gateway: WatchedProcess | None) -> dict[str, int]:
     """Role → process id, the supervisor included."""
     if gateway is None:
         return {}
@@ -79,7 +79,7 @@ def _files_kb(smaps: str) -> Iterator[tuple[tuple[str, ...], int]]:
 class MemoryWatch:
     """Looks at the memory of a gateway again and again: `with MemoryWatch(gateway) as watch: …; watch.peak_bytes`."""
 
-    def __init__(self, gateway: Watched) -> None:
+    def __init__(self, gateway: WatchedProcess) -> None:
         self._gateway = gateway
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="memory-watch")

@@ -11,7 +11,7 @@ from gateway.cli.opening import rules_of
 from gateway.config import Config
 from gateway.config_enterprises import load_enterprises
 from gateway.errors import GatewayError
-from gateway.homes import Homes, homes_of
+from gateway.homes import LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId
 from gateway.spooling import build_spool
 from gateway.stages.correlate import parse_identity
@@ -36,8 +36,8 @@ def probe_bindings(config: Config) -> Iterator[Check]:
         found = load_enterprises(config.accept.enterprises_dir)
         if len(found) < 2:  # noqa: PLR2004 (nobody to share with)
             return
-        homes = homes_of(found.values())
-        yield from _shared_codes(found.values(), homes)
+        local_receivers = local_receivers_of(found.values())
+        yield from _shared_codes(found.values(), local_receivers)
         there = config.spool.kind != "sqlite" or (config.node.state_dir / "spool.db").exists()
         used = _used(config, rules_of(config).catalogue) if there else {}
     except (GatewayError, SpoolError) as error:
@@ -45,14 +45,14 @@ def probe_bindings(config: Config) -> Iterator[Check]:
         return
     for name, keys in sorted(used.items()):
         if name in found:
-            yield from _refused(found[name], keys, homes)
+            yield from _refused(found[name], keys, local_receivers)
 
 
-def _shared_codes(enterprises: Iterable[Enterprise], homes: Homes) -> Iterator[Check]:
+def _shared_codes(enterprises: Iterable[Enterprise], local_receivers: LocalReceivers) -> Iterator[Check]:
     """Name the codes that two of one DXP id have: they may declare the same key, and its answers are nobody's then."""
     at: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in enterprises:
-        for dxp_id in one.dxp_ids & homes.crowded:
+        for dxp_id in one.dxp_ids & local_receivers.crowded:
             for code in one.cop_codes | one.acts_for:
                 at[dxp_id, code].append(one.id)
     for (dxp_id, code), holders in sorted(at.items()):
@@ -65,14 +65,16 @@ def _shared_codes(enterprises: Iterable[Enterprise], homes: Homes) -> Iterator[C
             )
 
 
-def _refused(one: Enterprise, keys: Iterable[tuple[str, ...]], homes: Homes) -> Iterator[Check]:
+def _refused(
+    one: Enterprise, keys: Iterable[tuple[str, ...]], local_receivers: LocalReceivers
+) -> Iterator[Check]:
     """Name what this enterprise declared lately and may not declare now."""
     foreign: set[str] = set()
     unbound: set[str] = set()
     for codes in keys:
-        owners = {code: homes.bound[code] for code in codes if code in homes.bound}
+        owners = {code: local_receivers.bound[code] for code in codes if code in local_receivers.bound}
         foreign.update(code for code, holders in owners.items() if one.id not in holders)
-        if not owners and not homes.crowded.isdisjoint(one.dxp_ids):
+        if not owners and not local_receivers.crowded.isdisjoint(one.dxp_ids):
             unbound.update(codes)
     told = (
         (unbound, "declares at a shared DXP id with codes that are nobody's"),

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from gateway.errors import GatewayError
 from gateway.model import EnterpriseId
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.rules import Rules, load_rules
 from gateway.simulator.compose import Composed, compose_trade
 from gateway.site import DEMO
@@ -56,7 +56,7 @@ def demo(messages: int, keep: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
     try:
-        with Playground(folder, script=_SCRIPT) as world:
+        with LocalWorld(folder, script=_SCRIPT) as world:
             console.print(f"[bold]customs[/]   SFTP, ledger {world.ledger}")
             console.print(f"[bold]gateway[/]   {world.address}  roles accept, forward, collect, keep")
             done = _play(world, console, messages)
@@ -69,7 +69,7 @@ def demo(messages: int, keep: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _play(world: Playground, console: Console, count: int) -> bool:
+def _play(world: LocalWorld, console: Console, count: int) -> bool:
     rules = load_rules()
     platform = _Platform(world)
     started = time.monotonic()
@@ -111,7 +111,7 @@ def _trades(count: int) -> Iterator[Composed]:
 class _Platform:
     """The enterprise's side: a plain HTTP client."""
 
-    def __init__(self, world: Playground) -> None:
+    def __init__(self, world: LocalWorld) -> None:
         host, port = world.address.removeprefix("http://").split(":")
         self._connection = http.client.HTTPConnection(host, int(port), timeout=90)
         self._headers = {"Authorization": f"Bearer {world.site.tokens[EnterpriseId(DEMO.id)]}"}
@@ -172,7 +172,7 @@ def _tell(journeys: list[Journey], rules: Rules, console: Console) -> None:
         console.print(f"    [{colour}]{way}[/]" if way else "    [yellow]nothing yet[/]")
 
 
-def _untouched(world: Playground, journeys: list[Journey]) -> dict[str, bool]:
+def _untouched(world: LocalWorld, journeys: list[Journey]) -> dict[str, bool]:
     """Message id → whether customs got, under this id, just the accepted bytes with a Signature inside."""
     accepted = {one.message: one.sha256 for one in journeys}
     return {

@@ -18,9 +18,9 @@ from gateway.cli.output import emit, facts, replace
 from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.config_enterprises import TOKENS
-from gateway.endings import endings
+from gateway.endings import token_expiries
 from gateway.errors import ConfigError
-from gateway.homes import homes_of
+from gateway.homes import local_receivers_of
 from gateway.model import Enterprise, EnterpriseId
 from gateway.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
 from gateway.tenants import Tenants, load_alone, load_tenants
@@ -84,9 +84,9 @@ def add(
     _show_token(identifier, token, as_json=as_json)
     tenants = _tenants(config)
     _tell_left_out(tenants)
-    homes = homes_of(tenants.enterprises.values())
-    for dxp_id in homes.crowded.intersection(dxp_ids):
-        others = ", ".join(one for one in homes.holders[dxp_id] if one != identifier)
+    local_receivers = local_receivers_of(tenants.enterprises.values())
+    for dxp_id in local_receivers.crowded.intersection(dxp_ids):
+        others = ", ".join(one for one in local_receivers.holders[dxp_id] if one != identifier)
         say(
             "note",
             f"{dxp_id} is shared with {others}: each may declare only with codes of its own, cop_codes and acts_for",
@@ -300,7 +300,7 @@ def _proofs(one: Enterprise) -> str:
 
 
 def _last_days(one: Enterprise) -> str:
-    return ", ".join(f"{end.proof} {end.until - timedelta(days=1):%Y-%m-%d}" for end in endings([one]))
+    return ", ".join(f"{end.proof} {end.until - timedelta(days=1):%Y-%m-%d}" for end in token_expiries([one]))
 
 
 def _quota(one: Enterprise) -> str:
@@ -326,7 +326,7 @@ def _view(one: Enterprise, tenants: Tenants) -> dict[str, object]:
         "key": one.key,
         "disabled": one.disabled,
         "tokens": len(one.token_sha256),
-        "until": {end.proof: f"{end.until - timedelta(days=1):%Y-%m-%d}" for end in endings([one])},
+        "until": {end.proof: f"{end.until - timedelta(days=1):%Y-%m-%d}" for end in token_expiries([one])},
         "certificates": len(one.certificate_sha256),
         "hmac_keys": [key.id for key in one.hmac_keys],
         "message_types": sorted(one.message_types),

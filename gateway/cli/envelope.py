@@ -12,7 +12,7 @@ from lxml import etree
 from gateway.cli.options import document_argument, out_option
 from gateway.cli.output import deliver
 from gateway.cli.validate import read
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Envelope
 from gateway.rules import RULES, load_catalogue
@@ -23,10 +23,10 @@ from gateway.stages.seal import (
     creat_time,
     file_name,
     root_name,
-    seal,
-    seal_transfer,
     transfer_msg_id,
-    unseal,
+    unwrap,
+    wrap,
+    wrap_transfer,
 )
 
 _SENDER_CHARACTERS: Final = 16
@@ -44,7 +44,7 @@ def envelope() -> None:
     """Wrap and unwrap DxpMsg and DxpMsgSv, byte for byte."""
 
 
-@envelope.command()
+@envelope.command("wrap")
 @document_argument
 @click.option("--sender", default="", help="SenderId; default: dxpId of the document's BaseTransfer.")
 @click.option("--receiver", "receivers", multiple=True, help="ReceiverId, 1 to 5; default: by message type.")
@@ -58,7 +58,7 @@ def envelope() -> None:
 )
 @click.option("--sta-node", default="", help="Node of the sender; default: --node-id.")
 @out_option
-def wrap(
+def wrap_(
     *,
     document: Path,
     sender: str,
@@ -81,7 +81,7 @@ def wrap(
         sealed = body
     else:
         facts = _envelope(body, sender, receivers, cop_msg_id or str(uuid.uuid4()).upper(), now)
-        sealed = seal(body, facts, file_name=file_name(facts.msg_type, facts.cop_msg_id))
+        sealed = wrap(body, facts, file_name=file_name(facts.msg_type, facts.cop_msg_id))
     if transfer:
         head = TransferHead(
             msg_id=transfer_msg_id(node_id, now, now.microsecond),
@@ -90,11 +90,11 @@ def wrap(
             end_node=end_node,
             sta_node=sta_node or node_id,
         )
-        sealed = seal_transfer(sealed, head)
+        sealed = wrap_transfer(sealed, head)
     deliver(sealed, out)
 
 
-@envelope.command()
+@envelope.command("unwrap")
 @document_argument
 @click.option(
     "--layer",
@@ -104,9 +104,9 @@ def wrap(
     help="What to take out: what Data holds, or the DxpMsg of a DxpMsgSv.",
 )
 @out_option
-def unwrap(document: Path, layer: str, out: Path | None) -> None:
+def unwrap_(document: Path, layer: str, out: Path | None) -> None:
     """Take the document out of the DxpMsg or DxpMsgSv in FILE. Exit code 1: it cannot be opened."""
-    opened = unseal(read(document))
+    opened = unwrap(read(document))
     deliver(opened.business if layer == "business" else opened.dxp_msg, out)
 
 
@@ -114,7 +114,7 @@ def _envelope(
     body: bytes, sender: str, receivers: tuple[str, ...], cop_msg_id: str, now: datetime
 ) -> Envelope:
     try:
-        root = decode(body, Limits())
+        root = decode(body, LimitsConfig())
     except Refused as refused:
         raise EnvelopeError(refused.what, fix="wrap a CEB document") from refused
     name = etree.QName(root).localname

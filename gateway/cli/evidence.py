@@ -15,16 +15,20 @@ from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError
 from gateway.evidence.bundle import encode
-from gateway.evidence.gather import Office
-from gateway.evidence.judge import Finding, Mark, judge
+from gateway.evidence.gather import EvidenceExporter
+from gateway.evidence.judge import Finding, FindingMark, verify_bundle
 from gateway.node_key import node_key
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive
 from spool.archived import Archived
-from spool.note import NoteError, PublicKey, public_key
+from spool.note import NoteError, VerifierKey, verifier_key
 from spool.store import Spool
 
-_SIGNS: Final = {Mark.PROVEN: "proven   ", Mark.BROKEN: "BROKEN   ", Mark.OPEN: "not proven"}
+_SIGNS: Final = {
+    FindingMark.PROVEN: "proven   ",
+    FindingMark.BROKEN: "BROKEN   ",
+    FindingMark.OPEN: "not proven",
+}
 
 
 @click.group()
@@ -50,8 +54,8 @@ def export(uid: str, out: Path | None, redact: bool, file: Path) -> None:
         if message is None:
             say("error", f"there is no message {uid}", fix="`gateway spool list`, `gateway trace`")
             click.get_current_context().exit(NOT_IN_ORDER)
-        office = Office(spool=spool, rules=rules_of(config), config=config, key=node_key(config))
-        content = encode(office.bundle(message, redact=redact))
+        exporter = EvidenceExporter(spool=spool, rules=rules_of(config), config=config, key=node_key(config))
+        content = encode(exporter.bundle(message, redact=redact))
     deliver(content, out)
 
 
@@ -81,8 +85,8 @@ def verify(document: Path, keys: tuple[str, ...], origin: str, as_json: bool) ->
 
     Needs no network, no configuration, no gateway. Exit code 1: something in it is broken.
     """
-    findings = judge(document.read_bytes(), read_keys(keys), origin=origin)
-    holds = all(one.mark is not Mark.BROKEN for one in findings)
+    findings = verify_bundle(document.read_bytes(), read_keys(keys), origin=origin)
+    holds = all(one.mark is not FindingMark.BROKEN for one in findings)
     if as_json:
         emit({"file": str(document), "holds": holds, "findings": findings})
     else:
@@ -92,7 +96,7 @@ def verify(document: Path, keys: tuple[str, ...], origin: str, as_json: bool) ->
 
 
 def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
-    for mark in (Mark.BROKEN, Mark.PROVEN, Mark.OPEN):
+    for mark in (FindingMark.BROKEN, FindingMark.PROVEN, FindingMark.OPEN):
         for one in findings:
             if one.mark is mark:
                 echo(f"{_SIGNS[mark]:10}  {one.text}")
@@ -100,15 +104,15 @@ def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
     echo("the evidence holds / 证据有效" if holds else "THE EVIDENCE DOES NOT HOLD / 证据无效：见 BROKEN")
 
 
-def read_keys(texts: Sequence[str]) -> list[PublicKey]:
+def read_keys(texts: Sequence[str]) -> list[VerifierKey]:
     """Read public keys from their lines, or from files that hold a line each. Raises ConfigError."""
     return [key for text in texts for key in _keys_in(text)]
 
 
-def _keys_in(text: str) -> list[PublicKey]:
+def _keys_in(text: str) -> list[VerifierKey]:
     try:
         lines = text if "+" in text else Path(text).read_text("utf-8")
-        found = [public_key(line) for line in lines.splitlines() if line.strip()]
+        found = [verifier_key(line) for line in lines.splitlines() if line.strip()]
         if found:
             return found
         reason = "there is none"

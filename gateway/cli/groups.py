@@ -11,7 +11,7 @@ from gateway.cli import drawing
 from gateway.cli.output import facts, instant
 from gateway.cli.terminal import echo
 from gateway.printable import printable
-from spool.grouping import Group
+from spool.grouping import EntryGroup
 
 EACH: Final = 5
 """Errors of a destination that are told by themselves."""
@@ -19,12 +19,12 @@ _ENOUGH: Final = 40
 """Characters of an error that find its entries again."""
 
 
-def customs_first(groups: Sequence[Group]) -> list[Group]:
+def customs_first(groups: Sequence[EntryGroup]) -> list[EntryGroup]:
     """Put ways out of the node before those home, which may be very many."""
     return sorted(groups, key=lambda one: one.destination.startswith("@"))
 
 
-def tell_groups(groups: Sequence[Group], file: Path) -> None:
+def tell_groups(groups: Sequence[EntryGroup], file: Path) -> None:
     """Write a paragraph for each, with the command that lists its entries."""
     for number, one in enumerate(customs_first(groups)):
         echo("") if number else None
@@ -34,7 +34,7 @@ def tell_groups(groups: Sequence[Group], file: Path) -> None:
         echo(f"  {_command(one, file)}")
 
 
-def tell_errors(groups: Sequence[Group]) -> None:
+def tell_errors(groups: Sequence[EntryGroup]) -> None:
     """Write a table of those that have an error."""
     failing = [one for one in customs_first(groups) if _error(one)]
     if not failing:
@@ -48,7 +48,7 @@ def tell_errors(groups: Sequence[Group]) -> None:
     )
 
 
-def view(one: Group) -> dict[str, object]:
+def view(one: EntryGroup) -> dict[str, object]:
     """Give it as programs read it."""
     return {
         "error": one.error,
@@ -59,11 +59,11 @@ def view(one: Group) -> dict[str, object]:
     }
 
 
-def _error(one: Group) -> str:
+def _error(one: EntryGroup) -> str:
     return f"({one.errors} other errors)" if one.errors > 1 else one.error
 
 
-def _command(one: Group, file: Path) -> str:
+def _command(one: EntryGroup, file: Path) -> str:
     """Give the command that lists these; part of an error is enough, if a terminal shows it as it is."""
     part = one.error[:_ENOUGH]
     command = ["gateway", "spool", "list", "--destination", one.destination, "--state", one.state]

@@ -20,7 +20,7 @@ from gateway.node_key import key_file, known_keys, node_key
 from gateway.node_key import renew as renewed
 from gateway.roles.retain import archive_dir
 from spool.archive import Archive
-from spool.note import PublicKey, read
+from spool.note import VerifierKey, read
 
 
 @click.group()
@@ -149,7 +149,7 @@ def acts(file: Path, as_json: bool) -> None:
         )
 
 
-def _public(config: Config) -> PublicKey:
+def _public(config: Config) -> VerifierKey:
     """Load the node's key, made when there is none, which is an act of whoever asks. Raises ConfigError."""
     made = config.journal.key_file is None and not key_file(config).exists()
     with as_owner_of(key_file(config).parent):
@@ -159,13 +159,13 @@ def _public(config: Config) -> PublicKey:
     return public
 
 
-def _known(config: Config) -> tuple[PublicKey, ...]:
+def _known(config: Config) -> tuple[VerifierKey, ...]:
     _public(config)
     with as_owner_of(key_file(config).parent):
         return known_keys(config)
 
 
-def _show(public: PublicKey, *, as_json: bool) -> None:
+def _show(public: VerifierKey, *, as_json: bool) -> None:
     if as_json:
         emit({"name": public.name, "key": str(public)})
     else:

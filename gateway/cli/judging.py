@@ -6,7 +6,7 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.fault_texts import shown_of
 from gateway.model import Direction, Fault
@@ -14,7 +14,7 @@ from gateway.rules import Rules
 from gateway.schemas import View
 from gateway.stages.decode import decode
 from gateway.stages.identify import identify, uncorrelatable
-from gateway.stages.seal import DXP, unseal_tree
+from gateway.stages.seal import DXP, unwrap_tree
 from gateway.stages.signable import drafted
 from gateway.stages.twice import contradictions
 from gateway.stages.validate import validate
@@ -24,7 +24,7 @@ _DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class CheckedDocument:
     """The verdict on one document."""
 
     message_type: str
@@ -33,7 +33,9 @@ class Judged:
     """In the order of the document; empty when it is valid."""
 
 
-def judge(body: bytes, rules: Rules, view: View, limits: Limits | None = None) -> Judged:
+def check_document(
+    body: bytes, rules: Rules, view: View, limits: LimitsConfig | None = None
+) -> CheckedDocument:
     """Judge a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
 
     View `declared` also finds declarations that no answer could be matched to, those that are there twice with other
@@ -41,13 +43,13 @@ def judge(body: bytes, rules: Rules, view: View, limits: Limits | None = None) -
     and then the CEB document in it: the paths of that document's faults begin with the path of Data, their
     lines and columns count inside the decoded document. Signatures are not verified here.
     """
-    bounds = limits or Limits()
+    bounds = limits or LimitsConfig()
     name, faults = _judged(body, rules, view, bounds, to_be_signed=view is View.DECLARED)
-    return Judged(message_type=name if name in rules.schemas.roots else "", faults=shown_of(faults))
+    return CheckedDocument(message_type=name if name in rules.schemas.roots else "", faults=shown_of(faults))
 
 
 def _judged(
-    body: bytes, rules: Rules, view: View, limits: Limits, *, to_be_signed: bool
+    body: bytes, rules: Rules, view: View, limits: LimitsConfig, *, to_be_signed: bool
 ) -> tuple[str, list[Fault]]:
     """Give the local name of the root, empty where there is none, and the faults."""
     try:
@@ -78,11 +80,13 @@ def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed:
     return faults
 
 
-def _inside(root: etree._Element, body: bytes, rules: Rules, view: View, limits: Limits) -> Iterator[Fault]:
+def _inside(
+    root: etree._Element, body: bytes, rules: Rules, view: View, limits: LimitsConfig
+) -> Iterator[Fault]:
     """Judge the document in the envelope; faults of the envelope itself are known already."""
     data = _DATA[etree.QName(root).localname]
     try:
-        business = unseal_tree(root, body).business
+        business = unwrap_tree(root, body).business
     except EnvelopeError as error:
         yield Fault(
             path=data,

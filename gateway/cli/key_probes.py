@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway.cli.grades import Check, Grade, failed
 from gateway.config import Config
-from gateway.config_keys import GROUPS, Key
+from gateway.config_keys import GROUPS, KeyConfig
 from gateway.errors import ConfigError
 from gateway.keyring import Loader
 from gateway.queues import health_dir
@@ -49,7 +49,7 @@ def _superseded(config: Config) -> set[str]:
     return found
 
 
-def _group(name: str, table: Key, current: tuple[Member, ...]) -> Check:
+def _group(name: str, table: KeyConfig, current: tuple[Member, ...]) -> Check:
     signing = ", ".join(one.name for one in current)
     return Check(
         name=name, grade=Grade.OK, detail=f"{table.kind} of {len(table.members)}, signs now: {signing}"

@@ -15,35 +15,35 @@ from gateway.doors.standing import MESSAGES, standing, undelivered
 from gateway.doors.views import AnswerView, StandingView, answer_views, entry_view, status_view
 from gateway.doors.waiting import Waiting, waits_for
 from gateway.facts import MessageFacts, message_facts, way_facts
-from gateway.queues import KeyQueue
+from gateway.queues import KeyBacklog
 from gateway.roles.retain import archive_dir
 from gateway.rules import Rules
 from spool.archive import Archive, Shelved
-from spool.entry import Happening, MessageView
+from spool.entry import JournalLine, MessageView
 from spool.lifecycle import State
 from spool.store import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
+class MessageHistory:
     """One message with all that is known of it."""
 
     view: MessageView
     ways: tuple[MessageView, ...]
     """Every entry of it; `view` shows the first."""
-    history: tuple[Happening, ...]
+    history: tuple[JournalLine, ...]
     answers: Mapping[str, tuple[AnswerView, ...]]
     """By the identity of its declarations, in customs' own order."""
     waiting: Waiting
     standings: tuple[StandingView, ...] = ()
     """How its declarations stand now, which is said of the newest message about each; in the order of `answers`."""
-    queue: KeyQueue | None = None
+    queue: KeyBacklog | None = None
     """What it stands in before the key that has to sign it; None: it needs no device, or is signed."""
     archived_in: str = ""
     """The file of the archive that it lies in; empty: it is in the spool."""
 
 
-def life_of(spool: Spool, uid: str, rules: Rules) -> Life | None:
+def history_of(spool: Spool, uid: str, rules: Rules) -> MessageHistory | None:
     """Gather what is known of one message; None when there is none of that id."""
     view = spool.message(uid)
     if view is None:
@@ -68,7 +68,7 @@ def life_of(spool: Spool, uid: str, rules: Rules) -> Life | None:
         )
         for identity, told in rows.items()
     )
-    return Life(
+    return MessageHistory(
         view=view,
         ways=tuple(spool.ways(uid)),
         history=_history(spool, view),
@@ -78,34 +78,34 @@ def life_of(spool: Spool, uid: str, rules: Rules) -> Life | None:
             list(answers.values()),
             to_fetch=sum(row.notice > acknowledged for told in rows.values() for row in told),
             exchange_answers=bool(
-                view.sent_at and rules.patience.usual_s(view.kind, "transport", view.sent_at)
+                view.sent_at and rules.response_times.usual_s(view.kind, "transport", view.sent_at)
             ),
         ),
         standings=tuple(one for one in stand if one is not None),
     )
 
 
-def _history(spool: Spool, view: MessageView) -> tuple[Happening, ...]:
+def _history(spool: Spool, view: MessageView) -> tuple[JournalLine, ...]:
     """Gather the journal lines of a message and of what came under its CopMsgId, oldest first."""
     names = dict.fromkeys((view.uid, view.cop_msg_id))
     return tuple(sorted((one for name in names for one in spool.history(name)), key=lambda one: one.at))
 
 
-def archived_lives(
+def archived_histories(
     config: Config, key: str, rules: Rules, *, besides: frozenset[str] = frozenset()
-) -> list[Life]:
+) -> list[MessageHistory]:
     """Look in the archive for what is in the spool no more; `besides` are the uids that are known already."""
     archive = Archive(archive_dir(config))
     shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
     return [_archived_life(one, rules) for one in shelved if one is not None]
 
 
-def _archived_life(shelved: Shelved, rules: Rules) -> Life:
+def _archived_life(shelved: Shelved, rules: Rules) -> MessageHistory:
     """Tell the life of a message that has left the spool."""
     message = shelved.message
     view = message.ways[0]
     answers = {identity: answer_views(rows, rules.codes) for identity, rows in message.timelines.items()}
-    return Life(
+    return MessageHistory(
         view=view,
         ways=tuple(message.ways),
         history=message.history,
@@ -115,7 +115,7 @@ def _archived_life(shelved: Shelved, rules: Rules) -> Life:
     )
 
 
-def emit_life(life: Life) -> None:
+def emit_history(life: MessageHistory) -> None:
     """Write a life as one JSON object."""
     known = status_view(life.view)
     emit(
@@ -152,7 +152,7 @@ def emit_life(life: Life) -> None:
     )
 
 
-def _why(life: Life) -> str:
+def _why(life: MessageHistory) -> str:
     """Say why it waits as its enterprise is told, and what is for the operator alone: the error, and what to do."""
     view, why = life.view, life.waiting.why.en
     match view.state:
@@ -166,7 +166,7 @@ def _why(life: Life) -> str:
             return why
 
 
-def _queue(queue: KeyQueue | None) -> dict[str, object] | None:
+def _queue(queue: KeyBacklog | None) -> dict[str, object] | None:
     if queue is None:
         return None
     wait_s = None if isinf(queue.wait_s) else round(queue.wait_s, 1)
@@ -179,7 +179,7 @@ def _queue(queue: KeyQueue | None) -> dict[str, object] | None:
     }
 
 
-def _before_the_key(queue: KeyQueue | None) -> str:
+def _before_the_key(queue: KeyBacklog | None) -> str:
     if queue is None:
         return ""
     if isinf(queue.wait_s):
@@ -201,7 +201,7 @@ def _answer(answer: AnswerView) -> dict[str, object]:
     }
 
 
-def tell_life(life: Life) -> None:
+def tell_history(life: MessageHistory) -> None:
     """Write a life for people."""
     view = life.view
     known = message_facts(view.facts)
@@ -242,7 +242,7 @@ def _handed_in(view: MessageView, known: MessageFacts) -> str:
     return f"{'as a DxpMsg' if known.wrapped else 'bare'}, {'signed' if known.signed else 'unsigned'}"
 
 
-def detail_text(one: Happening) -> str:
+def detail_text(one: JournalLine) -> str:
     """Write the detail of a journal line for people: `name value, name value` where it is JSON, without signatures."""
     try:
         known = json.loads(one.detail)

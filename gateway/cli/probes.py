@@ -21,7 +21,7 @@ from gateway.cli.tls_probe import probe_tls
 from gateway.config import Amqp, Config, Destination, Folder, Sftp, nobody_from_elsewhere
 from gateway.config_deliver import OutFolder
 from gateway.config_enterprises import load_enterprises, shared_proofs
-from gateway.endings import Ending, endings
+from gateway.endings import TokenExpiry, token_expiries
 from gateway.errors import ConfigError, GatewayError
 from gateway.mapping.shelf import load_mappings
 from gateway.model import ANYBODY, Enterprise, EnterpriseId
@@ -157,7 +157,7 @@ def _mistakes(
                 detail=f"another enterprise has the same {shared[name]}",
                 fix=f"give each its own; for a token `gateway enterprise rotate-token {name} --end-old`",
             )
-        yield from map(_ending, filter(_is_near, endings([one])))
+        yield from map(_ending, filter(_is_near, token_expiries([one])))
         if one.certificate_sha256 and not client_certificates:
             yield Check(
                 name=f"enterprise {name}",
@@ -167,11 +167,11 @@ def _mistakes(
             )
 
 
-def _is_near(end: Ending) -> bool:
+def _is_near(end: TokenExpiry) -> bool:
     return step_of(end.until, datetime.now(UTC)) is not None
 
 
-def _ending(end: Ending) -> Check:
+def _ending(end: TokenExpiry) -> Check:
     step = step_of(end.until, datetime.now(UTC))
     day = f"{end.until - timedelta(days=1):%Y-%m-%d}"
     when = f"its last day is {day}, within {step} days" if step else f"its last day was {day}"

@@ -19,9 +19,9 @@ from gateway.config import load_config
 from gateway.doors.standing import standings
 from gateway.doors.views import OverdueView, ReceiptView, receipts_view
 from gateway.errors import EnvelopeError
-from gateway.homes import homes_of
+from gateway.homes import local_receivers_of
 from gateway.model import Answer, EnterpriseId
-from gateway.roles.collect import Registry
+from gateway.roles.collect import ReceiptFiler
 from gateway.roles.mail import bounded
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules
@@ -293,12 +293,12 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
     if enterprise and EnterpriseId(enterprise) not in known:
         raise click.BadParameter(f"there is no enterprise {enterprise}", param_hint="--enterprise")
     with open_spool(config) as spool, redirect_stdout(sys.stderr):  # filing logs on stdout
-        transfer = Transfer(homes=bounded(homes_of(known.values()), spool), config=config)
-        registry = Registry(spool=spool, rules=rules, config=config, transfer=transfer)
+        transfer = Transfer(local_receivers=bounded(local_receivers_of(known.values()), spool), config=config)
+        filer = ReceiptFiler(spool=spool, rules=rules, config=config, transfer=transfer)
         tried, matched = 0, 0
         for page in _pages(spool, numbers):
             tried += len(page)
-            matched += registry.rematch(page, only=enterprise)
+            matched += filer.rematch(page, only=enterprise)
     if as_json:
         emit({"orphans": tried, "matched": matched})
     else:

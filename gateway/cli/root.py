@@ -13,7 +13,7 @@ from gateway.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CommandEntry:
     """Where a command is and what it does, in a few words."""
 
     module: str
@@ -21,11 +21,11 @@ class Entry:
     help: str
 
 
-def _entry(module: str, name: str, text: str) -> Entry:
-    return Entry(module=f"gateway.cli.{module}", name=name, help=text)
+def _entry(module: str, name: str, text: str) -> CommandEntry:
+    return CommandEntry(module=f"gateway.cli.{module}", name=name, help=text)
 
 
-COMMANDS: Final[Mapping[str, Entry]] = {
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "init": _entry("init", "init", "Write a configuration, demo keys and one enterprise into a folder."),
     "check": _entry("check", "check", "Check the whole configuration and what it points at."),
     "run": _entry("run", "run", "Run the gateway."),

@@ -9,7 +9,7 @@ import click
 
 from gateway.cli import drawing, groups
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import archived_lives, emit_life, life_of, tell_life
+from gateway.cli.lives import archived_histories, emit_history, history_of, tell_history
 from gateway.cli.naming import begun
 from gateway.cli.opening import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
@@ -150,13 +150,13 @@ def show(uid: str, file: Path, as_json: bool) -> None:
     rules = rules_of(config)
     with open_spool(config) as opened:
         uids = opened.search(uid) or begun(opened, uid)
-        lives = [life for one in uids if (life := life_of(opened, one, rules)) is not None]
-    lives += [] if lives else archived_lives(config, uid, rules)
+        lives = [life for one in uids if (life := history_of(opened, one, rules)) is not None]
+    lives += [] if lives else archived_histories(config, uid, rules)
     if len(lives) != 1:
         what = f"{len(lives)} messages are meant by {uid}" if lives else f"there is no message {uid}"
         say("error", what, fix="give the id of one: `gateway spool list` and `gateway trace` show them")
         click.get_current_context().exit(NOT_IN_ORDER)
-    emit_life(lives[0]) if as_json else tell_life(lives[0])
+    emit_history(lives[0]) if as_json else tell_history(lives[0])
 
 
 def _summary(view: MessageView) -> dict[str, object]:

@@ -12,12 +12,12 @@ from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
-from gateway.cli.watching import Watch
+from gateway.cli.watching import DecisionWait
 from gateway.client import GatewayClient, ProblemView, Submitted
 from gateway.doors.views import AnswerView
 from gateway.errors import ConfigError, DeliveryError
 
-Result = Submitted | ProblemView | DeliveryError
+SubmitResult = Submitted | ProblemView | DeliveryError
 _UNAUTHORISED: Final = 401
 
 
@@ -59,7 +59,7 @@ def submit(
     try:
         results = _submit(client, documents(paths), as_json=as_json and not wait)
         taken = {path: one for path, one in results.items() if isinstance(one, Submitted)}
-        watch = Watch(client, taken.values())
+        watch = DecisionWait(client, taken.values())
         if wait:
             watch.until_decided(timeout_s)
     finally:
@@ -84,11 +84,11 @@ def _token(token: str, file: Path | None) -> str:
         raise ConfigError(f"cannot read the token: {error}", where=str(file)) from error
 
 
-def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> dict[Path, Result]:
-    results: dict[Path, Result] = {}
+def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> dict[Path, SubmitResult]:
+    results: dict[Path, SubmitResult] = {}
     lost: DeliveryError | None = None
     for path in drawing.progress(files, "submitting", speaks=as_json):
-        result: Result
+        result: SubmitResult
         try:
             result = lost or client.submit(read(path))
         except DeliveryError as error:
@@ -104,7 +104,7 @@ def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> d
     return results
 
 
-def _emit(path: Path, result: Result, watch: Watch | None, *, wait: bool) -> None:
+def _emit(path: Path, result: SubmitResult, watch: DecisionWait | None, *, wait: bool) -> None:
     match result:
         case Submitted():
             message = result.message
@@ -130,7 +130,7 @@ def _emit(path: Path, result: Result, watch: Watch | None, *, wait: bool) -> Non
 
 
 def _outcome(
-    watch: Watch | None, message_type: str, key: Mapping[str, str], *, wait: bool
+    watch: DecisionWait | None, message_type: str, key: Mapping[str, str], *, wait: bool
 ) -> dict[str, object]:
     if watch is None or not wait:
         return {}
@@ -148,7 +148,7 @@ def _answer(one: AnswerView) -> dict[str, object]:
     }
 
 
-def _tell(path: Path, result: Result, watch: Watch, *, wait: bool) -> None:
+def _tell(path: Path, result: SubmitResult, watch: DecisionWait, *, wait: bool) -> None:
     match result:
         case Submitted():
             message = result.message
@@ -164,7 +164,7 @@ def _tell(path: Path, result: Result, watch: Watch, *, wait: bool) -> None:
             echo(f"{path}: NOT handed in")
 
 
-def _tell_declaration(message_type: str, key: Mapping[str, str], watch: Watch) -> None:
+def _tell_declaration(message_type: str, key: Mapping[str, str], watch: DecisionWait) -> None:
     name = " ".join(f"{field}={value}" for field, value in key.items())
     echo(f"  {name}: {watch.outcome(message_type, key)}")
     for one in watch.answers(message_type, key):
@@ -185,7 +185,7 @@ def _tell_faults(problem: ProblemView) -> None:
                 echo(f"  {text}")
 
 
-def _conclude(results: Mapping[Path, Result], watch: Watch, *, wait: bool) -> None:
+def _conclude(results: Mapping[Path, SubmitResult], watch: DecisionWait, *, wait: bool) -> None:
     refused = sum(isinstance(one, ProblemView) for one in results.values())
     failed = [one for one in results.values() if isinstance(one, DeliveryError)]
     if refused:

@@ -6,7 +6,14 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import Life, archived_lives, detail_text, emit_life, life_of, tell_life
+from gateway.cli.lives import (
+    MessageHistory,
+    archived_histories,
+    detail_text,
+    emit_history,
+    history_of,
+    tell_history,
+)
 from gateway.cli.naming import begun
 from gateway.cli.opening import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
@@ -14,8 +21,8 @@ from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
 from gateway.config import Config, load_config
 from gateway.facts import message_facts
-from gateway.queues import key_queues
-from spool.entry import Happening, Orphan
+from gateway.queues import key_backlogs
+from spool.entry import JournalLine, Orphan
 from spool.lifecycle import State
 from spool.store import Spool
 
@@ -36,13 +43,13 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     rules = rules_of(config)
     with open_spool(config) as spool:
         uids = spool.search(key) or _of_receipt(spool, key, config) or begun(spool, key)
-        lives = [life for uid in uids if (life := life_of(spool, uid, rules)) is not None]
+        lives = [life for uid in uids if (life := history_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
-        lives += archived_lives(config, key, rules, besides=frozenset(uids))
+        lives += archived_histories(config, key, rules, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))
     for life in lives:
-        emit_life(life) if as_json else tell_life(life)
+        emit_history(life) if as_json else tell_history(life)
     for orphan in orphans:
         _emit_orphan(orphan) if as_json else _tell_orphan(orphan)
     for one in passed:
@@ -52,15 +59,15 @@ def trace(key: str, file: Path, as_json: bool) -> None:
         click.get_current_context().exit(NOT_IN_ORDER)
 
 
-def _with_queues(lives: list[Life], config: Config, spool: Spool) -> list[Life]:
+def _with_queues(lives: list[MessageHistory], config: Config, spool: Spool) -> list[MessageHistory]:
     """Say of those that wait for a device how long that will take."""
-    queues = {one.key: one for one in key_queues(config, spool)}
+    queues = {one.key: one for one in key_backlogs(config, spool)}
     if not queues:
         return lives
     return [replace(life, queue=queues.get(_needs(life, config))) for life in lives]
 
 
-def _needs(life: Life, config: Config) -> str:
+def _needs(life: MessageHistory, config: Config) -> str:
     known = message_facts(life.view.facts)
     if life.view.state is not State.READY or known.signed or known.wrapped:
         return ""
@@ -77,11 +84,11 @@ def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
     return list(dict.fromkeys(uid for identity in sorted(identities) for uid in spool.search(identity)))
 
 
-def _emit_passed(one: Happening) -> None:
+def _emit_passed(one: JournalLine) -> None:
     emit({"cop_msg_id": one.uid, "at": one.at, "event": one.event, "detail": one.detail})
 
 
-def _tell_passed(one: Happening) -> None:
+def _tell_passed(one: JournalLine) -> None:
     """Tell of what a link brought and no message of ours is about: mail for an enterprise, or nobody's."""
     echo(f"{instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
 

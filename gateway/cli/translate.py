@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.judging import judge
+from gateway.cli.judging import check_document
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import ConfigError, Refused
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mapping
 from gateway.mapping.shelf import load_mappings
 from gateway.mapping.translate import Translated, translate, translate_split
-from gateway.mapping.write import Step
+from gateway.mapping.write import TraceStep
 from gateway.model import Fault
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
@@ -112,10 +112,10 @@ def _translate(
     document: Path, mapping: SourceMapping, charset: str, *, split: bool
 ) -> Sequence[Translated] | Refused:
     """Bounded as the gateway bounds what is handed in, unless the file is to become several messages."""
-    body, limits = read(document), Limits()
+    body, limits = read(document), LimitsConfig()
     try:
         if split:
-            roomy = Limits(size_bytes=len(body) + 1, depth=limits.depth, elements=len(body) + 1)
+            roomy = LimitsConfig(size_bytes=len(body) + 1, depth=limits.depth, elements=len(body) + 1)
             return translate_split(body, mapping, roomy, charset=charset)
         return (translate(body, mapping, limits, charset=charset),)
     except Refused as refused:
@@ -123,7 +123,7 @@ def _translate(
 
 
 def _faults(made: Translated, rules: Rules) -> tuple[Fault, ...]:
-    judged = judge(made.document, rules, View.DECLARED)
+    judged = check_document(made.document, rules, View.DECLARED)
     return made.located(judged.faults) if made.faults or judged.faults else ()
 
 
@@ -185,7 +185,7 @@ def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
             echo(f"    fix: {fault.fix}", err=True)
 
 
-def _tell_steps(steps: Iterable[Step], *, as_json: bool) -> None:
+def _tell_steps(steps: Iterable[TraceStep], *, as_json: bool) -> None:
     """Show the way of each field; a value is cut, and stays on the caller's own terminal."""
     for step in steps:
         value = None if step.value is None else step.value[:_SHOWN]

@@ -6,7 +6,7 @@ import click
 
 from gateway.cli import drawing
 from gateway.cli.failure import NOT_IN_ORDER
-from gateway.cli.judging import Judged, judge
+from gateway.cli.judging import CheckedDocument, check_document
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
@@ -42,7 +42,7 @@ def validate(
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
     for file in drawing.progress(documents(paths), "validating", speaks=True):
-        judged = judge(read(file), rules, view)
+        judged = check_document(read(file), rules, view)
         valid = valid and not judged.faults
         if as_json:
             emit(
@@ -77,7 +77,7 @@ def _known_edition(edition: str, rules_dir: Path | None) -> None:
         raise click.UsageError(f"there is no edition {edition} in {folder}; there is: {', '.join(known)}")
 
 
-def _tell(file: Path, judged: Judged, edition: str) -> None:
+def _tell(file: Path, judged: CheckedDocument, edition: str) -> None:
     kind = f" ({judged.message_type}, edition {edition})" if judged.message_type else ""
     if not judged.faults:
         echo(f"{file}: valid{kind}")

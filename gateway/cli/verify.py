@@ -13,12 +13,12 @@ from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.errors import ConfigError, EnvelopeError
-from gateway.stages.seal import root_name, unseal
+from gateway.stages.seal import root_name, unwrap
 from signing.certificate import CertificateFacts
 from signing.difference import Difference, first_difference
 from signing.errors import SigningError
 from signing.issuers import Issuers
-from signing.verify import Verdict
+from signing.verify import SignatureVerdict
 from signing.verify import verify as verify_signature
 
 
@@ -27,7 +27,7 @@ class _Case:
     """One file: what was found."""
 
     file: Path
-    verdict: Verdict
+    verdict: SignatureVerdict
     difference: Difference | None = None
 
 
@@ -90,12 +90,12 @@ def _judge(file: Path, before: bytes | None, issuers: Issuers | None, at: dateti
         body = _business(read(file))
         difference = None if before is None else first_difference(body, before)
     except (EnvelopeError, SigningError) as error:
-        return _Case(file=file, verdict=Verdict(valid=False, reasons=(str(error),)))
+        return _Case(file=file, verdict=SignatureVerdict(valid=False, reasons=(str(error),)))
     return _Case(file=file, verdict=verify_signature(body, at=at, issuers=issuers), difference=difference)
 
 
 def _business(body: bytes) -> bytes:
-    return unseal(body).business if root_name(body) in ("DxpMsg", "DxpMsgSv") else body
+    return unwrap(body).business if root_name(body) in ("DxpMsg", "DxpMsgSv") else body
 
 
 def _view(case: _Case, *, with_difference: bool) -> dict[str, object]:

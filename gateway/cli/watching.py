@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.client import GatewayClient, ProblemView, Submitted
 from gateway.doors.views import AnswerView
-from gateway.doors.waiting import Outcome, outcome_of
+from gateway.doors.waiting import DeclarationOutcome, outcome_of
 from gateway.errors import DeliveryError
 from gateway.model import Declaration
 from gateway.stages.correlate import identity
@@ -14,7 +14,7 @@ from gateway.stages.correlate import identity
 _POLL_S: Final = 20
 
 
-class Watch:
+class DecisionWait:
     """The declarations of some submissions, and the answers about them so far."""
 
     def __init__(self, client: GatewayClient, submitted: Iterable[Submitted]) -> None:
@@ -46,11 +46,11 @@ class Watch:
                 for answer in receipt.bodies:
                     self._take(answer)
 
-    def outcome(self, message_type: str, key: Mapping[str, str]) -> Outcome:
+    def outcome(self, message_type: str, key: Mapping[str, str]) -> DeclarationOutcome:
         """Say what customs decided about a declaration: the newest deciding answer counts."""
         return outcome_of(self._answers.get(_name(message_type, key), {}).values())
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[DeclarationOutcome]:
         """Say what customs decided about each declaration."""
         return [outcome_of(answers.values()) for answers in self._answers.values()]
 

@@ -3,14 +3,14 @@
 from http import HTTPStatus
 from typing import Final
 
-from gateway.doors.counter import Answer
+from gateway.doors.counter import HttpResponse
 
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
 }
 
 
-def answer_bytes(answer: Answer, common: bytes, *, keep_alive: bool, bodiless: bool) -> bytes:
+def answer_bytes(answer: HttpResponse, common: bytes, *, keep_alive: bool, bodiless: bool) -> bytes:
     """Write status, headers and body; `common`: headers of every answer. `bodiless`: to a HEAD."""
     text = "".join([f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items()])
     text += f"content-length: {len(answer.body)}\r\ncontent-type: {answer.media_type}\r\n"

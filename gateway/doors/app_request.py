@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.doors.counter import Answer
+from gateway.doors.counter import HttpResponse
 from gateway.doors.heads import RequestHead
 from gateway.doors.shown import Peer
 
-Event = MutableMapping[str, Any]
-App = Callable[[Event, Callable[[], Awaitable[Event]], Callable[[Event], Awaitable[None]]], Awaitable[None]]
+AsgiEvent = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [AsgiEvent, Callable[[], Awaitable[AsgiEvent]], Callable[[AsgiEvent], Awaitable[None]]], Awaitable[None]
+]
 
 UNREAD_BYTES: Final = 64 * 1024
 """Of a body nobody has asked for yet; beyond that the connection is not read."""
@@ -24,8 +26,8 @@ class AppRequest:
         head: RequestHead,
         peer: Peer,
         *,
-        tell: Callable[[Answer], None],
-        failed: Callable[[Exception, str], Answer],
+        tell: Callable[[HttpResponse], None],
+        failed: Callable[[Exception, str], HttpResponse],
         known: Callable[[str], None],
         flow: Callable[[bool], None],
         proceed: Callable[[], None],
@@ -50,7 +52,7 @@ class AppRequest:
         self._sent: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, app: App) -> None:
+    def start(self, app: AsgiApp) -> None:
         """Run it."""
         self._task = asyncio.get_running_loop().create_task(self._run(app))
 
@@ -69,13 +71,13 @@ class AppRequest:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self, app: App) -> None:
+    async def _run(self, app: AsgiApp) -> None:
         try:
             await app(self._scope(), self._receive, self._send)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
             self._tell(self._failed(error, self._head.path))
 
-    def _scope(self) -> Event:
+    def _scope(self) -> AsgiEvent:
         head = self._head
         return {
             "type": "http",
@@ -93,7 +95,7 @@ class AppRequest:
             "state": {"peer": self._peer, "known": self._known},
         }
 
-    async def _receive(self) -> Event:
+    async def _receive(self) -> AsgiEvent:
         if not self._whole and not self._parts:
             self._proceed()
             self._come.clear()
@@ -105,7 +107,7 @@ class AppRequest:
             self._flow(True)
         return {"type": "http.request", "body": body, "more_body": not self._whole}
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, event: AsgiEvent) -> None:
         if event["type"] == "http.response.start":
             self._status = event["status"]
             self._headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in event["headers"]}
@@ -115,4 +117,6 @@ class AppRequest:
             return
         self._headers.pop("content-length", None)
         media_type = self._headers.pop("content-type", "application/octet-stream")
-        self._tell(Answer(self._status, b"".join(self._sent), media_type, MappingProxyType(self._headers)))
+        self._tell(
+            HttpResponse(self._status, b"".join(self._sent), media_type, MappingProxyType(self._headers))
+        )

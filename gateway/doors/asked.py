@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from gateway.catalogue import Catalogue
-from gateway.doors.counter import Problem
+from gateway.doors.counter import ProblemError
 from gateway.doors.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
 from gateway.doors.views import CURSOR_AT_MOST
 from gateway.mapping.source import printable
@@ -93,7 +93,7 @@ def message_id(request: Request) -> str:
     """Read the id of a message from the path. Raises Problem: what can be nobody's id is not looked for."""
     found = str(request.path_params["id"]).upper()
     if not _UID.fullmatch(found):
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     return found
 
 
@@ -101,7 +101,7 @@ def receipt_id(request: Request) -> int:
     """Read the id of a receipt from the path. Raises Problem: what can be nobody's id is not looked for."""
     found = str(request.path_params["id"])
     if not _ARRIVAL.fullmatch(found):
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     return int(found)
 
 
@@ -124,7 +124,7 @@ def cursor_in(body: bytes) -> int:
     return int(found)
 
 
-def beyond(newest: int) -> Problem:
+def beyond(newest: int) -> ProblemError:
     """Say that a cursor is beyond the newest receipt there is."""
     return _bad(
         "/cursor",
@@ -173,7 +173,7 @@ def check_media_type(content_type: str, known: Sequence[str], *better: Fault) ->
     """Check a Content-Type; none at all is as good as a known one. Raises Problem, with a better fault if there is one."""
     form = content_type.partition(";")[0].strip().lower()
     if form and form not in known:
-        raise Problem(
+        raise ProblemError(
             "unsupported-media-type",
             *better,
             *(
@@ -192,8 +192,8 @@ def check_media_type(content_type: str, known: Sequence[str], *better: Fault) ->
         )
 
 
-def _bad(name: str, rule: str, message: str, message_zh: str, fix: str = "") -> Problem:
-    return Problem(
+def _bad(name: str, rule: str, message: str, message_zh: str, fix: str = "") -> ProblemError:
+    return ProblemError(
         "bad-request",
         Fault(path=name, rule=rule, message=message, message_zh=message_zh, fix=fix or "see /docs"),
     )

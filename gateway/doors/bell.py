@@ -9,7 +9,7 @@ from spool.errors import SpoolError
 from spool.store import Spool, Topic, Waiter
 
 
-class Bell:
+class LongPoll:
     """Lets many requests of one process wait for the spool's signal through one socket."""
 
     def __init__(self, spool: Spool, *, polls_of_enterprise: int) -> None:

@@ -16,7 +16,7 @@ _BODIES_UNDER_WAY: Final = 32
 """So many of the largest messages may be on their way at the same time, half as many of one enterprise."""
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class HttpBounds(Struct, frozen=True, kw_only=True):
     """Numbers, seconds and bytes."""
 
     connections: int = 2048
@@ -43,13 +43,13 @@ class Bounds(Struct, frozen=True, kw_only=True):
         return self.body_s + size_bytes / self.least_bytes_per_s
 
 
-def bounds_of(accept: Accept) -> Bounds:
+def bounds_of(accept: Accept) -> HttpBounds:
     """Take the bounds from the configuration, and from how many descriptors this process may have."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = accept.max_connections
     if descriptors != resource.RLIM_INFINITY:
         room = max(1, min(room, descriptors - _SPARE_DESCRIPTORS, descriptors * 7 // 8))
-    return Bounds(
+    return HttpBounds(
         connections=room,
         connections_of_address=accept.max_connections_per_address,
         under_way_bytes=_BODIES_UNDER_WAY * accept.limits.size_bytes,

@@ -20,19 +20,19 @@ from gateway.doors.nonces import Nonces, Use, free_in_s
 from gateway.doors.request_signature import (
     USED_NONCE,
     WINDOW_S,
-    Signature,
+    RequestSignature,
     malformed,
     signature_of,
     wrong_clock,
 )
-from gateway.doors.shown import Shown
+from gateway.doors.shown import Credentials
 from gateway.model import Enterprise, Fault, HmacKey
 from gateway.networks import Network, within
 
 _WAYS: Final = {"WWW-Authenticate": 'Bearer realm="gateway"'}
 
 
-class Stranger(Struct, frozen=True, kw_only=True):
+class Unauthenticated(Struct, frozen=True, kw_only=True):
     """Somebody who is not let in: what to answer, and when."""
 
     problem: str
@@ -56,7 +56,7 @@ class _Full(Exception):  # noqa: N818 (it is an outcome)
     """No more signed requests can be remembered for now."""
 
 
-class Callers:
+class Authenticator:
     """Knows everybody; for one event loop."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Callers:
         self._logins = logins
         self._clock = clock
 
-    def recognise(self, shown: Shown) -> Enterprise | Stranger:
+    def recognise(self, shown: Credentials) -> Enterprise | Unauthenticated:
         """Say who shows this, or how to answer somebody unknown. Raises SpoolError."""
         try:
             found = self._find(shown)
@@ -89,16 +89,18 @@ class Callers:
             delay_s = self._logins.failed(
                 address, way=failure.way, reason=failure.reason, enterprise=failure.enterprise
             )
-            return Stranger(problem="unauthorised", faults=failure.faults, headers=_WAYS, delay_s=delay_s)
+            return Unauthenticated(
+                problem="unauthorised", faults=failure.faults, headers=_WAYS, delay_s=delay_s
+            )
         except _Full:
             after = {"Retry-After": str(free_in_s(self._clock()))}
-            return Stranger(problem="quota-exceeded", faults=(_TOO_MANY,), headers=after)
+            return Unauthenticated(problem="quota-exceeded", faults=(_TOO_MANY,), headers=after)
         if found.addresses and not within(address := self._address(shown), found.addresses):
             self._logins.failed(address, way="address", reason="not allowed", enterprise=found.id)
-            return Stranger(problem="not-your-identity", faults=(_elsewhere(address),))
+            return Unauthenticated(problem="not-your-identity", faults=(_elsewhere(address),))
         return found
 
-    def _find(self, shown: Shown) -> Enterprise:
+    def _find(self, shown: Credentials) -> Enterprise:
         if shown.signature is not None:
             return self._agreeing(self._by_signature(shown.signature), shown, "signature")
         if shown.authorization:
@@ -124,14 +126,14 @@ class Callers:
         if until is not None and self._clock() >= until.timestamp():
             raise _Failure(way, "expired", _expired(way, until), enterprise=found.id)
 
-    def _agreeing(self, found: Enterprise, shown: Shown, way: str) -> Enterprise:
+    def _agreeing(self, found: Enterprise, shown: Credentials, way: str) -> Enterprise:
         """See that a certificate that is shown too is not another enterprise's."""
         certificate = shown.peer.certificate
         if certificate and self._certificates.get(certificate, found) is not found:
             raise _Failure(way, "certificate of another", enterprise=found.id)
         return found
 
-    def _by_signature(self, request: Signature) -> Enterprise:
+    def _by_signature(self, request: RequestSignature) -> Enterprise:
         faults = malformed(request)
         if faults:
             raise _Failure("signature", "headers", *faults)
@@ -153,7 +155,7 @@ class Callers:
             case Use.FIRST:
                 return found
 
-    def _address(self, shown: Shown) -> str:
+    def _address(self, shown: Credentials) -> str:
         """Return where a request comes from: behind trusted proxies, the last address that is none of them."""
         address = shown.peer.address
         hops = shown.forwarded.split(",") if self._trusted and shown.forwarded else []

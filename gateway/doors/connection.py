@@ -4,7 +4,7 @@ import asyncio
 from enum import Enum, auto
 from typing import Any, Final, cast
 
-from gateway.doors.places import Place
+from gateway.doors.places import ConnectionSlot
 from gateway.doors.service import Service
 from gateway.doors.shown import NOBODY, Peer, peer_of
 
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
     peer: Peer = NOBODY
 
-    def __init__(self, service: Service, place: Place) -> None:
+    def __init__(self, service: Service, place: ConnectionSlot) -> None:
         self.place = place
         self._service = service
         self._loop = asyncio.get_running_loop()

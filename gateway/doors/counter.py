@@ -9,10 +9,10 @@ import msgspec
 
 from gateway.config_state import ConfigState
 from gateway.defects import defect
-from gateway.doors.bell import Bell
-from gateway.doors.callers import Callers, Stranger
-from gateway.doors.shown import Shown
-from gateway.evidence.gather import Office
+from gateway.doors.bell import LongPoll
+from gateway.doors.callers import Authenticator, Unauthenticated
+from gateway.doors.shown import Credentials
+from gateway.evidence.gather import EvidenceExporter
 from gateway.mapping.language import SourceMapping
 from gateway.metrics import Meter
 from gateway.model import Enterprise, Fault
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counter:
+class HttpServices:
     """What the handlers need; one for the life of the process."""
 
     intake: Intake
@@ -40,11 +40,11 @@ class Counter:
     size_bytes: int
     refuse_wait_s: float
     """`signing.refuse_wait_s`."""
-    callers: Callers
-    bell: Bell
+    callers: Authenticator
+    long_poll: LongPoll
     gauge: Gauge
     meter: Meter
-    office: Office
+    exporter: EvidenceExporter
     archive: Archive
     mappings: Mapping[str, SourceMapping]
     """By name."""
@@ -55,7 +55,7 @@ class Counter:
     """The door is on loopback, and nobody is known to pass on to it what comes from elsewhere."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """A whole answer, ready to be written."""
 
     status: int
@@ -67,7 +67,7 @@ class Answer(msgspec.Struct, frozen=True):
     """How long it is to be held back; only of what is said to somebody unknown."""
 
 
-class Problem(Exception):  # noqa: N818 (it is an answer)
+class ProblemError(Exception):
     """An RFC 9457 answer on its way out."""
 
     def __init__(
@@ -80,43 +80,45 @@ class Problem(Exception):  # noqa: N818 (it is an answer)
         self.delay_s = delay_s
 
 
-def caller_of(shown: Shown, counter: Counter) -> Enterprise:
+def caller_of(shown: Credentials, services: HttpServices) -> Enterprise:
     """Say who is asking. Raises Problem."""
-    found = counter.callers.recognise(shown)
-    if isinstance(found, Stranger):
-        raise Problem(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
+    found = services.callers.recognise(shown)
+    if isinstance(found, Unauthenticated):
+        raise ProblemError(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
     return found
 
 
-def said(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> Answer:
+def ok_response(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> HttpResponse:
     """Answer with a view."""
-    return Answer(status, _encode(value), "application/json", headers)
+    return HttpResponse(status, _encode(value), "application/json", headers)
 
 
-def denied(
+def problem_response(
     problem: str,
     path: str,
     faults: tuple[Fault, ...] = (),
     headers: Mapping[str, str] | None = None,
     *,
     delay_s: float = 0.0,
-) -> Answer:
+) -> HttpResponse:
     """Answer with the document of a problem; `path` is what was asked for."""
     document = problem_document(problem, faults, instance=path)
-    return Answer(PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE, delay_s)
+    return HttpResponse(
+        PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE, delay_s
+    )
 
 
-def failed(error: Exception, path: str, operation: str, meter: Meter) -> Answer:
+def log_failure(error: Exception, path: str, operation: str, meter: Meter) -> HttpResponse:
     """Answer a request that ended in an exception, count it, and log what is no fault of its caller."""
     match error:
-        case Problem():
+        case ProblemError():
             meter.answered(operation, error.problem)
-            return denied(error.problem, path, error.faults, error.headers, delay_s=error.delay_s)
+            return problem_response(error.problem, path, error.faults, error.headers, delay_s=error.delay_s)
         case SpoolError():
             log("spool.unavailable", path=path, error=str(error))
             meter.answered(operation, "unavailable")
-            return denied("unavailable", path, headers={"Retry-After": RETRY_AFTER_S})
+            return problem_response("unavailable", path, headers={"Retry-After": RETRY_AFTER_S})
         case _:
             defect("request.failed", error, path=path)
             meter.answered(operation, "internal-error")
-            return denied("internal-error", path)
+            return problem_response("internal-error", path)

@@ -14,34 +14,34 @@ from urllib.parse import quote
 
 from gateway.defects import defect
 from gateway.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
-from gateway.doors.counter import Answer, Problem, denied
-from gateway.doors.verdict import say
+from gateway.doors.counter import HttpResponse, ProblemError, problem_response
+from gateway.doors.verdict import to_response
 from gateway.model import Enterprise
 from gateway.observe import log
 from gateway.pipeline import Refusal
 from gateway.ports import Arrival, Clock
-from gateway.roles.accept import Intake, Outcome, Ready
+from gateway.roles.accept import ExaminedSubmission, Intake, SubmissionResult
 from gateway.roles.commit import BatchCommit
 from gateway.roles.watermarks import Gauge
-from spool.entry import Clash, Known, Submission
+from spool.entry import Conflict, Duplicate, Submission
 from spool.errors import SpoolError
 from spool.store import Spool
 
-_Result = Outcome | Exception
+_Result = SubmissionResult | Exception
 _TURN_S: Final = 1.0
 """So long a batch is judged; what is left of it waits for the next turn of its door."""
 _LATER: Final = frozenset({"unavailable", "quota-exceeded"})
 """Problems that end by themselves."""
 
 
-class Desk:
+class BatchSubmitter:
     """Takes batches in; for one process."""
 
     def __init__(
         self,
         *,
         intake: Intake,
-        judge: Callable[[bytes, Enterprise], Ready | Refusal],
+        judge: Callable[[bytes, Enterprise], ExaminedSubmission | Refusal],
         commit: BatchCommit,
         spool: Spool,
         gauge: Gauge,
@@ -68,7 +68,7 @@ class Desk:
         except SpoolError as error:
             return str(error)
 
-    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[Answer | None]:
+    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[HttpResponse | None]:
         """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again.
 
         `door`: its kind.
@@ -97,7 +97,7 @@ class Desk:
         until = self._clock() + _TURN_S
         for index, arrival in enumerate(arrivals):
             if index and self._clock() > until:  # others wait for their turn at this desk
-                results[index:] = [Problem("unavailable")] * (len(arrivals) - index)
+                results[index:] = [ProblemError("unavailable")] * (len(arrivals) - index)
                 break
             try:
                 reply = known.get(index)
@@ -113,7 +113,7 @@ class Desk:
         self._commit.commit()
         return results
 
-    def _known(self, arrivals: Sequence[Arrival], caller: Enterprise) -> dict[int, Known | Clash]:
+    def _known(self, arrivals: Sequence[Arrival], caller: Enterprise) -> dict[int, Duplicate | Conflict]:
         """Find by place what was taken before, in one look-up: that is not judged (see `gateway.roles.recall`)."""
         bodies = {index: one.body for index, one in enumerate(arrivals) if len(one.body) <= self.size_bytes}
         asked = [Submission(owner=caller.id, sha256=sha256(body).digest()) for body in bodies.values()]
@@ -126,29 +126,31 @@ class Desk:
         """Return what is known at once; None: it comes with the commit."""
         if len(arrival.body) > self.size_bytes:
             log("message.refused", enterprise=caller.id, problem="too-large", rules=["too_large"])
-            return Problem("too-large")
+            return ProblemError("too-large")
         judged = self._judge(arrival.body, caller)
         return self._intake.take(judged, arrival.body, caller, partial(results.__setitem__, index))
 
-    def _answer(self, result: _Result, arrival: Arrival, caller: Enterprise) -> tuple[Answer | None, str]:
+    def _answer(
+        self, result: _Result, arrival: Arrival, caller: Enterprise
+    ) -> tuple[HttpResponse | None, str]:
         """Return what to tell, and what to count it as."""
         instance = quote(arrival.name, errors="replace")
         try:
-            answer = say(result, caller, self._spool, self._refuse_wait_s)
-        except Problem as problem:
+            answer = to_response(result, caller, self._spool, self._refuse_wait_s)
+        except ProblemError as problem:
             if problem.problem in _LATER:
                 return None, ""
-            return denied(problem.problem, instance, problem.faults), problem.problem
+            return problem_response(problem.problem, instance, problem.faults), problem.problem
         except SpoolError as error:
             log("spool.unavailable", enterprise=caller.id, error=str(error))
             return None, ""
         except Exception as error:  # noqa: BLE001 (the sender gets an answer, the log the reason)
             defect("request.failed", error, enterprise=caller.id)
-            return denied("internal-error", instance), "internal-error"
+            return problem_response("internal-error", instance), "internal-error"
         return answer, ACCEPTED if answer.status == HTTPStatus.ACCEPTED else DUPLICATE
 
 
-def is_taken(answer: Answer) -> bool:
+def is_taken(answer: HttpResponse) -> bool:
     """Tell whether an answer says that the message is ours to deliver."""
     return answer.status < 300  # noqa: PLR2004
 
@@ -157,4 +159,4 @@ def _is_lasting(result: _Result) -> bool:
     """Tell whether it could not be judged or taken, and waiting alone may not help."""
     if isinstance(result, SpoolError):
         return not result.temporary
-    return isinstance(result, Exception) and not isinstance(result, Problem)
+    return isinstance(result, Exception) and not isinstance(result, ProblemError)

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from gateway.config import Folder
 from gateway.config_doors import FolderDoor
-from gateway.doors.counter import denied
+from gateway.doors.counter import problem_response
 from gateway.doors.desk import is_taken
 from gateway.doors.folder_drop import DoorDrop, Unfit
-from gateway.doors.keeper import Answered, Told
+from gateway.doors.keeper import Answered, Reported
 from gateway.errors import DeliveryError
 from gateway.model import Fault
 from gateway.observe import log
@@ -41,7 +41,7 @@ _UNFIT: Final = {
 }
 
 
-class FolderHatch:
+class FolderAdapter:
     """`gateway.doors.keeper.Hatch` over a folder."""
 
     def __init__(self, door: FolderDoor, *, size_bytes: int, enterprise: str) -> None:
@@ -59,7 +59,7 @@ class FolderHatch:
         self._turn_away(self._drop.take_unfit())
         return arrivals
 
-    def tell(self, answered: Sequence[Answered]) -> Told:
+    def tell(self, answered: Sequence[Answered]) -> Reported:
         """See `Hatch.tell`; writes the reports."""
         taken = [one for one in answered if is_taken(one.answer)]
         refused = [one for one in answered if not is_taken(one.answer)]
@@ -67,8 +67,8 @@ class FolderHatch:
             _write(self._reports, [(one.arrival.name, ACCEPTED, one.answer.body) for one in taken])
             _write(self._problems, [(one.arrival.name, PROBLEM, one.answer.body) for one in refused])
         except DeliveryError as error:
-            return Told((), error)
-        return Told(answered)
+            return Reported((), error)
+        return Reported(answered)
 
     def done(self, answered: Sequence[Answered]) -> None:
         """See `Hatch.done`; moves the files."""
@@ -90,7 +90,7 @@ class FolderHatch:
         if not unfit:
             return
         answers = {
-            name: denied("bad-request", quote(name, errors="replace"), (_UNFIT[why],))
+            name: problem_response("bad-request", quote(name, errors="replace"), (_UNFIT[why],))
             for name, why in unfit.items()
         }
         _write(self._problems, [(name, PROBLEM, answer.body) for name, answer in answers.items()])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.doors.counter import Counter, Problem
+from gateway.doors.counter import HttpServices, ProblemError
 from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.source import printable
 from gateway.model import Fault
@@ -15,25 +15,25 @@ _UNSAID: Final = frozenset({"", "application/octet-stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class BodyForm:
     """How a body is translated."""
 
     mapping: SourceMapping
     charset: str
 
 
-def form_of(content_type: str, query: str, counter: Counter) -> Form | None:
+def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm | None:
     """Say how a body is translated; None when no mapping is asked for. Raises Problem."""
     name = last_of(query, "mapping")
     if not name:
         return None
-    mapping = counter.mappings.get(name)
+    mapping = services.mappings.get(name)
     if mapping is None:
-        raise Problem("unknown-mapping", _unknown(printable(name)))
+        raise ProblemError("unknown-mapping", _unknown(printable(name)))
     media = media_type(content_type)
     if media not in _UNSAID and media != _MEDIA[mapping.source]:
-        raise Problem("unsupported-media-type", _other_form(mapping))
-    return Form(mapping=mapping, charset=_charset(content_type))
+        raise ProblemError("unsupported-media-type", _other_form(mapping))
+    return BodyForm(mapping=mapping, charset=_charset(content_type))
 
 
 def media_type(content_type: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from typing import Final, Protocol
 
-from gateway.doors.heads import Unreadable
+from gateway.doors.heads import MalformedHead
 
 _SIZE_LINE_BYTES: Final = 256
 """A chunk's size with its extensions, which nobody reads."""
@@ -25,7 +25,7 @@ class Framing(Protocol):
         ...
 
 
-class Counted:
+class LengthFraming:
     """A body of so many bytes."""
 
     __slots__ = ("_left", "whole")
@@ -42,7 +42,7 @@ class Counted:
         return (data, b"") if len(data) <= left else (data[:left], data[left:])
 
 
-class Chunked:
+class ChunkedFraming:
     """A body in chunks; keeps no more of them than a line that is not whole."""
 
     __slots__ = ("_chunks", "_held", "_left", "_size", "_trailer", "whole")
@@ -110,7 +110,7 @@ class Chunked:
         self._chunks += 1
         self._size += size
         if self._chunks > _CHUNKS_AT_ONCE + self._size // _LEAST_CHUNK_BYTES:
-            raise Unreadable(
+            raise MalformedHead(
                 "bad-request",
                 f"the chunks of the body are smaller than {_LEAST_CHUNK_BYTES} bytes",
                 f"分块小于 {_LEAST_CHUNK_BYTES} 字节",
@@ -128,10 +128,10 @@ class Chunked:
 
 def framing(length: int | None) -> Framing:
     """Return what finds the end of a body that has this length; None: it comes in chunks."""
-    return Chunked() if length is None else Counted(length)
+    return ChunkedFraming() if length is None else LengthFraming(length)
 
 
-def _bad_chunk() -> Unreadable:
-    return Unreadable(
+def _bad_chunk() -> MalformedHead:
+    return MalformedHead(
         "bad-request", "the chunks of the body are not of their form", "分块格式错误", "send Content-Length"
     )

@@ -27,7 +27,7 @@ _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"au
 """Headers that two readers could understand in two ways if they stood twice."""
 
 
-class Unreadable(Exception):  # noqa: N818 (it is an answer)
+class MalformedHead(Exception):  # noqa: N818 (it is an answer)
     """A request that is answered without being read to its end, and after which its connection ends."""
 
     def __init__(self, problem: str, message: str, message_zh: str, fix: str) -> None:
@@ -118,7 +118,7 @@ class _Fields:
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
-        self.refusal: Unreadable | None = None
+        self.refusal: MalformedHead | None = None
         self.whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -145,7 +145,7 @@ def _read_line(line: bytes) -> tuple[bytes, bytes, bytes]:
         raise _no_http()
     method, target, major, minor = found.groups()
     if major != b"1" or minor not in b"01":
-        raise Unreadable(
+        raise MalformedHead(
             "version-not-supported",
             "this is no HTTP/1.1",
             "不支持该 HTTP 版本",
@@ -209,11 +209,11 @@ def _length(first: dict[bytes, bytes], minor: bytes) -> int | None:
     return int(announced)
 
 
-def _bad(message: str, message_zh: str, fix: str) -> Unreadable:
-    return Unreadable("bad-request", message, message_zh, fix)
+def _bad(message: str, message_zh: str, fix: str) -> MalformedHead:
+    return MalformedHead("bad-request", message, message_zh, fix)
 
 
-def _no_http() -> Unreadable:
+def _no_http() -> MalformedHead:
     return _bad(
         "this is no request of HTTP",
         "不是有效的 HTTP 请求",
@@ -221,8 +221,8 @@ def _no_http() -> Unreadable:
     )
 
 
-def _target_too_long() -> Unreadable:
-    return Unreadable(
+def _target_too_long() -> MalformedHead:
+    return MalformedHead(
         "target-too-long",
         f"the address of the request has more than {TARGET_BYTES} bytes",
         f"请求地址超过 {TARGET_BYTES} 字节",
@@ -230,8 +230,8 @@ def _target_too_long() -> Unreadable:
     )
 
 
-def _head_too_large() -> Unreadable:
-    return Unreadable(
+def _head_too_large() -> MalformedHead:
+    return MalformedHead(
         "head-too-large",
         f"the head of the request has more than {HEADERS} headers or {HEAD_BYTES} bytes",
         f"请求头超过 {HEADERS} 个或 {HEAD_BYTES} 字节",

@@ -30,10 +30,19 @@ from gateway.doors.asked import (
     text,
 )
 from gateway.doors.causes import Cause, Phrase, phrase
-from gateway.doors.counter import RETRY_AFTER_S, Answer, Counter, Problem, caller_of, denied, failed, said
+from gateway.doors.counter import (
+    RETRY_AFTER_S,
+    HttpResponse,
+    HttpServices,
+    ProblemError,
+    caller_of,
+    log_failure,
+    ok_response,
+    problem_response,
+)
 from gateway.doors.page import PAGE_HEADERS, page
 from gateway.doors.request_signature import OTHER_BODY
-from gateway.doors.shown import Shown, shown_by
+from gateway.doors.shown import Credentials, credentials_of
 from gateway.doors.standing import standings
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
@@ -68,14 +77,14 @@ _POLLS = Fault(
     fix="let one request wait and the others ask without wait=",
 )
 
-Handler = Callable[[Request, Counter, Enterprise], Awaitable[Response]]
+Handler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]
 
 
-def build(counter: Counter) -> Starlette:
-    """Build what answers everything but submissions; `counter.spool` is used by its event loop alone."""
+def build(services: HttpServices) -> Starlette:
+    """Build what answers everything but submissions; `services.spool` is used by its event loop alone."""
 
     def at(path: str, handler: Handler, method: str) -> Route:
-        return Route(path, _guarded(handler, counter, f"{method} {path}"), methods=[method])
+        return Route(path, _guarded(handler, services, f"{method} {path}"), methods=[method])
 
     app = Starlette(
         exception_handlers={404: _elsewhere, 405: _elsewhere},
@@ -88,9 +97,9 @@ def build(counter: Counter) -> Starlette:
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
-            _open("/healthz", lambda: _alive(counter)),
-            _open("/readyz", lambda: _ready(counter)),
-            Route("/metrics", _figures(counter), methods=["GET"]),
+            _open("/healthz", lambda: _alive(services)),
+            _open("/readyz", lambda: _ready(services)),
+            Route("/metrics", _figures(services), methods=["GET"]),
             _open("/openapi.json", lambda: _json(openapi.document())),
             _open("/docs", lambda: HTMLResponse(page(), headers=PAGE_HEADERS)),
         ],
@@ -108,24 +117,26 @@ async def _elsewhere(request: Request, error: Exception) -> Response:
     known = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     headers = error.headers if isinstance(error, HTTPException) else None
     problem = "method-not-allowed" if known else "not-found"
-    return _response(denied(problem, request.url.path, headers=headers))
+    return _response(problem_response(problem, request.url.path, headers=headers))
 
 
-def _guarded(handler: Handler, counter: Counter, operation: str) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(
+    handler: Handler, services: HttpServices, operation: str
+) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         try:
-            caller = caller_of(_shown(request), counter)
+            caller = caller_of(_shown(request), services)
             request.scope["state"]["known"](caller.id)
             check_query(_query(request), operation)
-            response = await handler(request, counter, caller)
+            response = await handler(request, services, caller)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            answer = failed(error, request.url.path, operation, counter.meter)
+            answer = log_failure(error, request.url.path, operation, services.meter)
             if answer.delay_s:
                 await asyncio.sleep(answer.delay_s)  # a timer of this request alone
             return _response(answer)
-        counter.meter.answered(operation)
+        services.meter.answered(operation)
         return response
 
     return guarded
@@ -137,8 +148,8 @@ def _open(path: str, answer: Callable[[], Response]) -> Route:
     def asked(request: Request) -> Response:
         try:
             check_query(_query(request), f"GET {path}")
-        except Problem as problem:
-            return _response(denied(problem.problem, path, problem.faults))
+        except ProblemError as problem:
+            return _response(problem_response(problem.problem, path, problem.faults))
         return answer()
 
     return Route(path, asked, methods=["GET"])
@@ -148,11 +159,11 @@ def _query(request: Request) -> str:
     return str(request.scope["query_string"], "latin-1")
 
 
-def _shown(request: Request) -> Shown:
+def _shown(request: Request) -> Credentials:
     scope = request.scope
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     query: bytes = scope["query_string"]
-    return shown_by(
+    return credentials_of(
         dict(reversed(headers)),
         headers,
         scope["state"]["peer"],
@@ -173,114 +184,114 @@ async def _read(request: Request, limit: int) -> bytes:
     """Read the body, never more than the limit, and only the one that was signed."""
     announced = _header(request, b"content-length")
     if announced.isdigit() and int(announced) > limit:
-        raise Problem("too-large", headers={"Connection": "close"})
+        raise ProblemError("too-large", headers={"Connection": "close"})
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise Problem("too-large", headers={"Connection": "close"})
+            raise ProblemError("too-large", headers={"Connection": "close"})
         parts.append(part)
     body = b"".join(parts)
     signature = _shown(request).signature
     if signature is not None and hashlib.sha256(body).hexdigest() != signature.content_sha256:
-        raise Problem("unauthorised", OTHER_BODY)
+        raise ProblemError("unauthorised", OTHER_BODY)
     return body
 
 
-async def _get_message(request: Request, counter: Counter, caller: Enterprise) -> Response:
-    ways = counter.spool.ways(message_id(request))
+async def _get_message(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    ways = services.spool.ways(message_id(request))
     if not ways or ways[0].owner != caller.id:
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     return _json(views.status_view(ways[0], ways))
 
 
-async def _get_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _get_content(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     uid = message_id(request)
-    body = counter.spool.body(uid) if counter.spool.message(uid, owner=caller.id) else None
+    body = services.spool.body(uid) if services.spool.message(uid, owner=caller.id) else None
     if body is None:
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     return Response(body, media_type="application/octet-stream")
 
 
-async def _get_evidence(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _get_evidence(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     uid, redact = message_id(request), flag("redact", request.query_params.get("redact"))
-    there = counter.spool.message(uid)
+    there = services.spool.message(uid)
     mine = there is not None and there.owner == caller.id
-    found = counter.spool.export(uid) if mine else None
-    if found is None and (shelved := counter.archive.get(uid)) is not None:  # looked for whoever's it is
+    found = services.spool.export(uid) if mine else None
+    if found is None and (shelved := services.archive.get(uid)) is not None:  # looked for whoever's it is
         found = shelved.message
     if found is None or found.ways[0].owner != caller.id:
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     try:
-        bundle = counter.office.bundle(found, redact=redact, for_owner=True)
+        bundle = services.exporter.bundle(found, redact=redact, for_owner=True)
     except NotSealedError as error:
-        raise Problem("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
+        raise ProblemError("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
     return Response(encode_evidence(bundle), media_type="application/json")
 
 
-async def _get_declaration(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _get_declaration(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     message_type, key = text(request, "type"), text(request, "key")
     asked = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
-    texts = spellings(asked, counter.rules.catalogue)
-    known = next(counter.spool.find(texts, owner=caller.id), None)
+    texts = spellings(asked, services.rules.catalogue)
+    known = next(services.spool.find(texts, owner=caller.id), None)
     if known is None:
-        check_key(message_type, key, counter.rules.catalogue)
-        raise Problem("not-found")
+        check_key(message_type, key, services.rules.catalogue)
+        raise ProblemError("not-found")
     named = known.found_by
-    rows = counter.spool.timeline(caller.id, named)
+    rows = services.spool.timeline(caller.id, named)
     return _json(
         views.TimelineView(
             type=message_type,
             key=key,
-            answers=views.answer_views(rows, counter.rules.codes),
+            answers=views.answer_views(rows, services.rules.codes),
             declarations=standings(
-                counter.spool, counter.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
+                services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
             ),
         )
     )
 
 
-async def _get_receipts(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _get_receipts(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     asked = number(request, "after", least=0, most=views.CURSOR_AT_MOST)
     limit = number(request, "limit", least=1, most=operations.PAGE_AT_MOST) or operations.PAGE
     wait_s = number(request, "wait", least=0, most=operations.WAIT_AT_MOST_S) or 0
-    after = counter.spool.acknowledged(caller.id) if asked is None else asked
+    after = services.spool.acknowledged(caller.id) if asked is None else asked
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_s
     while True:
-        notices = counter.spool.notices(caller.id, after=after, limit=limit)
+        notices = services.spool.notices(caller.id, after=after, limit=limit)
         left = until - loop.time()
-        if notices or left <= 0 or counter.bell.silent:
-            return _json(views.receipts_view(notices, counter.rules.codes, after=after))
-        if counter.bell.full(caller.id):
-            raise Problem("quota-exceeded", _POLLS, headers={"Retry-After": RETRY_AFTER_S})
-        await counter.bell.heard(caller.id, after, left)
+        if notices or left <= 0 or services.long_poll.silent:
+            return _json(views.receipts_view(notices, services.rules.codes, after=after))
+        if services.long_poll.full(caller.id):
+            raise ProblemError("quota-exceeded", _POLLS, headers={"Retry-After": RETRY_AFTER_S})
+        await services.long_poll.heard(caller.id, after, left)
 
 
-async def _get_receipt_content(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _get_receipt_content(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     try:
-        body = content_for(caller.id, receipt_id(request), counter.spool, counter.rules.catalogue)
+        body = content_for(caller.id, receipt_id(request), services.spool, services.rules.catalogue)
     except EnvelopeError as error:
-        raise Problem("not-found") from error
+        raise ProblemError("not-found") from error
     if body is None:
-        raise Problem("not-found")
+        raise ProblemError("not-found")
     return Response(body, media_type="application/xml")
 
 
-async def _post_ack(request: Request, counter: Counter, caller: Enterprise) -> Response:
+async def _post_ack(request: Request, services: HttpServices, caller: Enterprise) -> Response:
     wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
-    newest = counter.spool.newest_notices([caller.id]).get(caller.id, 0)
-    if wanted > newest and wanted > counter.spool.acknowledged(caller.id):  # old ones may have been purged
+    newest = services.spool.newest_notices([caller.id]).get(caller.id, 0)
+    if wanted > newest and wanted > services.spool.acknowledged(caller.id):  # old ones may have been purged
         raise beyond(newest)
-    cursor = counter.spool.acknowledge(caller.id, wanted)
+    cursor = services.spool.acknowledge(caller.id, wanted)
     log("notice.delivered", enterprise=caller.id, cursor=cursor)
     return _json(views.CursorView(cursor=cursor))
 
 
-def _alive(counter: Counter) -> Response:
+def _alive(services: HttpServices) -> Response:
     """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
-    return _health("alive", _held_up(counter, "/healthz"))
+    return _health("alive", _held_up(services, "/healthz"))
 
 
 def _health(
@@ -296,9 +307,9 @@ def _health(
     return _json(view, status=code)
 
 
-def _held_up(counter: Counter, path: str) -> list[Phrase]:
+def _held_up(services: HttpServices, path: str) -> list[Phrase]:
     """Say whether somebody keeps the spool from being written; the log says who."""
-    held_up = counter.spool.held_up()
+    held_up = services.spool.held_up()
     if held_up is None:
         return []
     if times := _UNAVAILABLE.times("held up"):
@@ -306,13 +317,13 @@ def _held_up(counter: Counter, path: str) -> list[Phrase]:
     return [phrase(Cause.SPOOL_HELD)]
 
 
-def _ready(counter: Counter) -> Response:
+def _ready(services: HttpServices) -> Response:
     """Say whether it can accept, to anybody: how much is wrong, and no names."""
-    warnings = list(_not_in_force(counter.config_state))
+    warnings = list(_not_in_force(services.config_state))
     try:
-        counter.spool.acknowledged("")
-        reasons = [Phrase(fault.message, fault.message_zh) for fault in counter.gauge.refusals()]
-        reasons += _held_up(counter, "/readyz")
+        services.spool.acknowledged("")
+        reasons = [Phrase(fault.message, fault.message_zh) for fault in services.gauge.refusals()]
+        reasons += _held_up(services, "/readyz")
     except SpoolError as error:
         if times := _UNAVAILABLE.times(type(error).__name__):
             log("spool.unavailable", path="/readyz", error=str(error), times=times)
@@ -331,30 +342,30 @@ def _not_in_force(state: ConfigState) -> Iterator[Phrase]:
         yield phrase(Cause.LEFT_OUT, count=len(state.left_out))
 
 
-def _figures(counter: Counter) -> Callable[[Request], Awaitable[Response]]:
-    wanted = hashlib.sha256(f"Bearer {counter.metrics_token}".encode()).digest()
+def _figures(services: HttpServices) -> Callable[[Request], Awaitable[Response]]:
+    wanted = hashlib.sha256(f"Bearer {services.metrics_token}".encode()).digest()
 
     async def figures(request: Request) -> Response:
         """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
-        if not counter.metrics_token and not (counter.near and "x-forwarded-for" not in request.headers):
-            return _response(denied("unauthorised", request.url.path, (_NO_TOKEN,), _ASKED))
+        if not services.metrics_token and not (services.near and "x-forwarded-for" not in request.headers):
+            return _response(problem_response("unauthorised", request.url.path, (_NO_TOKEN,), _ASKED))
         header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-        if counter.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
-            return _response(denied("unauthorised", request.url.path, headers=_ASKED))
+        if services.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
+            return _response(problem_response("unauthorised", request.url.path, headers=_ASKED))
         try:
             check_query(_query(request), "GET /metrics")
-        except Problem as problem:
-            return _response(denied(problem.problem, request.url.path, problem.faults))
-        return Response(await asyncio.to_thread(counter.meter.text), media_type=MEDIA_TYPE)
+        except ProblemError as problem:
+            return _response(problem_response(problem.problem, request.url.path, problem.faults))
+        return Response(await asyncio.to_thread(services.meter.text), media_type=MEDIA_TYPE)
 
     return figures
 
 
 def _json(value: object, *, status: int = 200) -> Response:
-    return _response(said(value, status))
+    return _response(ok_response(value, status))
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: HttpResponse) -> Response:
     return Response(
         answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers
     )

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from gateway.doors.counter import Answer
-from gateway.doors.desk import Desk
+from gateway.doors.counter import HttpResponse
+from gateway.doors.desk import BatchSubmitter
 from gateway.errors import DeliveryError
 from gateway.model import Enterprise
 from gateway.observe import log
@@ -26,17 +26,17 @@ class Answered(NamedTuple):
     """What came, and what its sender is told."""
 
     arrival: Arrival
-    answer: Answer
+    answer: HttpResponse
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """Whose senders know their answer now, and why others could not be told."""
 
     answered: Sequence[Answered]
     failed: DeliveryError | None = None
 
 
-class Hatch(Protocol):
+class DropAdapter(Protocol):
     """Where one enterprise hands in.
 
     Every method but `tell` and `close` raises DeliveryError; what was handed out and is not done comes again then.
@@ -46,7 +46,7 @@ class Hatch(Protocol):
         """As `gateway.ports.Feed.receive`."""
         ...
 
-    def tell(self, answered: Sequence[Answered]) -> Told:
+    def tell(self, answered: Sequence[Answered]) -> Reported:
         """Let the senders know, durably; may be called again for the same, and then tells the same.
 
         After a failure nothing comes again by itself: what was handed out is still in hand.
@@ -66,16 +66,22 @@ class Hatch(Protocol):
         ...
 
 
-class Keeper:
+class DropLoop:
     """Keeps one door."""
 
     def __init__(
-        self, *, caller: Enterprise, kind: str, hatch: Hatch, desk: Desk, clock: Clock = time.monotonic
+        self,
+        *,
+        caller: Enterprise,
+        kind: str,
+        adapter: DropAdapter,
+        submitter: BatchSubmitter,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._caller = caller
         self._kind = kind
-        self._hatch = hatch
-        self._desk = desk
+        self._adapter = adapter
+        self._submitter = submitter
         self._clock = clock
         self._left: Sequence[Arrival] = ()
         """In hand, and could not be taken."""
@@ -108,20 +114,20 @@ class Keeper:
         if not self._tell():
             return False
         if self._is_closed():
-            self._hatch.idle()
+            self._adapter.idle()
             self._rest(_REST_S)
             return False
         arrivals = [*self._left]
         if len(arrivals) < _BATCH:
             wait_s = 0.0 if arrivals else timeout_s
-            arrivals += self._hatch.receive(limit=_BATCH - len(arrivals), timeout_s=wait_s)
+            arrivals += self._adapter.receive(limit=_BATCH - len(arrivals), timeout_s=wait_s)
         if not arrivals:
             return False
-        pairs = list(zip(arrivals, self._desk.judge(arrivals, self._caller, self._kind), strict=True))
+        pairs = list(zip(arrivals, self._submitter.judge(arrivals, self._caller, self._kind), strict=True))
         self._left = [arrival for arrival, answer in pairs if answer is None]
         self._untold = [Answered(arrival, answer) for arrival, answer in pairs if answer is not None]
         if self._tell() and self._left:
-            self._hatch.idle()
+            self._adapter.idle()
             self._rest(_REST_S)
         return True
 
@@ -133,16 +139,16 @@ class Keeper:
         """
         if not self._untold:
             return True
-        told, failed = self._hatch.tell(self._untold)
+        told, failed = self._adapter.tell(self._untold)
         if told:
             self._failures = 0
             tokens = {one.arrival.token for one in told}
             self._untold = [one for one in self._untold if one.arrival.token not in tokens]
-            self._hatch.done(told)
+            self._adapter.done(told)
         if failed is None:
             return True
         self._failed(failed)
-        self._hatch.idle()
+        self._adapter.idle()
         return False
 
     def _failed(self, error: DeliveryError) -> None:
@@ -159,7 +165,7 @@ class Keeper:
 
     def _is_closed(self) -> bool:
         """Ask the watermarks; log when that changes."""
-        before, self._closed = self._closed, self._desk.closed()
+        before, self._closed = self._closed, self._submitter.closed()
         if self._closed and not before:
             log("door.closed", enterprise=self._caller.id, door=self._kind, reason=self._closed)
         elif before and not self._closed:
@@ -167,27 +173,27 @@ class Keeper:
         return bool(self._closed)
 
     def _stands(self, *, in_order: bool) -> None:
-        self._desk.figures.stands(self._caller.id, self._kind, in_order=in_order)
+        self._submitter.figures.stands(self._caller.id, self._kind, in_order=in_order)
 
     def _rest(self, seconds: float) -> None:
         self._rest_until = self._clock() + seconds
 
     def close(self) -> None:
         """Let go of the door."""
-        self._hatch.close()
+        self._adapter.close()
 
 
-def keep_doors(keepers: Sequence[Keeper], stop: Stop, *, wait_s: float, pause_s: float) -> None:
+def run_drop_loops(loops: Sequence[DropLoop], stop: Stop, *, wait_s: float, pause_s: float) -> None:
     """Go from door to door until asked to stop; what is in hand then is finished.
 
     `wait_s`: how long one door may be waited at; `pause_s`: how long after a round in which nothing came.
     """
     while not stop():
         busy = False
-        for keeper in keepers:
+        for loop in loops:
             if not stop():
-                busy |= keeper.step(wait_s)
+                busy |= loop.step(wait_s)
         if not busy:
             stop.pause(pause_s)
-    for keeper in keepers:
-        keeper.close()
+    for loop in loops:
+        loop.close()

@@ -8,7 +8,7 @@ from ssl import SSLContext
 from typing import Final
 
 from gateway.doors.handover import OpenDoor, Passed
-from gateway.doors.places import Place
+from gateway.doors.places import ConnectionSlot
 from gateway.doors.service import Service
 from gateway.doors.wire import DoorProtocol
 from gateway.observe import log
@@ -117,7 +117,7 @@ class Listener:
     ) -> None:
         """Give a connection its place, and once it speaks (TLS), its protocol."""
         service = self._service
-        place = Place(address, connection.close)
+        place = ConnectionSlot(address, connection.close)
         protocol = DoorProtocol(service, place, held)
 
         async def serve() -> None:

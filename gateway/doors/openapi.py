@@ -15,11 +15,11 @@ from gateway.doors import views
 from gateway.doors.operations import (
     OPERATIONS,
     PROBLEM_HEADERS,
-    Header,
-    Link,
+    HeaderSpec,
+    LinkSpec,
     Operation,
     Parameter,
-    Reply,
+    ResponseSpec,
     problems_of,
 )
 from gateway.doors.request_signature import WINDOW_S
@@ -132,7 +132,7 @@ def _parameter(one: Parameter) -> dict[str, Any]:
     return told if one.example is None else told | {"example": one.example}
 
 
-def _reply(one: Reply) -> dict[str, Any]:
+def _reply(one: ResponseSpec) -> dict[str, Any]:
     if one.view is not None:
         content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=one.view.__name__)}}
     elif one.media_type == "application/json":
@@ -147,7 +147,7 @@ def _reply(one: Reply) -> dict[str, Any]:
     return told
 
 
-def _link(one: Link) -> dict[str, Any]:
+def _link(one: LinkSpec) -> dict[str, Any]:
     if one.parameter:
         return {"operationId": one.operation, "parameters": {one.parameter: one.value}}
     return {"operationId": one.operation, "requestBody": {"cursor": one.value}}
@@ -173,7 +173,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     return told
 
 
-def _header(one: Header) -> dict[str, Any]:
+def _header(one: HeaderSpec) -> dict[str, Any]:
     return {"description": one.description, "required": one.always, "schema": dict(one.schema)}
 
 

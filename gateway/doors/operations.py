@@ -24,7 +24,7 @@ MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream
 SOURCE_FORMS: Final = ("application/json", "text/csv")
 """Media types of what a mapping translates to a message."""
 
-Place = Literal["path", "query", "header"]
+ParameterPlace = Literal["path", "query", "header"]
 Security = Literal["token", "metrics", ""]
 
 
@@ -33,7 +33,7 @@ class Parameter:
     """A path, query or header parameter."""
 
     name: str
-    place: Place
+    place: ParameterPlace
     description: str
     schema: Mapping[str, Any]
     """JSON schema: type and bounds; what is outside of them is answered `bad-request`."""
@@ -42,7 +42,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class HeaderSpec:
     """A header of an answer."""
 
     name: str
@@ -53,7 +53,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class LinkSpec:
     """What an answer says that another operation asks for."""
 
     operation: str
@@ -65,15 +65,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ResponseSpec:
     """A good answer."""
 
     says: str
     view: type | None = None
     """What the JSON holds; None: no JSON of ours."""
     media_type: str = "application/json"
-    headers: tuple[Header, ...] = ()
-    links: tuple[Link, ...] = ()
+    headers: tuple[HeaderSpec, ...] = ()
+    links: tuple[LinkSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Operation:
     tag: str
     summary: str
     detail: str
-    replies: Mapping[int, Reply]
+    replies: Mapping[int, ResponseSpec]
     problems: tuple[str, ...] = ()
     """Codes beside those that any operation with a token may give."""
     parameters: tuple[Parameter, ...] = ()
@@ -97,23 +97,23 @@ class Operation:
     security: Security = "token"
 
 
-LOCATION: Final = Header(
+LOCATION: Final = HeaderSpec(
     name="Location",
     description="Path of the message; not for a dry run, which keeps none",
     schema={"type": "string", "pattern": "^/v1/messages/[0-9A-F-]{36}$"},
     always=False,
 )
-_ALWAYS_THERE: Final = Header(
+_ALWAYS_THERE: Final = HeaderSpec(
     name="Location", description="Path of the message", schema=LOCATION.schema, always=True
 )
-_RETRY_AFTER: Final = Header(
+_RETRY_AFTER: Final = HeaderSpec(
     name="Retry-After",
     description="Whole seconds until asking again makes sense",
     schema={"type": "integer", "minimum": 1},
 )
-PROBLEM_HEADERS: Final[Mapping[str, Header]] = MappingProxyType(
+PROBLEM_HEADERS: Final[Mapping[str, HeaderSpec]] = MappingProxyType(
     {
-        "unauthorised": Header(
+        "unauthorised": HeaderSpec(
             name="WWW-Authenticate",
             description="How to say who you are",
             schema={"type": "string", "minLength": 1},
@@ -140,7 +140,7 @@ _MESSAGE_ID: Final = Parameter(
     required=True,
 )
 _ABOUT_IT: Final = tuple(
-    Link(operation=name, parameter="id", value="$response.body#/id")
+    LinkSpec(operation=name, parameter="id", value="$response.body#/id")
     for name in ("getMessage", "getMessageContent", "getMessageEvidence")
 )
 _BOOLEAN: Final = MappingProxyType({"type": "boolean", "default": False})
@@ -156,13 +156,13 @@ _SUBMIT: Final = Operation(
     " `202` comes after the fsync: from then on the gateway answers for it. After no answer at all, send the"
     " same bytes again: they are one message.",
     replies={
-        202: Reply(
+        202: ResponseSpec(
             says="It is in the spool, on disk",
             view=views.AcceptedView,
             headers=(_ALWAYS_THERE,),
             links=_ABOUT_IT,
         ),
-        200: Reply(
+        200: ResponseSpec(
             says="Accepted before: the first answer again. Or the dry run found nothing wrong: an empty `id`,"
             " `state` is `valid`",
             view=views.AcceptedView,
@@ -207,7 +207,7 @@ _MESSAGE: Final = Operation(
     summary="How a message stands",
     detail="`sent` means that the exchange has it, not that customs has decided. Another enterprise's id answers"
     " `404`.",
-    replies={200: Reply(says="The message and its way", view=views.StatusView)},
+    replies={200: ResponseSpec(says="The message and its way", view=views.StatusView)},
     problems=("not-found",),
     parameters=(_MESSAGE_ID,),
 )
@@ -218,7 +218,7 @@ _CONTENT: Final = Operation(
     tag="Look",
     summary="The accepted bytes",
     detail="Exactly what was handed in.",
-    replies={200: Reply(says="The bytes", media_type="application/octet-stream")},
+    replies={200: ResponseSpec(says="The bytes", media_type="application/octet-stream")},
     problems=("not-found",),
     parameters=(_MESSAGE_ID,),
 )
@@ -230,7 +230,7 @@ _EVIDENCE: Final = Operation(
     summary="What proves its life",
     detail="One file that `gateway evidence verify` checks with the node's public key alone. `not-yet` until the"
     " log covers the message, a minute at most.",
-    replies={200: Reply(says="The file", media_type="application/json")},
+    replies={200: ResponseSpec(says="The file", media_type="application/json")},
     problems=("not-found", "not-yet"),
     parameters=(
         _MESSAGE_ID,
@@ -246,7 +246,7 @@ _DECLARATION: Final = Operation(
     tag="Look",
     summary="The timeline of a declaration",
     detail="All answers about it, in the order of customs' own time.",
-    replies={200: Reply(says="The answers so far", view=views.TimelineView)},
+    replies={200: ResponseSpec(says="The answers so far", view=views.TimelineView)},
     problems=("not-found",),
     parameters=(
         Parameter(
@@ -282,12 +282,14 @@ _RECEIPTS: Final = Operation(
     detail="Your own answers, and messages that others addressed to you, after the cursor, in the order in"
     " which they were filed; waits if asked to.",
     replies={
-        200: Reply(
+        200: ResponseSpec(
             says="A page of receipts, perhaps an empty one",
             view=views.ReceiptsView,
             links=(
-                Link(operation="getReceiptContent", parameter="id", value="$response.body#/receipts/0/id"),
-                Link(operation="acknowledgeReceipts", parameter="", value="$response.body#/cursor"),
+                LinkSpec(
+                    operation="getReceiptContent", parameter="id", value="$response.body#/receipts/0/id"
+                ),
+                LinkSpec(operation="acknowledgeReceipts", parameter="", value="$response.body#/cursor"),
             ),
         )
     },
@@ -320,7 +322,7 @@ _RECEIPT_CONTENT: Final = Operation(
     summary="The bytes of a receipt",
     detail="As customs sent them; of a receipt that speaks of several enterprises your bodies alone, whole, in"
     " the XML declaration and the tags of the root. Of a message that another one addressed to you: its DxpMsg.",
-    replies={200: Reply(says="The bytes", media_type="application/xml")},
+    replies={200: ResponseSpec(says="The bytes", media_type="application/xml")},
     problems=("not-found",),
     parameters=(
         Parameter(
@@ -341,7 +343,7 @@ _ACKNOWLEDGE: Final = Operation(
     summary="Acknowledge receipts",
     detail="Remembers how far you have read; never goes back. Beyond the newest receipt it is `400` and nothing is"
     " remembered. The body is read as JSON whatever its Content-Type says.",
-    replies={200: Reply(says="The cursor that holds", view=views.CursorView)},
+    replies={200: ResponseSpec(says="The cursor that holds", view=views.CursorView)},
     problems=("too-large",),
     body=("application/json",),
     body_view=views.AcknowledgementView,
@@ -355,7 +357,7 @@ _OPEN: Final[tuple[Operation, ...]] = (
         summary="Alive?",
         detail="Whether the process answers at all. `reasons` name a process that keeps it from writing: it is alive all the same.",
         security="",
-        replies={200: Reply(says="Yes", view=views.HealthView)},
+        replies={200: ResponseSpec(says="Yes", view=views.HealthView)},
     ),
     Operation(
         id="readyz",
@@ -366,8 +368,8 @@ _OPEN: Final[tuple[Operation, ...]] = (
         detail="For a load balancer. `warnings` say what of the configuration is not in force: it can accept all the same.",
         security="",
         replies={
-            200: Reply(says="Yes", view=views.HealthView),
-            503: Reply(says="No, and why not", view=views.HealthView),
+            200: ResponseSpec(says="Yes", view=views.HealthView),
+            503: ResponseSpec(says="No, and why not", view=views.HealthView),
         },
     ),
     Operation(
@@ -379,7 +381,9 @@ _OPEN: Final[tuple[Operation, ...]] = (
         detail="Asks for the token of `metrics.token_file`; when the operator has set none, answers callers on the same"
         " machine alone.",
         security="metrics",
-        replies={200: Reply(says="The figures, as text in Prometheus' format", media_type="text/plain")},
+        replies={
+            200: ResponseSpec(says="The figures, as text in Prometheus' format", media_type="text/plain")
+        },
         problems=("unauthorised",),
     ),
     Operation(
@@ -390,7 +394,7 @@ _OPEN: Final[tuple[Operation, ...]] = (
         summary="This contract",
         detail="OpenAPI 3.1.",
         security="",
-        replies={200: Reply(says="The document", media_type="application/json")},
+        replies={200: ResponseSpec(says="The document", media_type="application/json")},
     ),
     Operation(
         id="docs",
@@ -400,7 +404,7 @@ _OPEN: Final[tuple[Operation, ...]] = (
         summary="This contract, for people",
         detail="One page that fetches nothing from elsewhere.",
         security="",
-        replies={200: Reply(says="The page", media_type="text/html")},
+        replies={200: ResponseSpec(says="The page", media_type="text/html")},
     ),
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (

@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.doors.openapi import ABOUT, TITLE, document, example
-from gateway.doors.operations import OPERATIONS, PROBLEM_HEADERS, Header, Operation, Parameter, problems_of
+from gateway.doors.operations import (
+    OPERATIONS,
+    PROBLEM_HEADERS,
+    HeaderSpec,
+    Operation,
+    Parameter,
+    problems_of,
+)
 from gateway.problems import PROBLEMS
 
 _STYLE: Final = (
@@ -117,7 +124,7 @@ def _answer_rows(one: Operation) -> Iterator[str]:
         yield f"<tr><td>{status}<td>{named}{_headers(tuple(own.values()))}"
 
 
-def _headers(headers: tuple[Header, ...]) -> str:
+def _headers(headers: tuple[HeaderSpec, ...]) -> str:
     return "".join(f"<br>header <code>{one.name}</code>: {_text(one.description)}" for one in headers)
 
 

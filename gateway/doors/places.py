@@ -16,7 +16,7 @@ _SHARE = 4
 """One in so many of all places is what one enterprise can hold for sure."""
 
 
-class Place:
+class ConnectionSlot:
     """One connection, from its accept to its end."""
 
     __slots__ = ("address", "drop", "owner")
@@ -28,7 +28,7 @@ class Place:
         self.owner = ""
 
 
-class Places:
+class ConnectionSlots:
     """All connections of one process; for one event loop."""
 
     def __init__(self, *, most: int, most_of_address: int, exempt: Callable[[str], bool]) -> None:
@@ -36,11 +36,11 @@ class Places:
         self._most = most
         self._most_of_address = most_of_address
         self._exempt = exempt
-        self._all: set[Place] = set()
+        self._all: set[ConnectionSlot] = set()
         self._of: Counter[str] = Counter()
         self._owned: Counter[str] = Counter()
-        self._strangers: dict[Place, None] = {}
-        self._strangers_of: defaultdict[str, dict[Place, None]] = defaultdict(dict)
+        self._strangers: dict[ConnectionSlot, None] = {}
+        self._strangers_of: defaultdict[str, dict[ConnectionSlot, None]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -62,7 +62,7 @@ class Places:
         """Send the stranger away who has been here longest; False when there is none."""
         return self._make_room(self._strangers)
 
-    def _make_room(self, among: dict[Place, None]) -> bool:
+    def _make_room(self, among: dict[ConnectionSlot, None]) -> bool:
         longest = next(iter(among), None)
         if longest is None:
             return False
@@ -70,21 +70,21 @@ class Places:
         self.leave(longest)
         return True
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: ConnectionSlot) -> None:
         """Count a connection, as a stranger's."""
         self._all.add(place)
         self._of[place.address] += 1
         self._strangers[place] = None
         self._strangers_of[place.address][place] = None
 
-    def know(self, place: Place, owner: str) -> None:
+    def know(self, place: ConnectionSlot, owner: str) -> None:
         """Know whose it is. Beyond its share an enterprise is as easily sent away as a stranger."""
         if place in self._strangers and self._owned[owner] < max(1, self._most // _SHARE):
             self._forget_stranger(place)
             self._owned[owner] += 1
             place.owner = owner
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: ConnectionSlot) -> None:
         """Count it no more; again does nothing."""
         if place not in self._all:
             return
@@ -95,7 +95,7 @@ class Places:
         else:
             _count_down(self._owned, place.owner)
 
-    def _forget_stranger(self, place: Place) -> None:
+    def _forget_stranger(self, place: ConnectionSlot) -> None:
         del self._strangers[place]
         of_address = self._strangers_of[place.address]
         del of_address[place]

@@ -12,13 +12,13 @@ from gateway.config import Amqp, Rabbitmq
 from gateway.config_brokers import AmqpBroker, RabbitmqBroker
 from gateway.config_doors import AmqpDoor, RabbitmqDoor
 from gateway.doors.desk import is_taken
-from gateway.doors.keeper import Answered, Told
+from gateway.doors.keeper import Answered, Reported
 from gateway.errors import DeliveryError
 from gateway.observe import log
 from gateway.ports import Arrival, Feed, Parcel, Transport
 
 
-class QueueHatch:
+class QueueAdapter:
     """`gateway.doors.keeper.Hatch` over a queue and a reply queue."""
 
     def __init__(self, feed: Feed, replies: Transport, *, enterprise: str) -> None:
@@ -32,7 +32,7 @@ class QueueHatch:
         """See `Hatch.receive`."""
         return self._feed.receive(limit=limit, timeout_s=timeout_s)
 
-    def tell(self, answered: Sequence[Answered]) -> Told:
+    def tell(self, answered: Sequence[Answered]) -> Reported:
         """See `Hatch.tell`; an answer that the reply queue will never take is logged and given up.
 
         The message itself is settled by then; asking for it again and again would help nobody.
@@ -42,9 +42,9 @@ class QueueHatch:
             failed = self._send(some, told)
             if failed is not None:
                 self._one_by_one = True
-                return Told(told, failed)
+                return Reported(told, failed)
         self._one_by_one = False
-        return Told(told)
+        return Reported(told)
 
     def _send(self, answered: Sequence[Answered], told: list[Answered]) -> DeliveryError | None:
         """Send answers and put down in `told` whose were; returns why others can be sent later only."""

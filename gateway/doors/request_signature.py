@@ -46,7 +46,7 @@ SIGNED: Final = frozenset({b"x-gateway-key", b"x-gateway-signature"})
 """A request with one of these headers wants to be known by its signature."""
 
 
-class Signature(Struct, frozen=True, kw_only=True):
+class RequestSignature(Struct, frozen=True, kw_only=True):
     """What a signed request says of itself; a header that is not there is empty, nothing is checked yet."""
 
     method: str
@@ -59,13 +59,13 @@ class Signature(Struct, frozen=True, kw_only=True):
     signature: str = ""
 
 
-def read_signature(headers: Mapping[bytes, bytes], method: str, url: bytes) -> Signature:
+def read_request_signature(headers: Mapping[bytes, bytes], method: str, url: bytes) -> RequestSignature:
     """Read the headers of a signed request, names in lower case."""
 
     def value(name: str) -> str:
         return str(headers.get(name.lower().encode("ascii"), b""), "latin-1")
 
-    return Signature(
+    return RequestSignature(
         method=method,
         target=_target(url),
         key=value(_KEY),
@@ -82,13 +82,13 @@ def _target(url: bytes) -> str:
     return str((parts.path or b"") + query, "latin-1")
 
 
-def signature_of(request: Signature, secret: bytes) -> str:
+def signature_of(request: RequestSignature, secret: bytes) -> str:
     """Sign; hex in lower case."""
     lines = (request.method, request.target, request.timestamp, request.nonce, request.content_sha256)
     return hmac.new(secret, "\n".join(lines).encode("latin-1"), hashlib.sha256).hexdigest()
 
 
-def signed_headers(request: Signature, secret: bytes) -> dict[str, str]:
+def signed_headers(request: RequestSignature, secret: bytes) -> dict[str, str]:
     """Return the headers that a client sends with this request."""
     return {
         _KEY: request.key,
@@ -99,7 +99,7 @@ def signed_headers(request: Signature, secret: bytes) -> dict[str, str]:
     }
 
 
-def malformed(request: Signature) -> tuple[Fault, ...]:
+def malformed(request: RequestSignature) -> tuple[Fault, ...]:
     """Say which headers are missing or not of the right form; nothing of that depends on a secret."""
     values = (request.key, request.timestamp, request.nonce, request.content_sha256, request.signature)
     return tuple(

@@ -10,21 +10,21 @@ from typing import cast
 from gateway.config import Config, nobody_from_elsewhere
 from gateway.config_state import ConfigState
 from gateway.door_metrics import door_families
-from gateway.doors.app_request import App
-from gateway.doors.bell import Bell
+from gateway.doors.app_request import AsgiApp
+from gateway.doors.bell import LongPoll
 from gateway.doors.bounds import bounds_of
-from gateway.doors.callers import Callers
-from gateway.doors.counter import Counter
+from gateway.doors.callers import Authenticator
+from gateway.doors.counter import HttpServices
 from gateway.doors.handover import OpenDoor
 from gateway.doors.http import build
 from gateway.doors.listener import Listener
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
-from gateway.doors.places import Places
+from gateway.doors.places import ConnectionSlots
 from gateway.doors.service import Service
 from gateway.doors.submissions import Submissions
-from gateway.endings import ending_family, endings
-from gateway.evidence.gather import Office
+from gateway.endings import expiry_family, token_expiries
+from gateway.evidence.gather import EvidenceExporter
 from gateway.heartbeat import beat
 from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
@@ -33,7 +33,7 @@ from gateway.metrics import Meter, spool_metrics
 from gateway.networks import networks, within
 from gateway.node_key import node_key
 from gateway.public_keyring import PublicKeyring
-from gateway.queues import Queues, key_queues
+from gateway.queues import Backlogs, key_backlogs
 from gateway.roles.accept import Intake
 from gateway.roles.commit import GroupCommit
 from gateway.roles.mail import Full
@@ -104,25 +104,25 @@ async def _serve(
     spool = open_spool()
     meter = Meter()
     commit = GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed)
-    bell = Bell(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise)
-    counter = Counter(
+    long_poll = LongPoll(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise)
+    services = HttpServices(
         intake=Intake(
-            config=config, spool=spool, commit=commit, queues=Queues(config, spool), quotas=Quotas(spool)
+            config=config, spool=spool, commit=commit, queues=Backlogs(config, spool), quotas=Quotas(spool)
         ),
         spool=spool,
         rules=judge.rules,
         size_bytes=config.accept.limits.size_bytes,
         refuse_wait_s=config.signing.refuse_wait_s,
-        callers=Callers(
+        callers=Authenticator(
             judge.enterprises.values(),
             trusted_proxies=networks(config.accept.trusted_proxies, "accept.trusted_proxies"),
             nonces=Nonces(config.node.state_dir / "nonces"),
             logins=Logins(longest_s=config.accept.login_delay_s),
         ),
-        bell=bell,
+        long_poll=long_poll,
         gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
         meter=meter,
-        office=Office(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
+        exporter=EvidenceExporter(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
         archive=Archive(archive_dir(config), wait_s=DOOR_WAIT_S),
         mappings=judge.mappings,
         metrics_token=metrics_token,
@@ -135,10 +135,10 @@ async def _serve(
     limits = config.judges
     pool = Pool(line, judges=limits.processes, waiting_bytes=limits.waiting_mb * _MEGABYTE)
     service = Service(
-        submissions=Submissions(counter, judge=judge, full=Full(spool, judge.homes), pool=pool),
-        app=cast("App", build(counter)),
+        submissions=Submissions(services, judge=judge, full=Full(spool, judge.local_receivers), pool=pool),
+        app=cast("AsgiApp", build(services)),
         bounds=bounds,
-        places=Places(
+        places=ConnectionSlots(
             most=bounds.connections,
             most_of_address=bounds.connections_of_address,
             exempt=lambda address: within(address, trusted),
@@ -153,27 +153,29 @@ async def _serve(
             open_spool,
             lambda: free_bytes(config.node.state_dir),
             more=lambda read: [
-                *key_families(keyring, key_queues(config, read)),
+                *key_families(keyring, key_backlogs(config, read)),
                 *config_state.families(),
-                ending_family(endings(judge.enterprises.values())),
+                expiry_family(token_expiries(judge.enterprises.values())),
                 *door_families(config.node.state_dir),
             ],
         ):
-            async with bell.ringing():
+            async with long_poll.ringing():
                 beating = asyncio.create_task(_beat())
-                await _until_asked_to_stop(door, service, bell, tls)
+                await _until_asked_to_stop(door, service, long_poll, tls)
                 beating.cancel()
     finally:
         pool.close()
         spool.close()
 
 
-async def _until_asked_to_stop(door: OpenDoor, service: Service, bell: Bell, tls: SSLContext | None) -> None:
+async def _until_asked_to_stop(
+    door: OpenDoor, service: Service, long_poll: LongPoll, tls: SSLContext | None
+) -> None:
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     listener = Listener(door, service, tls)
     listener.open()
     await asked.wait()
-    bell.dismiss()  # long polls would keep the door open
+    long_poll.dismiss()  # long polls would keep the door open
     await listener.drain(_DRAIN_S)

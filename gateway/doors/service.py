@@ -4,11 +4,11 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
-from gateway.doors.app_request import App
-from gateway.doors.bounds import Bounds, UnderWay
-from gateway.doors.counter import RETRY_AFTER_S, Answer, denied, failed
+from gateway.doors.app_request import AsgiApp
+from gateway.doors.bounds import HttpBounds, UnderWay
+from gateway.doors.counter import RETRY_AFTER_S, HttpResponse, log_failure, problem_response
 from gateway.doors.handover import Handover
-from gateway.doors.places import Place, Places
+from gateway.doors.places import ConnectionSlot, ConnectionSlots
 from gateway.doors.submissions import Submissions
 from gateway.metrics import Meter
 from gateway.model import Fault
@@ -39,9 +39,9 @@ class Service:
         self,
         *,
         submissions: Submissions,
-        app: App,
-        bounds: Bounds,
-        places: Places,
+        app: AsgiApp,
+        bounds: HttpBounds,
+        places: ConnectionSlots,
         meter: Meter,
         handover: Handover | None = None,
         secured: bool = False,
@@ -65,7 +65,7 @@ class Service:
         """Know what time it is: asked once a second, said in every answer."""
         self.common = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode("ascii") + self._headers
 
-    def know(self, place: Place, owner: str) -> None:
+    def know(self, place: ConnectionSlot, owner: str) -> None:
         """Know that an enterprise is at the other end of a connection."""
         if not place.owner:
             self.places.know(place, owner)
@@ -80,15 +80,15 @@ class Service:
         except OSError:
             return False
 
-    def failed(self, error: Exception, path: str) -> Answer:
+    def log_failure(self, error: Exception, path: str) -> HttpResponse:
         """Answer for an exception that no handler was ready for."""
-        return failed(error, path, path, self._meter)
+        return log_failure(error, path, path, self._meter)
 
-    def too_much_under_way(self) -> Answer:
+    def too_much_under_way(self) -> HttpResponse:
         """Answer a body for which there is no room at the moment."""
         headers = {"Retry-After": RETRY_AFTER_S, "Connection": "close"}
-        return denied("unavailable", "", (_TOO_MUCH,), headers)
+        return problem_response("unavailable", "", (_TOO_MUCH,), headers)
 
-    def too_much_unread(self) -> Answer:
+    def too_much_unread(self) -> HttpResponse:
         """Say in place of an answer that there is no room for it while others are not read."""
-        return denied("unavailable", "", (_TOO_MUCH_UNREAD,), {"Retry-After": RETRY_AFTER_S})
+        return problem_response("unavailable", "", (_TOO_MUCH_UNREAD,), {"Retry-After": RETRY_AFTER_S})

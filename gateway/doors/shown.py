@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.doors.request_signature import SIGNED, Signature, read_signature
+from gateway.doors.request_signature import SIGNED, RequestSignature, read_request_signature
 
 _FORWARDED: Final = b"x-forwarded-for"
 
@@ -23,12 +23,12 @@ class Peer(Struct, frozen=True):
 NOBODY: Final = Peer()
 
 
-class Shown(Struct, frozen=True):
+class Credentials(Struct, frozen=True):
     """Everything that can tell who is asking."""
 
     peer: Peer
     authorization: str = ""
-    signature: Signature | None = None
+    signature: RequestSignature | None = None
     forwarded: str = ""
     """X-Forwarded-For, all of them joined; whoever is in between can write anything there."""
 
@@ -42,17 +42,17 @@ def peer_of(transport: Any, client: tuple[str, int] | None) -> Peer:
     )
 
 
-def shown_by(
+def credentials_of(
     first: Mapping[bytes, bytes],
     headers: Iterable[tuple[bytes, bytes]],
     peer: Peer,
     *,
     method: str,
     url: bytes,
-) -> Shown:
+) -> Credentials:
     """Collect what a request shows; `first`: of several headers with one name the first, names in lower case."""
     forwarded = ""
     if _FORWARDED in first:
         forwarded = str(b",".join(value for name, value in headers if name == _FORWARDED), "latin-1")
-    signature = read_signature(first, method, url) if not SIGNED.isdisjoint(first) else None
-    return Shown(peer, str(first.get(b"authorization", b""), "latin-1"), signature, forwarded)
+    signature = read_request_signature(first, method, url) if not SIGNED.isdisjoint(first) else None
+    return Credentials(peer, str(first.get(b"authorization", b""), "latin-1"), signature, forwarded)

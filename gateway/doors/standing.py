@@ -21,7 +21,7 @@ from gateway.doors.views import (
 )
 from gateway.doors.waiting import asks_for_another_attempt, outcome_of, waits_for
 from gateway.model import CodeClass, Layer
-from gateway.patience import LAYERS, Patience
+from gateway.patience import LAYERS, ResponseTimes
 from gateway.rules import Rules
 from gateway.stages.correlate import parse_identity
 from spool.entry import MessageView, TimelineEntry
@@ -85,13 +85,13 @@ def standing(
     kind, key = parse_identity(identity)
     ways = [one for one in messages if one.uid == newest.uid]
     way = _slowest(ways)
-    overdue = overdue_of(way, heard.all, rules.patience, now)
+    overdue = overdue_of(way, heard.all, rules.response_times, now)
     read = sum(row.notice <= acknowledged for row in rows)
     wait = waits_for(
         way,
         [heard.all],
         to_fetch=len(rows) - read,
-        exchange_answers=bool(way.sent_at and rules.patience.usual_s(kind, "transport", way.sent_at)),
+        exchange_answers=bool(way.sent_at and rules.response_times.usual_s(kind, "transport", way.sent_at)),
     )
     return StandingView(
         type=kind,
@@ -131,7 +131,7 @@ def _is_over(spool: Spool, delivery: str) -> bool:
 
 
 def overdue_of(
-    view: MessageView, answers: Iterable[AnswerView], patience: Patience, now: datetime
+    view: MessageView, answers: Iterable[AnswerView], response_times: ResponseTimes, now: datetime
 ) -> tuple[OverdueView, ...]:
     """Say which layers have been silent about a declaration of this message for longer than usual."""
     if view.state is not State.SENT or view.sent_at is None or view.destination == LOCAL:
@@ -145,9 +145,9 @@ def overdue_of(
     }
     found = []
     for layer in LAYERS:
-        due = patience.due(view.kind, layer, view.sent_at)
+        due = response_times.due(view.kind, layer, view.sent_at)
         if silent[layer] and due is not None and due <= now:
-            usual_s = patience.usual_s(view.kind, layer, view.sent_at)
+            usual_s = response_times.usual_s(view.kind, layer, view.sent_at)
             found.append(OverdueView(layer=layer, since=due, usual_s=usual_s))
     return tuple(found)
 

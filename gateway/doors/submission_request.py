@@ -1,9 +1,9 @@
 """One submission on its connection: its body in, bounded, then handed on whole."""
 
-from gateway.doors.counter import Answer
+from gateway.doors.counter import HttpResponse
 from gateway.doors.heads import RequestHead
 from gateway.doors.service import Service
-from gateway.doors.shown import Peer, shown_by
+from gateway.doors.shown import Peer, credentials_of
 from gateway.doors.submissions import Admitted, Head, Tell
 
 
@@ -43,7 +43,7 @@ class SubmissionRequest:
         self._service.under_way.shrink(self._admitted.caller.id, self._counted)
         self._counted = 0
 
-    def _end(self, answer: Answer) -> None:
+    def _end(self, answer: HttpResponse) -> None:
         self.gone()
         self._tell(answer)
 
@@ -56,7 +56,7 @@ def submission_head(head: RequestHead, peer: Peer) -> Head:
         return str(first.get(name, b""), "latin-1")
 
     return Head(
-        shown=shown_by(first, head.headers, peer, method="POST", url=head.target),
+        shown=credentials_of(first, head.headers, peer, method="POST", url=head.target),
         content_type=value(b"content-type"),
         content_length=value(b"content-length"),
         idempotency_key=value(b"idempotency-key"),

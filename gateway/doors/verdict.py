@@ -4,49 +4,53 @@ from math import ceil
 from typing import Final
 
 from gateway.doors import views
-from gateway.doors.counter import Answer, Problem, said
+from gateway.doors.counter import HttpResponse, ProblemError, ok_response
 from gateway.model import Enterprise, Fault
 from gateway.pipeline import Refusal
-from gateway.queues import KeyQueue
-from gateway.roles.accept import Accepted, Busy, Contradicted, Outcome
+from gateway.queues import KeyBacklog
+from gateway.roles.accept import AcceptedSubmission, Busy, ConflictingSubmission, SubmissionResult
 from gateway.roles.quotas import OverQuota
-from spool.entry import Clash
+from spool.entry import Conflict
 from spool.errors import SpoolError
 from spool.store import Spool
 
 PATH: Final = "/v1/messages"
 
 
-def say(outcome: Outcome | Exception, caller: Enterprise, spool: Spool, refuse_wait_s: float) -> Answer:
+def to_response(
+    outcome: SubmissionResult | Exception, caller: Enterprise, spool: Spool, refuse_wait_s: float
+) -> HttpResponse:
     """Say what became of it: 202 with the id, or 200 when it had been taken before.
 
     Raises Problem when nothing was taken, and the exception that the outcome is.
     """
     match outcome:
-        case Accepted():
+        case AcceptedSubmission():
             where = {"Location": f"{PATH}/{outcome.uid}"}
             if outcome.header is not None:
-                return said(views.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where)
+                return ok_response(
+                    views.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where
+                )
             view = spool.message(outcome.uid, owner=caller.id)
             if view is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            return said(views.accepted_view(view), headers=where)
+            return ok_response(views.accepted_view(view), headers=where)
         case Refusal():
-            raise Problem(outcome.problem, *outcome.faults)
+            raise ProblemError(outcome.problem, *outcome.faults)
         case Busy(queue=queue):
             after = {"Retry-After": _retry_after(queue.wait_s - refuse_wait_s)}
-            raise Problem("unavailable", _busy_fault(queue), headers=after)
+            raise ProblemError("unavailable", _busy_fault(queue), headers=after)
         case OverQuota():
             raise over_quota(outcome)
-        case Contradicted(clash=clash):
-            raise Problem(outcome.problem, _clash_fault(clash))
+        case ConflictingSubmission(clash=clash):
+            raise ProblemError(outcome.problem, _clash_fault(clash))
         case Exception():
             raise outcome
 
 
-def over_quota(over: OverQuota) -> Problem:
+def over_quota(over: OverQuota) -> ProblemError:
     """Say that it was too much, and from when on it will not be."""
-    return Problem("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
+    return ProblemError("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
 
 
 def _retry_after(wait_s: float) -> str:
@@ -54,7 +58,7 @@ def _retry_after(wait_s: float) -> str:
     return str(max(1, min(3600, ceil(min(3600.0, wait_s)))))
 
 
-def _busy_fault(queue: KeyQueue) -> Fault:
+def _busy_fault(queue: KeyBacklog) -> Fault:
     return Fault(
         rule="key_busy",
         message=f"{queue.entries} messages wait for the signing key; nothing was taken",
@@ -82,7 +86,7 @@ _CLASHES: Final = {
 }
 
 
-def _clash_fault(clash: Clash) -> Fault:
+def _clash_fault(clash: Conflict) -> Fault:
     message, message_zh, fix = _CLASHES[clash.reason]
     named = f": {', '.join(clash.identities)}" if clash.identities else ""
     earlier = f" (message {clash.uid})" if clash.uid else ""

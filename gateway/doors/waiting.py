@@ -13,11 +13,11 @@ from gateway.roles.bouncing import AGAIN
 from spool.entry import MessageView
 from spool.lifecycle import State
 
-Outcome = Literal["accepted", "refused", "open"]
+DeclarationOutcome = Literal["accepted", "refused", "open"]
 Who = Literal[
     "gateway", "key", "destination", "message", "operator", "exchange", "customs", "enterprise", "nobody"
 ]
-_DECIDED: Final[Mapping[str, Outcome]] = {
+_DECIDED: Final[Mapping[str, DeclarationOutcome]] = {
     CodeClass.ACCEPTED: "accepted",
     CodeClass.FINAL: "accepted",
     CodeClass.REFUSED: "refused",
@@ -63,7 +63,7 @@ def waits_for(
             assert_never(never)
 
 
-def outcome_of(answers: Iterable[AnswerView]) -> Outcome:
+def outcome_of(answers: Iterable[AnswerView]) -> DeclarationOutcome:
     """Say what customs decided about a declaration: the newest answer that decides anything counts.
 
     A tax bill or a note that comes after the release leaves it released. When the exchange asks for another

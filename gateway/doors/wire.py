@@ -12,10 +12,10 @@ from typing import Final
 from gateway.doors.answer_bytes import answer_bytes
 from gateway.doors.app_request import AppRequest
 from gateway.doors.connection import NEVER, Connection, Phase
-from gateway.doors.counter import Answer, denied
-from gateway.doors.framing import Counted, Framing, framing
-from gateway.doors.heads import END, RequestHead, Unreadable, look_at_beginning, read_head
-from gateway.doors.places import Place
+from gateway.doors.counter import HttpResponse, problem_response
+from gateway.doors.framing import Framing, LengthFraming, framing
+from gateway.doors.heads import END, MalformedHead, RequestHead, look_at_beginning, read_head
+from gateway.doors.places import ConnectionSlot
 from gateway.doors.service import Service
 from gateway.doors.submission_request import SubmissionRequest, submission_head
 from gateway.doors.verdict import PATH
@@ -27,11 +27,11 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class DoorProtocol(Connection):
     """The requests of one connection, one after the other."""
 
-    def __init__(self, service: Service, place: Place, held: bytes = b"") -> None:
+    def __init__(self, service: Service, place: ConnectionSlot, held: bytes = b"") -> None:
         """`held`: what the process before has read of it and not looked at."""
         super().__init__(service, place)
         self._held = held
-        self._framing: Framing = Counted(0)
+        self._framing: Framing = LengthFraming(0)
         self._request: SubmissionRequest | AppRequest | None = None
         self._keep_alive = True
         self._bodiless = False
@@ -147,7 +147,7 @@ class DoorProtocol(Connection):
                 self._await_head()
                 return
             head = read_head(held[: end + len(END)])
-        except Unreadable as error:
+        except MalformedHead as error:
             self._refuse(error)
             return
         self._held = held[end + len(END) :]
@@ -175,7 +175,7 @@ class DoorProtocol(Connection):
     def _begin_submission(self, head: RequestHead) -> None:
         service = self._service
         admitted = service.submissions.admit(submission_head(head, self.peer))
-        if isinstance(admitted, Answer):
+        if isinstance(admitted, HttpResponse):
             self._pass_over()
             self._answer_in(admitted.delay_s, admitted)
             return
@@ -191,7 +191,7 @@ class DoorProtocol(Connection):
             head,
             self.peer,
             tell=self.answer,
-            failed=service.failed,
+            failed=service.log_failure,
             known=lambda owner: service.know(self.place, owner),
             flow=self._let_flow,
             proceed=lambda: self._proceed(head),
@@ -217,7 +217,7 @@ class DoorProtocol(Connection):
         """Take in a part of the body."""
         try:
             part, rest = self._framing.take(data)
-        except Unreadable as error:
+        except MalformedHead as error:
             self._refuse(error)
             return
         self._received += len(part)
@@ -239,13 +239,13 @@ class DoorProtocol(Connection):
         """Look whether the body of a request that is refused is here; what is not here yet is not read."""
         try:
             _, rest = self._framing.take(self._held)
-        except Unreadable:
+        except MalformedHead:
             rest = b""
         self._held = rest
         self._phase = Phase.ANSWERING if self._framing.whole else Phase.BODY
         self._due = NEVER
 
-    def _answer_in(self, seconds: float, answer: Answer) -> None:
+    def _answer_in(self, seconds: float, answer: HttpResponse) -> None:
         """Answer now, or after a while in which nothing more is read of this connection."""
         if not seconds:
             self.answer(answer)
@@ -253,18 +253,18 @@ class DoorProtocol(Connection):
         self._pause()
         self._loop.call_later(seconds, self.answer, answer)
 
-    def _refuse(self, error: Unreadable) -> None:
+    def _refuse(self, error: MalformedHead) -> None:
         """Say why nothing more is read, and end the connection."""
         request, self._request = self._request, None
         if request is not None:
             request.gone()
         fault = Fault(rule="http", message=error.message, message_zh=error.message_zh, fix=error.fix)
         self._keep_alive = False
-        self.answer(denied(error.problem, "", (fault,)))
+        self.answer(problem_response(error.problem, "", (fault,)))
 
     # its answer
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: HttpResponse) -> None:
         """Answer the present request; once the caller has gone, nothing."""
         if self._phase in (Phase.LINGERING, Phase.CLOSED) or self.transport.is_closing():
             return
@@ -315,8 +315,8 @@ class DoorProtocol(Connection):
             (self._resume if wanted else self._pause)()
 
 
-def _too_slow() -> Unreadable:
-    return Unreadable(
+def _too_slow() -> MalformedHead:
+    return MalformedHead(
         "too-slow",
         "the request did not come within the time that there is for it",
         "请求未在规定时间内传完",

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spool.entry import Happening
+from spool.entry import JournalLine
 from spool.merkle import SIZE, Frontier, Tiles, grown
-from spool.note import Checkpoint, NoteError, PublicKey, read, verified
+from spool.note import Checkpoint, NoteError, VerifierKey, read, verified
 from spool.sealing import Leaves, Sealed, leaf_of
 from spool.store import Spool
 
@@ -39,8 +39,8 @@ class Auditor:
     def __init__(
         self,
         spool: Spool,
-        keys: Sequence[PublicKey],
-        archived: Callable[[], Iterable[Happening]],
+        keys: Sequence[VerifierKey],
+        archived: Callable[[], Iterable[JournalLine]],
         kept: Sequence[str] = (),
     ) -> None:
         """`keys`: that may have signed checkpoints; `archived`: every line in the archive.

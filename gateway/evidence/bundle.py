@@ -12,18 +12,18 @@ from typing import Final, dataclass_transform
 import msgspec
 from msgspec import Struct
 
-from spool.entry import Happening
+from spool.entry import JournalLine
 
 FORMAT: Final = "customs-exchange-gateway/evidence/1"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class BundlePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every object in the file."""
 
 
-class Event(Part, kw_only=True):
+class EventPart(BundlePart, kw_only=True):
     """A line of the journal, and the proof that it is in the log."""
 
     number: int
@@ -37,9 +37,9 @@ class Event(Part, kw_only=True):
     proof: tuple[str, ...]
     """RFC 6962 inclusion proof to the root of the checkpoint, hexadecimal."""
 
-    def line(self) -> Happening:
+    def line(self) -> JournalLine:
         """Return what is hashed. Raises OverflowError for a time that is none."""
-        return Happening(
+        return JournalLine(
             number=self.number,
             at=_EPOCH + timedelta(microseconds=self.at),
             event=self.event,
@@ -48,7 +48,7 @@ class Event(Part, kw_only=True):
         )
 
 
-class Accepted(Part, kw_only=True):
+class AcceptedPart(BundlePart, kw_only=True):
     """What was handed in."""
 
     event: int
@@ -59,7 +59,7 @@ class Accepted(Part, kw_only=True):
     """The bytes; none in a redacted file."""
 
 
-class Sent(Part, kw_only=True):
+class SentPart(BundlePart, kw_only=True):
     """What went out, once for each delivery that was confirmed."""
 
     event: int
@@ -74,7 +74,7 @@ class Sent(Part, kw_only=True):
     """What was handed to the transport, exactly."""
 
 
-class Receipt(Part, kw_only=True):
+class ReceiptPart(BundlePart, kw_only=True):
     """An answer about one of the declarations."""
 
     event: int
@@ -87,14 +87,14 @@ class Receipt(Part, kw_only=True):
     """Of an answer that speaks of other enterprises too: what is this one's. No digest in the log covers it."""
 
 
-class Earlier(Part, kw_only=True):
+class Earlier(BundlePart, kw_only=True):
     """The first checkpoint that covers the acceptance, and the proof that the later one only added to it."""
 
     note: str
     proof: tuple[str, ...]
 
 
-class Bundle(Part, kw_only=True):
+class Bundle(BundlePart, kw_only=True):
     """The whole file."""
 
     format: str
@@ -104,10 +104,10 @@ class Bundle(Part, kw_only=True):
     redacted: bool = False
     unsealed: int = 0
     """Events that were too young to be in the log when the file was made; they are not in it."""
-    accepted: Accepted
-    sent: tuple[Sent, ...] = ()
-    receipts: tuple[Receipt, ...] = ()
-    events: tuple[Event, ...]
+    accepted: AcceptedPart
+    sent: tuple[SentPart, ...] = ()
+    receipts: tuple[ReceiptPart, ...] = ()
+    events: tuple[EventPart, ...]
     checkpoint: str
     """Signed note."""
     earlier: tuple[Earlier, ...] = ()

@@ -18,7 +18,16 @@ import msgspec
 
 from gateway.config import LOCAL, Config, Destination
 from gateway.errors import GatewayError
-from gateway.evidence.bundle import FORMAT, Accepted, Bundle, Earlier, Event, Receipt, Sent, said_of
+from gateway.evidence.bundle import (
+    FORMAT,
+    AcceptedPart,
+    Bundle,
+    Earlier,
+    EventPart,
+    ReceiptPart,
+    SentPart,
+    said_of,
+)
 from gateway.facts import SentFacts, key_facts, sent_facts, travel_facts
 from gateway.roles.packing import enclose
 from gateway.roles.records import key_uid
@@ -28,7 +37,7 @@ from signing.errors import SigningError
 from signing.suite import Suite, suite_of
 from signing.xmldsig import Signed, sign
 from spool.archived import Archived, ArchivedReceipt
-from spool.entry import Claimed, Happening, MessageView
+from spool.entry import Claimed, JournalLine, MessageView
 from spool.merkle import Tree
 from spool.note import NodeKey, read
 from spool.store import Spool
@@ -44,7 +53,7 @@ class NotSealedError(GatewayError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
+class EvidenceExporter:
     """Where evidence comes from, and who signs for it."""
 
     spool: Spool
@@ -79,7 +88,7 @@ class Office:
             message_type=view.kind,
             redacted=redact,
             unsealed=len(lines) - len(sealed),
-            accepted=Accepted(
+            accepted=AcceptedPart(
                 event=accepted.number,
                 sha256=view.sha256.hex(),
                 size=len(message.body),
@@ -104,18 +113,18 @@ class Office:
             if one.size < size
         )
 
-    def _key_line(self, key: str) -> Happening | None:
+    def _key_line(self, key: str) -> JournalLine | None:
         return next(self.spool.history(key_uid(key)), None)
 
     def _delivery(
-        self, message: Archived, line: Happening, known: SentFacts, key: Happening | None, *, redact: bool
-    ) -> Sent:
+        self, message: Archived, line: JournalLine, known: SentFacts, key: JournalLine | None, *, redact: bool
+    ) -> SentPart:
         try:
             business, envelope = self._made_anew(message, known, key)
         except (GatewayError, SigningError, ValueError):  # the configuration or a key has changed since
             business, envelope = b"", b""
         signed = _digest(business) == known.sha256
-        return Sent(
+        return SentPart(
             event=line.number,
             sha256=known.sha256,
             envelope_sha256=known.envelope,
@@ -124,7 +133,7 @@ class Office:
             envelope=envelope if _digest(envelope) == known.envelope and not redact else None,
         )
 
-    def _made_anew(self, message: Archived, known: SentFacts, key: Happening | None) -> tuple[bytes, bytes]:
+    def _made_anew(self, message: Archived, known: SentFacts, key: JournalLine | None) -> tuple[bytes, bytes]:
         """Return business bytes and envelope of a delivery; they count only if their digests fit."""
         view = next((way for way in message.ways if way.entry == known.entry), message.ways[0])
         business = message.body
@@ -141,7 +150,9 @@ class Office:
             return business, b""
         return business, parcel.body
 
-    def _receipts(self, message: Archived, lines: Sequence[Happening], *, redact: bool) -> list[Receipt]:
+    def _receipts(
+        self, message: Archived, lines: Sequence[JournalLine], *, redact: bool
+    ) -> list[ReceiptPart]:
         known = {receipt.id: receipt for receipt in message.receipts}
         made = []
         for line in lines:
@@ -150,7 +161,7 @@ class Office:
                 body, part = (None, None) if redact else self._shown(message, receipt)
                 sha256 = _digest(receipt.body)
                 made.append(
-                    Receipt(event=line.number, receipt=receipt.id, sha256=sha256, body=body, part=part)
+                    ReceiptPart(event=line.number, receipt=receipt.id, sha256=sha256, body=body, part=part)
                 )
         return made
 
@@ -183,7 +194,7 @@ class _Recorded:
         return self.value
 
 
-def _signed(body: bytes, view: MessageView, value: str, key: Happening) -> Signed:
+def _signed(body: bytes, view: MessageView, value: str, key: JournalLine) -> Signed:
     """Put the recorded signature where it stood. Raises ValueError and SigningError."""
     known = key_facts(key.detail)
     suite = suite_of(known.signature_method, known.digest_method)
@@ -193,7 +204,7 @@ def _signed(body: bytes, view: MessageView, value: str, key: Happening) -> Signe
     return sign(body, signer, before=travel_facts(view.facts).signature_before)
 
 
-def _lines(message: Archived) -> list[Happening]:
+def _lines(message: Archived) -> list[JournalLine]:
     """Pick the lines of the message and those of answers that name its owner; a line names one owner at most."""
     receipts = {receipt.id for receipt in message.receipts}
     return [
@@ -211,7 +222,7 @@ def _lines(message: Archived) -> list[Happening]:
     ]
 
 
-def _detail(line: Happening) -> dict[str, object]:
+def _detail(line: JournalLine) -> dict[str, object]:
     try:
         found = json.loads(line.detail)
     except ValueError:
@@ -219,17 +230,17 @@ def _detail(line: Happening) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _receipt_of(line: Happening) -> int:
+def _receipt_of(line: JournalLine) -> int:
     number = _detail(line).get("receipt")
     return number if isinstance(number, int) else 0
 
 
-def _sent(line: Happening) -> SentFacts | None:
+def _sent(line: JournalLine) -> SentFacts | None:
     return sent_facts(line.detail) if line.event == "entry.sent" else None
 
 
-def _event(line: Happening, index: int, tree: Tree) -> Event:
-    return Event(
+def _event(line: JournalLine, index: int, tree: Tree) -> EventPart:
+    return EventPart(
         number=line.number,
         at=(line.at - _EPOCH) // timedelta(microseconds=1),
         event=line.event,

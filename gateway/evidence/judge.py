@@ -15,16 +15,16 @@ import msgspec
 
 from gateway.errors import EnvelopeError
 from gateway.evidence import bundle as form
-from gateway.evidence.bundle import Bundle, Event, Receipt, Sent
+from gateway.evidence.bundle import Bundle, EventPart, ReceiptPart, SentPart
 from gateway.facts import SentFacts, sent_facts
-from gateway.stages.collected import unseal_collected
-from gateway.stages.seal import unseal
+from gateway.stages.collected import unwrap_collected
+from gateway.stages.seal import unwrap
 from spool.merkle import ProofError, check_consistency, root_by_inclusion
-from spool.note import Checkpoint, NoteError, PublicKey, opened, verified
+from spool.note import Checkpoint, NoteError, VerifierKey, opened, verified
 from spool.sealing import leaf_of
 
 
-class Mark(StrEnum):
+class FindingMark(StrEnum):
     """What a finding is."""
 
     PROVEN = "proven"
@@ -36,7 +36,7 @@ class Mark(StrEnum):
 class Finding:
     """One sentence of the verdict, in both languages."""
 
-    mark: Mark
+    mark: FindingMark
     text: str
     text_zh: str
 
@@ -44,7 +44,7 @@ class Finding:
 Findings = Iterator[Finding]
 
 
-def judge(content: bytes, keys: Sequence[PublicKey], *, origin: str = "") -> list[Finding]:
+def verify_bundle(content: bytes, keys: Sequence[VerifierKey], *, origin: str = "") -> list[Finding]:
     """Verify a file; it holds when no finding is BROKEN. `origin`: of the log; empty: whichever log the keys vouch for."""
     try:
         bundle = form.decode(content)
@@ -69,25 +69,25 @@ def judge(content: bytes, keys: Sequence[PublicKey], *, origin: str = "") -> lis
 
 
 def _proven(text: str, text_zh: str) -> Finding:
-    return Finding(mark=Mark.PROVEN, text=text, text_zh=text_zh)
+    return Finding(mark=FindingMark.PROVEN, text=text, text_zh=text_zh)
 
 
 def _broken(text: str, text_zh: str) -> Finding:
-    return Finding(mark=Mark.BROKEN, text=text, text_zh=text_zh)
+    return Finding(mark=FindingMark.BROKEN, text=text, text_zh=text_zh)
 
 
 def _unproven(text: str, text_zh: str) -> Finding:
-    return Finding(mark=Mark.OPEN, text=text, text_zh=text_zh)
+    return Finding(mark=FindingMark.OPEN, text=text, text_zh=text_zh)
 
 
-def _said(note: str, keys: Sequence[PublicKey]) -> Checkpoint | None:
+def _said(note: str, keys: Sequence[VerifierKey]) -> Checkpoint | None:
     try:
         return verified(note, keys)
     except NoteError:
         return None
 
 
-def _checkpoint(bundle: Bundle, keys: Sequence[PublicKey], origin: str) -> Findings:
+def _checkpoint(bundle: Bundle, keys: Sequence[VerifierKey], origin: str) -> Findings:
     try:
         newest = verified(bundle.checkpoint, keys)
     except NoteError as error:
@@ -103,7 +103,7 @@ def _checkpoint(bundle: Bundle, keys: Sequence[PublicKey], origin: str) -> Findi
     )
 
 
-def _earlier(bundle: Bundle, keys: Sequence[PublicKey], newest: Checkpoint) -> Findings:
+def _earlier(bundle: Bundle, keys: Sequence[VerifierKey], newest: Checkpoint) -> Findings:
     for one in bundle.earlier:
         try:
             older = verified(one.note, keys)
@@ -125,7 +125,7 @@ def _earlier(bundle: Bundle, keys: Sequence[PublicKey], newest: Checkpoint) -> F
         )
 
 
-def _statement(bundle: Bundle, keys: Sequence[PublicKey]) -> Findings:
+def _statement(bundle: Bundle, keys: Sequence[VerifierKey]) -> Findings:
     """Compare the file with what its exporter signed: which events, in which order, and everything else."""
     try:
         said = opened(bundle.statement, keys)
@@ -212,11 +212,11 @@ def _whole(bundle: Bundle) -> Findings:
             )
 
 
-def _told(event: Event) -> bool:
+def _told(event: EventPart) -> bool:
     return event.event != "entry.sent" or sent_facts(event.detail) is not None
 
 
-def _sent(bundle: Bundle, sent: Sent) -> Findings:
+def _sent(bundle: Bundle, sent: SentPart) -> Findings:
     event = _event_of(bundle, sent.event, "entry.sent")
     known = sent_facts(event.detail) if event is not None else None
     if event is None or known is None or event.uid != bundle.id:
@@ -235,7 +235,7 @@ def _sent(bundle: Bundle, sent: Sent) -> Findings:
     )
 
 
-def _business(bundle: Bundle, sent: Sent, known: SentFacts) -> Findings:
+def _business(bundle: Bundle, sent: SentPart, known: SentFacts) -> Findings:
     """Say whether what was sent is what was handed in, but for the inserted signature."""
     body, where = bundle.accepted.body, f"what was sent to {known.destination}"
     if known.span is None and known.sha256 == bundle.accepted.sha256:
@@ -269,7 +269,7 @@ def _business(bundle: Bundle, sent: Sent, known: SentFacts) -> Findings:
 
 def _carried(body: bytes, known: SentFacts) -> Finding:
     try:
-        if _digest(unseal(body).business) == known.sha256:
+        if _digest(unwrap(body).business) == known.sha256:
             return _proven(
                 f"the declaration in the DxpMsg handed in is byte for byte what was sent to {known.destination}",
                 f"所接收DxpMsg内的业务报文与发往{known.destination}的逐字节一致",
@@ -282,7 +282,7 @@ def _carried(body: bytes, known: SentFacts) -> Finding:
     )
 
 
-def _envelope(sent: Sent, known: SentFacts) -> Findings:
+def _envelope(sent: SentPart, known: SentFacts) -> Findings:
     if sent.envelope is None:
         yield _unproven(
             f"the envelope is not in this file, only its digest: sha256 {known.envelope}",
@@ -295,7 +295,7 @@ def _envelope(sent: Sent, known: SentFacts) -> Findings:
         )
         return
     try:
-        inside = _digest(unseal_collected(sent.envelope).business)
+        inside = _digest(unwrap_collected(sent.envelope).business)
     except EnvelopeError:
         inside = _digest(sent.envelope.removeprefix(b"\0"))  # a DxpRep is its own business
     if inside == known.sha256:
@@ -307,7 +307,7 @@ def _envelope(sent: Sent, known: SentFacts) -> Findings:
         yield _broken("the envelope carries something else", "信封内的内容与发送记录不符")
 
 
-def _receipt(bundle: Bundle, receipt: Receipt) -> Findings:
+def _receipt(bundle: Bundle, receipt: ReceiptPart) -> Findings:
     event = _event_of(bundle, receipt.event, "receipt.filed")
     if event is None:
         yield _broken(
@@ -365,11 +365,11 @@ def _differences(
             yield _broken(f"{name}: {field} is not what the log says", f"{name_zh}：{field}与日志记录不符")
 
 
-def _event_of(bundle: Bundle, number: int, name: str) -> Event | None:
+def _event_of(bundle: Bundle, number: int, name: str) -> EventPart | None:
     return next((one for one in bundle.events if (one.number, one.event) == (number, name)), None)
 
 
-def _detail(event: Event) -> dict[str, object]:
+def _detail(event: EventPart) -> dict[str, object]:
     try:
         found = json.loads(event.detail)
     except ValueError:

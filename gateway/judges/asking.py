@@ -9,12 +9,12 @@ from gateway.errors import EnvelopeError, TooExpensive
 from gateway.heartbeat import beat
 from gateway.judges.judge import (
     TOO_EXPENSIVE,
-    Case,
     Examine,
     Judge,
+    JudgeCase,
+    JudgeVerdict,
     Open,
-    Unreadable,
-    Verdict,
+    UnreadableAnswer,
     completed,
     on_message,
 )
@@ -23,7 +23,7 @@ from gateway.judges.wire import (
     LENGTH,
     NONE_TO_BE_HAD,
     TRIES,
-    Ended,
+    JudgeEnded,
     frame,
     knock,
     opened,
@@ -31,7 +31,7 @@ from gateway.judges.wire import (
 )
 from gateway.model import Enterprise, EnterpriseId, Opened
 from gateway.pipeline import Refusal
-from gateway.roles.accept import Ready
+from gateway.roles.accept import ExaminedSubmission
 from gateway.stages.collected import open_plain
 
 _BEAT_S: Final = 1.0
@@ -49,7 +49,7 @@ class Asking:
 
     def examine(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
-    ) -> Ready | Refusal:
+    ) -> ExaminedSubmission | Refusal:
         """Judge a message. `full`: who takes no more mail of the caller's."""
         judged = self._judge.at_once(body, caller, full)
         if judged is not None:
@@ -65,19 +65,19 @@ class Asking:
         match verdict:
             case Opened():
                 return verdict
-            case Unreadable():
+            case UnreadableAnswer():
                 raise EnvelopeError(verdict.what, where=verdict.where, fix=verdict.fix)
             case Refusal():  # TOO_EXPENSIVE
                 raise TooExpensive(verdict.faults[0].message, where="collected message")
             case _:
                 raise RuntimeError(f"a judge has failed: {verdict}")
 
-    def _verdict(self, case: Case) -> Verdict:
+    def _verdict(self, case: JudgeCase) -> JudgeVerdict:
         for _ in range(TRIES):
             connection = self._connection or self._knock()
             try:
                 verdict = _ask(connection, case)
-            except Ended as ended:
+            except JudgeEnded as ended:
                 connection.close()
                 self._connection = None
                 if ended.begun:
@@ -102,19 +102,19 @@ class Asking:
             self._connection = None
 
 
-def _ask(connection: socket.socket, case: Case) -> Verdict:
+def _ask(connection: socket.socket, case: JudgeCase) -> JudgeVerdict:
     """Have a case judged over a connection. Raises Ended."""
     try:
         connection.sendall(frame(case))
     except ConnectionError as error:
-        raise Ended(begun=False) from error
+        raise JudgeEnded(begun=False) from error
     if receive_exactly(connection, len(BEGUN)) is None:
-        raise Ended(begun=False)
+        raise JudgeEnded(begun=False)
     while not select.select([connection], [], [], _BEAT_S)[0]:
         beat()
     head = receive_exactly(connection, LENGTH.size)
     body = None if head is None else receive_exactly(connection, LENGTH.unpack(head)[0])
     if body is None:
-        raise Ended(begun=True)
-    verdict: Verdict = opened(body)
+        raise JudgeEnded(begun=True)
+    verdict: JudgeVerdict = opened(body)
     return verdict

@@ -16,8 +16,8 @@ from typing import Final, NoReturn
 from gateway.config import Judges
 from gateway.defects import defect
 from gateway.heartbeat import beat
-from gateway.judges.judge import Broken, Case, Verdict, lightened
-from gateway.judges.limits import Limits
+from gateway.judges.judge import Broken, JudgeCase, JudgeVerdict, lightened
+from gateway.judges.limits import JudgeLimits
 from gateway.judges.wire import BEGUN, frame, opened, receive
 from gateway.observe import log
 from gateway.roles.stop import Stop
@@ -29,7 +29,7 @@ _OUT_OF_MEMORY: Final = 3
 _REASONS: Final = {signal.SIGPROF: "processor", signal.SIGALRM: "time"}
 
 
-def host(line: socket.socket, judge: Callable[[Case], Verdict], settings: Judges) -> None:
+def host(line: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], settings: Judges) -> None:
     """Fork judges until asked to stop; `line`: where they are asked for."""
     stop = Stop().on_sigterm()
     line.setblocking(False)  # Python 3.11 gives recv_fds its flags, and passes them on to nobody
@@ -48,7 +48,7 @@ def host(line: socket.socket, judge: Callable[[Case], Verdict], settings: Judges
             _fork(socket.socket(fileno=descriptor), judge, settings)
 
 
-def _fork(connection: socket.socket, judge: Callable[[Case], Verdict], settings: Judges) -> None:
+def _fork(connection: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], settings: Judges) -> None:
     with connection:
         sys.stdout.flush()
         parent = os.getpid()
@@ -57,7 +57,7 @@ def _fork(connection: socket.socket, judge: Callable[[Case], Verdict], settings:
 
 
 def _be_judge(
-    connection: socket.socket, judge: Callable[[Case], Verdict], settings: Judges, parent: int
+    connection: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], settings: Judges, parent: int
 ) -> NoReturn:
     code = 1
     try:
@@ -66,7 +66,7 @@ def _be_judge(
             os._exit(1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _keep_only(connection.fileno())
-        serve(connection, judge, Limits(cpu_s=settings.cpu_s, memory_mb=settings.memory_mb))
+        serve(connection, judge, JudgeLimits(cpu_s=settings.cpu_s, memory_mb=settings.memory_mb))
         code = 0
     except MemoryError:
         code = _OUT_OF_MEMORY
@@ -76,7 +76,7 @@ def _be_judge(
         os._exit(code)
 
 
-def serve(connection: socket.socket, judge: Callable[[Case], Verdict], limits: Limits) -> None:
+def serve(connection: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], limits: JudgeLimits) -> None:
     """Judge what comes over a connection until it ends. Raises MemoryError."""
     while (body := receive(connection)) is not None:
         try:
@@ -92,7 +92,7 @@ def serve(connection: socket.socket, judge: Callable[[Case], Verdict], limits: L
             return
 
 
-def _answer(case: Case, judge: Callable[[Case], Verdict]) -> bytes:
+def _answer(case: JudgeCase, judge: Callable[[JudgeCase], JudgeVerdict]) -> bytes:
     try:
         return frame(lightened(judge(case), case))
     except MemoryError:

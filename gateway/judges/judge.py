@@ -9,13 +9,13 @@ from msgspec import Struct, structs
 
 from gateway.config import Config
 from gateway.errors import EnvelopeError, Refused
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.translate import translate
 from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
 from gateway.pipeline import Refusal, examine, examine_plain
-from gateway.roles.accept import Ready
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.accept import ExaminedSubmission
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.rules import Rules
 from gateway.stages.collected import open_collected
 from gateway.stages.signature import Trust
@@ -40,7 +40,7 @@ handing it on would cost a third of that again."""
 
 
 class Examine(Struct, frozen=True, kw_only=True):
-    """A message as it is handed in. Comes to `Ready` or a Refusal."""
+    """A message as it is handed in. Comes to `ExaminedSubmission` or a Refusal."""
 
     body: bytes
     caller: EnterpriseId
@@ -49,7 +49,7 @@ class Examine(Struct, frozen=True, kw_only=True):
 
 
 class Translate(Struct, frozen=True, kw_only=True):
-    """A source that a mapping makes a message of. Comes to `Ready`, or a Refusal whose faults name the source."""
+    """A source that a mapping makes a message of. Comes to `ExaminedSubmission`, or a Refusal whose faults name the source."""
 
     body: bytes
     caller: EnterpriseId
@@ -60,12 +60,12 @@ class Translate(Struct, frozen=True, kw_only=True):
 
 
 class Open(Struct, frozen=True, kw_only=True):
-    """What customs sent. Comes to Opened, or to `Unreadable`."""
+    """What customs sent. Comes to Opened, or to `UnreadableAnswer`."""
 
     body: bytes
 
 
-class Unreadable(Struct, frozen=True, kw_only=True):
+class UnreadableAnswer(Struct, frozen=True, kw_only=True):
     """It is nothing that customs sends."""
 
     what: str
@@ -79,8 +79,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-Case = Examine | Translate | Open
-Verdict = Ready | Refusal | Opened | Unreadable | Broken
+JudgeCase = Examine | Translate | Open
+JudgeVerdict = ExaminedSubmission | Refusal | Opened | UnreadableAnswer | Broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Judge:
     config: Config
     rules: Rules
     enterprises: Mapping[EnterpriseId, Enterprise]
-    homes: Homes
+    local_receivers: LocalReceivers
     trust: Trust
     suite_of: Callable[[str], Suite | None]
     """Name of a [[key]] → what it signs with."""
@@ -98,7 +98,7 @@ class Judge:
 
     def at_once(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
-    ) -> Ready | Refusal | None:
+    ) -> ExaminedSubmission | Refusal | None:
         """Judge what takes a bounded moment; None: it is for a judge that may be killed. `full`: as of `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
@@ -108,11 +108,11 @@ class Judge:
             self.rules,
             self.config.accept.limits,
             suite=self._suite(caller),
-            homes=self.homes,
+            local_receivers=self.local_receivers,
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
-    def __call__(self, case: Case) -> Verdict:
+    def __call__(self, case: JudgeCase) -> JudgeVerdict:
         """Judge anything, however long it takes."""
         match case:
             case Examine():
@@ -128,7 +128,7 @@ class Judge:
         caller: Enterprise,
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
-    ) -> Ready | Refusal:
+    ) -> ExaminedSubmission | Refusal:
         verdict = examine(
             body,
             caller,
@@ -136,7 +136,7 @@ class Judge:
             self.config.accept.limits,
             suite=self._suite(caller),
             trust=self.trust,
-            homes=self.homes,
+            local_receivers=self.local_receivers,
         )
         return self._ready(verdict, caller, full, origin)
 
@@ -146,24 +146,26 @@ class Judge:
         caller: Enterprise,
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
-    ) -> Ready | Refusal:
+    ) -> ExaminedSubmission | Refusal:
         """Fix the ways of a sound message."""
         if isinstance(verdict, Refusal):
             return verdict
         try:
-            offer = offer_of(
+            new = new_message_of(
                 verdict,
                 caller,
                 uid=new_message_id(datetime.now(UTC)),
                 config=self.config,
-                homes=replace(self.homes, full=full.__contains__) if full else self.homes,
+                local_receivers=replace(self.local_receivers, full=full.__contains__)
+                if full
+                else self.local_receivers,
                 origin=origin,
             )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        return Ready(header=verdict.header, offer=offer, enveloped=bool(verdict.wrapped))
+        return ExaminedSubmission(header=verdict.header, new=new, enveloped=bool(verdict.wrapped))
 
-    def _translate(self, case: Translate, caller: Enterprise) -> Ready | Refusal:
+    def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
         mapping = self.mappings[case.mapping]
         try:
             made = translate(case.body, mapping, self.config.accept.limits, charset=case.charset)
@@ -179,23 +181,23 @@ class Judge:
     def _suite(self, caller: Enterprise) -> Suite | None:
         return self.suite_of(caller.key or self.config.signing.default_key)
 
-    def _open(self, body: bytes) -> Opened | Unreadable:
+    def _open(self, body: bytes) -> Opened | UnreadableAnswer:
         try:
             return open_collected(body, self.rules.catalogue)
         except EnvelopeError as error:
-            return Unreadable(what=error.what, where=error.where, fix=error.fix)
+            return UnreadableAnswer(what=error.what, where=error.where, fix=error.fix)
 
 
-def _of_document(verdict: Ready | Refusal) -> tuple[Fault, ...]:
+def _of_document(verdict: ExaminedSubmission | Refusal) -> tuple[Fault, ...]:
     """Give what else is wrong with a document that could not be written whole."""
     known = isinstance(verdict, Refusal) and verdict.problem in {"invalid-message", "conflicting-version"}
     return verdict.faults if known and isinstance(verdict, Refusal) else ()
 
 
-def on_message(verdict: Verdict | Exception) -> Ready | Refusal:
+def on_message(verdict: JudgeVerdict | Exception) -> ExaminedSubmission | Refusal:
     """Give the verdict on a message. Raises what kept a judge from one."""
     match verdict:
-        case Ready() | Refusal():
+        case ExaminedSubmission() | Refusal():
             return verdict
         case Exception():
             raise verdict
@@ -203,15 +205,15 @@ def on_message(verdict: Verdict | Exception) -> Ready | Refusal:
             raise RuntimeError(f"a judge has failed: {verdict}")
 
 
-def lightened(verdict: Verdict, case: Case) -> Verdict:
+def lightened(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
     """Take out of a verdict the bytes that whoever asked has."""
-    if not isinstance(verdict, Ready) or not isinstance(case, Examine):
+    if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
         return verdict
-    return structs.replace(verdict, offer=structs.replace(verdict.offer, body=b""))
+    return structs.replace(verdict, new=structs.replace(verdict.new, body=b""))
 
 
-def completed(verdict: Verdict, case: Case) -> Verdict:
+def completed(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
     """Put back what `lightened` has taken out."""
-    if not isinstance(verdict, Ready) or not isinstance(case, Examine):
+    if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
         return verdict
-    return structs.replace(verdict, offer=structs.replace(verdict.offer, body=case.body))
+    return structs.replace(verdict, new=structs.replace(verdict.new, body=case.body))

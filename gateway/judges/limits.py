@@ -20,7 +20,7 @@ _HARD: Final = 2
 _STATUS: Final = Path("/proc/self/status")
 
 
-class Limits:
+class JudgeLimits:
     """Of this process."""
 
     def __init__(self, *, cpu_s: float, memory_mb: int) -> None:

@@ -5,12 +5,12 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from gateway.judges.judge import TOO_EXPENSIVE, Examine, Translate, Verdict, completed
+from gateway.judges.judge import TOO_EXPENSIVE, Examine, JudgeVerdict, Translate, completed
 from gateway.judges.turns import Turns
-from gateway.judges.wire import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, Ended, frame, knock, opened
+from gateway.judges.wire import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 
-Question = Examine | Translate
-Told = Callable[[Verdict | Exception], None]
+JudgeQuestion = Examine | Translate
+OnVerdict = Callable[[JudgeVerdict | Exception], None]
 _AT_MOST: Final = 1024
 """Cases that wait, whoever's."""
 _AGAIN_S: Final = 0.05
@@ -23,41 +23,41 @@ class Pool:
     def __init__(self, line: socket.socket, *, judges: int, waiting_bytes: int) -> None:
         """`line`: where judges are asked for; `judges`: at a time; `waiting_bytes`: of cases that wait, at most."""
         self._line = line
-        self._turns: Turns[tuple[Question, Told]] = Turns(
+        self._turns: Turns[tuple[JudgeQuestion, OnVerdict]] = Turns(
             judges=judges, room_bytes=waiting_bytes, room=_AT_MOST
         )
         self._idle: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def judge(self, case: Question, told: Told) -> bool:
-        """Let `told` hear the verdict, later, in the loop; False: too much of this caller's waits already."""
-        taken = self._turns.enter(case.caller, len(case.body), (case, told))
+    def judge(self, case: JudgeQuestion, on_done: OnVerdict) -> bool:
+        """Let `on_done` hear the verdict, later, in the loop; False: too much of this caller's waits already."""
+        taken = self._turns.enter(case.caller, len(case.body), (case, on_done))
         self._go_on()
         return taken
 
     def _go_on(self) -> None:
         while (turn := self._turns.next()) is not None:
-            case, told = turn.case
-            task = asyncio.get_running_loop().create_task(self._see_to(turn.owner, case, told))
+            case, on_done = turn.case
+            task = asyncio.get_running_loop().create_task(self._see_to(turn.owner, case, on_done))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _see_to(self, owner: str, case: Question, told: Told) -> None:
-        verdict: Verdict | Exception
+    async def _see_to(self, owner: str, case: JudgeQuestion, on_done: OnVerdict) -> None:
+        verdict: JudgeVerdict | Exception
         try:
             verdict = await self._verdict(case)
         except Exception as error:  # noqa: BLE001 (whoever waits for it answers for it)
             verdict = error
         self._turns.done(owner)
         self._go_on()
-        told(verdict)
+        on_done(verdict)
 
-    async def _verdict(self, case: Question) -> Verdict:
+    async def _verdict(self, case: JudgeQuestion) -> JudgeVerdict:
         for _ in range(TRIES):
             connection = self._idle.pop() if self._idle else await self._knock()
             try:
                 verdict = await _ask(connection, case)
-            except Ended as ended:
+            except JudgeEnded as ended:
                 connection.close()
                 if ended.begun:
                     return TOO_EXPENSIVE
@@ -86,7 +86,7 @@ class Pool:
                 return connection
 
 
-async def _ask(connection: socket.socket, case: Question) -> Verdict:
+async def _ask(connection: socket.socket, case: JudgeQuestion) -> JudgeVerdict:
     """Have a case judged over a connection. Raises Ended."""
     loop = asyncio.get_running_loop()
     begun = False
@@ -94,9 +94,9 @@ async def _ask(connection: socket.socket, case: Question) -> Verdict:
         await loop.sock_sendall(connection, frame(case))
         begun = await _exactly(connection, len(BEGUN)) == BEGUN
         (size,) = LENGTH.unpack(await _exactly(connection, LENGTH.size))
-        verdict: Verdict = opened(await _exactly(connection, size))
+        verdict: JudgeVerdict = opened(await _exactly(connection, size))
     except (ConnectionError, EOFError) as error:
-        raise Ended(begun=begun) from error
+        raise JudgeEnded(begun=begun) from error
     return verdict
 
 

@@ -19,7 +19,7 @@ NONE_TO_BE_HAD: Final = "judges die before they begin: see what they wrote to th
 _PIECE_BYTES: Final = 1024 * 1024
 
 
-class Ended(Exception):  # noqa: N818 (what happened, as the callers say it)
+class JudgeEnded(Exception):  # noqa: N818 (what happened, as the callers say it)
     """The other end is gone; `begun` says whether the case was in hand by then."""
 
     def __init__(self, *, begun: bool) -> None:
@@ -27,7 +27,7 @@ class Ended(Exception):  # noqa: N818 (what happened, as the callers say it)
         self.begun = begun
 
 
-class Line:
+class JudgeLink:
     """Where judges are asked for: one for a host and all who ask, who are forked from the process that made it."""
 
     def __init__(self) -> None:

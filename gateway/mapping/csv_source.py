@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.fault_texts import shown_of
-from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
 from gateway.mapping.wholeness import lost
 from gateway.model import Fault
 
@@ -65,7 +65,7 @@ class Rows:
         column = self.table.columns[at.written]
         return self.table.lines.spot(row.offsets[column], f"row {row.number}, column {at.written}")
 
-    def each(self, over: tuple[Reference, ...]) -> Sequence[Item]:
+    def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
         """See Item; groups stand in the order of their first rows. No column: every row by itself."""
         if not over:
             return [Rows(self.table, [row]) for row in self.rows]
@@ -76,7 +76,7 @@ class Rows:
         return [Rows(self.table, rows) for rows in groups.values()]
 
 
-def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: Limits) -> Rows:
+def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: LimitsConfig) -> Rows:
     """Read a whole table, whose header must have all `wanted` columns. Raises Refused `not-csv` with every place.
 
     Bounded by `limits.elements` cells. Rows without a text in any cell are passed over.

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.source import Item, Lines, NoTextError, Reference, Spot, printable
+from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
 from gateway.mapping.wholeness import lost
 from gateway.model import Fault
 
@@ -82,7 +82,7 @@ class JsonItem:
         _, nearest, path = self._find(at)
         return self.lines.spot(nearest.offset, path or "/")
 
-    def each(self, over: tuple[Reference, ...]) -> Sequence[Item]:
+    def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
         """See Item; nothing there, or null, is an empty array."""
         value, _, path = self._find(over[0])
         match value:
@@ -122,7 +122,7 @@ def _member(value: _Value | None, step: str) -> _Value | None:
             return None
 
 
-def read_json(text: str, limits: Limits) -> JsonItem:
+def read_json(text: str, limits: LimitsConfig) -> JsonItem:
     """Read a whole document. Raises Refused `not-json` with line and column.
 
     Bounded by `limits.depth` levels and `limits.elements` values, keys that stand twice are refused, and of

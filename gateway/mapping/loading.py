@@ -11,12 +11,12 @@ from msgspec import Meta, Struct, field
 
 from gateway.catalogue import Catalogue
 from gateway.mapping.language import Branch, Leaf, SourceKind, SourceMapping, references
-from gateway.mapping.origins import Reading, Typed, read_origin, reference
+from gateway.mapping.origins import OriginReading, Typed, read_origin, reference
 from gateway.mapping.source import Reference
 from gateway.model import Direction, MessageType
 from gateway.schema_model import ElementDecl, Grammar, Shape, Slot
 from gateway.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
-from gateway.tables import Place, read_tables, shaped
+from gateway.tables import TablePlace, read_tables, shaped
 
 _EXAMPLE: Final = """
 message = "CEB311Message"
@@ -40,7 +40,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMapping:
     """Read and check one mapping. Raises RulesError."""
     tables = read_tables(file)
-    place = Place(file)
+    place = TablePlace(file)
     read = shaped(tables, _File, place, _EXAMPLE)
     kind = catalogue.by_name(read.message)
     if kind is None or kind.direction is not Direction.DECLARATION or read.message not in schemas.roots:
@@ -50,7 +50,9 @@ def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMa
         )  # fmt: skip
     source = SourceKind(read.source)
     grammar = schemas.grammar_for(kind.name)
-    loader = _Loader(read, kind, grammar, place, Reading(mapping=file.stem, csv=source is SourceKind.CSV))
+    loader = _Loader(
+        read, kind, grammar, place, OriginReading(mapping=file.stem, csv=source is SourceKind.CSV)
+    )
     root = loader.root(schemas.declaration(kind.name))
     return SourceMapping(
         name=file.stem,
@@ -68,7 +70,7 @@ def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMa
 class _At:
     """Where in the file and in the document the loader is."""
 
-    place: Place
+    place: TablePlace
     path: str = ""
     """Of the element below the root, `Order/OrderList`."""
     depth: int = 0
@@ -83,7 +85,7 @@ class _Loader:
     """Walks the tables of one file along the schema."""
 
     def __init__(
-        self, read: _File, kind: MessageType, grammar: Grammar, place: Place, reading: Reading
+        self, read: _File, kind: MessageType, grammar: Grammar, place: TablePlace, reading: OriginReading
     ) -> None:
         self._read = read
         self._kind = kind
@@ -169,7 +171,7 @@ class _Loader:
                 source = "guid = []" if one.name == "guid" else 'constant = "1.0"'
                 raise at.place.error(what, key=f'"{name}"', example=f'"{name}" = {{ {source} }}')
 
-    def _known(self, table: Mapping[str, Any], shape: Shape, decl: ElementDecl, place: Place) -> None:
+    def _known(self, table: Mapping[str, Any], shape: Shape, decl: ElementDecl, place: TablePlace) -> None:
         names = [one.decl.name for one in shape.slots if one.decl is not None]
         names += [f"@{one.name}" for one in shape.attributes]
         for name in table:
@@ -180,7 +182,7 @@ class _Loader:
                     what, key=name, example=f'{near[0]} = "…"' if near else f"one of: {', '.join(names)}"
                 )
 
-    def _complete(self, table: Mapping[str, Any], shape: Shape, decl: ElementDecl, place: Place) -> None:
+    def _complete(self, table: Mapping[str, Any], shape: Shape, decl: ElementDecl, place: TablePlace) -> None:
         for slot in shape.slots:
             one = slot.decl
             if one is None or slot.low == 0 or one.tag == SIGNATURE or one.name in table or not shape.ordered:
@@ -188,7 +190,7 @@ class _Loader:
             what = f"the required element {one.name} ({one.name_zh}) of {decl.name} has no source"
             raise place.error(what, key=one.name, example=self._example(one, place))
 
-    def _example(self, decl: ElementDecl, place: Place) -> str:
+    def _example(self, decl: ElementDecl, place: TablePlace) -> str:
         if self._grammar.shape(decl).text is None:
             return f"[{place.table}.{decl.name}]"
         if decl.fixed is not None:

@@ -6,14 +6,13 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from gateway.fault_texts import Place as Field
-from gateway.fault_texts import fault
+from gateway.fault_texts import FaultPlace, fault
 from gateway.mapping.functions import FOURTEEN, NAMED_FORMS, Coded, Function, Rounded, Timed, is_time_form
 from gateway.mapping.language import Constant, Copied, Guid, Origin, Position
 from gateway.mapping.source import Reference
 from gateway.schema_model import ValueType
 from gateway.schema_values import value_faults
-from gateway.tables import Place, shaped
+from gateway.tables import TablePlace, shaped
 
 _EXAMPLE: Final = """
 from = "buyer/name"
@@ -32,7 +31,7 @@ map = { direct = "9610", bonded = "1210" }
 _SOURCES: Final = ("from", "join", "constant", "guid", "position")
 _FUNCTIONS: Final = ("decimal", "time", "map")
 
-Places = Annotated[int, Meta(ge=0, le=18)]
+KnownPlaces = Annotated[int, Meta(ge=0, le=18)]
 Power = Annotated[int, Meta(ge=-18, le=18)]
 Paths = Annotated[tuple[str, ...], Meta(min_length=1)]
 
@@ -45,7 +44,7 @@ class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     guid: tuple[str, ...] | None = None
     position: Annotated[bool, Meta()] = False
     default: str | None = None
-    decimal: Places | None = None
+    decimal: KnownPlaces | None = None
     scale: Power = 0
     time: str | Paths | None = None
     to: str = FOURTEEN
@@ -53,7 +52,7 @@ class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class OriginReading:
     """What is the same for all elements of a mapping."""
 
     mapping: str
@@ -70,7 +69,9 @@ class Typed:
     fixed: str | None
 
 
-def read_origin(written: object, of: Typed, reading: Reading, place: Place, *, depth: int) -> Origin:
+def read_origin(
+    written: object, of: Typed, reading: OriginReading, place: TablePlace, *, depth: int
+) -> Origin:
     """Read what is written for one element, `depth` items deep. Raises RulesError."""
     if isinstance(written, str):
         written = {"from": written}
@@ -92,7 +93,7 @@ def read_origin(written: object, of: Typed, reading: Reading, place: Place, *, d
     return origin
 
 
-def reference(text: str, reading: Reading, place: Place, key: str, depth: int) -> Reference:
+def reference(text: str, reading: OriginReading, place: TablePlace, key: str, depth: int) -> Reference:
     """Read a path of JSON or a column of CSV. Raises RulesError."""
     if reading.csv:
         if not text.strip():
@@ -111,7 +112,7 @@ def reference(text: str, reading: Reading, place: Place, key: str, depth: int) -
     return found
 
 
-def _one_source(written: dict[str, object], place: Place) -> None:
+def _one_source(written: dict[str, object], place: TablePlace) -> None:
     given = [name for name in _SOURCES if name in written]
     if len(given) != 1:
         what = f"has {' and '.join(given)}" if given else "has no source"
@@ -127,7 +128,7 @@ def _one_source(written: dict[str, object], place: Place) -> None:
         raise place.error("a text is a number or a time, not both", key="time")
 
 
-def _origin(table: _Written, of: Typed, reading: Reading, place: Place, depth: int) -> Origin:
+def _origin(table: _Written, of: Typed, reading: OriginReading, place: TablePlace, depth: int) -> Origin:
     def refer(texts: tuple[str, ...], key: str) -> tuple[Reference, ...]:
         return tuple(reference(text, reading, place, key, depth) for text in texts)
 
@@ -150,7 +151,7 @@ def _origin(table: _Written, of: Typed, reading: Reading, place: Place, depth: i
     )
 
 
-def _steps(table: _Written, place: Place) -> Iterator[Function]:
+def _steps(table: _Written, place: TablePlace) -> Iterator[Function]:
     if table.map is not None:
         if not table.map:
             raise place.error("a map without a code", key="map", example='map = { direct = "9610" }')
@@ -182,12 +183,12 @@ def _known_texts(origin: Origin) -> Iterator[str]:
             return
 
 
-def _check_text(text: str, of: Typed, place: Place) -> None:
+def _check_text(text: str, of: Typed, place: TablePlace) -> None:
     if of.fixed is not None and text != of.fixed:
         what = f"{text!r}: customs takes nothing but {of.fixed!r} here"
         raise place.error(what, example=f'constant = "{of.fixed}"')
     broken = next(value_faults(text, of.kind), None)
     if broken is not None:
-        about = Field(path="", line=0, element=of.name, name_zh="", value=text)
+        about = FaultPlace(path="", line=0, element=of.name, name_zh="", value=text)
         told = fault(broken.rule, about, **broken.facts)
         raise place.error(f"{text!r}: {told.message}. {told.fix}")

@@ -1,6 +1,6 @@
 """What a platform hands in, seen as items that texts are asked of; every text knows its place.
 
-JSON and CSV each implement `Item` (json_source.py, csv_source.py). Nothing here knows of customs.
+JSON and CSV each implement `SourceItem` (json_source.py, csv_source.py). Nothing here knows of customs.
 """
 
 import re
@@ -76,7 +76,7 @@ class NoTextError(Exception):
         self.facts = facts
 
 
-class Item(Protocol):
+class SourceItem(Protocol):
     """One thing of the source: the whole of it, an order, a line, a group of rows."""
 
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
@@ -88,7 +88,7 @@ class Item(Protocol):
     def spot(self, at: Reference | None = None) -> Spot:
         """Say where that is, or would be; without a reference, where the item begins."""
 
-    def each(self, over: tuple[Reference, ...]) -> Sequence["Item"]:
+    def each(self, over: tuple[Reference, ...]) -> Sequence["SourceItem"]:
         """Give the items inside: the members of the array there, the groups of rows alike in these columns.
 
         Raises NoTextError when there is something else.

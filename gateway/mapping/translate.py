@@ -4,15 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.fault_texts import shown_of
 from gateway.mapping.csv_source import read_csv
 from gateway.mapping.faults import SourceFault, told_of
 from gateway.mapping.json_source import read_json
 from gateway.mapping.language import SourceKind, SourceMapping
-from gateway.mapping.source import Item, Spot, decoded
-from gateway.mapping.write import Portion, Step, Writer
+from gateway.mapping.source import SourceItem, Spot, decoded
+from gateway.mapping.write import Portion, TraceStep, Writer
 from gateway.model import Fault
 
 
@@ -35,7 +35,7 @@ class Translated:
             "source_sha256": self.writing.sha256,
         }
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[TraceStep, ...]:
         """Say of every field where it came from, in the order of the document; written once more to find out."""
         return tuple(self._traced().steps.values())
 
@@ -62,7 +62,7 @@ class _Writing:
 
     mapping: SourceMapping
     sha256: str
-    whole: Item
+    whole: SourceItem
     portion: Portion
 
     def written(self, *, traced: bool) -> tuple[bytes, Writer]:
@@ -70,7 +70,7 @@ class _Writing:
         return writer.document(self.whole, self.portion), writer
 
 
-def translate(body: bytes, mapping: SourceMapping, limits: Limits, *, charset: str = "") -> Translated:
+def translate(body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = "") -> Translated:
     """Make one document of a source. Raises Refused.
 
     `too-large`, `wrong-encoding`, `not-json`, `not-csv`: the source cannot be read. What can be read but not
@@ -81,13 +81,13 @@ def translate(body: bytes, mapping: SourceMapping, limits: Limits, *, charset: s
 
 
 def translate_split(
-    body: bytes, mapping: SourceMapping, limits: Limits, *, charset: str = ""
+    body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = ""
 ) -> tuple[Translated, ...]:
     """Make as many documents as it takes, each with as many declarations as customs allows. Raises as `translate`."""
     whole = read_source(body, mapping, limits, charset)
     most = mapping.body.most
 
-    def portions(items: Sequence[Item]) -> list[Portion]:
+    def portions(items: Sequence[SourceItem]) -> list[Portion]:
         if most is None or len(items) <= most:
             return [Portion(items=items)]
         starts = range(0, len(items), most)
@@ -96,7 +96,7 @@ def translate_split(
     return tuple(_translated(body, mapping, whole, portions))
 
 
-def read_source(body: bytes, mapping: SourceMapping, limits: Limits, charset: str = "") -> Item:
+def read_source(body: bytes, mapping: SourceMapping, limits: LimitsConfig, charset: str = "") -> SourceItem:
     """Read JSON or CSV, as the mapping says. Raises Refused."""
     if len(body) > limits.size_bytes:
         raise Refused("too-large", [_too_large(len(body), limits.size_bytes)])
@@ -109,7 +109,10 @@ def read_source(body: bytes, mapping: SourceMapping, limits: Limits, charset: st
 
 
 def _translated(
-    body: bytes, mapping: SourceMapping, whole: Item, portions: Callable[[Sequence[Item]], list[Portion]]
+    body: bytes,
+    mapping: SourceMapping,
+    whole: SourceItem,
+    portions: Callable[[Sequence[SourceItem]], list[Portion]],
 ) -> list[Translated]:
     sha256 = hashlib.sha256(body).hexdigest()
     reader = Writer(mapping, sha256, traced=False)

@@ -15,7 +15,7 @@ from gateway.errors import FAULTS_COUNTED
 from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import NotApplicableError, guid
 from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
-from gateway.mapping.source import NOT_IN_XML, Item, NoTextError, Reference, Spot
+from gateway.mapping.source import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
 from gateway.schemas import CEB_NAMESPACE
 from signing.suite import XSI
 
@@ -28,7 +28,7 @@ _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TraceStep:
     """Where one field of the document came from."""
 
     target: str
@@ -45,7 +45,7 @@ class Step:
 class Portion:
     """Some of the declarations of a source: what goes into one message."""
 
-    items: Sequence[Item]
+    items: Sequence[SourceItem]
     mark: str = ""
     """Tells the messages of one source apart; empty when there is only one."""
 
@@ -61,11 +61,11 @@ class Writer:
         self._mark = ""
         self.faults: list[SourceFault] = []
         """What of the source could not be written, `FAULTS_COUNTED` at most."""
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, TraceStep] = {}
         self.spots: dict[str, Spot] = {}
         """Path of an element that holds elements → its place in the source."""
 
-    def document(self, whole: Item, portion: Portion) -> bytes:
+    def document(self, whole: SourceItem, portion: Portion) -> bytes:
         """Write the message that holds these declarations."""
         self._mark = portion.mark
         root = self._mapping.root
@@ -78,7 +78,7 @@ class Writer:
         ).encode()
 
     def _parts(
-        self, branch: Branch, item: Item, path: str, number: int, portion: Portion | None = None
+        self, branch: Branch, item: SourceItem, path: str, number: int, portion: Portion | None = None
     ) -> list[str]:
         out: list[str] = []
         for part in branch.parts:
@@ -95,7 +95,7 @@ class Writer:
                 out += self._repeated(part, self.items(part, item, path), path)
         return out
 
-    def items(self, branch: Branch, item: Item, path: str) -> Sequence[Item]:
+    def items(self, branch: Branch, item: SourceItem, path: str) -> Sequence[SourceItem]:
         """Give what a branch is written for, each once."""
         if branch.each is None:
             return (item,)
@@ -105,7 +105,7 @@ class Writer:
             self._fault(branch, f"{path}/{branch.name}", wrong)
             return ()
 
-    def _repeated(self, branch: Branch, items: Sequence[Item], path: str) -> list[str]:
+    def _repeated(self, branch: Branch, items: Sequence[SourceItem], path: str) -> list[str]:
         if branch.most is not None and len(items) > branch.most:
             spot, limit = items[branch.most].spot(), str(branch.most)
             wrong = NoTextError("too_many", spot, count=str(len(items)), limit=limit)
@@ -120,11 +120,11 @@ class Writer:
                 out += (f"<ceb:{branch.name}>", *parts, f"</ceb:{branch.name}>")
         return out
 
-    def _attribute(self, leaf: Leaf, item: Item, path: str) -> str:
+    def _attribute(self, leaf: Leaf, item: SourceItem, path: str) -> str:
         text = self._text(leaf, item, path, 1)
         return "" if text is None else f' {leaf.name[1:]}="{escape(text, _IN_ATTRIBUTE)}"'
 
-    def _text(self, leaf: Leaf, item: Item, path: str, number: int) -> str | None:
+    def _text(self, leaf: Leaf, item: SourceItem, path: str, number: int) -> str | None:
         """Give the text of a leaf; None where there is none, or a fault was noted."""
         origin = leaf.origin
         if isinstance(origin, Constant) and not self._traced:
@@ -152,13 +152,13 @@ class Writer:
             self.steps[target] = _step(target, origin, item, text, used=bool(raw))
         return text
 
-    def _joined(self, origin: Copied, item: Item) -> str:
+    def _joined(self, origin: Copied, item: SourceItem) -> str:
         if len(origin.at) == 1:
             return item.text(origin.at[0], as_written=origin.reads_numbers) or ""
         texts = [item.text(one, as_written=origin.reads_numbers) for one in origin.at]
         return origin.between.join(text for text in texts if text is not None)
 
-    def _made(self, origin: Constant | Position | Guid, item: Item, target: str, number: int) -> str:
+    def _made(self, origin: Constant | Position | Guid, item: SourceItem, target: str, number: int) -> str:
         match origin:
             case Constant(text=text):
                 return text
@@ -171,12 +171,12 @@ class Writer:
                 texts = [item.text(one, as_written=True) or "" for one in key]
                 return guid(self._mapping.name, element, texts)
 
-    def _note_list(self, branch: Branch, item: Item, path: str) -> None:
+    def _note_list(self, branch: Branch, item: SourceItem, path: str) -> None:
         """Place a list as a whole, for what is said of it when it is empty."""
         if self._traced and branch.each is not None:
             self.spots[f"{path}/{branch.name}"] = item.spot(branch.each[0] if branch.each else None)
 
-    def _place(self, path: str, item: Item) -> None:
+    def _place(self, path: str, item: SourceItem) -> None:
         if self._traced:
             self.spots[path] = item.spot()
 
@@ -193,16 +193,16 @@ def _through(origin: Copied, text: str) -> str | None:
     return text
 
 
-def _first(origin: Origin, item: Item) -> Reference | None:
+def _first(origin: Origin, item: SourceItem) -> Reference | None:
     """Name the first place that has a text, else the first."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
     return next(chain((one for one in at if item.text(one, as_written=True)), at), None)
 
 
-def _step(target: str, origin: Origin, item: Item, text: str | None, *, used: bool) -> Step:
+def _step(target: str, origin: Origin, item: SourceItem, text: str | None, *, used: bool) -> TraceStep:
     """`used`: the source has something there."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
-    return Step(
+    return TraceStep(
         target=target,
         source=", ".join(item.spot(one).text for one in at),
         function=_shown(origin, used=used),

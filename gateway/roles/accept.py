@@ -13,10 +13,10 @@ from gateway.config_keys import device_keys
 from gateway.model import Enterprise, Header, MessageId
 from gateway.observe import log
 from gateway.pipeline import Refusal
-from gateway.queues import KeyQueue, Queues
+from gateway.queues import Backlogs, KeyBacklog
 from gateway.roles.commit import Commit
 from gateway.roles.quotas import Cost, OverQuota, Quotas
-from spool.entry import Clash, Known, Note, Offer, Reply
+from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -25,19 +25,19 @@ _PROBLEMS: Final = {
     "cop_msg_id": "cop-msg-id-taken",
     "request_key": "idempotency-key-taken",
 }
-"""`Clash.reason` → code of the problem."""
+"""`Conflict.reason` → code of the problem."""
 
 
-class Ready(Struct, frozen=True, kw_only=True):
+class ExaminedSubmission(Struct, frozen=True, kw_only=True):
     """A message that was judged and found sound: all that taking it in needs."""
 
     header: Header
-    offer: Offer
+    new: NewMessage
     enveloped: bool
     """It came in a DxpMsg of the sender's own."""
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class AcceptedSubmission(Struct, frozen=True, kw_only=True):
     """The message is ours to deliver."""
 
     uid: MessageId
@@ -53,10 +53,10 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contradicted:
+class ConflictingSubmission:
     """The message contradicts one that was accepted before (409)."""
 
-    clash: Clash
+    clash: Conflict
 
     @property
     def problem(self) -> str:
@@ -68,18 +68,18 @@ class Contradicted:
 class Busy:
     """Nothing was taken: what waits for the key that has to sign it would keep that busy for too long."""
 
-    queue: KeyQueue
+    queue: KeyBacklog
 
 
-Outcome = Accepted | Contradicted | Busy | OverQuota | Refusal
-Told = Callable[[Outcome | Exception], None]
+SubmissionResult = AcceptedSubmission | ConflictingSubmission | Busy | OverQuota | Refusal
+OnSubmitted = Callable[[SubmissionResult | Exception], None]
 
 
 class Intake:
     """What a door does with a body that was judged: put it in the spool, say what became of it."""
 
     def __init__(
-        self, *, config: Config, spool: Spool, commit: Commit, queues: Queues, quotas: Quotas
+        self, *, config: Config, spool: Spool, commit: Commit, queues: Backlogs, quotas: Quotas
     ) -> None:
         """All are used by the caller's thread."""
         self._spool = spool
@@ -95,33 +95,41 @@ class Intake:
             self.quotas.charge(caller, Cost(size_bytes=len(body)))
 
     def take(
-        self, judged: Ready | Refusal, body: bytes, caller: Enterprise, told: Told, *, request_key: str = ""
+        self,
+        judged: ExaminedSubmission | Refusal,
+        body: bytes,
+        caller: Enterprise,
+        on_done: OnSubmitted,
+        *,
+        request_key: str = "",
     ) -> Busy | OverQuota | None:
-        """Take in what was judged; `told` gets the outcome once it is on disk, or the SpoolError that kept it from there.
+        """Take in what was judged; `on_done` gets the outcome once it is on disk, or the SpoolError that kept it from there.
 
-        Busy and OverQuota are said at once, and `told` is not called then. `body`: as handed in.
+        Busy and OverQuota are said at once, and `on_done` is not called then. `body`: as handed in.
         """
         if isinstance(judged, Refusal):
-            self._refuse(body, caller, judged, told)
+            self._refuse(body, caller, judged, on_done)
             return None
-        needs = self._needs(judged, caller)
-        late = self._queues.late(needs) if needs else None
+        resource = self._resource(judged, caller)
+        late = self._queues.late(resource) if resource else None
         if late is not None:
             return Busy(queue=late)
         over = self._over(caller, judged) if caller.quota is not None else None
         if over is not None:
             return over
-        offer = judged.offer
-        if request_key or needs:
-            offer = structs.replace(offer, request_key=request_key, needs=needs)
-        self._commit.enter(offer, lambda reply: told(_outcome(reply, offer, judged.header)))
+        new = judged.new
+        if request_key or resource:
+            new = structs.replace(new, request_key=request_key, resource=resource)
+        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged.header)))
         return None
 
-    def recalled(self, reply: Known | Clash, body: bytes, caller: Enterprise) -> Accepted | Contradicted:
+    def recalled(
+        self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
+    ) -> AcceptedSubmission | ConflictingSubmission:
         """Give the first answer to bytes that were taken before; they need not be judged."""
         self.charge(body, caller)
         sha256 = hashlib.sha256(body).hexdigest()
-        if isinstance(reply, Clash):
+        if isinstance(reply, Conflict):
             return _contradicted(reply, sha256, owner=caller.id)
         view = self._spool.message(reply.uid, owner=caller.id)
         if view is None:
@@ -134,21 +142,21 @@ class Intake:
             enterprise=caller.id,
             message_type=view.kind,
         )
-        return Accepted(uid=MessageId(reply.uid), sha256=sha256, header=None)
+        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None)
 
-    def _over(self, caller: Enterprise, ready: Ready) -> OverQuota | None:
-        cost = Cost(size_bytes=len(ready.offer.body), declarations=len(ready.header.declarations))
+    def _over(self, caller: Enterprise, ready: ExaminedSubmission) -> OverQuota | None:
+        cost = Cost(size_bytes=len(ready.new.body), declarations=len(ready.header.declarations))
         return self.quotas.spend(caller, cost)
 
-    def _needs(self, ready: Ready, caller: Enterprise) -> str:
+    def _resource(self, ready: ExaminedSubmission, caller: Enterprise) -> str:
         """Name the device that has to sign it; empty: none has to."""
         if not self._devices or ready.header.signed or ready.enveloped:
             return ""
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
 
-    def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, told: Told) -> None:
-        """Count, log and journal why a body was not taken; nothing of the body itself. `told` hears once that is on disk."""
+    def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, on_done: OnSubmitted) -> None:
+        """Count, log and journal why a body was not taken; nothing of the body itself. `on_done` hears once that is on disk."""
         self.charge(body, caller)
         why = {
             "sha256": hashlib.sha256(body).hexdigest(),
@@ -161,32 +169,36 @@ class Intake:
         detail = json.dumps({"enterprise": caller.id, **why})
         self._commit.enter(
             Note(event="message.refused", detail=detail),
-            lambda reply: told(reply if isinstance(reply, Exception) else refusal),
+            lambda reply: on_done(reply if isinstance(reply, Exception) else refusal),
         )
 
 
-def _outcome(reply: Reply | Exception | None, offer: Offer, header: Header) -> Outcome | Exception:
+def _outcome(
+    reply: PutResult | Exception | None, new: NewMessage, header: Header
+) -> SubmissionResult | Exception:
     """Say what became of an offer, and log it."""
     if isinstance(reply, Exception):
         return reply
     assert reply is not None  # noqa: S101 (an offer has one)
-    if isinstance(reply, Clash):
-        return _contradicted(reply, offer.sha256.hex(), owner=offer.owner, kind=offer.kind)
-    first = reply.uid == offer.uid
+    if isinstance(reply, Conflict):
+        return _contradicted(reply, new.sha256.hex(), owner=new.owner, kind=new.kind)
+    first = reply.uid == new.uid
     log(
         "message.accepted" if first else "message.duplicate",
         message_id=reply.uid,
-        declarations=len(offer.subjects),
-        size_bytes=len(offer.body),
-        enterprise=offer.owner,
-        message_type=offer.kind,
+        declarations=len(new.subjects),
+        size_bytes=len(new.body),
+        enterprise=new.owner,
+        message_type=new.kind,
     )
-    return Accepted(uid=MessageId(reply.uid), sha256=offer.sha256.hex(), header=header if first else None)
+    return AcceptedSubmission(
+        uid=MessageId(reply.uid), sha256=new.sha256.hex(), header=header if first else None
+    )
 
 
-def _contradicted(clash: Clash, sha256: str, *, owner: str, kind: str = "") -> Contradicted:
+def _contradicted(clash: Conflict, sha256: str, *, owner: str, kind: str = "") -> ConflictingSubmission:
     """Log it and say it; `kind`: empty where nobody has looked what it is."""
-    contradicted = Contradicted(clash=clash)
+    contradicted = ConflictingSubmission(clash=clash)
     log(
         "message.refused",
         message_id=clash.uid,

@@ -35,7 +35,7 @@ def policy_of(config: Config, destination: Destination | Deliver) -> RetryPolicy
     )
 
 
-class Bouncer:
+class ResendPolicy:
     """Judges answers by what their codes ask for and by the back-off of the destination they came from."""
 
     def __init__(

@@ -21,7 +21,7 @@ from gateway.observe import gathered, log
 from gateway.ports import Arrival, Feed
 from gateway.printable import escaped
 from gateway.roles.authorities import NOT_CARRIED, Authorities, Carried, not_carried
-from gateway.roles.bouncing import Bouncer, tell
+from gateway.roles.bouncing import ResendPolicy, tell
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import COPIES, Passage, Transfer
 from gateway.rules import Rules
@@ -63,7 +63,7 @@ UNREADABLE: Final = "unreadable"
 _CEB: Final = re.compile(r"CEB\d{3}")
 
 
-class Registry:
+class ReceiptFiler:
     """Files raw arrivals: opens them, finds the owners, writes timelines, delivers mail, keeps orphans.
 
     What an answer asks to have sent again comes back in the same commit.
@@ -76,7 +76,7 @@ class Registry:
         self._open_raw: Opener = opener or partial(open_collected, catalogue=rules.catalogue)
         self._spool = spool
         self._rules = rules
-        self._bouncer = Bouncer(config, rules.codes)
+        self._resend_policy = ResendPolicy(config, rules.codes)
         self._authorities = Authorities(config)
         self._transfer = transfer
         self._copies: list[Collected] = []
@@ -193,7 +193,7 @@ class Registry:
             for answer in case.answers
             if answer.layer is Layer.BUSINESS
         ]
-        outcomes = match_all(questions, self._rules.catalogue, find, self._transfer.homes)
+        outcomes = match_all(questions, self._rules.catalogue, find, self._transfer.local_receivers)
         for question, outcome in zip(questions, outcomes, strict=True):
             about = _matched(outcome)
             if about.nobody == "unknown" and carried.elsewhere:
@@ -292,7 +292,9 @@ class Registry:
         carriers = {one.destination for one in travelled.entries}
         if not self._authorities.may_answer(raw.origins, carriers):
             return _About(nobody=not_carried(raw.origins, carriers))
-        judged = [self._bouncer.judge(answer, travelled, origin=one, receipt=raw.id) for one in raw.origins]
+        judged = [
+            self._resend_policy.judge(answer, travelled, origin=one, receipt=raw.id) for one in raw.origins
+        ]
         bounce = next((one for one in judged if one is not None), None)
         return _About(
             declarations=tuple((found.declaration, travelled.kind) for found in travelled.declarations),
@@ -429,12 +431,12 @@ class Collect:
         spool: Spool,
         feed: Feed,
         destination: str,
-        registry: Registry,
+        filer: ReceiptFiler,
     ) -> None:
         self._spool = spool
         self._feed = feed
         self._destination = destination
-        self._registry = registry
+        self._filer = filer
         self._in_hand: Sequence[Arrival] = ()
         """Received, and not in the spool yet."""
         self._is_writable = False
@@ -485,7 +487,7 @@ class Collect:
         kept, self._in_hand = self._in_hand, ()
         failure = self._done(kept)
         log("receipt.received", destination=self._destination, arrivals=len(kept), new=new)
-        self._registry.file_waiting()
+        self._filer.file_waiting()
         self._is_writable = True
         if failure is not None:
             raise failure
@@ -494,7 +496,7 @@ class Collect:
     def _try_the_spool(self) -> None:
         """Write a mark, and file what a crash or a spool that could not be written has left. Raises SpoolError."""
         self._spool.put((), marks={f"collect/{self._destination}": time.time_ns()})
-        self._registry.file_waiting()
+        self._filer.file_waiting()
         self._is_writable = True
 
     def _done(self, kept: Sequence[Arrival]) -> DeliveryError | None:

@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Final, Protocol
 
 from gateway.observe import gathered
-from spool.entry import Note, Offer, Reply
+from spool.entry import NewMessage, Note, PutResult
 from spool.errors import SpoolError
 from spool.locking import HELD_S
 from spool.store import Spool
@@ -23,7 +23,7 @@ _LINGER_S: Final = 0.003
 """How long a commit waits for company when the last one had some: a commit costs as much as several
 messages, and 3 ms is little to a caller that is one of many. One that is alone does not wait."""
 
-Told = Callable[[Reply | Exception | None], None]
+OnCommitted = Callable[[PutResult | Exception | None], None]
 """Hears what became of an item; None: a note is on disk."""
 Committed = Callable[[int, float], None]
 """Is told how many items a commit took and how many seconds."""
@@ -32,8 +32,8 @@ Committed = Callable[[int, float], None]
 class Commit(Protocol):
     """What puts items on disk."""
 
-    def enter(self, item: Offer | Note, told: Told) -> None:
-        """Put an item on disk, now or later; `told` hears of it then, or gets what kept it from there."""
+    def enter(self, item: NewMessage | Note, on_done: OnCommitted) -> None:
+        """Put an item on disk, now or later; `on_done` hears of it then, or gets what kept it from there."""
         ...
 
 
@@ -59,18 +59,18 @@ class GroupCommit:
         self._spool = spool
         self._batch = batch
         self._committed = committed
-        self._waiting: list[tuple[Offer | Note, Told]] = []
+        self._waiting: list[tuple[NewMessage | Note, OnCommitted]] = []
         self._timer: asyncio.Handle | None = None
         self._patience: asyncio.Handle | None = None
         """Runs while the spool is another's."""
         self._in_company = False
 
-    def enter(self, item: Offer | Note, told: Told) -> None:
-        """Put an item on disk; `told` hears of it then, or gets the exception that kept it from there.
+    def enter(self, item: NewMessage | Note, on_done: OnCommitted) -> None:
+        """Put an item on disk; `on_done` hears of it then, or gets the exception that kept it from there.
 
         That is a SpoolError, temporary when trying again may help, unless there is a defect.
         """
-        self._waiting.append((item, told))
+        self._waiting.append((item, on_done))
         if self._patience is not None:
             return
         if len(self._waiting) >= self._batch:
@@ -119,7 +119,7 @@ class GroupCommit:
         self._patience = None
         self._commit()
 
-    def _taken_out(self) -> list[tuple[Offer | Note, Told]]:
+    def _taken_out(self) -> list[tuple[NewMessage | Note, OnCommitted]]:
         batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
         return batch
 
@@ -136,11 +136,11 @@ class BatchCommit:
     def __init__(self, spool: Spool, *, committed: Committed = _unheard) -> None:
         self._spool = spool
         self._committed = committed
-        self._waiting: list[tuple[Offer | Note, Told]] = []
+        self._waiting: list[tuple[NewMessage | Note, OnCommitted]] = []
 
-    def enter(self, item: Offer | Note, told: Told) -> None:
+    def enter(self, item: NewMessage | Note, on_done: OnCommitted) -> None:
         """Put an item on disk with the next `commit`; see `Commit`."""
-        self._waiting.append((item, told))
+        self._waiting.append((item, on_done))
 
     def commit(self) -> None:
         """Put everything that waits on disk, and let the callers know."""
@@ -149,29 +149,31 @@ class BatchCommit:
             _put(self._spool, batch, self._committed)
 
 
-def _put(spool: Spool, batch: Sequence[tuple[Offer | Note, Told]], committed: Committed) -> None:
+def _put(spool: Spool, batch: Sequence[tuple[NewMessage | Note, OnCommitted]], committed: Committed) -> None:
     """Make one commit of it and tell every caller what became of its own."""
     began = time.monotonic()
-    offers = [item for item, _ in batch if isinstance(item, Offer)]
+    offers = [item for item, _ in batch if isinstance(item, NewMessage)]
     notes = [item for item, _ in batch if isinstance(item, Note)]
-    outcomes: Iterator[Reply | Exception | None]
+    outcomes: Iterator[PutResult | Exception | None]
     try:
         replies = iter(spool.put(offers, notes=notes))
     except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
         outcomes = repeat(error)
     else:
-        outcomes = (next(replies) if isinstance(item, Offer) else None for item, _ in batch)
+        outcomes = (next(replies) if isinstance(item, NewMessage) else None for item, _ in batch)
         committed(len(batch), time.monotonic() - began)
     _tell(batch, outcomes)
 
 
-def _tell(batch: Sequence[tuple[Offer | Note, Told]], outcomes: Iterator[Reply | Exception | None]) -> None:
+def _tell(
+    batch: Sequence[tuple[NewMessage | Note, OnCommitted]], outcomes: Iterator[PutResult | Exception | None]
+) -> None:
     """Tell every caller what became of its own."""
     deaf: list[Exception] = []
     with gathered():
-        for (_, told), outcome in zip(batch, outcomes, strict=False):
+        for (_, on_done), outcome in zip(batch, outcomes, strict=False):
             try:
-                told(outcome)
+                on_done(outcome)
             except Exception as error:  # noqa: BLE001 (the others have to be told; it is raised below)
                 deaf.append(error)
     if deaf:

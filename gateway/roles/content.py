@@ -4,7 +4,7 @@ Every way home takes it from here; what a body is says `stages.bodies`.
 """
 
 from gateway.catalogue import Catalogue
-from gateway.stages.collected import open_collected, part_of, unseal_collected
+from gateway.stages.collected import open_collected, part_of, unwrap_collected
 from spool.store import Spool
 
 
@@ -19,6 +19,6 @@ def content_for(owner: str, arrival: int, spool: Spool, catalogue: Catalogue) ->
     if raw is None:
         return None
     if mail:  # to this enterprise as a whole: nothing in it is another's
-        return unseal_collected(raw.body).dxp_msg
+        return unwrap_collected(raw.body).dxp_msg
     opened = open_collected(raw.body, catalogue)
     return part_of(opened, [answer.index for answer in opened.answers if answer.digest in own])

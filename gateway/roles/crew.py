@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Crew(Generic[T]):
+class WorkerPool(Generic[T]):
     """Bounded threads; what they made is taken by the one who started them."""
 
     def __init__(self, size: int) -> None:

@@ -16,8 +16,8 @@ from gateway.facts import travel_facts
 from gateway.key_events import tell
 from gateway.ports import Parcel
 from signing.keys import Signer
-from signing.line import Line
-from signing.pool import Key
+from signing.line import SigningQueue
+from signing.pool import SigningKey
 from spool.entry import Claimed
 
 
@@ -36,7 +36,7 @@ _SHARE_OF_LEASE: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class ReadyParcel:
     """What became of an entry that was put in line."""
 
     entry: Claimed
@@ -44,23 +44,25 @@ class Ready:
     """Done."""
 
 
-class Desk:
+class DeviceSigning:
     """The lines of one forward process, by the name of the key."""
 
     def __init__(
-        self, keys: Mapping[str, Key], *, default_key: str, lease_s: float, batch: int, work: Work
+        self, keys: Mapping[str, SigningKey], *, default_key: str, lease_s: float, batch: int, work: Work
     ) -> None:
         """`work` makes the parcel of an entry with the keys it is given, in a thread of the line."""
         self._default = default_key
         self._work = work
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
-        self._lines: dict[str, Line[Prepared]] = {
-            name: Line(key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=tell, opened=self._ring)
+        self._lines: dict[str, SigningQueue[Prepared]] = {
+            name: SigningQueue(
+                key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=tell, opened=self._ring
+            )
             for name, key in keys.items()
         }
         self._lock = threading.Lock()
-        self._given: dict[int, Ready] = {}
-        self._done: list[Ready] = []
+        self._given: dict[int, ReadyParcel] = {}
+        self._done: list[ReadyParcel] = []
 
     def ears(self) -> tuple[int, ...]:
         """Return a descriptor that is readable when `take` has something or a key has room again; or none."""
@@ -81,11 +83,11 @@ class Desk:
             return False
         result = line.put(lambda signer: self._work(entry, {name: signer}))
         with self._lock:
-            self._given[entry.entry] = Ready(entry=entry, result=result)
+            self._given[entry.entry] = ReadyParcel(entry=entry, result=result)
         result.add_done_callback(partial(self._finished, entry.entry))
         return True
 
-    def take(self) -> list[Ready]:
+    def take(self) -> list[ReadyParcel]:
         """Return what is done, signed or not; and what took too long."""
         if not self._lines:
             return []
@@ -102,7 +104,7 @@ class Desk:
         times = [line.tend() for line in self._lines.values()]
         return min((time for time in times if time is not None), default=None)
 
-    def close(self) -> list[Ready]:
+    def close(self) -> list[ReadyParcel]:
         """End every line; returns what is still here, done or given back."""
         for line in self._lines.values():
             line.close()

@@ -17,8 +17,8 @@ from gateway.printable import escaped
 from gateway.roles.bouncing import policy_of
 from gateway.roles.breaker import Breaker
 from gateway.roles.claims import begin
-from gateway.roles.desk import Desk, Prepared, Ready
-from gateway.roles.packing import Packer
+from gateway.roles.desk import DeviceSigning, Prepared, ReadyParcel
+from gateway.roles.packing import EnvelopeBuilder
 from gateway.roles.records import note_keys
 from gateway.roles.stop import Stop
 from signing.errors import KeyUnavailable, SigningError
@@ -64,13 +64,13 @@ class Forward:
         self._destination = destination
         self._keyring = keyring
         self._signers = keyring.in_memory()
-        self._packer = Packer(destination, config)
-        self._desk = Desk(
+        self._builder = EnvelopeBuilder(destination, config)
+        self._device_signing = DeviceSigning(
             keyring.devices(),
             default_key=config.signing.default_key,
             lease_s=config.lease_s,
             batch=destination.batch,
-            work=self._packer.prepare,
+            work=self._builder.prepare,
         )
         self._config = config
         self._claimant = claimant
@@ -93,20 +93,20 @@ class Forward:
                     waiter.wait(0.0)
                 elif carried < wanted:
                     stop.pause(_GATHER_S)
-        self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._desk.close()])
+        self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._device_signing.close()])
 
     def ears(self) -> tuple[int, ...]:
         """Return descriptors that are readable when a device has signed something, or may sign again."""
-        return self._desk.ears()
+        return self._device_signing.ears()
 
     def _patience(self) -> float:
         times = [_IDLE_S]
-        if (look_s := self._desk.patience_s()) is not None:
+        if (look_s := self._device_signing.patience_s()) is not None:
             times.append(look_s)
         if self._breaker.wait_s() > 0:
             times.append(self._breaker.wait_s())
         else:
-            full = {name for name, room in self._desk.room().items() if room == 0}
+            full = {name for name, room in self._device_signing.room().items() if room == 0}
             due = self._spool.next_due(self._destination.name, full=full)
             if due is not None:
                 times.append((due - datetime.now(UTC)).total_seconds())
@@ -115,7 +115,7 @@ class Forward:
     def step(self) -> int:
         """Carry one batch; returns how many entries it had, 0 while the destination is left alone."""
         allowance = self._breaker.allowance()
-        signed = self._desk.take()
+        signed = self._device_signing.take()
         limit = allowance - len(signed)
         claimed = (
             self._spool.claim(
@@ -123,7 +123,7 @@ class Forward:
                 self._destination.name,
                 limit=limit,
                 lease_s=self._config.lease_s,
-                room=self._desk.room(),
+                room=self._device_signing.room(),
             )
             if limit > 0
             else []
@@ -133,7 +133,7 @@ class Forward:
                 self._carry(claimed, signed, reachable=allowance > 0)
         return len(claimed) + len(signed)
 
-    def _carry(self, claimed: Sequence[Claimed], signed: Sequence[Ready], *, reachable: bool) -> None:
+    def _carry(self, claimed: Sequence[Claimed], signed: Sequence[ReadyParcel], *, reachable: bool) -> None:
         """Send what was claimed just now and what a device has signed meanwhile; settle all of it."""
         done: list[Settlement] = []
         ready: dict[int, tuple[Claimed, Prepared]] = {}
@@ -143,10 +143,10 @@ class Forward:
                 done.append(self._postponed(one.entry, _UNREACHABLE))
             else:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
-        prepare = self._packer.prepare
+        prepare = self._builder.prepare
         for entry in claimed:
             beat()  # a batch of the largest messages takes a while to sign
-            if not self._desk.takes(entry):
+            if not self._device_signing.takes(entry):
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = late = 0
         cause, settled_at = "", self._clock()

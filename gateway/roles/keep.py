@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.endings import Ending
+from gateway.endings import TokenExpiry
 from gateway.observe import log
 from gateway.public_keyring import PublicKeyring
 from gateway.roles.bouncing import tell
-from gateway.roles.collect import Registry
+from gateway.roles.collect import ReceiptFiler
 from gateway.roles.rematching import Rematching
 from gateway.roles.retain import Retention
 from gateway.roles.sealing import Sealer
 from gateway.roles.stop import Stop
-from gateway.roles.vigil import Vigil
-from gateway.roles.watermarks import Gauge, Watch
+from gateway.roles.vigil import OverdueScan
+from gateway.roles.watermarks import Gauge, WatermarkWatch
 from signing.expiry import step_of
 from spool.errors import SpoolError
 from spool.lifecycle import State
@@ -36,31 +36,31 @@ class Keep:
         self,
         *,
         spool: Spool,
-        registry: Registry,
+        filer: ReceiptFiler,
         keyring: PublicKeyring,
         gauge: Gauge,
         retention: Retention | None,
         waits_s: Mapping[str, float],
         lease_s: float,
-        endings: Sequence[Ending] = (),
+        endings: Sequence[TokenExpiry] = (),
         sealer: Sealer | None = None,
-        vigil: Vigil | None = None,
+        overdue_scan: OverdueScan | None = None,
     ) -> None:
         """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
 
-        `vigil`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
+        `overdue_scan`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
-        self._rematching = Rematching(spool, registry)
+        self._rematching = Rematching(spool, filer)
         self._keyring = keyring
         self._gauge = gauge
-        self._watch = Watch()
+        self._watch = WatermarkWatch()
         self._retention = retention
         self._waits_s = waits_s
         self._lease_s = lease_s
         self._endings = endings
         self._sealer = sealer
-        self._vigil = vigil
+        self._overdue_scan = overdue_scan
         self._untidy = False
         """Tidying has failed, and was told of."""
         self._next_purge = 0
@@ -105,7 +105,7 @@ class Keep:
         """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
         self._watch.look(self._gauge.crossed())
         for destination, wait_s in self._waits_s.items():
-            self._draw_near(destination, wait_s)
+            self._repair_clock(destination, wait_s)
         freed = self._spool.recover()
         if freed:
             log("lease.expired", entries=len(freed))
@@ -116,14 +116,14 @@ class Keep:
         """Match those that something came for, and tell of those that do not come."""
         try:
             self._rematching.look()
-            if self._vigil is not None:
-                self._vigil.look(datetime.now(UTC))
+            if self._overdue_scan is not None:
+                self._overdue_scan.look(datetime.now(UTC))
         except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 
-    def _draw_near(self, destination: str, wait_s: float) -> None:
+    def _repair_clock(self, destination: str, wait_s: float) -> None:
         near = 0
-        while found := self._spool.draw_near(destination, wait_s=wait_s, lease_s=self._lease_s):
+        while found := self._spool.repair_clock(destination, wait_s=wait_s, lease_s=self._lease_s):
             near += found
         if near:
             log("clock.set_back", destination=destination, entries=near)

@@ -27,7 +27,7 @@ Build = Callable[[Deliver], Transport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DeliveryResult:
     """What became of one delivery: `error` is None exactly when the other side confirmed all of it."""
 
     entry: Claimed
@@ -42,7 +42,7 @@ class Round:
     """What became of the deliveries that one thread had in hand."""
 
     lane: "Lane"
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[DeliveryResult, ...]
     took_s: float
     transport: Transport | None
     """To be used again."""
@@ -172,10 +172,10 @@ def _send(transport: Transport, letters: Sequence[Letter]) -> dict[int, Delivery
     return errors
 
 
-def _outcome(entry: Claimed, parcels: tuple[Parcel, ...], error: DeliveryError | None) -> Outcome:
+def _outcome(entry: Claimed, parcels: tuple[Parcel, ...], error: DeliveryError | None) -> DeliveryResult:
     if error is not None:
-        return Outcome(entry=entry, error=error)
-    return Outcome(
+        return DeliveryResult(entry=entry, error=error)
+    return DeliveryResult(
         entry=entry, error=None, sha256=sha256(parcels[-1].body).digest(), size=len(parcels[-1].body)
     )
 

@@ -13,7 +13,7 @@ from gateway.config_deliver import Channel
 from gateway.errors import DeliveryError, EnvelopeError
 from gateway.ports import Parcel
 from gateway.roles.content import content_for
-from gateway.roles.notices import errand_of
+from gateway.roles.notices import delivery_ref_of
 from spool.entry import Claimed, Notice
 from spool.store import Spool
 
@@ -37,7 +37,7 @@ class DeliveryForm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The name of the file with them, where they come in one of their own."""
 
 
-class Letters:
+class DeliveryRenderer:
     """Writes deliveries from what the spool holds."""
 
     def __init__(self, *, spool: Spool, catalogue: Catalogue, show: Callable[[Notice], object]) -> None:
@@ -51,14 +51,14 @@ class Letters:
 
         Raises DeliveryError, not temporary, when what it is about is not in the spool any more.
         """
-        errand = errand_of(entry.body)
-        found = self._spool.notices(entry.owner, after=errand.notice - 1, limit=1)
+        ref = delivery_ref_of(entry.body)
+        found = self._spool.notices(entry.owner, after=ref.notice - 1, limit=1)
         try:
-            raw = content_for(entry.owner, errand.receipt, self._spool, self._catalogue)
+            raw = content_for(entry.owner, ref.receipt, self._spool, self._catalogue)
         except EnvelopeError as error:
-            raise _lost(f"the receipt cannot be opened: {error}", errand.receipt) from error
-        if raw is None or not found or found[0].cursor != errand.notice:
-            raise _lost("the receipt has left the spool: its enterprise had acknowledged it", errand.receipt)
+            raise _lost(f"the receipt cannot be opened: {error}", ref.receipt) from error
+        if raw is None or not found or found[0].cursor != ref.notice:
+            raise _lost("the receipt has left the spool: its enterprise had acknowledged it", ref.receipt)
         return self._parcels(entry, channel, found[0], raw)
 
     def _parcels(self, entry: Claimed, channel: Channel, notice: Notice, raw: bytes) -> tuple[Parcel, ...]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from gateway.config import LOCAL
 from gateway.errors import DeliveryError, EnvelopeError
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.model import DXP_REP
 from gateway.ports import Delivery, Parcel
-from gateway.roles.collect import Registry
-from gateway.stages.seal import root_name, unseal
+from gateway.roles.collect import ReceiptFiler
+from gateway.stages.seal import root_name, unwrap
 from spool.entry import Collected
 from spool.errors import SpoolError
 from spool.store import Spool
@@ -23,10 +23,10 @@ from spool.store import Spool
 class LocalTransport:
     """`gateway.ports.Transport` to the enterprises of this node."""
 
-    def __init__(self, *, spool: Spool, registry: Registry, homes: Homes) -> None:
+    def __init__(self, *, spool: Spool, filer: ReceiptFiler, local_receivers: LocalReceivers) -> None:
         self._spool = spool
-        self._registry = registry
-        self._homes = homes
+        self._filer = filer
+        self._local_receivers = local_receivers
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; delivered means filed."""
@@ -37,7 +37,7 @@ class LocalTransport:
             able = [parcel for parcel in parcels if errors[parcel.entry] is None]
             if able:
                 self._spool.keep([_collected(parcel) for parcel in able])
-                self._registry.file_waiting()
+                self._filer.file_waiting()
         except SpoolError as error:
             failed = DeliveryError(error.what, where=LOCAL, fix=error.fix, temporary=True)
             errors |= {parcel.entry: failed for parcel in able}
@@ -52,16 +52,16 @@ class LocalTransport:
         if root_name(parcel.body) == DXP_REP:
             return None
         try:
-            receivers = unseal(parcel.body).envelope.receiver_ids
+            receivers = unwrap(parcel.body).envelope.receiver_ids
         except EnvelopeError as error:
             return DeliveryError(str(error), where=LOCAL, temporary=False)
-        shared = self._homes.shared(receivers)
+        shared = self._local_receivers.shared(receivers)
         if shared:
             return _undeliverable(f"several enterprises have the DXP id {', '.join(shared)}")
-        owners = {owner for one in receivers if (owner := self._homes.owner(one)) is not None}
+        owners = {owner for one in receivers if (owner := self._local_receivers.owner(one)) is not None}
         if not owners:
             return _undeliverable(f"no enterprise has the DXP id {', '.join(receivers)} any more")
-        if all(self._homes.full(one) for one in owners):
+        if all(self._local_receivers.full(one) for one in owners):
             return DeliveryError(
                 f"the stream of {', '.join(receivers)} holds as much mail as it takes",
                 where=LOCAL,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.model import EnterpriseId
 from gateway.observe import log
 from spool.store import Spool
@@ -17,10 +17,12 @@ _COUNT_S: Final = 1.0
 class Full:
     """Says whether an enterprise has as much unread mail as it takes; for one thread, which is that of the spool."""
 
-    def __init__(self, spool: Spool, homes: Homes, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, spool: Spool, local_receivers: LocalReceivers, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`clock` counts seconds."""
         self._spool = spool
-        self._homes = homes
+        self._local_receivers = local_receivers
         self._clock = clock
         self._known: dict[EnterpriseId, tuple[float, bool]] = {}
         """Until when an answer holds, and the answer."""
@@ -40,14 +42,14 @@ class Full:
         """Return who takes mail of this sender, and has as much as it takes. Raises SpoolError."""
         takers = self._takers.get(sender)
         if takers is None:
-            boxes = self._homes.mailboxes.items()
+            boxes = self._local_receivers.mailboxes.items()
             takers = self._takers[sender] = tuple(
                 [one for one, box in boxes if one != sender and box.takes_from(sender)]
             )
         return tuple([one for one in takers if self(one)]) if takers else ()
 
     def _count(self, owner: EnterpriseId) -> bool:
-        bounds = self._homes.mailbox(owner)
+        bounds = self._local_receivers.mailbox(owner)
         unread = self._spool.unread(owner, at_most=bounds.messages)
         full = unread.messages >= bounds.messages or unread.size_bytes >= bounds.size_bytes
         if full:
@@ -55,6 +57,6 @@ class Full:
         return full
 
 
-def bounded(homes: Homes, spool: Spool) -> Homes:
+def bounded(local_receivers: LocalReceivers, spool: Spool) -> LocalReceivers:
     """Let no more mail in than each enterprise takes."""
-    return replace(homes, full=Full(spool, homes))
+    return replace(local_receivers, full=Full(spool, local_receivers))

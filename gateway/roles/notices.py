@@ -13,7 +13,7 @@ import msgspec
 from gateway import facts
 from gateway.config import HOME
 from gateway.config_deliver import Channel
-from spool.entry import Notice, Offer, Subject, Wanted, Way
+from spool.entry import NewMessage, Notice, Subject, Wanted, Way
 from spool.lifecycle import State
 from spool.store import Spool
 
@@ -22,7 +22,7 @@ NOUN: Final = "notice"
 UNDELIVERED: Final = (State.READY, State.SENDING, State.HELD, State.DEAD)
 
 
-class Errand(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
     """The bytes of an entry: which notice to bring where."""
 
     enterprise: str
@@ -33,30 +33,30 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Errand).decode
+_decode = msgspec.json.Decoder(DeliveryRef).decode
 
 
-def errand_of(body: bytes) -> Errand:
-    """Read what `offer_of` wrote."""
+def delivery_ref_of(body: bytes) -> DeliveryRef:
+    """Read what `delivery_message_of` wrote."""
     return _decode(body)
 
 
-def offer_of(notice: Notice, channel: Channel) -> Offer:
+def delivery_message_of(notice: Notice, channel: Channel) -> NewMessage:
     """Make the entry that brings a notice home on a channel.
 
     Its subjects stand for the declarations that the notice is about, under names of their own: they order what goes
     out on one lane, no answer is ever compared with them, and no search for a declaration finds them.
     """
-    errand = Errand(
+    ref = DeliveryRef(
         enterprise=channel.enterprise,
         channel=channel.deliver.name,
         notice=notice.cursor,
         receipt=notice.arrival,
     )
-    body = _encode(errand)
+    body = _encode(ref)
     uid = f"{channel.lane}/{notice.cursor}"
     identities = dict.fromkeys(row.identity for row in notice.rows)
-    return Offer(
+    return NewMessage(
         uid=uid,
         owner=channel.enterprise,
         kind=notice.kind,
@@ -89,7 +89,9 @@ def begin(channel: Channel, spool: Spool) -> int:
 
 def queue(notices: Sequence[Notice], channel: Channel, spool: Spool) -> None:
     """Put notices into the spool, in their order, and move the channel's mark, in one commit."""
-    spool.put([offer_of(notice, channel) for notice in notices], marks={channel.lane: notices[-1].cursor})
+    spool.put(
+        [delivery_message_of(notice, channel) for notice in notices], marks={channel.lane: notices[-1].cursor}
+    )
 
 
 def home_up_to(channel: Channel, reached: int, spool: Spool) -> int:

@@ -20,9 +20,9 @@ from gateway.observe import gathered, log
 from gateway.ports import Clock
 from gateway.roles import notices
 from gateway.roles.claims import begin
-from gateway.roles.crew import Crew
-from gateway.roles.lane import Build, Lane, Letter, Outcome, Round
-from gateway.roles.letters import Letters
+from gateway.roles.crew import WorkerPool
+from gateway.roles.lane import Build, DeliveryResult, Lane, Letter, Round
+from gateway.roles.letters import DeliveryRenderer
 from gateway.roles.stop import Stop
 from spool.entry import Claimed, Fate, Settlement
 from spool.store import Spool, Topic
@@ -46,7 +46,7 @@ class Notify:
         *,
         spool: Spool,
         channels: Sequence[Channel],
-        letters: Letters,
+        letters: DeliveryRenderer,
         build: Build,
         config: Config,
         claimant: str,
@@ -64,7 +64,7 @@ class Notify:
         self._claimant = claimant
         self._clock = clock
         self._chance = chance
-        self._crew: Crew[Round] = Crew(config.notify.parallel)
+        self._workers: WorkerPool[Round] = WorkerPool(config.notify.parallel)
         self._lanes = [
             Lane(
                 channel,
@@ -88,19 +88,19 @@ class Notify:
             heard = True
             while not stop():
                 more = self.step(heard=heard)
-                stop.pause(0.0 if more else self._patience(), [waiter.fileno(), self._crew.fileno()])
+                stop.pause(0.0 if more else self._patience(), [waiter.fileno(), self._workers.fileno()])
                 heard = waiter.wait(0.0) or more
                 if heard and not more:
                     stop.pause(_GATHER_S)
-        self._crew.close()
-        self._settle(self._crew.take())
+        self._workers.close()
+        self._settle(self._workers.take())
 
     def step(self, *, heard: bool = True) -> bool:
         """Do everything that can be done without waiting; says whether there are more notices to take in.
 
         `heard`: something was filed for somebody.
         """
-        self._settle(self._crew.take())
+        self._settle(self._workers.take())
         ticks = self._clock() >= self._tick_at
         if ticks:
             self._tick()
@@ -118,7 +118,7 @@ class Notify:
 
     def _patience(self) -> float:
         """Return how long nothing will be to do unless something rings."""
-        room = [self._crew.has_room(slow=slow) for slow in (False, True)]
+        room = [self._workers.has_room(slow=slow) for slow in (False, True)]
         waits = [lane.wait_s() for lane in self._lanes if room[lane.slow]]
         marks = [self._tick_at, self._look_back_at] if self._moved else [self._tick_at]
         return max(0.001, min([*waits, *(at - self._clock() for at in marks)]))
@@ -128,7 +128,7 @@ class Notify:
         self._tick_at = self._clock() + _TICK_S
         waiting = {one.destination: one.entries for one in self._spool.backlog(at_most=OPEN_AT_MOST)}
         for lane in self._lanes:
-            brought = self._spool.draw_near(
+            brought = self._spool.repair_clock(
                 lane.name, wait_s=lane.policy.ceiling_s, lease_s=self._config.lease_s
             )
             if brought:
@@ -156,7 +156,7 @@ class Notify:
 
     def _claim(self, lane: Lane) -> None:
         """Take in hand what is due on a channel, as far as it and the crew have room."""
-        while lane.wait_s() <= 0 and self._crew.has_room(slow=lane.slow):
+        while lane.wait_s() <= 0 and self._workers.has_room(slow=lane.slow):
             limit = min(lane.allowance(), lane.batch)
             if limit <= 0:
                 return
@@ -168,7 +168,7 @@ class Notify:
                 return
             letters = self._written(claimed, lane)
             if letters:
-                self._crew.start(lane.work(letters), slow=lane.slow)
+                self._workers.start(lane.work(letters), slow=lane.slow)
 
     def _written(self, claimed: Sequence[Claimed], lane: Lane) -> list[Letter]:
         letters: list[Letter] = []
@@ -208,7 +208,7 @@ class Notify:
         elif was_down and not is_down:
             log("channel.up", **about)
 
-    def _end(self, outcome: Outcome, lane: Lane) -> Settlement:
+    def _end(self, outcome: DeliveryResult, lane: Lane) -> Settlement:
         if outcome.error is not None:
             return self._failed(outcome.entry, outcome.error, lane)
         entry = outcome.entry

@@ -9,43 +9,43 @@ from typing import Final
 from gateway import facts
 from gateway.config import LOCAL, Config
 from gateway.errors import Refused
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
 from gateway.routing import Leg, first_able, legs, traits_of
 from gateway.stages.correlate import handles, identity, version
 from gateway.stages.divide import divisible
 from gateway.stages.subscribe import subscribers_of
-from spool.entry import Offer, Subject, Way
+from spool.entry import NewMessage, Subject, Way
 
 COPY: Final = "copy"
 """The part of the way to a subscriber; with a number from the second on."""
 
 
-def offer_of(
+def new_message_of(
     message: Message,
     caller: Enterprise,
     *,
     uid: MessageId,
     config: Config,
-    homes: Homes = NOBODY,
+    local_receivers: LocalReceivers = NOBODY,
     request_key: str = "",
-    needs: str = "",
+    resource: str = "",
     origin: Mapping[str, str] | None = None,
-) -> Offer:
+) -> NewMessage:
     """Turn an examined message into what the spool takes; everything about its way is fixed here.
 
-    `needs`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
+    `resource`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
     `ways_of`.
     """
     header, sender = message.header, _sender(message, config)
     body = message.wrapped or message.body
     subscribers = subscribers_of(message.body)
-    ways = ways_of(message, caller, uid=uid, config=config, homes=homes)
+    ways = ways_of(message, caller, uid=uid, config=config, local_receivers=local_receivers)
     if subscribers.data:
-        ways += copies(subscribers.data, caller, ways, homes)
-    others = tuple([one for one in subscribers.receipts if homes.owner(one) != caller.id])
+        ways += copies(subscribers.data, caller, ways, local_receivers)
+    others = tuple([one for one in subscribers.receipts if local_receivers.owner(one) != caller.id])
     kind, answered_to = header.message_type, message.envelope.sender_id if message.envelope else sender
-    return Offer(
+    return NewMessage(
         uid=uid,
         owner=caller.id,
         kind=kind.name,
@@ -54,7 +54,7 @@ def offer_of(
         facts=facts.of_message(message, sender=sender, key_name=caller.key),
         ways=ways,
         request_key=request_key,
-        needs=needs,
+        resource=resource,
         origin=origin,
         subjects=tuple(
             [_subject(one, kind, header.dxp_id, answered_to, others) for one in header.declarations]
@@ -62,7 +62,9 @@ def offer_of(
     )
 
 
-def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes: Homes) -> tuple[Way, ...]:
+def copies(
+    named: Sequence[str], caller: Enterprise, ways: Sequence[Way], local_receivers: LocalReceivers
+) -> tuple[Way, ...]:
     """Return the ways to subscribers of this node, one for each, so that none is named to another.
 
     Not to those who get it anyway or take no mail from the caller, and not for an id that nobody here or more than one
@@ -72,7 +74,9 @@ def copies(named: Sequence[str], caller: Enterprise, ways: Sequence[Way], homes:
     found = tuple(
         one
         for one in named
-        if one not in served and homes.owner(one) not in {None, caller.id} and homes.lets_in(one, caller.id)
+        if one not in served
+        and local_receivers.owner(one) not in {None, caller.id}
+        and local_receivers.lets_in(one, caller.id)
     )
     first = ways[0]
     return tuple(
@@ -101,7 +105,12 @@ def _subject(
 
 
 def ways_of(
-    message: Message, caller: Enterprise, *, uid: MessageId, config: Config, homes: Homes = NOBODY
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    local_receivers: LocalReceivers = NOBODY,
 ) -> tuple[Way, ...]:
     """Return every way out, all under one CopMsgId.
 
@@ -112,7 +121,7 @@ def ways_of(
     sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
     if config.route or message.wrapped:
         traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
-        chosen = legs(traits, config, homes)
+        chosen = legs(traits, config, local_receivers)
     else:
         chosen = first_able(message.header.message_type.family, config)
     if _to_be_divided(message, chosen) and not divisible(message.wrapped):

@@ -9,24 +9,24 @@ from gateway.facts import TravelFacts, WayFacts, travel_facts, way_facts
 from gateway.model import DXP_REP, Envelope
 from gateway.ports import Parcel
 from gateway.roles.desk import Prepared
-from gateway.roles.records import Signature, carrier, record_of
+from gateway.roles.records import SignatureRecord, carrier, record_of
 from gateway.roles.transfer import NO_RECEIVER_FOR_YOU, response
 from gateway.stages.divide import copy_for
 from gateway.stages.seal import (
     TransferHead,
     creat_time,
     file_name,
-    seal,
-    seal_transfer,
     transfer_msg_id,
-    unseal,
+    unwrap,
+    wrap,
+    wrap_transfer,
 )
 from signing.keys import Signer
 from signing.xmldsig import Signed, finish, sign
 from spool.entry import Claimed
 
 
-class Packer:
+class EnvelopeBuilder:
     """Makes the parcels of one destination."""
 
     def __init__(self, destination: Destination, config: Config) -> None:
@@ -45,7 +45,7 @@ class Packer:
         if not facts.wrapped and not facts.signed and self._destination.name != LOCAL:
             signer = _signer(entry, facts, signers, self._config)
             signed = _signed(entry, facts, signer)
-            body, signature = signed.body, Signature(signed.span, signer.key_info)
+            body, signature = signed.body, SignatureRecord(signed.span, signer.key_info)
         parcel, business = enclose(entry, facts, body, self._destination, self._config)
         digest = hashlib.sha256(business)
         record = record_of(
@@ -68,9 +68,9 @@ def enclose(
     if facts.wrapped:
         business, dxp_msg = _own(entry, way, destination, config)
     else:
-        dxp_msg = seal(business, _envelope(entry, facts, way), file_name=name)
+        dxp_msg = wrap(business, _envelope(entry, facts, way), file_name=name)
     if destination.envelope == "DxpMsgSv" and entry.kind != DXP_REP:
-        dxp_msg = seal_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
+        dxp_msg = wrap_transfer(dxp_msg, _transfer_head(entry, way, destination, config))
     parcel = Parcel(
         entry=entry.entry,
         cop_msg_id=entry.cop_msg_id,
@@ -91,7 +91,7 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
     """
     if entry.kind == DXP_REP:
         return entry.body, entry.body
-    opened = unseal(entry.body)
+    opened = unwrap(entry.body)
     if way.response_code:
         answer = response(
             opened.envelope,
@@ -103,11 +103,11 @@ def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config
         return answer, answer
     if way.copy:
         head = _envelope(entry, travel_facts(entry.facts), way)
-        return opened.business, seal(opened.business, head)
+        return opened.business, wrap(opened.business, head)
     if not way.receivers or (destination.name == LOCAL and not way.cut):
         return opened.business, entry.body
     copy = copy_for(entry.body, way.receivers)
-    if unseal(copy).business != opened.business:
+    if unwrap(copy).business != opened.business:
         raise DeliveryError(
             "dividing changed the message: it will not be sent like this",
             where=f"message {entry.uid}",

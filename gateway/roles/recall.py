@@ -7,10 +7,10 @@ event loop: what is asked in one turn of it is one look-up.
 import asyncio
 from collections.abc import Callable
 
-from spool.entry import Clash, Known, Submission
+from spool.entry import Conflict, Duplicate, Submission
 from spool.store import Spool
 
-Heard = Callable[[Known | Clash | Exception | None], None]
+Heard = Callable[[Duplicate | Conflict | Exception | None], None]
 """Hears what the spool says of some bytes (`Spool.taken`), or what kept it from saying it."""
 
 
@@ -30,7 +30,7 @@ class Recall:
     def _look_up(self) -> None:
         batch, self._waiting = self._waiting, []
         try:
-            replies: list[Known | Clash | None] = self._spool.taken([one for one, _ in batch])
+            replies: list[Duplicate | Conflict | None] = self._spool.taken([one for one, _ in batch])
         except Exception as error:  # noqa: BLE001 (each caller gets it, and answers for it)
             for _, heard in batch:
                 heard(error)

@@ -9,7 +9,7 @@ from gateway.config import LOCAL, TRANSPORTS, Destination
 from gateway.facts import KeyFacts, SentFacts, of_key, of_sent
 from gateway.ports import Parcel
 from signing.keys import Signer
-from signing.xmldsig import Span
+from signing.xmldsig import Range
 from spool.entry import Note
 from spool.store import Spool
 
@@ -42,16 +42,16 @@ def note_keys(spool: Spool, signers: Iterable[Signer]) -> None:
         spool.put((), notes=new)
 
 
-class Signature(NamedTuple):
+class SignatureRecord(NamedTuple):
     """The one that was inserted into the business bytes."""
 
-    span: Span
+    span: Range
     key_info: str
     """The ds:KeyInfo element in it."""
 
 
 def record_of(
-    parcel: Parcel, business: bytes, *, sha256: str, signature: Signature | None, to: str, by: str
+    parcel: Parcel, business: bytes, *, sha256: str, signature: SignatureRecord | None, to: str, by: str
 ) -> str:
     """Write `facts.SentFacts` for a parcel that goes out; `sha256`: hex, of the business bytes; `by`: see `carrier`."""
     value = key = ""

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from gateway.heartbeat import beat
-from gateway.roles.collect import TOO_EXPENSIVE, Registry
+from gateway.roles.collect import TOO_EXPENSIVE, ReceiptFiler
 from spool.entry import Orphan
 from spool.store import Spool
 
@@ -24,9 +24,9 @@ _REMEMBERED: Final = 100_000
 class Rematching:
     """Walks over the orphans, a stretch a round, and begins again at the end."""
 
-    def __init__(self, spool: Spool, registry: Registry) -> None:
+    def __init__(self, spool: Spool, filer: ReceiptFiler) -> None:
         self._spool = spool
-        self._registry = registry
+        self._filer = filer
         self._after = 0
         self._tried: dict[int, int] = {}
         """Orphan → what it pointed at when it was tried."""
@@ -61,4 +61,4 @@ class Rematching:
             self._tried[one.id] = one.pointers
         while len(self._tried) > _REMEMBERED:
             del self._tried[next(iter(self._tried))]
-        return self._registry.rematch(changed)
+        return self._filer.rematch(changed)

@@ -11,7 +11,7 @@ from spool.store import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class ArchiveBatch:
     """What became of one batch."""
 
     found: tuple[str, ...]
@@ -44,7 +44,7 @@ class Retention:
         self._clock = clock
         self._cursor = ""
 
-    def step(self, *, dry_run: bool = False) -> Batch:
+    def step(self, *, dry_run: bool = False) -> ArchiveBatch:
         """Archive and purge one batch, or only find it. Raises SpoolError; nothing is lost then.
 
         The archive is on disk before the commit that purges. Whoever dies in between archives again, which
@@ -54,7 +54,7 @@ class Retention:
         old = self._spool.old(before, limit=self._batch, cursor=self._cursor)
         archived, purged = (0, []) if dry_run else self._move(old.uids, before)
         self._cursor = old.cursor
-        return Batch(found=old.uids, archived=archived, purged=tuple(purged), more=bool(old.cursor))
+        return ArchiveBatch(found=old.uids, archived=archived, purged=tuple(purged), more=bool(old.cursor))
 
     def _move(self, uids: tuple[str, ...], before: datetime) -> tuple[int, list[str]]:
         if not uids:

@@ -14,14 +14,14 @@ from uuid import UUID
 from gateway import facts
 from gateway.config import Config, Node
 from gateway.errors import EnvelopeError
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.model import DXP_REP, NODE_ITSELF, EnterpriseId, Envelope, Opened
 from gateway.observe import log
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN
-from gateway.stages.collected import part_of, unseal_collected
-from gateway.stages.seal import creat_time, seal, seal_response
-from spool.entry import Collected, Offer, RawArrival, Taken, Way
+from gateway.stages.collected import part_of, unwrap_collected
+from gateway.stages.seal import creat_time, wrap, wrap_response
+from spool.entry import Accepted, Collected, NewMessage, RawArrival, Way
 from spool.store import Spool
 
 NO_RECEIVER: Final = "指定的接收方不存在 / no such receiver"
@@ -49,9 +49,9 @@ class Passage:
 class Transfer:
     """Judges what links bring for the enterprises of this node."""
 
-    def __init__(self, *, homes: Homes, config: Config) -> None:
+    def __init__(self, *, local_receivers: LocalReceivers, config: Config) -> None:
         """`config`: our own ids, and which links speak to us as to a transfer node."""
-        self.homes = homes
+        self.local_receivers = local_receivers
         self._node = config.node
         self._links = {one.name for one in config.destination if one.envelope == "DxpMsgSv"}
 
@@ -63,21 +63,23 @@ class Transfer:
         told that there is no such receiver while one of ours may be it whose file cannot be read.
         """
         try:
-            opened = unseal_collected(raw.body)
+            opened = unwrap_collected(raw.body)
         except EnvelopeError:
             return Passage(reason=why)
         receivers = tuple(dict.fromkeys(opened.envelope.receiver_ids))
-        here = tuple(one for one in receivers if one in self.homes)
-        unknown = tuple(one for one in receivers if one not in self.homes and one != self._node.dxp_id)
+        here = tuple(one for one in receivers if one in self.local_receivers)
+        unknown = tuple(
+            one for one in receivers if one not in self.local_receivers and one != self._node.dxp_id
+        )
         copy = bool(here and opened.transfer and opened.transfer.sub_msg_id)
-        answers = raw.feed in self._links and not copy and not self.homes.incomplete
+        answers = raw.feed in self._links and not copy and not self.local_receivers.incomplete
         refused = unknown if answers else ()
-        shared = self.homes.shared(here)
+        shared = self.local_receivers.shared(here)
         if shared:
             reason = f"several enterprises have the DXP id {', '.join(shared)}"
         else:
             reason = "" if here or refused else f"{why}, and is for no enterprise of ours"
-        addressees = dict.fromkeys(owner for one in here if (owner := self.homes.owner(one)))
+        addressees = dict.fromkeys(owner for one in here if (owner := self.local_receivers.owner(one)))
         return Passage(
             envelope=opened.envelope,
             business=opened.business,
@@ -88,11 +90,11 @@ class Transfer:
 
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
         """Return the DXP ids among them that enterprises of ours have."""
-        return tuple(dict.fromkeys(one for one in receivers if one in self.homes))
+        return tuple(dict.fromkeys(one for one in receivers if one in self.local_receivers))
 
     def subscribers(self, named: Iterable[str], owner: str) -> list[str]:
         """Return those of the DXP ids whose enterprise takes copies of this owner's answers into its stream."""
-        return [one for one in named if self.homes.lets_in(one, EnterpriseId(owner))]
+        return [one for one in named if self.local_receivers.lets_in(one, EnterpriseId(owner))]
 
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
@@ -102,7 +104,7 @@ class Transfer:
         Empty when nobody here, or more than one, has the DXP id. The same answer makes the same bytes, however often
         and in whatever envelope it comes.
         """
-        if self.homes.owner(subscriber) is None:
+        if self.local_receivers.owner(subscriber) is None:
             return []
         business = part_of(opened, indexes)
         digest = hashlib.sha256(business + subscriber.encode()).hexdigest().upper()
@@ -114,7 +116,7 @@ class Transfer:
             creat_time=_written(said) or creat_time(raw.received_at),
             msg_type=opened.message_type[:30],
         )
-        body = seal(business, head)
+        body = wrap(business, head)
         return [Collected(feed=COPIES, name=head.cop_msg_id, body=body, sha256=hashlib.sha256(body).digest())]
 
     def answer(self, raw: RawArrival, passage: Passage, spool: Spool) -> str:
@@ -129,7 +131,7 @@ class Transfer:
         except EnvelopeError as error:
             return f"its sender cannot be answered: {error}"
         uid = new_message_id(raw.received_at)
-        offer = Offer(
+        new = NewMessage(
             uid=uid,
             owner=NODE_ITSELF,
             kind=DXP_REP,
@@ -138,8 +140,8 @@ class Transfer:
             facts=facts.of_response(sender=self._node.dxp_id, receiver=original.sender_id),
             ways=(Way(destination=raw.feed, cop_msg_id=uid),),
         )
-        (reply,) = spool.put([offer])
-        if isinstance(reply, Taken):
+        (reply,) = spool.put([new])
+        if isinstance(reply, Accepted):
             log(
                 "message.answered",
                 message_id=uid,
@@ -168,7 +170,7 @@ def response(
     original's own header cannot be repeated.
     """
     named = ", ".join(receivers)
-    return seal_response(
+    return wrap_response(
         receiver_id=original.sender_id,
         code=RECEIVER_UNKNOWN,
         info=f"{what}: {named}",

@@ -17,7 +17,7 @@ from gateway.observe import gathered, log
 from gateway.patience import LAYERS
 from gateway.roles.bouncing import AGAIN
 from gateway.rules import Rules
-from spool.entry import Silence, Silent
+from spool.entry import Overdue, Silent
 from spool.store import Spool
 
 _STRETCH: Final = 2000
@@ -31,22 +31,22 @@ _TAKEN_AT_ONCE: Final = 1000
 _OPEN: Final = frozenset({CodeClass.PROGRESS, CodeClass.HOLD, CodeClass.UNKNOWN})
 
 
-class Vigil:
+class OverdueScan:
     """Walks and takes back, a little in every round."""
 
     def __init__(self, spool: Spool, rules: Rules) -> None:
         self._spool = spool
-        self._patience = rules.patience
+        self._response_times = rules.response_times
         names = [kind.name for kind in rules.catalogue.declarations()]
         self._silences = {layer: silence(layer, tuple(names), rules) for layer in LAYERS}
         self._walks = [
-            (layer, usual_s, Silence(
+            (layer, usual_s, Overdue(
                 layer=layer,
                 kinds=kinds,
                 passing=self._silences[layer].passing,
                 except_to=(LOCAL,),
             ))
-            for (layer, usual_s), kinds in rules.patience.horizons(names).items()
+            for (layer, usual_s), kinds in rules.response_times.horizons(names).items()
         ]  # fmt: skip
         self._rounds = 0
         self._after = 0
@@ -72,21 +72,23 @@ class Vigil:
             list(self._silences.values()), after=self._after, limit=_TAKEN_AT_ONCE
         )
 
-    def _walk(self, layer: LayerName, usual_s: int, silent: Silence, now: datetime) -> tuple[int, bool]:
+    def _walk(self, layer: LayerName, usual_s: int, silent: Overdue, now: datetime) -> tuple[int, bool]:
         until = now - timedelta(seconds=usual_s)
         walk = f"{layer} {usual_s}"
         look = self._spool.silent(walk, silent, until=until, start=until - _BACK, limit=_STRETCH)
         if look.at is None:
             return 0, False
         overdue = [
-            one for one in look.silent if self._patience.usual_s(one.kind, layer, one.sent_at) == usual_s
+            one
+            for one in look.silent
+            if self._response_times.usual_s(one.kind, layer, one.sent_at) == usual_s
         ]
         new = self._spool.set_overdue(walk, look.at, overdue)
         _tell(new, layer, usual_s)
         return len(new), look.more
 
 
-def silence(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Silence:
+def silence(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Overdue:
     """Say which answers leave a layer silent.
 
     Those that ask for the same once more, and before a decision all that decide nothing. An answer with a status that
@@ -97,7 +99,7 @@ def silence(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Silence:
         for kind in kinds:
             for receipt in rules.catalogue.types[kind].answered_by:
                 passing |= {f"{receipt} {code}" for code in _undecided(receipt, rules.codes)}
-    return Silence(layer=layer, kinds=kinds, passing=tuple(sorted(passing)), except_to=(LOCAL,))
+    return Overdue(layer=layer, kinds=kinds, passing=tuple(sorted(passing)), except_to=(LOCAL,))
 
 
 def _undecided(receipt: str, codes: Codes) -> set[str]:

@@ -23,7 +23,7 @@ _SHARE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class FillLevel:
     """What the marks are compared with."""
 
     free_bytes: int
@@ -52,7 +52,7 @@ class Crossed:
         return f"{self.measure}_{'refuse' if self.refuses else 'warn'}"
 
 
-def crossed(reading: Reading, marks: Watermarks) -> tuple[Crossed, ...]:
+def crossed(reading: FillLevel, marks: Watermarks) -> tuple[Crossed, ...]:
     """Compare a reading with the marks; a mark of 0 is never crossed."""
     found = [
         Crossed(measure="free_bytes", refuses=refuses, mark=mark, value=reading.free_bytes)
@@ -111,26 +111,26 @@ class Gauge:
         """Return why nothing may be taken in now; empty: it may. Raises SpoolError."""
         return tuple(_fault(one) for one in self.crossed() if one.refuses)
 
-    def read(self) -> Reading:
+    def read(self) -> FillLevel:
         """Look now. Raises SpoolError."""
         free = free_bytes(self._state_dir)
         marks = self._marks
         at_most = max(marks.depth_warn, marks.depth_refuse)
         if not at_most and not marks.age_warn_s:
-            return Reading(free_bytes=free)
+            return FillLevel(free_bytes=free)
         # what waits for a channel of an enterprise is no reason to refuse what goes to customs
         backlogs = [
             one for one in self._spool.backlog(at_most=at_most) if not one.destination.startswith(HOME)
         ]
         oldest = min((one.oldest for one in backlogs if one.oldest is not None), default=None)
-        return Reading(
+        return FillLevel(
             free_bytes=free,
             entries=sum(one.entries for one in backlogs),
             oldest_s=0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds(),
         )
 
 
-class Watch:
+class WatermarkWatch:
     """Logs each mark once when it is crossed and once when that is over."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ class NotNow(Exception):  # noqa: N818  # what the script says, not something go
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class QueuedReceipt:
     """One receipt that waits for a client."""
 
     number: int
@@ -37,21 +37,21 @@ class ReceiptQueue:
         self.came_back = False
         """Set when receipts came back that another client may take."""
         self._lock = threading.Lock()
-        self._waiting: deque[Receipt] = deque()
+        self._waiting: deque[QueuedReceipt] = deque()
         self._offered = 0
 
     def add(self, body: bytes, name: str) -> None:
         """Queue at the end."""
         with self._lock:
             self._offered += 1
-            self._waiting.append(Receipt(self._offered, body, name))
+            self._waiting.append(QueuedReceipt(self._offered, body, name))
 
-    def take(self) -> Receipt | None:
+    def take(self) -> QueuedReceipt | None:
         """Take the first."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def put_back(self, receipts: list[Receipt]) -> None:
+    def put_back(self, receipts: list[QueuedReceipt]) -> None:
         """Queue again, in front and in the old order."""
         if receipts:
             with self._lock:
@@ -59,7 +59,7 @@ class ReceiptQueue:
                 self.came_back = True
 
 
-class Peer:
+class AmqpPeer:
     """The server's end of one connection; everything happens in the server's thread."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Peer:
         self._on_message = on_message
         self._broken = False
         self._outlets: list[Any] = []
-        self._unsettled: dict[tuple[str, str], Receipt] = {}
+        self._unsettled: dict[tuple[str, str], QueuedReceipt] = {}
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._collector = proton.Collector()

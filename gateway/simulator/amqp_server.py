@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from gateway.simulator.amqp_peer import NotNow, Peer, ReceiptQueue
+from gateway.simulator.amqp_peer import AmqpPeer, NotNow, ReceiptQueue
 
 __all__ = ["AmqpServer", "NotNow"]
 BACKLOG = 64
@@ -35,7 +35,7 @@ class AmqpServer:
         """
         self._address = (host, port)
         self._receipts = ReceiptQueue(outgoing)
-        self._make_peer = lambda connection: Peer(
+        self._make_peer = lambda connection: AmqpPeer(
             connection, self._receipts, on_message, idle_timeout_s=idle_timeout_s
         )
         self._thread: threading.Thread | None = None
@@ -89,14 +89,14 @@ class _Loop:
         listener: socket.socket,
         heard: socket.socket,
         receipts: ReceiptQueue,
-        make_peer: Callable[[socket.socket], Peer],
+        make_peer: Callable[[socket.socket], AmqpPeer],
     ) -> None:
         self._listener = listener
         self._heard = heard
         self._receipts = receipts
         self._make_peer = make_peer
         self._selector = selectors.DefaultSelector()
-        self._peers: set[Peer] = set()
+        self._peers: set[AmqpPeer] = set()
 
     def run(self) -> None:
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -119,7 +119,7 @@ class _Loop:
             elif key.fileobj is self._heard:
                 if not self._heard.recv(4096):
                     return False
-            elif isinstance(key.data, Peer) and mask & selectors.EVENT_READ:
+            elif isinstance(key.data, AmqpPeer) and mask & selectors.EVENT_READ:
                 key.data.read()
         self._think()
         while self._receipts.came_back:

@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import Declaration
 from gateway.rules import Rules
 from gateway.simulator.examine import BadEnvelope, BadFormat, Readable, open_envelope, read_business
 from gateway.simulator.ledger import Arrived, Ledger, digest, original_of
 from gateway.simulator.magic import Magic, maybe_passing
 from gateway.simulator.outgoing import Dispatch, Outgoing
-from gateway.simulator.plan import Fate, Outcome
+from gateway.simulator.plan import PlannedFate, PlannedOutcome
 from gateway.simulator.planning import Planner
-from gateway.simulator.postbox import Postbox, Posted, Route
-from gateway.simulator.receipts import EPORT, Form
-from gateway.simulator.refusals import Refusal, refusals
+from gateway.simulator.postbox import AnswerRoute, Postbox, Posted
+from gateway.simulator.receipts import EPORT, ReceiptForm
+from gateway.simulator.refusals import SimulatedRefusal, refusals
 from gateway.simulator.script import Script
-from gateway.stages.seal import Unsealed
+from gateway.stages.seal import Unwrapped
 
-CONFLICT: Final = Refusal(code="0999", info="another message came under this CopMsgId before")
+CONFLICT: Final = SimulatedRefusal(code="0999", info="another message came under this CopMsgId before")
 _Sent = tuple[str, str]
 """SenderId and CopMsgId: the same CopMsgId of another sender is another message."""
 SAMPLED: Final = "数据包不能通过schema验证：抽查"
@@ -63,12 +63,12 @@ class Customs:
         clock: Callable[[], float] = time.time,
         *,
         ledger: Ledger | None = None,
-        form: Form = EPORT,
+        form: ReceiptForm = EPORT,
     ) -> None:
         """`clock` gives seconds since 1970; `rules` are for this side alone; the caller closes the ledger."""
         self._rules, self._script, self._clock, self._form = rules, script, clock, form
         self._ledger = ledger or Ledger()
-        self._limits = Limits(size_bytes=script.large)
+        self._limits = LimitsConfig(size_bytes=script.large)
         self._lock = Lock()
         self._postbox = Postbox()
         self._seen: dict[_Sent, tuple[str, str]] = {}
@@ -134,7 +134,7 @@ class Customs:
         self._ledger.arrived(line)
         self._postbox.post(posted)
 
-    def _take(self, envelope: bytes, unsealed: Unsealed, planner: Planner, origin: str) -> None:
+    def _take(self, envelope: bytes, unsealed: Unwrapped, planner: Planner, origin: str) -> None:
         cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
         original_sha256 = digest(original_of(unsealed.business))
         sent = (unsealed.envelope.sender_id, cop_msg_id)
@@ -169,7 +169,7 @@ class Customs:
         for posted in judged.posted:
             self._postbox.post(posted)
 
-    def _asks_again(self, unsealed: Unsealed, asked: int) -> Refusal | None:
+    def _asks_again(self, unsealed: Unwrapped, asked: int) -> SimulatedRefusal | None:
         """Say with which error an envelope is given back for another attempt, after `asked` times; None: taken."""
         cop_msg_id = unsealed.envelope.cop_msg_id
         if asked < self._script.bounces_of(cop_msg_id):
@@ -188,12 +188,12 @@ class Customs:
     def _bounce(
         self,
         envelope: bytes,
-        unsealed: Unsealed,
+        unsealed: Unwrapped,
         planner: Planner,
         origin: str,
         *,
         asked: int,
-        error: Refusal,
+        error: SimulatedRefusal,
     ) -> None:
         """Ask to have an envelope sent again: something failed on this side."""
         cop_msg_id = unsealed.envelope.cop_msg_id
@@ -213,13 +213,13 @@ class Customs:
         self._bounced[unsealed.envelope.sender_id, cop_msg_id] = asked + 1
         self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
-    def _judge(self, unsealed: Unsealed, planner: Planner, origin: str, first: bool) -> _Judged:
+    def _judge(self, unsealed: Unwrapped, planner: Planner, origin: str, first: bool) -> _Judged:
         """Judge the message inside; only the first under its CopMsgId is verified and answered."""
         signatures = self._script.check_signatures and first
         read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=signatures)
         if not first:
             return _facts(read, "")
-        route = Route(
+        route = AnswerRoute(
             origin=origin,
             receiver_id=unsealed.envelope.sender_id,
             node=unsealed.transfer.sta_node if unsealed.transfer else "",
@@ -230,22 +230,22 @@ class Customs:
         header = read.header
         name = header.message_type.name
         match self._script.fate(name, [declaration.key for declaration in header.declarations]):
-            case Fate.SILENT:
+            case PlannedFate.SILENT:
                 return _facts(read, "silent")
-            case Fate.PLATFORM:
+            case PlannedFate.PLATFORM:
                 magic = self._magic(read)
                 error = (magic and magic.platform) or self._script.platform_error(
                     unsealed.envelope.cop_msg_id
                 )
                 answer = planner.platform(error, unsealed.envelope, origin)
                 return replace(_facts(read, "platform"), posted=(answer,))
-            case Fate.FORMAT:
+            case PlannedFate.FORMAT:
                 answer = planner.format(unsealed, name, SAMPLED, route, header.cop_code)
                 return replace(_facts(read, "format"), posted=(answer,))
-            case Fate.ANSWERED:
+            case PlannedFate.ANSWERED:
                 return self._process(read, planner, route)
 
-    def _process(self, read: Readable, planner: Planner, route: Route) -> _Judged:
+    def _process(self, read: Readable, planner: Planner, route: AnswerRoute) -> _Judged:
         """Judge each declaration against what is on file, then answer it as the script has it."""
         header = read.header
         posted: list[Posted] = []
@@ -261,13 +261,13 @@ class Customs:
                 posted.append(planner.refused(refusal, declared, route))
                 continue
             plan = self._script.plan(header.message_type, declaration.key, declaration.app_type)
-            accepted = plan.outcome is Outcome.ACCEPTED
+            accepted = plan.outcome is PlannedOutcome.ACCEPTED
             on_file[ident] = _OnFile(app_time=declaration.app_time, accepted=accepted)
             posted += planner.processed(plan, declared, route)
         verdict = "bad_signature" if read.refusal else "processed"
         return replace(_facts(read, verdict), posted=tuple(posted), on_file=on_file)
 
-    def _refused(self, declaration: Declaration, known: _OnFile | None) -> Refusal | None:
+    def _refused(self, declaration: Declaration, known: _OnFile | None) -> SimulatedRefusal | None:
         """Refuse what is older than the version on file, and duplicates if the script says so.
 
         (Spec ceb/codes.md, Business error codes: older message received; duplicate business key.)

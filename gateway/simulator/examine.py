@@ -9,19 +9,19 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Envelope, Fault, Header
 from gateway.rules import Rules
 from gateway.schemas import View
-from gateway.simulator.refusals import Refusal, refusals
+from gateway.simulator.refusals import SimulatedRefusal, refusals
 from gateway.stages.decode import decode, encoding_of
 from gateway.stages.identify import identify
-from gateway.stages.seal import DXP, Unsealed, envelope_in, root_name, unseal_tree
+from gateway.stages.seal import DXP, Unwrapped, envelope_in, root_name, unwrap_tree
 from gateway.stages.validate import validate
 from signing.verify import verify
 
-ENVELOPE_LIMITS: Final = Limits(size_bytes=64 * 1024 * 1024)
+ENVELOPE_LIMITS: Final = LimitsConfig(size_bytes=64 * 1024 * 1024)
 UNKNOWN: Final = "UNKNOWN"
 """Stands where a broken envelope does not say."""
 
@@ -30,7 +30,7 @@ UNKNOWN: Final = "UNKNOWN"
 class BadEnvelope:
     """The exchange platform refuses: answered by DxpRep."""
 
-    refusal: Refusal
+    refusal: SimulatedRefusal
     envelope: Envelope
 
 
@@ -48,28 +48,32 @@ class Readable:
 
     root: etree._Element
     header: Header
-    refusal: Refusal | None = None
+    refusal: SimulatedRefusal | None = None
     """Set when its signature does not hold: every declaration in it gets this answer."""
 
 
-def open_envelope(body: bytes, rules: Rules) -> Unsealed | BadEnvelope:
+def open_envelope(body: bytes, rules: Rules) -> Unwrapped | BadEnvelope:
     """Open a DxpMsg or DxpMsgSv that is valid by schema (platform errors 0001 and 0002)."""
     try:
         root = decode(body, ENVELOPE_LIMITS)
     except Refused as error:
-        return BadEnvelope(refusal=Refusal(code="0001", info=str(error)), envelope=_named(None))
+        return BadEnvelope(refusal=SimulatedRefusal(code="0001", info=str(error)), envelope=_named(None))
     envelope = next(root.iter(f"{{{DXP}}}TransInfo"), None)
     try:
-        unsealed = unseal_tree(root, body)
+        unsealed = unwrap_tree(root, body)
     except EnvelopeError as error:
-        return BadEnvelope(refusal=Refusal(code="0002", info=error.what), envelope=_named(envelope))
+        return BadEnvelope(refusal=SimulatedRefusal(code="0002", info=error.what), envelope=_named(envelope))
     faults = validate(root, rules.schemas, View.SENDABLE)
     if faults:
-        return BadEnvelope(refusal=Refusal(code="0002", info=_said(faults)), envelope=_named(envelope))
+        return BadEnvelope(
+            refusal=SimulatedRefusal(code="0002", info=_said(faults)), envelope=_named(envelope)
+        )
     return unsealed
 
 
-def read_business(business: bytes, rules: Rules, *, limits: Limits, signatures: bool) -> Readable | BadFormat:
+def read_business(
+    business: bytes, rules: Rules, *, limits: LimitsConfig, signatures: bool
+) -> Readable | BadFormat:
     """Read a declaration message as strictly as customs: schema with Signature where it is required.
 
     `signatures` tells whether to verify them.
@@ -100,7 +104,7 @@ def text_of(business: bytes) -> str:
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _signature(business: bytes, message_type: str) -> Refusal | None:
+def _signature(business: bytes, message_type: str) -> SimulatedRefusal | None:
     verdict = verify(business)
     if verdict.valid:
         return None

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.simulator.plan import Fate, Outcome
-from gateway.simulator.refusals import PASSING, PLATFORM, SECURITY, Refusal
+from gateway.simulator.plan import PlannedFate, PlannedOutcome
+from gateway.simulator.refusals import PASSING, PLATFORM, SECURITY, SimulatedRefusal
 
 INVENTORIES: Final = ("CEB621Message", "CEB603Message", "CEB213Message")
 """What customs can hold and release (spec ceb/codes.md, returnStatus)."""
@@ -50,12 +50,12 @@ class Magic:
     """What comes to the platform, in order, by customs' own time."""
     types: tuple[str, ...] = ()
     """Message types that know it; empty: all. For others the number is one like any other."""
-    fate: Fate = Fate.ANSWERED
-    outcome: Outcome = Outcome.ACCEPTED
+    fate: PlannedFate = PlannedFate.ANSWERED
+    outcome: PlannedOutcome = PlannedOutcome.ACCEPTED
     until: tuple[str, ...] = ()
     """Statuses after 2 and 3; empty: the usual ones of the type."""
-    platform: Refusal | None = None
-    passing: Refusal | None = None
+    platform: SimulatedRefusal | None = None
+    passing: SimulatedRefusal | None = None
     """What the exchange answers to the first attempt, before it takes the second."""
     timing: Timing = Timing.USUAL
 
@@ -83,17 +83,17 @@ MAGIC: Final[tuple[Magic, ...]] = (
           says_zh="放行并结关，进口随后有税单及税单状态", gets="2, 3, 120, 800, 899; CEB621: CEB816 1, CEB818 2",
           types=CLOSABLE, until=("120", "800", "899")),
     Magic(marker="-T100", says="returned by customs", says_zh="海关退单", gets="2, 3, 100",
-          outcome=Outcome.REFUSED),
+          outcome=PlannedOutcome.REFUSED),
     Magic(marker="-TNEG", says="a business error, a status below zero", says_zh="业务处理错误（负数代码）",
-          gets="a negative code of the type", outcome=Outcome.NEGATIVE),
+          gets="a negative code of the type", outcome=PlannedOutcome.NEGATIVE),
     Magic(marker="-T900", says="refused by the format check", says_zh="报文格式校验不通过",
-          gets="CEB900 -999999", fate=Fate.FORMAT),
+          gets="CEB900 -999999", fate=PlannedFate.FORMAT),
     Magic(marker="-T1001", says="refused by the exchange: signature", says_zh="交换平台拒绝：签名无效",
-          gets="DxpRep 1001", fate=Fate.PLATFORM, platform=SECURITY),
+          gets="DxpRep 1001", fate=PlannedFate.PLATFORM, platform=SECURITY),
     Magic(marker="-T2001", says="refused by the exchange: no such receiver", says_zh="交换平台拒绝：接收方不存在",
-          gets="DxpRep 2001", fate=Fate.PLATFORM, platform=_NO_RECEIVER),
+          gets="DxpRep 2001", fate=PlannedFate.PLATFORM, platform=_NO_RECEIVER),
     Magic(marker="-T2002", says="refused by the exchange: address mismatch", says_zh="交换平台拒绝：地址不符",
-          gets="DxpRep 2002", fate=Fate.PLATFORM, platform=_MISMATCH),
+          gets="DxpRep 2002", fate=PlannedFate.PLATFORM, platform=_MISMATCH),
     Magic(marker="-T3001",
           says="the exchange fails once; the gateway sends again by itself, then accepted",
           says_zh="交换平台系统错误一次，网关自动重发后正常通过",
@@ -104,7 +104,7 @@ MAGIC: Final[tuple[Magic, ...]] = (
           gets="as `-TOK`, each answer once: the gateway knows the second", timing=Timing.TWICE),
     Magic(marker="-TMIX", says="accepted, the answers in reversed order", says_zh="正常通过，回执逆序到达",
           gets="as `-TOK`, the last first", timing=Timing.REVERSED),
-    Magic(marker="-TNONE", says="never answered", says_zh="永无回执", gets="nothing", fate=Fate.SILENT),
+    Magic(marker="-TNONE", says="never answered", says_zh="永无回执", gets="nothing", fate=PlannedFate.SILENT),
 )  # fmt: skip
 _BY_MARKER: Final = {magic.marker: magic for magic in MAGIC}
 _MARKER: Final = re.compile(r"-T[0-9A-Z]+\Z")

@@ -9,9 +9,9 @@ from typing import Final
 from gateway.model import Envelope
 from gateway.simulator import values
 from gateway.simulator.ledger import Ledger, Said
-from gateway.simulator.postbox import Posted, Ready, Route
-from gateway.simulator.receipts import Form, Receipt, answer, moment
-from gateway.stages.seal import TransferHead, creat_time, file_name, seal, seal_transfer, transfer_msg_id
+from gateway.simulator.postbox import AnswerRoute, Posted, ReadyMessage
+from gateway.simulator.receipts import ReceiptForm, SimulatedReceipt, answer, moment
+from gateway.stages.seal import TransferHead, creat_time, file_name, transfer_msg_id, wrap, wrap_transfer
 
 NODE: Final = "00000002"
 """The node of the customs side: the national centre (spec dxp.md, DxpMsgSv, Real ids)."""
@@ -31,17 +31,17 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class DispatchBatch:
     """Receipts that share a message, or one answer that is finished already."""
 
-    route: Route
-    answers: tuple[Receipt | Ready, ...]
+    route: AnswerRoute
+    answers: tuple[SimulatedReceipt | ReadyMessage, ...]
 
 
 class Dispatch:
     """Writes messages; each gets a guid of its own from `guids`, which is also its CopMsgId."""
 
-    def __init__(self, *, ledger: Ledger, form: Form, batch: int, guids: Random) -> None:
+    def __init__(self, *, ledger: Ledger, form: ReceiptForm, batch: int, guids: Random) -> None:
         """`batch` is how many bodies one receipt message holds at most."""
         self._ledger, self._form, self._batch, self._guids = ledger, form, batch, guids
         self._serial = 0
@@ -53,11 +53,11 @@ class Dispatch:
         """
         return [self._message(batch, now) for batch in batches(posted, self._batch)]
 
-    def _message(self, batch: Batch, now: datetime) -> Outgoing:
+    def _message(self, batch: DispatchBatch, now: datetime) -> Outgoing:
         first = batch.answers[0]
-        if isinstance(first, Ready):
+        if isinstance(first, ReadyMessage):
             return self._finished(batch.route, first, now)
-        receipts = [part for part in batch.answers if isinstance(part, Receipt)]
+        receipts = [part for part in batch.answers if isinstance(part, SimulatedReceipt)]
         guid = values.guid(self._guids).lower()
         body = answer(receipts, guid=guid, form=replace(self._form, bare=batch.route.bare))
         for receipt in receipts:
@@ -65,7 +65,7 @@ class Dispatch:
         sender_id = first.case.kind.receiver
         return self._sealed(batch.route, body, now, kind=first.message_type, guid=guid, sender_id=sender_id)
 
-    def _finished(self, route: Route, ready: Ready, now: datetime) -> Outgoing:
+    def _finished(self, route: AnswerRoute, ready: ReadyMessage, now: datetime) -> Outgoing:
         guid = ready.guid or values.guid(self._guids).lower()
         self._ledger.said(
             Said(
@@ -86,7 +86,7 @@ class Dispatch:
         return Outgoing(receiver_id=route.receiver_id, name=name, body=ready.body, origin=route.origin)
 
     def _sealed(
-        self, route: Route, body: bytes, now: datetime, *, kind: str, guid: str, sender_id: str
+        self, route: AnswerRoute, body: bytes, now: datetime, *, kind: str, guid: str, sender_id: str
     ) -> Outgoing:
         name = file_name(kind, guid)
         envelope = Envelope(
@@ -96,28 +96,28 @@ class Dispatch:
             creat_time=creat_time(now),
             msg_type=kind,
         )
-        message = seal(body, envelope, file_name=name)
+        message = wrap(body, envelope, file_name=name)
         if route.node:
             self._serial += 1
-            message = seal_transfer(message, _transfer(route.node, now, self._serial))
+            message = wrap_transfer(message, _transfer(route.node, now, self._serial))
         return Outgoing(receiver_id=route.receiver_id, name=name, body=message, origin=route.origin)
 
 
-def batches(posted: Iterable[Posted], size: int) -> Sequence[Batch]:
+def batches(posted: Iterable[Posted], size: int) -> Sequence[DispatchBatch]:
     """Put receipts of one type on one route together, up to `size`; finished answers stay alone."""
-    groups: list[tuple[Route, list[Receipt | Ready]]] = []
-    unfilled: dict[tuple[Route, str], list[Receipt | Ready]] = {}
+    groups: list[tuple[AnswerRoute, list[SimulatedReceipt | ReadyMessage]]] = []
+    unfilled: dict[tuple[AnswerRoute, str], list[SimulatedReceipt | ReadyMessage]] = {}
     for one in posted:
         kind = (one.route, one.answer.message_type)
         group = unfilled.get(kind)
-        if group is None or len(group) >= size or isinstance(one.answer, Ready):
+        if group is None or len(group) >= size or isinstance(one.answer, ReadyMessage):
             group = unfilled[kind] = []
             groups.append((one.route, group))
         group.append(one.answer)
-    return [Batch(route=route, answers=tuple(group)) for route, group in groups]
+    return [DispatchBatch(route=route, answers=tuple(group)) for route, group in groups]
 
 
-def _said(receipt: Receipt, route: Route, guid: str) -> Said:
+def _said(receipt: SimulatedReceipt, route: AnswerRoute, guid: str) -> Said:
     case = receipt.case
     return Said(
         receipt=receipt.message_type,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Fate(StrEnum):
+class PlannedFate(StrEnum):
     """What becomes of a message as a whole."""
 
     ANSWERED = "answered"
@@ -15,7 +15,7 @@ class Fate(StrEnum):
     """DxpRep with an error of the exchange platform."""
 
 
-class Outcome(StrEnum):
+class PlannedOutcome(StrEnum):
     """How a declaration ends."""
 
     ACCEPTED = "accepted"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PlannedStep:
     """One receipt to come for one declaration."""
 
     receipt: str
@@ -46,8 +46,8 @@ class Step:
 class Plan:
     """All that one declaration will be told, in the order in which it becomes true."""
 
-    outcome: Outcome
-    steps: tuple[Step, ...]
+    outcome: PlannedOutcome
+    steps: tuple[PlannedStep, ...]
     stray: bool = False
     """Besides, a receipt about a declaration that nobody made."""
     garbage: bool = False

@@ -11,12 +11,12 @@ from gateway.simulator import values
 from gateway.simulator.examine import text_of
 from gateway.simulator.magic import own_numbers
 from gateway.simulator.outgoing import NODE
-from gateway.simulator.plan import Plan, Step
-from gateway.simulator.postbox import Posted, Ready, Route
-from gateway.simulator.receipts import Case, Form, Receipt, format_answer, open_case
-from gateway.simulator.refusals import FORMAT_ERROR, Refusal
+from gateway.simulator.plan import Plan, PlannedStep
+from gateway.simulator.postbox import AnswerRoute, Posted, ReadyMessage
+from gateway.simulator.receipts import ReceiptCase, ReceiptForm, SimulatedReceipt, format_answer, open_case
+from gateway.simulator.refusals import FORMAT_ERROR, SimulatedRefusal
 from gateway.simulator.script import Script, usual_info
-from gateway.stages.seal import Unsealed, creat_time, seal_response
+from gateway.stages.seal import Unwrapped, creat_time, wrap_response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class Planner:
     """Plans the answers to what arrived at `now`, seconds since 1970."""
 
     script: Script
-    form: Form
+    form: ReceiptForm
     now: float
 
-    def case(self, header: Header, declaration: Declaration, body: etree._Element) -> Case:
+    def case(self, header: Header, declaration: Declaration, body: etree._Element) -> ReceiptCase:
         """Take a declaration on file; the same one gets the same numbers in every run of a day."""
         kind = header.message_type
         lines = [
@@ -42,7 +42,7 @@ class Planner:
             rng=self.script.randomness("case", "\x1f".join((kind.name, *declaration.key.values()))),
         )
 
-    def processed(self, plan: Plan, case: Case, route: Route) -> Iterator[Posted]:
+    def processed(self, plan: Plan, case: ReceiptCase, route: AnswerRoute) -> Iterator[Posted]:
         """Answer a declaration as the script has it."""
         route = replace(route, bare=plan.bare)
         for step in plan.steps:
@@ -53,11 +53,11 @@ class Planner:
             yield Posted(due=self.now + plan.steps[0].at_s, route=route, answer=self._stray(case))
         if plan.garbage:
             body = f"<CEB622Message xmlns=\N{LEFT DOUBLE QUOTATION MARK}{case.guid}".encode("gb18030")
-            yield Posted(due=self.now, route=route, answer=Ready(message_type="garbage", body=body))
+            yield Posted(due=self.now, route=route, answer=ReadyMessage(message_type="garbage", body=body))
 
-    def refused(self, refusal: Refusal, case: Case, route: Route) -> Posted:
+    def refused(self, refusal: SimulatedRefusal, case: ReceiptCase, route: AnswerRoute) -> Posted:
         """Answer a declaration with one negative receipt."""
-        receipt = Receipt(
+        receipt = SimulatedReceipt(
             message_type=case.kind.answered_by[0],
             case=case,
             status=refusal.code,
@@ -66,11 +66,11 @@ class Planner:
         )
         return Posted(due=self.now, route=route, answer=receipt)
 
-    def platform(self, refusal: Refusal, envelope: Envelope, origin: str) -> Posted:
+    def platform(self, refusal: SimulatedRefusal, envelope: Envelope, origin: str) -> Posted:
         """Answer an envelope with a DxpRep."""
         known = envelope.creat_time
         original = envelope if known else replace(envelope, creat_time=creat_time(self._instant()))
-        body = seal_response(
+        body = wrap_response(
             receiver_id=original.sender_id,
             code=refusal.code,
             info=refusal.info,
@@ -78,10 +78,14 @@ class Planner:
             notice_date=self._instant().astimezone(values.BEIJING).date(),
             node_id=NODE,
         )
-        ready = Ready(message_type="DxpRep", body=body, status=refusal.code, about=original.cop_msg_id)
-        return Posted(due=self.now, route=Route(origin=origin, receiver_id=original.sender_id), answer=ready)
+        ready = ReadyMessage(message_type="DxpRep", body=body, status=refusal.code, about=original.cop_msg_id)
+        return Posted(
+            due=self.now, route=AnswerRoute(origin=origin, receiver_id=original.sender_id), answer=ready
+        )
 
-    def format(self, unsealed: Unsealed, message_type: str, info: str, route: Route, owner: str) -> Posted:
+    def format(
+        self, unsealed: Unwrapped, message_type: str, info: str, route: AnswerRoute, owner: str
+    ) -> Posted:
         """Answer a message with a CEB900."""
         cop_msg_id = unsealed.envelope.cop_msg_id
         guid = values.guid(self.script.randomness("format", f"{cop_msg_id}|{self.now}")).lower()
@@ -95,7 +99,7 @@ class Planner:
             time=self._instant(),
             form=self.form,
         )
-        ready = Ready(
+        ready = ReadyMessage(
             message_type="CEB900Message",
             body=body,
             status=FORMAT_ERROR,
@@ -105,8 +109,8 @@ class Planner:
         )
         return Posted(due=self.now, route=route, answer=ready)
 
-    def _receipt(self, step: Step, case: Case) -> Receipt:
-        return Receipt(
+    def _receipt(self, step: PlannedStep, case: ReceiptCase) -> SimulatedReceipt:
+        return SimulatedReceipt(
             message_type=step.receipt,
             case=case,
             status=step.status,
@@ -115,13 +119,13 @@ class Planner:
             accepted=step.accepted,
         )
 
-    def _stray(self, case: Case) -> Receipt:
+    def _stray(self, case: ReceiptCase) -> SimulatedReceipt:
         """A receipt about a declaration nobody made, under the codes of the one who did make one."""
         rng = self.script.randomness("stray", "\x1f".join(case.key.values()))
         own = set(own_numbers(case.key))
         other = {name: f"X{rng.randrange(10**15):015d}" for name in own}
         fields = {name: text for name, text in case.fields.items() if name != "invtNo"} | other
-        return Receipt(
+        return SimulatedReceipt(
             message_type=case.kind.answered_by[0],
             case=open_case(case.kind, fields, day=self._day(), rng=rng),
             status="3",

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from gateway.simulator.receipts import Receipt
+from gateway.simulator.receipts import SimulatedReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class AnswerRoute:
     """Where an answer goes, and what must be alike for two answers to share a message."""
 
     origin: str
@@ -21,7 +21,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class ReadyMessage:
     """An answer that is finished bytes already: a DxpRep, a CEB900, garbage."""
 
     message_type: str
@@ -39,8 +39,8 @@ class Posted:
     """One answer, to be sent at `due`, seconds on the clock of the customs side."""
 
     due: float
-    route: Route
-    answer: Receipt | Ready
+    route: AnswerRoute
+    answer: SimulatedReceipt | ReadyMessage
 
 
 class Postbox:

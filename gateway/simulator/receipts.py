@@ -25,7 +25,7 @@ OWNERS: Final = frozenset({"customsCode", "ebpCode", "ebcCode", "agentCode", "op
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class ReceiptCase:
     """One declaration as customs' side has it on file, with the numbers it was given."""
 
     kind: MessageType
@@ -49,11 +49,11 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class SimulatedReceipt:
     """One body of a receipt message, before it is written."""
 
     message_type: str
-    case: Case
+    case: ReceiptCase
     status: str
     info: str
     time: datetime
@@ -62,7 +62,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class ReceiptForm:
     """How a receipt is written; the default is what comes from E-Port."""
 
     prefix: str = ""
@@ -73,7 +73,7 @@ class Form:
     """Leave out every owner code that the schema makes optional (spec ceb/messages.md, Correlating, 2)."""
 
 
-EPORT: Final = Form()
+EPORT: Final = ReceiptForm()
 
 
 def open_case(
@@ -84,11 +84,11 @@ def open_case(
     cop_code: str = "",
     day: str,
     rng: random.Random,
-) -> Case:
+) -> ReceiptCase:
     """Take a declaration on file and give it its numbers from `rng`; `day` is YYYYMMDD."""
     mark = "I" if kind.family == "import" else "E"
     own_number = f"{fields.get('customsCode', values.CUSTOMS_CODE)}{day[:4]}{mark}{rng.randrange(10**9):09d}"
-    return Case(
+    return ReceiptCase(
         kind=kind,
         fields=fields,
         lines=tuple(lines),
@@ -99,7 +99,7 @@ def open_case(
     )
 
 
-def answer(receipts: Sequence[Receipt], *, guid: str, form: Form = EPORT) -> bytes:
+def answer(receipts: Sequence[SimulatedReceipt], *, guid: str, form: ReceiptForm = EPORT) -> bytes:
     """Write one receipt message with a body for each of `receipts`, all of one type.
 
     `guid` is the root's, which is also the CopMsgId of the envelope that carries the message (spec
@@ -123,7 +123,7 @@ def format_answer(
     status: str,
     info: str,
     time: datetime,
-    form: Form = EPORT,
+    form: ReceiptForm = EPORT,
 ) -> bytes:
     """Write a CEB900: the format check refused the message that came in the envelope `cop_msg_id`.
 
@@ -153,7 +153,7 @@ def moment(time: datetime) -> str:
 # ---- bodies ----
 
 
-def _body(body: Element, receipt: Receipt, pen: "_Pen") -> str:
+def _body(body: Element, receipt: SimulatedReceipt, pen: "_Pen") -> str:
     texts = _texts(receipt)
     leaves = pen.leaves(body, texts, 2)
     heads = [child for child in body.children if child.children and not child.many]
@@ -173,7 +173,7 @@ def _extra(head: Element, texts: Mapping[str, str], pen: "_Pen") -> str:
     return "".join(pen.leaf(name, escape(texts[name]), 3) for name in OBSERVED if name in texts)
 
 
-def _texts(receipt: Receipt) -> dict[str, str]:
+def _texts(receipt: SimulatedReceipt) -> dict[str, str]:
     """Every text a receipt may want, by element name; what was declared, overlaid by what customs says."""
     case, now = receipt.case, moment(receipt.time)
     own = case.invt_no if receipt.accepted else ""
@@ -204,12 +204,12 @@ _EMPTY_AS_SEEN: Final = frozenset({"entDutyNo", "note"})
 """Optional fields that real tax bills carry empty."""
 
 
-def _bill_guid(receipt: Receipt) -> str:
+def _bill_guid(receipt: SimulatedReceipt) -> str:
     """A tax bill is not one of the receipts that share the case's guid; the same bill keeps its own."""
     return values.guid(random.Random(f"{receipt.case.guid}|{receipt.message_type}")).lower()  # noqa: S311
 
 
-def _lines(receipt: Receipt, line: Element) -> list[dict[str, str]]:
+def _lines(receipt: SimulatedReceipt, line: Element) -> list[dict[str, str]]:
     if line.name == "TaxListRd":
         return [
             {
@@ -243,7 +243,7 @@ def _money(fen: int) -> str:
 class _Pen:
     """Writes receipt elements, four blanks a level."""
 
-    form: Form
+    form: ReceiptForm
 
     @property
     def tag(self) -> str:

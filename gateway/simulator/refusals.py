@@ -10,7 +10,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class SimulatedRefusal:
     """A negative returnStatus with its text."""
 
     code: str
@@ -21,64 +21,64 @@ class Refusal:
 class Refusals:
     """The negative answers a declaration of one type may get."""
 
-    older: Refusal
+    older: SimulatedRefusal
     """It is older than what customs has on file: dropped."""
-    duplicate: Refusal
+    duplicate: SimulatedRefusal
     """A new one under a business key that is on file."""
-    fault: Refusal
+    fault: SimulatedRefusal
     """Something else is wrong with it."""
-    digest: Refusal = Refusal(code="-301020", info="加签数据比对失败")
+    digest: SimulatedRefusal = SimulatedRefusal(code="-301020", info="加签数据比对失败")
     """The signed bytes were changed."""
-    signature: Refusal = Refusal(code="-301020", info="验签失败")
+    signature: SimulatedRefusal = SimulatedRefusal(code="-301020", info="验签失败")
     """The signature does not hold; -301020 is met in the field, no table has it."""
 
 
 _OLD: Final = "报文处理失败，接收报文为旧报文数据，不做处理"
 _ORDER: Final = Refusals(
-    older=Refusal(code="-301014", info=f"订单{_OLD}"),
-    duplicate=Refusal(code="-301010", info="已存在相同编号的订单"),
-    fault=Refusal(code="-301002", info="订单商品信息内有重复商品序号"),
+    older=SimulatedRefusal(code="-301014", info=f"订单{_OLD}"),
+    duplicate=SimulatedRefusal(code="-301010", info="已存在相同编号的订单"),
+    fault=SimulatedRefusal(code="-301002", info="订单商品信息内有重复商品序号"),
 )
 _PAYMENT: Final = Refusals(
-    older=Refusal(code="-401012", info=f"支付单{_OLD}"),
-    duplicate=Refusal(code="-401007", info="已存在相同编号的支付单"),
-    fault=Refusal(code="-401009", info="参数校验不通过"),
+    older=SimulatedRefusal(code="-401012", info=f"支付单{_OLD}"),
+    duplicate=SimulatedRefusal(code="-401007", info="已存在相同编号的支付单"),
+    fault=SimulatedRefusal(code="-401009", info="参数校验不通过"),
 )
 _WAYBILL: Final = Refusals(
-    older=Refusal(code="-504016", info="该运单已向海关申报运单，状态不符"),
-    duplicate=Refusal(code="-504015", info="已存在相同编号的运单"),
-    fault=Refusal(code="-504011", info="参数校验不通过"),
+    older=SimulatedRefusal(code="-504016", info="该运单已向海关申报运单，状态不符"),
+    duplicate=SimulatedRefusal(code="-504015", info="已存在相同编号的运单"),
+    fault=SimulatedRefusal(code="-504011", info="参数校验不通过"),
 )
 _STATUS: Final = Refusals(
-    older=Refusal(code="-505016", info=f"物流{_OLD}"),
-    duplicate=Refusal(code="-505012", info="物流运单状态已存在"),
-    fault=Refusal(code="-505011", info="参数校验不通过"),
+    older=SimulatedRefusal(code="-505016", info=f"物流{_OLD}"),
+    duplicate=SimulatedRefusal(code="-505012", info="物流运单状态已存在"),
+    fault=SimulatedRefusal(code="-505011", info="参数校验不通过"),
 )
 _INVENTORY: Final = Refusals(
-    older=Refusal(code="-621012", info="清单的申报状态不符合改单申报的条件"),
-    duplicate=Refusal(code="-621004", info="清单已经申报过，请勿重复申报"),
-    fault=Refusal(code="-621027", info="请确认表体gnum 无重复！"),
-    digest=Refusal(code="-621028", info="加签数据比对失败！"),
-    signature=Refusal(code="-621029", info="验签失败！"),
+    older=SimulatedRefusal(code="-621012", info="清单的申报状态不符合改单申报的条件"),
+    duplicate=SimulatedRefusal(code="-621004", info="清单已经申报过，请勿重复申报"),
+    fault=SimulatedRefusal(code="-621027", info="请确认表体gnum 无重复！"),
+    digest=SimulatedRefusal(code="-621028", info="加签数据比对失败！"),
+    signature=SimulatedRefusal(code="-621029", info="验签失败！"),
 )
 _CANCEL: Final = Refusals(
-    older=Refusal(code="-623005", info="清单的状态不符合撤单申报要求！"),
-    duplicate=Refusal(code="-623009", info="撤单清单已经申报过"),
-    fault=Refusal(code="-623003", info="系统中不存在该清单编号的清单！"),
-    digest=Refusal(code="-623029", info="验签失败！"),
-    signature=Refusal(code="-623029", info="验签失败！"),
+    older=SimulatedRefusal(code="-623005", info="清单的状态不符合撤单申报要求！"),
+    duplicate=SimulatedRefusal(code="-623009", info="撤单清单已经申报过"),
+    fault=SimulatedRefusal(code="-623003", info="系统中不存在该清单编号的清单！"),
+    digest=SimulatedRefusal(code="-623029", info="验签失败！"),
+    signature=SimulatedRefusal(code="-623029", info="验签失败！"),
 )
 _REFUND: Final = Refusals(
-    older=Refusal(code="-625022", info="退货申请单的申报状态不符合改单申报的条件"),
-    duplicate=Refusal(code="-625033", info="退货申请单已经申报过，请勿重复申报"),
-    fault=Refusal(code="-625014", info="退货申请单金额超过单笔限额"),
-    digest=Refusal(code="-625208", info="验签失败！"),
-    signature=Refusal(code="-625005", info="退货申请单验签失败！"),
+    older=SimulatedRefusal(code="-625022", info="退货申请单的申报状态不符合改单申报的条件"),
+    duplicate=SimulatedRefusal(code="-625033", info="退货申请单已经申报过，请勿重复申报"),
+    fault=SimulatedRefusal(code="-625014", info="退货申请单金额超过单笔限额"),
+    digest=SimulatedRefusal(code="-625208", info="验签失败！"),
+    signature=SimulatedRefusal(code="-625005", info="退货申请单验签失败！"),
 )
 _DELIVERY: Final = Refusals(
-    older=Refusal(code="-800005", info=f"入库明细单{_OLD}"),
-    duplicate=Refusal(code="-800003", info="入库明细单报已存在"),
-    fault=Refusal(code="-800001", info="校验不通过"),
+    older=SimulatedRefusal(code="-800005", info=f"入库明细单{_OLD}"),
+    duplicate=SimulatedRefusal(code="-800003", info="入库明细单报已存在"),
+    fault=SimulatedRefusal(code="-800001", info="校验不通过"),
 )
 
 _BY_TYPE: Final[Mapping[str, Refusals]] = {
@@ -100,19 +100,19 @@ REASONS: Final = (
 """Why customs returns a declaration, status 100 (spec ceb/codes.md, returnInfo)."""
 
 PASSING: Final = (
-    Refusal(code="3001", info="database or middleware error"),
-    Refusal(code="3002", info="remote connection error"),
-    Refusal(code="3003", info="remote connection timeout"),
+    SimulatedRefusal(code="3001", info="database or middleware error"),
+    SimulatedRefusal(code="3002", info="remote connection error"),
+    SimulatedRefusal(code="3003", info="remote connection timeout"),
 )
 """What the exchange platform answers when something on its own side fails (spec ceb/codes.md, table 7-1)."""
 PLATFORM: Final = (
-    Refusal(code="2001", info="the named receiver does not exist"),
-    Refusal(code="2002", info="address mismatch"),
+    SimulatedRefusal(code="2001", info="the named receiver does not exist"),
+    SimulatedRefusal(code="2002", info="address mismatch"),
     *PASSING,
 )
 """What the exchange platform answers when it cannot pass a message on (spec ceb/codes.md, table 7-1)."""
 
-SECURITY: Final = Refusal(code="1001", info="invalid signature")
+SECURITY: Final = SimulatedRefusal(code="1001", info="invalid signature")
 """What the exchange platform answers when it does not trust a message (spec ceb/codes.md, table 7-1)."""
 
 FORMAT_ERROR: Final = "-999999"

@@ -16,8 +16,8 @@ from msgspec import Meta
 from gateway.model import MessageType
 from gateway.section import Count, Section
 from gateway.simulator.magic import Magic, Timing, magic_of
-from gateway.simulator.plan import Fate, Outcome, Plan, Step
-from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, Refusal, refusals
+from gateway.simulator.plan import Plan, PlannedFate, PlannedOutcome, PlannedStep
+from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, SimulatedRefusal, refusals
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 """Share of the cases in which something happens: 0 never, 1 always."""
@@ -73,17 +73,17 @@ class Script(Section, kw_only=True):
     large: Count = 4 * 1024 * 1024
     """Bytes of a business message from which on it is refused as a format error."""
 
-    def fate(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Fate:
+    def fate(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> PlannedFate:
         """Decide about a message by its type and the keys of its declarations, in any order."""
         keys = list(keys)
         if (magic := self.magic_in(message_type, keys)) is not None:
             return magic.fate
         ident = _ident(message_type, *sorted(_ident("", *key.values()) for key in keys))
         if self._roll("silence", ident) < self.silence:
-            return Fate.SILENT
+            return PlannedFate.SILENT
         if self._roll("dxprep", ident) < self.dxprep:
-            return Fate.PLATFORM
-        return Fate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else Fate.ANSWERED
+            return PlannedFate.PLATFORM
+        return PlannedFate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else PlannedFate.ANSWERED
 
     def magic_in(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Magic | None:
         """Return what the first marked number of a message asks for; None: nothing, or `magic` is off."""
@@ -95,23 +95,23 @@ class Script(Section, kw_only=True):
         """Say how often the exchange platform asks to have an envelope sent again before it takes it."""
         return self.bounces if self._roll("bounce", cop_msg_id) < self.bounce else 0
 
-    def passing_error(self, cop_msg_id: str) -> Refusal:
+    def passing_error(self, cop_msg_id: str) -> SimulatedRefusal:
         """Choose the system error for an envelope that has to be sent again."""
         return PASSING[int(self._roll("passing", cop_msg_id) * len(PASSING))]
 
-    def platform_error(self, cop_msg_id: str) -> Refusal:
+    def platform_error(self, cop_msg_id: str) -> SimulatedRefusal:
         """Choose the platform error for one envelope."""
         return PLATFORM[int(self._roll("platform", cop_msg_id) * len(PLATFORM))]
 
-    def outcome(self, message_type: str, key: Mapping[str, str], app_type: str = "1") -> Outcome:
+    def outcome(self, message_type: str, key: Mapping[str, str], app_type: str = "1") -> PlannedOutcome:
         """Decide how a declaration ends; corrected and deleted ones are accepted."""
         ident = _ident(message_type, *key.values())
         if app_type not in {"2", "3"}:
             if self._roll("negative", ident) < self.negative:
-                return Outcome.NEGATIVE
+                return PlannedOutcome.NEGATIVE
             if self._roll("refuse", ident) < self.refuse:
-                return Outcome.REFUSED
-        return Outcome.ACCEPTED
+                return PlannedOutcome.REFUSED
+        return PlannedOutcome.ACCEPTED
 
     def plan(self, kind: MessageType, key: Mapping[str, str], app_type: str = "1") -> Plan:
         """Decide everything one declaration will be told, and when."""
@@ -133,27 +133,30 @@ class Script(Section, kw_only=True):
         return Random(_hash(f"{self.seed}|{purpose}|{ident}"))  # noqa: S311 (a test double's dice)
 
     def _told(
-        self, kind: MessageType, ident: str, outcome: Outcome, until: tuple[str, ...] = ()
-    ) -> list[Step]:
+        self, kind: MessageType, ident: str, outcome: PlannedOutcome, until: tuple[str, ...] = ()
+    ) -> list[PlannedStep]:
         """List what is said; `until` are the statuses after 2 and 3 that a marker asks for."""
         receipt = kind.answered_by[0]
-        if outcome is Outcome.NEGATIVE:
+        if outcome is PlannedOutcome.NEGATIVE:
             fault = refusals(kind.name).fault
-            return [Step(receipt=receipt, status=fault.code, info=fault.info)]
-        said = [Step(receipt=receipt, status=status) for status in ("2", "3")]
-        if outcome is Outcome.REFUSED:
+            return [PlannedStep(receipt=receipt, status=fault.code, info=fault.info)]
+        said = [PlannedStep(receipt=receipt, status=status) for status in ("2", "3")]
+        if outcome is PlannedOutcome.REFUSED:
             reason = REASONS[int(self._roll("reason", ident) * len(REASONS))]
-            return [*said, Step(receipt=receipt, status="100", info=reason)]
+            return [*said, PlannedStep(receipt=receipt, status="100", info=reason)]
         statuses = _FINAL.get(kind.name, ("399",))
         if until:
             statuses = until
         elif statuses[-1] == "800":
             statuses = self._inventory(statuses, ident)
-        said += [Step(receipt=receipt, status=status, accepted=True) for status in statuses]
+        said += [PlannedStep(receipt=receipt, status=status, accepted=True) for status in statuses]
         if not until or statuses[-1] in {"800", "899"}:
-            said += [Step(receipt=name, status="1", accepted=True) for name in _AFTERWARDS.get(kind.name, ())]
+            said += [
+                PlannedStep(receipt=name, status="1", accepted=True)
+                for name in _AFTERWARDS.get(kind.name, ())
+            ]
         if kind.name == "CEB621Message" and "899" in statuses:
-            said.append(Step(receipt="CEB818Message", status="2", accepted=True))
+            said.append(PlannedStep(receipt="CEB818Message", status="2", accepted=True))
         return said
 
     def _inventory(self, statuses: tuple[str, ...], ident: str) -> tuple[str, ...]:
@@ -164,7 +167,7 @@ class Script(Section, kw_only=True):
             told.append("899")
         return tuple(told)
 
-    def _timed(self, steps: list[Step], ident: str) -> tuple[Step, ...]:
+    def _timed(self, steps: list[PlannedStep], ident: str) -> tuple[PlannedStep, ...]:
         """Give every step its instants; a millisecond apart at least, so that returnTime orders them."""
         low, high = self.delay_s
         at, instants = 0.0, list[float]()
@@ -176,7 +179,7 @@ class Script(Section, kw_only=True):
             if self._roll(f"reorder.{first}", ident) < self.reorder:
                 sent[first], sent[second] = sent[second], sent[first]
         return tuple(
-            Step(
+            PlannedStep(
                 receipt=step.receipt,
                 status=step.status,
                 info=step.info,
@@ -187,7 +190,7 @@ class Script(Section, kw_only=True):
             for place, step in enumerate(steps)
         )
 
-    def _magically(self, steps: tuple[Step, ...], timing: Timing) -> tuple[Step, ...]:
+    def _magically(self, steps: tuple[PlannedStep, ...], timing: Timing) -> tuple[PlannedStep, ...]:
         match timing:
             case Timing.USUAL:
                 return steps

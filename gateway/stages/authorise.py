@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.errors import Refused
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import Declaration, Enterprise, Envelope, Fault, Header, MessageType
 
 _FAULTS: Final = 200
@@ -20,14 +20,16 @@ _CODES_ZH: Final = {
 }
 
 
-def authorise(header: Header, caller: Enterprise, homes: Homes = NOBODY, *, sender_id: str = "") -> None:
+def authorise(
+    header: Header, caller: Enterprise, local_receivers: LocalReceivers = NOBODY, *, sender_id: str = ""
+) -> None:
     """Let a caller speak only as itself (spec ceb/messages.md, BaseTransfer: copCode is the access client).
 
     A field that is missing is for `validate` to name. `sender_id`: of the caller's own envelope, if there is one.
     Raises Refused `not-your-identity`, rules `disabled`, `type_not_yours`, `not_yours`, `code_of_another` and
     `code_not_bound`, with a fault for each; nothing in them tells which other enterprise.
     """
-    foreign = islice(_foreign_keys(header, caller, homes, sender_id), _FAULTS)
+    foreign = islice(_foreign_keys(header, caller, local_receivers, sender_id), _FAULTS)
     _refuse([*_disabled(caller), *_other_type(header, caller), *_not_yours(header, caller), *foreign])
 
 
@@ -75,16 +77,18 @@ def _not_yours(header: Header, caller: Enterprise) -> Iterator[Fault]:
         yield _fault(f"{transfer}/dxpId", "数据交换平台用户编号", header.dxp_id, "DXP ids")
 
 
-def _foreign_keys(header: Header, caller: Enterprise, homes: Homes, sender_id: str) -> Iterator[Fault]:
+def _foreign_keys(
+    header: Header, caller: Enterprise, local_receivers: LocalReceivers, sender_id: str
+) -> Iterator[Fault]:
     """Let nobody declare another's key (docs/adr/0029).
 
     A key is the caller's when none of its codes is bound to others alone; where answers come to an address that it
     shares with others, one of them must be bound to it.
     """
-    if not homes.bound:
+    if not local_receivers.bound:
         return
-    bound_to, who, names = homes.bound.get, caller.id, header.message_type.key_codes
-    needed = header.dxp_id in homes.crowded or sender_id in homes.crowded
+    bound_to, who, names = local_receivers.bound.get, caller.id, header.message_type.key_codes
+    needed = header.dxp_id in local_receivers.crowded or sender_id in local_receivers.crowded
     for number, declaration in enumerate(header.declarations, start=1):
         judged = False
         for name in names:

@@ -15,17 +15,17 @@ from typing import Final
 from lxml import etree
 
 from gateway.catalogue import Catalogue
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.explain import own_text
 from gateway.model import Answer, Direction, Envelope, Layer, MessageType, Opened, by_value
 from gateway.stages.bodies import bodies_of, cut, is_body, local_name
 from gateway.stages.decode import decode
-from gateway.stages.plain_answers import Leaves, PlainBody, read_document, read_envelope
+from gateway.stages.plain_answers import LeafTexts, PlainBody, read_document, read_envelope
 from gateway.stages.readable import readable, without_header
-from gateway.stages.seal import DXP, Unsealed, envelope_in, unseal, unseal_tree
+from gateway.stages.seal import DXP, Unwrapped, envelope_in, unwrap, unwrap_tree
 
-LIMITS: Final = Limits(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
+LIMITS: Final = LimitsConfig(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
 """A collected message may be larger than one handed in: a CEB900 holds the whole original."""
 
 _FORM: Final = frozenset({"not-xml", "wrong-encoding"})
@@ -60,7 +60,7 @@ def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
     root, document = _parse(body)
     envelope: Envelope | None = None
     if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
-        unsealed = unseal_tree(root, document)
+        unsealed = unwrap_tree(root, document)
         envelope, body = unsealed.envelope, unsealed.business
         root, _ = _parse(body)
     if root.tag == f"{{{DXP}}}DxpRep":
@@ -69,16 +69,16 @@ def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
     return Opened(envelope=envelope, business=body, message_type=name, answers=_answers(root, name, kind))
 
 
-def unseal_collected(raw: bytes) -> Unsealed:
+def unwrap_collected(raw: bytes) -> Unwrapped:
     """Open the envelope alone, whatever is in it; one leading 0x00 byte is skipped. Raises EnvelopeError."""
     body = without_header(raw)
     try:
-        return unseal(body)
+        return unwrap(body)
     except EnvelopeError:
         document = readable(body)
         if document is body:
             raise
-        return unseal(document)
+        return unwrap(document)
 
 
 def part_of(opened: Opened, keep: Collection[int]) -> bytes:
@@ -157,7 +157,7 @@ def _plain_fields(body: PlainBody, head: str) -> dict[str, str]:
     return fields
 
 
-def _numbered(leaves: Leaves) -> dict[str, str]:
+def _numbered(leaves: LeafTexts) -> dict[str, str]:
     """Name the leaves of one row; from the second of a name on with a position."""
     fields = {name: text.strip() for name, text in leaves}
     if len(fields) == len(leaves):

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 
 from gateway.catalogue import Catalogue
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import Answer, Declaration, Layer, MessageType, by_value
 from gateway.stages.ownership import (
     SHORTEST_KEY,
@@ -74,13 +74,15 @@ def lookups(answer: Answer, catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for texts in _tiers(answer, catalogue) for text in texts))
 
 
-def match(question: Question, catalogue: Catalogue, find: Find, homes: Homes = NOBODY) -> Match | Unmatched:
+def match(
+    question: Question, catalogue: Catalogue, find: Find, local_receivers: LocalReceivers = NOBODY
+) -> Match | Unmatched:
     """Look an answer up and choose, as `correlate` does among all that its look-up texts lead to."""
-    return match_all([question], catalogue, find, homes)[0]
+    return match_all([question], catalogue, find, local_receivers)[0]
 
 
 def match_all(
-    questions: Sequence[Question], catalogue: Catalogue, find: Find, homes: Homes = NOBODY
+    questions: Sequence[Question], catalogue: Catalogue, find: Find, local_receivers: LocalReceivers = NOBODY
 ) -> list[Match | Unmatched]:
     """Look answers up and choose for each by itself, as `match`; all are looked up together.
 
@@ -91,7 +93,7 @@ def match_all(
     outcomes: list[Match | Unmatched] = [UNKNOWN] * len(questions)
     answered = {name: catalogue.for_answer(name) for name in {one.answer.message_type for one in questions}}
     left = [place for place, one in enumerate(questions) if one.answer.layer is Layer.BUSINESS]
-    fitting = {place: Fitting(questions[place], homes) for place in left}
+    fitting = {place: Fitting(questions[place], local_receivers) for place in left}
     for tier in _TIERS:
         askers: dict[str, dict[int, None]] = {}
         for place in left:
@@ -110,7 +112,7 @@ def match_all(
         left = [place for place in left if not isinstance(outcomes[place], Match)]
     left = [place for place in left if outcomes[place] is UNKNOWN]
     if left:
-        _match_by_each_other(questions, outcomes, answered, left, homes)
+        _match_by_each_other(questions, outcomes, answered, left, local_receivers)
     return outcomes
 
 
@@ -119,7 +121,7 @@ def _match_by_each_other(
     outcomes: list[Match | Unmatched],
     answered: Mapping[str, tuple[MessageType, ...]],
     left: list[int],
-    homes: Homes,
+    local_receivers: LocalReceivers,
 ) -> None:
     """Choose for those `left` by numbers that answers matched before teach, as if these had been filed first."""
     left = [place for place in left if questions[place].answer.numbers]
@@ -133,7 +135,7 @@ def _match_by_each_other(
             answer = questions[place].answer
             texts = _by_number(answer, answered[answer.message_type])
             candidates = [one for text in texts for one in taught.get(text, {}).values()]
-            outcomes[place] = correlate(questions[place], candidates, homes)
+            outcomes[place] = correlate(questions[place], candidates, local_receivers)
             if isinstance(outcomes[place], Match):
                 teachers.append(place)
         left = [place for place in left if outcomes[place] is UNKNOWN]

@@ -11,7 +11,7 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault
 from signing.markup import MOST_ATTRIBUTES, MOST_NAMESPACES, crowded_tag, has_many_namespaces
@@ -42,7 +42,7 @@ _REASON_SHOWN: Final = 300
 """Characters of what the parser says: names of the document stand in it."""
 
 
-def decode(body: bytes, limits: Limits) -> etree._Element:
+def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
     """Parse one document and give its root element. Spec ceb/messages.md; limits: DESIGN section 7.
 
     Raises Refused with one fault: `too-large` (rule `size`), `unsafe-xml` (`elements`, `depth`), and as `parse`.
@@ -102,7 +102,7 @@ def prolog_end(body: bytes) -> int:
     return found.end() if found else 0
 
 
-def _check_size(body: bytes, limits: Limits) -> None:
+def _check_size(body: bytes, limits: LimitsConfig) -> None:
     if len(body) > limits.size_bytes:
         raise _refused(
             "too-large",

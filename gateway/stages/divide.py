@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.errors import EnvelopeError
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from gateway.stages.spans import child_spans, spans_at
 
 _RECEIVER_LEVEL: Final = 4
@@ -22,7 +22,7 @@ def divisible(dxp_msg: bytes) -> bool:
 
 def copy_for(dxp_msg: bytes, receivers: Collection[str]) -> bytes:
     """Cut all ReceiverIds but these out of a DxpMsg. Raises EnvelopeError when none would be left."""
-    named = unseal(dxp_msg).envelope.receiver_ids
+    named = unwrap(dxp_msg).envelope.receiver_ids
     spans = [span for span in spans_at(dxp_msg, _RECEIVER_LEVEL) if span.name == "ReceiverId"]
     if len(spans) != len(named) or not set(receivers).intersection(named):
         raise EnvelopeError("the DxpMsg does not name this receiver", fix="report the defect")

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.model import Answer, EnterpriseId
 
 SHORTEST_KEY: Final = 2
@@ -85,10 +85,10 @@ class Rank(IntEnum):
 class Fitting:
     """The candidates that may be what one question is about: gathered one by one, bounded for each owner."""
 
-    def __init__(self, question: Question, homes: Homes) -> None:
+    def __init__(self, question: Question, local_receivers: LocalReceivers) -> None:
         self._question = question
-        self._homes = homes
-        self._tenants = [one for one in question.receiver_ids if one in homes]
+        self._local_receivers = local_receivers
+        self._tenants = [one for one in question.receiver_ids if one in local_receivers]
         """Those of our own whom the envelope names; the node's own id and unknown ones say nothing."""
         self._found: dict[EnterpriseId, dict[tuple[int, str], tuple[Rank, Candidate]]] = {}
 
@@ -116,17 +116,17 @@ class Fitting:
     def _lives_alone(self, candidate: Candidate) -> bool:
         """Say whether the answer was addressed to this one, and to nobody else here."""
         addressed = candidate.lives_at(self._question.receiver_ids)
-        return addressed and not self._homes.among_strangers(self._tenants)
+        return addressed and not self._local_receivers.among_strangers(self._tenants)
 
     def _may_come_late(self, candidate: Candidate, rank: Rank) -> bool:
         """Say whether a declaration may have an answer that came before it and was kept where others can learn of it."""
-        if rank is Rank.LEARNED or not self._homes.among_strangers(self._tenants):
+        if rank is Rank.LEARNED or not self._local_receivers.among_strangers(self._tenants):
             return True
         return any(candidate.owner in owners for owners in self._entitled())
 
     def _entitled(self) -> list[Collection[EnterpriseId]]:
         """Return to whom the codes in the answer's key are bound; others it says may be of who was declared for."""
-        bound = self._homes.bound
+        bound = self._local_receivers.bound
         return [
             bound[text]
             for name, text in self._question.answer.key.items()
@@ -162,9 +162,11 @@ class Fitting:
         yield lambda one: one.ref in taught
 
 
-def correlate(question: Question, candidates: Iterable[Candidate], homes: Homes) -> Match | Unmatched:
+def correlate(
+    question: Question, candidates: Iterable[Candidate], local_receivers: LocalReceivers
+) -> Match | Unmatched:
     """Choose among all that an answer's look-up texts led to."""
-    fitting = Fitting(question, homes)
+    fitting = Fitting(question, local_receivers)
     for candidate in candidates:
         fitting.add(candidate)
     return fitting.choose()

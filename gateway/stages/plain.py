@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import Header
 from gateway.plain_form import PlainForm, PlainForms
 from gateway.stages.decode import SMALLEST_ELEMENT
@@ -63,7 +63,7 @@ class Plain:
         return draft_canonical(start + rest, suite, place=self.place, namespaces=self.namespaces)
 
 
-def read_plain(body: bytes, forms: PlainForms, limits: Limits) -> Plain | None:
+def read_plain(body: bytes, forms: PlainForms, limits: LimitsConfig) -> Plain | None:
     """Read and judge an unsigned declaration message in plain form; None when it is not one, or is over a limit.
 
     Nor is one that names a version of a declaration twice: whether they say the same is for the tree to tell.

@@ -88,7 +88,7 @@ _MOST_SHAPED: Final = 1500
 _RECEIVER: Final = re.compile("<ReceiverId>([^<]*+)")
 
 
-Leaves = list[tuple[str, str]]
+LeafTexts = list[tuple[str, str]]
 """Name and text, in document order."""
 
 
@@ -97,7 +97,7 @@ class PlainRow(NamedTuple):
 
     name: str
     text: str
-    leaves: Leaves
+    leaves: LeafTexts
     """Empty for a leaf."""
 
 
@@ -105,7 +105,7 @@ class PlainBody(NamedTuple):
     """A row of leaves, or of such rows."""
 
     name: str
-    leaves: Leaves
+    leaves: LeafTexts
     """Those of the body itself, when it has nothing else."""
     digest: str
     """As `Answer.digest`: of the exclusive canonical form, which here is the text as it stands, its namespace added."""

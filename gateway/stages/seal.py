@@ -53,7 +53,7 @@ class TransferHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsealed:
+class Unwrapped:
     """An opened envelope; parts of TransInfo that are missing are empty."""
 
     envelope: Envelope
@@ -65,7 +65,7 @@ class Unsealed:
     """The DxpMsg: the body itself, or cut out of the DxpMsgSv so that it stands alone."""
 
 
-def seal(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
+def wrap(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
     """Put the business bytes in a DxpMsg, version 1.0, default namespace (spec dxp.md, DxpMsg).
 
     Raises EnvelopeError when a value does not fit: CopMsgId 1 to 255 characters, SenderId and 1 to 5
@@ -97,7 +97,7 @@ def _around(sender_id: str, receiver_ids: tuple[str, ...], msg_type: str) -> tup
     return before, between
 
 
-def seal_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
+def wrap_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
     """Put a DxpMsgSv around a DxpMsg, whose root element is copied byte for byte (spec dxp.md, DxpMsgSv).
 
     Its XML declaration and byte order mark are left out; the new declaration names its encoding.
@@ -116,7 +116,7 @@ def seal_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
     return b"".join((before.encode("ascii"), element, b"</DxpMsgSv>"))
 
 
-def seal_response(
+def wrap_response(
     *,
     receiver_id: str,
     code: str,
@@ -154,26 +154,26 @@ def seal_response(
     ).encode()
 
 
-def unseal(body: bytes) -> Unsealed:
+def unwrap(body: bytes) -> Unwrapped:
     """Open a DxpMsg or DxpMsgSv, default namespace or prefix (spec dxp.md, Seen in practice).
 
     TransInfo is read tolerantly, Data strictly: line breaks inside the Base64 are fine, anything else
     outside its alphabet is not. Raises EnvelopeError.
     """
-    return unseal_tree(_parse(body), body)
+    return unwrap_tree(_parse(body), body)
 
 
-def unseal_tree(root: etree._Element, body: bytes) -> Unsealed:
+def unwrap_tree(root: etree._Element, body: bytes) -> Unwrapped:
     """Open an envelope that is parsed already; `body` are the bytes that `root` was parsed from."""
     if root.tag == f"{{{DXP}}}DxpMsg":
-        return Unsealed(envelope=_envelope(root), business=_data(root), transfer=None, dxp_msg=body)
+        return Unwrapped(envelope=_envelope(root), business=_data(root), transfer=None, dxp_msg=body)
     if root.tag != f"{{{DXP}}}DxpMsgSv":
         name = str(root.tag)[:100]
         raise EnvelopeError(f"the root element {name} is no envelope", fix="expected DxpMsg or DxpMsgSv")
     inner = _child(root, "DxpMsg")
     if inner is None:
         raise EnvelopeError("the DxpMsgSv holds no DxpMsg", fix="ask the sending node")
-    return Unsealed(
+    return Unwrapped(
         envelope=_envelope(inner),
         business=_data(inner),
         transfer=_transfer_head(root),
@@ -309,7 +309,7 @@ def _used(inner: etree._Element) -> tuple[set[str | None], set[str]]:
 
 
 def _dxp_msg_element(dxp_msg: bytes) -> bytes:
-    """Give the bytes of the root element; what `seal` wrote needs no second look."""
+    """Give the bytes of the root element; what `wrap` wrote needs no second look."""
     if dxp_msg.startswith(_OWN) and dxp_msg.endswith(b"</DxpMsg>"):
         return dxp_msg[len(_HEAD) :]
     span = root_span(dxp_msg)

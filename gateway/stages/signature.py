@@ -7,7 +7,7 @@ from gateway.errors import Refused
 from gateway.model import Fault, Header
 from signing.company import Company
 from signing.issuers import Issuers
-from signing.verify import SOUND_RSA_BITS, Verdict, verify
+from signing.verify import SOUND_RSA_BITS, SignatureVerdict, verify
 
 _FIX: Final = "sign the document again as the last step, and change nothing in it afterwards"
 _CERTIFICATE_FIX: Final = (
@@ -50,7 +50,7 @@ def _company(header: Header, trust: Trust) -> Company | None:
     return Company(oid=trust.company_oid, names=frozenset((header.cop_code, header.cop_name)) - {""})
 
 
-def _reasons(verdict: Verdict) -> tuple[str, ...]:
+def _reasons(verdict: SignatureVerdict) -> tuple[str, ...]:
     return verdict.reasons or ("the signature does not hold",)
 
 

@@ -16,7 +16,7 @@ from lxml import etree
 
 from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
 from gateway.explain import Explanation, line_of, local, own_text, path_of, shown
-from gateway.fault_texts import VALUE_SHOWN, Place, fault
+from gateway.fault_texts import VALUE_SHOWN, FaultPlace, fault
 from gateway.model import Fault
 from gateway.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
 
@@ -102,7 +102,9 @@ def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault
             path = path_of(node)
             if all(fault.path != path for fault in found):
                 name_zh = schemas.name_zh(path)
-                place = Place(path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text)
+                place = FaultPlace(
+                    path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text
+                )
                 yield fault("not_base64", place)
 
 
@@ -174,7 +176,7 @@ def _in_libxml2_words(root: etree._Element, schemas: Schemas, report: _Report | 
     said = report.message[:_REASON_READ] if report is not None else "no reason given"
     reason = _NAMES_IN_BRACES.sub("", said)[:_REASON_SHOWN]
     path = path_of(node)
-    place = Place(
+    place = FaultPlace(
         path=path,
         line=line_of(node),
         element=shown(node),
@@ -208,10 +210,10 @@ def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> Fault:
     line = line_of(root)
     if name in schemas.roots:
         decl = schemas.declaration(name)
-        place = Place(path=f"/{name}", line=line, element=name, name_zh=decl.name_zh)
+        place = FaultPlace(path=f"/{name}", line=line, element=name, name_zh=decl.name_zh)
         actual = (etree.QName(root).namespace or "")[:VALUE_SHOWN]
         return fault("wrong_namespace", place, actual=actual, expected=decl.namespace)
     near = get_close_matches(name[:50], schemas.roots, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]}?" if near else ""
-    place = Place(path=f"/{shown(root)}", line=line, element=shown(root), name_zh="")
+    place = FaultPlace(path=f"/{shown(root)}", line=line, element=shown(root), name_zh="")
     return fault("unknown_root", place, edition=schemas.edition, hint=hint)

@@ -13,7 +13,7 @@ from gateway.config import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Delivery, Parcel
 from gateway.transports.rabbitmq_hosts import route_of
-from gateway.transports.rabbitmq_links import Inlet, Line, Outlet, Token
+from gateway.transports.rabbitmq_links import BrokerConnection, ConsumeLink, PublishLink, Token
 
 LARGEST = re.compile(r"message size \d+ .*max size (\d+)")
 """How RabbitMQ refuses a message over its `max_message_size`: by closing the channel."""
@@ -25,7 +25,7 @@ class RabbitmqTransport:
     def __init__(self, config: Rabbitmq) -> None:
         """Raises ConfigError for what cannot work; connects on first use."""
         self._config = config
-        self._line = Line(config, Outlet)
+        self._line = BrokerConnection(config, PublishLink)
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; the time-out counts from the last sign of progress."""
@@ -52,7 +52,9 @@ class RabbitmqTransport:
         """See `gateway.ports.Transport.close`."""
         self._line.close()
 
-    def _publish(self, link: Outlet, waiting: deque[Parcel], flying: dict[int, Parcel]) -> Iterator[Delivery]:
+    def _publish(
+        self, link: PublishLink, waiting: deque[Parcel], flying: dict[int, Parcel]
+    ) -> Iterator[Delivery]:
         while waiting and link.takes(waiting[0]):
             parcel = waiting.popleft()
             late = parcel.too_late()
@@ -72,7 +74,9 @@ class RabbitmqFeed:
     def __init__(self, config: Rabbitmq) -> None:
         """Raises ConfigError for what cannot work; connects on first use."""
         self._config = config
-        self._line = Line(config, lambda session, deadline: Inlet(session, config, deadline))
+        self._line = BrokerConnection(
+            config, lambda session, deadline: ConsumeLink(session, config, deadline)
+        )
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """See `gateway.ports.Feed.receive`; connecting takes up to the configured time-out on top."""

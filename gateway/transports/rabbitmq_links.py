@@ -23,7 +23,7 @@ WINDOW = 500
 GOODBYE_S = 1.0
 
 
-class Link(Protocol):
+class BrokerLink(Protocol):
     """What stands on a connection."""
 
     session: RabbitmqSession
@@ -34,10 +34,10 @@ class Link(Protocol):
         ...
 
 
-L = TypeVar("L", bound=Link)
+L = TypeVar("L", bound=BrokerLink)
 
 
-class Line(Generic[L]):
+class BrokerConnection(Generic[L]):
     """A link to the first broker of the list that answers, made anew when it is gone."""
 
     def __init__(self, config: Rabbitmq, attach: Callable[[RabbitmqSession, float], L]) -> None:
@@ -103,7 +103,7 @@ class Line(Generic[L]):
         self._at = (self._at + 1) % len(self._hosts)
 
 
-class Outlet:
+class PublishLink:
     """The publishing side of a channel, and the verdicts that have come in on it."""
 
     def __init__(self, session: RabbitmqSession, deadline: float) -> None:
@@ -196,11 +196,11 @@ class Outlet:
 class Token:
     """What is needed to acknowledge an arrival, and only on the connection that it came by."""
 
-    link: "Inlet"
+    link: "ConsumeLink"
     tag: int
 
 
-class Inlet:
+class ConsumeLink:
     """The consumers of a channel: what has come in, and what is not acknowledged."""
 
     def __init__(self, session: RabbitmqSession, config: Rabbitmq, deadline: float) -> None:

@@ -4,7 +4,7 @@ from pamqp import commands
 
 from gateway.config import Rabbitmq
 from gateway.transports.rabbitmq_hosts import PLACES
-from gateway.transports.rabbitmq_links import Line
+from gateway.transports.rabbitmq_links import BrokerConnection
 from gateway.transports.rabbitmq_session import RabbitmqSession
 
 
@@ -13,7 +13,7 @@ def reach(config: Rabbitmq) -> str:
 
     A `send_queue` with places is not looked for. Raises ConfigError and DeliveryError.
     """
-    line = Line(config, lambda session, deadline: _Look(session, config, deadline))
+    line = BrokerConnection(config, lambda session, deadline: _Look(session, config, deadline))
     try:
         look = line.open()
         return f"rabbitmq {look.session.where}, logged in, there: {', '.join(look.found)}{_asks(config)}"

@@ -35,7 +35,7 @@ from gateway.transports.rabbitmq_wire import (
     HEARTBEAT,
     PROTOCOL,
     Piece,
-    ProtocolError,
+    RabbitmqProtocolError,
     cut,
     method,
 )
@@ -276,7 +276,7 @@ class RabbitmqSession:
         try:
             for piece in cut(self._received, self.frame_bytes):
                 self._handle(piece)
-        except ProtocolError as error:
+        except RabbitmqProtocolError as error:
             self._fail(lost(str(error), self.where, fix="see that hosts names the broker's AMQP 0-9-1 port"))
 
     def _handle(self, piece: Piece) -> None:
@@ -286,7 +286,7 @@ class RabbitmqSession:
             self._obey(piece)
             return
         if self._content is None:
-            raise ProtocolError("a content that nothing announced")
+            raise RabbitmqProtocolError("a content that nothing announced")
         self._content.add(piece)
         if self._content.whole:
             content, self._content = self._content, None
@@ -337,7 +337,7 @@ class _Content:
         if isinstance(piece, header.ContentHeader):
             self.properties, self._missing = piece.properties, piece.body_size
         elif self._missing is None:
-            raise ProtocolError("a body without its header")
+            raise RabbitmqProtocolError("a body without its header")
         else:
             self.pieces.append(piece)
             self._missing -= len(piece)

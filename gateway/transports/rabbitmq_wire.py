@@ -42,7 +42,7 @@ Piece = Frame | header.ContentHeader | bytes | None
 """A method, a content header, a piece of a body, or None for a heartbeat."""
 
 
-class ProtocolError(Exception):
+class RabbitmqProtocolError(Exception):
     """What came in is not AMQP 0-9-1; the text says what it is."""
 
 
@@ -87,12 +87,12 @@ def cut(received: bytearray, frame_bytes: int) -> Iterator[Piece]:
     if received[:4] == b"AMQP":
         if len(received) >= len(PROTOCOL):
             version = ".".join(str(number) for number in received[4:8])
-            raise ProtocolError(f"the other side speaks AMQP {version} and not 0-9-1")
+            raise RabbitmqProtocolError(f"the other side speaks AMQP {version} and not 0-9-1")
         return
     while len(received) >= AROUND_BYTES:
         kind, _channel, size = struct.unpack_from(">BHI", received)
         if kind not in (METHOD, HEADER, BODY, BEAT) or size > frame_bytes:
-            raise ProtocolError(f"the other side does not speak AMQP: {bytes(received[:40])!r}")
+            raise RabbitmqProtocolError(f"the other side does not speak AMQP: {bytes(received[:40])!r}")
         whole = size + AROUND_BYTES
         if len(received) < whole:
             return
@@ -103,7 +103,7 @@ def cut(received: bytearray, frame_bytes: int) -> Iterator[Piece]:
 
 def _decode(kind: int, raw: bytes) -> Piece:
     if raw[-1:] != END:
-        raise ProtocolError("a frame does not end where it should")
+        raise RabbitmqProtocolError("a frame does not end where it should")
     if kind == BODY:
         return raw[AROUND_BYTES - 1 : -1]
     if kind == BEAT:
@@ -114,9 +114,9 @@ def _decode(kind: int, raw: bytes) -> Piece:
         if kind == HEADER and len(raw) > SIZE_AT + 8:
             # One message with strange properties must not stop the queue: its body is what counts.
             return header.ContentHeader(body_size=struct.unpack_from(">Q", raw, SIZE_AT)[0])
-        raise ProtocolError(f"a frame cannot be read: {error}") from error
+        raise RabbitmqProtocolError(f"a frame cannot be read: {error}") from error
     if not isinstance(value, Frame | header.ContentHeader):
-        raise ProtocolError(f"unexpected frame: {value!r}")
+        raise RabbitmqProtocolError(f"unexpected frame: {value!r}")
     return value
 
 

@@ -30,7 +30,7 @@ FIRST_GROUP = 8
 _SHARE_OF_TIMEOUT = 4.0
 """A group that takes more than this part of the time-out is too large for the line."""
 
-Group = Sequence[Parcel]
+UploadGroup = Sequence[Parcel]
 Lost = dict["SftpLink", DeliveryError]
 
 
@@ -93,7 +93,7 @@ class SftpTransport:
             if going:
                 yield from self._upload(link, going, lost)
 
-    def _upload(self, link: SftpLink, group: Group, lost: Lost) -> Iterator[Delivery]:
+    def _upload(self, link: SftpLink, group: UploadGroup, lost: Lost) -> Iterator[Delivery]:
         lease = reduce(earlier, (parcel.lease for parcel in group))
         began = time.monotonic()
         try:

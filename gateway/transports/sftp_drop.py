@@ -14,7 +14,7 @@ from gateway.transports.progress import Progress
 from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_reading import OpenFile, read_whole
 from gateway.transports.sftp_session import SftpLink, SftpSession, join, refused, where
-from gateway.transports.sftp_wire import FileInfo, Kind, Reply, Status
+from gateway.transports.sftp_wire import FileInfo, Kind, SftpReply, Status
 
 
 class SftpDrop:
@@ -83,7 +83,7 @@ class SftpDrop:
             size, listed = _told_size(attributes), self._sizes.get(name, UNKNOWN)
             file = OpenFile(handle=handle, block=block, size_bytes=size, listed_bytes=listed)
             body = read_whole(file, session, progress)
-            if isinstance(body, Reply):
+            if isinstance(body, SftpReply):
                 found.append((name, refused(f"a file cannot be read: {name}", body, self.place)))
             elif body is None:
                 found.append((name, too_large(name, self.place)))
@@ -121,7 +121,7 @@ class SftpDrop:
 
     def _rename(
         self, names: Sequence[str], session: SftpSession, progress: Progress, *, keep: bool
-    ) -> list[tuple[str, Reply]]:
+    ) -> list[tuple[str, SftpReply]]:
         """Move files under their names, or under others of the same ending; returns those that were not."""
         moves = [
             wire.rename(join(self._folder, name), join(self._archive, name if keep else other_name(name)))
@@ -131,9 +131,9 @@ class SftpDrop:
         return [pair for pair in zip(names, replies, strict=True) if pair[1].status != Status.OK]
 
 
-def _size_of(handle: bytes) -> wire.Request:
+def _size_of(handle: bytes) -> wire.SftpRequest:
     return wire.on_handle(Kind.FSTAT, handle)
 
 
-def _told_size(attributes: Reply) -> int:
+def _told_size(attributes: SftpReply) -> int:
     return (attributes.info().size or 0) if attributes.status == Status.OK else 0

@@ -6,7 +6,7 @@ from gateway.transports import sftp_wire as wire
 from gateway.transports.polled import LARGEST_BYTES, UNKNOWN
 from gateway.transports.progress import Progress
 from gateway.transports.sftp_session import SftpSession
-from gateway.transports.sftp_wire import BLOCK_BYTES, Reply, Status
+from gateway.transports.sftp_wire import BLOCK_BYTES, SftpReply, Status
 
 BLOCKS_AHEAD = 64
 BLOCKS_ON_TRIAL = 2
@@ -18,14 +18,14 @@ class OpenFile:
     """A file whose first block has been asked for."""
 
     handle: bytes
-    block: Reply
+    block: SftpReply
     size_bytes: int
     """As the server told it after that block; 0 where it does not tell that of an open file."""
     listed_bytes: int
     """As the listing had it; or `UNKNOWN`."""
 
 
-def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> bytes | Reply | None:
+def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> bytes | SftpReply | None:
     """Return the bytes; or the answer that stands against it; or None: it is too large.
 
     Empty: it is empty or does not have its size (any more). Without a size it is read to its end, which must be where
@@ -44,13 +44,13 @@ def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> byte
     return body if wanted in (UNKNOWN, len(body)) else b""
 
 
-def _read_on(file: OpenFile, session: SftpSession, progress: Progress) -> tuple[bytes, Reply | None]:
+def _read_on(file: OpenFile, session: SftpSession, progress: Progress) -> tuple[bytes, SftpReply | None]:
     """Read on from the first block to the size, or to the end of the file; returns the last answer too.
 
     Some servers send less than they are asked for: then blocks of what they send are asked for.
     """
     body, step = bytearray(file.block.string()), BLOCK_BYTES
-    end: Reply | None = None
+    end: SftpReply | None = None
     until, ahead = file.size_bytes or LARGEST_BYTES + 1, BLOCKS_AHEAD if file.size_bytes else BLOCKS_ON_TRIAL
     while len(body) < until:
         before = len(body)

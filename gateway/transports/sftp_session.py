@@ -13,10 +13,10 @@ from gateway.errors import DeliveryError
 from gateway.transports.names import new_mark
 from gateway.transports.progress import PatientSocket, Progress, cut_off, queued
 from gateway.transports.sftp_keys import HostKey, read_login
-from gateway.transports.sftp_wire import ProtocolError, Reply, Request, SftpWire
+from gateway.transports.sftp_wire import SftpProtocolError, SftpReply, SftpRequest, SftpWire
 from spool.lease import ENDLESS, Lease
 
-FAILURES = (OSError, EOFError, paramiko.SSHException, ProtocolError)
+FAILURES = (OSError, EOFError, paramiko.SSHException, SftpProtocolError)
 """What paramiko and the wire raise when a connection is no good."""
 KEEP_ALIVE_S = 15
 CIPHERS = (
@@ -69,7 +69,7 @@ class SftpSession:
         """What the server says that it can do beyond the draft."""
         return self._wire.extensions
 
-    def ask(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
+    def ask(self, requests: Sequence[SftpRequest], progress: Progress) -> list[SftpReply]:
         """See `SftpWire.ask`; after an error the session is closed."""
         try:
             return self._wire.ask(requests, progress)
@@ -116,7 +116,7 @@ class SftpLink:
     def _do(self, work: Callable[[SftpSession, Progress], T], session: SftpSession, progress: Progress) -> T:
         try:
             return work(session, progress)
-        except ProtocolError as error:
+        except SftpProtocolError as error:
             session.close()
             raise lost(error, where(self._config)) from error
 
@@ -142,7 +142,7 @@ def lost(error: Exception, place: str) -> DeliveryError:
     )
 
 
-def refused(what: str, reply: Reply, place: str) -> DeliveryError:
+def refused(what: str, reply: SftpReply, place: str) -> DeliveryError:
     """Translate a status that is no success; all of them can be mended without touching the message."""
     return DeliveryError(
         f"{what}: {reply.text}",

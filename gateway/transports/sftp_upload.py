@@ -11,7 +11,7 @@ from gateway.transports.names import Leftovers, check_file_name, temporary_name
 from gateway.transports.progress import Progress
 from gateway.transports.sftp_listing import listing
 from gateway.transports.sftp_session import SftpSession, join, refused
-from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, Reply, Request, Status
+from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, SftpReply, SftpRequest, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,9 @@ def upload(
         into.left.add(_names(session, into, progress))
         session.has_looked = True
     files = [_Upload(parcel, into, session) for parcel in group]
-    stages: tuple[tuple[Callable[[_Upload], list[Request]], Callable[[_Upload, list[Reply]], None]], ...] = (
+    stages: tuple[
+        tuple[Callable[[_Upload], list[SftpRequest]], Callable[[_Upload, list[SftpReply]], None]], ...
+    ] = (
         (_Upload.open, _Upload.opened),
         (_Upload.write, _Upload.written),
         (_Upload.rename, _Upload.renamed),
@@ -93,18 +95,18 @@ class _Upload:
         self._handle = b""
         self._plainly = False
 
-    def open(self) -> list[Request]:
+    def open(self) -> list[SftpRequest]:
         """What earlier attempts left under their temporary names is thrown away."""
         return [
             *(wire.on_path(Kind.REMOVE, name) for name in self._left),
             wire.open_file(self._temporary, wire.WRITE | wire.CREATE | wire.TRUNCATE),
         ]
 
-    def opened(self, replies: list[Reply]) -> None:
+    def opened(self, replies: list[SftpReply]) -> None:
         if not self._failed(replies[-1:], "the file cannot be created"):
             self._handle = replies[-1].string()
 
-    def write(self) -> list[Request]:
+    def write(self) -> list[SftpRequest]:
         blocks = range(0, len(self._body), BLOCK_BYTES)
         return [
             *(wire.write(self._handle, at, self._body[at : at + BLOCK_BYTES]) for at in blocks),
@@ -114,7 +116,7 @@ class _Upload:
             wire.on_path(Kind.STAT, self._temporary),
         ]
 
-    def written(self, replies: list[Reply]) -> None:
+    def written(self, replies: list[SftpReply]) -> None:
         """Compare sizes: by name, else of the open file; a server that tells neither has confirmed each write."""
         *done, opened, closed, named = replies
         if self._failed([*done, closed], "the file cannot be written"):
@@ -128,10 +130,10 @@ class _Upload:
                 fix="see whether the server's disk is full or something else writes into its folder",
             )
 
-    def rename(self) -> list[Request]:
+    def rename(self) -> list[SftpRequest]:
         return [wire.replace(self._temporary, self._final)]
 
-    def renamed(self, replies: list[Reply]) -> None:
+    def renamed(self, replies: list[SftpReply]) -> None:
         # Asked for also where it is not announced: some have it all the same, others refuse it in any way.
         status = replies[0].status
         unable = status == Status.UNSUPPORTED if self._replaces else status != Status.OK
@@ -139,23 +141,23 @@ class _Upload:
         if not unable:
             self._failed(replies, "the file cannot be given its final name")
 
-    def rename_plainly(self) -> list[Request]:
+    def rename_plainly(self) -> list[SftpRequest]:
         """For servers without the extension."""
         return [wire.rename(self._temporary, self._final)] if self._plainly else []
 
-    def renamed_plainly(self, replies: list[Reply]) -> None:
+    def renamed_plainly(self, replies: list[SftpReply]) -> None:
         self._plainly = self._plainly and replies[0].status != Status.OK
 
-    def make_room(self) -> list[Request]:
+    def make_room(self) -> list[SftpRequest]:
         """Where the name is taken perhaps: remove, then rename; a crash between leaves the temporary."""
         if not self._plainly:
             return []
         return [wire.on_path(Kind.REMOVE, self._final), wire.rename(self._temporary, self._final)]
 
-    def renamed_at_last(self, replies: list[Reply]) -> None:
+    def renamed_at_last(self, replies: list[SftpReply]) -> None:
         self._failed(replies[1:], "the file cannot be given its final name")
 
-    def _failed(self, replies: list[Reply], what: str) -> bool:
+    def _failed(self, replies: list[SftpReply], what: str) -> bool:
         bad = next((reply for reply in replies if reply.status != Status.OK), None)
         if bad is not None:
             self.error = refused(what, bad, self._where)

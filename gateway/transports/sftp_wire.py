@@ -64,12 +64,12 @@ class Status(IntEnum):
     UNSUPPORTED = 8
 
 
-class ProtocolError(Exception):
+class SftpProtocolError(Exception):
     """The other side broke the rules of SFTP, or closed the channel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SftpRequest:
     """One request; `answer_bytes` is what its answer may weigh."""
 
     kind: Kind
@@ -105,7 +105,7 @@ class FileInfo:
         return NO_FILE.match(self.line) is not None
 
 
-class Reply:
+class SftpReply:
     """One answer, read on demand; the readers raise ProtocolError when it is of another kind."""
 
     __slots__ = ("_body", "kind")
@@ -132,19 +132,19 @@ class Reply:
     def string(self) -> bytes:
         """Return the handle or the data."""
         if self.kind not in (Kind.HANDLE, Kind.DATA):
-            raise ProtocolError(f"unexpected answer of type {self.kind}")
+            raise SftpProtocolError(f"unexpected answer of type {self.kind}")
         return _Reader(self._body).string()
 
     def info(self) -> FileInfo:
         """Return the attributes."""
         if self.kind != Kind.ATTRS:
-            raise ProtocolError(f"unexpected answer of type {self.kind}")
+            raise SftpProtocolError(f"unexpected answer of type {self.kind}")
         return _Reader(self._body).attributes()
 
     def listing(self) -> Iterator[FileInfo]:
         """Yield the names of one page of a folder."""
         if self.kind != Kind.NAME:
-            raise ProtocolError(f"unexpected answer of type {self.kind}")
+            raise SftpProtocolError(f"unexpected answer of type {self.kind}")
         reader = _Reader(self._body)
         for _ in range(reader.number()):
             name = reader.string().decode("utf-8", "surrogateescape")
@@ -167,17 +167,17 @@ class SftpWire:
         self._send(_packet(Kind.INIT, struct.pack(">I", 3)), progress)
         kind, body = self._packet(progress)
         if kind != Kind.VERSION:
-            raise ProtocolError("the server does not speak SFTP")
+            raise SftpProtocolError("the server does not speak SFTP")
         self.extensions = _extensions(body)
 
-    def ask(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
+    def ask(self, requests: Sequence[SftpRequest], progress: Progress) -> list[SftpReply]:
         """Send all requests and return their answers in the same order; the server does them in order."""
-        replies: list[Reply] = []
+        replies: list[SftpReply] = []
         for window in _windows(requests):
             replies += self._exchange(window, progress)
         return replies
 
-    def _exchange(self, requests: Sequence[Request], progress: Progress) -> list[Reply]:
+    def _exchange(self, requests: Sequence[SftpRequest], progress: Progress) -> list[SftpReply]:
         first = self._next_id
         self._next_id = (first + len(requests)) % 2**31
         numbered = {(first + place) % 2**31: place for place in range(len(requests))}
@@ -186,14 +186,14 @@ class SftpWire:
             for number, request in zip(numbered, requests, strict=True)
         )
         self._send(b"".join(packets), progress)
-        replies: dict[int, Reply] = {}
+        replies: dict[int, SftpReply] = {}
         while len(replies) < len(requests):
             kind, body = self._packet(progress)
             reader = _Reader(body)
             place = numbered.get(reader.number())
             if place is None:
-                raise ProtocolError("the server answered a question that was not asked")
-            replies[place] = Reply(kind, body[4:])
+                raise SftpProtocolError("the server answered a question that was not asked")
+            replies[place] = SftpReply(kind, body[4:])
         return [replies[place] for place in range(len(requests))]
 
     def _send(self, packets: bytes, progress: Progress) -> None:
@@ -203,7 +203,7 @@ class SftpWire:
             self._channel.settimeout(_left(progress))
             count = self._channel.send(packets[at : at + BLOCK_BYTES])
             if not count:
-                raise ProtocolError("the server closed the connection")
+                raise SftpProtocolError("the server closed the connection")
             self._written += count
             progress.made()
             at += count
@@ -211,7 +211,7 @@ class SftpWire:
     def _packet(self, progress: Progress) -> tuple[int, bytes]:
         (size,) = struct.unpack(">I", self._bytes(4, progress))
         if not 1 <= size <= LARGEST_PACKET_BYTES:
-            raise ProtocolError("the server sent something that is not SFTP")
+            raise SftpProtocolError("the server sent something that is not SFTP")
         packet = self._bytes(size, progress)
         return packet[0], packet[1:]
 
@@ -224,7 +224,7 @@ class SftpWire:
                 progress.taken(self._written - self._queued())
                 continue
             if not piece:
-                raise ProtocolError("the server closed the connection")
+                raise SftpProtocolError("the server closed the connection")
             self._unread += piece
             progress.made()
         taken = bytes(self._unread[:count])
@@ -267,7 +267,7 @@ class _Reader:
     def _take(self, count: int) -> bytes:
         taken = self._body[self._place : self._place + count]
         if len(taken) != count:
-            raise ProtocolError("the server sent a truncated packet")
+            raise SftpProtocolError("the server sent a truncated packet")
         self._place += count
         return taken
 
@@ -278,44 +278,44 @@ def text(value: str | bytes) -> bytes:
     return struct.pack(">I", len(raw)) + raw
 
 
-def open_file(path: str, flags: int) -> Request:
+def open_file(path: str, flags: int) -> SftpRequest:
     """Open; the answer holds the handle."""
-    return Request(Kind.OPEN, text(path) + struct.pack(">II", flags, 0))
+    return SftpRequest(Kind.OPEN, text(path) + struct.pack(">II", flags, 0))
 
 
-def write(handle: bytes, offset: int, block: bytes) -> Request:
+def write(handle: bytes, offset: int, block: bytes) -> SftpRequest:
     """Write one block of at most `BLOCK_BYTES`."""
-    return Request(Kind.WRITE, text(handle) + struct.pack(">Q", offset) + text(block))
+    return SftpRequest(Kind.WRITE, text(handle) + struct.pack(">Q", offset) + text(block))
 
 
-def read(handle: bytes, offset: int) -> Request:
+def read(handle: bytes, offset: int) -> SftpRequest:
     """Read one block; the answer may be shorter."""
-    return Request(Kind.READ, text(handle) + struct.pack(">QI", offset, BLOCK_BYTES), 256 + BLOCK_BYTES)
+    return SftpRequest(Kind.READ, text(handle) + struct.pack(">QI", offset, BLOCK_BYTES), 256 + BLOCK_BYTES)
 
 
-def on_handle(kind: Kind, handle: bytes) -> Request:
+def on_handle(kind: Kind, handle: bytes) -> SftpRequest:
     """CLOSE, FSTAT or READDIR; a page of a folder weighs up to some ten thousand bytes."""
-    return Request(kind, text(handle), BLOCK_BYTES if kind is Kind.READDIR else 256)
+    return SftpRequest(kind, text(handle), BLOCK_BYTES if kind is Kind.READDIR else 256)
 
 
-def on_path(kind: Kind, path: str) -> Request:
+def on_path(kind: Kind, path: str) -> SftpRequest:
     """STAT, REMOVE or OPENDIR."""
-    return Request(kind, text(path))
+    return SftpRequest(kind, text(path))
 
 
-def rename(old: str, new: str) -> Request:
+def rename(old: str, new: str) -> SftpRequest:
     """Rename as the draft has it: fails when the new name is taken."""
-    return Request(Kind.RENAME, text(old) + text(new))
+    return SftpRequest(Kind.RENAME, text(old) + text(new))
 
 
-def replace(old: str, new: str) -> Request:
+def replace(old: str, new: str) -> SftpRequest:
     """Rename as POSIX has it: takes the place of what has the new name (OpenSSH extension)."""
-    return Request(Kind.EXTENDED, text("posix-rename@openssh.com") + text(old) + text(new))
+    return SftpRequest(Kind.EXTENDED, text("posix-rename@openssh.com") + text(old) + text(new))
 
 
-def sync(handle: bytes) -> Request:
+def sync(handle: bytes) -> SftpRequest:
     """Ask the server to fsync (OpenSSH extension)."""
-    return Request(Kind.EXTENDED, text("fsync@openssh.com") + text(handle))
+    return SftpRequest(Kind.EXTENDED, text("fsync@openssh.com") + text(handle))
 
 
 def _packet(kind: Kind, body: bytes) -> bytes:
@@ -329,8 +329,8 @@ def _left(progress: Progress) -> float:
     return left_s
 
 
-def _windows(requests: Sequence[Request]) -> Iterator[list[Request]]:
-    window: list[Request] = []
+def _windows(requests: Sequence[SftpRequest]) -> Iterator[list[SftpRequest]]:
+    window: list[SftpRequest] = []
     size = 0
     for request in requests:
         weight = max(len(request.fields), request.answer_bytes)

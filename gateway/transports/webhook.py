@@ -20,7 +20,7 @@ from gateway.config_deliver import Webhook, target_of
 from gateway.errors import ConfigError, DeliveryError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel
 from gateway.transports.addresses import LookUp, addresses_of, look_up
-from gateway.transports.webhook_wire import Link, Reply
+from gateway.transports.webhook_wire import WebhookConnection, WebhookResponse
 
 _PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = range(24, 65)
@@ -41,7 +41,7 @@ class WebhookTransport:
         self._secrets = read_secrets(config.secret_file)
         self._now = now
         port = url.port or (443 if url.scheme == "https" else 80)
-        self._link = Link(
+        self._link = WebhookConnection(
             url,
             addresses=lambda timeout_s: addresses_of(
                 url.hostname or "",
@@ -88,7 +88,7 @@ class WebhookTransport:
             "webhook-signature": signature(self._secrets, parcel.cop_msg_id, timestamp, parcel.body),
         }
 
-    def _judge(self, reply: Reply) -> DeliveryError | None:
+    def _judge(self, reply: WebhookResponse) -> DeliveryError | None:
         error = partial(DeliveryError, where=self._where)
         match reply.status:
             case status if status // 100 == 2:  # noqa: PLR2004 (2xx)
@@ -158,7 +158,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         ) from error
 
 
-def _retry_after(reply: Reply, now: float) -> float:
+def _retry_after(reply: WebhookResponse, now: float) -> float:
     """Read the header (RFC 9110, section 10.2.3), seconds or a date; 0: it says nothing that we understand."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 (some thirty years)

@@ -31,7 +31,7 @@ _FINAL: Final = 200
 
 
 @dataclass(slots=True)
-class Reply:
+class WebhookResponse:
     """What a server answered; filled by the parser."""
 
     status: int = 0
@@ -48,7 +48,7 @@ class _Listener:
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
-        self.reply = Reply()
+        self.reply = WebhookResponse()
         self._headers: dict[str, str] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -65,7 +65,7 @@ class _Listener:
             self.reply.whole, self.reply.keep = True, self.parser.should_keep_alive()
 
 
-class Link:
+class WebhookConnection:
     """A connection to one server, made when it is needed."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Link:
 
     def post(
         self, headers: Mapping[str, str], body: bytes, *, timeout_s: float, lease: Lease = ENDLESS
-    ) -> Reply:
+    ) -> WebhookResponse:
         """Send one request, nothing of it once the lease is over, and return the answer to it. Raises DeliveryError."""
         deadline = self._clock() + timeout_s
         request = self._request(headers, body)
@@ -126,7 +126,7 @@ class Link:
         lines += [f"Content-Length: {len(body)}", "", ""]
         return "\r\n".join(lines).encode("latin-1") + body
 
-    def _exchange(self, request: bytes, deadline: float, lease: Lease) -> Reply:
+    def _exchange(self, request: bytes, deadline: float, lease: Lease) -> WebhookResponse:
         connection = self._connected(deadline)
         rest = memoryview(request)
         while rest:

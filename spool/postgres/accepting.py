@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from psycopg import Cursor
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Subject, Submission, Taken, Way
+from spool.entry import Accepted, Conflict, Duplicate, NewMessage, Note, PutResult, Subject, Submission, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.postgres.arrays import blobs, int8s, texts
@@ -23,7 +23,7 @@ from spool.postgres.texts import short
 from spool.requests import recognised, taken_before
 from spool.store import NO_MARKS
 from spool.travelling import UNTOLD, clashes
-from spool.turns import turn_of
+from spool.turns import fair_key_of
 
 _TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
 """Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
@@ -39,20 +39,24 @@ class Accepting:
     db: Database
 
     def put(
-        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
-    ) -> list[Reply]:
+        self,
+        new_messages: Sequence[NewMessage],
+        *,
+        notes: Sequence[Note] = (),
+        marks: Mapping[str, int] = NO_MARKS,
+    ) -> list[PutResult]:
         """Take in offers, in order, write notes in the journal and set marks, in one commit; one reply an offer."""
 
-        def work(transaction: Transaction) -> list[Reply]:
-            replies: list[Reply] = []
-            if offers:
-                batch = _Batch(transaction, offers)
-                replies = [batch.take(offer) for offer in offers]
+        def work(transaction: Transaction) -> list[PutResult]:
+            replies: list[PutResult] = []
+            if new_messages:
+                batch = _Batch(transaction, new_messages)
+                replies = [batch.take(new) for new in new_messages]
                 batch.write()
             lines = [
-                (offer.event, offer.uid, accepted(offer))
-                for offer, reply in zip(offers, replies, strict=True)
-                if isinstance(reply, Taken)
+                (new.event, new.uid, accepted(new))
+                for new, reply in zip(new_messages, replies, strict=True)
+                if isinstance(reply, Accepted)
             ]
             write_journal(transaction, [*lines, *((note.event, note.uid, note.detail) for note in notes)])
             if marks:
@@ -63,7 +67,7 @@ class Accepting:
 
         return self.db.write(work)
 
-    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+    def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
         """Say of each what `put` would say of these bytes if they were taken before; None: they were not."""
         requests = _requests(*_ask_requests(self.db.rows, submissions)) if submissions else {}
         return [recognised(one, requests) for one in submissions]
@@ -90,7 +94,7 @@ def write_journal(transaction: Transaction, lines: Iterable[tuple[str, str, str]
 
 
 def _ask_requests(
-    run: Callable[..., Iterable[Row]], asked: Sequence[Offer | Submission]
+    run: Callable[..., Iterable[Row]], asked: Sequence[NewMessage | Submission]
 ) -> tuple[Iterable[Row], Iterable[Row]]:
     """Ask what has these request keys, and what has these bytes."""
     keyed = [one for one in asked if one.request_key]
@@ -119,8 +123,8 @@ def _requests(named: Iterable[Row], same: Iterable[Row]) -> dict[tuple[str, str 
 class _Rows:
     """What one commit inserts."""
 
-    message: list[tuple[int, Offer]] = field(default_factory=list)
-    entry: list[tuple[int, int, Offer, Way, int]] = field(default_factory=list)
+    message: list[tuple[int, NewMessage]] = field(default_factory=list)
+    entry: list[tuple[int, int, NewMessage, Way, int]] = field(default_factory=list)
     wait: list[tuple[int, int, str]] = field(default_factory=list)
     declaration: list[tuple[str, str, int, bytes]] = field(default_factory=list)
     facts: defaultdict[int, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -132,20 +136,20 @@ class _Rows:
 class _Batch:
     """The offers of one commit."""
 
-    def __init__(self, transaction: Transaction, offers: Sequence[Offer]) -> None:
+    def __init__(self, transaction: Transaction, new_messages: Sequence[NewMessage]) -> None:
         self._transaction = transaction
         self._rows = _Rows()
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
-        self._look(offers)
+        self._look(new_messages)
         if self._declared:
-            self._look_at_declarations(offers)
+            self._look_at_declarations(new_messages)
 
-    def _look(self, offers: Sequence[Offer]) -> None:
+    def _look(self, new_messages: Sequence[NewMessage]) -> None:
         """Ask everything that the offers alone name; lock the declarations that are there."""
         run = self._transaction.run
-        own = [way for offer in offers for way in offer.ways if way.cop_msg_id != offer.uid]
-        about = sorted({(offer.owner, one.identity) for offer in offers for one in offer.subjects})
+        own = [way for new in new_messages for way in new.ways if way.cop_msg_id != new.uid]
+        about = sorted({(new.owner, one.identity) for new in new_messages for one in new.subjects})
         # the locks first: what is read before them another node may change before we hold them
         declared = about and run(
             "SELECT d.owner, d.identity, d.id FROM unnest(%s::text[], %s::text[]) AS o (owner, identity)"
@@ -155,11 +159,11 @@ class _Batch:
             texts(identity for _, identity in about),
         )
         travelling = own and self._travelling_under(own)
-        asked = _ask_requests(run, offers)
+        asked = _ask_requests(run, new_messages)
         # after the locks: who comes later has the higher numbers
-        self._messages = iter(numbers(self._transaction, "message_number", len(offers)))
+        self._messages = iter(numbers(self._transaction, "message_number", len(new_messages)))
         self._entries = iter(
-            numbers(self._transaction, "entry_number", sum(len(offer.ways) for offer in offers))
+            numbers(self._transaction, "entry_number", sum(len(new.ways) for new in new_messages))
         )
         self._requests = _requests(*asked)
         self._travelling: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -188,14 +192,14 @@ class _Batch:
             texts(way.sender for way in ways),
         )
 
-    def _look_at_declarations(self, offers: Sequence[Offer]) -> None:
+    def _look_at_declarations(self, new_messages: Sequence[NewMessage]) -> None:
         """Ask what was handed in about the declarations that are there."""
         declared = self._declared
         told = {
-            (declared[offer.owner, one.identity], one.version)
-            for offer in offers
-            for one in offer.subjects
-            if one.version and (offer.owner, one.identity) in declared
+            (declared[new.owner, one.identity], one.version)
+            for new in new_messages
+            for one in new.subjects
+            if one.version and (new.owner, one.identity) in declared
         }
         versions = told and self._transaction.run(
             "SELECT v.declaration, v.version, e.uid FROM unnest(%s::bigint[], %s::text[]) AS o (declaration, version)"
@@ -204,73 +208,73 @@ class _Batch:
             int8s(declaration for declaration, _ in told),
             texts(version for _, version in told),
         )
-        destinations = {way.destination for offer in offers for way in offer.ways}
+        destinations = {way.destination for new in new_messages for way in new.ways}
         for declaration, destination, entry in unsettled(
             self._transaction, list(declared.values()), destinations
         ):
             self._waiting[declaration, destination].add(entry)
         self._versions.update({(row[0], row[1]): row[2] for row in versions or ()})
 
-    def take(self, offer: Offer) -> Reply:
+    def take(self, new: NewMessage) -> PutResult:
         """Judge one offer; if it is new, its rows are to be written."""
-        reply = taken_before(offer, self._requests) or self._travels(offer) or self._contradiction(offer)
+        reply = taken_before(new, self._requests) or self._travels(new) or self._contradiction(new)
         if reply is not None:
             return reply
-        self._add(offer)
-        return Taken(uid=offer.uid)
+        self._add(new)
+        return Accepted(uid=new.uid)
 
-    def _travels(self, offer: Offer) -> Clash | None:
-        for way in offer.ways:
+    def _travels(self, new: NewMessage) -> Conflict | None:
+        for way in new.ways:
             for sender in dict.fromkeys((way.sender, UNTOLD)):
                 for uid, owner in self._travelling.get((way.cop_msg_id, sender), ()):
-                    if clashes(way.sender, offer.owner, with_sender=sender, with_owner=owner):
-                        return Clash(uid=uid if owner == offer.owner else "", reason="cop_msg_id")
+                    if clashes(way.sender, new.owner, with_sender=sender, with_owner=owner):
+                        return Conflict(uid=uid if owner == new.owner else "", reason="cop_msg_id")
         return None
 
-    def _contradiction(self, offer: Offer) -> Clash | None:
-        for subject in offer.subjects:
-            declaration = self._declared.get((offer.owner, subject.identity))
+    def _contradiction(self, new: NewMessage) -> Conflict | None:
+        for subject in new.subjects:
+            declaration = self._declared.get((new.owner, subject.identity))
             if declaration is not None and subject.version:
                 uid = self._versions.get((declaration, subject.version))
                 if uid is not None:
-                    return Clash(uid=uid, reason="version", identities=(subject.identity,))
+                    return Conflict(uid=uid, reason="version", identities=(subject.identity,))
         return None
 
-    def _add(self, offer: Offer) -> None:
+    def _add(self, new: NewMessage) -> None:
         message = next(self._messages)
-        self._requests[offer.owner, offer.sha256] = offer.uid
-        if offer.request_key:
-            self._requests[offer.owner, offer.request_key] = offer.uid
-        self._rows.message.append((message, offer))
-        about = dict.fromkeys(self._subject(offer, one, message) for one in offer.subjects)
+        self._requests[new.owner, new.sha256] = new.uid
+        if new.request_key:
+            self._requests[new.owner, new.request_key] = new.uid
+        self._rows.message.append((message, new))
+        about = dict.fromkeys(self._subject(new, one, message) for one in new.subjects)
         blockers = {
             way.destination: {
                 entry for number in about for entry in self._waiting.get((number, way.destination), ())
             }
-            for way in offer.ways
+            for way in new.ways
         }
-        for way in offer.ways:
+        for way in new.ways:
             entry = next(self._entries)
-            self._rows.entry.append((entry, message, offer, way, len(blockers[way.destination])))
-            self._rows.wait += [(blocker, entry, offer.owner) for blocker in blockers[way.destination]]
-            self._travelling[way.cop_msg_id, way.sender] = [(offer.uid, offer.owner)]
+            self._rows.entry.append((entry, message, new, way, len(blockers[way.destination])))
+            self._rows.wait += [(blocker, entry, new.owner) for blocker in blockers[way.destination]]
+            self._travelling[way.cop_msg_id, way.sender] = [(new.uid, new.owner)]
             for number in about:
                 self._waiting[number, way.destination].add(entry)
 
-    def _subject(self, offer: Offer, subject: Subject, message: int) -> int:
-        declaration = self._declared.get((offer.owner, subject.identity))
+    def _subject(self, new: NewMessage, subject: Subject, message: int) -> int:
+        declaration = self._declared.get((new.owner, subject.identity))
         if declaration is None:
-            declaration = self._declared[offer.owner, subject.identity] = next(self._declarations)
-            self._rows.declaration.append((offer.owner, subject.identity, declaration, subject.facts))
+            declaration = self._declared[new.owner, subject.identity] = next(self._declarations)
+            self._rows.declaration.append((new.owner, subject.identity, declaration, subject.facts))
         else:  # a later version may change what answers are compared with, and they may answer either
             told = self._rows.facts[declaration]
             told.pop(subject.facts, None)
             told[subject.facts] = None
         if subject.version:
-            self._versions[declaration, subject.version] = offer.uid
-        self._rows.version[declaration, subject.version, message] = offer.owner
+            self._versions[declaration, subject.version] = new.uid
+        self._rows.version[declaration, subject.version, message] = new.owner
         for text in subject.handles:
-            self._rows.handle[short(text), declaration] = offer.owner
+            self._rows.handle[short(text), declaration] = new.owner
         return declaration
 
     def write(self) -> None:
@@ -332,7 +336,7 @@ class _Batch:
         run, day = self._transaction.run, self._transaction.day
         rows = sorted(self._rows.message, key=lambda row: (row[1].owner, row[1].sha256))
         ids = int8s(number for number, _ in rows)
-        owners = texts(offer.owner for _, offer in rows)
+        owners = texts(new.owner for _, new in rows)
         run(
             "INSERT INTO message (day, accepted_at, id, owner, uid, kind, sha256, request_key, facts)"
             " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bytea[],"
@@ -341,11 +345,11 @@ class _Batch:
             self._transaction.now,
             ids,
             owners,
-            texts(offer.uid for _, offer in rows),
-            texts(offer.kind for _, offer in rows),
-            blobs(offer.sha256 for _, offer in rows),
-            texts(offer.request_key for _, offer in rows),
-            blobs(offer.facts for _, offer in rows),
+            texts(new.uid for _, new in rows),
+            texts(new.kind for _, new in rows),
+            blobs(new.sha256 for _, new in rows),
+            texts(new.request_key for _, new in rows),
+            blobs(new.facts for _, new in rows),
         )
         run(
             "INSERT INTO payload (day, message, owner, body)"
@@ -353,7 +357,7 @@ class _Batch:
             day,
             ids,
             owners,
-            blobs(offer.body for _, offer in rows),
+            blobs(new.body for _, new in rows),
         )
 
     def _write_entries(self) -> None:
@@ -369,15 +373,15 @@ class _Batch:
             self._transaction.now,
             int8s(row[0] for row in rows),
             int8s(row[1] for row in rows),
-            texts(offer.uid for _, _, offer, _, _ in rows),
-            texts(offer.owner for _, _, offer, _, _ in rows),
-            texts(turn_of(offer.owner, offer.needs) for _, _, offer, _, _ in rows),
+            texts(new.uid for _, _, new, _, _ in rows),
+            texts(new.owner for _, _, new, _, _ in rows),
+            texts(fair_key_of(new.owner, new.resource) for _, _, new, _, _ in rows),
             texts(way.destination for _, _, _, way, _ in rows),
             texts(way.cop_msg_id for _, _, _, way, _ in rows),
             texts(way.sender for _, _, _, way, _ in rows),
             texts(way.part for _, _, _, way, _ in rows),
             blobs(way.facts for _, _, _, way, _ in rows),
-            int8s(offer.priority for _, _, offer, _, _ in rows),
+            int8s(new.priority for _, _, new, _, _ in rows),
             int8s(row[4] for row in rows),
         )
         if self._rows.wait:

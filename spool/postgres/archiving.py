@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
-from spool.entry import Happening, Old
+from spool.entry import JournalLine, Old
 from spool.journal import name_of
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Row, Transaction, to_number, to_time
@@ -117,7 +117,7 @@ class Archiving(Looking):
             for number, feed, name, kind, cop_msg_id, received_at, body in rows
         )
 
-    def _history(self, uid: str, receipts: Sequence[ArchivedReceipt]) -> tuple[Happening, ...]:
+    def _history(self, uid: str, receipts: Sequence[ArchivedReceipt]) -> tuple[JournalLine, ...]:
         rows = self.db.rows(
             f"{LINE} WHERE uid <> '' AND (uid = %s OR uid = ANY(%s) AND event = 'receipt.filed') ORDER BY id",
             short(uid),

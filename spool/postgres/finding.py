@@ -10,7 +10,7 @@ from spool.entry import Found, Travelled
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Database, Row, to_time
 from spool.postgres.texts import short
-from spool.travelling import COLUMNS, MOST, UNTOLD, Entry, meant
+from spool.travelling import COLUMNS, MOST, UNTOLD, TravelledEntry, meant
 
 PAGE: Final = 500
 """Rows of one text that are looked at together: one of many declarations is gone through to its end, never held as a whole."""
@@ -83,7 +83,7 @@ class Finding:
             not senders,
             texts((*senders, UNTOLD)),
         )
-        entries = meant([Entry(*row) for row in found], senders)
+        entries = meant([TravelledEntry(*row) for row in found], senders)
         if not entries:
             return None
         number = entries[0].message

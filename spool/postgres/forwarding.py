@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from spool.claimants import LEFT, MARK, first_of
-from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
+from spool.ending import Ending, EndVerdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
 from spool.lease import Lease
@@ -17,7 +17,7 @@ from spool.postgres.ordering import leave, line_up, lock_related, step_back, sto
 from spool.postgres.returning import WHOSE
 from spool.postgres.signals import wake
 from spool.store import NO_BOUNDS
-from spool.turns import in_turn, need_of
+from spool.turns import in_turn, resource_of
 
 _TURNS_AT_MOST: Final = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""
@@ -206,7 +206,7 @@ class _Turn:
         rows = [row for turn in turns for row in taken.get(turn, ())]
         self.last = next((turn for turn in reversed(turns) if turn in taken), last)
         for turn in turns:
-            room = min(limit - len(rows), self._room.get(need_of(turn), limit))
+            room = min(limit - len(rows), self._room.get(resource_of(turn), limit))
             if room > 0 and len(taken.get(turn, ())) == share:
                 rows += self._take([turn], room).get(turn, ())
         return rows
@@ -215,7 +215,7 @@ class _Turn:
         """Part the turns by what they need, each part with the share of its turns: no more than there is room for."""
         parts: dict[str, list[str]] = {}
         for turn in turns:
-            need = need_of(turn)
+            need = resource_of(turn)
             parts.setdefault(need if need in self._room else "", []).append(turn)
         for need, some in parts.items():
             room = self._room.get(need)
@@ -255,8 +255,8 @@ class _Turn:
         taken: dict[str, list[Row]] = {}
         for row in sorted(rows, key=lambda row: (row[1], row[2], row[3])):
             taken.setdefault(row[0], []).append(row)
-            if need_of(row[0]) in self._room:
-                self._room[need_of(row[0])] -= 1
+            if resource_of(row[0]) in self._room:
+                self._room[resource_of(row[0])] -= 1
         return taken
 
 
@@ -318,7 +318,7 @@ def _valid(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
         if one.entry in held and one.entry not in found:
             uid, bounce, bounce_due = held[one.entry]
             due = now if one.next_at is None else to_number(one.next_at)
-            verdict = Verdict(bounce, bounce_due) if bounce else None
+            verdict = EndVerdict(bounce, bounce_due) if bounce else None
             found[one.entry] = (one.entry, uid, settled(one, now=now, due=due, verdict=verdict))
     return list(found.values())
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
-from spool.grouping import GROUPED, Group, bounds, group_of, in_order
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, JournalLine, MessageView, Wanted
+from spool.grouping import GROUPED, EntryGroup, bounds, group_of, in_order
 from spool.lifecycle import OVER, State
 from spool.postgres.arrays import texts
 from spool.postgres.database import Database, Row, to_time
@@ -137,7 +137,7 @@ class Looking:
             for destination, state, age, count in rows
         ]
 
-    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[EntryGroup]:
         """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together."""
         given = _given(wanted)
         rows = self.db.rows(
@@ -148,7 +148,7 @@ class Looking:
         )
         return in_order(group_of(row, to_time) for row in rows)
 
-    def history(self, uid: str) -> Iterator[Happening]:
+    def history(self, uid: str) -> Iterator[JournalLine]:
         """Return the journal lines of one message, oldest first."""
         own = "WHERE uid = %s AND uid <> ''"
         rows = self.db.rows(f"{LINE} {own} UNION ALL {LINE}_rest {own} ORDER BY id", short(uid), short(uid))
@@ -167,10 +167,10 @@ def _given(wanted: Wanted) -> dict[str, bytes | str]:
     return {condition: value for condition, value in asked.items() if value}
 
 
-def happening(row: Row) -> Happening:
+def happening(row: Row) -> JournalLine:
     """Make the value from a row of the journal."""
     number, at, event, uid, detail = row
-    return Happening(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
+    return JournalLine(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
 
 
 def _view(row: Row) -> MessageView:

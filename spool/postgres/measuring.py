@@ -6,7 +6,7 @@ from typing import Final
 
 from spool.entry import Backlog, Outstanding
 from spool.postgres.database import Database, to_time
-from spool.turns import NEEDY_BELOW, behind, need_of, turn_of
+from spool.turns import NEEDY_BELOW, behind, fair_key_of, resource_of
 
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""
@@ -60,16 +60,16 @@ class Measuring:
         for one in self.backlog(at_most=0):
             where, end = one.destination, NEEDY_BELOW
             for turn, count in self.db.rows(_NEEDED, where, end, where, end, where, at_most):
-                found[need_of(turn)] += count
+                found[resource_of(turn)] += count
         return found
 
     def waiting(self, owner: str, *, at_most: int) -> int:
         """Return how many entries of an owner could go now; no more than `at_most` are counted."""
         found = 0
         for one in self.backlog(at_most=0):
-            turns, above = [turn_of(owner, "")], ""
+            turns, above = [fair_key_of(owner, "")], ""
             while turn := self.db.rows(_NEEDY, one.destination, above, NEEDY_BELOW)[0][0]:
-                turns.append(turn_of(owner, need_of(turn)))
+                turns.append(fair_key_of(owner, resource_of(turn)))
                 above = behind(turn)
             for turn in turns:
                 found += self.db.rows(_OF_TURN, one.destination, turn, at_most - found)[0][0]

@@ -7,7 +7,7 @@ nobody can claim, put or bring back another of the same meanwhile.
 from collections.abc import Sequence
 from typing import Final
 
-from spool.ending import Verdict, Whose, bounced, ended
+from spool.ending import EndVerdict, Whose, bounced, ended
 from spool.entry import Bounce, Ended, Filing
 from spool.lifecycle import UNSETTLED, State
 from spool.postgres.accepting import write_journal
@@ -66,7 +66,7 @@ def _bounce(transaction: Transaction, one: Bounce, arrival: int) -> Ended | None
         return None
     whose = Whose(*rows(f"{WHOSE} WHERE e.id = %s", one.entry)[0][:-2])
     newer = rows(_NEWER, one.entry)
-    verdict = Verdict(one.reason, None if one.next_at is None else to_number(one.next_at))
+    verdict = EndVerdict(one.reason, None if one.next_at is None else to_number(one.next_at))
     verdict = verdict.overtaken_by(newer[0][0] if newer else None)
     end = bounced(State.SENT, verdict, now=transaction.now)
     if State(found[0][0]) is State.SENDING:

@@ -12,7 +12,7 @@ commit has brought to its disk; then whoever was connected has lost the connecti
 from collections.abc import Sequence
 from typing import Final
 
-from spool.entry import Happening
+from spool.entry import JournalLine
 from spool.errors import SpoolError
 from spool.merkle import ProofError
 from spool.note import read as read_note
@@ -147,7 +147,7 @@ class Sealing:
         )
         return [Leaves(first=first, numbers=unpacked(code), highest=highest) for first, code, highest in rows]
 
-    def lines(self, *, after: int, up_to: int) -> list[Happening]:
+    def lines(self, *, after: int, up_to: int) -> list[JournalLine]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         return [happening(row) for row in self._taken(after, up_to, max(0, up_to - after))]
 

@@ -30,7 +30,7 @@ class Timing:
 
     db: Database
 
-    def draw_near(self, destination: str, *, wait_s: float, lease_s: float) -> int:
+    def repair_clock(self, destination: str, *, wait_s: float, lease_s: float) -> int:
         """Bring near what lies further ahead than it can have been put; see `spool.store.Spool`."""
         now = self.db.now()
         lease_ends = now + round(lease_s * 1_000_000)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from spool.entry import Look, Silence, Silent
+from spool.entry import Overdue, ScanStep, Silent
 from spool.postgres.arrays import int8s, texts
 from spool.postgres.database import Database, Row, Transaction, to_number, to_time
 
@@ -45,24 +45,26 @@ class Watching:
 
     db: Database
 
-    def silent(self, walk: str, silence: Silence, *, until: datetime, start: datetime, limit: int) -> Look:
+    def silent(
+        self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
+    ) -> ScanStep:
         """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`."""
         left = self.db.rows("SELECT at FROM walk WHERE name = %s", walk)
         first = _place(left[0][0]) if left else (to_number(start), 0)
         stretch = self.db.rows(_STRETCH, *first, to_number(until), limit)
         if not stretch:
-            return Look(silent=(), at=None, more=False)
+            return ScanStep(silent=(), at=None, more=False)
         last = stretch[-1]
         given = [texts(one) for one in (silence.kinds, silence.except_to, silence.passing)]
         rows = self.db.rows(_SILENT, *first, *last, limit, *given)
-        return Look(
+        return ScanStep(
             silent=tuple(_silent((*row, silence.layer)) for row in rows),
             at=f"{last[0]} {last[1]}",
             more=len(stretch) == limit,
         )
 
     def set_overdue(self, walk: str, at: str, silent: Sequence[Silent]) -> list[Silent]:
-        """Leave the walk at `Look.at`, and set down what is overdue; returns what was not set down before.
+        """Leave the walk at `ScanStep.at`, and set down what is overdue; returns what was not set down before.
 
         Of two nodes that look at the same stretch, one waits at the walk's row, and then finds all of it set down.
         """
@@ -91,7 +93,7 @@ class Watching:
         ((last,),) = self.db.rows(_LAST, after, limit)
         return [_silent(row) for row in self.db.rows(_SET_DOWN, after, last or 0)]
 
-    def end_overdue(self, silences: Sequence[Silence], *, after: int, limit: int) -> int:
+    def end_overdue(self, silences: Sequence[Overdue], *, after: int, limit: int) -> int:
         """Take back what was set down and is answered by now; returns the last message's number, 0: there was none."""
         ((last,),) = self.db.rows(_LAST, after, limit)
         if last is None:

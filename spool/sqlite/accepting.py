@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from spool.entry import Clash, Known, Note, Offer, Reply, Submission, Taken, Way
+from spool.entry import Accepted, Conflict, Duplicate, NewMessage, Note, PutResult, Submission, Way
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.requests import recognised, taken_before
@@ -17,7 +17,7 @@ from spool.sqlite.many import select
 from spool.sqlite.ordering import unsettled
 from spool.store import NO_MARKS
 from spool.travelling import MOST, UNTOLD, clashes
-from spool.turns import turn_of
+from spool.turns import fair_key_of
 
 _TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
 """Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""
@@ -48,21 +48,25 @@ class Accepting:
     signals: Signals
 
     def put(
-        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
-    ) -> list[Reply]:
+        self,
+        new_messages: Sequence[NewMessage],
+        *,
+        notes: Sequence[Note] = (),
+        marks: Mapping[str, int] = NO_MARKS,
+    ) -> list[PutResult]:
         """Take in offers, in order, write notes in the journal and set marks, in one commit; one reply an offer."""
         with self.db.write() as connection:
-            batch = _Batch(connection, self.db.now(), offers)
-            replies = [batch.take(offer) for offer in offers]
+            batch = _Batch(connection, self.db.now(), new_messages)
+            replies = [batch.take(new) for new in new_messages]
             batch.write()
             write_journal(connection, batch.now, [(note.event, note.uid, note.detail) for note in notes])
             if marks:
                 connection.executemany(_MARK, list(marks.items()))
-        if any(isinstance(reply, Taken) for reply in replies):
+        if any(isinstance(reply, Accepted) for reply in replies):
             self.signals.wake("entries")
         return replies
 
-    def taken(self, submissions: Sequence[Submission]) -> list[Known | Clash | None]:
+    def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
         """Say of each what `put` would say of these bytes if they were taken before; None: they were not."""
         with self.db.read() as connection:
             requests = _requests(connection, submissions)
@@ -83,7 +87,7 @@ def write_journal(connection: sqlite3.Connection, now: int, lines: Iterable[tupl
 
 
 def _requests(
-    connection: sqlite3.Connection, asked: Sequence[Offer | Submission]
+    connection: sqlite3.Connection, asked: Sequence[NewMessage | Submission]
 ) -> dict[tuple[str, str | bytes], str]:
     """Look up at once what was taken of all this: `spool.requests.Requests`."""
     ask, requests = partial(select, connection), dict[tuple[str, str | bytes], str]()
@@ -120,7 +124,7 @@ class _Rows:
 class _Batch:
     """The offers of one commit: judged against the database and against each other, then written at once."""
 
-    def __init__(self, connection: sqlite3.Connection, now: int, offers: Sequence[Offer]) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: int, new_messages: Sequence[NewMessage]) -> None:
         self._run = connection.execute
         self._connection = connection
         self.now = now
@@ -130,45 +134,45 @@ class _Batch:
         self._message, self._entry, self._declaration = (
             int(given.get(table, 0)) for table in ("message", "entry", "declaration")
         )
-        self._requests = _requests(connection, offers)
+        self._requests = _requests(connection, new_messages)
         """Also of what is taken now."""
         self._declared: dict[tuple[str, str], int] = {}
         """Owner and identity → number, of declarations that are there."""
-        self._look(offers)
+        self._look(new_messages)
         self._travelling: dict[tuple[str, str], tuple[str, str]] = {}
         """CopMsgId and sender → uid and owner, of what is taken now."""
         self._versions: dict[tuple[int, str], str] = {}
         self._waiting: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         self._fresh: list[tuple[int, str]] = []
 
-    def _look(self, offers: Sequence[Offer]) -> None:
+    def _look(self, new_messages: Sequence[NewMessage]) -> None:
         """Ask at once which declarations that the offers name are there already."""
-        about = [(one.owner, subject.identity) for one in offers for subject in one.subjects]
+        about = [(one.owner, subject.identity) for one in new_messages for subject in one.subjects]
         for owner, identity, number in select(self._connection, _DECLARED, about):
             self._declared[owner, identity] = number
 
-    def take(self, offer: Offer) -> Reply:
+    def take(self, new: NewMessage) -> PutResult:
         """Judge one offer; if it is new, its rows are to be written."""
-        reply = taken_before(offer, self._requests) or self._travels(offer)
+        reply = taken_before(new, self._requests) or self._travels(new)
         if reply is not None:
             return reply
-        owner, declared = offer.owner, self._declared
-        known = [declared.get((owner, subject.identity)) for subject in offer.subjects]
-        clash = self._contradiction(offer, known)
+        owner, declared = new.owner, self._declared
+        known = [declared.get((owner, subject.identity)) for subject in new.subjects]
+        clash = self._contradiction(new, known)
         if clash is not None:
             return clash
-        self._add(offer, known)
-        return Taken(uid=offer.uid)
+        self._add(new, known)
+        return Accepted(uid=new.uid)
 
-    def _travels(self, offer: Offer) -> Clash | None:
+    def _travels(self, new: NewMessage) -> Conflict | None:
         """Find another message of its sender under one of the offer's CopMsgIds; our own uid cannot have been used."""
-        for way in offer.ways:
-            if way.cop_msg_id == offer.uid:
+        for way in new.ways:
+            if way.cop_msg_id == new.uid:
                 continue
-            found = self._travelling.get((way.cop_msg_id, way.sender)) or self._taken(way, offer.owner)
+            found = self._travelling.get((way.cop_msg_id, way.sender)) or self._taken(way, new.owner)
             if found is not None:
                 uid, owner = found
-                return Clash(uid=uid if owner == offer.owner else "", reason="cop_msg_id")
+                return Conflict(uid=uid if owner == new.owner else "", reason="cop_msg_id")
         return None
 
     def _taken(self, way: Way, owner: str) -> tuple[str, str] | None:
@@ -183,8 +187,8 @@ class _Batch:
                 return uid, of
         return None
 
-    def _contradiction(self, offer: Offer, known: Sequence[int | None]) -> Clash | None:
-        for subject, declaration in zip(offer.subjects, known, strict=True):
+    def _contradiction(self, new: NewMessage, known: Sequence[int | None]) -> Conflict | None:
+        for subject, declaration in zip(new.subjects, known, strict=True):
             if declaration is None or not subject.version:
                 continue
             uid = self._versions.get((declaration, subject.version))
@@ -194,43 +198,43 @@ class _Batch:
                 (declaration, subject.version),
             ).fetchone()  # fmt: skip
             if row is not None:
-                return Clash(uid=row[0], reason="version", identities=(subject.identity,))
+                return Conflict(uid=row[0], reason="version", identities=(subject.identity,))
         return None
 
-    def _add(self, offer: Offer, known: Sequence[int | None]) -> None:
+    def _add(self, new: NewMessage, known: Sequence[int | None]) -> None:
         self._message += 1
         message = self._message
-        self._requests[offer.owner, offer.sha256] = offer.uid
-        if offer.request_key:
-            self._requests[offer.owner, offer.request_key] = offer.uid
+        self._requests[new.owner, new.sha256] = new.uid
+        if new.request_key:
+            self._requests[new.owner, new.request_key] = new.uid
         self._rows.message.append(
             (
                 message,
-                offer.uid,
-                offer.owner,
-                offer.kind,
-                offer.sha256,
-                offer.request_key,
-                offer.facts,
+                new.uid,
+                new.owner,
+                new.kind,
+                new.sha256,
+                new.request_key,
+                new.facts,
                 self.now,
             )
         )
-        self._rows.payload.append((message, offer.body))
-        self._rows.journal.append((offer.event, offer.uid, accepted(offer)))
-        numbers = self._subjects(offer, message)
+        self._rows.payload.append((message, new.body))
+        self._rows.journal.append((new.event, new.uid, accepted(new)))
+        numbers = self._subjects(new, message)
         earlier = [number for number in known if number is not None]
-        for way in offer.ways:
-            self._way(offer, way, message, earlier)
+        for way in new.ways:
+            self._way(new, way, message, earlier)
         for entry, destination in self._fresh:  # only now: ways of one message do not wait for each other
             for number in numbers:
                 self._waiting[number, destination].append(entry)
         self._fresh.clear()
 
-    def _subjects(self, offer: Offer, message: int) -> list[int]:
+    def _subjects(self, new: NewMessage, message: int) -> list[int]:
         """Add the declarations that are new, and what is new of the others; return the numbers of all."""
-        rows, declared, versions, owner = self._rows, self._declared, self._versions, offer.owner
+        rows, declared, versions, owner = self._rows, self._declared, self._versions, new.owner
         numbers: list[int] = []
-        for subject in offer.subjects:
+        for subject in new.subjects:
             identity = subject.identity
             declaration = declared.get((owner, identity))
             if declaration is None:
@@ -240,14 +244,14 @@ class _Batch:
             else:  # a later version may change what answers are compared with, and they may answer either
                 rows.facts.append((subject.facts, declaration))
             if subject.version:
-                versions[declaration, subject.version] = offer.uid
+                versions[declaration, subject.version] = new.uid
             rows.version.append((declaration, subject.version, message))
             for text in subject.handles:
                 rows.handle.append((text, declaration))
             numbers.append(declaration)
         return numbers
 
-    def _way(self, offer: Offer, way: Way, message: int, earlier: Sequence[int]) -> None:
+    def _way(self, new: NewMessage, way: Way, message: int, earlier: Sequence[int]) -> None:
         self._entry += 1
         entry = self._entry
         blockers = unsettled(self._connection, way.destination, earlier) if earlier else set()
@@ -255,12 +259,12 @@ class _Batch:
             blockers.update(self._waiting[number, way.destination])
         self._rows.wait += [(blocker, entry) for blocker in blockers]
         self._fresh.append((entry, way.destination))
-        self._travelling[way.cop_msg_id, way.sender] = (offer.uid, offer.owner)
+        self._travelling[way.cop_msg_id, way.sender] = (new.uid, new.owner)
         ready = State.READY.value
         self._rows.entry.append(
             (
-                entry, message, offer.owner, turn_of(offer.owner, offer.needs), way.destination,
-                way.cop_msg_id, way.sender, way.part, way.facts, offer.priority, ready, self.now, len(blockers),
+                entry, message, new.owner, fair_key_of(new.owner, new.resource), way.destination,
+                way.cop_msg_id, way.sender, way.part, way.facts, new.priority, ready, self.now, len(blockers),
             )
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
-from spool.entry import Happening, Old, TimelineEntry
+from spool.entry import JournalLine, Old, TimelineEntry
 from spool.journal import name_of
 from spool.sqlite.database import to_number, to_time
 from spool.sqlite.filing import timeline_entry
@@ -182,7 +182,7 @@ def _receipts(connection: sqlite3.Connection, message: int) -> tuple[ArchivedRec
 
 def _history(
     connection: sqlite3.Connection, uid: str, receipts: Sequence[ArchivedReceipt]
-) -> tuple[Happening, ...]:
+) -> tuple[JournalLine, ...]:
     query = f"{LINE} WHERE uid = ? AND uid <> ''"
     rows = set(connection.execute(query, (uid,)))
     for name in {name_of(receipt.cop_msg_id, receipt.id) for receipt in receipts}:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from spool.entry import Found, Travelled
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.many import select
-from spool.travelling import COLUMNS, MOST, UNTOLD, Entry, meant
+from spool.travelling import COLUMNS, MOST, UNTOLD, TravelledEntry, meant
 
 PAGE: Final = 500
 """Rows looked at together: a text of many declarations is gone through to its end, never held as a whole."""
@@ -89,7 +89,7 @@ class Finding:
                 f"SELECT {COLUMNS} FROM entry WHERE cop_msg_id = ?{of_them} ORDER BY id LIMIT {MOST}",
                 (cop_msg_id, *wanted),
             )
-            entries = meant([Entry(*row) for row in found], senders)
+            entries = meant([TravelledEntry(*row) for row in found], senders)
             if not entries:
                 return None
             number = entries[0].message

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain, islice
 
 from spool.claimants import LEFT, MARK, first_of
-from spool.ending import Ending, Verdict, Whose, abandoned, ended, settled
+from spool.ending import Ending, EndVerdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
 from spool.lease import Lease
@@ -18,7 +18,7 @@ from spool.sqlite.database import Database, to_number, to_time
 from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
 from spool.sqlite.returning import WHOSE
 from spool.store import NO_BOUNDS
-from spool.turns import behind, in_turn, need_of
+from spool.turns import behind, in_turn, resource_of
 
 _DUE = "state = 'ready' AND blockers = 0 AND destination = ?"
 """Word for word the condition of the indexes `entry_due` and `entry_next`."""
@@ -92,7 +92,7 @@ class Forwarding:
         hungry: list[str] = []
 
         def take(turn: str, at_most: int, skip: int = 0) -> int:
-            need = need_of(turn)
+            need = resource_of(turn)
             bound = min(at_most, limit - len(rows), room.get(need, limit))
             got = _of_turn(connection, destination, turn, now, limit=bound, skip=skip) if bound > 0 else []
             rows.extend(got)
@@ -212,7 +212,7 @@ def _names(
         ).fetchone()
         if name is None or (up_to is not None and name > up_to):
             return
-        if need_of(name) in full:
+        if resource_of(name) in full:
             above = behind(name)
             continue
         yield name
@@ -279,7 +279,7 @@ def _valid(
         if row is not None and one.entry not in found:
             uid, bounce, bounce_due = row
             due = now if one.next_at is None else to_number(one.next_at)
-            verdict = Verdict(bounce, bounce_due) if bounce else None
+            verdict = EndVerdict(bounce, bounce_due) if bounce else None
             found[one.entry] = (one.entry, uid, settled(one, now=now, due=due, verdict=verdict))
     return list(found.values())
 

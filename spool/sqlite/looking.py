@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from spool.entry import AGE_BOUNDS_S, ANY, Depth, Happening, MessageView, Wanted
-from spool.grouping import GROUPED, Group, bounds, group_of, in_order
+from spool.entry import AGE_BOUNDS_S, ANY, Depth, JournalLine, MessageView, Wanted
+from spool.grouping import GROUPED, EntryGroup, bounds, group_of, in_order
 from spool.lifecycle import OVER, State
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
@@ -123,7 +123,7 @@ class Looking:
             for destination, state, age, count in rows
         ]
 
-    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[Group]:
+    def groups(self, wanted: Wanted = ANY, *, each: int) -> list[EntryGroup]:
         """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together."""
         given = _given(wanted)
         with self.db.read() as connection:
@@ -133,7 +133,7 @@ class Looking:
             ).fetchall()
         return in_order(group_of(row, to_time) for row in rows)
 
-    def history(self, uid: str) -> Iterator[Happening]:
+    def history(self, uid: str) -> Iterator[JournalLine]:
         """Return the journal lines of one message, oldest first."""
         with self.db.read() as connection:
             rows = connection.execute(f"{LINE} WHERE uid = ? AND uid <> '' ORDER BY id", (uid,)).fetchall()
@@ -157,10 +157,10 @@ def _given(wanted: Wanted) -> dict[str, str]:
     return {condition: value for condition, value in asked.items() if value}
 
 
-def line(row: tuple[int, int, str, str, str]) -> Happening:
+def line(row: tuple[int, int, str, str, str]) -> JournalLine:
     """Make the value from a row of the journal."""
     number, at, event, uid, detail = row
-    return Happening(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
+    return JournalLine(number=number, at=to_time(at), event=event, uid=uid, detail=detail)
 
 
 def _view(connection: sqlite3.Connection, row: Sequence[object]) -> MessageView:

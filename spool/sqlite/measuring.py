@@ -7,7 +7,7 @@ from typing import Final
 from spool.entry import Backlog, Outstanding
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
-from spool.turns import NEEDY_BELOW, behind, need_of, turn_of
+from spool.turns import NEEDY_BELOW, behind, fair_key_of, resource_of
 
 _DESTINATIONS: Final = (
     f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {unfinished()} UNION ALL"
@@ -78,7 +78,7 @@ class Measuring:
                 above = ""
                 while turn := run(_NEEDY, (destination, above, NEEDY_BELOW)).fetchone()[0]:
                     (count,) = run(_OF_TURN, (destination, turn, at_most)).fetchone()
-                    found[need_of(turn)] += count
+                    found[resource_of(turn)] += count
                     above = turn
         return found
 
@@ -88,10 +88,10 @@ class Measuring:
         with self.db.read() as connection:
             run = connection.execute
             for (destination,) in run(_DESTINATIONS).fetchall():
-                turns = [turn_of(owner, "")]
+                turns = [fair_key_of(owner, "")]
                 above = ""
                 while turn := run(_NEEDY, (destination, above, NEEDY_BELOW)).fetchone()[0]:
-                    turns.append(turn_of(owner, need_of(turn)))
+                    turns.append(fair_key_of(owner, resource_of(turn)))
                     above = behind(turn)
                 for turn in turns:
                     (count,) = run(_OF_TURN, (destination, turn, at_most - found)).fetchone()

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from spool.ending import Verdict, Whose, bounced, ended
+from spool.ending import EndVerdict, Whose, bounced, ended
 from spool.entry import Bounce, Ended
 from spool.lifecycle import UNSETTLED, State
 from spool.sqlite.accepting import write_journal
@@ -46,7 +46,7 @@ def bounce(connection: sqlite3.Connection, one: Bounce, arrival: int, now: int) 
         ).fetchone()[:-2]
     )
     newer = run(_NEWER, (one.entry,)).fetchone()
-    verdict = Verdict(one.reason, None if one.next_at is None else to_number(one.next_at))
+    verdict = EndVerdict(one.reason, None if one.next_at is None else to_number(one.next_at))
     verdict = verdict.overtaken_by(newer and newer[0])
     end = bounced(State.SENT, verdict, now=now)
     if State(found[0]) is State.SENDING:

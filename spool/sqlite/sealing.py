@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from spool.entry import Happening
+from spool.entry import JournalLine
 from spool.errors import SpoolError
 from spool.merkle import ProofError
 from spool.note import read as read_note
@@ -103,7 +103,7 @@ class Sealing:
             for first, numbers, highest in rows
         ]
 
-    def lines(self, *, after: int, up_to: int) -> list[Happening]:
+    def lines(self, *, after: int, up_to: int) -> list[JournalLine]:
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         with self.db.read() as connection:
             rows = connection.execute(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from spool.entry import Look, Silence, Silent
+from spool.entry import Overdue, ScanStep, Silent
 from spool.sqlite.database import Database, to_number, to_time
 
 _STRETCH: Final = (
@@ -46,7 +46,9 @@ class Watching:
 
     db: Database
 
-    def silent(self, walk: str, silence: Silence, *, until: datetime, start: datetime, limit: int) -> Look:
+    def silent(
+        self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
+    ) -> ScanStep:
         """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`."""
         with self.db.read() as connection:
             run = connection.execute
@@ -54,19 +56,19 @@ class Watching:
             first = _place(left[0]) if left else (to_number(start), 0)
             stretch = run(_STRETCH, (*first, to_number(until), limit)).fetchall()
             if not stretch:
-                return Look(silent=(), at=None, more=False)
+                return ScanStep(silent=(), at=None, more=False)
             last = stretch[-1]
             entries = [number for _, number in stretch]
             given = [json.dumps(one) for one in (entries, silence.kinds, silence.except_to, silence.passing)]
             rows = run(_SILENT, given).fetchall()
-        return Look(
+        return ScanStep(
             silent=tuple(_silent((*row, silence.layer)) for row in rows),
             at=f"{last[0]} {last[1]}",
             more=len(stretch) == limit,
         )
 
     def set_overdue(self, walk: str, at: str, silent: Sequence[Silent]) -> list[Silent]:
-        """Leave the walk at `Look.at`, and set down what is overdue; returns what was not set down before."""
+        """Leave the walk at `ScanStep.at`, and set down what is overdue; returns what was not set down before."""
         with self.db.write() as connection:
             run = connection.execute
             run("INSERT INTO walk VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET at = ?2", (walk, at))
@@ -86,7 +88,7 @@ class Watching:
             (last,) = connection.execute(_LAST, (after, limit)).fetchone()
             return [_silent(row) for row in connection.execute(_SET_DOWN, (after, last or 0))]
 
-    def end_overdue(self, silences: Sequence[Silence], *, after: int, limit: int) -> int:
+    def end_overdue(self, silences: Sequence[Overdue], *, after: int, limit: int) -> int:
         """Take back what was set down and is answered by now; returns the last message's number, 0: there was none."""
         with self.db.read() as connection:
             (last,) = connection.execute(_LAST, (after, limit)).fetchone()

@@ -12,7 +12,7 @@ from spool.entry import Note
 from spool.note import Checkpoint, NodeKey
 from spool.postgres import PostgresSpool
 from spool.store import Spool
-from tests.spooling import Clock, offer, settled
+from tests.spooling import Clock, new_message, settled
 
 KEY = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
 OTHER = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
@@ -26,7 +26,7 @@ def sign(origin: str, size: int, root: bytes) -> str:
 @pytest.fixture
 def spool(spool: Spool) -> Spool:
     """Three tiles, several checkpoints, and a message that was accepted and sent."""
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     spool.put((), notes=[Note(event="e", uid=f"N{number}", detail="d") for number in range(600)])
     while spool.seal(sign, limit=150):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.doors.bell import Bell
+from gateway.doors.bell import LongPoll
 from spool.entry import Filing
 from spool.store import Spool
 from tests.spooling import collected
@@ -22,10 +22,10 @@ def run(act: Callable[[], Awaitable[None]]) -> None:
 
 def test_news_wakes_its_owner_alone(spool: Spool) -> None:
     async def act() -> None:
-        bell = Bell(spool, polls_of_enterprise=2)
-        async with bell.ringing():
-            anns = [asyncio.ensure_future(bell.heard("ann", 0, 60)) for _ in range(2)]
-            bobs = asyncio.ensure_future(bell.heard("bob", 0, 60))
+        long_poll = LongPoll(spool, polls_of_enterprise=2)
+        async with long_poll.ringing():
+            anns = [asyncio.ensure_future(long_poll.heard("ann", 0, 60)) for _ in range(2)]
+            bobs = asyncio.ensure_future(long_poll.heard("bob", 0, 60))
             await asyncio.sleep(0)
             deliver(spool, b"for bob", "bob")
             await bobs
@@ -38,12 +38,12 @@ def test_news_wakes_its_owner_alone(spool: Spool) -> None:
 
 def test_news_that_was_read_before_wakes_nobody(spool: Spool) -> None:
     async def act() -> None:
-        bell = Bell(spool, polls_of_enterprise=2)
-        async with bell.ringing():
+        long_poll = LongPoll(spool, polls_of_enterprise=2)
+        async with long_poll.ringing():
             deliver(spool, b"first", "ann")
             (first,) = spool.notices("ann", after=0, limit=9)
-            waiting = asyncio.ensure_future(bell.heard("ann", first.cursor, 60))
-            other = asyncio.ensure_future(bell.heard("bob", 0, 60))
+            waiting = asyncio.ensure_future(long_poll.heard("ann", first.cursor, 60))
+            other = asyncio.ensure_future(long_poll.heard("bob", 0, 60))
             await asyncio.sleep(0)
             deliver(spool, b"for bob", "bob")
             await other
@@ -56,18 +56,18 @@ def test_news_that_was_read_before_wakes_nobody(spool: Spool) -> None:
 
 def test_as_many_wait_for_an_enterprise_as_may_and_the_places_come_back(spool: Spool) -> None:
     async def act() -> None:
-        bell = Bell(spool, polls_of_enterprise=2)
-        async with bell.ringing():
-            waiting = [asyncio.ensure_future(bell.heard("ann", 0, 60)) for _ in range(2)]
+        long_poll = LongPoll(spool, polls_of_enterprise=2)
+        async with long_poll.ringing():
+            waiting = [asyncio.ensure_future(long_poll.heard("ann", 0, 60)) for _ in range(2)]
             await asyncio.sleep(0)
-            assert bell.full("ann")
-            assert not bell.full("bob")
+            assert long_poll.full("ann")
+            assert not long_poll.full("bob")
             waiting[0].cancel()
             await asyncio.gather(waiting[0], return_exceptions=True)
-            assert not bell.full("ann"), "who has gone counts no more"
-            bell.dismiss()
+            assert not long_poll.full("ann"), "who has gone counts no more"
+            long_poll.dismiss()
             await waiting[1]
-            await bell.heard("ann", 0, 0.01)
-            assert not bell.full("ann")
+            await long_poll.heard("ann", 0, 0.01)
+            assert not long_poll.full("ann")
 
     run(act)

@@ -12,7 +12,7 @@ import pytest
 from gateway.errors import DeliveryError
 from gateway.homes import NOBODY
 from gateway.ports import Arrival, Feed
-from gateway.roles.collect import Collect, Registry
+from gateway.roles.collect import Collect, ReceiptFiler
 from gateway.roles.stop import Stop
 from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
@@ -85,9 +85,9 @@ class Node:
     def _run(self) -> None:
         rules = load_rules()
         while not self._stop():
-            transfer = Transfer(homes=NOBODY, config=config())
-            registry = Registry(spool=self._spool, rules=rules, config=config(), transfer=transfer)
-            role = Collect(spool=self._spool, feed=self.watched, destination="port", registry=registry)
+            transfer = Transfer(local_receivers=NOBODY, config=config())
+            filer = ReceiptFiler(spool=self._spool, rules=rules, config=config(), transfer=transfer)
+            role = Collect(spool=self._spool, feed=self.watched, destination="port", filer=filer)
             try:
                 role.run(self._stop)
             except Exception as error:  # noqa: BLE001 (what ends a process)
@@ -244,9 +244,9 @@ def test_error_that_waiting_does_not_mend_ends_the_role_before_anything_is_recei
 
     feed = Watched(MemoryFeed(MemoryEndpoint()))
     with closing(Broken(tmp_path)) as spool:
-        transfer = Transfer(homes=NOBODY, config=config())
-        registry = Registry(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
-        role = Collect(spool=spool, feed=feed, destination="port", registry=registry)
+        transfer = Transfer(local_receivers=NOBODY, config=config())
+        filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+        role = Collect(spool=spool, feed=feed, destination="port", filer=filer)
         with pytest.raises(SpoolError, match="corrupt"):
             role.run(Stop())
     assert feed.calls == []
@@ -262,9 +262,9 @@ def test_what_the_other_side_does_not_let_go_is_filed_all_the_same(tmp_path: Pat
     endpoint = MemoryEndpoint()
     endpoint.offer(BODIES[0], "r0")
     with closing(SqliteSpool(tmp_path)) as spool:
-        transfer = Transfer(homes=NOBODY, config=config())
-        registry = Registry(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
-        role = Collect(spool=spool, feed=Keeping(endpoint), destination="port", registry=registry)
+        transfer = Transfer(local_receivers=NOBODY, config=config())
+        filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+        role = Collect(spool=spool, feed=Keeping(endpoint), destination="port", filer=filer)
         with pytest.raises(DeliveryError, match="removed"):
             role.step()
         assert kept(spool) == BODIES[:1]

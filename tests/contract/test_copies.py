@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spool.entry import Filing, OrphanBody, Silence, Subject, TimelineRow
+from spool.entry import Filing, OrphanBody, Overdue, Subject, TimelineRow
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
-from tests.spooling import START, Clock, collected, offer, settled
+from tests.spooling import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
@@ -42,8 +42,10 @@ def copied(state_dir: Path) -> Iterator[Spool]:
 
 
 def _live(spool: Spool) -> None:
-    spool.put([offer(UUID, Subject(identity="T a=1 b=2", version="1", handles=("T b=2",)), cop_msg_id=UUID)])
-    spool.put([offer("B", Subject(identity="T a=3 b=4", version="1"), owner="bob", request_key="mine")])
+    spool.put(
+        [new_message(UUID, Subject(identity="T a=1 b=2", version="1", handles=("T b=2",)), cop_msg_id=UUID)]
+    )
+    spool.put([new_message("B", Subject(identity="T a=3 b=4", version="1"), owner="bob", request_key="mine")])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     for number in (1, 2):
         spool.keep(collected(b"answer %d" % number))
@@ -76,12 +78,12 @@ def _live(spool: Spool) -> None:
     spool.keep(collected(b"answer 2", feed="elsewhere"))
     spool.acknowledge("ann", spool.notices("ann", after=0, limit=1)[0].cursor)
     spool.seal(lambda _, size, root: NOTE.signed(Checkpoint(origin="x", size=size, root=root)), limit=99)
-    silence = Silence(layer="business", kinds=("CEB311Message",))
+    silence = Overdue(layer="business", kinds=("CEB311Message",))
     look = spool.silent("walk", silence, until=START, start=START - timedelta(1), limit=9)
     assert look.at is not None
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
-    spool.put([offer("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
-    spool.put([offer("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
+    spool.put([new_message("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
+    spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
 
 
 def rows(state_dir: Path) -> dict[str, int]:
@@ -148,7 +150,7 @@ def test_copies_are_found_by_names_of_their_own_and_new_rows_get_numbers_behind_
     assert len({one.declaration for one in copied.find(["T a=1 b=2"])}) == 1
     assert len({one.declaration for one in copied.find(["T b=2.6"])}) == 1
     assert list(copied.find([f"T b=2.{TIMES}"])) == []
-    copied.put([offer("new", "T a=5 b=6")])
+    copied.put([new_message("new", "T a=5 b=6")])
     view = copied.message("new")
     assert view is not None
     assert view.entry == 4 * TIMES + 1
@@ -164,7 +166,7 @@ def test_bodies_of_copies_are_cut_if_asked_those_of_the_pattern_never(state_dir:
 
 def test_copies_of_lines_are_behind_the_log_not_before_it(copied: Spool) -> None:
     assert copied.unsealed() == 0
-    copied.put([offer("new", "T a=5 b=6")])
+    copied.put([new_message("new", "T a=5 b=6")])
     assert copied.seal(lambda *_: "later", limit=99) == 1
 
 

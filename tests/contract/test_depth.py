@@ -13,14 +13,14 @@ import psycopg
 import pytest
 
 from spool.archived import Archived
-from spool.entry import Fate, Filing, Silence, Subject, TimelineRow, Wanted, Way
+from spool.entry import Fate, Filing, Overdue, Subject, TimelineRow, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, offer, settled
+from tests.spooling import START, Clock, collected, new_message, settled
 
 PATTERN = 20
 TIMES = 100
@@ -58,7 +58,7 @@ def live(spool: Spool, numbers: Sequence[int]) -> None:
         uids = [f"M{number}" for number in own]
         spool.put(
             [
-                offer(
+                new_message(
                     uid,
                     subject(uid),
                     owner=owner,
@@ -174,20 +174,22 @@ def depths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     yield from request.param(tmp_path_factory.mktemp("depths"))
 
 
-SILENCE = Silence(layer="business", kinds=("CEB311Message",))
+SILENCE = Overdue(layer="business", kinds=("CEB311Message",))
 CALLS: dict[str, Call] = {
-    "put something new": lambda s: s.put([offer("N1", subject("N1"), owner="ann", request_key="key N1")]),
-    "put without a name for the request": lambda s: s.put([offer("N2", subject("N2"), owner="ann")]),
-    "put under a CopMsgId of its own": lambda s: s.put([offer("N3", subject("N3"), cop_msg_id="own")]),
-    "put the same again": lambda s: s.put([offer("M3", subject("M3"), owner="bob")]),
-    "put a later version": lambda s: s.put([offer("M4v2", subject("M4", "2"), owner="ann")]),
-    "put a version with other bytes": lambda s: s.put([offer("other", subject("M5"), owner="bob")]),
+    "put something new": lambda s: s.put(
+        [new_message("N1", subject("N1"), owner="ann", request_key="key N1")]
+    ),
+    "put without a name for the request": lambda s: s.put([new_message("N2", subject("N2"), owner="ann")]),
+    "put under a CopMsgId of its own": lambda s: s.put([new_message("N3", subject("N3"), cop_msg_id="own")]),
+    "put the same again": lambda s: s.put([new_message("M3", subject("M3"), owner="bob")]),
+    "put a later version": lambda s: s.put([new_message("M4v2", subject("M4", "2"), owner="ann")]),
+    "put a version with other bytes": lambda s: s.put([new_message("other", subject("M5"), owner="bob")]),
     "claim": lambda s: s.claim("one", "port", limit=2, lease_s=60),
     "recover one's own": lambda s: s.recover(claimant="one"),
     "recover what is over": lambda s: s.recover(),
     "claim and settle": lambda s: s.settle(settled(s.claim("one", "port", limit=2, lease_s=60))),
     "next due": lambda s: s.next_due("port"),
-    "draw near": lambda s: s.draw_near("port", wait_s=600, lease_s=60),
+    "draw near": lambda s: s.repair_clock("port", wait_s=600, lease_s=60),
     "act": lambda s: s.act(Event.HELD, ["M4v2"]),
     "keep": lambda s: s.keep(collected(b"new answer")),
     "keep the same again": lambda s: s.keep(collected(b"answer to M1")),
@@ -266,7 +268,7 @@ def backlogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depths]:
     for name in ("shallow", "deep"):
         with closing(SqliteSpool(folder / name, Clock())) as spool:
             uids = [f"M{number}" for number in range(2 * PATTERN)]
-            spool.put([offer(uid, subject(uid), owner="ann" if uid < "M3" else "bob") for uid in uids])
+            spool.put([new_message(uid, subject(uid), owner="ann" if uid < "M3" else "bob") for uid in uids])
     multiply(folder / "deep", TIMES)
     with (
         closing(SqliteSpool(folder / "shallow", Clock())) as shallow,

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from gateway.config_keys import Key, Pkcs11, Remote, Ukey
+from gateway.config_keys import KeyConfig, Pkcs11, Remote, Ukey
 from gateway.errors import ConfigError
 from gateway.keyring import Loader, show_certificate
 from gateway.signer_service import SignerConfig, SignerService, SignerTable
@@ -35,7 +35,7 @@ DATA = "<ds:SignedInfo>这些字节</ds:SignedInfo>".encode()
 class World:
     """One device, and how to make it fail."""
 
-    table: Key
+    table: KeyConfig
     folder: Path
     stop: object = None
     tries: object = None
@@ -67,7 +67,7 @@ def pin_file(folder: Path, pin: str = PIN) -> Path:
 def ukey(folder: Path) -> Iterator[World]:
     with card(folder) as server:
         yield World(
-            table=Key(
+            table=KeyConfig(
                 name="card",
                 kind="ukey",
                 certificate=folder / "card.crt",
@@ -92,7 +92,7 @@ def pkcs11(folder: Path) -> Iterator[World]:
     hsm.token(label, key, pin=PIN)
     library.lib(str(MODULE)).reinitialize()  # which tokens there are it finds out once
     yield World(
-        table=Key(
+        table=KeyConfig(
             name="card",
             kind="pkcs11",
             certificate=certificate,
@@ -131,7 +131,7 @@ def client_of(service: SignerService, folder: Path) -> Remote:
 def remote(folder: Path) -> Iterator[World]:
     with signer(folder) as service:
         yield World(
-            table=Key(
+            table=KeyConfig(
                 name="card",
                 kind="remote",
                 certificate=folder / "card.crt",
@@ -145,7 +145,7 @@ def remote(folder: Path) -> Iterator[World]:
 
 @contextmanager
 def signer(
-    folder: Path, *, clients: tuple[str, ...] = ("gateway-1",), key: Key | None = None
+    folder: Path, *, clients: tuple[str, ...] = ("gateway-1",), key: KeyConfig | None = None
 ) -> Iterator[SignerService]:
     private, certificate = write_pair(folder, "card") if key is None else (Path(), Path())
     authority = Authority("Signers")
@@ -160,7 +160,7 @@ def signer(
         state_dir=folder / "signer-state",
         clients=clients,
     )
-    served = key or Key(name="there", kind="pem", file=private, certificate=certificate)
+    served = key or KeyConfig(name="there", kind="pem", file=private, certificate=certificate)
     service = SignerService(SignerConfig(signer=table, key=(served,)))
     service.start()
     try:
@@ -251,7 +251,7 @@ def test_operator_who_asks_has_the_same_pin_tried_once_more(tmp_path: Path) -> N
 
 def test_pin_may_come_from_the_environment(tmp_path: Path) -> None:
     with card(tmp_path) as server:
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=tmp_path / "card.crt",
@@ -266,7 +266,7 @@ def test_pin_may_come_from_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["读卡器", "50070"])
 def test_card_reader_error_is_not_taken_for_a_wrong_pin(text: str, tmp_path: Path) -> None:
     with card(tmp_path, reader_errors=1.0) as server:
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=tmp_path / "card.crt",
@@ -284,7 +284,7 @@ def test_card_reader_error_is_not_taken_for_a_wrong_pin(text: str, tmp_path: Pat
 def test_dark_card_is_given_up_after_its_time_out(tmp_path: Path) -> None:
     with card(tmp_path) as server:
         server.card.dark = True
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=tmp_path / "card.crt",
@@ -300,7 +300,7 @@ def test_dark_card_is_given_up_after_its_time_out(tmp_path: Path) -> None:
 def test_card_with_another_certificate_is_noticed(tmp_path: Path) -> None:
     with card(tmp_path) as server:
         _, other = write_pair(tmp_path, "other")
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=other,
@@ -316,7 +316,7 @@ def test_card_with_another_certificate_is_noticed(tmp_path: Path) -> None:
 
 def test_factory_pin_is_a_warning(tmp_path: Path) -> None:
     with card(tmp_path) as server:
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=tmp_path / "card.crt",
@@ -336,7 +336,7 @@ def test_signer_lets_in_nobody_without_a_certificate_of_its_ca(tmp_path: Path) -
 
 def test_signer_lets_in_only_the_clients_that_it_names(tmp_path: Path) -> None:
     with signer(tmp_path, clients=("gateway-2",)) as service:
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="remote",
             certificate=tmp_path / "card.crt",
@@ -357,7 +357,7 @@ def test_gateway_does_not_talk_to_a_signer_that_another_ca_vouches_for(tmp_path:
 
 def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> None:
     with card(tmp_path) as server:
-        table = Key(
+        table = KeyConfig(
             name="there",
             kind="ukey",
             certificate=tmp_path / "card.crt",
@@ -366,7 +366,7 @@ def test_signer_serves_a_usb_key_and_tells_its_quarantine(tmp_path: Path) -> Non
             ukey=Ukey(url=f"ws://127.0.0.1:{server.port}"),
         )
         with signer(tmp_path, key=table) as service:
-            wanted = Key(
+            wanted = KeyConfig(
                 name="card",
                 kind="remote",
                 certificate=tmp_path / "card.crt",
@@ -392,7 +392,7 @@ def test_card_issued_from_2022_on_signs_sm2(asked: str, suite: str, tmp_path: Pa
         file.write_bytes(content)
     server = UkeyServer(UkeySection(key=key, certificate=certificate, pin=PIN, port=0, sign_s=0.0))
     server.start()
-    table = Key(
+    table = KeyConfig(
         name="card",
         kind="ukey",
         certificate=certificate,

@@ -16,7 +16,7 @@ from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import AmqpMedium, FolderMedium, OpenSshMedium, RabbitmqMedium
 from tests.contract.frozen_child import carry, transport_of
-from tests.spooling import offer
+from tests.spooling import new_message
 from tests.waiting import PATIENCE_S, until
 
 MANY = 32
@@ -64,9 +64,14 @@ def test_who_was_frozen_beyond_its_lease_sends_nothing_old(
     (tmp_path / "config").write_bytes(pickle.dumps(config))
     with closing(SqliteSpool(state)) as spool, closing(transport_of(config)) as transport:
         spool.put(
-            [offer(f"old{number}", f"d={number}", body=b"old%d" % number + FILLER) for number in range(MANY)]
+            [
+                new_message(f"old{number}", f"d={number}", body=b"old%d" % number + FILLER)
+                for number in range(MANY)
+            ]
         )
-        spool.put([offer(f"new{number}", f"d={number}", body=b"new%d" % number) for number in range(MANY)])
+        spool.put(
+            [new_message(f"new{number}", f"d={number}", body=b"new%d" % number) for number in range(MANY)]
+        )
         command = [
             sys.executable,
             "-m",

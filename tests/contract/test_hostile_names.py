@@ -11,7 +11,7 @@ from gateway.errors import DeliveryError
 from gateway.homes import NOBODY
 from gateway.observe import configure_logs, log, reset_logs
 from gateway.printable import LONGEST
-from gateway.roles.collect import Collect, Registry
+from gateway.roles.collect import Collect, ReceiptFiler
 from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
 from gateway.transports.folder import FolderFeed
@@ -19,7 +19,7 @@ from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.entry import Fate
 from spool.store import Spool
 from tests.contract.conftest import AmqpMedium, FolderMedium, Medium, OpenSshMedium, RabbitmqMedium
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 from tests.unit.test_offers import config
 
 GBK = b"\xb6\xa9\xb5\xa5.xml"
@@ -45,9 +45,9 @@ def logs(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[pytest.CaptureFi
 
 
 def collect(spool: Spool, medium: Medium, count: int) -> None:
-    transfer = Transfer(homes=NOBODY, config=config())
-    registry = Registry(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
-    role = Collect(spool=spool, feed=medium.feed(), destination="port", registry=registry)
+    transfer = Transfer(local_receivers=NOBODY, config=config())
+    filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+    role = Collect(spool=spool, feed=medium.feed(), destination="port", filer=filer)
     taken = 0
     while taken < count:
         taken += role.step()
@@ -129,7 +129,7 @@ def test_what_a_peer_says_can_be_stored_logged_and_shown(
     error = DeliveryError(f"it was refused: {words}", where=f"folder {words}", fix="look")
     assert str(error).isprintable()
     assert len(str(error)) < 3 * LONGEST
-    spool.put([offer("one", "d=1")])
+    spool.put([new_message("one", "d=1")])
     spool.settle(
         settled(spool.claim("me", "port", limit=1, lease_s=60), Fate.UNDELIVERABLE, error=str(error))
     )

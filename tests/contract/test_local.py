@@ -13,10 +13,10 @@ from gateway.app import App
 from gateway.config import LOCAL
 from gateway.model import EnterpriseId, Envelope, Message
 from gateway.pipeline import examine
-from gateway.roles.offers import offer_of
+from gateway.roles.offers import new_message_of
 from gateway.roles.stop import Stop
 from gateway.site import NewEnterprise, write_site
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.xmldsig import sign
 from spool.entry import Collected, Notice
 from spool.lifecycle import Event, State
@@ -62,11 +62,11 @@ def bob_number(number: int) -> NewEnterprise:
 def put(app: App, spool: Spool) -> bytes:
     """Accept a message from ann to bob."""
     head = Envelope(cop_msg_id="TO-BOB", sender_id=ANN, receiver_ids=(BOB,), creat_time="2025-01-02T12:05:06")
-    body = seal(sign(order(), app.keyring().in_memory()["node"]).body, head)
+    body = wrap(sign(order(), app.keyring().in_memory()["node"]).body, head)
     ann = app.enterprises[EnterpriseId("ann")]
     message = examine(body, ann, app.rules, app.config.accept.limits)
     assert isinstance(message, Message), message
-    spool.put([offer_of(message, ann, uid=UID, config=app.config, homes=app.homes)])
+    spool.put([new_message_of(message, ann, uid=UID, config=app.config, local_receivers=app.local_receivers)])
     return body
 
 
@@ -130,7 +130,7 @@ def test_death_at_any_point_before_the_settlement_delivers_once(opened: Open, st
         digest = hashlib.sha256(claimed.body).digest()
         spool.keep([Collected(feed=LOCAL, name="1.xml", body=claimed.body, sha256=digest)])
     if steps == "filed":
-        app.registry(spool).file_waiting()
+        app.filer(spool).file_waiting()
     assert len(heard(spool)) == (steps == "filed")
     assert len(spool.recover(claimant=claimant)) == 1
     assert app.local(spool).step() == 1

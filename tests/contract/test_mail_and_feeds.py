@@ -7,7 +7,7 @@ import pytest
 from spool.archived import Archived
 from spool.entry import Collected, Filing, OrphanBody, TimelineRow, Unread
 from spool.store import Spool
-from tests.spooling import Clock, collected, offer, settled
+from tests.spooling import Clock, collected, new_message, settled
 
 
 def bring(spool: Spool, body: bytes, feed: str, *, name: str = "x") -> None:
@@ -44,7 +44,7 @@ def test_an_orphan_is_worth_another_try_when_somebody_else_brings_it(spool: Spoo
 
 
 def test_who_brought_it_leaves_the_spool_with_it(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "d=1")])
+    spool.put([new_message("A", "d=1")])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     bring(spool, b"answer", "one")
     bring(spool, b"answer", "two")
@@ -79,8 +79,8 @@ def test_unread_mail_is_counted_until_it_is_acknowledged(spool: Spool) -> None:
 @pytest.mark.parametrize("ways", [("port",), ("port", "elsewhere")])
 def test_where_the_messages_of_a_declaration_went_is_known(spool: Spool, ways: tuple[str, ...]) -> None:
     for number, destination in enumerate(ways):
-        spool.put([offer(f"A{number}", "d=1", "d=2", destination=destination)])
-    spool.put([offer("B", "d=3")])
+        spool.put([new_message(f"A{number}", "d=1", "d=2", destination=destination)])
+    spool.put([new_message("B", "d=3")])
     numbers = {one.identity: one.declaration for one in spool.find(["d=1", "d=2", "d=3"])}
     assert spool.carriers(list(numbers.values())) == {
         numbers["d=1"]: set(ways),

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from spool.entry import Fate
 from spool.store import Spool
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 
 
 def test_a_mark_that_nobody_set_is_none_and_zero_is_not(spool: Spool) -> None:
@@ -19,15 +19,15 @@ def test_a_mark_that_nobody_set_is_none_and_zero_is_not(spool: Spool) -> None:
 
 
 def test_a_mark_is_set_with_the_offers_and_never_goes_backwards(spool: Spool) -> None:
-    spool.put([offer("one")], marks={"home": 7, "other": 3})
-    spool.put([offer("one")], marks={"home": 5})
+    spool.put([new_message("one")], marks={"home": 7, "other": 3})
+    spool.put([new_message("one")], marks={"home": 5})
 
     assert (spool.mark("home"), spool.mark("other")) == (7, 3)
     assert [claimed.uid for claimed in spool.claim("me", "port", limit=9, lease_s=60)] == ["one"]
 
 
 def test_the_journal_calls_an_entry_what_its_offer_and_its_settlement_call_it(spool: Spool) -> None:
-    made = offer("N-1")
+    made = new_message("N-1")
     spool.put([structs.replace(made, event="notice.queued")])
     claimed = spool.claim("me", "port", limit=1, lease_s=60)
     (end,) = settled(claimed, Fate.DELIVERED)

@@ -20,11 +20,11 @@ from starlette.routing import Route
 
 from gateway.client import GatewayClient, ProblemView
 from gateway.doors import openapi
-from gateway.doors.counter import Counter
+from gateway.doors.counter import HttpServices
 from gateway.doors.http import build
 from gateway.doors.operations import OPERATIONS
 from gateway.doors.page import page
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.problems import PROBLEMS
 from gateway.simulator.compose import TRADE, compose
 from gateway.site import DEMO
@@ -37,9 +37,9 @@ SECONDS = int(os.environ.get("CONTRACT_SECONDS", "900"))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorld]:
     """A gateway with customs behind it, and receipts to be had."""
-    world = Playground(tmp_path_factory.mktemp("contract"))
+    world = LocalWorld(tmp_path_factory.mktemp("contract"))
     text = world.site.config.read_text("utf-8")
     assert "\n[accept]\n" in text
     # callers without a token are tried by the thousand, and would be slowed down
@@ -55,7 +55,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
         yield world
 
 
-def token(world: Playground) -> str:
+def token(world: LocalWorld) -> str:
     return next(iter(world.site.tokens.values()))
 
 
@@ -74,7 +74,7 @@ expected-statuses = ["2xx", "400", "401", "403", "404"]
 """Which keys name something, and what the newest receipt is, no schema can say: `400` is a right answer there."""
 
 
-def schemathesis(world: Playground, folder: Path, bodies: str, *, allowed: str = "") -> Run:
+def schemathesis(world: LocalWorld, folder: Path, bodies: str, *, allowed: str = "") -> Run:
     """Run all checks in all phases; fails with what was found."""
     config = folder / f"{bodies}.toml"
     config.write_text(
@@ -99,12 +99,12 @@ def schemathesis(world: Playground, folder: Path, bodies: str, *, allowed: str =
     return Run(cases=int(counted[1]), said=done.stdout)
 
 
-def test_schemathesis_finds_nothing_with_sound_messages(world: Playground, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing_with_sound_messages(world: LocalWorld, tmp_path: Path) -> None:
     run = schemathesis(world, tmp_path, "sound")
     assert run.cases > min(10 * CASES, 1000)
 
 
-def test_schemathesis_finds_nothing_with_broken_messages(world: Playground, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing_with_broken_messages(world: LocalWorld, tmp_path: Path) -> None:
     """What is in a message the contract cannot bound: `422` is a right answer to a right request."""
     run = schemathesis(
         world,
@@ -116,7 +116,7 @@ def test_schemathesis_finds_nothing_with_broken_messages(world: Playground, tmp_
     assert run.cases > min(10 * CASES, 1000)
 
 
-def test_example_of_the_contract_is_accepted_as_it_stands(world: Playground) -> None:
+def test_example_of_the_contract_is_accepted_as_it_stands(world: LocalWorld) -> None:
     document = openapi.document()
     forms = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]
     body = forms["application/xml"]["examples"]["payment"]["value"].encode()
@@ -127,7 +127,7 @@ def test_example_of_the_contract_is_accepted_as_it_stands(world: Playground) -> 
 def test_every_route_of_the_door_is_in_the_contract_and_on_the_page() -> None:
     routes = {
         (route.path, method.lower())
-        for route in build(cast("Counter", SimpleNamespace(metrics_token=""))).routes
+        for route in build(cast("HttpServices", SimpleNamespace(metrics_token=""))).routes
         if isinstance(route, Route)
         for method in route.methods or ()
         if method != "HEAD"

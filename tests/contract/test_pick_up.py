@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import DeliveryError
 from gateway.homes import NOBODY
 from gateway.ports import Arrival, Clock
-from gateway.roles.collect import Collect, Registry
+from gateway.roles.collect import Collect, ReceiptFiler
 from gateway.roles.transfer import Transfer
 from gateway.rules import load_rules
 from gateway.transports.folder import FolderFeed
@@ -245,9 +245,9 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
 
     rules = load_rules()
     with closing(SqliteSpool(tmp_path / "state")) as spool:
-        transfer = Transfer(homes=NOBODY, config=config())
-        registry = Registry(spool=spool, rules=rules, config=config(), transfer=transfer)
-        dying = Collect(spool=spool, feed=Mortal(), destination="port", registry=registry)
+        transfer = Transfer(local_receivers=NOBODY, config=config())
+        filer = ReceiptFiler(spool=spool, rules=rules, config=config(), transfer=transfer)
+        dying = Collect(spool=spool, feed=Mortal(), destination="port", filer=filer)
         with pytest.raises(DiedError):
             dying.step()
         dying.close()
@@ -255,9 +255,7 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
         assert len(kept) == 3
         assert len(bodies(place.out)) == 3
 
-        collect = Collect(
-            spool=spool, feed=place.feed(archive=archive), destination="port", registry=registry
-        )
+        collect = Collect(spool=spool, feed=place.feed(archive=archive), destination="port", filer=filer)
         assert collect.step() == 3
         assert len(spool.orphans()) == 3  # each filed once; nobody's, for these are no receipts
         assert spool.arrival(max(raw.id for raw in kept) + 1) is None

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.roles.retain import Batch, Retention
+from gateway.roles.retain import ArchiveBatch, Retention
 from spool.archive import Archive
 from spool.archived import Archived
-from spool.entry import Fate, Filing, OrphanBody, Subject, Taken, TimelineRow, Way
+from spool.entry import Accepted, Fate, Filing, OrphanBody, Subject, TimelineRow, Way
 from spool.errors import SpoolError
 from spool.lifecycle import Event
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import Clock, collected, offer, settled
+from tests.spooling import Clock, collected, new_message, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400.0
@@ -45,10 +45,11 @@ def send(
 
 
 def put(spool: Spool, *uids: str, about: str = "", owner: str = "ann", handles: tuple[str, ...] = ()) -> None:
-    offers = [
-        offer(uid, Subject(identity=about or f"CEB no={uid}", handles=handles), owner=owner) for uid in uids
+    new_messages = [
+        new_message(uid, Subject(identity=about or f"CEB no={uid}", handles=handles), owner=owner)
+        for uid in uids
     ]
-    assert all(isinstance(reply, Taken) for reply in spool.put(offers))
+    assert all(isinstance(reply, Accepted) for reply in spool.put(new_messages))
 
 
 def answer(spool: Spool, *texts: str, body: bytes = b"<answer/>", orphans: int = 0) -> int:
@@ -117,7 +118,7 @@ def test_what_is_unsettled_held_or_dead_never_goes(spool: Spool, clock: Clock) -
 
 def test_message_stays_until_every_way_is_settled(spool: Spool, clock: Clock) -> None:
     other = Way(destination="capital", cop_msg_id="COP-A")
-    spool.put([offer("A", "x", more_ways=(other,))])
+    spool.put([new_message("A", "x", more_ways=(other,))])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     clock.move(1000 * DAY)
     assert old(spool, clock) == set()
@@ -219,7 +220,7 @@ def test_nothing_of_a_purged_message_is_left(spool: Spool, archive: Archive, clo
     number = answer(spool, "CEB no=A")
     acknowledge(spool)
     clock.move(1000 * DAY)
-    assert retention(spool, archive, clock).step() == Batch(
+    assert retention(spool, archive, clock).step() == ArchiveBatch(
         found=("A",), archived=1, purged=("A",), more=False
     )
     assert (spool.message("A"), spool.body("A"), spool.arrival(number)) == (None, None, None)
@@ -232,7 +233,7 @@ def test_same_bytes_count_as_new_after_the_purge(spool: Spool, archive: Archive,
     send(spool, "A")
     clock.move(1000 * DAY)
     retention(spool, archive, clock).step()
-    assert spool.put([offer("A2", body=b"body of A", cop_msg_id="COP-A")]) == [Taken(uid="A2")]
+    assert spool.put([new_message("A2", body=b"body of A", cop_msg_id="COP-A")]) == [Accepted(uid="A2")]
 
 
 def test_acknowledgement_never_goes_back_by_a_purge(spool: Spool, archive: Archive, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from spool.ending import ABANDONED_AT_MOST
 from spool.entry import Bounce, Claimed, Ended, Fate, Filing, Latest, MessageView, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
-from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.spooling import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 WHY = "DxpRep 3002: remote connection error"
@@ -66,7 +66,7 @@ def events(spool: Spool, uid: str) -> list[str]:
 def test_bounced_entry_goes_again_under_the_same_id_when_its_time_has_come(
     spool: Spool, clock: Clock
 ) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     (first,) = claim(spool)
     spool.settle(settled([first]))
     later = clock.now + timedelta(seconds=10)
@@ -92,7 +92,7 @@ def test_bounced_entry_goes_again_under_the_same_id_when_its_time_has_come(
 
 
 def test_entry_that_has_had_all_its_attempts_is_dead_with_the_answer_as_the_reason(spool: Spool) -> None:
-    spool.put([offer("A", "x"), offer("B", "x")])
+    spool.put([new_message("A", "x"), new_message("B", "x")])
     send(spool)
 
     (ended,) = bounce(spool, "A", None)
@@ -105,7 +105,7 @@ def test_entry_that_has_had_all_its_attempts_is_dead_with_the_answer_as_the_reas
 
 
 def test_an_answer_ends_an_attempt_once(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
     attempt = latest(spool, "A")
     one, other = hear(spool, b"one node says"), hear(spool, b"another node says")
@@ -124,7 +124,7 @@ def test_an_answer_ends_an_attempt_once(spool: Spool, clock: Clock) -> None:
 
 
 def test_answer_is_heard_though_the_clock_was_set_back_after_the_attempt(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
     clock.move(-3600)
 
@@ -133,7 +133,7 @@ def test_answer_is_heard_though_the_clock_was_set_back_after_the_attempt(spool: 
 
 
 def test_the_same_bytes_under_the_same_name_are_no_news(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
     bounce(spool, "A", body=b"3002")
     clock.move(1)
@@ -145,7 +145,7 @@ def test_the_same_bytes_under_the_same_name_are_no_news(spool: Spool, clock: Clo
 
 def test_the_same_words_about_the_next_attempt_are_heard(spool: Spool, clock: Clock) -> None:
     """A DxpRep has a day and no time, so answers to two attempts may be equal to the byte."""
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
     bounce(spool, "A", body=b"3002")
     assert hear(spool, b"3002", name="m2") is not None
@@ -169,7 +169,7 @@ def test_bytes_that_asked_for_nothing_are_not_heard_twice(spool: Spool) -> None:
 
 
 def test_answer_that_is_faster_than_the_confirmation_counts_with_it(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x"), offer("B", "x")])
+    spool.put([new_message("A", "x"), new_message("B", "x")])
     got = claim(spool)
     later = clock.now + timedelta(seconds=5)
 
@@ -189,7 +189,7 @@ def test_answer_that_is_faster_than_the_confirmation_counts_with_it(spool: Spool
 
 @pytest.mark.parametrize("silent", [True, False])
 def test_answer_about_an_attempt_that_failed_anyway_changes_nothing(spool: Spool, silent: bool) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     got = claim(spool)
     bounce(spool, "A", None)
 
@@ -204,11 +204,11 @@ def test_answer_about_an_attempt_that_failed_anyway_changes_nothing(spool: Spool
 
 
 def test_later_entries_of_a_declaration_wait_for_one_that_came_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x", "y")])
+    spool.put([new_message("A", "x", "y")])
     send(spool)
-    spool.put([offer("C", "z")])
+    spool.put([new_message("C", "z")])
     bounce(spool, "A", clock.now + timedelta(seconds=5))
-    spool.put([offer("B", "y")])
+    spool.put([new_message("B", "y")])
 
     assert send(spool) == ["C"]
     assert view(spool, "B").waits_for == ("A",)
@@ -217,9 +217,9 @@ def test_later_entries_of_a_declaration_wait_for_one_that_came_back(spool: Spool
 
 
 def test_an_entry_that_waits_already_goes_after_one_that_came_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
-    spool.put([offer("B", "x")])
+    spool.put([new_message("B", "x")])
     spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=1)))
     bounce(spool, "A", clock.now + timedelta(seconds=5))
 
@@ -231,9 +231,9 @@ def test_an_entry_that_waits_already_goes_after_one_that_came_back(spool: Spool,
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_overtaken_entry_is_not_sent_again(spool: Spool, confirmed: bool) -> None:
-    spool.put([offer("A", "x", "y")])
+    spool.put([new_message("A", "x", "y")])
     send(spool)
-    spool.put([offer("B", "y")])
+    spool.put([new_message("B", "y")])
     newer = claim(spool)
     if confirmed:
         spool.settle(settled(newer))
@@ -247,9 +247,9 @@ def test_overtaken_entry_is_not_sent_again(spool: Spool, confirmed: bool) -> Non
 
 
 def test_newer_ones_that_never_went_or_went_elsewhere_do_not_overtake(spool: Spool) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
-    spool.put([offer("B", "x"), offer("C", "x", destination="elsewhere")])
+    spool.put([new_message("B", "x"), new_message("C", "x", destination="elsewhere")])
     spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
     assert send(spool, "elsewhere") == ["C"]
 
@@ -259,9 +259,9 @@ def test_newer_ones_that_never_went_or_went_elsewhere_do_not_overtake(spool: Spo
 
 
 def test_older_ones_do_not_overtake(spool: Spool) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
-    spool.put([offer("B", "x")])
+    spool.put([new_message("B", "x")])
     send(spool)
 
     (ended,) = bounce(spool, "B")
@@ -271,7 +271,7 @@ def test_older_ones_do_not_overtake(spool: Spool) -> None:
 
 def test_only_the_entry_that_was_answered_comes_back(spool: Spool) -> None:
     tax = Way(destination="tax", cop_msg_id="COP-A", facts=b"other office")
-    spool.put([offer("A", "x", more_ways=(tax,))])
+    spool.put([new_message("A", "x", more_ways=(tax,))])
     send(spool)
     send(spool, "tax")
     travelled = spool.travelled("COP-A")
@@ -293,7 +293,7 @@ def test_only_the_entry_that_was_answered_comes_back(spool: Spool) -> None:
 
 
 def test_coming_back_wakes_those_who_wait_for_entries(spool: Spool) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     send(spool)
     with spool.listen(Topic.ENTRIES) as waiter:
         bounce(spool, "A")
@@ -301,7 +301,7 @@ def test_coming_back_wakes_those_who_wait_for_entries(spool: Spool) -> None:
 
 
 def test_answer_about_an_entry_that_is_gone_or_given_up_does_nothing(spool: Spool) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     attempt = latest(spool, "A")
     arrival = hear(spool, b"early")
     assert arrival is not None
@@ -325,7 +325,7 @@ def abandon(spool: Spool, clock: Clock) -> list[Ended]:
 
 
 def test_entry_whose_holder_died_once_or_twice_goes_on(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
 
     for _ in range(2):
         (ended,) = abandon(spool, clock)
@@ -335,7 +335,7 @@ def test_entry_whose_holder_died_once_or_twice_goes_on(spool: Spool, clock: Cloc
 
 
 def test_entry_that_outlives_every_holder_is_a_dead_letter_at_last(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x"), offer("B", "x")])
+    spool.put([new_message("A", "x"), new_message("B", "x")])
 
     ended = [abandon(spool, clock)[0] for _ in range(ABANDONED_AT_MOST)]
 
@@ -349,7 +349,7 @@ def test_entry_that_outlives_every_holder_is_a_dead_letter_at_last(spool: Spool,
 
 
 def test_an_attempt_that_is_settled_begins_the_count_anew(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     for _ in range(3):
         for _ in range(ABANDONED_AT_MOST - 1):
             abandon(spool, clock)
@@ -359,7 +359,7 @@ def test_an_attempt_that_is_settled_begins_the_count_anew(spool: Spool, clock: C
 
 
 def test_entries_that_shared_a_dying_holder_twice_come_back_one_by_one(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A"), offer("B"), offer("C")])
+    spool.put([new_message("A"), new_message("B"), new_message("C")])
     assert {one.due_at for one in abandon(spool, clock)} == {START}, "once is nothing"
     now = clock.now
 
@@ -370,10 +370,10 @@ def test_entries_that_shared_a_dying_holder_twice_come_back_one_by_one(spool: Sp
 
 
 def test_with_fewer_deaths_to_its_name_an_entry_comes_back_earlier(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     for _ in range(2):
         abandon(spool, clock)
-    spool.put([offer("B")])
+    spool.put([new_message("B")])
 
     assert [one.uid for one in abandon(spool, clock)] == ["B", "A"]
 
@@ -382,8 +382,8 @@ def test_with_fewer_deaths_to_its_name_an_entry_comes_back_earlier(spool: Spool,
 
 
 def test_entries_are_found_by_owner_and_type_page_by_page(spool: Spool) -> None:
-    spool.put([offer(f"A{number}") for number in range(5)])
-    spool.put([offer("B", owner="bob"), offer("C", owner="bob", destination="elsewhere")])
+    spool.put([new_message(f"A{number}") for number in range(5)])
+    spool.put([new_message("B", owner="bob"), new_message("C", owner="bob", destination="elsewhere")])
     spool.settle(settled(claim(spool, limit=1)))
 
     def found(wanted: Wanted, *, after: int = 0, limit: int = 100) -> list[str]:

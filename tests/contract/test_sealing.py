@@ -20,7 +20,7 @@ from spool.sealing import content, leaf_of
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.servers.postgres import shared
-from tests.spooling import Clock, offer, settled
+from tests.spooling import Clock, new_message, settled
 
 KEY = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
 DAY = 86_400.0
@@ -38,7 +38,7 @@ def said(spool: Spool) -> Checkpoint:
 
 def lead_a_life(spool: Spool, *uids: str) -> None:
     """Accept, fail once, send."""
-    spool.put([offer(uid) for uid in uids])
+    spool.put([new_message(uid) for uid in uids])
     spool.settle(settled(spool.claim("one", "port", limit=99, lease_s=60), Fate.DEFERRED, error="no route"))
     spool.settle(settled(spool.claim("one", "port", limit=99, lease_s=60)))
 
@@ -86,9 +86,9 @@ def test_log_of_several_tiles_grows_batch_by_batch(spool: Spool) -> None:
 
 
 def test_origin_of_a_log_stays_that_of_its_first_checkpoint(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.seal(sign, limit=9)
-    spool.put([offer("B")])
+    spool.put([new_message("B")])
     other = NodeKey(name="gateway/two", private=Ed25519PrivateKey.generate())
     spool.seal(
         lambda origin, size, root: other.signed(
@@ -104,7 +104,7 @@ def test_origin_of_a_log_stays_that_of_its_first_checkpoint(spool: Spool) -> Non
 def test_only_one_of_two_sealers_writes_a_batch(
     spool: Spool, request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
 ) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     kind = next(name for name in BACKENDS if f"[{name}]" in request.node.name)
     with closing(BACKENDS[kind](tmp_path / "state", clock)) as other:
 
@@ -140,9 +140,9 @@ def test_purged_message_is_archived_with_the_numbers_that_its_proofs_need(
 
 
 def test_line_says_what_was_taken_in(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     (line,) = spool.history("A")
-    assert json.loads(line.detail)["sha256"] == offer("A").sha256.hex()
+    assert json.loads(line.detail)["sha256"] == new_message("A").sha256.hex()
     at = round(line.at.timestamp() * 1_000_000)
     written = content(line.number, at, line.event, line.uid, line.detail)
     assert written.startswith(b"journal/1\n" + line.number.to_bytes(8, "big") + at.to_bytes(8, "big"))
@@ -150,14 +150,14 @@ def test_line_says_what_was_taken_in(spool: Spool) -> None:
 
 
 def test_damaged_tiles_stop_the_sealer_with_a_word(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.seal(sign, limit=9)
     if isinstance(spool, PostgresSpool):
         spool.db.write(lambda transaction: transaction.run("UPDATE tile SET hashes = ''") and None)
     else:
         with spool.db.write() as connection:  # type: ignore[attr-defined]
             connection.execute("UPDATE tile SET hashes = x''")
-    spool.put([offer("B")])
+    spool.put([new_message("B")])
     with pytest.raises(SpoolError, match="shorter than the tree"):
         spool.seal(sign, limit=9)
 
@@ -169,7 +169,7 @@ def postgres(tmp_path: Path, clock: Clock) -> Iterator[PostgresSpool]:
 
 
 def test_line_whose_number_appears_late_is_never_passed_over(postgres: PostgresSpool) -> None:
-    postgres.put([offer("A")])
+    postgres.put([new_message("A")])
     assert postgres.seal(sign, limit=9) == 1
     with closing(postgres.db.connect()) as slow:
         with slow.transaction():
@@ -177,7 +177,7 @@ def test_line_whose_number_appears_late_is_never_passed_over(postgres: PostgresS
                 "INSERT INTO journal (day, at, event, uid, detail)"
                 " SELECT day, at, event, 'late', detail FROM journal WHERE uid = 'A'"
             )
-            postgres.put([offer("B")])
+            postgres.put([new_message("B")])
             assert [postgres.seal(sign, limit=9) for _ in range(3)] == [0, 0, 0]
         assert postgres.seal(sign, limit=9) == 2
     (late,) = postgres.history("late")
@@ -186,18 +186,18 @@ def test_line_whose_number_appears_late_is_never_passed_over(postgres: PostgresS
 
 
 def test_number_of_a_transaction_that_failed_holds_nothing_up(postgres: PostgresSpool) -> None:
-    postgres.put([offer("A")])
+    postgres.put([new_message("A")])
     with closing(postgres.db.connect()) as failing:
         failing.execute("SELECT nextval('journal_number')")
-    postgres.put([offer("B")])
+    postgres.put([new_message("B")])
     assert postgres.seal(sign, limit=9) == 2
 
 
 def test_lines_of_a_clock_that_was_set_back_are_taken_too(postgres: PostgresSpool, clock: Clock) -> None:
-    postgres.put([offer("A")])
+    postgres.put([new_message("A")])
     postgres.seal(sign, limit=9)
     clock.move(-3 * DAY)
-    postgres.put([offer("B")])
+    postgres.put([new_message("B")])
     assert postgres.seal(sign, limit=9) == 1
 
 
@@ -210,7 +210,7 @@ def test_lines_about_no_message_outlive_the_partition_of_their_day(
     postgres.put([], notes=[Note(event="message.refused", detail="{}")])
     lead_a_life(postgres, "A")
     clock.move(timedelta(days=5).total_seconds())
-    postgres.put([offer("B")])
+    postgres.put([new_message("B")])
     postgres.seal(sign, limit=99)
     keep.step()
     assert len(postgres.db.days("journal")) == 2
@@ -223,7 +223,7 @@ def test_lines_about_no_message_outlive_the_partition_of_their_day(
 def test_numbers_that_a_server_gives_again_after_a_crash_are_not_taken_for_decided(
     postgres: PostgresSpool,
 ) -> None:
-    postgres.put([offer("A")])
+    postgres.put([new_message("A")])
     assert postgres.seal(sign, limit=9) == 1
     with closing(postgres.db.connect()) as other:
         other.execute("SELECT nextval('journal_number') FROM generate_series(1, 9)")  # by who never commits
@@ -239,7 +239,7 @@ def test_numbers_that_a_server_gives_again_after_a_crash_are_not_taken_for_decid
                 "INSERT INTO journal (day, at, event, uid, detail)"
                 " SELECT day, at, event, 'late', detail FROM journal WHERE uid = 'A'"
             )
-            postgres.put([offer("B")])
+            postgres.put([new_message("B")])
             assert [postgres.seal(sign, limit=9) for _ in range(3)] == [0, 0, 0]
         assert sum(postgres.seal(sign, limit=9) for _ in range(2)) == 2
     (late,) = postgres.history("late")

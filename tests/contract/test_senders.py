@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from spool.entry import Clash, Taken
+from spool.entry import Accepted, Conflict
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.postgres.schema import STEPS as POSTGRES_STEPS
@@ -16,7 +16,7 @@ from spool.sqlite import SqliteSpool
 from spool.sqlite.schema import STEPS as SQLITE_STEPS
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import Clock, offer, settled, uids
+from tests.spooling import Clock, new_message, settled, uids
 
 
 def travelled(spool: Spool, *senders: str, cop_msg_id: str = "X") -> str | None:
@@ -26,29 +26,32 @@ def travelled(spool: Spool, *senders: str, cop_msg_id: str = "X") -> str | None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_two_senders_may_use_one_cop_msg_id(spool: Spool, together: bool) -> None:
-    offers = [
-        offer("A", "d=1", sender="S1", cop_msg_id="X"),
-        offer("B", "d=2", owner="bob", sender="S2", cop_msg_id="X"),
-        offer("C", owner="eve", sender="S1", cop_msg_id="X"),
-        offer("D", owner="bob", sender="S2", cop_msg_id="X"),
-        offer("E", sender="S2", cop_msg_id="X", destination="elsewhere"),
+    new_messages = [
+        new_message("A", "d=1", sender="S1", cop_msg_id="X"),
+        new_message("B", "d=2", owner="bob", sender="S2", cop_msg_id="X"),
+        new_message("C", owner="eve", sender="S1", cop_msg_id="X"),
+        new_message("D", owner="bob", sender="S2", cop_msg_id="X"),
+        new_message("E", sender="S2", cop_msg_id="X", destination="elsewhere"),
     ]
 
-    replies = spool.put(offers) if together else [spool.put([one])[0] for one in offers]
+    replies = spool.put(new_messages) if together else [spool.put([one])[0] for one in new_messages]
 
     assert replies == [
-        Taken(uid="A"),
-        Taken(uid="B"),
-        Clash(uid="", reason="cop_msg_id"),
-        Clash(uid="B", reason="cop_msg_id"),
-        Clash(uid="", reason="cop_msg_id"),
+        Accepted(uid="A"),
+        Accepted(uid="B"),
+        Conflict(uid="", reason="cop_msg_id"),
+        Conflict(uid="B", reason="cop_msg_id"),
+        Conflict(uid="", reason="cop_msg_id"),
     ]
     assert uids(spool.claim("one", "port", limit=9, lease_s=60)) == ["A", "B"]
 
 
 def test_an_answer_is_about_the_message_of_the_sender_that_it_names(spool: Spool) -> None:
     spool.put(
-        [offer("A", "d=1", sender="S1", cop_msg_id="X"), offer("B", owner="bob", sender="S2", cop_msg_id="X")]
+        [
+            new_message("A", "d=1", sender="S1", cop_msg_id="X"),
+            new_message("B", owner="bob", sender="S2", cop_msg_id="X"),
+        ]
     )
 
     assert [travelled(spool, one) for one in ("S1", "S2", "S3")] == ["A", "B", None]
@@ -57,9 +60,9 @@ def test_an_answer_is_about_the_message_of_the_sender_that_it_names(spool: Spool
 
 
 def test_an_answer_that_names_no_sender_is_about_a_message_that_is_alone(spool: Spool) -> None:
-    spool.put([offer("A", sender="S1", cop_msg_id="X")])
+    spool.put([new_message("A", sender="S1", cop_msg_id="X")])
     assert travelled(spool) == "A"
-    spool.put([offer("B", owner="bob", sender="S2", cop_msg_id="X")])
+    spool.put([new_message("B", owner="bob", sender="S2", cop_msg_id="X")])
     assert travelled(spool) is None
 
 
@@ -67,8 +70,8 @@ def test_an_answer_that_names_no_sender_is_about_a_message_that_is_alone(spool: 
 def test_who_copies_a_cop_msg_id_that_the_gateway_gave_draws_no_answer_and_silences_none(
     spool: Spool, first: bool
 ) -> None:
-    given = offer("A", sender="S1", cop_msg_id="A")
-    copied = offer("B", owner="bob", sender="S2", cop_msg_id="A")
+    given = new_message("A", sender="S1", cop_msg_id="A")
+    copied = new_message("B", owner="bob", sender="S2", cop_msg_id="A")
     spool.put([given, copied] if first else [copied, given])
     assert travelled(spool, cop_msg_id="A") == "A"
     assert travelled(spool, "S2", cop_msg_id="A") == "B"
@@ -116,8 +119,11 @@ def test_what_an_older_layout_did_not_tell_counts_for_its_owner_and_for_nobody_e
     with closing(older) as spool:
         assert travelled(spool) == travelled(spool, "S1") == "A"
         assert spool.put(
-            [offer("B", sender="S1", cop_msg_id="X"), offer("C", owner="bob", sender="S2", cop_msg_id="X")]
-        ) == [Clash(uid="A", reason="cop_msg_id"), Taken(uid="C")]
+            [
+                new_message("B", sender="S1", cop_msg_id="X"),
+                new_message("C", owner="bob", sender="S2", cop_msg_id="X"),
+            ]
+        ) == [Conflict(uid="A", reason="cop_msg_id"), Accepted(uid="C")]
         assert travelled(spool, "S2") == "C"
         assert travelled(spool, "S1") == "A"
 
@@ -139,7 +145,7 @@ def test_entries_of_an_older_layout_go_their_way_and_their_numbers_are_not_given
         connection.execute("DELETE FROM entry WHERE id = 9")
         connection.commit()
     with closing(SqliteSpool(tmp_path, Clock())) as spool:
-        spool.put([offer("B")])
+        spool.put([new_message("B")])
         assert [(view.entry, view.uid, view.attempts, view.error) for view in spool.entries()] == [
             (5, "A", 3, "cut off"),
             (10, "B", 0, ""),

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from spool.entry import Bounce, Clash, Fate, Filing, Known, Reply, Subject, Taken, Way
+from spool.entry import Accepted, Bounce, Conflict, Duplicate, Fate, Filing, PutResult, Subject, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.postgres.schema import STEPS as POSTGRES_STEPS
@@ -17,11 +17,11 @@ from spool.sqlite import SqliteSpool
 from spool.sqlite.schema import STEPS as SQLITE_STEPS
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, offer, settled
+from tests.spooling import START, Clock, collected, new_message, settled
 
 V1 = Subject(identity="d=1", version="v1")
 V2 = Subject(identity="d=1", version="v2")
-TAKEN_BY_A = Clash(uid="A", reason="version", identities=("d=1",))
+TAKEN_BY_A = Conflict(uid="A", reason="version", identities=("d=1",))
 
 
 def attempt(spool: Spool, fate: Fate = Fate.DELIVERED, *, next_at: datetime | None = None) -> None:
@@ -46,34 +46,34 @@ def state(spool: Spool, uid: str = "A") -> State:
     return found.state
 
 
-def other(spool: Spool) -> Reply:
+def other(spool: Spool) -> PutResult:
     """Hand in the first version of the declaration in other words."""
-    (reply,) = spool.put([offer("other", V1)])
+    (reply,) = spool.put([new_message("other", V1)])
     return reply
 
 
 def overtaken(spool: Spool) -> None:
-    spool.put([offer("A", V1), offer("B", V2)])
+    spool.put([new_message("A", V1), new_message("B", V2)])
     attempt(spool)
     attempt(spool)
     bounce(spool, "A", START)
 
 
 def had_all_its_attempts(spool: Spool) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     attempt(spool)
     bounce(spool, "A", None)
 
 
 def given_up_while_it_waits_to_go_again(spool: Spool) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     attempt(spool)
     bounce(spool, "A", START)
     spool.act(Event.DISCARDED, ["A"])
 
 
 def cannot_go_a_second_time(spool: Spool) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     attempt(spool)
     bounce(spool, "A", START)
     attempt(spool, Fate.UNDELIVERABLE)
@@ -86,21 +86,21 @@ def retried_and_given_up(spool: Spool) -> None:
 
 
 def answered_before_it_was_settled(spool: Spool) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     claimed = spool.claim("one", "port", limit=9, lease_s=30)
     bounce(spool, "A", None)
     spool.settle(settled(claimed))
 
 
 def answered_although_the_link_failed(spool: Spool) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     claimed = spool.claim("one", "port", limit=9, lease_s=30)
     bounce(spool, "A", START)
     spool.settle(settled(claimed, Fate.UNDELIVERABLE))
 
 
 def sent_by_one_of_two_ways(spool: Spool) -> None:
-    spool.put([offer("A", V1, more_ways=(Way(destination="tax", cop_msg_id="COP-A"),))])
+    spool.put([new_message("A", V1, more_ways=(Way(destination="tax", cop_msg_id="COP-A"),))])
     attempt(spool)
     bounce(spool, "A", None)
     spool.act(Event.DISCARDED, ["A"], destination="tax")
@@ -124,19 +124,19 @@ def test_what_was_ever_sent_counts_as_taken(spool: Spool, happens: Callable[[Spo
 
     assert state(spool) in {State.DEAD, State.DISCARDED}
     assert other(spool) == TAKEN_BY_A
-    assert spool.put([offer("again", V1, body=b"body of A")]) == [Known(uid="A")]
-    assert spool.put([offer("newer", Subject(identity="d=1", version="v3"))]) == [Taken(uid="newer")]
+    assert spool.put([new_message("again", V1, body=b"body of A")]) == [Duplicate(uid="A")]
+    assert spool.put([new_message("newer", Subject(identity="d=1", version="v3"))]) == [Accepted(uid="newer")]
 
 
 @pytest.mark.parametrize("fate", [Fate.UNDELIVERABLE, Fate.DEFERRED, Fate.POSTPONED])
 def test_what_was_tried_and_never_sent_leaves_its_version_free(spool: Spool, fate: Fate) -> None:
-    spool.put([offer("A", V1)])
+    spool.put([new_message("A", V1)])
     attempt(spool, fate, next_at=START + timedelta(seconds=1))
     if fate is not Fate.UNDELIVERABLE:
         assert other(spool) == TAKEN_BY_A, "it may still go"
         spool.act(Event.DISCARDED, ["A"])
 
-    assert other(spool) == Taken(uid="other")
+    assert other(spool) == Accepted(uid="other")
 
 
 def before(steps: Sequence[str]) -> int:
@@ -203,11 +203,13 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
 
 
 def test_the_journal_of_an_older_layout_proves_what_was_sent(older: Spool) -> None:
-    replies = older.put([offer(f"other {uid}", Subject(identity=f"d={uid}", version="v1")) for uid in OLDER])
+    replies = older.put(
+        [new_message(f"other {uid}", Subject(identity=f"d={uid}", version="v1")) for uid in OLDER]
+    )
 
     assert replies == [
-        Clash(uid="bounced", reason="version", identities=("d=bounced",)),
-        Clash(uid="settled", reason="version", identities=("d=settled",)),
-        Taken(uid="other failed"),
-        Taken(uid="other waiting"),
+        Conflict(uid="bounced", reason="version", identities=("d=bounced",)),
+        Conflict(uid="settled", reason="version", identities=("d=settled",)),
+        Accepted(uid="other failed"),
+        Accepted(uid="other waiting"),
     ]

@@ -13,17 +13,17 @@ from spool.claimants import generation
 from spool.ending import ABANDONED_AT_MOST
 from spool.entry import (
     ANY,
+    Accepted,
     Claimed,
-    Clash,
+    Conflict,
     Depth,
+    Duplicate,
     Fate,
     Filing,
-    Known,
     Note,
     OrphanBody,
     Settlement,
     Subject,
-    Taken,
     TimelineRow,
     Wanted,
     Way,
@@ -32,7 +32,7 @@ from spool.errors import LifecycleError, SpoolError
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
 from tests.backends import BACKENDS
-from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.spooling import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 Opener = Callable[[], Spool]
@@ -73,7 +73,7 @@ def state(spool: Spool, uid: str) -> State:
 def test_offer_is_taken_and_given_back_byte_for_byte(opener: Opener) -> None:
     one, other = opener(), opener()
 
-    assert one.put([offer("A", "d=1", body=b"\xef\xbb\xbf<a/>\r\n")]) == [Taken(uid="A")]
+    assert one.put([new_message("A", "d=1", body=b"\xef\xbb\xbf<a/>\r\n")]) == [Accepted(uid="A")]
 
     view = other.message("A")
     assert other.body("A") == b"\xef\xbb\xbf<a/>\r\n"
@@ -83,147 +83,162 @@ def test_offer_is_taken_and_given_back_byte_for_byte(opener: Opener) -> None:
 
 
 def test_same_bytes_of_the_same_owner_are_known(spool: Spool) -> None:
-    spool.put([offer("A", body=b"x")])
+    spool.put([new_message("A", body=b"x")])
 
-    assert spool.put([offer("B", body=b"x"), offer("C", body=b"y"), offer("D", body=b"y")]) == [
-        Known(uid="A"),
-        Taken(uid="C"),
-        Known(uid="C"),
+    assert spool.put(
+        [new_message("B", body=b"x"), new_message("C", body=b"y"), new_message("D", body=b"y")]
+    ) == [
+        Duplicate(uid="A"),
+        Accepted(uid="C"),
+        Duplicate(uid="C"),
     ]
     assert spool.message("B") is None
 
 
 def test_same_bytes_of_two_owners_are_two_messages(spool: Spool) -> None:
-    replies = spool.put([offer("A", "d=1", body=b"x"), offer("B", "d=1", owner="bob", body=b"x")])
+    replies = spool.put([new_message("A", "d=1", body=b"x"), new_message("B", "d=1", owner="bob", body=b"x")])
 
-    assert replies == [Taken(uid="A"), Taken(uid="B")]
+    assert replies == [Accepted(uid="A"), Accepted(uid="B")]
     assert uids(claim(spool)) == ["A", "B"], "declarations of two owners do not wait for each other"
 
 
-def key_of(uid: str) -> Clash:
-    return Clash(uid=uid, reason="request_key")
+def key_of(uid: str) -> Conflict:
+    return Conflict(uid=uid, reason="request_key")
 
 
 def test_request_key_that_is_the_digest_of_the_bytes_is_a_key_like_others(spool: Spool) -> None:
     key = hashlib.sha256(b"x").hexdigest()
-    assert spool.put([offer("A", body=b"x", request_key=key), offer("B", body=b"y", request_key=key)]) == [
-        Taken(uid="A"), key_of("A"),
+    assert spool.put([new_message("A", body=b"x", request_key=key), new_message("B", body=b"y", request_key=key)]) == [
+        Accepted(uid="A"), key_of("A"),
     ]  # fmt: skip
     replies = spool.put(
         [
-            offer("C", body=b"x", request_key=key),
-            offer("D", body=b"z", request_key=key),
-            offer("E", owner="bob", body=b"z", request_key=key),
-            offer("F", body=b"f", request_key=hashlib.sha256(b"e").hexdigest()),
-            offer("G", body=b"e"),
-            offer("H", body=b"h", request_key=hashlib.sha256(b"e").hexdigest()),
-            offer("I", body=b"i", request_key=hashlib.sha256(b"nothing").hexdigest()),
+            new_message("C", body=b"x", request_key=key),
+            new_message("D", body=b"z", request_key=key),
+            new_message("E", owner="bob", body=b"z", request_key=key),
+            new_message("F", body=b"f", request_key=hashlib.sha256(b"e").hexdigest()),
+            new_message("G", body=b"e"),
+            new_message("H", body=b"h", request_key=hashlib.sha256(b"e").hexdigest()),
+            new_message("I", body=b"i", request_key=hashlib.sha256(b"nothing").hexdigest()),
         ]
     )
     assert replies == [
-        Known(uid="A"), key_of("A"), Taken(uid="E"), Taken(uid="F"), Taken(uid="G"), key_of("F"), Taken(uid="I"),
+        Duplicate(uid="A"), key_of("A"), Accepted(uid="E"), Accepted(uid="F"), Accepted(uid="G"), key_of("F"), Accepted(uid="I"),
     ]  # fmt: skip
     named = hashlib.sha256(b"e").hexdigest()
-    assert spool.put([offer("L", body=b"e", request_key=named)]) == [key_of("F")], "not even its own bytes"
-    spool.put([offer("J", body=b"j")])
-    assert spool.put([offer("K", body=b"k", request_key=hashlib.sha256(b"j").hexdigest())]) == [
-        Taken(uid="K")
+    assert spool.put([new_message("L", body=b"e", request_key=named)]) == [key_of("F")], (
+        "not even its own bytes"
+    )
+    spool.put([new_message("J", body=b"j")])
+    assert spool.put([new_message("K", body=b"k", request_key=hashlib.sha256(b"j").hexdigest())]) == [
+        Accepted(uid="K")
     ], "bytes alone make no key"
 
 
 def test_request_key_belongs_to_one_message_of_its_owner(spool: Spool) -> None:
-    spool.put([offer("A", body=b"x", request_key="k")])
+    spool.put([new_message("A", body=b"x", request_key="k")])
 
     assert spool.put(
         [
-            offer("B", body=b"x", request_key="k"),
-            offer("C", body=b"y", request_key="k"),
-            offer("D", owner="bob", body=b"y", request_key="k"),
-            offer("E", body=b"z"),
-            offer("F", body=b"zz"),
-            offer("G", body=b"z", request_key="k"),
-            offer("H", body=b"x", request_key="another"),
+            new_message("B", body=b"x", request_key="k"),
+            new_message("C", body=b"y", request_key="k"),
+            new_message("D", owner="bob", body=b"y", request_key="k"),
+            new_message("E", body=b"z"),
+            new_message("F", body=b"zz"),
+            new_message("G", body=b"z", request_key="k"),
+            new_message("H", body=b"x", request_key="another"),
         ]
     ) == [
-        Known(uid="A"),
+        Duplicate(uid="A"),
         key_of("A"),
-        Taken(uid="D"),
-        Taken(uid="E"),
-        Taken(uid="F"),
+        Accepted(uid="D"),
+        Accepted(uid="E"),
+        Accepted(uid="F"),
         key_of("A"),
-        Known(uid="A"),
+        Duplicate(uid="A"),
     ]
 
 
 def test_declaration_version_with_other_bytes_clashes(spool: Spool) -> None:
-    spool.put([offer("A", Subject(identity="d=1", version="v1"))])
+    spool.put([new_message("A", Subject(identity="d=1", version="v1"))])
 
     assert spool.put(
         [
-            offer("B", "d=0", Subject(identity="d=1", version="v1")),
-            offer("C", Subject(identity="d=1", version="v2")),
-            offer("D", Subject(identity="d=1")),
-            offer("E", Subject(identity="d=1", version="v1"), owner="bob"),
+            new_message("B", "d=0", Subject(identity="d=1", version="v1")),
+            new_message("C", Subject(identity="d=1", version="v2")),
+            new_message("D", Subject(identity="d=1")),
+            new_message("E", Subject(identity="d=1", version="v1"), owner="bob"),
         ]
     ) == [
-        Clash(uid="A", reason="version", identities=("d=1",)),
-        Taken(uid="C"),
-        Taken(uid="D"),
-        Taken(uid="E"),
+        Conflict(uid="A", reason="version", identities=("d=1",)),
+        Accepted(uid="C"),
+        Accepted(uid="D"),
+        Accepted(uid="E"),
     ]
     assert list(spool.find(["d=0"])) == [], "a clash leaves nothing behind"
 
 
 def test_version_is_free_again_when_its_message_is_dead_or_discarded(spool: Spool) -> None:
     first, second = (Subject(identity=f"d={n}", version="v") for n in (1, 2))
-    spool.put([offer("A", first), offer("B", second)])
+    spool.put([new_message("A", first), new_message("B", second)])
     spool.act(Event.DISCARDED, ["A"])
     spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
 
-    assert spool.put([offer("C", first), offer("D", second)]) == [Taken(uid="C"), Taken(uid="D")]
+    assert spool.put([new_message("C", first), new_message("D", second)]) == [
+        Accepted(uid="C"),
+        Accepted(uid="D"),
+    ]
 
 
 def test_taken_cop_msg_id_clashes_without_naming_another_owner(spool: Spool) -> None:
-    spool.put([offer("A", cop_msg_id="X")])
+    spool.put([new_message("A", cop_msg_id="X")])
 
     assert spool.put(
         [
-            offer("B", cop_msg_id="X"),
-            offer("C", owner="bob", cop_msg_id="X"),
-            offer("D", cop_msg_id="X", destination="elsewhere"),
-            offer("E", owner="bob", cop_msg_id="X", destination="elsewhere"),
-            offer("F", owner="bob", cop_msg_id="Y"),
-            offer("G", cop_msg_id="Y", destination="elsewhere"),
+            new_message("B", cop_msg_id="X"),
+            new_message("C", owner="bob", cop_msg_id="X"),
+            new_message("D", cop_msg_id="X", destination="elsewhere"),
+            new_message("E", owner="bob", cop_msg_id="X", destination="elsewhere"),
+            new_message("F", owner="bob", cop_msg_id="Y"),
+            new_message("G", cop_msg_id="Y", destination="elsewhere"),
         ]
     ) == [
-        Clash(uid="A", reason="cop_msg_id"),
-        Clash(uid="", reason="cop_msg_id"),
-        Clash(uid="A", reason="cop_msg_id"),
-        Clash(uid="", reason="cop_msg_id"),
-        Taken(uid="F"),
-        Clash(uid="", reason="cop_msg_id"),
+        Conflict(uid="A", reason="cop_msg_id"),
+        Conflict(uid="", reason="cop_msg_id"),
+        Conflict(uid="A", reason="cop_msg_id"),
+        Conflict(uid="", reason="cop_msg_id"),
+        Accepted(uid="F"),
+        Conflict(uid="", reason="cop_msg_id"),
     ]
 
 
 def test_put_that_raises_has_written_nothing(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
 
     with pytest.raises(SpoolError) as raised:
-        spool.put([offer("B", "d=1"), offer("A", body=b"another with the same uid", cop_msg_id="X")])
+        spool.put(
+            [new_message("B", "d=1"), new_message("A", body=b"another with the same uid", cop_msg_id="X")]
+        )
 
     assert not raised.value.temporary
     assert spool.message("B") is None
     assert list(spool.find(["d=1"])) == []
-    assert spool.put([offer("B", "d=1")]) == [Taken(uid="B")]
+    assert spool.put([new_message("B", "d=1")]) == [Accepted(uid="B")]
 
 
 def test_a_declaration_is_found_with_what_each_of_its_versions_says_the_newest_last(spool: Spool) -> None:
     def version(number: int, facts: bytes) -> Subject:
         return Subject(identity="d=1", version=str(number), handles=("h=1",), facts=facts)
 
-    spool.put([offer("A", version(1, b"a")), offer("B", version(2, b"b")), offer("C", version(3, b"c"))])
-    spool.put([offer("D", version(4, b"c"))])
-    spool.put([offer("E", version(5, b"a"))])
+    spool.put(
+        [
+            new_message("A", version(1, b"a")),
+            new_message("B", version(2, b"b")),
+            new_message("C", version(3, b"c")),
+        ]
+    )
+    spool.put([new_message("D", version(4, b"c"))])
+    spool.put([new_message("E", version(5, b"a"))])
 
     for text in ("d=1", "h=1"):
         found = [one.facts for one in spool.find([text])]
@@ -232,7 +247,9 @@ def test_a_declaration_is_found_with_what_each_of_its_versions_says_the_newest_l
 
 def test_a_text_of_many_declarations_leads_to_all_of_them_and_with_an_owner_to_theirs(spool: Spool) -> None:
     many = [Subject(identity=f"d={n}", handles=("h=1", "h=2")) for n in range(1234)]
-    spool.put([offer("A", *many), offer("B", Subject(identity="d=1", handles=("h=1",)), owner="bob")])
+    spool.put(
+        [new_message("A", *many), new_message("B", Subject(identity="d=1", handles=("h=1",)), owner="bob")]
+    )
 
     found = list(spool.find(["h=1", "h=2", "d=1"]))
     assert len([one for one in found if one.found_by == "h=1"]) == 1235
@@ -243,7 +260,7 @@ def test_a_text_of_many_declarations_leads_to_all_of_them_and_with_an_owner_to_t
 
 
 def test_declaration_named_twice_in_one_message_is_one(spool: Spool) -> None:
-    spool.put([offer("A", Subject(identity="d=1", version="1"), Subject(identity="d=1", version="2"))])
+    spool.put([new_message("A", Subject(identity="d=1", version="1"), Subject(identity="d=1", version="2"))])
 
     assert len(list(spool.find(["d=1"]))) == 1
     assert uids(claim(spool)) == ["A"]
@@ -254,7 +271,7 @@ def test_declaration_named_twice_in_one_message_is_one(spool: Spool) -> None:
 
 def test_claims_go_by_due_time_and_within_the_limit(spool: Spool, clock: Clock) -> None:
     for uid in "ABC":
-        spool.put([offer(uid)])
+        spool.put([new_message(uid)])
         clock.move(1)
     spool.settle(settled(claim(spool, limit=1), Fate.DEFERRED, next_at=clock.now))
 
@@ -264,7 +281,7 @@ def test_claims_go_by_due_time_and_within_the_limit(spool: Spool, clock: Clock) 
 
 
 def test_claim_carries_everything_a_sender_needs(spool: Spool) -> None:
-    spool.put([offer("A", body=b"bytes")])
+    spool.put([new_message("A", body=b"bytes")])
 
     (got,) = claim(spool)
 
@@ -281,7 +298,7 @@ def test_claim_carries_everything_a_sender_needs(spool: Spool) -> None:
 
 def test_claimed_entry_is_nobody_elses(opener: Opener) -> None:
     one, other = opener(), opener()
-    one.put([offer("A"), offer("B")])
+    one.put([new_message("A"), new_message("B")])
 
     assert uids(claim(one, limit=1)) == ["A"]
     assert uids(claim(other, by="two")) == ["B"]
@@ -289,14 +306,14 @@ def test_claimed_entry_is_nobody_elses(opener: Opener) -> None:
 
 
 def test_destinations_are_independent(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1", destination="elsewhere")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1", destination="elsewhere")])
 
     assert uids(claim(spool, "elsewhere")) == ["B"]
     assert uids(claim(spool)) == ["A"]
 
 
 def test_settlement_takes_effect_once(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     done = settled(claim(spool))
 
     assert spool.settle([*done, *done]) == 1
@@ -307,13 +324,13 @@ def test_settlement_takes_effect_once(spool: Spool) -> None:
 
 def test_journal_says_what_a_message_was_made_of(spool: Spool) -> None:
     origin = {"mapping": "orders", "source_sha256": "ab" * 32}
-    spool.put([structs.replace(offer("A"), origin=origin), offer("B")])
+    spool.put([structs.replace(new_message("A"), origin=origin), new_message("B")])
     assert json.loads(next(iter(spool.history("A"))).detail)["origin"] == origin
     assert "origin" not in json.loads(next(iter(spool.history("B"))).detail)
 
 
 def test_settlement_with_a_wrong_claim_is_void(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     (got,) = claim(spool)
 
     assert spool.settle([Settlement(entry=got.entry, claim=got.claim + 1, fate=Fate.DELIVERED)]) == 0
@@ -322,7 +339,7 @@ def test_settlement_with_a_wrong_claim_is_void(spool: Spool) -> None:
 
 
 def test_recovering_a_dead_claimant_leaves_the_living_alone(spool: Spool) -> None:
-    spool.put([offer("A"), offer("B")])
+    spool.put([new_message("A"), new_message("B")])
     lost = settled(claim(spool, by="dead", limit=1))
     kept = settled(claim(spool, by="alive"))
 
@@ -337,7 +354,7 @@ def test_recovering_a_dead_claimant_leaves_the_living_alone(spool: Spool) -> Non
 
 
 def test_claims_of_the_generation_before_stay_with_it(spool: Spool) -> None:
-    spool.put([offer("A"), offer("B")])
+    spool.put([new_message("A"), new_message("B")])
     held = settled(claim(spool, by="port/1", limit=1))
     own = claim(spool, by="port/10")
 
@@ -350,7 +367,7 @@ def test_claims_of_the_generation_before_stay_with_it(spool: Spool) -> None:
 
 
 def test_however_often_generations_change_nothing_becomes_a_dead_letter(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     for number in range(1, 3 * ABANDONED_AT_MOST):
         assert uids(claim(spool, by=generation("port/1", number))) == ["A"]
         assert spool.leave(generation("port/1", number + 1)) == 1
@@ -360,7 +377,7 @@ def test_however_often_generations_change_nothing_becomes_a_dead_letter(spool: S
 
 
 def test_who_dies_after_a_change_of_generations_still_has_its_deaths_counted(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     states = []
     for _ in range(ABANDONED_AT_MOST):
         claim(spool, by="port/1#2")
@@ -370,7 +387,7 @@ def test_who_dies_after_a_change_of_generations_still_has_its_deaths_counted(spo
 
 
 def test_first_generation_finds_all_that_were_before_it_dead(spool: Spool) -> None:
-    spool.put([offer(name) for name in "ABCD"])
+    spool.put([new_message(name) for name in "ABCD"])
     for by in ("port/1", "port/1#2", "port/1#3", "port/10"):
         claim(spool, by=by, limit=1)
     spool.leave("port/1#3")
@@ -379,7 +396,7 @@ def test_first_generation_finds_all_that_were_before_it_dead(spool: Spool) -> No
 
 
 def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     claim(spool)
 
     clock.move(29)
@@ -392,7 +409,7 @@ def test_expired_lease_is_recovered_and_a_running_one_is_not(spool: Spool, clock
 def test_end_of_the_lease_goes_with_the_claim_and_no_clock_that_is_set_moves_it(
     spool: Spool, clock: Clock
 ) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     clock.move(86_400)
     (claimed,) = spool.claim("me", "port", limit=1, lease_s=3600)
     clock.move(-86_400)
@@ -402,7 +419,7 @@ def test_end_of_the_lease_goes_with_the_claim_and_no_clock_that_is_set_moves_it(
 
 
 def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     done = settled(claim(spool))
     clock.move(3600)
 
@@ -411,11 +428,11 @@ def test_late_settlement_counts_while_nobody_took_the_entry_back(spool: Spool, c
 
 
 def near(spool: Spool, destination: str = "port") -> int:
-    return spool.draw_near(destination, wait_s=600, lease_s=30)
+    return spool.repair_clock(destination, wait_s=600, lease_s=30)
 
 
 def test_fresh_entry_goes_at_once_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A"), offer("B", destination="capital")])
+    spool.put([new_message("A"), new_message("B", destination="capital")])
     clock.move(-300)
 
     assert claim(spool) == []
@@ -428,7 +445,7 @@ def test_fresh_entry_goes_at_once_when_the_clock_was_set_back(spool: Spool, cloc
 def test_deferred_entry_waits_no_longer_than_the_longest_back_off_when_the_clock_was_set_back(
     spool: Spool, clock: Clock
 ) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=500)))
 
     clock.move(-60)
@@ -439,8 +456,8 @@ def test_deferred_entry_waits_no_longer_than_the_longest_back_off_when_the_clock
 
 
 def test_whole_chain_comes_near_at_once_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer(name, "d=1") for name in "ABC"])
-    spool.put([offer("D", "d=1", destination="capital")])
+    spool.put([new_message(name, "d=1") for name in "ABC"])
+    spool.put([new_message("D", "d=1", destination="capital")])
     clock.move(-86_400)
 
     assert near(spool) == 3, "those that wait for another one too"
@@ -452,7 +469,7 @@ def test_whole_chain_comes_near_at_once_when_the_clock_was_set_back(spool: Spool
 
 
 def test_followers_of_what_is_on_its_way_come_near_too(spool: Spool, clock: Clock) -> None:
-    spool.put([offer(name, "d=1") for name in "ABC"])
+    spool.put([new_message(name, "d=1") for name in "ABC"])
     first = claim(spool)
     clock.move(-86_400)
 
@@ -462,7 +479,7 @@ def test_followers_of_what_is_on_its_way_come_near_too(spool: Spool, clock: Cloc
 
 
 def test_follower_that_was_deferred_keeps_its_time(spool: Spool, clock: Clock) -> None:
-    spool.put([offer(name, "d=1") for name in "AB"])
+    spool.put([new_message(name, "d=1") for name in "AB"])
     spool.act(Event.HELD, ["A"])
     spool.act(Event.RELEASED, ["A"])
     spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=500)))
@@ -472,7 +489,7 @@ def test_follower_that_was_deferred_keeps_its_time(spool: Spool, clock: Clock) -
 
 
 def test_lease_of_the_dead_ends_when_the_clock_was_set_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     lost = settled(claim(spool, by="dead"))
     clock.move(-3600)
 
@@ -485,7 +502,7 @@ def test_lease_of_the_dead_ends_when_the_clock_was_set_back(spool: Spool, clock:
 
 
 def test_entries_that_come_back_one_by_one_are_not_taken_for_a_clock_set_back(spool: Spool) -> None:
-    spool.put([offer(name) for name in "ABC"])
+    spool.put([new_message(name) for name in "ABC"])
     for _ in range(2):
         claim(spool, by="dying")
         spool.recover(claimant="dying")
@@ -495,7 +512,7 @@ def test_entries_that_come_back_one_by_one_are_not_taken_for_a_clock_set_back(sp
 
 
 def test_postponed_entry_is_not_taken_for_a_clock_set_back(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     later = clock.now + timedelta(seconds=20)
     spool.settle(settled(claim(spool), Fate.POSTPONED, error="the key is dark", next_at=later))
 
@@ -504,7 +521,7 @@ def test_postponed_entry_is_not_taken_for_a_clock_set_back(spool: Spool, clock: 
 
 
 def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     later = clock.now + timedelta(seconds=10)
     spool.settle(settled(claim(spool), Fate.DEFERRED, error="no route", next_at=later))
 
@@ -519,7 +536,7 @@ def test_deferred_entry_waits_for_its_time(spool: Spool, clock: Clock) -> None:
 
 
 def test_delivered_entry_tells_when_and_what(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     got = claim(spool)
     clock.move(5)
     done = settled(got)
@@ -531,7 +548,7 @@ def test_delivered_entry_tells_when_and_what(spool: Spool, clock: Clock) -> None
 
 
 def test_dead_entry_waits_for_an_operator(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.settle(settled(claim(spool), Fate.UNDELIVERABLE, error="refused for ever"))
     clock.move(86400)
 
@@ -546,7 +563,7 @@ def test_dead_entry_waits_for_an_operator(spool: Spool, clock: Clock) -> None:
 
 
 def test_held_entry_goes_when_released(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
 
     spool.act(Event.HELD, ["A"])
     assert claim(spool) == []
@@ -555,7 +572,7 @@ def test_held_entry_goes_when_released(spool: Spool) -> None:
 
 
 def test_operator_acts_on_all_or_on_none(spool: Spool) -> None:
-    spool.put([offer("A"), offer("B")])
+    spool.put([new_message("A"), new_message("B")])
     spool.act(Event.HELD, ["B"])
 
     with pytest.raises(LifecycleError):
@@ -565,7 +582,7 @@ def test_operator_acts_on_all_or_on_none(spool: Spool) -> None:
 
 
 def test_operator_cannot_claim_or_deliver(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
 
     for event in (Event.CLAIMED, Event.DELIVERED, Event.DEFERRED, Event.UNDELIVERABLE):
         with pytest.raises(LifecycleError):
@@ -574,13 +591,13 @@ def test_operator_cannot_claim_or_deliver(spool: Spool) -> None:
 
 
 def test_unknown_messages_are_passed_over(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
 
     assert spool.act(Event.HELD, ["nobody", "A"]) == 1
 
 
 def test_discarded_entry_is_never_claimed(spool: Spool) -> None:
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.act(Event.DISCARDED, ["A"], reason="by telephone")
 
     assert claim(spool) == []
@@ -592,7 +609,7 @@ def test_discarded_entry_is_never_claimed(spool: Spool) -> None:
 
 
 def test_later_entry_waits_until_the_earlier_is_settled(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=2", "d=1"), offer("C", "d=3")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=2", "d=1"), new_message("C", "d=3")])
 
     first = claim(spool)
     assert uids(first) == ["A", "C"]
@@ -604,7 +621,7 @@ def test_later_entry_waits_until_the_earlier_is_settled(spool: Spool) -> None:
 
 
 def test_deferred_and_held_entries_keep_the_later_ones_waiting(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1")])
     spool.settle(settled(claim(spool), Fate.DEFERRED, next_at=clock.now + timedelta(seconds=60)))
 
     assert claim(spool) == []
@@ -615,9 +632,9 @@ def test_deferred_and_held_entries_keep_the_later_ones_waiting(spool: Spool, clo
 
 @pytest.mark.parametrize("event", [Event.DISCARDED, Event.UNDELIVERABLE])
 def test_giving_up_the_middle_one_keeps_the_order_of_the_rest(spool: Spool, event: Event) -> None:
-    spool.put([offer("A", "x")])
+    spool.put([new_message("A", "x")])
     dead = settled(claim(spool), Fate.UNDELIVERABLE)
-    spool.put([offer("B", "x", "y"), offer("C", "x", "y"), offer("D", "y")])
+    spool.put([new_message("B", "x", "y"), new_message("C", "x", "y"), new_message("D", "y")])
     if event is Event.DISCARDED:
         spool.act(event, ["C"])
         spool.settle(settled(claim(spool)))  # nothing was claimable: A is on its way
@@ -636,7 +653,7 @@ def test_giving_up_the_middle_one_keeps_the_order_of_the_rest(spool: Spool, even
 
 
 def test_discarded_entry_waits_for_nobody(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1")])
     spool.act(Event.DISCARDED, ["B"])
 
     view = spool.message("B")
@@ -645,7 +662,7 @@ def test_discarded_entry_waits_for_nobody(spool: Spool) -> None:
 
 
 def test_dead_letter_sent_again_takes_its_old_place(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1"), offer("C", "d=1")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1"), new_message("C", "d=1")])
     for _ in range(3):
         spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
 
@@ -658,7 +675,7 @@ def test_dead_letter_sent_again_takes_its_old_place(spool: Spool) -> None:
 
 
 def test_dead_letter_sent_again_waits_for_a_later_one_on_its_way(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1"), offer("C", "d=1")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1"), new_message("C", "d=1")])
     spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
     later = claim(spool)
 
@@ -674,7 +691,7 @@ def test_dead_letter_sent_again_waits_for_a_later_one_on_its_way(spool: Spool) -
 
 @pytest.mark.parametrize("recovered", [True, False])
 def test_later_one_that_comes_back_unsent_lets_the_earlier_go_first(spool: Spool, recovered: bool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1")])
     spool.settle(settled(claim(spool), Fate.UNDELIVERABLE))
     later = claim(spool, by="two")
     spool.act(Event.RETRIED, ["A"])
@@ -728,7 +745,7 @@ def declaration(spool: Spool, identity: str, owner: str = "ann") -> int:
 
 def test_declarations_are_found_by_identity_and_handle(spool: Spool) -> None:
     subject = Subject(identity="d=1", handles=("guid=G",), facts=b"of d=1")
-    spool.put([offer("A", subject), offer("B", subject, owner="bob")])
+    spool.put([new_message("A", subject), new_message("B", subject, owner="bob")])
 
     found = list(spool.find(["guid=G", "guid=G", "nothing"]))
 
@@ -743,7 +760,7 @@ def test_many_texts_are_looked_up_at_once(spool: Spool) -> None:
     for start in range(0, 300, 100):
         spool.put(
             [
-                offer(f"M{n}", Subject(identity=f"d={n}", handles=(f"h={n % 2}",)))
+                new_message(f"M{n}", Subject(identity=f"d={n}", handles=(f"h={n % 2}",)))
                 for n in range(start, start + 100)
             ]
         )
@@ -757,7 +774,7 @@ def test_many_texts_are_looked_up_at_once(spool: Spool) -> None:
 
 
 def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:
-    spool.put([offer("A", "d=1", "d=2", cop_msg_id="X")])
+    spool.put([new_message("A", "d=1", "d=2", cop_msg_id="X")])
 
     got = spool.travelled("X")
 
@@ -767,7 +784,7 @@ def test_message_is_found_by_the_id_it_travelled_under(spool: Spool) -> None:
 
 
 def test_same_answer_twice_is_one_line_of_the_timeline(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=2")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=2")])
     one, two = declaration(spool, "d=1"), declaration(spool, "d=2")
     first, again = arrive(spool, b"first"), arrive(spool, b"again")
 
@@ -783,7 +800,7 @@ def test_same_answer_twice_is_one_line_of_the_timeline(spool: Spool) -> None:
 
 
 def test_same_answer_in_two_arrivals_of_one_commit_is_one_line_of_the_timeline(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=2", owner="bob")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=2", owner="bob")])
     one, two = declaration(spool, "d=1"), declaration(spool, "d=2", "bob")
     first, again, third = (arrive(spool, body) for body in (b"first", b"again", b"third"))
 
@@ -809,7 +826,7 @@ def test_same_answer_in_two_arrivals_of_one_commit_is_one_line_of_the_timeline(s
 
 
 def test_timeline_goes_by_the_time_customs_says(spool: Spool) -> None:
-    spool.put([offer("A", Subject(identity="d=1", handles=("guid=G",)))])
+    spool.put([new_message("A", Subject(identity="d=1", handles=("guid=G",)))])
     number = declaration(spool, "d=1")
     times = ("20261111000000300", "20261111000000100", "20261111000000200")
     for place, at in enumerate(times):
@@ -820,7 +837,7 @@ def test_timeline_goes_by_the_time_customs_says(spool: Spool) -> None:
 
 
 def test_owner_sees_own_answers_only(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1", owner="bob")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1", owner="bob")])
     mine, theirs = declaration(spool, "d=1"), declaration(spool, "d=1", "bob")
     arrival = arrive(spool, b"both")
     rows = (row(mine, "x", index=0), row(theirs, "y", index=1))
@@ -837,7 +854,7 @@ def test_owner_sees_own_answers_only(spool: Spool) -> None:
 
 
 def test_only_who_has_something_new_gets_a_notice(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=1", owner="bob")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=1", owner="bob")])
     mine, theirs = declaration(spool, "d=1"), declaration(spool, "d=1", "bob")
     first, second = arrive(spool, b"1"), arrive(spool, b"2")
     spool.file([Filing(arrival=first, kind="k", cop_msg_id="", rows=(row(mine, "x"),))])
@@ -874,7 +891,7 @@ def test_owner_hears_once_of_an_arrival_that_is_for_it_as_a_whole(opener: Opener
 
 
 def test_mail_and_answers_share_one_row_of_cursors(spool: Spool) -> None:
-    spool.put([offer("A", "d=1")])
+    spool.put([new_message("A", "d=1")])
     number = declaration(spool, "d=1")
     answer, letter = arrive(spool, b"answer"), arrive(spool, b"letter")
     spool.file(
@@ -919,7 +936,7 @@ def test_orphan_of_an_arrival_that_two_processes_file_is_kept_once(opener: Opene
 
 
 def test_notices_follow_the_cursor(spool: Spool) -> None:
-    spool.put([offer("A", "d=1")])
+    spool.put([new_message("A", "d=1")])
     number = declaration(spool, "d=1")
     for digest in "xyz":
         arrival = arrive(spool, digest.encode())
@@ -945,7 +962,7 @@ def test_newest_notice_of_each_owner_is_told_in_one_go(spool: Spool) -> None:
 
 
 def test_acknowledging_goes_neither_back_nor_beyond_the_newest(spool: Spool) -> None:
-    spool.put([offer("A", "d=1")])
+    spool.put([new_message("A", "d=1")])
     number = declaration(spool, "d=1")
     for digest in "xy":
         arrival = arrive(spool, digest.encode())
@@ -962,7 +979,7 @@ def test_acknowledging_goes_neither_back_nor_beyond_the_newest(spool: Spool) -> 
 
 
 def test_learned_handle_finds_the_declaration_and_the_orphans_that_wait_for_it(spool: Spool) -> None:
-    spool.put([offer("A", "d=1")])
+    spool.put([new_message("A", "d=1")])
     number = declaration(spool, "d=1")
     early, late = arrive(spool, b"early"), arrive(spool, b"late")
     orphan = OrphanBody(index=3, reason="nobody", lookups=("preNo=7", "guid=Q"), facts=b"kept")
@@ -995,7 +1012,7 @@ def test_learned_handle_finds_the_declaration_and_the_orphans_that_wait_for_it(s
 
 
 def test_rematch_brings_a_notice_of_what_is_new_and_nothing_else(spool: Spool) -> None:
-    spool.put([offer("A", "d=1"), offer("B", "d=2")])
+    spool.put([new_message("A", "d=1"), new_message("B", "d=2")])
     arrival = arrive(spool, b"two bodies")
     spool.file(
         [Filing(arrival=arrival, kind="k", cop_msg_id="", rows=(row(declaration(spool, "d=1"), "x"),))]
@@ -1023,7 +1040,7 @@ def test_newest_orphans_come_last_and_within_the_limit(spool: Spool) -> None:
 
 def test_search_takes_whatever_an_operator_has_at_hand(spool: Spool) -> None:
     subject = Subject(identity="T orderNo=O-1 ebcCode=E", handles=("guid=G-1",))
-    spool.put([offer("A", subject, cop_msg_id="X"), offer("B", "T orderNo=O-2 ebcCode=F")])
+    spool.put([new_message("A", subject, cop_msg_id="X"), new_message("B", "T orderNo=O-2 ebcCode=F")])
     arrival = arrive(spool, b"answer")
     number = declaration(spool, subject.identity)
     spool.file([Filing(arrival=arrival, kind="k", cop_msg_id="R", rows=(row(number, "x"),))])
@@ -1035,7 +1052,7 @@ def test_search_takes_whatever_an_operator_has_at_hand(spool: Spool) -> None:
 
 
 def test_entries_are_listed_by_state_and_destination_oldest_first(spool: Spool) -> None:
-    spool.put([offer("A"), offer("B", destination="elsewhere"), offer("C")])
+    spool.put([new_message("A"), new_message("B", destination="elsewhere"), new_message("C")])
     spool.settle(settled(claim(spool, limit=1)))
 
     def listed(*states: State, destination: str = "", limit: int = 100) -> list[str]:
@@ -1057,7 +1074,7 @@ def test_ids_are_found_by_how_they_begin(spool: Spool) -> None:
         "01A200B8-2CDD-740B-A20A-69116E06AEA8",
         "01A300B8-2CCD-740B-A20A-69116E06AEA8",
     ]
-    spool.put([offer(uid) for uid in reversed(ids)])
+    spool.put([new_message(uid) for uid in reversed(ids)])
 
     assert spool.beginning("01A200B8-2CCD-7", limit=10) == ids[:2]
     assert spool.beginning("01A200B8-2CCD", limit=10) == ids[:2]
@@ -1070,7 +1087,7 @@ def test_ids_are_found_by_how_they_begin(spool: Spool) -> None:
 
 def test_entries_of_one_error_are_one_group_and_a_flood_of_errors_is_two(spool: Spool, clock: Clock) -> None:
     def fail(uid: str, error: str, destination: str = "port", fate: Fate = Fate.UNDELIVERABLE) -> None:
-        spool.put([offer(uid, destination=destination)])
+        spool.put([new_message(uid, destination=destination)])
         next_at = clock.now + timedelta(days=9) if fate is Fate.DEFERRED else None
         spool.settle(settled(claim(spool, destination), fate, error=error, next_at=next_at))
 
@@ -1084,7 +1101,7 @@ def test_entries_of_one_error_are_one_group_and_a_flood_of_errors_is_two(spool: 
     fail("E", "strange")
     fail("F", "later", fate=Fate.DEFERRED)
     fail("G", "", fate=Fate.DELIVERED)
-    spool.put([offer("H", destination="hook")])
+    spool.put([new_message("H", destination="hook")])
     first, second = START, START + timedelta(seconds=60)
 
     def told(wanted: Wanted = ANY, each: int = 2) -> list[tuple[object, ...]]:
@@ -1117,12 +1134,12 @@ def test_entries_of_one_error_are_one_group_and_a_flood_of_errors_is_two(spool: 
 
 
 def test_depths_count_by_destination_state_and_age(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A"), offer("B", destination="elsewhere")])
+    spool.put([new_message("A"), new_message("B", destination="elsewhere")])
     clock.move(100)
-    spool.put([offer("C"), offer("D")])
+    spool.put([new_message("C"), new_message("D")])
     spool.settle(settled(claim(spool, limit=1)))
     clock.move(2 * 86400)
-    spool.put([offer("E")])
+    spool.put([new_message("E")])
 
     assert spool.depths() == [
         Depth(destination="elsewhere", state=State.READY, age_s=-1, entries=1),
@@ -1132,14 +1149,14 @@ def test_depths_count_by_destination_state_and_age(spool: Spool, clock: Clock) -
 
 
 def test_history_tells_the_life_of_one_message_in_order(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A"), offer("B")])
+    spool.put([new_message("A"), new_message("B")])
     clock.move(1)
     spool.settle(settled(claim(spool, limit=1), Fate.DEFERRED, error="no route"))
     spool.put((), notes=[Note(event="message.shown", uid="A", detail="to its owner")])
 
     lines = list(spool.history("A"))
 
-    taken = offer("A")
+    taken = new_message("A")
     accepted = {
         "sha256": taken.sha256.hex(),
         "size": len(taken.body),
@@ -1160,7 +1177,7 @@ def test_history_tells_the_life_of_one_message_in_order(spool: Spool, clock: Clo
 def test_taking_in_wakes_those_who_wait_for_entries(opener: Opener) -> None:
     one, other = opener(), opener()
     with other.listen(Topic.ENTRIES) as entries, other.listen(Topic.NOTICES) as notices:
-        one.put([offer("A", "d=1"), offer("B", "d=1")])
+        one.put([new_message("A", "d=1"), new_message("B", "d=1")])
         assert entries.wait(PATIENCE_S)
         assert not entries.wait(0), "what was heard is forgotten"
         one.settle(settled(claim(one)))
@@ -1174,7 +1191,7 @@ def test_taking_in_wakes_those_who_wait_for_entries(opener: Opener) -> None:
 
 def test_spool_opened_again_is_as_it_was(opener: Opener) -> None:
     one = opener()
-    one.put([offer("A", "d=1"), offer("B", "d=1")])
+    one.put([new_message("A", "d=1"), new_message("B", "d=1")])
     done = settled(claim(one))
     one.close()
     one.close()
@@ -1188,14 +1205,14 @@ def test_spool_opened_again_is_as_it_was(opener: Opener) -> None:
 
 
 def test_an_owner_that_floods_does_not_hold_up_the_single_entry_of_another(spool: Spool) -> None:
-    spool.put([offer(f"A{number:03d}", owner="ann") for number in range(200)])
-    spool.put([offer("B", owner="bob")])
+    spool.put([new_message(f"A{number:03d}", owner="ann") for number in range(200)])
+    spool.put([new_message("B", owner="bob")])
     assert "B" in uids(spool.claim("f", "port", limit=4, lease_s=60))
 
 
 def test_owners_take_turns_from_one_claim_to_the_next(spool: Spool) -> None:
     owners = ("ann", "bob", "cho", "dan", "eve")
-    spool.put([offer(f"{owner}{number}", owner=owner) for owner in owners for number in range(4)])
+    spool.put([new_message(f"{owner}{number}", owner=owner) for owner in owners for number in range(4)])
     turns = [[one.owner for one in spool.claim("f", "port", limit=2, lease_s=60)] for _ in range(5)]
     assert [len(turn) for turn in turns] == [2] * 5
     assert all(len(set(turn)) == 2 for turn in turns)
@@ -1204,13 +1221,20 @@ def test_owners_take_turns_from_one_claim_to_the_next(spool: Spool) -> None:
 
 
 def test_a_share_that_one_owner_does_not_use_goes_to_the_others(spool: Spool) -> None:
-    spool.put([offer(f"A{number}", owner="ann") for number in range(9)])
-    spool.put([offer("B", owner="bob")])
+    spool.put([new_message(f"A{number}", owner="ann") for number in range(9)])
+    spool.put([new_message("B", owner="bob")])
     assert sorted(uids(spool.claim("f", "port", limit=8, lease_s=60))) == [*(f"A{n}" for n in range(7)), "B"]
 
 
 def test_within_an_owner_the_higher_priority_goes_first(spool: Spool) -> None:
-    spool.put([offer("late", priority=2), offer("usual"), offer("urgent", priority=0), offer("usual2")])
+    spool.put(
+        [
+            new_message("late", priority=2),
+            new_message("usual"),
+            new_message("urgent", priority=0),
+            new_message("usual2"),
+        ]
+    )
     claimed = [uids(spool.claim("f", "port", limit=1, lease_s=60))[0] for _ in range(4)]
     assert claimed == ["urgent", "usual", "usual2", "late"]
 
@@ -1218,7 +1242,7 @@ def test_within_an_owner_the_higher_priority_goes_first(spool: Spool) -> None:
 def test_each_way_of_a_message_has_a_fate_of_its_own(spool: Spool) -> None:
     tax = Way(destination="tax", cop_msg_id="COP-A", facts=b"other office")
     part = Way(destination="port", cop_msg_id="COP-A", part="2")
-    spool.put([offer("A", "X", more_ways=(tax, part))])
+    spool.put([new_message("A", "X", more_ways=(tax, part))])
     (to_tax,) = spool.claim("f", "tax", limit=9, lease_s=60)
     to_port = spool.claim("f", "port", limit=9, lease_s=60)
     assert (to_tax.way, to_tax.cop_msg_id, len(to_port)) == (b"other office", "COP-A", 2)
@@ -1235,7 +1259,7 @@ def test_each_way_of_a_message_has_a_fate_of_its_own(spool: Spool) -> None:
 
 def test_each_entry_is_shown_with_the_facts_of_its_way(spool: Spool) -> None:
     more = Way(destination="elsewhere", cop_msg_id="COP-A", facts=b"facts of the way")
-    spool.put([offer("A", more_ways=(more,))])
+    spool.put([new_message("A", more_ways=(more,))])
 
     assert [view.way for view in spool.ways("A")] == [b"", b"facts of the way"]
 
@@ -1244,28 +1268,28 @@ def test_offers_of_one_commit_are_judged_against_each_other(spool: Spool) -> Non
     first = Subject(identity="X", version="1")
     replies = spool.put(
         [
-            offer("A", first, body=b"a", request_key="r"),
-            offer("B", first, body=b"a"),
-            offer("C", body=b"c", request_key="r"),
-            offer("D", first, body=b"d"),
-            offer("E", body=b"e", cop_msg_id="COP-A"),
-            offer("F", Subject(identity="X", version="2"), body=b"f"),
+            new_message("A", first, body=b"a", request_key="r"),
+            new_message("B", first, body=b"a"),
+            new_message("C", body=b"c", request_key="r"),
+            new_message("D", first, body=b"d"),
+            new_message("E", body=b"e", cop_msg_id="COP-A"),
+            new_message("F", Subject(identity="X", version="2"), body=b"f"),
         ]
     )
     assert replies == [
-        Taken(uid="A"),
-        Known(uid="A"),
+        Accepted(uid="A"),
+        Duplicate(uid="A"),
         key_of("A"),
-        Clash(uid="A", reason="version", identities=("X",)),
-        Clash(uid="A", reason="cop_msg_id"),
-        Taken(uid="F"),
+        Conflict(uid="A", reason="version", identities=("X",)),
+        Conflict(uid="A", reason="cop_msg_id"),
+        Accepted(uid="F"),
     ]
     assert uids(spool.claim("f", "port", limit=9, lease_s=60)) == ["A"], "F waits for A"
 
 
 def test_an_operator_may_act_on_the_entry_to_one_destination_alone(spool: Spool) -> None:
     tax = Way(destination="tax", cop_msg_id="COP-A")
-    spool.put([offer("A", "X", more_ways=(tax,))])
+    spool.put([new_message("A", "X", more_ways=(tax,))])
     assert spool.act(Event.DISCARDED, ["A"], reason="the office is closed", destination="tax") == 1
     assert [(view.destination, view.state) for view in spool.ways("A")] == [
         ("port", State.READY),
@@ -1275,17 +1299,17 @@ def test_an_operator_may_act_on_the_entry_to_one_destination_alone(spool: Spool)
 
 
 def test_ways_of_one_message_do_not_wait_for_each_other(spool: Spool) -> None:
-    spool.put([offer("A", "X")])
+    spool.put([new_message("A", "X")])
     spool.settle(settled(spool.claim("f", "port", limit=9, lease_s=60)))
-    spool.put([offer("B", "X", more_ways=(Way(destination="port", cop_msg_id="COP-B", part="2"),))])
+    spool.put([new_message("B", "X", more_ways=(Way(destination="port", cop_msg_id="COP-B", part="2"),))])
     assert uids(spool.claim("f", "port", limit=9, lease_s=60)) == ["B", "B"]
 
 
 def test_owners_whose_entries_are_deferred_do_not_hide_one_that_has_its_turn(spool: Spool) -> None:
-    spool.put([offer(f"A{number:02d}", owner=f"a{number:02d}") for number in range(40)])
+    spool.put([new_message(f"A{number:02d}", owner=f"a{number:02d}") for number in range(40)])
     later = START + timedelta(hours=1)
     for _ in range(10):
         held = spool.claim("f", "port", limit=8, lease_s=60)
         spool.settle(settled(held, Fate.DEFERRED, error="no", next_at=later))
-    spool.put([offer("Z", owner="zoe")])
+    spool.put([new_message("Z", owner="zoe")])
     assert "Z" in uids([one for _ in range(3) for one in spool.claim("f", "port", limit=4, lease_s=60)])

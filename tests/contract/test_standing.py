@@ -10,9 +10,9 @@ from gateway.config import BusyHours, Config, PatienceRow
 from gateway.doors.standing import standings
 from gateway.doors.views import StandingView
 from gateway.observe import configure_logs, reset_logs
-from gateway.patience import patience_of
-from gateway.roles.collect import Registry
-from gateway.roles.vigil import Vigil
+from gateway.patience import response_times_of
+from gateway.roles.collect import ReceiptFiler
+from gateway.roles.vigil import OverdueScan
 from gateway.rules import Rules
 from spool.entry import Fate
 from spool.lifecycle import Event
@@ -26,13 +26,13 @@ from tests.contract.test_correlation import (
     SAVED,
     accept,
     collect,
-    registry,
+    filer,
 )
 from tests.documents import inventory, order, receipt
-from tests.spooling import START, Clock, offer, settled
+from tests.spooling import START, Clock, new_message, settled
 from tests.unit.test_offers import config
 
-__all__ = ["registry"]
+__all__ = ["filer"]
 
 TEXT = "CEB621Message copNo=COP-1"
 USUAL_S = 7200
@@ -59,27 +59,27 @@ def with_patience(*rows: PatienceRow, hours: tuple[BusyHours, ...] | None = None
         patience=rows,
         busy_hours=hours,
     )
-    return replace(RULES_NOW, patience=patience_of(RULES_NOW.patience, settings))
+    return replace(RULES_NOW, response_times=response_times_of(RULES_NOW.response_times, settings))
 
 
 @pytest.mark.parametrize(
     ("status", "info"), [("-621004", "已经申报过，请勿重复申报"), ("100", "清单重复发送")]
 )
 def test_refusal_of_a_repeated_delivery_leaves_a_declaration_as_customs_decided(
-    spool: Spool, registry: Registry, clock: Clock, status: str, info: str
+    spool: Spool, filer: ReceiptFiler, clock: Clock, status: str, info: str
 ) -> None:
     accept(spool, inventory("COP-1"))
     told = {"copNo": "COP-1", "returnStatus": status, "returnInfo": info}
-    collect(spool, registry, receipt("CEB622Message", {**told, "returnTime": "20250101000000000"}))
+    collect(spool, filer, receipt("CEB622Message", {**told, "returnTime": "20250101000000000"}))
     assert stands(spool, clock).outcome == "open"
-    collect(spool, registry, RELEASED)
-    collect(spool, registry, receipt("CEB622Message", {**told, "returnTime": "20991231000000000"}))
+    collect(spool, filer, RELEASED)
+    collect(spool, filer, receipt("CEB622Message", {**told, "returnTime": "20991231000000000"}))
     one = stands(spool, clock)
     assert (one.outcome, one.business, one.answers) == ("accepted", status, 3)
 
 
 def test_each_state_of_a_declaration_is_said_by_itself(
-    spool: Spool, registry: Registry, clock: Clock
+    spool: Spool, filer: ReceiptFiler, clock: Clock
 ) -> None:
     uid = accept(spool, inventory("COP-1"), send=False)
     one = stands(spool, clock)
@@ -89,19 +89,19 @@ def test_each_state_of_a_declaration_is_said_by_itself(
     spool.settle(settled(spool.claim("one", "customs", limit=1, lease_s=60)))
     assert stands(spool, clock).sent_at == clock.now
 
-    collect(spool, registry, SAVED)
+    collect(spool, filer, SAVED)
     one = stands(spool, clock)
     assert (one.transport, one.format, one.business, one.outcome) == ("ok", "ok", "2", "open")
     assert (one.answers, one.delivered, one.acknowledged) == (1, 1, 0)
 
-    collect(spool, registry, RELEASED, BILL)
+    collect(spool, filer, RELEASED, BILL)
     spool.acknowledge("one", spool.notices("one", after=0, limit=1)[0].cursor)
     one = stands(spool, clock)
     assert (one.business, one.outcome, one.answers, one.acknowledged) == ("1", "accepted", 3, 1)
     assert [(told.id, told.state) for told in one.messages] == [(uid, "sent")]
 
 
-def test_it_is_said_who_has_to_do_something_next(spool: Spool, registry: Registry, clock: Clock) -> None:
+def test_it_is_said_who_has_to_do_something_next(spool: Spool, filer: ReceiptFiler, clock: Clock) -> None:
     uid = accept(spool, inventory("COP-1"), send=False)
     assert who(spool, clock) == "gateway"
     later = clock.now + timedelta(seconds=5)
@@ -119,17 +119,17 @@ def test_it_is_said_who_has_to_do_something_next(spool: Spool, registry: Registr
     assert who(spool, clock) == "customs"
     exchange = with_patience(PatienceRow(layer="transport", usual_s=60))
     assert stands(spool, clock, rules=exchange).waits_for.who == "exchange"
-    collect(spool, registry, RELEASED)
+    collect(spool, filer, RELEASED)
     assert who(spool, clock) == "enterprise"
     spool.acknowledge("one", spool.notices("one", after=0, limit=1)[0].cursor)
     assert who(spool, clock) == "nobody"
 
 
 def test_a_later_message_waits_for_the_earlier_and_is_not_answered_by_its_answers(
-    spool: Spool, registry: Registry, clock: Clock
+    spool: Spool, filer: ReceiptFiler, clock: Clock
 ) -> None:
     accept(spool, inventory("COP-1"))
-    collect(spool, registry, RELEASED)
+    collect(spool, filer, RELEASED)
     clock.move(100)
     first = accept(spool, inventory("COP-1", app_type="2", app_time="20250102030406"), send=False)
     second = accept(spool, inventory("COP-1", app_type="3", app_time="20250102030407"), send=False)
@@ -140,7 +140,7 @@ def test_a_later_message_waits_for_the_earlier_and_is_not_answered_by_its_answer
 
 
 def test_silence_is_overdue_after_the_time_that_is_usual_for_type_and_hour(
-    spool: Spool, registry: Registry, clock: Clock
+    spool: Spool, filer: ReceiptFiler, clock: Clock
 ) -> None:
     accept(spool, inventory("COP-1"))
     clock.move(USUAL_S - 1)
@@ -150,11 +150,11 @@ def test_silence_is_overdue_after_the_time_that_is_usual_for_type_and_hour(
     assert one.overdue_since == START + timedelta(seconds=USUAL_S)
     assert [(late.layer, late.usual_s) for late in one.overdue] == [("business", USUAL_S)]
 
-    collect(spool, registry, SAVED)
+    collect(spool, filer, SAVED)
     assert stands(spool, clock).overdue == ()
     clock.move(TWO_DAYS_S)
     assert [late.layer for late in stands(spool, clock).overdue] == ["decision"]
-    collect(spool, registry, RELEASED)
+    collect(spool, filer, RELEASED)
     assert stands(spool, clock).overdue == ()
 
 
@@ -181,32 +181,32 @@ def told(captured: pytest.CaptureFixture[bytes]) -> list[tuple[str, str, int]]:
 
 
 def test_each_declaration_is_told_once_for_each_layer(
-    spool: Spool, registry: Registry, clock: Clock, capfdbinary: pytest.CaptureFixture[bytes]
+    spool: Spool, filer: ReceiptFiler, clock: Clock, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
     try:
         silent = accept(spool, inventory("COP-1", "COP-2"))
         answered = accept(spool, order("ORDER-1"))
-        collect(spool, registry, SAVED)
+        collect(spool, filer, SAVED)
         key = {"ebpCode": "4400000002", "ebcCode": "4400000003", "orderNo": "ORDER-1"}
-        collect(spool, registry, receipt("CEB312Message", {**key, "returnStatus": "120"}))
-        vigil = Vigil(spool, RULES_NOW)
+        collect(spool, filer, receipt("CEB312Message", {**key, "returnStatus": "120"}))
+        overdue_scan = OverdueScan(spool, RULES_NOW)
         clock.move(USUAL_S - 1)
-        vigil.look(clock.now)
+        overdue_scan.look(clock.now)
         assert told(capfdbinary) == []
         clock.move(1)
         for _ in range(3):
-            vigil.look(clock.now)
+            overdue_scan.look(clock.now)
         assert told(capfdbinary) == [(silent, "business", 1)]
         clock.move(TWO_DAYS_S)
-        Vigil(spool, RULES_NOW).look(clock.now)  # after a restart
+        OverdueScan(spool, RULES_NOW).look(clock.now)  # after a restart
         assert told(capfdbinary) == [(silent, "decision", 2)]
         assert dict(spool.outstanding().overdue) == {"business": 1, "decision": 2}
         assert answered not in {one.uid for one in spool.overdue(limit=9)}
 
         released = {"copNo": "COP-2", "preNo": "P2", "invtNo": f"{INVT_NO[:-1]}2", "returnStatus": "800"}
-        collect(spool, registry, receipt("CEB622Message", released))
-        vigil.take_back()
+        collect(spool, filer, receipt("CEB622Message", released))
+        overdue_scan.take_back()
         assert [(one.identity.split("=")[-1], one.layer) for one in spool.overdue(limit=9)] == [
             ("COP-1", "decision")
         ]
@@ -215,22 +215,22 @@ def test_each_declaration_is_told_once_for_each_layer(
 
 
 def test_what_was_declared_after_its_answer_came_is_not_overdue(
-    spool: Spool, registry: Registry, clock: Clock
+    spool: Spool, filer: ReceiptFiler, clock: Clock
 ) -> None:
-    collect(spool, registry, RELEASED)
+    collect(spool, filer, RELEASED)
     clock.move(10)
     accept(spool, inventory("COP-1"), ONE)
-    assert registry.rematch(spool.orphans()) == 1
+    assert filer.rematch(spool.orphans()) == 1
     clock.move(10**6)
-    assert Vigil(spool, RULES_NOW).look(clock.now) == 0
+    assert OverdueScan(spool, RULES_NOW).look(clock.now) == 0
     assert stands(spool, clock).overdue == ()
 
 
 def test_an_answer_is_delivered_once_every_channel_has_brought_it_home(
-    spool: Spool, clock: Clock, registry: Registry
+    spool: Spool, clock: Clock, filer: ReceiptFiler
 ) -> None:
     accept(spool, inventory("COP-1"))
-    collect(spool, registry, SAVED)
+    collect(spool, filer, SAVED)
     lanes = ("@home/one/erp", "@home/one/outbox")
 
     def delivered() -> tuple[int, int]:
@@ -241,7 +241,7 @@ def test_an_answer_is_delivered_once_every_channel_has_brought_it_home(
     assert delivered() == (1, 0)
     for lane, left in zip(lanes, ((1, 0), (1, 1)), strict=True):
         uid = f"{lane}/{notice.cursor}"
-        spool.put([offer(uid, owner="one", destination=lane)])
+        spool.put([new_message(uid, owner="one", destination=lane)])
         assert delivered() == (1, 0)
         spool.settle(settled(spool.claim("notify", lane, limit=9, lease_s=60)))
         assert delivered() == left

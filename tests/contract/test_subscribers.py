@@ -8,7 +8,7 @@ import pytest
 
 from gateway.model import Envelope
 from gateway.site import NewEnterprise, add_enterprise
-from gateway.stages.seal import seal, unseal
+from gateway.stages.seal import unwrap, wrap
 from gateway.stages.subscribe import subscribers_of
 from signing.xmldsig import sign
 from spool.lifecycle import State
@@ -53,7 +53,7 @@ def mail(node: Home, owner: str = "reader") -> list[bytes]:
         assert notice.rows == ()
         raw = node.spool.arrival(notice.arrival)
         assert raw is not None
-        opened = unseal(raw.body)
+        opened = unwrap(raw.body)
         assert opened.envelope.receiver_ids == node.owners[owner].dxp_ids
         found.append(opened.business)
     return found
@@ -131,20 +131,20 @@ def test_nothing_is_guessed_and_nobody_gets_copies_of_ones_own(node: Home, addre
 
 
 def test_what_came_in_an_envelope_of_the_senders_own_is_copied_in_one_of_ours(node: Home) -> None:
-    def wrap(body: bytes) -> bytes:
+    def enclosed(body: bytes) -> bytes:
         head = Envelope(
             cop_msg_id="OWN-1",
             sender_id=SENDER.dxp_ids[0],
             receiver_ids=("DXPEDCCEB0000002",),
             creat_time="2025-01-02T12:05:06",
         )
-        return seal(sign(body, node.app.keyring().in_memory()["node"]).body, head)
+        return wrap(sign(body, node.app.keyring().in_memory()["node"]).body, head)
 
-    uid = node.accept("sender", "A", subscribe=subscribe("DATA"), wrap=wrap)
+    uid = node.accept("sender", "A", subscribe=subscribe("DATA"), wrap=enclosed)
     carry(node)
     body = node.spool.body(uid)
     assert body is not None
-    assert mail(node) == [unseal(body).business]
+    assert mail(node) == [unwrap(body).business]
     assert {way.state for way in node.spool.ways(uid) if way.destination == "@local"} == {State.SENT}
 
 
@@ -157,7 +157,7 @@ def test_a_copy_comes_home_on_the_channels_of_its_subscriber(tmp_path: Path) -> 
         with node.notifying():
             until(lambda: len(side.got()) == 2)
     assert [one.form["receipt"]["bodies"] for one in side.got()] == [[], []]
-    assert {unseal(one.raw).envelope.receiver_ids for one in side.got()} == {READER.dxp_ids}
+    assert {unwrap(one.raw).envelope.receiver_ids for one in side.got()} == {READER.dxp_ids}
     side.end()
 
 

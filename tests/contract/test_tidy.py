@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from spool.entry import Offer
+from spool.entry import NewMessage
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.spooling import Clock, offer
+from tests.spooling import Clock, new_message
 
 
 def test_tidying_changes_nothing_that_anybody_sees(spool: Spool) -> None:
     spool.tidy()
-    spool.put([offer("A", "d=A")])
+    spool.put([new_message("A", "d=A")])
     spool.tidy()
     (claimed,) = spool.claim("one", "port", limit=9, lease_s=60)
     assert (claimed.uid, spool.body("A")) == ("A", b"body of A")
 
 
-def many(round_: int) -> list[Offer]:
-    return [offer(f"M{round_}-{number}", body=bytes([round_, number]) * 4000) for number in range(30)]
+def many(round_: int) -> list[NewMessage]:
+    return [new_message(f"M{round_}-{number}", body=bytes([round_, number]) * 4000) for number in range(30)]
 
 
 def test_log_of_a_tidied_database_begins_anew_and_stops_growing(tmp_path: Path) -> None:
@@ -39,12 +39,12 @@ def test_log_of_a_tidied_database_begins_anew_and_stops_growing(tmp_path: Path) 
 
 def test_writers_go_on_while_the_log_is_emptied_and_readers_hold_their_view(tmp_path: Path) -> None:
     writer, keeper, reader = (SqliteSpool(tmp_path, Clock()) for _ in range(3))
-    writer.put([offer("A")])
+    writer.put([new_message("A")])
     with reader.db.read() as view:
         assert view.execute("SELECT count(*) FROM message").fetchone() == (1,)
-        writer.put([offer("B")])
+        writer.put([new_message("B")])
         keeper.tidy()
-        writer.put([offer("C")])
+        writer.put([new_message("C")])
         assert view.execute("SELECT count(*) FROM message").fetchone() == (1,)
     assert [writer.body(uid) for uid in "ABC"] == [b"body of A", b"body of B", b"body of C"]
     for one in (writer, keeper, reader):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from gateway.config_keys import Key, Ukey
+from gateway.config_keys import KeyConfig, Ukey
 from gateway.keyring import Loader
 from signing.device import Identity, Pin, identity_of
 from signing.errors import KeyUnavailable, WrongPin
@@ -68,7 +68,7 @@ def test_played_control_greets_before_any_request(tmp_path: Path) -> None:
 
 def test_late_answers_are_not_taken_for_the_signature_over_other_bytes(tmp_path: Path) -> None:
     with card(tmp_path, late_answers=True) as server:
-        table = Key(
+        table = KeyConfig(
             name="card",
             kind="ukey",
             certificate=tmp_path / "card.crt",

@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from spool.entry import Filing, Look, OrphanBody, Silence, Subject, TimelineRow
+from spool.entry import Filing, OrphanBody, Overdue, ScanStep, Subject, TimelineRow
 from spool.lifecycle import State
 from spool.store import Spool
-from tests.spooling import START, Clock, collected, offer, settled
+from tests.spooling import START, Clock, collected, new_message, settled
 
-BUSINESS = Silence(
+BUSINESS = Overdue(
     layer="business", kinds=("CEB311Message",), passing=("DxpRep 0000",), except_to=("@local",)
 )
 
 
 def send(spool: Spool, *uids: str, destination: str = "port") -> None:
-    spool.put([offer(uid, f"d={uid}", destination=destination) for uid in uids])
+    spool.put([new_message(uid, f"d={uid}", destination=destination) for uid in uids])
     spool.settle(settled(spool.claim("one", destination, limit=100, lease_s=60)))
 
 
@@ -31,11 +31,11 @@ def answer(spool: Spool, uid: str, kind: str = "CEB312Message", status: str = "1
     spool.file([Filing(arrival=arrival.id, kind=kind, cop_msg_id="", rows=(told,))])
 
 
-def look(spool: Spool, clock: Clock, silence: Silence = BUSINESS, *, limit: int = 100) -> Look:
+def look(spool: Spool, clock: Clock, silence: Overdue = BUSINESS, *, limit: int = 100) -> ScanStep:
     return spool.silent("walk", silence, until=clock.now, start=START - timedelta(days=1), limit=limit)
 
 
-def about(look: Look) -> list[str]:
+def about(look: ScanStep) -> list[str]:
     return sorted(one.identity for one in look.silent)
 
 
@@ -44,7 +44,7 @@ def test_what_was_sent_and_has_no_answer_is_silent(spool: Spool, clock: Clock) -
     clock.move(10)
     answer(spool, "A")
     answer(spool, "B", "DxpRep", "0000")
-    spool.put([offer("D", "d=D")])  # not sent
+    spool.put([new_message("D", "d=D")])  # not sent
 
     found = look(spool, clock)
 
@@ -64,7 +64,7 @@ def test_a_walk_looks_at_its_kinds_and_destinations_and_not_beyond_its_time(
     clock.move(10)
     send(spool, "C")
 
-    other = Silence(layer="x", kinds=("CEB621Message",))
+    other = Overdue(layer="x", kinds=("CEB621Message",))
     assert about(look(spool, clock, other)) == []
     until = START + timedelta(seconds=9)
     assert about(spool.silent("walk", BUSINESS, until=until, start=START, limit=9)) == ["d=A"]
@@ -72,11 +72,11 @@ def test_a_walk_looks_at_its_kinds_and_destinations_and_not_beyond_its_time(
 
 
 def test_an_answer_to_an_earlier_submission_is_none_to_a_later_one(spool: Spool, clock: Clock) -> None:
-    spool.put([offer("A", Subject(identity="d=A", version="1"))])
+    spool.put([new_message("A", Subject(identity="d=A", version="1"))])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     answer(spool, "A")
     clock.move(100)
-    spool.put([offer("A2", Subject(identity="d=A", version="2"))])
+    spool.put([new_message("A2", Subject(identity="d=A", version="2"))])
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
 
     assert [one.uid for one in look(spool, clock).silent] == ["A2"]
@@ -150,7 +150,7 @@ def test_orphans_are_told_with_what_their_texts_point_at(spool: Spool, text: str
         spool.file([Filing(arrival=arrival.id, kind="K", cop_msg_id="", orphans=(orphan,))])
     assert [one.pointers for one in spool.orphans_after(0, limit=9)] == [0, 0]
 
-    spool.put([offer("A", Subject(identity="d=A", handles=("handle",)))])
+    spool.put([new_message("A", Subject(identity="d=A", handles=("handle",)))])
 
     first, second = spool.orphans_after(0, limit=9)
     assert (first.pointers, second.pointers) == (0, 1)
@@ -161,8 +161,8 @@ def test_orphans_are_told_with_what_their_texts_point_at(spool: Spool, text: str
 
 
 def test_messages_about_a_declaration_are_the_owners_own_newest_first(spool: Spool) -> None:
-    spool.put([offer("A", Subject(identity="d=1", handles=("short",)))])
-    spool.put([offer("B", "d=1", owner="bob"), offer("C", "d=1"), offer("D", "d=2")])
+    spool.put([new_message("A", Subject(identity="d=1", handles=("short",)))])
+    spool.put([new_message("B", "d=1", owner="bob"), new_message("C", "d=1"), new_message("D", "d=2")])
 
     assert [one.uid for one in spool.about("ann", "d=1", limit=9)] == ["C", "A"]
     assert [one.uid for one in spool.about("ann", "short", limit=9)] == ["C", "A"]
@@ -172,7 +172,7 @@ def test_messages_about_a_declaration_are_the_owners_own_newest_first(spool: Spo
 
 
 def test_an_answer_on_a_timeline_says_by_which_notice_its_owner_hears_of_it(spool: Spool) -> None:
-    spool.put([offer("A", "d=A"), offer("B", "d=B")])
+    spool.put([new_message("A", "d=A"), new_message("B", "d=B")])
     answer(spool, "A")
     answer(spool, "B")
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose
-from spool.entry import Offer, Subject, Way
+from spool.entry import NewMessage, Subject, Way
 from spool.store import Spool
 from tests.documents import document, element, inventory, order, receipt, tax
 from tests.whose import Node, envelope, tenant
@@ -281,10 +281,10 @@ def test_a_part_number_that_an_earlier_version_kept_as_written_is_found_still(no
         "CEB607Message", cop_code=ANN, dxp_id=HERS, rng=random.Random(4), overrides={"msgSeqNo": "1"}
     )
     assert node.declare("ann", made.body) == []
-    (offer,) = [found.identity for found in node.spool.find([_named("CEB607Message", made.keys[0])])]
-    old = spelled_as_before(node, offer.replace("msgSeqNo=1", "msgSeqNo=01"))
+    (new,) = [found.identity for found in node.spool.find([_named("CEB607Message", made.keys[0])])]
+    old = spelled_as_before(node, new.replace("msgSeqNo=1", "msgSeqNo=01"))
     node.come(envelope(receipt("CEB608Message", {**made.keys[0], "msgSeqNo": "01"}), [HERS]))
-    assert {identity for identity, _, _ in node.told("ann")} == {offer, old}
+    assert {identity for identity, _, _ in node.told("ann")} == {new, old}
 
 
 def _named(kind: str, key: Mapping[str, str]) -> str:
@@ -298,7 +298,7 @@ def spelled_as_before(node: Node, identity: str) -> str:
     assert node.declare("ann", template.body) == []
     (view,) = node.spool.about("ann", _named("CEB607Message", template.keys[0]), limit=1)
     body = node.spool.body(view.uid) or b""
-    offer = Offer(
+    new = NewMessage(
         uid="OLD",
         owner="ann",
         kind="CEB607Message",
@@ -310,14 +310,14 @@ def spelled_as_before(node: Node, identity: str) -> str:
             Subject(identity=identity, facts=found.facts.replace(b'"msgSeqNo":"1"', b'"msgSeqNo":"01"')),
         ),
     )
-    node.spool.put([offer])
+    node.spool.put([new])
     return identity
 
 
 def test_by_hand_nobody_gets_what_is_addressed_to_another(node: Node) -> None:
     declare(node, By(who="bob", at=HIS, agent=NOBODYS))
     node.come(envelope(receipt("CEB622Message", FREE), [HERS]))
-    assert node.registry.rematch(node.spool.orphans(), only="bob") == 0
+    assert node.filer.rematch(node.spool.orphans(), only="bob") == 0
     assert node.told("bob") == []
 
 
@@ -326,7 +326,7 @@ def test_by_hand_one_of_those_who_share_the_address_gets_it(node: Node) -> None:
     declare(node, By(who="bob", at=BOTHS))
     node.come(envelope(receipt("CEB622Message", HANDLE), [BOTHS]))
     assert node.rematching.look() == 0
-    assert node.registry.rematch(node.spool.orphans(), only="ann") == 1
+    assert node.filer.rematch(node.spool.orphans(), only="ann") == 1
     assert (len(node.told("ann")), node.told("bob")) == (1, [])
 
 

@@ -25,7 +25,7 @@ from gateway.config_deliver import Deliver
 from gateway.config_doors import Door
 from gateway.config_state import LastReload
 from gateway.doors.handover import OpenDoor
-from gateway.doors.keeper import Hatch
+from gateway.doors.keeper import DropAdapter
 from gateway.ports import Delivery, Feed, Parcel, Transport
 from gateway.supervisor import Role
 from spool.archive import Archive
@@ -45,14 +45,14 @@ COMMITS = (
         "acknowledge",
         "act",
         "purge",
-        "draw_near",
+        "repair_clock",
         "seal",
     ),
 )
 """The methods of the Spool that write."""
 EFFECTS = ("receive", "done")
 """The methods of a Feed that the other side notices."""
-HATCH = ("receive", "tell", "done")
+ADAPTER = ("receive", "tell", "done")
 """Those of a door that is polled."""
 
 
@@ -160,10 +160,10 @@ def trip(life: Life) -> None:
         life.goes_through("after", "archive.append")
         return added
 
-    hatch = gateway.app_doors.Doors._hatch
+    adapter = gateway.app_doors.Doors._adapter
 
-    def tripped_hatch(self: gateway.app_doors.Doors, door: Door, enterprise: str) -> Hatch:
-        return Tripped(hatch(self, door, enterprise), life, "hatch", HATCH)
+    def tripped_adapter(self: gateway.app_doors.Doors, door: Door, enterprise: str) -> DropAdapter:
+        return Tripped(adapter(self, door, enterprise), life, "adapter", ADAPTER)
 
     write = spool.sqlite.database.Database.write
 
@@ -181,7 +181,7 @@ def trip(life: Life) -> None:
 
     spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
     spool.postgres.database.Transaction.commit = stopping_commit  # type: ignore[method-assign]
-    gateway.app_doors.Doors._hatch = tripped_hatch  # type: ignore[method-assign]
+    gateway.app_doors.Doors._adapter = tripped_adapter  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
     gateway.app.build_channel = tripped_channel

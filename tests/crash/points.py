@@ -38,7 +38,7 @@ DOORS: Final = ("folders", "rabbitmq", "amqp")
 AT_DOORS: Final = tuple(
     f"{door}:{when}:{call}"
     for door in DOORS
-    for call in ("hatch.receive", "spool.put", "hatch.tell", "hatch.done")
+    for call in ("adapter.receive", "spool.put", "adapter.tell", "adapter.done")
     for when in ("before", "after")
 )
 """Of the doors beside HTTP, which a node has only where an enterprise asks for them."""

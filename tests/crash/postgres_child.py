@@ -7,18 +7,19 @@ from spool.errors import SpoolError
 from spool.postgres import PostgresSpool
 from spool.store import Spool
 from tests.crash.spool_child import BATCH, body_of, say
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 
 
 def put(spool: Spool, name: str, number: int) -> None:
     """Put a batch, each pair about one declaration; again and again until there is an answer."""
     group = [f"{name}-{number}-{place}" for place in range(BATCH)]
-    offers = [
-        offer(uid, f"d={name}-{number}-{place // 2}", body=body_of(uid)) for place, uid in enumerate(group)
+    new_messages = [
+        new_message(uid, f"d={name}-{number}-{place // 2}", body=body_of(uid))
+        for place, uid in enumerate(group)
     ]
     while True:
         try:
-            replies = spool.put(offers)
+            replies = spool.put(new_messages)
         except SpoolError as error:
             bear(error)
             say("refused", name)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from spool.entry import Fate, Taken
+from spool.entry import Accepted, Fate
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 
 BODY = bytes(range(256)) * 14
 BATCH = 4
@@ -28,10 +28,13 @@ def put(spool: SqliteSpool, name: str, number: int, batch: int = BATCH) -> None:
     """Put a batch of messages, each pair about one declaration, and say which were taken."""
     group = [f"{name}-{number}-{place}" for place in range(batch)]
     replies = spool.put(
-        [offer(uid, f"d={name}-{number}-{place // 2}", body=body_of(uid)) for place, uid in enumerate(group)]
+        [
+            new_message(uid, f"d={name}-{number}-{place // 2}", body=body_of(uid))
+            for place, uid in enumerate(group)
+        ]
     )
     for reply in replies:
-        assert isinstance(reply, Taken)
+        assert isinstance(reply, Accepted)
         say("taken", reply.uid)
 
 

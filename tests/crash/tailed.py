@@ -4,12 +4,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 
 _LOOKS_EVERY_S = 0.02
 
 
-class Tailed(Watched):
+class Tailed(WatchedProcess):
     """Hears what the process appends to its log; what it writes elsewhere, to stderr, is kept beside it."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:

@@ -26,7 +26,7 @@ from tests.crash.ports import simulated_sftp
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform, rng
 from tests.servers.postgres import shared
-from tests.spooling import offer
+from tests.spooling import new_message
 from tests.waiting import until
 
 WAIT_S = 0.1
@@ -81,7 +81,7 @@ def test_wait_for_a_process_that_stands_still_ends_with_its_name(kind: Kind) -> 
     with closing(kind.open()) as spool, kind.stopped() as child:
         for _ in range(3):
             with pytest.raises(SpoolError, match="holds") as caught:
-                spool.put([offer("M1", "d=1")], marks={"mine": 1})
+                spool.put([new_message("M1", "d=1")], marks={"mine": 1})
             assert caught.value.temporary
             assert holder(kind, child) in caught.value.what
         assert holder(kind, child) in str(until(spool.held_up))
@@ -94,7 +94,7 @@ def test_wait_for_a_process_that_stands_still_ends_with_its_name(kind: Kind) -> 
 
 def _puts(spool: Spool, uid: str) -> bool:
     try:
-        spool.put([offer(uid, f"d={uid}")], marks={"mine": 1})
+        spool.put([new_message(uid, f"d={uid}")], marks={"mine": 1})
     except SpoolError:
         return False
     return True
@@ -113,7 +113,7 @@ def test_whoever_has_nothing_better_to_do_waits_on_and_hears_of_it(kind: Kind) -
                 child.send_signal(signal.SIGCONT)
 
         with closing(kind.open(on_wait=on_wait)) as spool:
-            spool.put([offer("M1", "d=1")], marks={"mine": 1})
+            spool.put([new_message("M1", "d=1")], marks={"mine": 1})
             assert spool.message("M1") is not None
         assert len(heard) >= 3
         assert all(holder(kind, child) in what for what in heard[:3])
@@ -133,7 +133,7 @@ def test_whoever_waits_on_gives_up_when_asked_to(kind: Kind) -> None:
 def test_spool_opens_while_somebody_stands_still_and_can_be_read(tmp_path: Path) -> None:
     kind = Kind("sqlite", tmp_path)
     with closing(kind.open()) as spool:
-        spool.put([offer("M1", "d=1")])
+        spool.put([new_message("M1", "d=1")])
     with kind.stopped(), closing(kind.open(LONG_S)) as spool:
         assert spool.message("M1") is not None
 
@@ -175,9 +175,9 @@ def test_database_that_somebody_else_writes_is_not_waited_for_for_ever(tmp_path:
     ):
         other.db.connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(SpoolError, match=rf"process {os.getpid()} \(.*\) holds the database's own lock"):
-            spool.put([offer("M1", "d=1")])
+            spool.put([new_message("M1", "d=1")])
         other.db.connection.execute("ROLLBACK")
-        spool.put([offer("M1", "d=1")])
+        spool.put([new_message("M1", "d=1")])
 
 
 def test_nonces_are_not_waited_for_for_ever(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from gateway.playground import Playground, Watched
+from gateway.playground import LocalWorld, WatchedProcess
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose
 from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
@@ -26,7 +26,7 @@ SEED = int(os.environ.get("GATEWAY_SEED", "20261111"))
 class Killer(threading.Thread):
     """Kills one role after another, each time after so many more answers, and sees it come back."""
 
-    def __init__(self, gateway: Watched, rng: random.Random) -> None:
+    def __init__(self, gateway: WatchedProcess, rng: random.Random) -> None:
         super().__init__(daemon=True)
         self.answered = threading.Semaphore(0)
         self.kills: Counter[str] = Counter()
@@ -74,7 +74,7 @@ def work(seed: int) -> list[tuple[str, str, bytes]]:
 
 
 def submit_all(
-    world: Playground, messages: list[tuple[str, str, bytes]], killer: Killer
+    world: LocalWorld, messages: list[tuple[str, str, bytes]], killer: Killer
 ) -> list[tuple[str, str, bytes, dict[str, Any]]]:
     """Submit everything from several threads; returns what was answered with 202 or 200."""
     todo: queue.SimpleQueue[tuple[str, str, bytes]] = queue.SimpleQueue()
@@ -122,7 +122,7 @@ def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_kil
         "batch": 20,
     }
     messages = work(SEED)
-    with Playground(tmp_path, script=script, enterprises=enterprises(8), forwarders=2) as world:
+    with LocalWorld(tmp_path, script=script, enterprises=enterprises(8), forwarders=2) as world:
         assert world.gateway is not None
         killer = Killer(world.gateway, random.Random(SEED))
         killer.start()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from spool.entry import MessageView, Taken
+from spool.entry import Accepted, MessageView
 from spool.errors import SpoolError
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.store import Topic
 from tests.crash.spool_child import body_of
 from tests.servers.postgres import PostgresServer, running, shared
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,29 +196,29 @@ def wait_for(server: PostgresServer, dsn: str, messages: int) -> None:
 
 def test_outage_is_temporary_and_the_next_call_connects_again(server: PostgresServer) -> None:
     spool = PostgresSpool(server.new_schema())
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     with spool.listen(Topic.ENTRIES) as waiter:
         server.stop()
-        for call in (lambda: spool.put([offer("B")]), lambda: spool.message("A"), spool.recover):
+        for call in (lambda: spool.put([new_message("B")]), lambda: spool.message("A"), spool.recover):
             with pytest.raises(SpoolError) as raised:
                 call()
             assert raised.value.temporary
         server.start()
 
-        assert spool.put([offer("B")]) == [Taken(uid="B")]
+        assert spool.put([new_message("B")]) == [Accepted(uid="B")]
         assert waiter.wait(PATIENCE_S), "ears are back by themselves"
         while waiter.wait(0.2):
             pass
-        spool.put([offer("C")])
+        spool.put([new_message("C")])
         assert waiter.wait(PATIENCE_S)
     spool.close()
 
 
 def test_restart_while_nobody_asks_goes_unnoticed(server: PostgresServer) -> None:
     spool = PostgresSpool(server.new_schema())
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     server.restart()
-    assert spool.put([offer("B")]) == [Taken(uid="B")]
+    assert spool.put([new_message("B")]) == [Accepted(uid="B")]
     server.restart()
     assert spool.message("A") is not None
     spool.close()

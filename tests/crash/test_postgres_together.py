@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from spool.entry import Bounce, Clash, Fate, Filing, Known, MessageView, Subject, Taken, TimelineRow
+from spool.entry import Accepted, Bounce, Conflict, Duplicate, Fate, Filing, MessageView, Subject, TimelineRow
 from spool.errors import SpoolError
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from tests.crash.test_postgres import views
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, offer, settled, uids
+from tests.spooling import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 
@@ -35,9 +35,11 @@ def test_order_of_a_declaration_holds_when_nodes_put_at_the_same_instant(dsn: st
 
     def put(node: int) -> None:
         for number in range(12):
-            batch = [offer(f"{number}-{node}-{one}", f"d={number}", f"e={one}") for one in range(3)]
+            batch = [new_message(f"{number}-{node}-{one}", f"d={number}", f"e={one}") for one in range(3)]
             gate.wait(PATIENCE_S)
-            assert [type(reply) for reply in nodes[node].put(batch[:: -1 if node % 2 else 1])] == [Taken] * 3
+            assert [type(reply) for reply in nodes[node].put(batch[:: -1 if node % 2 else 1])] == [
+                Accepted
+            ] * 3
 
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
 
@@ -63,7 +65,7 @@ def test_same_message_at_two_nodes_at_the_same_instant_is_one(dsn: str) -> None:
     def put(node: int) -> None:
         for number in range(10):
             batch = [
-                offer(f"{node}-{number}-{one}", Subject(identity=f"d={number}-{one}", version="1"), body=b"%d-%d" % (number, one), cop_msg_id=f"X-{number}-{one}")
+                new_message(f"{node}-{number}-{one}", Subject(identity=f"d={number}-{one}", version="1"), body=b"%d-%d" % (number, one), cop_msg_id=f"X-{number}-{one}")
                 for one in range(4)
             ]  # fmt: skip
             gate.wait(PATIENCE_S)
@@ -72,8 +74,8 @@ def test_same_message_at_two_nodes_at_the_same_instant_is_one(dsn: str) -> None:
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
 
     for answers in zip(*replies, strict=True):
-        assert Counter(type(answer) for answer in answers) == {Taken: 1, Known: 2}
-        assert len({answer.uid for answer in answers if isinstance(answer, (Taken, Known))}) == 1
+        assert Counter(type(answer) for answer in answers) == {Accepted: 1, Duplicate: 2}
+        assert len({answer.uid for answer in answers if isinstance(answer, (Accepted, Duplicate))}) == 1
     for node in nodes:
         node.close()
 
@@ -86,7 +88,7 @@ def test_one_cop_msg_id_at_two_nodes_at_the_same_instant_belongs_to_one_message(
     def put(node: int) -> None:
         for number in range(10):
             batch = [
-                offer(
+                new_message(
                     f"{node}-{number}-{one}",
                     owner=f"owner{node}",
                     destination=f"port{node}",
@@ -100,7 +102,7 @@ def test_one_cop_msg_id_at_two_nodes_at_the_same_instant_belongs_to_one_message(
     at_once(*(threading.Thread(target=put, args=(number,)) for number in range(len(nodes))))
 
     for answers in zip(*replies, strict=True):
-        assert Counter(type(answer) for answer in answers) == {Taken: 1, Clash: 2}
+        assert Counter(type(answer) for answer in answers) == {Accepted: 1, Conflict: 2}
     for node in nodes:
         node.close()
 
@@ -119,7 +121,7 @@ def test_bouncing_and_putting_at_the_same_instant_keeps_the_order(dsn: str) -> N
     nodes = [PostgresSpool(dsn) for _ in range(3)]
     gate = threading.Barrier(len(nodes))
     rounds = 12
-    nodes[0].put([offer(f"old{number}", f"d={number}") for number in range(rounds)])
+    nodes[0].put([new_message(f"old{number}", f"d={number}") for number in range(rounds)])
     nodes[0].settle(settled(nodes[0].claim("one", "port", limit=100, lease_s=60)))
 
     def bounce() -> None:
@@ -137,7 +139,9 @@ def test_bouncing_and_putting_at_the_same_instant_keeps_the_order(dsn: str) -> N
     def put() -> None:
         for number in range(rounds):
             gate.wait(PATIENCE_S)
-            assert nodes[1].put([offer(f"new{number}", f"d={number}")]) == [Taken(uid=f"new{number}")]
+            assert nodes[1].put([new_message(f"new{number}", f"d={number}")]) == [
+                Accepted(uid=f"new{number}")
+            ]
 
     def carry() -> None:
         for _ in range(rounds):
@@ -168,7 +172,9 @@ def test_settling_and_putting_at_the_same_instant_leaves_nobody_waiting_for_ever
     def put() -> None:
         for number in range(40):
             gate.wait(PATIENCE_S)
-            taker.put([offer(f"{number}-{one}", f"d={one}", f"e={(one + number) % 5}") for one in range(5)])
+            taker.put(
+                [new_message(f"{number}-{one}", f"d={one}", f"e={(one + number) % 5}") for one in range(5)]
+            )
 
     at_once(threading.Thread(target=send), threading.Thread(target=put))
 
@@ -182,7 +188,7 @@ def test_settling_and_putting_at_the_same_instant_leaves_nobody_waiting_for_ever
 
 def test_reader_who_follows_the_cursor_misses_nothing_while_two_nodes_file(dsn: str) -> None:
     nodes = [PostgresSpool(dsn) for _ in range(2)]
-    nodes[0].put([offer("A", "d=1"), offer("B", "e=1", owner="bob")])
+    nodes[0].put([new_message("A", "d=1"), new_message("B", "e=1", owner="bob")])
     (mine,), (theirs,) = nodes[0].find(["d=1"]), nodes[0].find(["e=1"])
     done = threading.Event()
 
@@ -224,7 +230,9 @@ def test_reader_who_follows_the_cursor_misses_nothing_while_two_nodes_file(dsn: 
 
 def test_two_nodes_that_start_at_once_make_the_tables_once(dsn: str) -> None:
     nodes = [PostgresSpool(dsn) for _ in range(6)]
-    at_once(*(threading.Thread(target=node.put, args=([offer(f"{n}")],)) for n, node in enumerate(nodes)))
+    at_once(
+        *(threading.Thread(target=node.put, args=([new_message(f"{n}")],)) for n, node in enumerate(nodes))
+    )
 
     assert len(views(nodes[0])) == len(nodes)
     for node in nodes:
@@ -237,17 +245,17 @@ def test_layout_of_a_newer_version_is_refused(dsn: str) -> None:
     with_tables.close()
     older = PostgresSpool(dsn)
     with pytest.raises(SpoolError, match="layout 999"):
-        older.put([offer("A")])
+        older.put([new_message("A")])
     older.close()
 
 
 def test_day_of_which_nothing_is_left_is_dropped_whole(dsn: str) -> None:
     clock = Clock()
     spool = PostgresSpool(dsn, clock=clock)
-    spool.put([offer("A"), offer("stays")])
+    spool.put([new_message("A"), new_message("stays")])
     spool.settle(settled(spool.claim("one", "port", limit=1, lease_s=9)))
     clock.now += timedelta(days=3)
-    spool.put([offer("B")])
+    spool.put([new_message("B")])
     clock.now += timedelta(days=3)
     spool.settle(settled(one for one in spool.claim("one", "port", limit=9, lease_s=9) if one.uid == "B"))
     clock.now += timedelta(days=3)
@@ -279,7 +287,7 @@ def partitions(spool: PostgresSpool, table: str) -> list[date]:
 def test_text_that_the_database_cannot_hold_does_no_harm(dsn: str) -> None:
     spool = PostgresSpool(dsn)
     long = "preNo=" + "长" * 5000
-    spool.put([offer("A", Subject(identity="d=1", handles=("nul=\0", long)))])
+    spool.put([new_message("A", Subject(identity="d=1", handles=("nul=\0", long)))])
     spool.settle(
         settled(spool.claim("one", "port", limit=1, lease_s=9), Fate.DEFERRED, error="said \0 \ud800")
     )

@@ -14,7 +14,7 @@ from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.crash.spool_child import body_of
 from tests.servers.small_disk import mounted
-from tests.spooling import offer
+from tests.spooling import new_message
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 12
@@ -142,7 +142,7 @@ def test_full_disk_refuses_for_now_and_loses_nothing(small_disk: Path) -> None:
     spool = SqliteSpool(small_disk / "state")
     assert views(spool).keys() == taken
     assert_whole(spool)
-    spool.put([offer("more", "d=more", body=body_of("more"))])
+    spool.put([new_message("more", "d=more", body=body_of("more"))])
     claimed = spool.claim("one", "port", limit=1_000_000, lease_s=60)
     assert len(claimed) == len(taken) // 2 + 1
     spool.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Message
 from gateway.pipeline import examine
 from gateway.rules import load_rules
@@ -106,7 +106,7 @@ def test_changes_name_the_same_declaration_in_a_later_version() -> None:
     for one in islice(messages(5, enterprises(4)), 200):
         told = []
         for body in one.bodies:
-            message = examine(body, caller(owners[one.owner]), rules, Limits())
+            message = examine(body, caller(owners[one.owner]), rules, LimitsConfig())
             assert isinstance(message, Message), message
             told.append(message.header.declarations)
         assert (

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from gateway.errors import GatewayError
-from gateway.playground import Watched, free_port, read_lines
+from gateway.playground import WatchedProcess, free_port, read_lines
 from gateway.site import NewEnterprise, write_site
 from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
@@ -43,13 +43,13 @@ class Node:
         self.log.parent.mkdir(exist_ok=True)
         program = ["-m", "tests.crash.node", str(faults), f"--log={self.log}"]
         self._command = [sys.executable, *program, "run", "-c", str(config)]
-        self._process: Watched | None = None
+        self._process: WatchedProcess | None = None
         self._wanted = threading.Event()
         self._keeper = threading.Thread(target=self._start_again, daemon=True)
         self.lives = 0
 
     @property
-    def process(self) -> Watched:
+    def process(self) -> WatchedProcess:
         assert self._process is not None
         return self._process
 

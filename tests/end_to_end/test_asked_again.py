@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import Playground, Transport
+from gateway.playground import LocalWorld, TransportName
 from gateway.simulator.compose import compose
 from tests.platforms import Platform, enterprises
 
@@ -27,7 +27,7 @@ def submit(platform: Platform, count: int) -> list[str]:
     return uids
 
 
-def arrivals(world: Playground) -> dict[str, list[dict[str, Any]]]:
+def arrivals(world: LocalWorld) -> dict[str, list[dict[str, Any]]]:
     seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in world.customs_saw():
         seen[line["cop_msg_id"]].append(line)
@@ -36,11 +36,11 @@ def arrivals(world: Playground) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("transport", ["sftp", "amqp"])
 def test_everything_comes_home_under_its_own_id_when_the_exchange_fails_for_a_while(
-    tmp_path: Path, transport: Transport
+    tmp_path: Path, transport: TransportName
 ) -> None:
     script = {"bounce": 0.6, "bounces": 3, "final_only": True}
     with (
-        Playground(
+        LocalWorld(
             tmp_path,
             transport=transport,
             script=script,
@@ -81,7 +81,7 @@ def test_everything_comes_home_under_its_own_id_when_the_exchange_fails_for_a_wh
 
 def test_attempts_are_bounded_and_the_last_answer_is_the_reason(tmp_path: Path) -> None:
     with (
-        Playground(
+        LocalWorld(
             tmp_path,
             script={"bounce": 1.0, "bounces": 1000},
             enterprises=(OURS,),
@@ -100,7 +100,7 @@ def test_attempts_are_bounded_and_the_last_answer_is_the_reason(tmp_path: Path) 
 
 def test_nothing_is_sent_again_where_that_is_not_wanted(tmp_path: Path) -> None:
     with (
-        Playground(tmp_path, script={"bounce": 1.0, "bounces": 1}, enterprises=(OURS,)) as world,
+        LocalWorld(tmp_path, script={"bounce": 1.0, "bounces": 1}, enterprises=(OURS,)) as world,
     ):
         config = world.site.config
         assert world.gateway is not None

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from gateway.model import Envelope
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.keys import load_pem
 from signing.xmldsig import sign
 from tests.platforms import Platform
@@ -34,7 +34,7 @@ THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dx
 class Node:
     site: Site
     address: str
-    process: Watched
+    process: WatchedProcess
 
     def platform(self, enterprise: str = "ours") -> Platform:
         return Platform(self.address, self.site.tokens[enterprise])  # type: ignore[index]
@@ -61,7 +61,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     port = free_port()
     site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=port)
     command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = Watched(command, folder / "run.log")
+    process = WatchedProcess(command, folder / "run.log")
     process.wait_for_event("node.started")
     yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
     restarts = [line for line in process.events if line["event"] in ("role.restarted", "role.failed")]
@@ -82,7 +82,7 @@ def wrapped(business: bytes, **changes: str) -> bytes:
         creat_time="2026-11-11T00:00:00",
         msg_type="CEB311Message",
     )
-    text = seal(business, envelope).decode()
+    text = wrap(business, envelope).decode()
     for before, after in changes.items():
         text = text.replace(before, after)
     return text.encode()
@@ -233,7 +233,7 @@ def test_cop_msg_id_of_somebody_elses_message_is_no_conflict(node: Node) -> None
         )  # fmt: skip
         signed = sign(composed.body, load_pem(node.site.key, node.site.certificate)).body
         with closing(node.platform(name)) as platform:
-            replies.append(platform.once("POST", "/v1/messages", seal(signed, head)))
+            replies.append(platform.once("POST", "/v1/messages", wrap(signed, head)))
     assert [reply.status for reply in replies] == [202, 202]
     first, second = [reply.json()["id"] for reply in replies]
     assert node.sent(first)["cop_msg_id"] == node.sent(second)["cop_msg_id"] == "SHARED-ID-1"

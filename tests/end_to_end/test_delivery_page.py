@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config_deliver import Webhook
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.ports import Parcel
 from gateway.transports.webhook import WebhookTransport
 from tests.generated import REPOSITORY
@@ -59,7 +59,9 @@ def test_the_receiver_of_the_page_keeps_what_is_genuine_once_and_refuses_the_res
 ) -> None:
     port, database = free_port(), tmp_path / "kept.db"
     ours, theirs = secret(tmp_path / "ours", "a"), secret(tmp_path / "theirs", "b")
-    receiver = Watched([sys.executable, str(example), str(port), str(ours), str(database)], tmp_path / "log")
+    receiver = WatchedProcess(
+        [sys.executable, str(example), str(port), str(ours), str(database)], tmp_path / "log"
+    )
     try:
         until(lambda: send(port, ours, letter(1)) == [""])
         assert send(port, ours, letter(1), letter(2)) == ["", ""]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.evidence.bundle import decode
-from gateway.evidence.judge import Mark, judge
-from gateway.playground import Playground
-from spool.note import public_key, read
+from gateway.evidence.judge import FindingMark, verify_bundle
+from gateway.playground import LocalWorld
+from spool.note import read, verifier_key
 from tests import documents as make
 from tests.command_line import invoke
 from tests.platforms import Platform, enterprises
@@ -22,7 +22,7 @@ def grew(size: int, line: Mapping[str, Any]) -> bool:
 
 
 def test_platform_gets_the_evidence_of_its_own_message_and_anybody_can_verify_it(tmp_path: Path) -> None:
-    world = Playground(tmp_path, enterprises=(OURS, THEIRS))
+    world = LocalWorld(tmp_path, enterprises=(OURS, THEIRS))
     text = world.site.config.read_text("utf-8")
     world.site.config.write_text(text.replace("[journal]\n", "[journal]\nevery_s = 0.1\n"), "utf-8")
     (own,) = OURS.cop_codes
@@ -34,7 +34,7 @@ def test_platform_gets_the_evidence_of_its_own_message_and_anybody_can_verify_it
     ):
         uid = ours.submit(body).json()["id"]
         assert next(iter(ours.receipts(wait_s=30)))
-        key = public_key(invoke("journal", "key", "-c", world.site.config).stdout)
+        key = verifier_key(invoke("journal", "key", "-c", world.site.config).stdout)
         reply = ours.ask("GET", f"/v1/messages/{uid}/evidence")
         while not decode(reply.body).receipts:  # the next checkpoint covers more
             assert world.gateway is not None
@@ -47,9 +47,11 @@ def test_platform_gets_the_evidence_of_its_own_message_and_anybody_can_verify_it
 
     assert (reply.status, hidden.status) == (200, 404)
     for one in (reply.body, redacted.body):
-        findings = judge(one, [key])
-        assert not [finding.text for finding in findings if finding.mark is Mark.BROKEN]
-    assert any("gives back exactly what was handed in" in one.text for one in judge(reply.body, [key]))
+        findings = verify_bundle(one, [key])
+        assert not [finding.text for finding in findings if finding.mark is FindingMark.BROKEN]
+    assert any(
+        "gives back exactly what was handed in" in one.text for one in verify_bundle(reply.body, [key])
+    )
     assert decode(reply.body).accepted.body == body
     assert decode(redacted.body).accepted.body is None
     assert audit.exit_code == 0, audit.output

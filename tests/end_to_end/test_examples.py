@@ -13,7 +13,7 @@ import pytest
 
 from gateway.client import GatewayClient, ProblemView, Submitted
 from gateway.doors.views import StatusView, TimelineView
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.site import DEMO
 from tests.generated import REPOSITORY
@@ -30,8 +30,8 @@ NEEDS = {"curl": ("curl", "jq"), "java": ("java", "javac"), "php": ("php",)}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    world = Playground(tmp_path_factory.mktemp("examples"))
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorld]:
+    world = LocalWorld(tmp_path_factory.mktemp("examples"))
     text = world.site.config.read_text("utf-8")
     world.site.config.write_text(text.replace("[journal]\n", "[journal]\nevery_s = 0.1\n"), "utf-8")
     with world:
@@ -49,12 +49,12 @@ def inventories(file: Path, *numbers: str) -> Path:
     return file
 
 
-def environment(world: Playground, **more: str) -> dict[str, str]:
+def environment(world: LocalWorld, **more: str) -> dict[str, str]:
     token_file = world.site.token_file(next(iter(world.site.tokens)))
     return os.environ | {"GATEWAY_URL": world.address, "GATEWAY_TOKEN_FILE": str(token_file), **more}
 
 
-def run(language: str, world: Playground, file: Path) -> subprocess.CompletedProcess[str]:
+def run(language: str, world: LocalWorld, file: Path) -> subprocess.CompletedProcess[str]:
     missing = [tool for tool in NEEDS.get(language, ()) if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} is not on this machine")
@@ -66,7 +66,7 @@ def run(language: str, world: Playground, file: Path) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("language", COMMANDS)
 def test_example_submits_waits_for_its_answers_and_acknowledges(
-    world: Playground, tmp_path: Path, language: str
+    world: LocalWorld, tmp_path: Path, language: str
 ) -> None:
     file = inventories(tmp_path / "declared.xml", f"{language}-1-T100", f"{language}-2-TOK")
     done = run(language, world, file)
@@ -85,7 +85,7 @@ def test_example_submits_waits_for_its_answers_and_acknowledges(
 
 @pytest.mark.parametrize("language", COMMANDS)
 def test_example_shows_the_problem_when_the_gateway_refuses(
-    world: Playground, tmp_path: Path, language: str
+    world: LocalWorld, tmp_path: Path, language: str
 ) -> None:
     file = inventories(tmp_path / "broken.xml", "C1")
     file.write_text(re.sub("<ceb:copNo>.*?</ceb:copNo>", "", file.read_text("utf-8")), "utf-8")
@@ -96,7 +96,7 @@ def test_example_shows_the_problem_when_the_gateway_refuses(
     assert "报文不符合海关规范" in done.stderr
 
 
-def test_example_of_the_client_does_what_its_page_says(world: Playground, tmp_path: Path) -> None:
+def test_example_of_the_client_does_what_its_page_says(world: LocalWorld, tmp_path: Path) -> None:
     (code,) = re.findall(
         r"^```python\n(.*?)^```$",
         (REPOSITORY / "docs" / "client.md").read_text("utf-8"),
@@ -112,7 +112,7 @@ def test_example_of_the_client_does_what_its_page_says(world: Playground, tmp_pa
     assert done.stdout.endswith("evidence True\n")
 
 
-def test_client_reads_back_all_that_belongs_to_a_message(world: Playground, tmp_path: Path) -> None:
+def test_client_reads_back_all_that_belongs_to_a_message(world: LocalWorld, tmp_path: Path) -> None:
     body = inventories(tmp_path / "declared.xml", "client-2-TOK").read_bytes()
     with closing(GatewayClient(world.address, next(iter(world.site.tokens.values())))) as client:
         submitted = client.submit(body)

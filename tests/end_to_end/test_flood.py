@@ -15,17 +15,17 @@ from gateway.config import load_config
 from gateway.config_enterprises import load_enterprises
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
-from gateway.playground import Watched, free_port
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.playground import WatchedProcess, free_port
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose
 from gateway.site import Site, write_site
 from gateway.spooling import build_spool
-from spool.entry import Offer
+from spool.entry import NewMessage
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.platforms import Platform, enterprises
-from tests.spooling import START, Clock, offer, settled
+from tests.spooling import START, Clock, new_message, settled
 
 FLOOD = 100_000
 COMMIT = 2_000
@@ -33,7 +33,7 @@ BATCH = 32
 LOUD, QUIET = enterprises(2)
 
 
-def pour(spool: Spool, make: Callable[[int], Offer]) -> None:
+def pour(spool: Spool, make: Callable[[int], NewMessage]) -> None:
     """Put the flood in through the spool's own door."""
     for start in range(0, FLOOD, COMMIT):
         spool.put([make(number) for number in range(start, start + COMMIT)])
@@ -46,10 +46,10 @@ def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
 
 
 def test_single_message_is_in_the_next_claim_behind_a_flood(spool: Spool) -> None:
-    pour(spool, lambda number: offer(f"FLOOD-{number}", owner=LOUD.id))
+    pour(spool, lambda number: new_message(f"FLOOD-{number}", owner=LOUD.id))
     before = spool.claim("one", "port", limit=BATCH, lease_s=60)
     assert {one.owner for one in before} == {LOUD.id}
-    spool.put([offer("single", owner=QUIET.id)])
+    spool.put([new_message("single", owner=QUIET.id)])
 
     claimed = spool.claim("one", "port", limit=BATCH, lease_s=60)
 
@@ -64,7 +64,9 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
     with closing(build_spool(load_config(site.config))) as spool:
         like = example(site)
         pour(spool, lambda number: another(like, f"FLOOD-{number:06}"))
-    node = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], tmp_path / "run.log")
+    node = WatchedProcess(
+        [sys.executable, "-m", "gateway", "run", "-c", str(site.config)], tmp_path / "run.log"
+    )
     try:
         node.wait_for(is_sent("FLOOD-000100"))
         body = compose(
@@ -98,7 +100,7 @@ def is_sent(uid: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda line: line.get("event") == "entry.sent" and line["message_id"] == uid
 
 
-def example(site: Site) -> Offer:
+def example(site: Site) -> NewMessage:
     """One message of the loud enterprise as the door hands it to the spool."""
     config, rules = load_config(site.config), load_rules()
     caller = load_enterprises(config.accept.enterprises_dir)[EnterpriseId(LOUD.id)]
@@ -107,10 +109,10 @@ def example(site: Site) -> Offer:
     ).body
     message = examine(body, caller, rules, config.accept.limits)
     assert isinstance(message, Message)
-    return offer_of(message, caller, uid=new_message_id(START), config=config)
+    return new_message_of(message, caller, uid=new_message_id(START), config=config)
 
 
-def another(like: Offer, uid: str) -> Offer:
+def another(like: NewMessage, uid: str) -> NewMessage:
     """The same again under its own name, about a declaration of its own that nobody waits for."""
     ways = tuple(structs.replace(way, cop_msg_id=uid) for way in like.ways)
     return structs.replace(like, uid=uid, sha256=uid.encode(), ways=ways, subjects=())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.config import load_config
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
 from gateway.spooling import build_spool
@@ -48,7 +48,7 @@ def behaviours(release: threading.Event, elsewhere: str) -> dict[str, Callable[[
     }
 
 
-def submit_all(world: Playground, owners: Mapping[str, NewEnterprise]) -> None:
+def submit_all(world: LocalWorld, owners: Mapping[str, NewEnterprise]) -> None:
     rng = random.Random(11)
     for name, one in owners.items():
         with closing(Platform(world.address, world.site.tokens[one.id])) as platform:  # type: ignore[index]
@@ -93,7 +93,7 @@ def test_bad_receivers_hold_up_nobody_and_get_everything_in_the_end(tmp_path: Pa
     release = threading.Event()
     names = (*GOOD, *BAD)
     owners = dict(zip(names, enterprises(len(names)), strict=True))
-    world = Playground(
+    world = LocalWorld(
         tmp_path, script={"seed": 3, "delay_s": [0.0, 0.1]}, enterprises=tuple(owners.values())
     )
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ def test_bad_receivers_hold_up_nobody_and_get_everything_in_the_end(tmp_path: Pa
 
 
 def _expected(
-    world: Playground, owners: Mapping[str, NewEnterprise]
+    world: LocalWorld, owners: Mapping[str, NewEnterprise]
 ) -> dict[str, set[tuple[str, str, str, frozenset[tuple[str, str]]]]]:
     """Wait until customs has said its last word about every message; returns what each enterprise must hear."""
     codes = {one.cop_codes[0]: name for name, one in owners.items()}
@@ -166,7 +166,7 @@ def _expected(
     return dict(wanted)
 
 
-def _deliveries_are_hidden(world: Playground, owner: NewEnterprise, receiver: Receiver) -> None:
+def _deliveries_are_hidden(world: LocalWorld, owner: NewEnterprise, receiver: Receiver) -> None:
     """What brings a receipt home is no message of the enterprise, whatever it asks."""
     delivery = receiver.taken[0].id
     with closing(Platform(world.address, world.site.tokens[owner.id])) as platform:  # type: ignore[index]
@@ -175,7 +175,7 @@ def _deliveries_are_hidden(world: Playground, owner: NewEnterprise, receiver: Re
                 assert platform.ask("GET", f"/v1/messages/{name}{ending}").status == 404
 
 
-def _deliveries_are_not_counted_as_messages(world: Playground, owners: Mapping[str, NewEnterprise]) -> None:
+def _deliveries_are_not_counted_as_messages(world: LocalWorld, owners: Mapping[str, NewEnterprise]) -> None:
     one = owners["good_1"]
     with closing(Platform(world.address, world.site.tokens[one.id])) as platform:  # type: ignore[index]
         figures = platform.ask("GET", "/metrics").body.decode()

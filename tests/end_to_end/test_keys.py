@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.playground import Playground, Watched
+from gateway.playground import LocalWorld, WatchedProcess
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing.certificate import certificate_facts
 from signing.verify import verify
 from tests.device_keys import PIN, card, write_pair
@@ -47,7 +47,7 @@ def submit(platform: Platform, one: NewEnterprise, count: int, rng: random.Rando
     return bodies
 
 
-def sent(world: Playground, uids: dict[str, bytes]) -> None:
+def sent(world: LocalWorld, uids: dict[str, bytes]) -> None:
     """Wait until each of them is at customs."""
     assert world.gateway is not None
     for uid in uids:
@@ -58,15 +58,15 @@ def is_about(line: Mapping[str, object], **wanted: object) -> bool:
     return all(line.get(name) == value for name, value in wanted.items())
 
 
-def restarted(gateway: Watched, role: str) -> None:
+def restarted(gateway: WatchedProcess, role: str) -> None:
     gateway.wait_for(partial(is_about, event="role.restarted", role=role))
 
 
-def serials_at_customs(world: Playground) -> dict[str, str]:
+def serials_at_customs(world: LocalWorld) -> dict[str, str]:
     """CopMsgId → serial number of the certificate by which what lies there is signed."""
     found = {}
     for file in (world.folder / "customs" / "files" / "in").glob("CEB*.xml"):
-        opened = unseal(file.read_bytes())
+        opened = unwrap(file.read_bytes())
         verdict = verify(opened.business)
         assert verdict.valid, verdict
         assert verdict.certificate is not None
@@ -98,7 +98,7 @@ def test_token_that_dies_under_load_is_replaced_by_the_other_and_nothing_is_lost
     tables.append('[[key]]\nname = "device"\nkind = "pool"\nmembers = ["hsm-1", "hsm-2"]\n')
     rng = random.Random(7)
     with (
-        Playground(
+        LocalWorld(
             tmp_path / "world", script={"final_only": True}, enterprises=(OURS, THEIRS), forwarders=2,
             more_config="\n".join(tables),
         ) as world,
@@ -142,7 +142,7 @@ def test_dark_card_holds_up_its_own_messages_only_and_says_so(tmp_path: Path) ->
             f'password_file = "{pin}"\ntimeout_s = 0.5\n[key.ukey]\nurl = "ws://127.0.0.1:{control.port}"\n'
         )
         with (
-            Playground(
+            LocalWorld(
                 tmp_path / "world",
                 script={"final_only": True},
                 enterprises=(OURS, THEIRS),
@@ -170,7 +170,7 @@ def test_dark_card_holds_up_its_own_messages_only_and_says_so(tmp_path: Path) ->
             assert {serials_at_customs(world)[uid] for uid in waiting} == {serial(tmp_path / "card.crt")}
 
 
-def refusing(world: Playground, after_s: float) -> Playground:
+def refusing(world: LocalWorld, after_s: float) -> LocalWorld:
     """Let the door refuse what would wait longer for its key."""
     text = world.site.config.read_text("utf-8")
     limit = f'default_key = "node"\nrefuse_wait_s = {after_s}'
@@ -189,7 +189,7 @@ def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_
         )
         with (
             refusing(
-                Playground(
+                LocalWorld(
                     tmp_path / "world", script={"final_only": True}, enterprises=(OURS, THEIRS), forwarders=2,
                     more_config=tables,
                 ),
@@ -220,7 +220,7 @@ def test_wrong_pin_is_tried_once_whatever_dies_until_the_operator_has_acted(tmp_
         assert PIN not in log
 
 
-def submit_until_refused(world: Playground, platform: Platform, rng: random.Random) -> dict[str, bytes]:
+def submit_until_refused(world: LocalWorld, platform: Platform, rng: random.Random) -> dict[str, bytes]:
     """Hand in messages until the door says that they would wait too long for their key."""
     taken: dict[str, bytes] = {}
     while True:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.model import Envelope
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.xmldsig import sign
 from tests.documents import order
 from tests.door_node import ANN, BOB, DoorNode, FolderPlace
@@ -78,7 +78,7 @@ def enveloped(business: bytes) -> bytes:
         creat_time="2026-11-11T00:00:00",
         msg_type="CEB311Message",
     )
-    return seal(business, envelope)
+    return wrap(business, envelope)
 
 
 def test_a_signed_duplicate_is_recognised_before_it_is_verified(

@@ -4,14 +4,14 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-from gateway.playground import Playground, Watched
+from gateway.playground import LocalWorld, WatchedProcess
 from gateway.simulator.compose import compose
 from tests.platforms import Platform, enterprises
 
 OURS, THEIRS = enterprises(2)
 
 
-def sent(gateway: Watched, uid: str) -> None:
+def sent(gateway: WatchedProcess, uid: str) -> None:
     gateway.wait_for(lambda line: line.get("event") == "entry.sent" and line["message_id"] == uid)
 
 
@@ -25,7 +25,7 @@ def test_an_outage_holds_up_its_own_destination_only_and_drains_by_itself(tmp_pa
     for name in ("out", "in"):
         (other / name).mkdir(parents=True)
     with (
-        Playground(
+        LocalWorld(
             tmp_path,
             script={"final_only": True},
             enterprises=(OURS, THEIRS),

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from rich.cells import cell_len
 
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 from tests.generated import REPOSITORY
 from tests.waiting import until
 
@@ -102,7 +102,7 @@ class Terminals:
     folder: Path
     entering: Sequence[str]
     exports: list[str] = field(default_factory=list)
-    running: dict[str, Watched] = field(default_factory=dict)
+    running: dict[str, WatchedProcess] = field(default_factory=dict)
 
     def type(self, block: Block, printed: str) -> None:
         """Type a block, and see that everything ends well and what the page says is said."""
@@ -132,7 +132,7 @@ class Terminals:
         if server in self.running:  # stopped by hand and started again, as the page says
             assert self.running.pop(server).stop() == 0
         log = self.folder / f"{len(self.running)}-{server.replace(' ', '-')}.log"
-        process = Watched(["env", "-C", str(self.folder), *self._shell(f"exec {command}")], log)
+        process = WatchedProcess(["env", "-C", str(self.folder), *self._shell(f"exec {command}")], log)
         self.running[server] = process
         process.wait_for_event(READY[server])
 

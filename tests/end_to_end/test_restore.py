@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.evidence.judge import Mark, judge
+from gateway.evidence.judge import FindingMark, verify_bundle
 from gateway.node_key import node_key
 from gateway.roles.retain import Retention, archive_dir
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, write_site
 from spool.archive import Archive
 from spool.entry import Fate
-from spool.note import public_key
+from spool.note import verifier_key
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 
@@ -133,8 +133,8 @@ def test_restored_node_proves_what_was_before_and_what_comes_after(machine: Mach
     for uid in (archived, kept, after):
         file = machine.root / "evidence.json"
         assert machine.node.run("evidence", "export", uid, "-o", file).exit_code == 0
-        findings = judge(file.read_bytes(), [public_key(line) for line in (old, new)])
-        assert [one.text for one in findings if one.mark is Mark.BROKEN] == []
+        findings = verify_bundle(file.read_bytes(), [verifier_key(line) for line in (old, new)])
+        assert [one.text for one in findings if one.mark is FindingMark.BROKEN] == []
         assert invoke("evidence", "verify", file, "--key", keys).exit_code == 0
     assert machine.node.run("trace", lost).exit_code == 1
     forked = machine.node.run("journal", "verify", "--checkpoint", given_out)

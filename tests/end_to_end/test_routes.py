@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from tests.command_line import invoke, lines
 from tests.documents import export_order, inventory, order
 from tests.platforms import Platform
@@ -52,7 +52,7 @@ split = true
 class Node:
     site: Site
     address: str
-    process: Watched
+    process: WatchedProcess
 
     def platform(self) -> Platform:
         return Platform(self.address, self.site.tokens[OURS.id])  # type: ignore[index]
@@ -72,7 +72,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     for folder in ("customs/out", "customs/in", "tax/in"):  # tax/out is missing: the tax office is down
         (site.folder / folder).mkdir(parents=True)
     command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = Watched(command, tmp_path / "run.log")
+    process = WatchedProcess(command, tmp_path / "run.log")
     process.wait_for_event("node.started")
     yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
     assert process.stop() == 0
@@ -99,7 +99,7 @@ def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_lat
     (to_tax,) = (node.site.folder / "tax/out").iterdir()
     zero = to_tax.read_bytes()
     assert zero.startswith(b"\x00<?xml")
-    one, other = unseal(to_customs.read_bytes()), unseal(zero[1:])
+    one, other = unwrap(to_customs.read_bytes()), unwrap(zero[1:])
     assert one.business == other.business, "signed once or twice, the same bytes"
     assert one.envelope.cop_msg_id == other.envelope.cop_msg_id == uid
 
@@ -113,7 +113,7 @@ def test_each_receiver_has_a_file_of_its_own_and_the_operator_sees_both_ways(nod
         ("customs", "2"),
     ]
     files = sorted((node.site.folder / "customs/out").glob("*.xml"))
-    opened = [unseal(file.read_bytes()) for file in files]
+    opened = [unwrap(file.read_bytes()) for file in files]
     assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
     assert [one.transfer.sub_msg_id for one in opened if one.transfer] == ["1", "2"]
     text = invoke("trace", uid, "-c", node.site.config).stdout

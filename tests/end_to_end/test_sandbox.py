@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.simulator.magic import MAGIC
 from gateway.site import DEMO
@@ -66,8 +66,8 @@ Answers = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    world = Playground(
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorld]:
+    world = LocalWorld(
         tmp_path_factory.mktemp("sandbox"),
         script={"late_s": 3.0},
         more_config="[destination.retry]\nfirst_s = 0.2\n",
@@ -77,7 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
 
 
 @pytest.fixture(scope="module")
-def answers(world: Playground) -> Answers:
+def answers(world: LocalWorld) -> Answers:
     """All answers that came over HTTP, by number, in the order of their arrival."""
     got: Answers = {number(magic.marker): [] for magic in MAGIC}
     with closing(Platform(world.address, next(iter(world.site.tokens.values())))) as platform:
@@ -107,12 +107,12 @@ def test_marker_gives_its_outcome_over_http(answers: Answers, marker: str) -> No
     assert [(body["message_type"], body["status"]) for body in mine] == EXPECTED[marker]
 
 
-def test_answers_that_customs_doubled_come_once(world: Playground, answers: Answers) -> None:
+def test_answers_that_customs_doubled_come_once(world: LocalWorld, answers: Answers) -> None:
     sent = [line for line in world.customs_sent() if line["key"].get("copNo") == number("-TTWICE")]
     assert (len(sent), len(answers[number("-TTWICE")])) == (2 * len(ALL_THE_WAY), len(ALL_THE_WAY))
 
 
-def test_late_answers_are_late_and_reversed_ones_reversed(world: Playground, answers: Answers) -> None:
+def test_late_answers_are_late_and_reversed_ones_reversed(world: LocalWorld, answers: Answers) -> None:
     sent = [line for line in world.customs_sent() if line["key"].get("copNo") == number("-TMIX")]
     assert [(line["receipt"], line["status"]) for line in sent] == ALL_THE_WAY[::-1]
     first_late = min(body["cursor"] for body in answers[number("-TLATE")])
@@ -120,7 +120,7 @@ def test_late_answers_are_late_and_reversed_ones_reversed(world: Playground, ans
     assert first_late > prompt
 
 
-def test_marker_that_a_type_does_not_know_is_none(world: Playground) -> None:
+def test_marker_that_a_type_does_not_know_is_none(world: LocalWorld) -> None:
     body = compose(
         "CEB311Message", cop_code=DEMO.cop_codes[0], dxp_id=DEMO.dxp_ids[0], rng=rng(3),
         overrides={"orderNo": "ORDER-0001-T800"},

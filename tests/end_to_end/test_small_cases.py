@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.mapping.translate import translate
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import Refusal, examine
 from gateway.roles.content import content_for
 from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing import xmldsig
 from signing.suite import RSA_SHA1, Suite
 from spool.entry import Fate
@@ -48,7 +48,7 @@ class Given:
     def examined(self, suite: Suite | None = None) -> Message | Refusal:
         """Judge the input as the door does."""
         caller = self.node.app.enterprises[EnterpriseId("demo")]
-        return examine(self.body, caller, self.node.app.rules, Limits(), suite=suite)
+        return examine(self.body, caller, self.node.app.rules, LimitsConfig(), suite=suite)
 
     def refused(self) -> Refusal:
         """Judge the input, and see it refused."""
@@ -121,7 +121,7 @@ def is_refused_because_one_declaration_stands_there_twice(given: Given) -> None:
 
 
 def is_no_text(given: Given, *, mapping: str, element: str, place: str) -> None:
-    done = translate(given.body, mappings()[mapping], Limits())
+    done = translate(given.body, mappings()[mapping], LimitsConfig())
     found = [fault for fault in done.faults if fault.element == element]
     assert found == list(done.faults)
     assert {fault.rule for fault in found} == {"exponent_form"}
@@ -153,7 +153,7 @@ def is_signed_where_the_schema_has_the_signature(given: Given) -> None:
     with closing(app.forward(destination, 1)) as forward, closing(forward._spool):
         assert forward.step() == 1
     (sent,) = (app.config.node.state_dir / "outbox").iterdir()
-    signed = unseal(sent.read_bytes()).business
+    signed = unwrap(sent.read_bytes()).business
     file = app.file.parent / "signed.xml"
     file.write_bytes(signed)
     names = [etree.QName(one).localname for one in etree.fromstring(signed)]

@@ -14,11 +14,11 @@ import pytest
 
 from gateway.doors.operations import OPERATIONS, PROBLEM_HEADERS, QUERIES, Operation, problems_of
 from gateway.model import EnterpriseId, Envelope
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.keys import load_pem
 from signing.xmldsig import sign
 from tests.generated import REPOSITORY
@@ -68,20 +68,20 @@ def dxp_msg(business: bytes, *, cop_msg_id: str = "STATUS-TEST-1", data: bytes |
         cop_msg_id=cop_msg_id, sender_id=OURS.dxp_ids[0], receiver_ids=("DXPEDCCEB0000002",),
         creat_time="2024-11-11T00:00:01", msg_type="CEB311Message",
     )  # fmt: skip
-    return seal(business, head) if data is None else seal(business, head).replace(b"<Data>", b"<Data>" + data)
+    return wrap(business, head) if data is None else wrap(business, head).replace(b"<Data>", b"<Data>" + data)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    with Playground(tmp_path_factory.mktemp("statuses"), enterprises=(OURS,), families=("import",)) as world:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorld]:
+    with LocalWorld(tmp_path_factory.mktemp("statuses"), enterprises=(OURS,), families=("import",)) as world:
         yield world
 
 
-def signed(world: Playground, body: bytes) -> bytes:
+def signed(world: LocalWorld, body: bytes) -> bytes:
     return sign(body, load_pem(world.site.key, world.site.certificate)).body
 
 
-Asking = Callable[[Playground], Ask]
+Asking = Callable[[LocalWorld], Ask]
 ASKED: dict[str, Asking] = {
     "bad-request": lambda _: Ask(path="/v1/messages?dry_run=yes", body=order(1)),
     "unauthorised": lambda _: Ask(body=order(1), headers=TOKEN_FAULT),
@@ -115,7 +115,7 @@ ASKED: dict[str, Asking] = {
 
 
 @pytest.fixture
-def platform(world: Playground) -> Iterator[Platform]:
+def platform(world: LocalWorld) -> Iterator[Platform]:
     with closing(Platform(world.address, world.site.tokens[EnterpriseId(OURS.id)])) as platform:
         yield platform
 
@@ -153,7 +153,7 @@ def test_every_problem_of_the_contract_is_one_of_an_operation() -> None:
 
 @pytest.mark.parametrize("code", ASKED)
 def test_problem_comes_with_its_status_type_and_titles(
-    world: Playground, platform: Platform, code: str
+    world: LocalWorld, platform: Platform, code: str
 ) -> None:
     ask = ASKED[code](world)
     known = {}
@@ -193,7 +193,7 @@ def test_parameter_out_of_its_bounds_is_400_and_named(platform: Platform, asked:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.id)
 def test_parameter_that_an_operation_does_not_have_is_400_and_nothing_is_done(
-    world: Playground, platform: Platform, operation: Operation
+    world: LocalWorld, platform: Platform, operation: Operation
 ) -> None:
     path = operation.path.replace("{id}", NOBODYS_ID if "messages" in operation.path else "1")
     body = order(40) if operation.id == "submitMessage" else b"{}"
@@ -234,7 +234,7 @@ def test_dry_run_that_is_misspelt_declares_nothing(platform: Platform, written: 
     ],
 )
 def test_key_that_is_mis_written_is_400_with_the_right_form(
-    world: Playground, platform: Platform, kind: str, key: str
+    world: LocalWorld, platform: Platform, kind: str, key: str
 ) -> None:
     asked = f"/v1/declarations?type={kind}&key={quote(key)}"
     (fault,) = promised(platform.once("GET", asked), "bad-request")["faults"]
@@ -281,7 +281,7 @@ def test_idempotency_key_is_never_cut(platform: Platform) -> None:
 
 
 def test_500_is_a_problem_document_and_says_nothing_of_the_inside(
-    world: Playground, platform: Platform
+    world: LocalWorld, platform: Platform
 ) -> None:
     uid = platform.once("POST", "/v1/messages", order(30)).json()["id"]
     with closing(sqlite3.connect(world.site.state / "spool.db")) as spool, spool:
@@ -295,7 +295,7 @@ def test_500_is_a_problem_document_and_says_nothing_of_the_inside(
 
 
 def test_503_is_answered_at_a_watermark(tmp_path: Path) -> None:
-    world = Playground(tmp_path, enterprises=(OURS,))
+    world = LocalWorld(tmp_path, enterprises=(OURS,))
     text = world.site.config.read_text("utf-8")
     assert "\n[watermarks]\n" in text
     marks = f"\n[watermarks]\nfree_bytes_warn = {1 << 62}\nfree_bytes_refuse = {1 << 61}\n"

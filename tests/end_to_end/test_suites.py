@@ -5,10 +5,10 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing.suite import SUITES
 from signing.verify import verify
 from signing.xmldsig import strip
@@ -36,7 +36,7 @@ def test_each_enterprise_is_signed_for_with_its_own_suite_and_customs_accepts_it
         for number, suite in enumerate(SUITES, start=1)
     ]
     rng = random.Random(4)
-    with Playground(tmp_path / "world", enterprises=enterprises, more_config=tables) as world:
+    with LocalWorld(tmp_path / "world", enterprises=enterprises, more_config=tables) as world:
         accepted: dict[str, tuple[str, bytes]] = {}
         for one in enterprises:
             body = compose("CEB621Message", cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], rng=rng).body
@@ -51,7 +51,7 @@ def test_each_enterprise_is_signed_for_with_its_own_suite_and_customs_accepts_it
             assert line["original_sha256"] == hashlib.sha256(accepted[line["cop_msg_id"]][1]).hexdigest()
     suites = {}
     for file in (tmp_path / "world" / "customs" / "files" / "in").iterdir():
-        opened = unseal(file.read_bytes())
+        opened = unwrap(file.read_bytes())
         verdict = verify(opened.business)
         assert verdict.valid, verdict.reasons
         assert verdict.suite is not None

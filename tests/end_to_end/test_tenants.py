@@ -22,15 +22,15 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import App
-from gateway.doors.callers import Callers
-from gateway.doors.counter import Counter
+from gateway.doors.callers import Authenticator
+from gateway.doors.counter import HttpServices
 from gateway.doors.http import build
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
 from gateway.doors.shown import NOBODY
 from gateway.metrics import Meter
 from gateway.model import EnterpriseId
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.roles.retain import archive_dir
 from gateway.simulator.compose import Composed, compose
 from gateway.site import NewEnterprise
@@ -70,9 +70,9 @@ class Tenant:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorld]:
     folder = tmp_path_factory.mktemp("tenants")
-    made = Playground(folder / "world", script=SCRIPT, enterprises=ENTERPRISES)
+    made = LocalWorld(folder / "world", script=SCRIPT, enterprises=ENTERPRISES)
     for one in ENTERPRISES:
         file = made.site.enterprises / f"{one.id}.toml"
         file.write_text(file.read_text("utf-8") + FolderPlace.make(folder / one.id).toml(), "utf-8")
@@ -86,12 +86,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
 
 
 @pytest.fixture(scope="module")
-def tenants(world: Playground) -> Iterator[list[Tenant]]:
+def tenants(world: LocalWorld) -> Iterator[list[Tenant]]:
     with ExitStack() as stack:
         yield [_settle_in(world, one, number, stack) for number, one in enumerate(ENTERPRISES)]
 
 
-def _settle_in(world: Playground, one: NewEnterprise, number: int, stack: ExitStack) -> Tenant:
+def _settle_in(world: LocalWorld, one: NewEnterprise, number: int, stack: ExitStack) -> Tenant:
     """Declare something and wait for customs' answer."""
     token = world.site.tokens[EnterpriseId(one.id)]
     caller = Platform(world.address, token)
@@ -187,7 +187,7 @@ def test_streams_hold_ones_own_answers_and_acknowledging_moves_ones_own_cursor(t
         assert victim.caller.ask("GET", "/v1/receipts").json()["receipts"], "still to be acknowledged"
 
 
-def test_nobody_speaks_for_another(tenants: list[Tenant], world: Playground) -> None:
+def test_nobody_speaks_for_another(tenants: list[Tenant], world: LocalWorld) -> None:
     refused = set()
     for attacker, victim in permutations(tenants, 2):
         as_victim = declaration(victim.who, seed=100).body
@@ -225,7 +225,7 @@ def test_a_name_for_a_request_is_ones_own(tenants: list[Tenant]) -> None:
     assert replies[0].json()["id"] != replies[1].json()["id"]
 
 
-def test_whoever_is_unknown_is_told_the_same_everywhere(tenants: list[Tenant], world: Playground) -> None:
+def test_whoever_is_unknown_is_told_the_same_everywhere(tenants: list[Tenant], world: LocalWorld) -> None:
     tokens = ["", "x", tenants[0].token[:-1], tenants[0].token + "x", tenants[0].token.swapcase()]
     posts = [("POST", "/v1/messages"), ("POST", "/v1/receipts/ack")]
     gets = [("GET", address) for address in [*addresses(tenants[0]), "/v1/receipts"]]
@@ -243,7 +243,7 @@ def test_whoever_is_unknown_is_told_the_same_everywhere(tenants: list[Tenant], w
 
 
 def test_figures_that_name_enterprises_are_for_the_monitor_alone(
-    tenants: list[Tenant], world: Playground
+    tenants: list[Tenant], world: LocalWorld
 ) -> None:
     for attacker, victim in permutations(tenants, 2):
         reply = attacker.caller.ask("GET", "/metrics")
@@ -269,7 +269,7 @@ def has(name: str, names: list[str]) -> bool:
     return name in names
 
 
-def test_the_log_of_an_attack_names_the_attacker_alone(tenants: list[Tenant], world: Playground) -> None:
+def test_the_log_of_an_attack_names_the_attacker_alone(tenants: list[Tenant], world: LocalWorld) -> None:
     assert world.gateway is not None
     attacker, victim, _ = tenants
     before = len(list(world.gateway.events))
@@ -286,7 +286,7 @@ def test_the_log_of_an_attack_names_the_attacker_alone(tenants: list[Tenant], wo
         says_nothing_of(victim, json.dumps(line))
 
 
-def _after(world: Playground, line: Any, before: int) -> bool:
+def _after(world: LocalWorld, line: Any, before: int) -> bool:
     assert world.gateway is not None
     return any(line is one for one in list(world.gateway.events)[before:])
 
@@ -303,18 +303,18 @@ class Watcher:
 
 
 def test_the_work_for_an_answer_does_not_tell_what_is_anothers_from_what_is_not_there(
-    tenants: list[Tenant], world: Playground
+    tenants: list[Tenant], world: LocalWorld
 ) -> None:
     """Who waits for an answer learns from its time what the door looked up: the same for both, call for call."""
     attacker, victim, _ = tenants
     app = App(world.site.config)
-    callers = Callers(
+    callers = Authenticator(
         app.enterprises.values(), nonces=Nonces(world.folder / "nonces"), logins=Logins(longest_s=0)
     )
     archive = Archive(archive_dir(app.config))
     calls: list[str] = []
     with closing(app.spool()) as spool:
-        counter = SimpleNamespace(
+        services = SimpleNamespace(
             spool=Watcher(spool, calls),
             archive=Watcher(archive, calls),
             callers=callers,
@@ -322,7 +322,7 @@ def test_the_work_for_an_answer_does_not_tell_what_is_anothers_from_what_is_not_
             meter=Meter(),
             metrics_token="",
         )
-        door = build(cast("Counter", counter))
+        door = build(cast("HttpServices", services))
 
         def work_for(address: str) -> list[str]:
             calls.clear()

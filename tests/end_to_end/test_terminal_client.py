@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Envelope
-from gateway.stages.seal import seal, unseal
+from gateway.stages.seal import unwrap, wrap
 from signing.xmldsig import sign
 from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
@@ -25,7 +25,7 @@ def plain(number: int, business: bytes) -> bytes:
         creat_time="2025-01-02T12:05:06",
         msg_type="CEB311Message",
     )
-    return seal(business, head)
+    return wrap(business, head)
 
 
 def handwritten(number: int, business: bytes) -> bytes:
@@ -82,10 +82,10 @@ def test_dxp_msg_of_a_terminal_client_arrives_inside_dxp_msg_sv_with_the_same_by
         node.stop()
     for file in files:
         raw = file.read_bytes()
-        opened = unseal(raw)
+        opened = unwrap(raw)
         assert opened.transfer is not None
         body = handed_in[opened.envelope.cop_msg_id]
         assert raw.startswith(b"<?xml")
         assert raw.count(element_of(body)) == 1, "byte for byte"
         assert raw.endswith(element_of(body) + b"</DxpMsgSv>")
-        assert opened.business == unseal(body).business
+        assert opened.business == unwrap(body).business

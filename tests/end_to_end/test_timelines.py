@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.simulator.compose import compose
 from gateway.site import NewEnterprise
 from tests.platforms import Platform, enterprises
@@ -45,7 +45,7 @@ def submit_all(platform: Platform, one: NewEnterprise, rng: random.Random) -> li
     return declared
 
 
-def told_by_customs(world: Playground) -> dict[Declared, set[Told]]:
+def told_by_customs(world: LocalWorld) -> dict[Declared, set[Told]]:
     told: dict[Declared, set[Told]] = defaultdict(set)
     for line in world.customs_sent():
         if line["owner"]:
@@ -71,7 +71,7 @@ def timeline(platform: Platform, kind: str, key: str) -> list[dict[str, Any]]:
 
 def test_every_timeline_is_exactly_right_when_enterprises_share_order_numbers(tmp_path: Path) -> None:
     with (
-        Playground(tmp_path, transport="amqp", script=SCRIPT, enterprises=ENTERPRISES) as world,
+        LocalWorld(tmp_path, transport="amqp", script=SCRIPT, enterprises=ENTERPRISES) as world,
         ExitStack() as stack,
     ):
         platforms = {one.id: Platform(world.address, world.site.tokens[one.id]) for one in ENTERPRISES}  # type: ignore[index]
@@ -111,7 +111,7 @@ def test_every_timeline_is_exactly_right_when_enterprises_share_order_numbers(tm
 
 
 def bring_home(
-    world: Playground,
+    world: LocalWorld,
     platforms: dict[str, Platform],
     home: dict[str, set[tuple[str, str, str, frozenset[tuple[str, str]]]]],
     twice: list[str],

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.model import Envelope
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import TransferHead, seal, seal_transfer, unseal
+from gateway.stages.seal import TransferHead, unwrap, wrap, wrap_transfer
 from signing.xmldsig import sign
 from tests.command_line import invoke, lines, node_at
 from tests.documents import order
@@ -44,7 +44,7 @@ to = ["peer"]
 class Node:
     site: Site
     address: str
-    process: Watched
+    process: WatchedProcess
 
     def platform(self, enterprise: str) -> Platform:
         return Platform(self.address, self.site.tokens[enterprise])  # type: ignore[index]
@@ -59,7 +59,7 @@ class Node:
             creat_time="2025-01-02T12:05:06",
             msg_type="CEB311Message",
         )
-        return seal(business or sign(order(f"ORDER-{number}"), signer).body, head)
+        return wrap(business or sign(order(f"ORDER-{number}"), signer).body, head)
 
     def lay(self, name: str, body: bytes) -> None:
         """Let the peer bring something: written whole, then renamed."""
@@ -95,7 +95,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     for folder in ("peer/out", "peer/in"):
         (site.folder / folder).mkdir(parents=True)
     command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = Watched(command, tmp_path / "run.log")
+    process = WatchedProcess(command, tmp_path / "run.log")
     process.wait_for_event("node.started")
     yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
     assert process.stop() == 0
@@ -168,10 +168,10 @@ def test_each_receiver_of_one_message_has_its_own_fate(node: Node) -> None:
         assert bob.ask("GET", mail["content"]).body == body
         (receipt,) = stream(ann)
         assert receipt["bodies"][0]["status"] == "2001"
-    (copy,) = map(unseal, node.sent_to_peer())
+    (copy,) = map(unwrap, node.sent_to_peer())
     assert copy.transfer is not None
     assert (copy.transfer.sub_msg_id, copy.envelope.receiver_ids) == ("2", (CUSTOMS,))
-    assert copy.business == unseal(body).business
+    assert copy.business == unwrap(body).business
 
 
 def test_nobody_speaks_as_another(node: Node) -> None:
@@ -190,7 +190,7 @@ def test_what_a_link_brings_is_delivered_or_answered_over_that_link(node: Node) 
         sta_node="46000002",
     )
     for_bob = node.envelope(1, BOB, sender="DXPENT0000000077")
-    node.lay("one.xml", seal_transfer(for_bob, head))
+    node.lay("one.xml", wrap_transfer(for_bob, head))
     node.lay("two.xml", node.envelope(2, NOBODYS, sender="DXPENT0000000077"))
     with closing(node.platform("bob")) as bob:
         (mail,) = stream(bob)
@@ -217,7 +217,7 @@ def test_mail_survives_sigkill_of_whoever_carries_it_and_comes_once(node: Node) 
         assert len(mail) == len(bodies)
 
 
-def kill(process: Watched, role: str) -> None:
+def kill(process: WatchedProcess, role: str) -> None:
     """SIGKILL a role and wait until it lives again."""
     names = ("role.started", "role.restarted")
     born = [line["pid"] for line in list(process.events) if line["event"] in names and line["role"] == role]

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Limits
-from gateway.evidence.judge import Mark, judge
+from gateway.config import LimitsConfig
+from gateway.evidence.judge import FindingMark, verify_bundle
 from gateway.mapping.translate import translate
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.site import NewEnterprise, Site, write_site
-from spool.note import public_key
+from spool.note import verifier_key
 from tests.command_line import invoke
 from tests.platforms import Platform, Reply
 from tests.unit.mapping_examples import block, example, mappings
@@ -34,7 +34,7 @@ JSON = {"Content-Type": "application/json"}
 class Node:
     site: Site
     address: str
-    process: Watched
+    process: WatchedProcess
 
     def send(
         self, body: bytes, query: str, headers: dict[str, str] | None = None, *, by: str = "ours"
@@ -60,7 +60,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     text = site.config.read_text("utf-8").replace("[journal]\n", "[journal]\nevery_s = 0.1\n")
     assert '# mappings_dir = "mappings"' in text
     site.config.write_text(text.replace("# mappings_dir", "mappings_dir"), "utf-8")
-    process = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log")
+    process = WatchedProcess(
+        [sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log"
+    )
     process.wait_for_event("node.started")
     yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
     failures = [
@@ -80,7 +82,7 @@ def payment(number: str, **changes: Any) -> bytes:
 
 def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Node) -> None:
     source = payment("PAY-1")
-    document = translate(source, mappings()["payments"], Limits()).document
+    document = translate(source, mappings()["payments"], LimitsConfig()).document
 
     reply = node.send(source, "?mapping=payments")
 
@@ -118,11 +120,11 @@ def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -
 def test_evidence_names_mapping_and_source(node: Node) -> None:
     source = payment("PAY-E")
     uid = node.send(source, "?mapping=payments").json()["id"]
-    key = public_key(invoke("journal", "key", "-c", node.site.config).stdout)
+    key = verifier_key(invoke("journal", "key", "-c", node.site.config).stdout)
     with closing(Platform(node.address, node.site.tokens["ours"])) as ours:  # type: ignore[index]
         evidence = ours.ask("GET", f"/v1/messages/{uid}/evidence").body  # again until the log covers it
-    findings = judge(evidence, [key])
-    assert not [finding.text for finding in findings if finding.mark is Mark.BROKEN]
+    findings = verify_bundle(evidence, [key])
+    assert not [finding.text for finding in findings if finding.mark is FindingMark.BROKEN]
     (told,) = [finding.text for finding in findings if "by the mapping" in finding.text]
     assert "mapping payments" in told
     assert hashlib.sha256(source).hexdigest() in told

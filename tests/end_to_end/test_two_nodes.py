@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import Playground, Watched, free_port
+from gateway.playground import LocalWorld, WatchedProcess, free_port
 from gateway.rules import load_rules
 from gateway.simulator.compose import compose
 from spool.lifecycle import State
@@ -37,7 +37,7 @@ def server() -> Iterator[PostgresServer]:
         yield made
 
 
-class TwoNodes(Playground):
+class TwoNodes(LocalWorld):
     """One site, one customs side, one PostgreSQL; node `north` as everywhere, and `south` beside it."""
 
     def __init__(self, folder: Path, dsn: str) -> None:
@@ -58,11 +58,11 @@ class TwoNodes(Playground):
         south = text.replace('name = "gateway"', 'name = "south"').replace('"state"', '"south"')
         south = south.replace(f"port = {self.address.rpartition(':')[2]}", f"port = {port}")
         self.south_config.write_text(south, "utf-8")
-        self.south: Watched | None = None
+        self.south: WatchedProcess | None = None
 
-    def start_south(self) -> Watched:
+    def start_south(self) -> WatchedProcess:
         command = [sys.executable, "-m", "gateway", "run", "-c", str(self.south_config)]
-        self.south = Watched(command, self.folder / "south.log")
+        self.south = WatchedProcess(command, self.folder / "south.log")
         self.south.wait_for_event("node.started")
         return self.south
 
@@ -141,7 +141,7 @@ class Submitters:
             assert not thread.is_alive()
 
 
-def kill_with_claims(node: Watched, spool: PostgresSpool, name: str) -> list[str]:
+def kill_with_claims(node: WatchedProcess, spool: PostgresSpool, name: str) -> list[str]:
     """SIGKILL a whole node, at an instant at which it holds claims; returns whose."""
     with spool.listen(Topic.ENTRIES) as waiter:
         for _ in range(2000):

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.model import EnterpriseId
-from gateway.playground import Playground, Watched, free_port
+from gateway.playground import LocalWorld, WatchedProcess, free_port
 from gateway.simulator.compose import compose
 from gateway.site import Site, write_site
 from tests.platforms import Platform, Reply, enterprises
@@ -66,7 +66,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk_is_refused_told_and_healed_and_nothing_accepted_is_lost(small_disk: Path) -> None:
-    world = Playground(small_disk.parent, enterprises=(OURS,))
+    world = LocalWorld(small_disk.parent, enterprises=(OURS,))
     configure(
         world.site.config,
         watermarks=f"free_bytes_warn = {24 << 20}\nfree_bytes_refuse = {16 << 20}\n",
@@ -137,7 +137,7 @@ def test_full_disk_is_refused_told_and_healed_and_nothing_accepted_is_lost(small
 class Node:
     site: Site
     address: str
-    process: Watched
+    process: WatchedProcess
 
     def submit(self, seed: int) -> Reply:
         return post(self.address, self.site.tokens[EnterpriseId(OURS.id)], body(seed))
@@ -168,7 +168,7 @@ def jammed(tmp_path: Path) -> Iterator[Node]:
     )
     site.config.write_text(site.config.read_text().replace("first_s = 2.0", "first_s = 0.2"))
     command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = Watched(command, tmp_path / "run.log")
+    process = WatchedProcess(command, tmp_path / "run.log")
     process.wait_for_event("node.started")
     yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
     assert process.stop() == 0

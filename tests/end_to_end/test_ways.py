@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import pytest
 
-from gateway.playground import Playground
+from gateway.playground import LocalWorld
 from gateway.rules import load_rules
 from gateway.simulator.compose import Style, compose
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing.verify import verify
 from signing.xmldsig import strip
 from tests.platforms import Platform, enterprises
@@ -38,7 +38,7 @@ def test_every_type_goes_out_untouched_and_all_layers_come_home(
     rng = random.Random(3)
     kinds = [kind.name for kind in load_rules().catalogue.declarations()]
     with (
-        Playground(
+        LocalWorld(
             tmp_path, transport=transport, envelope=envelope, script=SCRIPT, enterprises=(OURS, THEIRS)
         ) as world,
         closing(Platform(world.address, world.site.tokens[OURS.id])) as ours,  # type: ignore[index]
@@ -81,7 +81,7 @@ def test_every_type_goes_out_untouched_and_all_layers_come_home(
             assert_envelopes_verify(tmp_path / "customs" / "files" / "in", bodies)
 
 
-def everything_customs_says(world: Playground, platform: Platform, messages: int) -> list[dict[str, Any]]:
+def everything_customs_says(world: LocalWorld, platform: Platform, messages: int) -> list[dict[str, Any]]:
     """Pull until customs has answered every message and everything it said is at home."""
     told: list[dict[str, Any]] = []
     for _ in range(120):
@@ -142,7 +142,7 @@ def assert_envelopes_verify(folder: Path, bodies: dict[str, bytes]) -> None:
     assert len(files) == len(bodies)
     for file in files:
         raw = file.read_bytes()
-        unsealed = unseal(raw)
+        unsealed = unwrap(raw)
         assert unsealed.transfer is not None
         assert base64.b64encode(unsealed.business) in raw
         verdict = verify(unsealed.business)

@@ -25,10 +25,10 @@ import pytest
 
 from gateway.app import App
 from gateway.client import GatewayClient, Submitted
-from gateway.doors.request_signature import Signature, signed_headers
+from gateway.doors.request_signature import RequestSignature, signed_headers
 from gateway.doors.views import CursorView, ReceiptsView
 from gateway.model import EnterpriseId, HmacKey
-from gateway.playground import Watched, free_port
+from gateway.playground import WatchedProcess, free_port
 from gateway.site import NewEnterprise, Site, write_site
 from tests.command_line import invoke, lines
 from tests.documents import order
@@ -49,7 +49,7 @@ def body(number: int = 1, *, of: NewEnterprise = ANN) -> bytes:
 class Node:
     site: Site
     port: int
-    process: Watched
+    process: WatchedProcess
     context: ssl.SSLContext | None = None
 
     @property
@@ -90,7 +90,7 @@ class Node:
         self, method: str, path: str, content: bytes = b"", *, at: float = 0.0, sent: bytes | None = None
     ) -> Callable[[], Reply]:
         """Sign a request; what is returned sends it, each time the same."""
-        request = Signature(
+        request = RequestSignature(
             method=method,
             target=path,
             key="ann-1",
@@ -133,7 +133,9 @@ def run(
         file = site.enterprises / f"{name}.toml"
         file.write_text(f"{file.read_text()}\n{table}\n")
     before(site)
-    process = Watched([sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log")
+    process = WatchedProcess(
+        [sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log"
+    )
     process.wait_for_event("node.started")
     node = Node(site=site, port=port, process=process)
     yield node

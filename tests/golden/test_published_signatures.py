@@ -27,10 +27,10 @@ def vector(name: str) -> dict[str, str]:
     return known
 
 
-def public_key(known: dict[str, str]) -> sm2.PublicKey:
+def public_key(known: dict[str, str]) -> sm2.Sm2PublicKey:
     point = sm2.point_of(x509.load_der_x509_certificate(b64decode(known["x509Certificate"])))
     assert point is not None
-    return sm2.PublicKey(point)
+    return sm2.Sm2PublicKey(point)
 
 
 def test_published_sm2_message_verifies_strictly() -> None:

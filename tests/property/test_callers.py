@@ -6,10 +6,10 @@ from tempfile import mkdtemp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.doors.callers import Callers, Stranger
+from gateway.doors.callers import Authenticator, Unauthenticated
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
-from gateway.doors.shown import Peer, shown_by
+from gateway.doors.shown import Peer, credentials_of
 from gateway.model import Enterprise, EnterpriseId, HmacKey
 from gateway.networks import networks
 
@@ -21,7 +21,7 @@ ME = Enterprise(
     token_sha256=("0" * 64,),
     hmac_keys=(HmacKey(id="me-1", secret=b"s" * 32),),
 )
-CALLERS = Callers(
+CALLERS = Authenticator(
     [ME],
     trusted_proxies=networks(["0.0.0.0/0"], "here"),
     nonces=Nonces(Path(mkdtemp()) / "nonces"),
@@ -54,8 +54,8 @@ def test_headers_of_any_content_never_are_an_error_of_ours(
     headers: list[tuple[bytes, bytes]], address: str, query: bytes
 ) -> None:
     first = dict(reversed(headers))
-    shown = shown_by(first, headers, Peer(address), method="POST", url=b"/v1/messages?" + query)
+    shown = credentials_of(first, headers, Peer(address), method="POST", url=b"/v1/messages?" + query)
     found = CALLERS.recognise(shown)
-    assert isinstance(found, Stranger)
+    assert isinstance(found, Unauthenticated)
     assert found.problem == "unauthorised"
     assert 0 <= found.delay_s <= 3

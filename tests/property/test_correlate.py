@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.catalogue import Catalogue
-from gateway.homes import homes_of
+from gateway.homes import local_receivers_of
 from gateway.model import Answer, Declaration, Enterprise, EnterpriseId, Layer
 from gateway.rules import load_rules
 from gateway.stages.correlate import handles, identity, learned, lookups, match, match_all
@@ -18,7 +18,7 @@ from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, U
 FEW = st.sampled_from(["1", "2"])
 OWNERS = ("one", "two", "three")
 SHARED = "DXP-shared"
-HOMES = homes_of(
+HOMES = local_receivers_of(
     [
         Enterprise(
             id=EnterpriseId(name),

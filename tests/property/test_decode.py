@@ -1,13 +1,13 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.problems import PROBLEMS
 from gateway.stages.decode import decode, encoding_of
 from tests.documents import order
 
-LIMITS = Limits(size_bytes=20_000, depth=10, elements=500)
+LIMITS = LimitsConfig(size_bytes=20_000, depth=10, elements=500)
 SOUND = order("ORDER-1")
 CHINESE = SOUND.decode().replace("UTF-8", "GB18030").encode("gb18030")
 

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cli.judging import judge
-from gateway.config import Limits
+from gateway.cli.judging import check_document
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.json_source import read_json
 from gateway.mapping.source import Reference
@@ -19,7 +19,7 @@ from gateway.schemas import View
 from gateway.simulator import values
 from tests.unit.mapping_examples import example, mappings, shipped
 
-LIMITS = Limits(depth=32, elements=20_000)
+LIMITS = LimitsConfig(depth=32, elements=20_000)
 SENDER = {"code": "4400000001", "name": "示例企业", "dxp_id": "DXPENT0000000001"}
 NAMES = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=60
@@ -72,7 +72,7 @@ def test_every_order_that_is_whole_becomes_a_valid_message(source: dict[str, Any
     body = json.dumps(source, ensure_ascii=False).encode()
     done = translate(body, mappings()["orders"], LIMITS)
     assert done.faults == ()
-    assert judge(done.document, shipped(), View.DECLARED).faults == ()
+    assert check_document(done.document, shipped(), View.DECLARED).faults == ()
     assert translate(body, mappings()["orders"], LIMITS).document == done.document
     assert done.writing.written(traced=True)[0] == done.document, "tracing changes nothing"
 
@@ -101,7 +101,7 @@ def test_every_table_that_is_whole_becomes_a_valid_message(
     writer.writerows(rows)
     done = translate(text.getvalue().encode(charset), mappings()["inventories"], LIMITS, charset=charset)
     assert done.faults == ()
-    assert judge(done.document, shipped(), View.DECLARED).faults == ()
+    assert check_document(done.document, shipped(), View.DECLARED).faults == ()
     assert done.document.count(b"<ceb:Inventory>") == len(heads)
 
 
@@ -160,7 +160,7 @@ def unharmed(body: bytes, name: str, charset: str = "") -> None:
     except Refused as refused:
         faults = refused.faults
     else:
-        faults = done.located(judge(done.document, shipped(), View.DECLARED).faults)
+        faults = done.located(check_document(done.document, shipped(), View.DECLARED).faults)
         assert all(fault.source for fault in faults), faults
         assert not any(fault.rule == "not_xml" for fault in faults), "what is written is XML"
     json.dumps([fault.message for fault in faults], ensure_ascii=False).encode()

@@ -14,14 +14,14 @@ from hypothesis import example as tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.mapping.faults import SourceFault
 from gateway.mapping.language import Branch, Copied
 from gateway.mapping.source import Reference
 from gateway.mapping.translate import Translated, translate
 from tests.unit.mapping_examples import example, mappings
 
-LIMITS = Limits()
+LIMITS = LimitsConfig()
 LONG = st.integers(10**15, 10**21 - 1)
 """Order numbers, identity numbers: more digits than floating point keeps."""
 MADE_BY: dict[str, Callable[[int], str]] = {

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from lxml import etree
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import MessageType
 from gateway.rules import load_rules
 from gateway.schema_model import ElementDecl, Slot, ValueType
@@ -101,10 +101,10 @@ def test_both_ways_put_the_signature_where_the_schema_has_it(name: str, signer: 
     plainly = 0
     for part in optional_parts(kind):
         body = document(kind, part).encode()
-        root = decode(body, Limits())
+        root = decode(body, LimitsConfig())
         assert validate(root, schemas, View.DECLARED) == (), part
         made = draft(body, root, RSA_SHA1, before=kind.signature_before)
-        plain = read_plain(body, rules().plain, Limits())
+        plain = read_plain(body, rules().plain, LimitsConfig())
         if plain is not None:
             plainly += 1
             assert plain.draft(RSA_SHA1) == made, part

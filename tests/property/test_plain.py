@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.plain_form import PREFIXES
 from gateway.rules import load_rules
 from gateway.schemas import View
@@ -22,7 +22,7 @@ from signing.suite import RSA_SHA1
 from signing.xmldsig import draft
 
 rules = cache(load_rules)
-LIMITS = Limits()
+LIMITS = LimitsConfig()
 DECLARATIONS = sorted(one.name for one in load_rules().catalogue.declarations())
 VALUES = (
     *(
@@ -259,9 +259,9 @@ def test_every_declaration_type_has_a_form_for_every_prefix() -> None:
 def test_what_is_over_a_limit_is_left_to_the_tree() -> None:
     body = composed("CEB311Message", 1, 1).encode()
     forms = rules().plain
-    assert read_plain(body, forms, Limits(size_bytes=len(body))) is not None
-    assert read_plain(body, forms, Limits(size_bytes=len(body) - 1)) is None
-    assert read_plain(body, forms, Limits(elements=body.count(b"</"))) is not None
-    assert read_plain(body, forms, Limits(elements=body.count(b"</") - 1)) is None
-    assert read_plain(body, forms, Limits(depth=4)) is not None
-    assert read_plain(body, forms, Limits(depth=3)) is None
+    assert read_plain(body, forms, LimitsConfig(size_bytes=len(body))) is not None
+    assert read_plain(body, forms, LimitsConfig(size_bytes=len(body) - 1)) is None
+    assert read_plain(body, forms, LimitsConfig(elements=body.count(b"</"))) is not None
+    assert read_plain(body, forms, LimitsConfig(elements=body.count(b"</") - 1)) is None
+    assert read_plain(body, forms, LimitsConfig(depth=4)) is not None
+    assert read_plain(body, forms, LimitsConfig(depth=3)) is None

@@ -14,7 +14,7 @@ from gateway.model import Envelope, Opened
 from gateway.rules import load_rules
 from gateway.stages.collected import open_by_tree, open_collected
 from gateway.stages.plain_answers import read_document, read_envelope
-from gateway.stages.seal import TransferHead, seal, seal_transfer
+from gateway.stages.seal import TransferHead, wrap, wrap_transfer
 from tests.documents import CEB, HEAD, RETURNS
 
 ENVELOPE = Envelope(
@@ -142,9 +142,9 @@ def test_heads_and_lists_are_read_the_same_with_a_tree_and_without(text: str) ->
 def test_an_envelope_is_read_the_same_with_a_tree_and_without(
     text: str, transfer: bool, data: st.DataObject
 ) -> None:
-    sealed = seal(text.encode(), ENVELOPE, file_name=data.draw(st.sampled_from(["", "a.xml"])))
+    sealed = wrap(text.encode(), ENVELOPE, file_name=data.draw(st.sampled_from(["", "a.xml"])))
     if transfer:
-        sealed = seal_transfer(sealed, TRANSFER)
+        sealed = wrap_transfer(sealed, TRANSFER)
     if data.draw(st.booleans()):
         sealed = sealed.replace(b"><", b">\n\t<")
     same(data.draw(mutated(st.just(sealed.decode()))).encode())
@@ -153,7 +153,7 @@ def test_an_envelope_is_read_the_same_with_a_tree_and_without(
 @given(st.binary(max_size=8), st.integers(0, 2**32))
 def test_bytes_that_are_changed_anywhere_are_read_the_same(piece: bytes, seed: int) -> None:
     chance = random.Random(seed)
-    raw = seal(
+    raw = wrap(
         f'{HEAD}<CEB622Message xmlns="{CEB}" guid="" version=""><InventoryReturn><copNo>甲</copNo>'
         "</InventoryReturn></CEB622Message>".encode(),
         ENVELOPE,
@@ -171,7 +171,7 @@ def test_what_comes_every_day_needs_no_tree(attributes: str) -> None:
     document = read_document(text.encode())
     assert document is not None
     assert document.bodies[0].leaves == [("copNo", "甲")]
-    for sealed in (seal(text.encode(), ENVELOPE), seal_transfer(seal(text.encode(), ENVELOPE), TRANSFER)):
+    for sealed in (wrap(text.encode(), ENVELOPE), wrap_transfer(wrap(text.encode(), ENVELOPE), TRANSFER)):
         assert read_envelope(sealed) == (ENVELOPE, text.encode())
         assert read_envelope(sealed.replace(b"><", b">\n  <")) == (ENVELOPE, text.encode())
 

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope
-from gateway.stages.seal import TransferHead, root_name, seal, seal_transfer, unseal
+from gateway.stages.seal import TransferHead, root_name, unwrap, wrap, wrap_transfer
 
 XML_TEXT = st.text(
     st.characters(
@@ -27,23 +27,23 @@ HEAD = TransferHead(
 
 @given(st.binary(min_size=1, max_size=500), ENVELOPES)
 def test_any_bytes_under_any_envelope_come_back_exactly(business: bytes, envelope: Envelope) -> None:
-    inner = seal(business, envelope, file_name=envelope.cop_msg_id)
-    outer = seal_transfer(inner, HEAD)
-    assert (unseal(inner).business, unseal(inner).envelope) == (business, envelope)
-    assert (unseal(outer).business, unseal(outer).envelope) == (business, envelope)
-    assert inner.endswith(unseal(outer).dxp_msg)
+    inner = wrap(business, envelope, file_name=envelope.cop_msg_id)
+    outer = wrap_transfer(inner, HEAD)
+    assert (unwrap(inner).business, unwrap(inner).envelope) == (business, envelope)
+    assert (unwrap(outer).business, unwrap(outer).envelope) == (business, envelope)
+    assert inner.endswith(unwrap(outer).dxp_msg)
 
 
 @given(st.binary(max_size=200), st.data())
 def test_a_spoilt_envelope_is_opened_or_refused_but_nothing_else(noise: bytes, data: st.DataObject) -> None:
-    sound = seal_transfer(
-        seal(b"<a/>", Envelope(cop_msg_id="M", sender_id="S", receiver_ids=("R",), creat_time="T")), HEAD
+    sound = wrap_transfer(
+        wrap(b"<a/>", Envelope(cop_msg_id="M", sender_id="S", receiver_ids=("R",), creat_time="T")), HEAD
     )
     at = data.draw(st.integers(0, len(sound)))
     cut = data.draw(st.integers(0, 20))
     body = sound[:at] + noise + sound[at + cut :]
     root_name(body)
     try:
-        unseal(body)
+        unwrap(body)
     except EnvelopeError:
         return

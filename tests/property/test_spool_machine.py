@@ -12,14 +12,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spool.ending import ABANDONED_AT_MOST, APART
-from spool.entry import UNCOUNTED, Bounce, Claimed, Clash, Fate, Filing, Known, Settlement, Subject, Taken
+from spool.entry import (
+    UNCOUNTED,
+    Accepted,
+    Bounce,
+    Claimed,
+    Conflict,
+    Duplicate,
+    Fate,
+    Filing,
+    Settlement,
+    Subject,
+)
 from spool.errors import LifecycleError
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.servers.postgres import empty, shared, unavailable
-from tests.spooling import Clock, collected, offer
+from tests.spooling import Clock, collected, new_message
 
 DESTINATIONS = ("port", "elsewhere")
 LEASE_S = 30.0
@@ -144,14 +155,14 @@ class SpoolMachine(RuleBasedStateMachine):
         number = len(self.model.entries)
         one = Modelled(number=number, destination=destination, about=frozenset(about), due=self.clock.now)
         self.model.entries.append(one)
-        reply = self.spool.put([offer(one.uid, *about, one.own, destination=destination)])
-        assert reply == [Taken(uid=one.uid)]
+        reply = self.spool.put([new_message(one.uid, *about, one.own, destination=destination)])
+        assert reply == [Accepted(uid=one.uid)]
 
     @precondition(lambda self: self.model.entries)
     @rule(pick=picks)
     def put_again(self, pick: int) -> None:
         one = self.model.entries[pick % len(self.model.entries)]
-        assert self.spool.put([offer(one.uid, *one.about)]) == [Known(uid=one.uid)]
+        assert self.spool.put([new_message(one.uid, *one.about)]) == [Duplicate(uid=one.uid)]
 
     @precondition(lambda self: any(one.taken for one in self.model.entries))
     @rule(pick=picks)
@@ -159,15 +170,17 @@ class SpoolMachine(RuleBasedStateMachine):
         """Hand in the same versions with other bytes."""
         taken = [one for one in self.model.entries if one.taken]
         one = taken[pick % len(taken)]
-        reply = self.spool.put([offer(f"other than {one.uid}", one.own)])
-        assert reply == [Clash(uid=one.uid, reason="version", identities=(one.own.identity,))]
+        reply = self.spool.put([new_message(f"other than {one.uid}", one.own)])
+        assert reply == [Conflict(uid=one.uid, reason="version", identities=(one.own.identity,))]
 
     @precondition(lambda self: any(one.was_sent and one.state is State.DEAD for one in self.model.entries))
     @rule()
     def contradict_dead_ones_that_were_sent(self) -> None:
         for one in self.model.entries:
             if one.was_sent and one.state is State.DEAD:
-                assert isinstance(self.spool.put([offer(f"other than {one.uid}", one.own)])[0], Clash)
+                assert isinstance(
+                    self.spool.put([new_message(f"other than {one.uid}", one.own)])[0], Conflict
+                )
 
     @rule(destination=destinations, limit=st.integers(1, 3), claimant=st.sampled_from("pq"))
     def claim(self, destination: str, limit: int, claimant: str) -> None:

@@ -8,11 +8,11 @@ from functools import cache
 from itertools import product
 from typing import Final
 
-from gateway.cli.judging import judge
-from gateway.config import Limits
+from gateway.cli.judging import check_document
+from gateway.config import LimitsConfig
 from gateway.doors.asked import in_query
 from gateway.doors.forms import last_of
-from gateway.doors.request_signature import malformed, read_signature
+from gateway.doors.request_signature import malformed, read_request_signature
 from gateway.errors import EnvelopeError, Refused
 from gateway.mapping.translate import translate
 from gateway.model import Enterprise, EnterpriseId, Envelope, Fault, Message
@@ -21,7 +21,7 @@ from gateway.rules import load_rules
 from gateway.schemas import View
 from gateway.stages.collected import cut_to, open_collected
 from gateway.stages.divide import copy_for, divisible
-from gateway.stages.seal import TransferHead, seal, seal_response, seal_transfer, unseal
+from gateway.stages.seal import TransferHead, unwrap, wrap, wrap_response, wrap_transfer
 from gateway.stages.subscribe import subscribers_of
 from signing.difference import first_difference
 from signing.errors import SigningError
@@ -36,7 +36,7 @@ from tests.unit.mapping_examples import mappings
 Work = Callable[[bytes], tuple[Fault, ...]]
 """All that is done with such an input; gives what its sender is told."""
 
-LIMITS: Final = Limits()
+LIMITS: Final = LimitsConfig()
 ME: Final = Enterprise(
     id=EnterpriseId("one"), name="示例企业", cop_codes=frozenset({COP_CODE}), dxp_ids=frozenset({DXP_ID})
 )
@@ -75,8 +75,8 @@ def handed_in(body: bytes) -> tuple[Fault, ...]:
 
 def _divided(message: Message) -> None:
     divisible(message.wrapped)
-    copy_for(message.wrapped, unseal(message.wrapped).envelope.receiver_ids[:1])
-    seal_transfer(message.wrapped, HEAD)
+    copy_for(message.wrapped, unwrap(message.wrapped).envelope.receiver_ids[:1])
+    wrap_transfer(message.wrapped, HEAD)
 
 
 def offline(body: bytes) -> tuple[Fault, ...]:
@@ -84,7 +84,7 @@ def offline(body: bytes) -> tuple[Fault, ...]:
     verify(body)
     with suppress(SigningError):
         first_difference(body, strip(body)[0])
-    return judge(body, rules(), View.SENDABLE).faults
+    return check_document(body, rules(), View.SENDABLE).faults
 
 
 def collected(raw: bytes) -> tuple[Fault, ...]:
@@ -123,7 +123,7 @@ def asked(query: bytes) -> tuple[Fault, ...]:
 def signed_request(headers: bytes) -> tuple[Fault, ...]:
     """Read the headers of a signed request."""
     pairs = dict(line.partition(b":")[::2] for line in headers.split(b"\n"))
-    return malformed(read_signature(pairs, "POST", b"/v1/messages"))
+    return malformed(read_request_signature(pairs, "POST", b"/v1/messages"))
 
 
 def _grown(before: str, after: str, unit: Grow, codec: str = "utf-8") -> Callable[[int], bytes]:
@@ -143,7 +143,7 @@ def _xml(
 
 
 def _wrapped(business: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    return lambda size: seal(business(size), ENVELOPE)
+    return lambda size: wrap(business(size), ENVELOPE)
 
 
 def _declarations() -> Iterator[Input]:
@@ -177,11 +177,11 @@ def _wrong_inventories(size: int) -> bytes:
 
 
 def _envelopes() -> Iterator[Input]:
-    text = seal(order("A-1"), ENVELOPE).decode()
+    text = wrap(order("A-1"), ENVELOPE).decode()
     marks = ("<ReceiverIds>", "<CopMsgId>", "<Data>", "</Data>")
     for work, what in ((handed_in, "handed in"), (collected, "collected")):
         yield from _xml(f"DxpMsg {what}", text, work, marks, ("<DxpMsg", "<Data"))
-    transfer = seal_transfer(text.encode(), HEAD).decode()
+    transfer = wrap_transfer(text.encode(), HEAD).decode()
     yield from _xml(
         "DxpMsgSv", transfer, collected, ("<SvNo ", "<DxpMsg ", "</SvNo>"), ("<DxpMsgSv", "<DxpMsg ")
     )
@@ -205,7 +205,7 @@ def _receipts() -> Iterator[Input]:
     yield from _xml("816", tax().decode(), collected, ("<ceb:TaxHeadRd>", "<ceb:TaxListRd>"), ("<ceb:Tax",))
     check = receipt("CEB900Message", {"oriBizMessage": "x", "returnInfo": "y"}).decode()
     yield from _xml("900", check, collected, ("<oriBizMessage>",))
-    said = seal_response(
+    said = wrap_response(
         receiver_id=DXP_ID, code="1001", info="i", original=ENVELOPE, notice_date=date(2025, 1, 2)
     ).decode()
     yield from _xml("DxpRep", said, collected, ("<Response>", "<OriHead>", "</Response>"), ("<Response",))

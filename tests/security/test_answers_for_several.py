@@ -11,7 +11,7 @@ import pytest
 from gateway.doors.views import receipt_view
 from gateway.roles.content import content_for
 from gateway.site import NewEnterprise
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from tests.documents import dxp_rep, element, format_errors, order, receipt
 from tests.door_node import ANN, BOB, DoorNode
 from tests.homing import EBC, EBP, Home, home
@@ -113,7 +113,7 @@ def test_a_subscriber_gets_the_bodies_that_it_may_have_alone(node: Home, kind: s
     (notice,) = node.spool.notices("reader", after=0, limit=10)
     raw = node.spool.arrival(notice.arrival)
     assert raw is not None
-    copy = unseal(raw.body).business
+    copy = unwrap(raw.body).business
     assert (b"ORDER-ANN" in copy, b"ORDER-BOB" in copy) == (
         (True, False) if kind != "DxpRep" else (False, False)
     )

@@ -73,15 +73,15 @@ def test_a_link_that_never_had_the_message_decides_nothing_and_silences_nobody(
     body = says(kind, uid)
 
     node.keep(body, feed=origin)
-    registry = node.app.registry(node.spool)
-    assert registry.rematch(node.spool.orphans()) == registry.rematch(node.spool.orphans(), only="ann") == 0
+    filer = node.app.filer(node.spool)
+    assert filer.rematch(node.spool.orphans()) == filer.rematch(node.spool.orphans(), only="ann") == 0
     assert heard(node) == []
     assert state(node, uid) is State.SENT
     (orphan,) = node.spool.orphans()
     assert orphan.reason.startswith(f"not_carried: {origin} may not answer for customs")
 
     node.keep(body)  # customs says the very same
-    assert Rematching(node.spool, registry).look() == 1
+    assert Rematching(node.spool, filer).look() == 1
     assert len(heard(node)) == 1
     assert node.spool.orphans() == []
 

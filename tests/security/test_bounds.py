@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN, EnvelopeError, Refused
 from gateway.fault_texts import MORE
 from gateway.model import Fault, Message
 from gateway.pipeline import Refusal, examine
 from gateway.stages.collected import open_collected
 from gateway.stages.decode import decode
-from gateway.stages.seal import seal, seal_transfer, unseal
+from gateway.stages.seal import unwrap, wrap, wrap_transfer
 from gateway.stages.spans import child_spans
 from signing.errors import SigningError
 from signing.markup import MOST_ATTRIBUTES, MOST_NAMESPACES
@@ -29,11 +29,11 @@ from tests.signing_documents import write_key
 READERS: dict[str, Callable[[bytes], object]] = {
     "decode": lambda body: decode(body, LIMITS),
     "collected": lambda body: open_collected(body, rules().catalogue),
-    "unseal": unseal,
+    "unseal": unwrap,
 }
 
 
-def faults_of(body: bytes, limits: Limits = LIMITS) -> tuple[Fault, ...]:
+def faults_of(body: bytes, limits: LimitsConfig = LIMITS) -> tuple[Fault, ...]:
     outcome = examine(body, ME, rules(), limits, suite=RSA_SHA1)
     return outcome.faults if isinstance(outcome, Refusal) else ()
 
@@ -140,13 +140,13 @@ def test_other_versions_of_xml_are_refused(start: str, version: str) -> None:
 
 def test_long_data_is_judged_by_the_limits_and_not_by_the_parsers_own() -> None:
     business = order("A-1").replace(b"<ceb:Order>", b"<!--" + b"x" * 7_800_000 + b"--><ceb:Order>", 1)
-    body = seal(business, ENVELOPE)
-    limits = Limits(size_bytes=16_000_000)
+    body = wrap(business, ENVELOPE)
+    limits = LimitsConfig(size_bytes=16_000_000)
     assert len(body) > 10_400_000
     outcome = examine(body, ME, rules(), limits, suite=RSA_SHA1)
     assert isinstance(outcome, Message)
     assert outcome.body == business
-    assert [fault.rule for fault in faults_of(body, Limits(size_bytes=10_000_000))] == ["size"]
+    assert [fault.rule for fault in faults_of(body, LimitsConfig(size_bytes=10_000_000))] == ["size"]
 
 
 def test_what_is_kept_of_strangers_namespaces_is_bounded_in_bytes() -> None:
@@ -170,7 +170,7 @@ def test_what_is_kept_of_strangers_names_is_bounded_in_bytes() -> None:
 
 
 def test_what_is_kept_of_strangers_prefixes_is_bounded_in_bytes() -> None:
-    transfer = seal_transfer(seal(order("A-1"), ENVELOPE), HEAD).decode()
+    transfer = wrap_transfer(wrap(order("A-1"), ENVELOPE), HEAD).decode()
     collected(transfer.encode())
     kept = kept_bytes(
         lambda n: collected(
@@ -194,12 +194,12 @@ def kept_bytes(work: Callable[[int], object]) -> int:
 
 
 def test_memory_for_base64_in_pieces_is_a_small_multiple_of_it() -> None:
-    body = seal(order(*map(str, range(300))), ENVELOPE).decode()
+    body = wrap(order(*map(str, range(300))), ENVELOPE).decode()
     data = body.partition("<Data>")[2].partition("</Data>")[0]
     pieces = body.replace(data, " ".join(data[at : at + 2] for at in range(0, len(data), 2))).encode()
-    unseal(pieces)
+    unwrap(pieces)
     tracemalloc.start()
-    unseal(pieces)
+    unwrap(pieces)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * len(pieces)

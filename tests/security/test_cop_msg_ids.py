@@ -8,12 +8,12 @@ import pytest
 
 from gateway.model import EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine
-from gateway.roles.offers import offer_of
-from gateway.roles.packing import Packer
+from gateway.roles.offers import new_message_of
+from gateway.roles.packing import EnvelopeBuilder
 from gateway.site import NewEnterprise
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.xmldsig import sign
-from spool.entry import Clash, Reply, Taken
+from spool.entry import Accepted, Conflict, PutResult
 from tests.documents import dxp_rep, format_errors, order
 from tests.door_node import ANN, BOB
 from tests.homing import Home, home
@@ -33,7 +33,7 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
         yield made
 
 
-def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str, Reply]:
+def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str, PutResult]:
     """Hand in a DxpMsg under `NUMBER`; what it is called here, and what is said of it."""
     caller = node.app.enterprises[EnterpriseId(owner.id)]
     business = order(order_no, cop_code=owner.cop_codes[0], dxp_id=owner.dxp_ids[0])
@@ -44,12 +44,16 @@ def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str,
         creat_time="2026-11-11T08:00:00",
         msg_type="CEB311Message",
     )
-    body = seal(sign(business, node.app.keyring().in_memory()["node"]).body, head)
+    body = wrap(sign(business, node.app.keyring().in_memory()["node"]).body, head)
     message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
     uid = MessageId(f"OF-{owner.id}-{order_no}")
     (reply,) = node.spool.put(
-        [offer_of(message, caller, uid=uid, config=node.app.config, homes=node.app.homes)]
+        [
+            new_message_of(
+                message, caller, uid=uid, config=node.app.config, local_receivers=node.app.local_receivers
+            )
+        ]
     )
     return uid, reply
 
@@ -59,7 +63,7 @@ def heard(node: Home, owner: NewEnterprise) -> list[str]:
 
 
 def addressed(business: bytes, receiver: str) -> bytes:
-    return seal(
+    return wrap(
         business,
         Envelope(
             cop_msg_id="R-1",
@@ -71,13 +75,16 @@ def addressed(business: bytes, receiver: str) -> bytes:
 
 
 def test_a_number_of_anothers_is_free_and_one_of_ones_own_is_taken(node: Home) -> None:
-    assert [hand_in(node, one)[1] for one in (ANN, BOB)] == [Taken(uid="OF-ann-A"), Taken(uid="OF-bob-A")]
-    assert hand_in(node, BOB, "B")[1] == Clash(uid="OF-bob-A", reason="cop_msg_id")
+    assert [hand_in(node, one)[1] for one in (ANN, BOB)] == [
+        Accepted(uid="OF-ann-A"),
+        Accepted(uid="OF-bob-A"),
+    ]
+    assert hand_in(node, BOB, "B")[1] == Conflict(uid="OF-bob-A", reason="cop_msg_id")
 
 
 def test_under_a_shared_dxp_id_a_number_is_taken_without_a_word_of_whose(node: Home) -> None:
     hand_in(node, ANN)
-    assert hand_in(node, EVE)[1] == Clash(uid="", reason="cop_msg_id")
+    assert hand_in(node, EVE)[1] == Conflict(uid="", reason="cop_msg_id")
 
 
 @pytest.mark.parametrize("first", [ANN, BOB], ids=["before", "after"])
@@ -124,6 +131,6 @@ def test_both_arrive_at_customs_under_names_of_their_own(node: Home) -> None:
     hand_in(node, ANN)
     hand_in(node, BOB)
     claimed = node.spool.claim("one", "customs", limit=9, lease_s=60)
-    packer = Packer(node.app.config.destination[0], node.app.config)
-    parcels = [packer.prepare(one, {}).parcel for one in claimed]
+    builder = EnvelopeBuilder(node.app.config.destination[0], node.app.config)
+    parcels = [builder.prepare(one, {}).parcel for one in claimed]
     assert len({one.file_name for one in parcels}) == len(parcels) == 2

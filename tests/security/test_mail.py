@@ -12,11 +12,11 @@ from gateway.model import EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine
 from gateway.roles.content import content_for
 from gateway.roles.mail import bounded
-from gateway.roles.offers import offer_of
+from gateway.roles.offers import new_message_of
 from gateway.site import NewEnterprise
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.xmldsig import sign
-from spool.entry import Taken
+from spool.entry import Accepted
 from spool.lifecycle import State
 from tests.documents import element, order
 from tests.door_node import ANN, BOB
@@ -54,14 +54,14 @@ def hand_in(
         creat_time="2026-11-11T08:00:00",
         msg_type="CEB311Message",
     )
-    body = seal(sign(business, node.app.keyring().in_memory()["node"]).body, head)
+    body = wrap(sign(business, node.app.keyring().in_memory()["node"]).body, head)
     message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
     uid = MessageId(f"OF-{sender.id}-{number}")
-    homes = bounded(node.app.homes, node.spool)
-    assert node.spool.put([offer_of(message, caller, uid=uid, config=node.app.config, homes=homes)]) == [
-        Taken(uid=uid)
-    ]
+    local_receivers = bounded(node.app.local_receivers, node.spool)
+    assert node.spool.put(
+        [new_message_of(message, caller, uid=uid, config=node.app.config, local_receivers=local_receivers)]
+    ) == [Accepted(uid=uid)]
     carry(node)
     return uid
 
@@ -124,11 +124,17 @@ def test_an_envelope_that_cannot_be_divided_is_refused(node: Home) -> None:
         receiver_ids=(CAROL.dxp_ids[0], DAVE.dxp_ids[0]),
         creat_time="2026-11-11T08:00:00",
     )
-    body = sign(seal(business.body, head), key).body
+    body = sign(wrap(business.body, head), key).body
     message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
     with pytest.raises(Refused, match="forbids to divide it"):
-        offer_of(message, caller, uid=MessageId("U"), config=node.app.config, homes=node.app.homes)
+        new_message_of(
+            message,
+            caller,
+            uid=MessageId("U"),
+            config=node.app.config,
+            local_receivers=node.app.local_receivers,
+        )
 
 
 @pytest.mark.parametrize("bounds", ["mail_messages = 3", "mail_bytes = 1"])
@@ -151,7 +157,7 @@ def test_no_more_is_put_in_a_stream_than_it_takes_until_it_is_read(node: Home, b
 
 
 def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says_so(node: Home) -> None:
-    homes = replace(node.app.homes, full=lambda _: False)
+    local_receivers = replace(node.app.local_receivers, full=lambda _: False)
     file = node.site.enterprises / "dave.toml"
     file.write_text(
         file.read_text("utf-8").replace("disabled = false", "disabled = false\nmail_messages = 1"), "utf-8"
@@ -168,9 +174,15 @@ def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says
     business = sign(
         order("O-9", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0]), node.app.keyring().in_memory()["node"]
     )
-    message = examine(seal(business.body, head), caller, node.app.rules, node.app.config.accept.limits)
+    message = examine(wrap(business.body, head), caller, node.app.rules, node.app.config.accept.limits)
     assert isinstance(message, Message), message
-    node.spool.put([offer_of(message, caller, uid=MessageId("U"), config=node.app.config, homes=homes)])
+    node.spool.put(
+        [
+            new_message_of(
+                message, caller, uid=MessageId("U"), config=node.app.config, local_receivers=local_receivers
+            )
+        ]
+    )
     carry(node)
     (view,) = node.spool.ways("U")
     assert (view.state, "as much mail as it takes" in view.error) == (State.DEAD, True)

@@ -11,9 +11,9 @@ import pytest
 
 from gateway.doors.operations import OPERATIONS
 from gateway.evidence.bundle import decode
-from gateway.evidence.judge import Mark, judge
+from gateway.evidence.judge import FindingMark, verify_bundle
 from gateway.playground import free_port
-from spool.note import public_key
+from spool.note import verifier_key
 from tests.command_line import invoke, lines
 from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
@@ -152,7 +152,7 @@ def test_evidence_for_an_enterprise_holds_without_the_lines_of_whoever_runs_the_
         until(exported, lambda events: "entry.deferred" in events)
         mine = ann.ask("GET", f"/v1/messages/{uid}/evidence")
     assert [one.event for one in decode(mine.body).events] == ["message.accepted"]
-    key = public_key(invoke("journal", "key", "-c", node.site.config).stdout)
-    assert not [one.text for one in judge(mine.body, [key]) if one.mark is Mark.BROKEN]
+    key = verifier_key(invoke("journal", "key", "-c", node.site.config).stdout)
+    assert not [one.text for one in verify_bundle(mine.body, [key]) if one.mark is FindingMark.BROKEN]
     assert USER in file.read_text("utf-8")
     assert ANN.id in file.read_text("utf-8")

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway import signer_door
-from gateway.config_keys import Key
+from gateway.config_keys import KeyConfig
 from gateway.errors import ConfigError
-from gateway.playground import Watched
+from gateway.playground import WatchedProcess
 from gateway.signer_service import SignerConfig, SignerService, SignerTable, load_signer_config
 from signing.errors import KeyUnavailable
 from tests.device_keys import write_pair
@@ -38,7 +38,7 @@ def service(folder: Path, *, connections_of_address: int = 32) -> Iterator[Signe
     keys = []
     for name, clients in (("ours", ()), ("theirs", ("gateway-2",))):
         private, certificate = write_pair(folder, name)
-        keys.append(Key(name=name, kind="pem", file=private, certificate=certificate, clients=clients))
+        keys.append(KeyConfig(name=name, kind="pem", file=private, certificate=certificate, clients=clients))
     table = SignerTable(
         port=0,
         certificate=folder / "server.crt",
@@ -81,11 +81,11 @@ def is_closed(stranger: socket.socket) -> bool:
         return True
 
 
-def threads(process: Watched) -> int:
+def threads(process: WatchedProcess) -> int:
     return len(list(Path(f"/proc/{process.process.pid}/task").iterdir()))
 
 
-def descriptors(process: Watched) -> int:
+def descriptors(process: WatchedProcess) -> int:
     return len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
 
 

@@ -126,7 +126,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
                     )
                 ]
             )
-            made.app.registry(spool).file_waiting()
+            made.app.filer(spool).file_waiting()
             Sealer(spool, node_key(made.app.config), every_s=60, events=99).look()
     return made
 

@@ -16,15 +16,15 @@ from typing import Final
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import Enterprise, Envelope, Message, MessageId, MessageType
 from gateway.pipeline import examine
 from gateway.roles.content import content_for
-from gateway.roles.offers import offer_of
+from gateway.roles.offers import new_message_of
 from gateway.rules import load_rules
 from gateway.simulator.compose import PLAIN, SINGLES_DAY, Style, compose
-from gateway.stages.seal import seal
-from spool.entry import Clash, Offer, Taken
+from gateway.stages.seal import wrap
+from spool.entry import Accepted, Conflict, NewMessage
 from tests.backends import BACKENDS
 from tests.documents import document, element, response, responses
 from tests.spooling import Clock
@@ -125,7 +125,7 @@ class Run:
         """Of what was taken, by uid."""
         self.in_the_way = 0
         """Of them, those whose sender and CopMsgId were taken."""
-        self._offers: list[Offer] = []
+        self._new_messages: list[NewMessage] = []
         self._known: dict[tuple[str, str], Made] = {}
         self._serial = 0
         names = list(node.tenants)
@@ -151,14 +151,16 @@ class Run:
             style=style,
             app_time=SINGLES_DAY + timedelta(seconds=self._serial),  # no two are one version
         )
-        verdict = examine(body.body, caller, RULES, Limits(), homes=self.node.homes)
+        verdict = examine(body.body, caller, RULES, LimitsConfig(), local_receivers=self.node.local_receivers)
         if not isinstance(verdict, Message):
             self.refused.update({fault.rule for fault in verdict.faults})
             return None
         (one,) = verdict.header.declarations
         uid = f"{self._serial:08d}-0000-7000-8000-000000000000"
-        offer = offer_of(verdict, caller, uid=MessageId(uid), config=config(), homes=self.node.homes)
-        identity = offer.subjects[0].identity
+        new = new_message_of(
+            verdict, caller, uid=MessageId(uid), config=config(), local_receivers=self.node.local_receivers
+        )
+        identity = new.subjects[0].identity
         known = self._known.get((who, identity))
         made = known or Made(
             owner=who, kind=kind, key=one.key, versions=[], uid=uid,
@@ -169,28 +171,28 @@ class Run:
         if known is None:
             self._known[who, identity] = made
             self.made.append(made)
-        self._offers.append(offer)
+        self._new_messages.append(new)
         return made
 
-    def held(self) -> list[Offer]:
+    def held(self) -> list[NewMessage]:
         """Take what was declared since, to be put later."""
-        offers, self._offers = self._offers, []
-        return offers
+        new_messages, self._new_messages = self._new_messages, []
+        return new_messages
 
-    def put(self, given: Sequence[Offer] = ()) -> None:
+    def put(self, given: Sequence[NewMessage] = ()) -> None:
         """Commit these, or else what was declared since."""
         given = given or self.held()
         for first in range(0, len(given), BATCH):
-            offers = given[first : first + BATCH]
-            for offer, reply in zip(offers, self.node.spool.put(offers), strict=True):
-                if isinstance(reply, Clash):
-                    assert offer.uid in self.squats
+            new_messages = given[first : first + BATCH]
+            for new, reply in zip(new_messages, self.node.spool.put(new_messages), strict=True):
+                if isinstance(reply, Conflict):
+                    assert new.uid in self.squats
                     assert reply.reason == "cop_msg_id"
-                    assert self.owners.get(reply.uid, offer.owner) == offer.owner, "nobody hears whose it is"
+                    assert self.owners.get(reply.uid, new.owner) == new.owner, "nobody hears whose it is"
                     self.in_the_way += 1
                 else:
-                    assert isinstance(reply, Taken), reply
-                    self.owners[offer.uid] = offer.owner
+                    assert isinstance(reply, Accepted), reply
+                    self.owners[new.uid] = new.owner
 
     def numbers(self, kind: MessageType) -> dict[str, str]:
         self._serial += 1
@@ -244,11 +246,17 @@ class Run:
         about = Envelope(
             cop_msg_id=victim.uid, sender_id=sender, receiver_ids=(CUSTOMS,), creat_time="2025-01-02T12:05:06"
         )
-        verdict = examine(seal(business, about), caller, RULES, Limits(), homes=self.node.homes)
+        verdict = examine(
+            wrap(business, about), caller, RULES, LimitsConfig(), local_receivers=self.node.local_receivers
+        )
         assert isinstance(verdict, Message), verdict
         uid = MessageId(f"{self._serial:08d}-0000-7000-8000-000000000000")
         self.squats.add(uid)
-        self._offers.append(offer_of(verdict, caller, uid=uid, config=config(), homes=self.node.homes))
+        self._new_messages.append(
+            new_message_of(
+                verdict, caller, uid=uid, config=config(), local_receivers=self.node.local_receivers
+            )
+        )
 
     # ---- what customs says
 
@@ -316,7 +324,7 @@ class Oracle:
     """Says which bodies can be told to be their owner's, by what was declared and what they say; no more than that."""
 
     def __init__(self, run: Run) -> None:
-        self._homes = {one: who for who in run.node.tenants.values() for one in who.dxp_ids}
+        self._local_receivers = {one: who for who in run.node.tenants.values() for one in who.dxp_ids}
         self._holders = Counter(one for who in run.node.tenants.values() for one in who.dxp_ids)
         self._bound = {
             code: str(who.id) for who in run.node.tenants.values() for code in who.cop_codes | who.acts_for
@@ -366,7 +374,7 @@ class Oracle:
         if (
             other.late
             or other.owner == made.owner
-            or (body.to and body.to[0] in self._homes and not other.lives_at(body.to))
+            or (body.to and body.to[0] in self._local_receivers and not other.lives_at(body.to))
         ):
             return False
         if whole:
@@ -418,7 +426,7 @@ def match_again(node: Node) -> None:
     """Try every orphan, as the keeper does where something has come that it points at."""
     after = 0
     while page := node.spool.orphans_after(after, limit=500):
-        node.registry.rematch([one for one in page if one.pointers])
+        node.filer.rematch([one for one in page if one.pointers])
         after = page[-1].id
 
 

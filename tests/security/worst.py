@@ -10,7 +10,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.mapping.translate import translate
 from gateway.rules import RULES
 from gateway.site import NewEnterprise
@@ -68,7 +68,7 @@ def payments(count: int, *, note: str = "", code: str = "", dxp_id: str = "", fi
 def endless() -> bytes:
     """Write a message of payments whose notes are judged in exponential time."""
     source = payments(100, note="a" * 30)
-    return translate(source, mappings()["payments"], Limits()).document
+    return translate(source, mappings()["payments"], LimitsConfig()).document
 
 
 def worst() -> list[Input]:

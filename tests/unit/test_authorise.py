@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
-from gateway.homes import NOBODY, Homes, homes_of
+from gateway.homes import NOBODY, LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope, Header
 from gateway.rules import load_rules
 from gateway.stages.authorise import authorise, authorise_envelope
@@ -23,14 +23,14 @@ ENVELOPE = Envelope(cop_msg_id="M1", sender_id=DXP_ID, receiver_ids=("DXPEDCCEB0
 
 
 def header_of(body: bytes) -> Header:
-    return identify(decode(body, Limits()), load_rules().catalogue, "202205")
+    return identify(decode(body, LimitsConfig()), load_rules().catalogue, "202205")
 
 
 def refused(
-    header: Header, caller: Enterprise = ME, homes: Homes = NOBODY, *, sender_id: str = ""
+    header: Header, caller: Enterprise = ME, local_receivers: LocalReceivers = NOBODY, *, sender_id: str = ""
 ) -> Refused:
     with pytest.raises(Refused) as caught:
-        authorise(header, caller, homes, sender_id=sender_id)
+        authorise(header, caller, local_receivers, sender_id=sender_id)
     assert caught.value.problem == "not-your-identity"
     return caught.value
 
@@ -98,8 +98,8 @@ def at(dxp_id: str, *codes: str) -> Header:
 
 @pytest.mark.parametrize("dxp_id", [DXP_ID, SHARED])
 def test_a_code_that_is_bound_to_another_is_refused_wherever_it_stands(dxp_id: str) -> None:
-    homes = homes_of([I_SHARE, replace(YOU, acts_for=frozenset({ANOTHER}))])
-    faults = refused(at(dxp_id, ANOTHER, MERCHANT), I_SHARE, homes).faults
+    local_receivers = local_receivers_of([I_SHARE, replace(YOU, acts_for=frozenset({ANOTHER}))])
+    faults = refused(at(dxp_id, ANOTHER, MERCHANT), I_SHARE, local_receivers).faults
     assert [(fault.rule, fault.path) for fault in faults] == [
         ("code_of_another", "/CEB311Message/Order[1]/OrderHead/ebpCode"),
         ("code_of_another", "/CEB311Message/Order[2]/OrderHead/ebpCode"),
@@ -109,32 +109,37 @@ def test_a_code_that_is_bound_to_another_is_refused_wherever_it_stands(dxp_id: s
 
 
 def test_the_copcode_of_another_is_bound_by_itself_and_a_code_of_both_is_either_s() -> None:
-    homes = homes_of([I_SHARE, YOU])
-    assert refused(at(DXP_ID, PLATFORM, "4400000088"), I_SHARE, homes).faults[0].rule == "code_of_another"
+    local_receivers = local_receivers_of([I_SHARE, YOU])
+    assert (
+        refused(at(DXP_ID, PLATFORM, "4400000088"), I_SHARE, local_receivers).faults[0].rule
+        == "code_of_another"
+    )
     both = replace(I_SHARE, acts_for=frozenset({"4400000088"}))
-    authorise(at(DXP_ID, PLATFORM, "4400000088"), both, homes_of([both, YOU]))
+    authorise(at(DXP_ID, PLATFORM, "4400000088"), both, local_receivers_of([both, YOU]))
 
 
 def test_at_a_shared_dxp_id_one_code_of_the_key_must_be_bound_to_the_caller() -> None:
-    homes = homes_of([I_SHARE, YOU])
-    authorise(at(SHARED, PLATFORM, MERCHANT), I_SHARE, homes)
-    authorise(at(DXP_ID, PLATFORM, ANOTHER), I_SHARE, homes)
-    (fault, _) = refused(at(SHARED, PLATFORM, ANOTHER), I_SHARE, homes).faults
+    local_receivers = local_receivers_of([I_SHARE, YOU])
+    authorise(at(SHARED, PLATFORM, MERCHANT), I_SHARE, local_receivers)
+    authorise(at(DXP_ID, PLATFORM, ANOTHER), I_SHARE, local_receivers)
+    (fault, _) = refused(at(SHARED, PLATFORM, ANOTHER), I_SHARE, local_receivers).faults
     assert (fault.rule, fault.element, fault.value) == ("code_not_bound", "ebpCode", PLATFORM)
     assert "acts_for" in fault.fix
-    wrapped = refused(at(DXP_ID, PLATFORM, ANOTHER), I_SHARE, homes, sender_id=SHARED)
+    wrapped = refused(at(DXP_ID, PLATFORM, ANOTHER), I_SHARE, local_receivers, sender_id=SHARED)
     assert wrapped.faults[0].rule == "code_not_bound"
 
 
 def test_a_dxp_id_is_shared_by_those_who_are_not_disabled_and_all_too_long_ones_are_one() -> None:
-    authorise(at(SHARED, PLATFORM, ANOTHER), I_SHARE, homes_of([I_SHARE, replace(YOU, disabled=True)]))
+    authorise(
+        at(SHARED, PLATFORM, ANOTHER), I_SHARE, local_receivers_of([I_SHARE, replace(YOU, disabled=True)])
+    )
     mine, yours = "D" * 17, "E" * 17
     long = [replace(ME, dxp_ids=frozenset({mine})), replace(YOU, dxp_ids=frozenset({yours}))]
-    assert homes_of(long).crowded == {mine, yours}
-    assert homes_of(long[:1]).crowded == frozenset()
+    assert local_receivers_of(long).crowded == {mine, yours}
+    assert local_receivers_of(long[:1]).crowded == frozenset()
 
 
 def test_the_faults_of_one_message_are_bounded() -> None:
-    homes = homes_of([I_SHARE, YOU])
+    local_receivers = local_receivers_of([I_SHARE, YOU])
     many = header_of(order(*map(str, range(300)), dxp_id=SHARED))
-    assert len(refused(many, I_SHARE, homes).faults) == 200
+    assert len(refused(many, I_SHARE, local_receivers).faults) == 200

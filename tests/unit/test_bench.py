@@ -11,7 +11,7 @@ import pytest
 from gateway.bench.arrivals import schedule
 from gateway.bench.floors import Signature, floor_fsync, floor_sign, percentile, signature
 from gateway.bench.lines import moment, now_text
-from gateway.bench.load import Carried, jobs
+from gateway.bench.load import CarriedLoad, jobs
 from gateway.bench.processes import cpu_ns, processors_ns, resident_bytes
 
 MIB = 1024 * 1024
@@ -43,7 +43,7 @@ def test_messages_are_the_same_each_time_and_others_for_another_seed() -> None:
 
 
 def test_rates_are_messages_over_seconds() -> None:
-    carried = Carried(messages=100, accepted_s=2.0, home_s=4.0)
+    carried = CarriedLoad(messages=100, accepted_s=2.0, home_s=4.0)
     assert (carried.accepted_per_s, carried.home_per_s) == (50.0, 25.0)
 
 

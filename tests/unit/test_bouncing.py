@@ -9,11 +9,11 @@ import pytest
 from msgspec import structs
 
 from gateway.config import Config, Destination, Folder, Node, Retry, Signing
-from gateway.config_keys import Key
+from gateway.config_keys import KeyConfig
 from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
 from gateway.observe import configure_logs, reset_logs
-from gateway.roles.bouncing import Bouncer, tell
+from gateway.roles.bouncing import ResendPolicy, tell
 from gateway.rules import load_rules
 from spool.entry import Bounce, Ended, Latest, Travelled
 from spool.lifecycle import State
@@ -32,31 +32,31 @@ DXPREP = Answer(
 
 
 @pytest.fixture(scope="module")
-def bouncer() -> Bouncer:
+def resend_policy() -> ResendPolicy:
     config = Config(
         node=Node(name="one", state_dir=Path("state"), dxp_id="DXPNODE000000001"),
         signing=Signing(default_key="node"),
-        key=(Key(name="node", kind="pem", file=Path("node.key")),),
+        key=(KeyConfig(name="node", kind="pem", file=Path("node.key")),),
         destination=(
             Destination(name="port", folder=FOLDER, retry=RETRY),
             Destination(name="quiet", folder=FOLDER, retry_on_answer=False),
         ),
     )
-    return Bouncer(
+    return ResendPolicy(
         config, load_rules().codes, chance=lambda: 0.5, clock=lambda: START + timedelta(seconds=100)
     )
 
 
 def judge(
-    bouncer: Bouncer, answer: Answer = DXPREP, travelled: Travelled = SENT, origin: str = "port"
+    resend_policy: ResendPolicy, answer: Answer = DXPREP, travelled: Travelled = SENT, origin: str = "port"
 ) -> Bounce | None:
-    return bouncer.judge(answer, travelled, origin=origin, receipt=12)
+    return resend_policy.judge(answer, travelled, origin=origin, receipt=12)
 
 
 def test_system_error_of_the_exchange_asks_for_the_next_attempt_by_the_destinations_back_off(
-    bouncer: Bouncer,
+    resend_policy: ResendPolicy,
 ) -> None:
-    got = judge(bouncer)
+    got = judge(resend_policy)
 
     assert got is not None
     assert (got.entry, got.claim) == (7, 3)
@@ -65,31 +65,36 @@ def test_system_error_of_the_exchange_asks_for_the_next_attempt_by_the_destinati
 
 
 @pytest.mark.parametrize("status", ["3001", "3003", "3999", "3500"])
-def test_every_error_of_its_class_asks_for_it(bouncer: Bouncer, status: str) -> None:
-    assert judge(bouncer, structs.replace(DXPREP, status=status)) is not None
+def test_every_error_of_its_class_asks_for_it(resend_policy: ResendPolicy, status: str) -> None:
+    assert judge(resend_policy, structs.replace(DXPREP, status=status)) is not None
 
 
 @pytest.mark.parametrize("status", ["0001", "1001", "2001", "2002", "4711", "", "x"])
-def test_what_has_to_be_mended_first_or_says_nothing_changes_nothing(bouncer: Bouncer, status: str) -> None:
-    assert judge(bouncer, structs.replace(DXPREP, status=status)) is None
+def test_what_has_to_be_mended_first_or_says_nothing_changes_nothing(
+    resend_policy: ResendPolicy, status: str
+) -> None:
+    assert judge(resend_policy, structs.replace(DXPREP, status=status)) is None
 
 
-def test_receipt_of_customs_changes_nothing_whatever_its_code(bouncer: Bouncer) -> None:
+def test_receipt_of_customs_changes_nothing_whatever_its_code(resend_policy: ResendPolicy) -> None:
     receipt = structs.replace(DXPREP, layer=Layer.BUSINESS, message_type="CEB312Message", status="-301013")
-    assert judge(bouncer, receipt) is None
+    assert judge(resend_policy, receipt) is None
 
 
-def test_format_error_changes_nothing(bouncer: Bouncer) -> None:
-    assert judge(bouncer, structs.replace(DXPREP, layer=Layer.FORMAT, message_type="CEB900Message")) is None
+def test_format_error_changes_nothing(resend_policy: ResendPolicy) -> None:
+    assert (
+        judge(resend_policy, structs.replace(DXPREP, layer=Layer.FORMAT, message_type="CEB900Message"))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
     ("attempts", "age_s"), [(4, 0), (3, 60)], ids=["attempts used up", "older than max_age_s"]
 )
-def test_bounds_of_the_destination_end_it(bouncer: Bouncer, attempts: int, age_s: int) -> None:
+def test_bounds_of_the_destination_end_it(resend_policy: ResendPolicy, attempts: int, age_s: int) -> None:
     entry = replace(ENTRY, attempts=attempts)
     got = judge(
-        bouncer, travelled=replace(SENT, entries=(entry,), accepted_at=START - timedelta(seconds=age_s))
+        resend_policy, travelled=replace(SENT, entries=(entry,), accepted_at=START - timedelta(seconds=age_s))
     )
 
     assert got is not None
@@ -97,38 +102,40 @@ def test_bounds_of_the_destination_end_it(bouncer: Bouncer, attempts: int, age_s
     assert got.reason.startswith(f"no attempt is left after {attempts + 1}: DxpRep 3002")
 
 
-def test_clock_that_was_wrong_when_it_was_accepted_ends_nothing(bouncer: Bouncer) -> None:
-    got = judge(bouncer, travelled=replace(SENT, accepted_at=START - timedelta(days=10)))
+def test_clock_that_was_wrong_when_it_was_accepted_ends_nothing(resend_policy: ResendPolicy) -> None:
+    got = judge(resend_policy, travelled=replace(SENT, accepted_at=START - timedelta(days=10)))
 
     assert got is not None
     assert got.next_at is not None
 
 
-def test_answer_speaks_of_the_destination_it_came_from_alone(bouncer: Bouncer) -> None:
+def test_answer_speaks_of_the_destination_it_came_from_alone(resend_policy: ResendPolicy) -> None:
     other = replace(ENTRY, entry=8, destination="elsewhere")
-    got = judge(bouncer, travelled=replace(SENT, entries=(other, ENTRY)))
+    got = judge(resend_policy, travelled=replace(SENT, entries=(other, ENTRY)))
     assert got is not None
     assert got.entry == 7
-    assert judge(bouncer, travelled=replace(SENT, entries=(other,))) is None
-    assert judge(bouncer, origin="elsewhere") is None
+    assert judge(resend_policy, travelled=replace(SENT, entries=(other,))) is None
+    assert judge(resend_policy, origin="elsewhere") is None
 
 
-def test_destination_that_does_not_want_it_is_left_alone(bouncer: Bouncer) -> None:
+def test_destination_that_does_not_want_it_is_left_alone(resend_policy: ResendPolicy) -> None:
     entry = replace(ENTRY, destination="quiet")
-    assert judge(bouncer, travelled=replace(SENT, entries=(entry,)), origin="quiet") is None
+    assert judge(resend_policy, travelled=replace(SENT, entries=(entry,)), origin="quiet") is None
 
 
-def test_of_several_copies_the_one_whose_receiver_is_named_is_meant(bouncer: Bouncer) -> None:
+def test_of_several_copies_the_one_whose_receiver_is_named_is_meant(resend_policy: ResendPolicy) -> None:
     copies = tuple(
         replace(
             ENTRY, entry=number, facts=of_way(WayFacts(receivers=(f"R{number}",), sub_msg_id=str(number)))
         )
         for number in (1, 2)
     )
-    got = judge(bouncer, structs.replace(DXPREP, receiver_ids=("R2",)), replace(SENT, entries=copies))
+    got = judge(resend_policy, structs.replace(DXPREP, receiver_ids=("R2",)), replace(SENT, entries=copies))
     assert got is not None
     assert got.entry == 2
-    assert judge(bouncer, structs.replace(DXPREP, receiver_ids=()), replace(SENT, entries=copies)) is None
+    assert (
+        judge(resend_policy, structs.replace(DXPREP, receiver_ids=()), replace(SENT, entries=copies)) is None
+    )
 
 
 def test_what_came_back_is_logged_with_its_next_attempt_and_what_died_as_an_error(

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.doors.callers import Callers, Stranger
+from gateway.doors.callers import Authenticator, Unauthenticated
 from gateway.doors.logins import Logins
 from gateway.doors.nonces import Nonces
-from gateway.doors.request_signature import NO_BODY, WINDOW_S, Signature, signature_of
-from gateway.doors.shown import Peer, Shown
+from gateway.doors.request_signature import NO_BODY, WINDOW_S, RequestSignature, signature_of
+from gateway.doors.shown import Credentials, Peer
 from gateway.model import Enterprise, EnterpriseId, HmacKey
 from gateway.networks import networks
 
@@ -59,12 +59,12 @@ def clock() -> Seconds:
 
 
 @pytest.fixture
-def callers(tmp_path: Path, clock: Seconds) -> Callers:
+def callers(tmp_path: Path, clock: Seconds) -> Authenticator:
     return known(tmp_path, clock)
 
 
-def known(folder: Path, clock: Seconds, *proxies: str) -> Callers:
-    return Callers(
+def known(folder: Path, clock: Seconds, *proxies: str) -> Authenticator:
+    return Authenticator(
         [ANN, BOB, FENCED, GONE],
         trusted_proxies=networks(proxies, "here"),
         nonces=Nonces(folder / "nonces"),
@@ -75,15 +75,17 @@ def known(folder: Path, clock: Seconds, *proxies: str) -> Callers:
 
 def showing(
     token: str = "", *, certificate: str = "", address: str = "192.0.2.1", forwarded: str = ""
-) -> Shown:
-    return Shown(
+) -> Credentials:
+    return Credentials(
         peer=Peer(address, certificate),
         authorization=f"Bearer {token}" if token else "",
         forwarded=forwarded,
     )
 
 
-def signed(nonce: str = "n" * 16, *, secret: bytes = SECRET, certificate: str = "", **other: Any) -> Shown:
+def signed(
+    nonce: str = "n" * 16, *, secret: bytes = SECRET, certificate: str = "", **other: Any
+) -> Credentials:
     asked = {
         "method": "GET",
         "target": "/v1/receipts?wait=30",
@@ -92,50 +94,52 @@ def signed(nonce: str = "n" * 16, *, secret: bytes = SECRET, certificate: str = 
         "nonce": nonce,
         "content_sha256": NO_BODY,
     } | other
-    mac = asked.pop("signature", None) or signature_of(Signature(**asked), secret)
-    return Shown(peer=Peer("192.0.2.1", certificate), signature=Signature(**asked, signature=mac))
+    mac = asked.pop("signature", None) or signature_of(RequestSignature(**asked), secret)
+    return Credentials(
+        peer=Peer("192.0.2.1", certificate), signature=RequestSignature(**asked, signature=mac)
+    )
 
 
-def unknown(found: Enterprise | Stranger) -> tuple[str, ...]:
+def unknown(found: Enterprise | Unauthenticated) -> tuple[str, ...]:
     """See that somebody is unknown; the rules of the faults that are told."""
-    assert isinstance(found, Stranger)
+    assert isinstance(found, Unauthenticated)
     assert found.problem == "unauthorised"
     assert found.headers == {"WWW-Authenticate": 'Bearer realm="gateway"'}
     return tuple(fault.rule for fault in found.faults)
 
 
 @pytest.mark.parametrize("token", ["old", "new"])
-def test_every_token_that_is_valid_lets_in(callers: Callers, token: str) -> None:
+def test_every_token_that_is_valid_lets_in(callers: Authenticator, token: str) -> None:
     assert callers.recognise(showing(token)) is ANN
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "gone", digest("new"), "näh", " "])
-def test_any_other_token_is_unknown_whatever_is_wrong_with_it(callers: Callers, token: str) -> None:
+def test_any_other_token_is_unknown_whatever_is_wrong_with_it(callers: Authenticator, token: str) -> None:
     assert unknown(callers.recognise(showing(token))) == ()
 
 
-def test_other_schemes_than_bearer_let_nobody_in(callers: Callers) -> None:
-    assert unknown(callers.recognise(Shown(peer=Peer(), authorization="Basic new"))) == ()
-    assert callers.recognise(Shown(peer=Peer(), authorization="bearer new")) is ANN
+def test_other_schemes_than_bearer_let_nobody_in(callers: Authenticator) -> None:
+    assert unknown(callers.recognise(Credentials(peer=Peer(), authorization="Basic new"))) == ()
+    assert callers.recognise(Credentials(peer=Peer(), authorization="bearer new")) is ANN
 
 
-def test_certificate_lets_in_in_place_of_a_token_or_beside_it(callers: Callers) -> None:
+def test_certificate_lets_in_in_place_of_a_token_or_beside_it(callers: Authenticator) -> None:
     assert callers.recognise(showing(certificate="a" * 64)) is ANN
     assert callers.recognise(showing("new", certificate="a" * 64)) is ANN
     assert callers.recognise(showing("new", certificate="c" * 64)) is ANN, "of nobody, so it says nothing"
     assert unknown(callers.recognise(showing(certificate="c" * 64))) == ()
 
 
-def test_token_of_one_with_the_certificate_of_another_lets_nobody_in(callers: Callers) -> None:
+def test_token_of_one_with_the_certificate_of_another_lets_nobody_in(callers: Authenticator) -> None:
     assert unknown(callers.recognise(showing("new", certificate="b" * 64))) == ()
     assert unknown(callers.recognise(signed(certificate="b" * 64))) == ()
 
 
-def test_wrong_token_is_not_saved_by_a_certificate(callers: Callers) -> None:
+def test_wrong_token_is_not_saved_by_a_certificate(callers: Authenticator) -> None:
     assert unknown(callers.recognise(showing("wrong", certificate="a" * 64))) == ()
 
 
-def test_signature_lets_in_once(callers: Callers) -> None:
+def test_signature_lets_in_once(callers: Authenticator) -> None:
     assert callers.recognise(signed()) is ANN
     assert unknown(callers.recognise(signed())) == ("signature_nonce",)
     assert callers.recognise(signed("m" * 16)) is ANN
@@ -151,7 +155,7 @@ def test_signature_lets_in_once(callers: Callers) -> None:
         {"content_sha256": "0" * 64},
     ],
 )
-def test_signature_covers_all_of_the_request(callers: Callers, change: dict[str, Any]) -> None:
+def test_signature_covers_all_of_the_request(callers: Authenticator, change: dict[str, Any]) -> None:
     right = signed().signature
     assert right is not None
     assert unknown(callers.recognise(signed(signature=right.signature, **change))) == ()
@@ -159,7 +163,9 @@ def test_signature_covers_all_of_the_request(callers: Callers, change: dict[str,
 
 
 @pytest.mark.parametrize("wrong", [{"secret": b"t" * 32}, {"key": "nobody-1"}, {"key": "gone-1"}])
-def test_wrong_secret_and_unknown_key_are_answered_alike(callers: Callers, wrong: dict[str, Any]) -> None:
+def test_wrong_secret_and_unknown_key_are_answered_alike(
+    callers: Authenticator, wrong: dict[str, Any]
+) -> None:
     assert unknown(callers.recognise(signed(**wrong))) == ()
 
 
@@ -177,24 +183,26 @@ def test_wrong_secret_and_unknown_key_are_answered_alike(callers: Callers, wrong
         ("signature", "0" * 63),
     ],
 )
-def test_header_that_is_missing_or_of_another_form_is_named(callers: Callers, name: str, value: str) -> None:
+def test_header_that_is_missing_or_of_another_form_is_named(
+    callers: Authenticator, name: str, value: str
+) -> None:
     asked: dict[str, Any] = {"signature": "0" * 64, name: value}
     assert unknown(callers.recognise(signed(**asked))) == ("signature_header",)
 
 
 @pytest.mark.parametrize("seconds", [-WINDOW_S, WINDOW_S])
-def test_timestamp_at_the_edge_of_the_window_is_believed(callers: Callers, seconds: int) -> None:
+def test_timestamp_at_the_edge_of_the_window_is_believed(callers: Authenticator, seconds: int) -> None:
     assert callers.recognise(signed(timestamp=str(int(NOW) + seconds))) is ANN
 
 
 @pytest.mark.parametrize("seconds", [-WINDOW_S - 1, WINDOW_S + 1])
 def test_wrong_clock_is_told_to_whoever_signed_rightly_and_to_nobody_else(
-    callers: Callers, seconds: int
+    callers: Authenticator, seconds: int
 ) -> None:
     stamp = str(int(NOW) + seconds)
     found = callers.recognise(signed(timestamp=stamp))
     assert unknown(found) == ("signature_time",)
-    assert isinstance(found, Stranger)
+    assert isinstance(found, Unauthenticated)
     assert str(int(NOW)) in found.faults[0].message
     assert unknown(callers.recognise(signed(timestamp=stamp, secret=b"t" * 32))) == ()
 
@@ -204,7 +212,9 @@ def test_replay_is_refused_by_the_next_process_too(tmp_path: Path, clock: Second
     assert unknown(known(tmp_path, clock).recognise(signed())) == ("signature_nonce",)
 
 
-def test_replay_is_refused_as_long_as_its_timestamp_is_believed(callers: Callers, clock: Seconds) -> None:
+def test_replay_is_refused_as_long_as_its_timestamp_is_believed(
+    callers: Authenticator, clock: Seconds
+) -> None:
     late = str(int(NOW) + WINDOW_S)
     assert callers.recognise(signed(timestamp=late)) is ANN
     for _ in range(2 * WINDOW_S // 100):
@@ -214,11 +224,11 @@ def test_replay_is_refused_as_long_as_its_timestamp_is_believed(callers: Callers
     assert unknown(callers.recognise(signed(timestamp=late))) == ("signature_time",)
 
 
-def test_caller_from_an_address_that_is_not_its_own_is_known_and_told(callers: Callers) -> None:
+def test_caller_from_an_address_that_is_not_its_own_is_known_and_told(callers: Authenticator) -> None:
     assert callers.recognise(showing("inside", address="10.1.2.3")) is FENCED
     assert callers.recognise(showing("inside", address="::ffff:10.1.2.3")) is FENCED
     found = callers.recognise(showing("inside", address="10.2.0.1"))
-    assert isinstance(found, Stranger)
+    assert isinstance(found, Unauthenticated)
     assert (found.problem, [fault.rule for fault in found.faults]) == (
         "not-your-identity",
         ["address_not_yours"],
@@ -231,30 +241,30 @@ def test_forwarded_address_counts_from_trusted_proxies_only(tmp_path: Path, cloc
     trusting = known(tmp_path, clock, "192.0.2.0/24")
     inside = showing("inside", address="192.0.2.9", forwarded="10.1.2.3")
     assert trusting.recognise(inside) is FENCED
-    assert isinstance(known(tmp_path, clock).recognise(inside), Stranger), "nobody is trusted"
+    assert isinstance(known(tmp_path, clock).recognise(inside), Unauthenticated), "nobody is trusted"
     liar = showing("inside", address="203.0.113.5", forwarded="10.1.2.3")
-    assert isinstance(trusting.recognise(liar), Stranger)
+    assert isinstance(trusting.recognise(liar), Unauthenticated)
 
 
 def test_what_a_caller_writes_before_the_proxy_does_is_not_believed(tmp_path: Path, clock: Seconds) -> None:
     trusting = known(tmp_path, clock, "192.0.2.0/24")
     forged = showing("inside", address="192.0.2.9", forwarded="10.1.2.3, 203.0.113.5, 192.0.2.8")
-    assert isinstance(trusting.recognise(forged), Stranger)
+    assert isinstance(trusting.recognise(forged), Unauthenticated)
     behind_two = showing("inside", address="192.0.2.9", forwarded="203.0.113.5, 10.1.2.3,192.0.2.8")
     assert trusting.recognise(behind_two) is FENCED
 
 
 def test_failures_from_one_address_wait_longer_and_longer_and_what_is_right_does_not(
-    callers: Callers,
+    callers: Authenticator,
 ) -> None:
     found = [callers.recognise(showing("wrong")) for _ in range(20)]
-    delays = [one.delay_s for one in found if isinstance(one, Stranger)]
+    delays = [one.delay_s for one in found if isinstance(one, Unauthenticated)]
     assert delays[:7] == [0, 0, 0, 0, 0, 0.1, 0.2]
     assert delays[-1] == 3.0
     assert delays == sorted(delays)
     assert callers.recognise(showing("new")) is ANN
     other = callers.recognise(showing("wrong", address="192.0.2.2"))
-    assert isinstance(other, Stranger)
+    assert isinstance(other, Unauthenticated)
     assert other.delay_s == 0
 
 
@@ -263,7 +273,7 @@ def test_token_with_an_end_lets_in_until_then_and_is_told_afterwards(tmp_path: P
     ending = enterprise(
         "ending", token_sha256=(digest("short"), digest("long")), token_until={digest("short"): end}
     )
-    callers = Callers(
+    callers = Authenticator(
         [ending],
         nonces=Nonces(tmp_path / "nonces"),
         logins=Logins(longest_s=3.0, clock=clock),
@@ -274,7 +284,7 @@ def test_token_with_an_end_lets_in_until_then_and_is_told_afterwards(tmp_path: P
     clock.now = end.timestamp()
     found = callers.recognise(showing("short"))
     assert unknown(found) == ("login_expired",)
-    assert isinstance(found, Stranger)
+    assert isinstance(found, Unauthenticated)
     (fault,) = found.faults
     assert (
         fault.message == f"the last day of this token was {datetime.fromtimestamp(NOW, UTC):%Y-%m-%d} (UTC)"
@@ -288,7 +298,7 @@ def test_hmac_key_with_an_end_signs_until_then_and_only_who_has_it_is_told(
 ) -> None:
     end = datetime.fromtimestamp(NOW, UTC)
     ending = enterprise("ending", hmac_keys=(HmacKey(id="ann-1", secret=SECRET, until=end),))
-    callers = Callers(
+    callers = Authenticator(
         [ending],
         nonces=Nonces(tmp_path / "nonces"),
         logins=Logins(longest_s=3.0, clock=clock),

@@ -16,13 +16,13 @@ from gateway.config import HOME, LOCAL
 from gateway.config_state import ConfigState, LastReload
 from gateway.doors import http
 from gateway.doors.causes import _PHRASES, Cause, failure_of, phrase
-from gateway.doors.counter import Counter
+from gateway.doors.counter import HttpServices
 from gateway.doors.views import entry_view, status_view
 from gateway.doors.waiting import waits_for
 from gateway.left_out import LeftOut
 from gateway.model import Header, Message, MessageId
 from gateway.rules import load_rules
-from spool.ending import Verdict
+from spool.ending import EndVerdict
 from spool.entry import MessageView
 from spool.errors import SpoolError
 from spool.lifecycle import State
@@ -88,7 +88,7 @@ def test_no_state_of_an_entry_shows_what_was_said_where_it_failed(
 
 
 def test_an_entry_that_was_overtaken_says_so_and_not_by_what() -> None:
-    one = view(State.DEAD, error=Verdict(INSIDE, None).overtaken_by("NEWER").reason)
+    one = view(State.DEAD, error=EndVerdict(INSIDE, None).overtaken_by("NEWER").reason)
     assert "newer message" in failure_of(one).en
     assert waits_for(one, [()]).why == failure_of(one)
     assert failure_of(view(State.DEAD)) != failure_of(one)
@@ -107,12 +107,12 @@ def asked_whether_it_is_ready(error: Exception | None) -> tuple[int, str]:
     reload = LastReload()
     reload.failed()
     left = LeftOut(kind="enterprise", part="bob", error=INSIDE)
-    counter = SimpleNamespace(
+    services = SimpleNamespace(
         config_state=ConfigState(left_out=[left], last_reload=reload),
         spool=Spool(),
         gauge=SimpleNamespace(refusals=lambda: ()),
     )
-    response = http._ready(cast("Counter", counter))
+    response = http._ready(cast("HttpServices", services))
     return response.status_code, bytes(response.body).decode()
 
 

@@ -9,10 +9,10 @@ import pytest
 from gateway.app import App
 from gateway.cli.binding_probes import probe_bindings
 from gateway.cli.grades import Check, Grade
-from gateway.config import Limits, load_config
+from gateway.config import LimitsConfig, load_config
 from gateway.model import EnterpriseId, Message
 from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.site import NewEnterprise, Site, write_site
 from tests.documents import order
 
@@ -37,10 +37,10 @@ def declare(site: Site, *order_nos: str, ebp_code: str, ebc_code: str) -> None:
     app = App(site.config)
     body = order(*order_nos, ebp_code=ebp_code, ebc_code=ebc_code, dxp_id=SHARED)
     ann = app.enterprises[EnterpriseId("ann")]
-    message = examine(body, ann, app.rules, Limits())
+    message = examine(body, ann, app.rules, LimitsConfig())
     assert isinstance(message, Message), message
     with closing(app.spool()) as spool:
-        spool.put([offer_of(message, ann, uid=new_message_id(datetime.now(UTC)), config=app.config)])
+        spool.put([new_message_of(message, ann, uid=new_message_id(datetime.now(UTC)), config=app.config)])
 
 
 @pytest.fixture

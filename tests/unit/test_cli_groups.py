@@ -14,7 +14,7 @@ from spool.entry import Fate, Settlement
 from spool.lifecycle import State
 from tests import documents as make
 from tests.command_line import Node, lines, node_at
-from tests.spooling import offer
+from tests.spooling import new_message
 
 HOOK = "@home/demo/erp"
 MANY = 60
@@ -37,7 +37,7 @@ def dead_webhook(node: Node) -> tuple[Node, str]:
     known = of_response(sender="", receiver="")
     spool.put(
         [
-            structs.replace(offer(f"{HOOK}/{number}", owner="demo", destination=HOOK), facts=known)
+            structs.replace(new_message(f"{HOOK}/{number}", owner="demo", destination=HOOK), facts=known)
             for number in range(MANY)
         ]
     )

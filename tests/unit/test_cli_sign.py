@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.stages.seal import unseal
+from gateway.stages.seal import unwrap
 from signing.certificate import make_self_signed
 from signing.sm2_certificate import make_self_signed_sm2
 from signing.xmldsig import strip
@@ -229,7 +229,7 @@ def test_wrapping_and_unwrapping_gives_back_the_bytes(keys: Path, order: Path, t
     invoke("sign", order, "--key", keys, "-o", signed)
     wrapped = invoke("envelope", "wrap", signed, "--transfer", "--node-id", "46000002", "-o", sealed)
     assert wrapped.exit_code == 0
-    opened = unseal(sealed.read_bytes())
+    opened = unwrap(sealed.read_bytes())
     assert opened.envelope.sender_id == make.DXP_ID
     assert opened.envelope.receiver_ids == ("DXPEDCCEB0000002",)
     assert opened.envelope.msg_type == "CEB311Message"
@@ -239,7 +239,7 @@ def test_wrapping_and_unwrapping_gives_back_the_bytes(keys: Path, order: Path, t
     assert invoke("verify", sealed).exit_code == 0
     assert invoke("envelope", "unwrap", sealed).stdout_bytes == signed.read_bytes()
     inner = invoke("envelope", "unwrap", sealed, "--layer", "dxpmsg").stdout_bytes
-    assert unseal(inner).business == signed.read_bytes()
+    assert unwrap(inner).business == signed.read_bytes()
 
 
 def test_dxpmsg_of_a_terminal_is_transferred_as_it_is(order: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_dxpmsg_of_a_terminal_is_transferred_as_it_is(order: Path, tmp_path: Pat
     element = terminal.read_bytes().partition(b"?>\n")[2]
     assert invoke("envelope", "wrap", terminal, "--transfer", "-o", sealed).exit_code == 0
     assert element in sealed.read_bytes()
-    assert unseal(sealed.read_bytes()).envelope.cop_msg_id == "MINE-1"
+    assert unwrap(sealed.read_bytes()).envelope.cop_msg_id == "MINE-1"
     assert invoke("envelope", "wrap", terminal).exit_code == 2
 
 
@@ -258,7 +258,7 @@ def test_receipt_needs_to_be_told_sender_and_receiver(tmp_path: Path) -> None:
     assert "--sender" in invoke("envelope", "wrap", file).stderr
     assert "--receiver" in invoke("envelope", "wrap", file, "--sender", "DXPEDCCEB0000002").stderr
     result = invoke("envelope", "wrap", file, "--sender", "DXPEDCCEB0000002", "--receiver", make.DXP_ID)
-    assert unseal(result.stdout_bytes).business == file.read_bytes()
+    assert unwrap(result.stdout_bytes).business == file.read_bytes()
 
 
 def test_what_is_no_envelope_cannot_be_unwrapped(order: Path, tmp_path: Path) -> None:

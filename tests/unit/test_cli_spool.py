@@ -13,9 +13,9 @@ from shutil import copytree
 import pytest
 
 from gateway.model import Envelope
-from gateway.roles.vigil import Vigil
+from gateway.roles.vigil import OverdueScan
 from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import seal_response
+from gateway.stages.seal import wrap_response
 from spool.entry import Fate
 from spool.sqlite import SqliteSpool
 from tests import documents as make
@@ -356,7 +356,7 @@ def asks_again(uid: str, number: int) -> bytes:
         cop_msg_id=uid, sender_id="DXPENT0000000001", receiver_ids=("DXPEDCCEB0000002",),
         creat_time="2025-01-02T03:04:05", msg_type="CEB311Message",
     )  # fmt: skip
-    return seal_response(
+    return wrap_response(
         receiver_id="DXPENT0000000001", code="3002", info=f"try {number}", original=original,
         notice_date=date(2025, 1, 2),
     )  # fmt: skip
@@ -405,7 +405,7 @@ def test_what_is_overdue_is_listed_and_traced_until_it_is_answered(
         node.settle(Fate.DELIVERED)
         node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "A", "returnStatus": "120"}))
     with closing(node.app.spool()) as spool:
-        assert Vigil(spool, node.app.rules).look(datetime.now(UTC) - timedelta(hours=20)) == 4
+        assert OverdueScan(spool, node.app.rules).look(datetime.now(UTC) - timedelta(hours=20)) == 4
     node.collect(make.receipt("CEB312Message", {**KEY, "orderNo": "B", "returnStatus": "120"}))
 
     found = lines(node.run("receipts", "overdue", "--json"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.mapping.translate import translate
 from gateway.rules import RULES
 from tests.command_line import invoke, lines
@@ -33,7 +33,7 @@ def test_document_is_the_one_the_gateway_would_keep(source: Path, tmp_path: Path
     out = tmp_path / "out.xml"
     printed = invoke("translate", source, "--mapping", "payments")
     written = invoke("translate", source, "-m", "payments", "-o", out)
-    expected = translate(example("payments"), mappings()["payments"], Limits()).document
+    expected = translate(example("payments"), mappings()["payments"], LimitsConfig()).document
     assert (printed.exit_code, written.exit_code, written.stdout) == (0, 0, "")
     assert printed.stdout_bytes == out.read_bytes() == expected
     assert invoke("validate", out).exit_code == 0

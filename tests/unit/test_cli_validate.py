@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.model import Envelope
-from gateway.stages.seal import TransferHead, seal, seal_transfer
+from gateway.stages.seal import TransferHead, wrap, wrap_transfer
 from tests import documents as make
 from tests.command_line import invoke, lines
 
@@ -85,16 +85,16 @@ def test_envelope_is_judged_and_then_what_is_in_it(tmp_path: Path) -> None:
         sta_node="46000002",
     )
     file = tmp_path / "envelope.xml"
-    file.write_bytes(seal_transfer(seal(make.order(), ENVELOPE), head))
+    file.write_bytes(wrap_transfer(wrap(make.order(), ENVELOPE), head))
     assert judged(file, "--sendable")["message_type"] == "DxpMsgSv"
-    file.write_bytes(seal_transfer(seal(make.order().replace(*SPOILED), ENVELOPE), head))
+    file.write_bytes(wrap_transfer(wrap(make.order().replace(*SPOILED), ENVELOPE), head))
     (fault,) = judged(file, "--sendable")["faults"]
     assert fault["path"] == "/DxpMsgSv/DxpMsg/Data/CEB311Message/Order[1]/OrderHead/goodsValue"
 
 
 def test_envelope_with_something_else_in_data_is_not_valid(tmp_path: Path) -> None:
     file = tmp_path / "envelope.xml"
-    file.write_bytes(seal(b"no XML", ENVELOPE))
+    file.write_bytes(wrap(b"no XML", ENVELOPE))
     (fault,) = judged(file)["faults"]
     assert (fault["path"], fault["rule"]) == ("/DxpMsg/Data", "not_xml")
 

@@ -10,7 +10,7 @@ from gateway.errors import EnvelopeError
 from gateway.model import Envelope, Layer, Opened
 from gateway.rules import load_rules
 from gateway.stages.collected import cut_to, open_collected
-from gateway.stages.seal import TransferHead, seal, seal_response, seal_transfer
+from gateway.stages.seal import TransferHead, wrap, wrap_response, wrap_transfer
 from tests.documents import CEB, document, element, inventory, order, receipt, tax
 from tests.spec import SPEC, needs_spec
 
@@ -43,12 +43,12 @@ def catalogue() -> Catalogue:
 @pytest.mark.parametrize("wrapping", ["bare", "header", "DxpMsg", "DxpMsgSv"])
 def test_a_receipt_is_opened_however_it_is_wrapped(catalogue: Catalogue, wrapping: str, prefix: bool) -> None:
     business = receipt("CEB622Message", FULL, prefix=prefix)
-    sealed = seal(business, ENVELOPE)
+    sealed = wrap(business, ENVELOPE)
     raw = {
         "bare": business,
         "header": b"\x00" + sealed,
         "DxpMsg": sealed,
-        "DxpMsgSv": seal_transfer(sealed, HEAD),
+        "DxpMsgSv": wrap_transfer(sealed, HEAD),
     }[wrapping]
     opened = open_collected(raw, catalogue)
     assert opened.business == business
@@ -130,7 +130,7 @@ def test_format_answer_refers_to_the_envelope_and_does_not_carry_the_original_al
     catalogue: Catalogue,
 ) -> None:
     original = order("ORDER-1").decode()
-    opened = open_collected(seal(format_answer(original), ENVELOPE), catalogue)
+    opened = open_collected(wrap(format_answer(original), ENVELOPE), catalogue)
     (answer,) = opened.answers
     assert (answer.layer, answer.cop_msg_id, answer.status) == (Layer.FORMAT, "MSG-1", "-999999")
     assert "ORDER-1" not in str(answer)
@@ -139,20 +139,20 @@ def test_format_answer_refers_to_the_envelope_and_does_not_carry_the_original_al
 
 
 def test_format_answer_with_a_large_original_is_opened(catalogue: Catalogue) -> None:
-    raw = seal(format_answer("文" * 1_300_000), ENVELOPE)
+    raw = wrap(format_answer("文" * 1_300_000), ENVELOPE)
     assert open_collected(raw, catalogue).answers[0].cop_msg_id == "MSG-1"
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_platform_answer_is_its_own_layer(catalogue: Catalogue, wrapped: bool) -> None:
-    body = seal_response(
+    body = wrap_response(
         receiver_id="DXPENT0000000001",
         code="2001",
         info="接收方不存在",
         original=ENVELOPE,
         notice_date=date(2025, 1, 2),
     )
-    opened = open_collected(seal(body, ENVELOPE) if wrapped else body, catalogue)
+    opened = open_collected(wrap(body, ENVELOPE) if wrapped else body, catalogue)
     assert (opened.message_type, opened.business) == ("DxpRep", body)
     (answer,) = opened.answers
     assert (answer.layer, answer.status, answer.info) == (Layer.TRANSPORT, "2001", "接收方不存在")
@@ -174,7 +174,7 @@ def test_root_without_its_ending_is_understood(catalogue: Catalogue) -> None:
 
 
 def test_copy_of_a_declaration_has_no_answers(catalogue: Catalogue) -> None:
-    opened = open_collected(seal(inventory("COP-1"), ENVELOPE), catalogue)
+    opened = open_collected(wrap(inventory("COP-1"), ENVELOPE), catalogue)
     assert (opened.message_type, opened.answers) == ("CEB621Message", ())
 
 
@@ -197,12 +197,12 @@ def test_namespace_that_cannot_be_canonicalised_does_no_harm(catalogue: Catalogu
         b"\xff" * 100,
         b"<html/>",
         b"{}",
-        seal(b"not xml", ENVELOPE),
-        seal(b"<html/>", ENVELOPE),
-        seal(b"", ENVELOPE),
-        seal(receipt("CEB622Message", FULL), ENVELOPE)[:-20],
-        seal(receipt("CEB622Message", FULL)[:-20], ENVELOPE),
-        seal(b'<!DOCTYPE a [<!ENTITY e "x">]><CEB622Message>&e;</CEB622Message>', ENVELOPE),
+        wrap(b"not xml", ENVELOPE),
+        wrap(b"<html/>", ENVELOPE),
+        wrap(b"", ENVELOPE),
+        wrap(receipt("CEB622Message", FULL), ENVELOPE)[:-20],
+        wrap(receipt("CEB622Message", FULL)[:-20], ENVELOPE),
+        wrap(b'<!DOCTYPE a [<!ENTITY e "x">]><CEB622Message>&e;</CEB622Message>', ENVELOPE),
         b"<a>" * 200 + b"</a>" * 200,
         receipt("CEB622Message", FULL) + b" " * (17 * 1024 * 1024),
     ],

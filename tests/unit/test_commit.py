@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from gateway.roles.commit import BatchCommit, GroupCommit
-from spool.entry import Known, Note, Offer, Reply, Taken
+from spool.entry import Accepted, Duplicate, NewMessage, Note, PutResult
 from spool.errors import SpoolError
 from spool.locking import FileLock
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
-from tests.spooling import offer
+from tests.spooling import new_message
 from tests.waiting import until
 
 
@@ -27,12 +27,16 @@ class Watched(SqliteSpool):
         self.failure: Exception | None = None
 
     def put(
-        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
-    ) -> list[Reply]:
+        self,
+        new_messages: Sequence[NewMessage],
+        *,
+        notes: Sequence[Note] = (),
+        marks: Mapping[str, int] = NO_MARKS,
+    ) -> list[PutResult]:
         if self.failure is not None:
             raise self.failure
-        self.commits.append(len(offers) + len(notes))
-        return super().put(offers, notes=notes, marks=marks)
+        self.commits.append(len(new_messages) + len(notes))
+        return super().put(new_messages, notes=notes, marks=marks)
 
 
 @pytest.fixture
@@ -41,11 +45,11 @@ def spool(tmp_path: Path) -> Iterator[Watched]:
         yield opened
 
 
-async def put(commit: GroupCommit, item: Offer | Note) -> Reply | None:
+async def put(commit: GroupCommit, item: NewMessage | Note) -> PutResult | None:
     """Enter the item and wait for what becomes of it."""
-    future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[PutResult | None] = asyncio.get_running_loop().create_future()
 
-    def told(outcome: Reply | Exception | None) -> None:
+    def told(outcome: PutResult | Exception | None) -> None:
         if future.done():
             return  # its caller has gone away
         if isinstance(outcome, Exception):
@@ -58,69 +62,75 @@ async def put(commit: GroupCommit, item: Offer | Note) -> Reply | None:
 
 
 def test_what_comes_together_is_one_commit_and_each_caller_gets_its_own_reply(spool: Watched) -> None:
-    async def submit() -> list[Reply | None]:
+    async def submit() -> list[PutResult | None]:
         commit = GroupCommit(spool, batch=100)
-        items: list[Offer | Note] = [
-            offer("A", body=b"1"),
+        items: list[NewMessage | Note] = [
+            new_message("A", body=b"1"),
             Note(event="message.refused", detail="{}"),
-            offer("B", body=b"1"),
+            new_message("B", body=b"1"),
         ]
         return await asyncio.gather(*(put(commit, item) for item in items))
 
-    assert asyncio.run(submit()) == [Taken(uid="A"), None, Known(uid="A")]
+    assert asyncio.run(submit()) == [Accepted(uid="A"), None, Duplicate(uid="A")]
     assert spool.commits == [3]
 
 
 def test_commit_is_never_larger_than_a_batch(spool: Watched) -> None:
     told: list[int] = []
 
-    async def submit() -> list[Reply | None]:
+    async def submit() -> list[PutResult | None]:
         commit = GroupCommit(spool, batch=4, committed=lambda items, _seconds: told.append(items))
-        return await asyncio.gather(*(put(commit, offer(f"U{number}")) for number in range(10)))
+        return await asyncio.gather(*(put(commit, new_message(f"U{number}")) for number in range(10)))
 
-    assert asyncio.run(submit()) == [Taken(uid=f"U{number}") for number in range(10)]
+    assert asyncio.run(submit()) == [Accepted(uid=f"U{number}") for number in range(10)]
     assert spool.commits == told == [4, 4, 2]
 
 
 @pytest.mark.parametrize("failure", [SpoolError("the disk is full", temporary=True), ZeroDivisionError()])
 def test_failure_reaches_every_caller_and_the_next_commit_goes_on(spool: Watched, failure: Exception) -> None:
-    async def submit() -> tuple[list[Reply | BaseException | None], Reply | None]:
+    async def submit() -> tuple[list[PutResult | BaseException | None], PutResult | None]:
         commit = GroupCommit(spool, batch=100)
         spool.failure = failure
-        failed = await asyncio.gather(*(put(commit, offer(uid)) for uid in "AB"), return_exceptions=True)
+        failed = await asyncio.gather(
+            *(put(commit, new_message(uid)) for uid in "AB"), return_exceptions=True
+        )
         spool.failure = None
-        return failed, await put(commit, offer("A"))
+        return failed, await put(commit, new_message("A"))
 
     failed, after = asyncio.run(submit())
     assert failed == [failure, failure]
-    assert after == Taken(uid="A")
+    assert after == Accepted(uid="A")
 
 
 def test_caller_that_went_away_does_not_hold_up_the_others(spool: Watched) -> None:
-    async def submit() -> Reply | None:
+    async def submit() -> PutResult | None:
         commit = GroupCommit(spool, batch=100)
-        gone = asyncio.create_task(put(commit, offer("A")))
-        stays = asyncio.create_task(put(commit, offer("B")))
+        gone = asyncio.create_task(put(commit, new_message("A")))
+        stays = asyncio.create_task(put(commit, new_message("B")))
         await asyncio.sleep(0)  # both wait for the commit
         gone.cancel()
         return await stays
 
-    assert asyncio.run(submit()) == Taken(uid="B")
+    assert asyncio.run(submit()) == Accepted(uid="B")
     assert spool.message("A") is not None  # it was on its way to the disk
 
 
 def test_plain_loop_gets_one_commit_for_all_it_entered_and_each_its_own_reply(spool: Watched) -> None:
-    commit, told = BatchCommit(spool), list[Reply | Exception | None]()
-    for item in (offer("A", body=b"1"), Note(event="message.refused", detail="{}"), offer("B", body=b"1")):
+    commit, told = BatchCommit(spool), list[PutResult | Exception | None]()
+    for item in (
+        new_message("A", body=b"1"),
+        Note(event="message.refused", detail="{}"),
+        new_message("B", body=b"1"),
+    ):
         commit.enter(item, told.append)
     assert (spool.commits, told) == ([], []), "not before it says that this is all"
     commit.commit()
     commit.commit()
     assert spool.commits == [3], "and none for nothing"
     first, note, again = told
-    assert isinstance(first, Taken)
+    assert isinstance(first, Accepted)
     assert note is None
-    assert isinstance(again, Known)
+    assert isinstance(again, Duplicate)
     assert again.uid == "A"
 
 
@@ -132,16 +142,16 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def test_loop_goes_on_while_another_process_has_the_spool(spool: Watched, tmp_path: Path) -> None:
-    async def submit() -> list[Reply | None]:
+    async def submit() -> list[PutResult | None]:
         commit = GroupCommit(spool, batch=2)
         with held(tmp_path):
-            waiting = [asyncio.create_task(put(commit, offer(uid))) for uid in "ABCDE"]
+            waiting = [asyncio.create_task(put(commit, new_message(uid))) for uid in "ABCDE"]
             for _ in range(100):
                 await asyncio.sleep(0)
             assert not any(task.done() for task in waiting)
         return await asyncio.gather(*waiting)
 
-    assert asyncio.run(submit()) == [Taken(uid=uid) for uid in "ABCDE"]
+    assert asyncio.run(submit()) == [Accepted(uid=uid) for uid in "ABCDE"]
     assert spool.commits == [2, 2, 1]
 
 
@@ -151,17 +161,17 @@ def test_what_waits_for_longer_than_anybody_may_have_the_spool_is_told_so(
     monkeypatch.setattr("spool.locking.HELD_S", 0.02)
     monkeypatch.setattr("gateway.roles.commit.HELD_S", 0.02)
 
-    async def submit() -> Reply | None:
+    async def submit() -> PutResult | None:
         commit = GroupCommit(spool, batch=100)
         with held(tmp_path):
             for uid in ("A", "B"):
                 with pytest.raises(SpoolError, match="holds the spool's lock") as caught:
-                    await put(commit, offer(uid))
+                    await put(commit, new_message(uid))
                 assert caught.value.temporary
         until(lambda: spool.held_up() is None)
-        return await put(commit, offer("A"))
+        return await put(commit, new_message("A"))
 
-    assert asyncio.run(submit()) == Taken(uid="A")
+    assert asyncio.run(submit()) == Accepted(uid="A")
     assert spool.commits == [1]
 
 
@@ -183,7 +193,7 @@ def test_turn_that_comes_when_nobody_waits_any_more_is_passed_on(
         monkeypatch.setattr(spool, "reserve", watched)
         commit = GroupCommit(spool, batch=100)
         with held(tmp_path), pytest.raises(SpoolError):
-            await put(commit, offer("A"))
+            await put(commit, new_message("A"))
         await asyncio.to_thread(came.wait)
         await asyncio.sleep(0)
 
@@ -195,13 +205,13 @@ def test_turn_that_comes_when_nobody_waits_any_more_is_passed_on(
 def test_what_writes_in_between_takes_the_turn_and_the_commit_comes_after_it(
     spool: Watched, tmp_path: Path
 ) -> None:
-    async def submit() -> Reply | None:
+    async def submit() -> PutResult | None:
         commit = GroupCommit(spool, batch=100)
         with held(tmp_path):
-            waiting = asyncio.create_task(put(commit, offer("A")))
+            waiting = asyncio.create_task(put(commit, new_message("A")))
             await asyncio.sleep(0.0)
             await asyncio.sleep(0.0)
         spool.acknowledge("ann", 0)
         return await waiting
 
-    assert asyncio.run(submit()) == Taken(uid="A")
+    assert asyncio.run(submit()) == Accepted(uid="A")

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.catalogue import Catalogue
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import Answer, Declaration, EnterpriseId, Layer
 from gateway.rules import load_rules
 from gateway.stages.collected import open_collected
@@ -60,11 +60,11 @@ def among(
     answer: Answer,
     candidates: Sequence[Candidate],
     receivers: Collection[str],
-    homes: Homes = NOBODY,
+    local_receivers: LocalReceivers = NOBODY,
     *,
     late: bool = False,
 ) -> Match | Unmatched:
-    return correlate(Question(answer, receivers, late=late), candidates, homes)
+    return correlate(Question(answer, receivers, late=late), candidates, local_receivers)
 
 
 def declared(**parts: Mapping[str, str]) -> Declaration:
@@ -236,11 +236,11 @@ def test_more_declarations_of_one_owner_than_an_answer_can_be_about_are_ambiguou
     assert refs(among(answer, [*many, mine], {"DXP2"}, HOMES)) == [9999], "others' are none of mine"
 
 
-def homes(**holders: tuple[EnterpriseId, ...]) -> Homes:
-    return Homes(holders=holders, bound={"A1": frozenset({ONE}), "A2": frozenset({TWO})})
+def local_receivers(**holders: tuple[EnterpriseId, ...]) -> LocalReceivers:
+    return LocalReceivers(holders=holders, bound={"A1": frozenset({ONE}), "A2": frozenset({TWO})})
 
 
-HOMES = homes(DXP1=(ONE,), DXP2=(TWO,), SHARED=(ONE, TWO))
+HOMES = local_receivers(DXP1=(ONE,), DXP2=(TWO,), SHARED=(ONE, TWO))
 
 
 def test_an_address_of_ours_shuts_out_who_lives_elsewhere_also_when_it_is_the_only_one(

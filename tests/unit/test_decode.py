@@ -2,16 +2,16 @@ import tracemalloc
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault
 from gateway.stages.decode import decode
 from tests.documents import HEAD, order
 
-LIMITS = Limits(size_bytes=100_000, depth=8, elements=1000)
+LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=1000)
 
 
-def refused(body: bytes, limits: Limits = LIMITS) -> tuple[str, Fault]:
+def refused(body: bytes, limits: LimitsConfig = LIMITS) -> tuple[str, Fault]:
     with pytest.raises(Refused) as caught:
         decode(body, limits)
     (fault,) = caught.value.faults
@@ -151,7 +151,7 @@ def test_memory_stays_flat_for_a_hundred_megabytes_and_for_a_billion_laughs() ->
     tracemalloc.start()
     try:
         assert refused(large)[0] == "too-large"
-        assert refused(large, Limits(size_bytes=1 << 30, elements=1000))[0] == "unsafe-xml"
+        assert refused(large, LimitsConfig(size_bytes=1 << 30, elements=1000))[0] == "unsafe-xml"
         assert refused(laughs)[0] == "unsafe-xml"
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:

@@ -5,11 +5,11 @@ import pytest
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope
 from gateway.stages.divide import copy_for, divisible
-from gateway.stages.seal import seal, unseal
+from gateway.stages.seal import unwrap, wrap
 from tests.documents import order
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPENT0000000002", "DXPENT0000000003")
-WHOLE = seal(
+WHOLE = wrap(
     order(),
     Envelope(
         cop_msg_id="COP-1",
@@ -39,7 +39,7 @@ def test_prefix_comments_and_white_space_stay_as_they_are() -> None:
     for encoding in ("utf-8", "gb18030"):
         body = f'<?xml version="1.0" encoding="{encoding}"?>{text}<!-- 中 -->'.encode(encoding)
         assert copy_for(body, ["B"]) == body.replace(b"<d:ReceiverId>A</d:ReceiverId>", b"")
-        assert unseal(copy_for(body, ["A"])).envelope.receiver_ids == ("A",)
+        assert unwrap(copy_for(body, ["A"])).envelope.receiver_ids == ("A",)
 
 
 def test_receiver_that_is_not_named_cannot_have_a_copy() -> None:

@@ -12,14 +12,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.evidence import bundle as form
-from gateway.evidence.judge import Mark, judge
+from gateway.evidence.judge import FindingMark, verify_bundle
 from gateway.model import Envelope
 from gateway.node_key import node_key
 from gateway.roles.records import note_keys
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import seal as sealed
-from spool.note import Checkpoint, NodeKey, PublicKey, read
+from gateway.stages.seal import wrap as sealed
+from spool.note import Checkpoint, NodeKey, VerifierKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 
@@ -67,7 +67,7 @@ def answer(order_no: str, status: str = "2") -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def key(node: Node) -> PublicKey:
+def key(node: Node) -> VerifierKey:
     return node_key(node.app.config).public
 
 
@@ -84,13 +84,13 @@ def exported(node: Node, uid: str, tmp_path_factory: pytest.TempPathFactory) -> 
     return file.read_bytes()
 
 
-def texts(content: bytes, key: PublicKey, mark: Mark) -> list[str]:
-    return [one.text for one in judge(content, [key]) if one.mark is mark]
+def texts(content: bytes, key: VerifierKey, mark: FindingMark) -> list[str]:
+    return [one.text for one in verify_bundle(content, [key]) if one.mark is mark]
 
 
-def test_file_holds_and_says_what_it_proves(exported: bytes, key: PublicKey) -> None:
-    assert texts(exported, key, Mark.BROKEN) == []
-    proven = "\n".join(texts(exported, key, Mark.PROVEN))
+def test_file_holds_and_says_what_it_proves(exported: bytes, key: VerifierKey) -> None:
+    assert texts(exported, key, FindingMark.BROKEN) == []
+    proven = "\n".join(texts(exported, key, FindingMark.PROVEN))
     known = form.decode(exported)
     assert known.sent[0].span is not None
     start, end = known.sent[0].span
@@ -102,9 +102,9 @@ def test_file_holds_and_says_what_it_proves(exported: bytes, key: PublicKey) -> 
     assert "5 of 5 events" in proven
     assert "the envelope to customs carries just these bytes" in proven
     assert "the log was only added to" in proven
-    opened = "\n".join(texts(exported, key, Mark.OPEN))
+    opened = "\n".join(texts(exported, key, FindingMark.OPEN))
     assert "said by the confirmation of its transport (folder), not proven" in opened
-    assert all(one.text_zh for one in judge(exported, [key]))
+    assert all(one.text_zh for one in verify_bundle(exported, [key]))
 
 
 def test_parts_are_the_very_bytes_that_were_handed_in_and_sent(node: Node, exported: bytes) -> None:
@@ -148,12 +148,12 @@ def test_an_envelope_that_names_other_receivers_is_not_in_the_file(tmp_path: Pat
     content = (tmp_path / "evidence.json").read_bytes()
     (receipt,) = form.decode(content).receipts
     assert (receipt.body, receipt.part) == (None, business)
-    assert texts(content, node_key(made.app.config).public, Mark.BROKEN) == []
+    assert texts(content, node_key(made.app.config).public, FindingMark.BROKEN) == []
 
 
-def test_redacted_file_holds_without_any_bytes(node: Node, uid: str, key: PublicKey) -> None:
+def test_redacted_file_holds_without_any_bytes(node: Node, uid: str, key: VerifierKey) -> None:
     content = node.run("evidence", "export", uid, "--redact").stdout.encode()
-    assert texts(content, key, Mark.BROKEN) == []
+    assert texts(content, key, FindingMark.BROKEN) == []
     known = form.decode(content)
     parts = [
         known.accepted.body,
@@ -161,7 +161,7 @@ def test_redacted_file_holds_without_any_bytes(node: Node, uid: str, key: Public
         *(one.envelope for one in known.sent),
     ]
     assert [*parts, *(one.body or one.part for one in known.receipts)] == [None] * 5
-    assert "are not in this file, only their digest" in "\n".join(texts(content, key, Mark.OPEN))
+    assert "are not in this file, only their digest" in "\n".join(texts(content, key, FindingMark.OPEN))
 
 
 def test_verifying_needs_the_file_and_the_key_and_nothing_else(
@@ -322,20 +322,22 @@ TAMPERING: dict[str, tuple[Callable[[Json], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", TAMPERING)
-def test_tampering_is_named(kind: str, exported: bytes, key: PublicKey) -> None:
+def test_tampering_is_named(kind: str, exported: bytes, key: VerifierKey) -> None:
     spoil, named = TAMPERING[kind]
     file = json.loads(exported)
     spoil(file)
-    broken = texts(json.dumps(file, ensure_ascii=False).encode(), key, Mark.BROKEN)
+    broken = texts(json.dumps(file, ensure_ascii=False).encode(), key, FindingMark.BROKEN)
     assert any(named in text for text in broken), broken
 
 
-def test_origin_of_the_log_can_be_demanded(exported: bytes, key: PublicKey) -> None:
-    assert any("another log" in one.text for one in judge(exported, [key], origin="gateway/elsewhere"))
+def test_origin_of_the_log_can_be_demanded(exported: bytes, key: VerifierKey) -> None:
+    assert any(
+        "another log" in one.text for one in verify_bundle(exported, [key], origin="gateway/elsewhere")
+    )
 
 
-def test_bytes_that_are_no_json_are_no_evidence(key: PublicKey) -> None:
-    assert "no file of evidence" in texts(b"\xff", key, Mark.BROKEN)[0]
+def test_bytes_that_are_no_json_are_no_evidence(key: VerifierKey) -> None:
+    assert "no file of evidence" in texts(b"\xff", key, FindingMark.BROKEN)[0]
 
 
 # the whole log

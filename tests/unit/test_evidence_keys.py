@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.app import App
-from gateway.evidence.judge import Mark, judge
+from gateway.evidence.judge import FindingMark, verify_bundle
 from gateway.node_key import node_key
 from gateway.roles.sealing import Sealer
 from gateway.site import DEMO, write_site
-from spool.note import PublicKey, public_key
+from spool.note import VerifierKey, verifier_key
 from tests import documents as make
 from tests.command_line import Node, invoke, node_at
 
@@ -21,8 +21,8 @@ def _seal(node: Node) -> None:
         Sealer(spool, node_key(node.app.config), every_s=60, events=99).look()
 
 
-def broken(content: bytes, key: PublicKey) -> list[str]:
-    return [one.text for one in judge(content, [key]) if one.mark is Mark.BROKEN]
+def broken(content: bytes, key: VerifierKey) -> list[str]:
+    return [one.text for one in verify_bundle(content, [key]) if one.mark is FindingMark.BROKEN]
 
 
 def test_nodes_with_one_key_verify_with_the_line_of_either(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_nodes_with_one_key_verify_with_the_line_of_either(tmp_path: Path) -> No
     other = north.app.file.with_name("south.toml")
     other.write_text(named.replace('name = "gateway"', 'name = "south"'), "utf-8")
     north, south = node_at(tmp_path / "s"), Node(app=App(other))
-    lines_of = [public_key(one.run("journal", "key").stdout) for one in (north, south)]
+    lines_of = [verifier_key(one.run("journal", "key").stdout) for one in (north, south)]
     assert lines_of[0].name != lines_of[1].name
 
     uids = []

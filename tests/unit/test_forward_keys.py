@@ -13,12 +13,12 @@ from gateway.keyring import Keyring
 from gateway.model import Message
 from gateway.pipeline import examine
 from gateway.roles.forward import Forward
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.roles.stop import Stop
 from gateway.rules import Rules, load_rules
 from gateway.transports.memory import MemoryEndpoint, MemoryTransport
 from signing.errors import KeyUnavailable
-from signing.pool import Key, member_of
+from signing.pool import SigningKey, member_of
 from signing.suite import Suite
 from signing.xmldsig import sign
 from spool.lifecycle import State
@@ -39,12 +39,12 @@ class World:
         self.spool = SqliteSpool(folder / "state")
         self.endpoint = MemoryEndpoint()
         self.config = config(msgspec.structs.replace(destination("customs", "import"), batch=8))
-        self.keys = {"plain": Key(name="plain", members=(member_of("plain", write_key(folder)),))}
+        self.keys = {"plain": SigningKey(name="plain", members=(member_of("plain", write_key(folder)),))}
         self.forward: Forward | None = None
 
     def device(self, name: str, **how: float) -> Played:
         member, device = played_member(self.folder, name, **how)  # type: ignore[arg-type]
-        self.keys[name] = Key(name=name, members=(member,))
+        self.keys[name] = SigningKey(name=name, members=(member,))
         return device
 
     def submit(self, key: str, count: int, *, first: int = 0) -> list[str]:
@@ -54,14 +54,14 @@ class World:
             message = examine(body, ME, self.rules, self.config.accept.limits, suite=self._suite(key))
             assert isinstance(message, Message)
             uid = new_message_id(NOW)
-            offer = offer_of(
+            new = new_message_of(
                 message,
                 replace(ME, key=key),
                 uid=uid,
                 config=self.config,
-                needs="" if key == "plain" else key,
+                resource="" if key == "plain" else key,
             )
-            self.spool.put([offer])
+            self.spool.put([new])
             uids.append(str(uid))
         return uids
 
@@ -177,7 +177,7 @@ def test_message_that_came_signed_needs_no_key(world: World) -> None:
     message = examine(body, ME, world.rules, world.config.accept.limits)
     assert isinstance(message, Message)
     uid = new_message_id(NOW)
-    world.spool.put([offer_of(message, replace(ME, key="dark"), uid=uid, config=world.config)])
+    world.spool.put([new_message_of(message, replace(ME, key="dark"), uid=uid, config=world.config)])
     world.start()
     world.step_until(lambda: world.sent([str(uid)]) == 1)
     assert dark.signed == 0

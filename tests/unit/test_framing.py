@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.framing import Chunked, Framing, framing
-from gateway.doors.heads import Unreadable
+from gateway.doors.framing import ChunkedFraming, Framing, framing
+from gateway.doors.heads import MalformedHead
 
 AFTER = b"GET / HTTP/1.1\r\n"
 
@@ -56,22 +56,22 @@ def test_counted_body_ends_where_it_says(body: bytes, cuts: list[int]) -> None:
 @given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 1000), max_size=10))
 def test_any_bytes_are_a_body_or_are_refused(data: bytes, cuts: list[int]) -> None:
     body = b""
-    with contextlib.suppress(Unreadable):  # and nothing else is raised
-        body, _ = taken(Chunked(), pieces_of(data, cuts))
+    with contextlib.suppress(MalformedHead):  # and nothing else is raised
+        body, _ = taken(ChunkedFraming(), pieces_of(data, cuts))
     assert len(body) <= len(data)
 
 
 @pytest.mark.parametrize("size", [1, 8, 32])
 def test_small_chunks_are_taken_up_to_a_number(size: int) -> None:
-    cutter = Chunked()
+    cutter = ChunkedFraming()
     chunk = b"%x\r\n%s\r\n" % (size, b"x" * size)
     cutter.take(chunk * 1000)
-    with pytest.raises(Unreadable):
+    with pytest.raises(MalformedHead):
         cutter.take(chunk * 2000)
 
 
 def test_large_chunks_are_taken_in_any_number() -> None:
-    cutter = Chunked()
+    cutter = ChunkedFraming()
     for _ in range(5000):
         cutter.take(b"40\r\n%s\r\n" % (b"x" * 64))
     assert not cutter.whole

@@ -11,8 +11,8 @@ import pytest
 from gateway.app import App
 from gateway.config import Judges
 from gateway.judges.asking import Asking
-from gateway.judges.judge import Case, Verdict
-from gateway.roles.collect import TOO_EXPENSIVE, Opener, Registry
+from gateway.judges.judge import JudgeCase, JudgeVerdict
+from gateway.roles.collect import TOO_EXPENSIVE, Opener, ReceiptFiler
 from gateway.roles.rematching import Rematching
 from gateway.roles.transfer import Transfer
 from gateway.site import write_site
@@ -38,7 +38,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 @pytest.fixture
 def asking(app: App) -> Iterator[Asking]:
-    def judge(case: Case) -> Verdict:
+    def judge(case: JudgeCase) -> JudgeVerdict:
         while case.body == ENDLESS:
             pass
         return app.judge(case)
@@ -47,9 +47,9 @@ def asking(app: App) -> Iterator[Asking]:
         yield asking
 
 
-def registry(app: App, spool: Spool, opener: Opener | None) -> Registry:
-    transfer = Transfer(homes=app.homes, config=app.config)
-    return Registry(spool=spool, rules=app.rules, config=app.config, transfer=transfer, opener=opener)
+def filer(app: App, spool: Spool, opener: Opener | None) -> ReceiptFiler:
+    transfer = Transfer(local_receivers=app.local_receivers, config=app.config)
+    return ReceiptFiler(spool=spool, rules=app.rules, config=app.config, transfer=transfer, opener=opener)
 
 
 def keep(spool: Spool, *bodies: bytes) -> None:
@@ -70,7 +70,7 @@ def test_answer_that_ends_its_judge_becomes_an_orphan_and_the_others_are_filed(
 ) -> None:
     sound = receipt("CEB312Message", {"orderNo": "ORDER-1"}).replace(b"?>", b"?><!-- not plain -->", 1)
     keep(spool, ENDLESS, sound, b"<x/>")
-    assert registry(app, spool, asking.open).file_waiting() == 3
+    assert filer(app, spool, asking.open).file_waiting() == 3
     assert spool.unfiled(10) == []
     reasons = {one.name: one.reason for one in spool.orphans_after(0, limit=10)}
     assert reasons["0.xml"] == TOO_EXPENSIVE
@@ -79,9 +79,9 @@ def test_answer_that_ends_its_judge_becomes_an_orphan_and_the_others_are_filed(
 
 def test_it_is_tried_again_only_when_somebody_asks(app: App, spool: Spool, asking: Asking) -> None:
     keep(spool, ENDLESS)
-    registry(app, spool, asking.open).file_waiting()
-    rematching = Rematching(spool, registry(app, spool, nobody))
+    filer(app, spool, asking.open).file_waiting()
+    rematching = Rematching(spool, filer(app, spool, nobody))
     assert (rematching.look(), rematching.look_at_mail()) == (0, 0)
     (orphan,) = spool.orphans_after(0, limit=10)
     with pytest.raises(AssertionError, match="must not be opened again"):
-        registry(app, spool, nobody).rematch([orphan])
+        filer(app, spool, nobody).rematch([orphan])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.heads import RequestHead, Unreadable, look_at_beginning, read_head
+from gateway.doors.heads import MalformedHead, RequestHead, look_at_beginning, read_head
 
 
 def head(line: str = "GET /a%20b?c=d HTTP/1.1", *headers: str) -> RequestHead:
@@ -56,7 +56,7 @@ def test_absolute_form_is_read_as_its_path() -> None:
 
 def test_host_may_be_missing_in_http_1_0_alone() -> None:
     assert head("GET / HTTP/1.0", "X: y").version == "1.0"
-    with pytest.raises(Unreadable):
+    with pytest.raises(MalformedHead):
         head("GET / HTTP/1.1", "X: y")
 
 
@@ -64,7 +64,7 @@ def test_host_may_be_missing_in_http_1_0_alone() -> None:
 def test_any_bytes_are_a_head_or_are_refused(data: bytes) -> None:
     for whole in (data, b"GET / HTTP/1.1\r\nHost: x\r\n" + data):
         found = judged(whole)
-        if isinstance(found, Unreadable):
+        if isinstance(found, MalformedHead):
             assert found.message
             assert found.message_zh
             assert found.fix
@@ -73,11 +73,11 @@ def test_any_bytes_are_a_head_or_are_refused(data: bytes) -> None:
             assert len(found.headers) <= 100
 
 
-def judged(whole: bytes) -> RequestHead | Unreadable:
+def judged(whole: bytes) -> RequestHead | MalformedHead:
     try:
         look_at_beginning(whole)
         return read_head(whole + b"\r\n\r\n")
-    except Unreadable as refused:
+    except MalformedHead as refused:
         return refused
 
 

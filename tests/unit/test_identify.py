@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.catalogue import Catalogue
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault, Header
 from gateway.rules import load_rules
@@ -28,7 +28,7 @@ def catalogue() -> Catalogue:
 
 
 def header_of(body: bytes, catalogue: Catalogue) -> Header:
-    return identify(decode(body, Limits()), catalogue, "202205")
+    return identify(decode(body, LimitsConfig()), catalogue, "202205")
 
 
 def refused(body: bytes, catalogue: Catalogue) -> Fault:

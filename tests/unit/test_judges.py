@@ -21,10 +21,10 @@ from gateway.judges.judge import (
     AT_ONCE_BYTES,
     TOO_EXPENSIVE,
     Broken,
-    Case,
     Examine,
+    JudgeCase,
+    JudgeVerdict,
     Translate,
-    Verdict,
     completed,
     lightened,
 )
@@ -32,7 +32,7 @@ from gateway.judges.pool import Pool
 from gateway.mapping.faults import SourceFault
 from gateway.model import Enterprise, EnterpriseId
 from gateway.pipeline import Refusal
-from gateway.roles.accept import Ready
+from gateway.roles.accept import ExaminedSubmission
 from gateway.site import DEMO, write_site
 from gateway.stages.collected import open_collected
 from tests.documents import order, receipt
@@ -83,7 +83,7 @@ class Frail:
     def __init__(self, app: App) -> None:
         self._judge = app.judge
 
-    def __call__(self, case: Case) -> Verdict:
+    def __call__(self, case: JudgeCase) -> JudgeVerdict:
         if case.body in ILL:
             ILL[case.body]()
         return self._judge(case)
@@ -109,11 +109,11 @@ def asking(app: App) -> Iterator[Asking]:
 
 def known(verdict: object) -> Any:
     """Leave out what is different each time: the id of the message."""
-    if not isinstance(verdict, Ready):
+    if not isinstance(verdict, ExaminedSubmission):
         return verdict
-    offer = verdict.offer
-    ways = tuple((way.destination, way.part, way.facts) for way in offer.ways)
-    return verdict.header, verdict.enveloped, offer.body, offer.sha256, offer.subjects, ways, offer.origin
+    new = verdict.new
+    ways = tuple((way.destination, way.part, way.facts) for way in new.ways)
+    return verdict.header, verdict.enveloped, new.body, new.sha256, new.subjects, ways, new.origin
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_judge_in_a_process_says_what_is_said_here(
     body: bytes, app: App, me: Enterprise, asking: Asking
 ) -> None:
     here = app.judge(Examine(body=body, caller=ME))
-    assert isinstance(here, Ready | Refusal)
+    assert isinstance(here, ExaminedSubmission | Refusal)
     assert known(asking.examine(body, me)) == known(here)
 
 
@@ -149,7 +149,7 @@ def test_case_that_ends_its_judge_is_refused_and_the_next_is_judged(
     illness: str, me: Enterprise, asking: Asking
 ) -> None:
     assert asking.examine(illness.encode(), me) == TOO_EXPENSIVE
-    assert isinstance(asking.examine(roundabout(mine()), me), Ready)
+    assert isinstance(asking.examine(roundabout(mine()), me), ExaminedSubmission)
     with pytest.raises(TooExpensive):
         asking.open(illness.encode())
 
@@ -157,7 +157,7 @@ def test_case_that_ends_its_judge_is_refused_and_the_next_is_judged(
 def test_defect_is_told_and_does_not_end_the_judge(me: Enterprise, asking: Asking) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError: a defect"):
         asking.examine(b"fail", me)
-    assert isinstance(asking.examine(roundabout(mine()), me), Ready)
+    assert isinstance(asking.examine(roundabout(mine()), me), ExaminedSubmission)
 
 
 def test_answers_of_customs_are_opened_as_here(app: App, asking: Asking) -> None:
@@ -205,7 +205,7 @@ def test_loop_goes_on_and_others_are_judged_while_one_tenant_sends_the_worst(app
             return verdicts, turns
 
     verdicts, turns = asyncio.run(scene())
-    assert all(isinstance(verdict, Ready) for _, verdict in verdicts)
+    assert all(isinstance(verdict, ExaminedSubmission) for _, verdict in verdicts)
     assert turns > 10
 
 
@@ -225,9 +225,9 @@ def test_source_is_translated_and_its_faults_name_its_places(app: App) -> None:
 
     by_place = dict(asyncio.run(scene()))
     good, bad, broken = (by_place[place] for place in range(3))
-    assert isinstance(good, Ready)
-    assert good.offer.origin is not None
-    assert good.offer.origin["mapping"] == "payments"
+    assert isinstance(good, ExaminedSubmission)
+    assert good.new.origin is not None
+    assert good.new.origin["mapping"] == "payments"
     assert isinstance(bad, Refusal)
     assert isinstance(bad.faults[0], SourceFault)
     assert (bad.problem, bad.faults[0].source) == ("untranslatable", "/payments/0/amount_fen")
@@ -260,7 +260,7 @@ def pid_of(asking: Asking, me: Enterprise) -> int:
     return int(found[0])
 
 
-def told_pid(_case: Case) -> Verdict:
+def told_pid(_case: JudgeCase) -> JudgeVerdict:
     return Broken(error=str(os.getpid()))
 
 
@@ -298,6 +298,6 @@ def test_verdicts_do_not_carry_the_body_back(app: App) -> None:
     case = Examine(body=roundabout(mine()), caller=ME)
     verdict = app.judge(case)
     light = lightened(verdict, case)
-    assert isinstance(light, Ready)
-    assert light.offer.body == b""
+    assert isinstance(light, ExaminedSubmission)
+    assert light.new.body == b""
     assert completed(light, case) == verdict

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.bench.correlating import registry_of
+from gateway.bench.correlating import filer_of
 from gateway.config import Watermarks
-from gateway.endings import Ending
+from gateway.endings import TokenExpiry
 from gateway.homes import NOBODY
 from gateway.observe import configure_logs, reset_logs
 from gateway.public_keyring import PublicKeyring
-from gateway.roles.collect import Registry
+from gateway.roles.collect import ReceiptFiler
 from gateway.roles.keep import Keep
 from gateway.roles.retain import Retention
 from gateway.roles.sealing import Sealer
@@ -25,7 +25,7 @@ from spool.note import NodeKey
 from spool.sqlite import SqliteSpool
 from tests.contract.test_correlation import RULES_NOW, SAVED, accept, collect
 from tests.documents import inventory
-from tests.spooling import Clock, offer, settled
+from tests.spooling import Clock, new_message, settled
 from tests.unit.test_offers import config
 
 
@@ -47,15 +47,15 @@ LOW = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=0)
 
 
 def keep(
-    spool: SqliteSpool, folder: Path, marks: Watermarks = LOW, *, endings: Sequence[Ending] = ()
+    spool: SqliteSpool, folder: Path, marks: Watermarks = LOW, *, endings: Sequence[TokenExpiry] = ()
 ) -> Keep:
     return Keep(
         spool=spool,
-        registry=Registry(
+        filer=ReceiptFiler(
             spool=spool,
             rules=load_rules(None, "202205"),
             config=CONFIG,
-            transfer=Transfer(homes=NOBODY, config=CONFIG),
+            transfer=Transfer(local_receivers=NOBODY, config=CONFIG),
         ),
         keyring=PublicKeyring(keys={}),
         gauge=Gauge(marks, spool=spool, state_dir=folder),
@@ -75,7 +75,7 @@ def test_round_frees_expired_leases_and_tells_a_crossed_mark_once(
     spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.claim("silent", "port", limit=1, lease_s=60)
     clock.move(61)
     role = keep(spool, tmp_path)
@@ -88,7 +88,7 @@ def test_round_brings_near_what_a_clock_that_was_ahead_put_off(
     spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
-    spool.put([offer(f"M{number}") for number in range(1500)])
+    spool.put([new_message(f"M{number}") for number in range(1500)])
     clock.move(-3600)
     marks = Watermarks(free_bytes_warn=0, free_bytes_refuse=0)
     role = keep(spool, tmp_path, marks)
@@ -102,7 +102,7 @@ def test_purge_moves_all_that_is_over_and_says_how_much(
     spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
-    spool.put([offer(f"M{number}") for number in range(7)])
+    spool.put([new_message(f"M{number}") for number in range(7)])
     spool.settle(settled(spool.claim("one", "port", limit=5, lease_s=60)))
     clock.now += timedelta(days=100)
     archive = Archive(tmp_path / "archive", clock)
@@ -116,7 +116,7 @@ def test_archive_that_cannot_be_written_is_logged_and_purges_nothing(
     spool: SqliteSpool, clock: Clock, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     spool.settle(settled(spool.claim("one", "port", limit=5, lease_s=60)))
     clock.now += timedelta(days=100)
     (tmp_path / "archive").write_text("in the way")
@@ -130,9 +130,9 @@ def test_archive_that_cannot_be_written_is_logged_and_purges_nothing(
 def test_what_was_written_since_the_last_checkpoint_is_sealed_at_the_end(spool: SqliteSpool) -> None:
     key = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
     sealer = Sealer(spool, key, every_s=3600, events=1000, clock=lambda: 0.0)
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     assert sealer.look() == 1
-    spool.put([offer("B")])
+    spool.put([new_message("B")])
     assert sealer.look() == 0, "its time has not come"
 
     sealer.finish()
@@ -144,7 +144,7 @@ def test_round_brings_an_answer_to_a_declaration_that_was_accepted_after_it(
     spool: SqliteSpool, tmp_path: Path
 ) -> None:
     role = keep(spool, tmp_path)
-    collect(spool, registry_of(spool, RULES_NOW), SAVED)
+    collect(spool, filer_of(spool, RULES_NOW), SAVED)
     role.round()
     assert len(spool.orphans()) == 1
 
@@ -165,7 +165,7 @@ def test_tokens_and_keys_that_end_soon_are_told(
         spool,
         tmp_path,
         endings=[
-            Ending(enterprise="demo", kind="token", proof=name, until=now + timedelta(days=days))
+            TokenExpiry(enterprise="demo", kind="token", proof=name, until=now + timedelta(days=days))
             for name, days in ends
         ],
     )

@@ -14,18 +14,18 @@ from gateway.app import App
 from gateway.app_doors import Doors
 from gateway.config import Judges
 from gateway.door_metrics import DoorFigures, door_families
-from gateway.doors.keeper import Keeper
-from gateway.doors.queue import QueueHatch
+from gateway.doors.keeper import DropLoop
+from gateway.doors.queue import QueueAdapter
 from gateway.errors import DeliveryError
 from gateway.judges.asking import Asking
-from gateway.judges.judge import Case
+from gateway.judges.judge import JudgeCase
 from gateway.model import Enterprise, EnterpriseId
 from gateway.pipeline import Refusal
 from gateway.ports import Parcel
-from gateway.roles.accept import Ready
+from gateway.roles.accept import ExaminedSubmission
 from gateway.site import DEMO, write_site
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
-from spool.entry import Note, Offer, Reply
+from spool.entry import NewMessage, Note, PutResult
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
@@ -42,11 +42,15 @@ class Spool(SqliteSpool):
     poison = b""
 
     def put(
-        self, offers: Sequence[Offer], *, notes: Sequence[Note] = (), marks: Mapping[str, int] = NO_MARKS
-    ) -> list[Reply]:
-        if self.failure is not None and any(self.poison in offer.body for offer in offers):
+        self,
+        new_messages: Sequence[NewMessage],
+        *,
+        notes: Sequence[Note] = (),
+        marks: Mapping[str, int] = NO_MARKS,
+    ) -> list[PutResult]:
+        if self.failure is not None and any(self.poison in new.body for new in new_messages):
             raise self.failure
-        return super().put(offers, notes=notes, marks=marks)
+        return super().put(new_messages, notes=notes, marks=marks)
 
 
 class Time:
@@ -71,12 +75,14 @@ class Door:
             doors={},
             open_spool=lambda: spool,
         )
-        self.desk = doors.desk(spool, DoorFigures(app.config.node.state_dir, "accept/me/memory"), asking)
-        self.keeper = Keeper(
+        self.submitter = doors.submitter(
+            spool, DoorFigures(app.config.node.state_dir, "accept/me/memory"), asking
+        )
+        self.loop = DropLoop(
             caller=app.enterprises[ME],
             kind="memory",
-            hatch=QueueHatch(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
-            desk=self.desk,
+            adapter=QueueAdapter(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
+            submitter=self.submitter,
             clock=self.time,
         )
 
@@ -88,7 +94,7 @@ class Door:
 
     def step(self, *, after_s: float = 60.0) -> bool:
         self.time.now += after_s
-        return self.keeper.step(0.0)
+        return self.loop.step(0.0)
 
     def told(self) -> dict[str, str]:
         """Correlation id → state or code."""
@@ -168,7 +174,7 @@ def test_defect_is_answered_as_one_and_the_others_are_taken(
 
 
 def test_message_that_ends_its_judge_is_answered_and_does_not_come_again(app: App, spool: Spool) -> None:
-    def endless(_case: Case) -> NoReturn:
+    def endless(_case: JudgeCase) -> NoReturn:
         while True:
             pass
 
@@ -186,13 +192,13 @@ def test_message_that_ends_its_judge_is_answered_and_does_not_come_again(app: Ap
 def slow(app: App, spool: Spool, monkeypatch: pytest.MonkeyPatch, asking: Asking) -> Door:
     """A door that judges two messages in its turn."""
     door = Door(app, spool, asking)
-    monkeypatch.setattr(door.desk, "_clock", door.time)
+    monkeypatch.setattr(door.submitter, "_clock", door.time)
 
-    def judge(body: bytes, caller: Enterprise) -> Ready | Refusal:
+    def judge(body: bytes, caller: Enterprise) -> ExaminedSubmission | Refusal:
         door.time.now += 0.6
         return asking.examine(body, caller)
 
-    monkeypatch.setattr(door.desk, "_judge", judge)
+    monkeypatch.setattr(door.submitter, "_judge", judge)
     return door
 
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.keyring import Keyring
 from signing.expiry import step_of
 from signing.keys import Signer
-from signing.pool import Key, Member, member_of
+from signing.pool import Member, SigningKey, member_of
 from tests.device_keys import played_member
 from tests.signing_documents import write_key
 
@@ -27,21 +27,21 @@ def member(signer: Signer, name: str, begins: int, ends: int) -> Member:
     return replace(made, name=name, not_before=NOW + begins * DAY, not_after=NOW + ends * DAY)
 
 
-def names(key: Key, days: float) -> list[str]:
+def names(key: SigningKey, days: float) -> list[str]:
     return [one.name for one in key.current(NOW + days * DAY)]
 
 
 def test_rotation_hands_over_on_the_day_the_new_certificate_begins(signer: Signer) -> None:
     old, new = member(signer, "old", -300, 20), member(signer, "new", 10, 800)
     for order in ((old, new), (new, old)):
-        key = Key(name="key", members=order, rotates=True)
+        key = SigningKey(name="key", members=order, rotates=True)
         assert [names(key, days) for days in (0, 9.9, 10, 15, 30, 900)] == [
             ["old"], ["old"], ["new"], ["new"], ["new"], ["new"],
         ]  # fmt: skip
 
 
 def test_pool_uses_every_member_that_is_valid(signer: Signer) -> None:
-    key = Key(
+    key = SigningKey(
         name="key",
         members=(member(signer, "a", -9, 5), member(signer, "b", -9, 50), member(signer, "c", 2, 9)),
     )
@@ -49,19 +49,22 @@ def test_pool_uses_every_member_that_is_valid(signer: Signer) -> None:
 
 
 def test_when_all_have_ended_they_sign_on_and_customs_refuses(signer: Signer) -> None:
-    assert names(Key(name="key", members=(member(signer, "a", -9, 5),)), 6) == ["a"]
-    assert names(Key(name="key", members=(member(signer, "a", 1, 5),)), 0) == ["a"]
+    assert names(SigningKey(name="key", members=(member(signer, "a", -9, 5),)), 6) == ["a"]
+    assert names(SigningKey(name="key", members=(member(signer, "a", 1, 5),)), 0) == ["a"]
 
 
 def test_only_the_last_certificate_of_a_rotation_is_one_to_think_of(signer: Signer) -> None:
     old, new = member(signer, "old", -300, 20), member(signer, "new", 10, 800)
-    single, lone = Key(name="old", members=(old,)), Key(name="lone", members=(member(signer, "lone", 0, 9),))
+    single, lone = (
+        SigningKey(name="old", members=(old,)),
+        SigningKey(name="lone", members=(member(signer, "lone", 0, 9),)),
+    )
     keys = {
         "old": single,
-        "new": Key(name="new", members=(new,)),
+        "new": SigningKey(name="new", members=(new,)),
         "lone": lone,
-        "both": Key(name="both", members=(old, new), rotates=True),
-        "pool": Key(name="pool", members=(lone.members[0],)),
+        "both": SigningKey(name="both", members=(old, new), rotates=True),
+        "pool": SigningKey(name="pool", members=(lone.members[0],)),
     }
     assert [(name, one.name) for name, one in Keyring(keys=keys).public().ends()] == [
         ("lone", "lone"),
@@ -70,14 +73,14 @@ def test_only_the_last_certificate_of_a_rotation_is_one_to_think_of(signer: Sign
 
 
 def test_keys_in_memory_are_a_plain_table_unless_some_take_over(signer: Signer, tmp_path: Path) -> None:
-    plain = Key(name="plain", members=(member_of("plain", signer),))
+    plain = SigningKey(name="plain", members=(member_of("plain", signer),))
     device, _ = played_member(tmp_path, "card")
-    keys = {"plain": plain, "card": Key(name="card", members=(device,))}
+    keys = {"plain": plain, "card": SigningKey(name="card", members=(device,))}
     assert type(Keyring(keys=keys).in_memory()) is dict
     assert list(Keyring(keys=keys).devices()) == ["card"]
     now = datetime.now(UTC)
     other = write_key(tmp_path)
-    rotation = Key(
+    rotation = SigningKey(
         name="both",
         members=(
             replace(member_of("a", signer), not_before=now - DAY),

@@ -7,40 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_keys import Key, Ukey
+from gateway.config_keys import KeyConfig, Ukey
 from gateway.key_metrics import key_families
 from gateway.public_keyring import PublicKeyring
-from gateway.queues import KeyQueue, queue_of
+from gateway.queues import KeyBacklog, backlog_of
 from signing.health import HealthFile
 from tests.command_line import invoke
 from tests.device_keys import PIN, card
 from tests.documents import order
 
-CARD = Key(name="card", kind="ukey", rate_per_minute=240, ukey=Ukey())
-SECOND = Key(name="second", kind="ukey", rate_per_minute=240, ukey=Ukey())
-FILE = Key(name="file", kind="pem")
+CARD = KeyConfig(name="card", kind="ukey", rate_per_minute=240, ukey=Ukey())
+SECOND = KeyConfig(name="second", kind="ukey", rate_per_minute=240, ukey=Ukey())
+FILE = KeyConfig(name="file", kind="pem")
 
 
-def pool(*names: str) -> Key:
-    return Key(name="pool", kind="pool", members=names)
+def pool(*names: str) -> KeyConfig:
+    return KeyConfig(name="pool", kind="pool", members=names)
 
 
 def test_wait_is_what_waits_by_the_rate_of_those_that_are_in_order(tmp_path: Path) -> None:
     tables = (CARD, SECOND, pool("card", "second"))
-    assert queue_of("card", tables, tmp_path, 40) == KeyQueue(
+    assert backlog_of("card", tables, tmp_path, 40) == KeyBacklog(
         key="card", entries=40, wait_s=10.0, in_order=True
     )
-    assert queue_of("pool", tables, tmp_path, 40).wait_s == 5.0
-    assert queue_of("pool", (*tables[:2], FILE, pool("card", "file")), tmp_path, 40).wait_s == 0.0
+    assert backlog_of("pool", tables, tmp_path, 40).wait_s == 5.0
+    assert backlog_of("pool", (*tables[:2], FILE, pool("card", "file")), tmp_path, 40).wait_s == 0.0
     HealthFile(tmp_path, "card").refuse(1, "")
-    queue = queue_of("pool", tables, tmp_path, 40)
+    queue = backlog_of("pool", tables, tmp_path, 40)
     assert (queue.wait_s, queue.in_order) == (10.0, True)
     assert "card: the PIN was refused" in queue.why
 
 
 def test_wait_has_no_end_while_an_operator_has_to_act(tmp_path: Path) -> None:
     HealthFile(tmp_path, "card").refuse(1, "")
-    queue = queue_of("card", (CARD,), tmp_path, 1)
+    queue = backlog_of("card", (CARD,), tmp_path, 1)
     assert (queue.wait_s, queue.in_order) == (inf, False)
 
 
@@ -48,23 +48,23 @@ def test_quarantine_is_part_of_the_wait(tmp_path: Path) -> None:
     HealthFile(tmp_path, "card", lambda: 1000.0).failed("dark", at_least_s=30)
     health = HealthFile(tmp_path, "card").read()
     assert (health.open_at, health.why) == (1030.0, "dark")
-    queue = queue_of("card", (CARD,), tmp_path, 4)
+    queue = backlog_of("card", (CARD,), tmp_path, 4)
     assert (queue.wait_s, queue.in_order, queue.why) == (1.0, False, "card: dark")
 
 
 def test_a_key_without_a_bound_takes_as_long_as_it_was_seen_to(tmp_path: Path) -> None:
     table = replace_rate(CARD)
-    assert queue_of("card", (table,), tmp_path, 100).wait_s == 0.0
+    assert backlog_of("card", (table,), tmp_path, 100).wait_s == 0.0
     HealthFile(tmp_path, "card").succeeded(0.02)
-    assert queue_of("card", (table,), tmp_path, 100).wait_s == pytest.approx(2.0)
+    assert backlog_of("card", (table,), tmp_path, 100).wait_s == pytest.approx(2.0)
 
 
-def replace_rate(key: Key) -> Key:
-    return Key(name=key.name, kind=key.kind, rate_per_minute=0, ukey=key.ukey)
+def replace_rate(key: KeyConfig) -> KeyConfig:
+    return KeyConfig(name=key.name, kind=key.kind, rate_per_minute=0, ukey=key.ukey)
 
 
 def test_figures_name_the_key(tmp_path: Path) -> None:
-    queue = KeyQueue(key="card", entries=7, wait_s=inf, in_order=False)
+    queue = KeyBacklog(key="card", entries=7, wait_s=inf, in_order=False)
     samples = {
         sample.name: sample.value
         for family in key_families(PublicKeyring(keys={}), [queue, replace(queue, key="other", entries=0)])

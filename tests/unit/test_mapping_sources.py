@@ -2,14 +2,14 @@
 
 import pytest
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.csv_source import Rows, read_csv
 from gateway.mapping.json_source import read_json
 from gateway.mapping.source import NoTextError, Reference, decoded
 from gateway.model import Fault
 
-LIMITS = Limits(size_bytes=100_000, depth=8, elements=50)
+LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=50)
 
 
 def path(text: str) -> Reference:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gateway.cli.judging import judge
-from gateway.config import Limits
+from gateway.cli.judging import check_document
+from gateway.config import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.faults import SourceFault
 from gateway.mapping.loading import load_mapping
@@ -17,7 +17,7 @@ from gateway.schemas import View
 from gateway.stages.plain import read_plain
 from tests.unit.mapping_examples import block, example, mappings, shipped
 
-LIMITS = Limits()
+LIMITS = LimitsConfig()
 
 
 def payments(count: int = 1) -> dict[str, Any]:
@@ -33,14 +33,14 @@ def made(source: object, mapping: str = "payments") -> Translated:
 
 
 def faults(of: Translated) -> list[SourceFault]:
-    return list(of.located(judge(of.document, shipped(), View.DECLARED).faults))
+    return list(of.located(check_document(of.document, shipped(), View.DECLARED).faults))
 
 
 @pytest.mark.parametrize("name", ["payments", "orders", "inventories"])
 def test_example_of_the_page_is_in_order(name: str) -> None:
     done = made(example(name), name)
     assert done.faults == ()
-    assert judge(done.document, shipped(), View.DECLARED).faults == ()
+    assert check_document(done.document, shipped(), View.DECLARED).faults == ()
     assert read_plain(done.document, shipped().plain, LIMITS) is not None, "the way of the many"
 
 
@@ -151,7 +151,7 @@ def test_more_declarations_than_a_message_may_have_are_refused_or_split() -> Non
     assert len({root.get("guid") for root in roots}) == 3
     numbers = [text for root in roots for text in root.xpath("//*[local-name()='payTransactionId']/text()")]  # type: ignore[union-attr]
     assert numbers == [f"PAY-{n}" for n in range(230)]
-    assert all(not judge(part.document, shipped(), View.DECLARED).faults for part in parts)
+    assert all(not check_document(part.document, shipped(), View.DECLARED).faults for part in parts)
 
 
 def test_splitting_what_fits_gives_the_very_message_of_the_door() -> None:
@@ -192,7 +192,7 @@ def test_optional_element_whose_parts_all_are_missing_is_left_out(tmp_path: Path
 
 def test_source_beyond_a_limit_is_refused_before_it_is_read() -> None:
     with pytest.raises(Refused) as refused:
-        translate(b"[" * 100, mappings()["payments"], Limits(size_bytes=99))
+        translate(b"[" * 100, mappings()["payments"], LimitsConfig(size_bytes=99))
     assert refused.value.problem == "too-large"
     with pytest.raises(Refused) as refused:
         translate(b"{}", mappings()["payments"], LIMITS, charset="gb18030")

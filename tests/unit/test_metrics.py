@@ -9,7 +9,7 @@ from spool.entry import Fate
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.spooling import offer, settled
+from tests.spooling import new_message, settled
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -60,7 +60,11 @@ def test_two_meters_do_not_share_anything() -> None:
 
 def test_spool_is_told_by_destination_state_and_age(spool: SqliteSpool, tmp_path: Path) -> None:
     spool.put(
-        [offer("A", destination="port"), offer("B", destination="port"), offer("C", destination="capital")]
+        [
+            new_message("A", destination="port"),
+            new_message("B", destination="port"),
+            new_message("C", destination="capital"),
+        ]
     )
     spool.settle(settled(spool.claim("one", "capital", limit=9, lease_s=60), Fate.UNDELIVERABLE))
     meter = Meter()

@@ -6,7 +6,7 @@ from base64 import b64decode
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spool.note import Checkpoint, NodeKey, NoteError, PublicKey, public_key, read, verified
+from spool.note import Checkpoint, NodeKey, NoteError, VerifierKey, read, verified, verifier_key
 
 KEY = NodeKey(name="gateway/north", private=Ed25519PrivateKey.from_private_bytes(bytes(32)))
 OTHER = NodeKey(name="gateway/south", private=Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\1"))
@@ -23,7 +23,7 @@ def test_note_has_the_lines_of_a_checkpoint_and_one_signature() -> None:
 
 
 def test_who_has_the_public_key_reads_what_was_signed() -> None:
-    assert verified(NOTE, [OTHER.public, public_key(f" {KEY.public}\n")]) == SAID == read(NOTE)
+    assert verified(NOTE, [OTHER.public, verifier_key(f" {KEY.public}\n")]) == SAID == read(NOTE)
     assert "private" not in repr(KEY)
 
 
@@ -53,11 +53,11 @@ def test_altered_note_is_refused(note: str, why: str) -> None:
         "name",
         "name+00000000+AAAA",
         str(KEY.public).replace("north", "south"),
-        str(PublicKey(name="", key=KEY.public.key)),
+        str(VerifierKey(name="", key=KEY.public.key)),
         str(KEY.public)[:-4],
         "name+1+***",
     ],
 )
 def test_text_that_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
-        public_key(text)
+        verifier_key(text)

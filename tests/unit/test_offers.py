@@ -11,14 +11,14 @@ import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config import Config, Destination, Folder, Node, Route, Signing
-from gateway.config_keys import Key
+from gateway.config import Config, Destination, Folder, Node, RouteConfig, Signing
+from gateway.config_keys import KeyConfig
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
 from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, offer_of
+from gateway.roles.offers import new_message_id, new_message_of
 from gateway.rules import Rules, load_rules
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, order
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -42,7 +42,7 @@ def config(*destinations: Destination) -> Config:
     return Config(
         node=Node(name="one", state_dir=Path("state"), dxp_id="DXPNODE000000001"),
         signing=Signing(default_key="node"),
-        key=(Key(name="node", kind="pem", file=Path("node.key")),),
+        key=(KeyConfig(name="node", kind="pem", file=Path("node.key")),),
         destination=destinations or (destination("customs", "import", "export"),),
     )
 
@@ -77,24 +77,24 @@ def test_message_ids_are_ordered_by_the_millisecond() -> None:
 
 def test_bare_document_travels_under_the_id_that_we_gave_it(rules: Rules) -> None:
     body = order("ORDER-1", "ORDER-2")
-    offer = offer_of(accepted(body, rules), ME, uid=UID, config=config(), request_key="R-1")
-    assert (offer.uid, offer.ways[0].cop_msg_id, offer.request_key) == (UID, UID, "R-1")
-    assert (offer.owner, offer.kind, offer.ways[0].destination) == ("one", "CEB311Message", "customs")
-    assert offer.body is body
-    assert offer.sha256 == hashlib.sha256(body).digest()
+    new = new_message_of(accepted(body, rules), ME, uid=UID, config=config(), request_key="R-1")
+    assert (new.uid, new.ways[0].cop_msg_id, new.request_key) == (UID, UID, "R-1")
+    assert (new.owner, new.kind, new.ways[0].destination) == ("one", "CEB311Message", "customs")
+    assert new.body is body
+    assert new.sha256 == hashlib.sha256(body).digest()
 
 
 def test_each_declaration_is_named_with_its_version_and_the_ways_back_to_it(rules: Rules) -> None:
-    offer = offer_of(accepted(order("ORDER-1", "ORDER-2"), rules), ME, uid=UID, config=config())
-    assert [one.identity for one in offer.subjects] == [
+    new = new_message_of(accepted(order("ORDER-1", "ORDER-2"), rules), ME, uid=UID, config=config())
+    assert [one.identity for one in new.subjects] == [
         f"CEB311Message ebpCode=4400000002 ebcCode=4400000003 orderNo=ORDER-{number}" for number in (1, 2)
     ]
-    assert {one.version for one in offer.subjects} == {"20250102030405 1"}
-    assert facts.declaration_facts(offer.subjects[1].facts).key["orderNo"] == "ORDER-2"
+    assert {one.version for one in new.subjects} == {"20250102030405 1"}
+    assert facts.declaration_facts(new.subjects[1].facts).key["orderNo"] == "ORDER-2"
 
 
 def test_facts_say_what_the_way_out_needs(rules: Rules) -> None:
-    told = facts.message_facts(offer_of(accepted(order(), rules), ME, uid=UID, config=config()).facts)
+    told = facts.message_facts(new_message_of(accepted(order(), rules), ME, uid=UID, config=config()).facts)
     assert (told.sender, told.key_name, told.family, told.wrapped) == (DXP_ID, "mine", "import", False)
 
 
@@ -107,12 +107,12 @@ def test_dxp_msg_of_the_sender_travels_as_it_is_under_its_own_id(rules: Rules) -
         msg_type="CEB311Message",
     )
     business = order()
-    wrapped = seal(business, envelope)
-    offer = offer_of(accepted(wrapped, rules), ME, uid=UID, config=config())
-    assert (offer.uid, offer.ways[0].cop_msg_id) == (UID, "MY-OWN-ID-1")
-    assert offer.body is wrapped
-    assert offer.sha256 == hashlib.sha256(wrapped).digest()
-    assert facts.message_facts(offer.facts).wrapped
+    wrapped = wrap(business, envelope)
+    new = new_message_of(accepted(wrapped, rules), ME, uid=UID, config=config())
+    assert (new.uid, new.ways[0].cop_msg_id) == (UID, "MY-OWN-ID-1")
+    assert new.body is wrapped
+    assert new.sha256 == hashlib.sha256(wrapped).digest()
+    assert facts.message_facts(new.facts).wrapped
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_sender_that_no_envelope_can_hold_gives_way_to_the_nodes_own(
 ) -> None:
     message = accepted(order(), rules)
     message = replace(message, header=replace(message.header, dxp_id=dxp_id))
-    assert facts.message_facts(offer_of(message, ME, uid=UID, config=config()).facts).sender == sender
+    assert facts.message_facts(new_message_of(message, ME, uid=UID, config=config()).facts).sender == sender
 
 
 def test_each_family_goes_to_the_first_destination_that_carries_it(rules: Rules) -> None:
@@ -131,12 +131,14 @@ def test_each_family_goes_to_the_first_destination_that_carries_it(rules: Rules)
         destination("in", "import"), destination("out", "export"), destination("both", "import", "export")
     )
     for body, name in ((order(), "in"), (export_order(), "out")):
-        assert offer_of(accepted(body, rules), ME, uid=UID, config=parted).ways[0].destination == name
+        assert new_message_of(accepted(body, rules), ME, uid=UID, config=parted).ways[0].destination == name
 
 
 def test_message_that_nobody_carries_is_refused_with_a_clear_text(rules: Rules) -> None:
     with pytest.raises(Refused) as caught:
-        offer_of(accepted(export_order(), rules), ME, uid=UID, config=config(destination("in", "import")))
+        new_message_of(
+            accepted(export_order(), rules), ME, uid=UID, config=config(destination("in", "import"))
+        )
     assert caught.value.problem == "no-route"
     (fault,) = caught.value.faults
     assert "no way out for this CEB303Message" in fault.message
@@ -146,9 +148,9 @@ def test_message_that_nobody_carries_is_refused_with_a_clear_text(rules: Rules) 
 
 def test_each_way_is_an_entry_under_one_id_with_its_own_receiver(rules: Rules) -> None:
     places = config(destination("customs", "import"), destination("tax", "import"))
-    route = Route(to=("customs", "tax"), receivers=("RECEIVER-A", "RECEIVER-B"), split=True)
+    route = RouteConfig(to=("customs", "tax"), receivers=("RECEIVER-A", "RECEIVER-B"), split=True)
     routed = msgspec.structs.replace(places, route=(route,))
-    ways = offer_of(accepted(order(), rules), ME, uid=UID, config=routed).ways
+    ways = new_message_of(accepted(order(), rules), ME, uid=UID, config=routed).ways
     assert {way.cop_msg_id for way in ways} == {UID}
     assert [(way.destination, way.part, facts.way_facts(way.facts).receivers) for way in ways] == [
         ("customs", "1", ("RECEIVER-A",)),
@@ -160,6 +162,6 @@ def test_each_way_is_an_entry_under_one_id_with_its_own_receiver(rules: Rules) -
 
 
 def test_way_with_nothing_of_its_own_is_written_as_nothing(rules: Rules) -> None:
-    (way,) = offer_of(accepted(order(), rules), ME, uid=UID, config=config()).ways
+    (way,) = new_message_of(accepted(order(), rules), ME, uid=UID, config=config()).ways
     assert (way.part, way.facts) == ("", b"")
     assert facts.way_facts(b"") == facts.WayFacts()

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from gateway.config import Limits
+from gateway.config import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
 from gateway.pipeline import Refusal, examine
 from gateway.problems import PROBLEMS, problem_document
 from gateway.rules import Rules, load_rules
-from gateway.stages.seal import TransferHead, seal, seal_transfer
+from gateway.stages.seal import TransferHead, wrap, wrap_transfer
 from gateway.stages.signature import Trust
 from signing.certificate import make_self_signed
 from signing.issuers import Issuers
@@ -31,7 +31,7 @@ from tests.documents import (
 )
 from tests.signing_documents import write_key, write_keys
 
-LIMITS = Limits(size_bytes=300_000)
+LIMITS = LimitsConfig(size_bytes=300_000)
 ME = Enterprise(
     id=EnterpriseId("one"),
     name="示例企业",
@@ -264,7 +264,7 @@ def test_bad_input_is_a_documented_problem(body: bytes, problem: str, rules: Rul
 
 def test_a_dxp_msg_is_opened_and_kept_byte_for_byte(rules: Rules) -> None:
     business = order("ORDER-1")
-    wrapped = seal(business, ENVELOPE)
+    wrapped = wrap(business, ENVELOPE)
     message = accepted(wrapped, rules)
     assert message.body == business
     assert message.wrapped is wrapped
@@ -273,37 +273,37 @@ def test_a_dxp_msg_is_opened_and_kept_byte_for_byte(rules: Rules) -> None:
 
 @pytest.mark.parametrize("msg_type", ["", "CEB311Message"])
 def test_msg_type_may_be_empty_or_right(msg_type: str, rules: Rules) -> None:
-    accepted(seal(order(), replace(ENVELOPE, msg_type=msg_type)), rules)
+    accepted(wrap(order(), replace(ENVELOPE, msg_type=msg_type)), rules)
 
 
 def test_msg_type_that_says_otherwise_is_refused(rules: Rules) -> None:
-    refusal = refused(seal(order(), replace(ENVELOPE, msg_type="CEB621Message")), rules)
+    refusal = refused(wrap(order(), replace(ENVELOPE, msg_type="CEB621Message")), rules)
     assert refusal.problem == "invalid-envelope"
     assert refusal.faults[0].path == "/DxpMsg/TransInfo/MsgType"
 
 
 def test_a_foreign_sender_id_is_refused(rules: Rules) -> None:
-    refusal = refused(seal(order(), replace(ENVELOPE, sender_id="DXPENT0000000002")), rules)
+    refusal = refused(wrap(order(), replace(ENVELOPE, sender_id="DXPENT0000000002")), rules)
     assert refusal.problem == "not-your-identity"
 
 
 def test_a_foreign_identity_inside_is_refused(rules: Rules) -> None:
-    assert refused(seal(order(cop_code="3300000001"), ENVELOPE), rules).problem == "not-your-identity"
+    assert refused(wrap(order(cop_code="3300000001"), ENVELOPE), rules).problem == "not-your-identity"
 
 
 def test_what_is_inside_a_dxp_msg_must_be_signed_where_customs_demands_it(
     rules: Rules, signer: FileSigner
 ) -> None:
     envelope = replace(ENVELOPE, msg_type="CEB621Message")
-    refusal = refused(seal(inventory(), envelope), rules)
+    refusal = refused(wrap(inventory(), envelope), rules)
     assert refusal.problem == "invalid-message"
     assert "Signature" in refusal.faults[0].message
-    assert accepted(seal(sign(inventory(), signer).body, envelope), rules).header.signed
+    assert accepted(wrap(sign(inventory(), signer).body, envelope), rules).header.signed
 
 
 @pytest.mark.parametrize("data", [b"!", b"", b"PGEv"])
 def test_broken_data_names_the_place(data: bytes, rules: Rules) -> None:
-    sealed = seal(order(), ENVELOPE)
+    sealed = wrap(order(), ENVELOPE)
     start, end = sealed.index(b"<Data>") + 6, sealed.index(b"</Data>")
     refusal = refused(sealed[:start] + data + sealed[end:], rules)
     assert refusal.problem == ("not-xml" if data == b"PGEv" else "invalid-envelope")
@@ -312,7 +312,7 @@ def test_broken_data_names_the_place(data: bytes, rules: Rules) -> None:
 
 
 def test_an_envelope_that_breaks_its_schema_is_refused_with_the_faults_inside_it(rules: Rules) -> None:
-    sealed = seal(order().replace(b"<ceb:orderType>I</ceb:orderType>", b""), ENVELOPE)
+    sealed = wrap(order().replace(b"<ceb:orderType>I</ceb:orderType>", b""), ENVELOPE)
     refusal = refused(sealed.replace(b"<CopMsgId>MY-OWN-ID-1</CopMsgId>", b""), rules)
     assert refusal.problem == "invalid-message"
     assert any("CopMsgId" in fault.message for fault in refusal.faults)
@@ -320,12 +320,12 @@ def test_an_envelope_that_breaks_its_schema_is_refused_with_the_faults_inside_it
 
 
 def test_a_transfer_envelope_is_not_for_enterprises(rules: Rules) -> None:
-    assert refused(seal_transfer(seal(order(), ENVELOPE), TRANSFER), rules).problem == "invalid-envelope"
+    assert refused(wrap_transfer(wrap(order(), ENVELOPE), TRANSFER), rules).problem == "invalid-envelope"
 
 
 def test_a_doctype_inside_the_envelope_is_refused(rules: Rules) -> None:
     inner = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
-    assert refused(seal(inner, ENVELOPE), rules).problem == "unsafe-xml"
+    assert refused(wrap(inner, ENVELOPE), rules).problem == "unsafe-xml"
 
 
 def test_problem_documents_say_type_status_and_every_fault(rules: Rules) -> None:

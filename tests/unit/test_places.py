@@ -3,23 +3,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.places import Place, Places, network_of
+from gateway.doors.places import ConnectionSlot, ConnectionSlots, network_of
 
 
 class World:
     """Places, and who was sent away."""
 
     def __init__(self, *, most: int = 4, most_of_address: int = 3) -> None:
-        self.places = Places(
+        self.places = ConnectionSlots(
             most=most, most_of_address=most_of_address, exempt=lambda address: address == "proxy"
         )
-        self.gone: list[Place] = []
+        self.gone: list[ConnectionSlot] = []
 
-    def come(self, address: str, owner: str = "") -> Place | str:
+    def come(self, address: str, owner: str = "") -> ConnectionSlot | str:
         limit = self.places.full(address)
         if limit:
             return limit
-        place = Place(address, lambda: self.gone.append(place))
+        place = ConnectionSlot(address, lambda: self.gone.append(place))
         self.places.enter(place)
         if owner:
             self.places.know(place, owner)
@@ -29,8 +29,8 @@ class World:
 def test_stranger_who_was_there_longest_makes_room() -> None:
     world = World()
     first, second, _, _ = (world.come(address) for address in "abcd")
-    assert isinstance(world.come("e"), Place)
-    assert isinstance(world.come("f"), Place)
+    assert isinstance(world.come("e"), ConnectionSlot)
+    assert isinstance(world.come("f"), ConnectionSlot)
     assert world.gone == [first, second]
     assert len(world.places) == 4
 
@@ -39,7 +39,7 @@ def test_address_at_its_limit_makes_room_of_its_own() -> None:
     world = World(most=9)
     other = world.come("other")
     first, *_ = (world.come("a") for _ in range(3))
-    assert isinstance(world.come("a"), Place)
+    assert isinstance(world.come("a"), ConnectionSlot)
     assert world.gone == [first]
     assert other not in world.gone
 
@@ -49,16 +49,16 @@ def test_who_is_known_stays() -> None:
     for _ in range(2):
         world.come("a", "ann")
     stranger = world.come("a")
-    assert isinstance(world.come("a", "bob"), Place)
+    assert isinstance(world.come("a", "bob"), ConnectionSlot)
     assert world.gone == [stranger]
     assert world.come("a") == "address"
-    assert isinstance(world.come("proxy"), Place)
+    assert isinstance(world.come("proxy"), ConnectionSlot)
 
 
 def test_enterprise_beyond_its_share_is_sent_away_like_a_stranger() -> None:
     world = World(most=8, most_of_address=8)
     mine = [world.come("a", "ann") for _ in range(8)]
-    assert isinstance(world.come("b", "bob"), Place)
+    assert isinstance(world.come("b", "bob"), ConnectionSlot)
     assert world.gone == [mine[2]], "the first beyond two of eight"
 
 
@@ -86,9 +86,9 @@ def test_ipv6_counts_by_its_network() -> None:
 )
 def test_limits_hold_and_nothing_is_left_when_all_have_gone(steps: list[tuple[str, str, int]]) -> None:
     world = World()
-    there: list[Place] = []
+    there: list[ConnectionSlot] = []
     for act, name, number in steps:
-        if act == "come" and isinstance(place := world.come(name), Place):
+        if act == "come" and isinstance(place := world.come(name), ConnectionSlot):
             there.append(place)
         elif there and act == "know":
             world.places.know(there[number % len(there)], name)

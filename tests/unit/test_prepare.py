@@ -11,18 +11,18 @@ import pytest
 from lxml import etree
 
 from gateway import facts
-from gateway.config import LOCAL, Config, Destination, Route
+from gateway.config import LOCAL, Config, Destination, RouteConfig
 from gateway.errors import Refused
-from gateway.homes import NOBODY, Homes
+from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import EnterpriseId, Envelope, Mailbox, Message
 from gateway.pipeline import examine
 from gateway.ports import Parcel
-from gateway.roles.offers import offer_of
-from gateway.roles.packing import Packer
+from gateway.roles.offers import new_message_of
+from gateway.roles.packing import EnvelopeBuilder
 from gateway.rules import Rules, load_rules
 from gateway.schemas import View
 from gateway.stages.collected import open_collected
-from gateway.stages.seal import seal, unseal
+from gateway.stages.seal import unwrap, wrap
 from gateway.stages.validate import validate
 from signing.keys import Signer
 from signing.verify import verify
@@ -50,38 +50,42 @@ def place(**changes: Any) -> Destination:
 
 
 def routed(to: Destination, **changes: Any) -> Config:
-    return msgspec.structs.replace(config(to), route=(Route(to=(to.name,), **changes),))
+    return msgspec.structs.replace(config(to), route=(RouteConfig(to=(to.name,), **changes),))
 
 
 def parcels(
-    body: bytes, config: Config, rules: Rules, signers: Mapping[str, Signer], homes: Homes = NOBODY
+    body: bytes,
+    config: Config,
+    rules: Rules,
+    signers: Mapping[str, Signer],
+    local_receivers: LocalReceivers = NOBODY,
 ) -> list[tuple[Parcel, bytes]]:
     """Take a body in and prepare each of its entries, as the spool would hand them out."""
     message = examine(body, ME, rules, config.accept.limits)
     assert isinstance(message, Message), message
-    offer = offer_of(message, ME, uid=UID, config=config, homes=homes)
+    new = new_message_of(message, ME, uid=UID, config=config, local_receivers=local_receivers)
 
     def claimed(number: int, way: Way) -> Claimed:
         return Claimed(
             entry=number,
             claim=1,
-            uid=offer.uid,
-            owner=offer.owner,
-            kind=offer.kind,
+            uid=new.uid,
+            owner=new.owner,
+            kind=new.kind,
             destination=way.destination,
             cop_msg_id=way.cop_msg_id,
             attempts=0,
             accepted_at=NOW,
-            facts=offer.facts,
+            facts=new.facts,
             way=way.facts,
-            body=offer.body,
+            body=new.body,
         )
 
     return [
-        Packer(
+        EnvelopeBuilder(
             Destination(name=LOCAL) if way.destination == LOCAL else config.destination[0], config
         ).prepare(claimed(number, way), signers)[:2]
-        for number, way in enumerate(offer.ways, start=7)
+        for number, way in enumerate(new.ways, start=7)
     ]
 
 
@@ -95,7 +99,7 @@ def test_one_envelope_names_every_receiver(
 ) -> None:
     routes = routed(place(envelope=envelope), receivers=RECEIVERS)
     ((parcel, digest),) = parcels(inventory(), routes, rules, signers)
-    opened = unseal(parcel.body)
+    opened = unwrap(parcel.body)
     assert faults(parcel.body, rules) == []
     assert opened.envelope.receiver_ids == RECEIVERS
     assert opened.transfer is None or opened.transfer.sub_msg_id == ""
@@ -108,7 +112,7 @@ def test_what_was_accepted_is_signed_with_sm2_and_otherwise_untouched(
 ) -> None:
     sm2 = {"mine": write_sm2_key(tmp_path, suite)}
     ((parcel, digest),) = parcels(inventory(), routed(place()), rules, sm2)
-    business = unseal(parcel.body).business
+    business = unwrap(parcel.body).business
     assert faults(business, rules) == []
     assert strip(business)[0] == inventory()
     assert verify(business).valid
@@ -120,7 +124,7 @@ def test_each_receiver_gets_a_copy_with_its_own_sub_msg_id(
 ) -> None:
     routes = routed(place(envelope="DxpMsgSv"), receivers=RECEIVERS, split=True)
     made = parcels(inventory(), routes, rules, signers)
-    opened = [unseal(parcel.body) for parcel, _ in made]
+    opened = [unwrap(parcel.body) for parcel, _ in made]
     assert [faults(parcel.body, rules) for parcel, _ in made] == [[], [], []]
     assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
     assert [one.transfer.sub_msg_id for one in opened if one.transfer] == ["1", "2", "3"]
@@ -134,7 +138,7 @@ def test_copies_in_plain_envelopes_name_one_receiver_each(
     rules: Rules, signers: Mapping[str, Signer]
 ) -> None:
     made = parcels(inventory(), routed(place(), receivers=RECEIVERS, split=True), rules, signers)
-    opened = [unseal(parcel.body) for parcel, _ in made]
+    opened = [unwrap(parcel.body) for parcel, _ in made]
     assert [one.envelope.receiver_ids for one in opened] == [(receiver,) for receiver in RECEIVERS]
     assert [faults(parcel.body, rules) for parcel, _ in made] == [[], [], []]
 
@@ -143,7 +147,7 @@ def test_without_receivers_of_its_own_a_way_has_that_of_the_catalogue(
     rules: Rules, signers: Mapping[str, Signer]
 ) -> None:
     ((parcel, _),) = parcels(inventory(), config(place()), rules, signers)
-    assert unseal(parcel.body).envelope.receiver_ids == ("DXPEDCCEB0000002",)
+    assert unwrap(parcel.body).envelope.receiver_ids == ("DXPEDCCEB0000002",)
 
 
 def test_the_same_entry_gives_the_same_bytes_each_time(rules: Rules, signers: Mapping[str, Signer]) -> None:
@@ -162,7 +166,7 @@ def test_leading_zero_is_one_byte_before_the_same_envelope_and_is_skipped_on_the
     assert type(zero.body) is bytes
     assert zero.body == b"\x00" + plain.body
     assert same == digest
-    assert open_collected(zero.body, rules.catalogue).business == unseal(plain.body).business
+    assert open_collected(zero.body, rules.catalogue).business == unwrap(plain.body).business
 
 
 def test_envelope_of_the_sender_goes_out_byte_for_byte_whatever_receivers_the_route_names(
@@ -175,19 +179,21 @@ def test_envelope_of_the_sender_goes_out_byte_for_byte_whatever_receivers_the_ro
         creat_time="2025-01-02T12:05:06",
         msg_type="CEB621Message",
     )
-    wrapped = seal(sign(inventory(), signers["mine"]).body, own)
+    wrapped = wrap(sign(inventory(), signers["mine"]).body, own)
     routes = routed(place(envelope="DxpMsgSv"), receivers=RECEIVERS, split=True)
     ((parcel, _),) = parcels(wrapped, routes, rules, signers)
-    opened = unseal(parcel.body)
+    opened = unwrap(parcel.body)
     assert opened.envelope == own
     assert opened.transfer is not None
     assert opened.transfer.sub_msg_id == ""
-    assert unseal(opened.dxp_msg).business == unseal(wrapped).business
+    assert unwrap(opened.dxp_msg).business == unwrap(wrapped).business
     assert wrapped[wrapped.index(b"<DxpMsg") :] in parcel.body
 
 
 TWO = EnterpriseId("two")
-HOMES = Homes(holders={"DXPENT0000000002": (TWO,)}, mailboxes={TWO: Mailbox(senders=frozenset({ME.id}))})
+HOMES = LocalReceivers(
+    holders={"DXPENT0000000002": (TWO,)}, mailboxes={TWO: Mailbox(senders=frozenset({ME.id}))}
+)
 MIXED = ("DXPEDCCEB0000002", "DXPENT0000000002", "DXPENT0000000099")
 
 
@@ -195,7 +201,7 @@ def mixed(signers: Mapping[str, Signer]) -> bytes:
     own = Envelope(
         cop_msg_id="MY-OWN-ID-1", sender_id=DXP_ID, receiver_ids=MIXED, creat_time="2025-01-02T12:05:06"
     )
-    return seal(sign(inventory(), signers["mine"]).body, own)
+    return wrap(sign(inventory(), signers["mine"]).body, own)
 
 
 @pytest.mark.parametrize("envelope", ["DxpMsg", "DxpMsgSv"])
@@ -205,10 +211,10 @@ def test_receivers_that_go_different_ways_get_a_copy_the_original_and_an_answer(
     wrapped = mixed(signers)
     routes = routed(place(envelope=envelope), receiver=MIXED[0])
     (away, _), (home, _), (answer, digest) = parcels(wrapped, routes, rules, signers, HOMES)
-    copy = unseal(away.body)
+    copy = unwrap(away.body)
     assert faults(away.body, rules) == []
     assert copy.envelope.receiver_ids == MIXED[:1]
-    assert (away.receiver_id, copy.business) == (MIXED[0], unseal(wrapped).business)
+    assert (away.receiver_id, copy.business) == (MIXED[0], unwrap(wrapped).business)
     assert copy.transfer is None or copy.transfer.sub_msg_id == "1"
     assert home.body is wrapped
     assert faults(answer.body, rules) == []
@@ -229,9 +235,11 @@ def test_signed_envelope_whose_receivers_go_different_ways_is_refused(
     assert isinstance(message, Message), message
     signed = replace(message, wrapped=message.wrapped.replace(b"</DxpMsg>", signature))
     with pytest.raises(Refused) as caught:
-        offer_of(signed, ME, uid=UID, config=routed(place(), receiver=MIXED[0]), homes=HOMES)
+        new_message_of(signed, ME, uid=UID, config=routed(place(), receiver=MIXED[0]), local_receivers=HOMES)
     assert [fault.rule for fault in caught.value.faults] == ["signed_envelope"]
-    assert len(offer_of(signed, ME, uid=UID, config=config(), homes=NOBODY).ways) == 1, "undivided it may go"
+    assert len(new_message_of(signed, ME, uid=UID, config=config(), local_receivers=NOBODY).ways) == 1, (
+        "undivided it may go"
+    )
 
 
 def test_entry_of_an_earlier_version_has_no_facts_of_its_way() -> None:

@@ -10,7 +10,7 @@ import pytest
 from gateway.model import Enterprise, EnterpriseId, Quota
 from gateway.roles.quotas import Cost, OverQuota, Quotas
 from spool.sqlite import SqliteSpool
-from tests.spooling import offer
+from tests.spooling import new_message
 
 
 @dataclass
@@ -132,7 +132,7 @@ def test_open_entries_are_those_that_wait_in_the_spool(
     quotas: Quotas, spool: SqliteSpool, clock: Seconds
 ) -> None:
     ann = enterprise(open_entries=3)
-    spool.put([offer("A"), offer("B"), offer("C", owner="bob")])
+    spool.put([new_message("A"), new_message("B"), new_message("C", owner="bob")])
     assert quotas.spend(ann, cost()) is None
     over = refused(quotas.spend(ann, cost()))
     assert (over.quota, over.limit, over.retry_after) == ("open_entries", 3, "15")

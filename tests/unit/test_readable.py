@@ -8,16 +8,16 @@ import pytest
 
 from gateway.catalogue import Catalogue
 from gateway.errors import EnvelopeError
-from gateway.homes import homes_of
+from gateway.homes import local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope
-from gateway.roles.collect import Registry
+from gateway.roles.collect import ReceiptFiler
 from gateway.roles.content import content_for
 from gateway.roles.rematching import Rematching
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import cut_to, open_collected
 from gateway.stages.readable import readable
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
@@ -98,22 +98,25 @@ def in_envelope(business: bytes, message_type: str = "CEB622Message", cop_msg_id
         creat_time="2025-01-02T12:05:06",
         msg_type=message_type,
     )
-    return seal(business, head)
+    return wrap(business, head)
 
 
-def registry(spool: SqliteSpool, rules: Rules) -> Registry:
+def filer(spool: SqliteSpool, rules: Rules) -> ReceiptFiler:
     bob = Enterprise(
         id=EnterpriseId("bob"), name="Bob", cop_codes=frozenset({"A"}), dxp_ids=frozenset({DXP_ID})
     )
     settings = config(destination("customs", "import"))
-    return Registry(
-        spool=spool, rules=rules, config=settings, transfer=Transfer(homes=homes_of([bob]), config=settings)
+    return ReceiptFiler(
+        spool=spool,
+        rules=rules,
+        config=settings,
+        transfer=Transfer(local_receivers=local_receivers_of([bob]), config=settings),
     )
 
 
 def bring(spool: SqliteSpool, rules: Rules, raw: bytes) -> None:
     spool.keep([Collected(feed="customs", name="1", body=raw, sha256=hashlib.sha256(raw).digest())])
-    registry(spool, rules).file_waiting()
+    filer(spool, rules).file_waiting()
 
 
 def plain_answers(catalogue: Catalogue) -> list[tuple[str, str]]:
@@ -162,7 +165,7 @@ def test_answer_that_cannot_be_read_is_an_orphan_and_shown_as_unreadable_to_whom
     assert "receipt.orphaned" in said
     assert "message.delivered" not in said
 
-    assert Rematching(spool, registry(spool, rules)).look_at_mail() == 0, "it does not become mail later"
+    assert Rematching(spool, filer(spool, rules)).look_at_mail() == 0, "it does not become mail later"
     assert len(spool.orphans()) == 1
     assert len(spool.notices("bob", after=0, limit=10)) == 1
 

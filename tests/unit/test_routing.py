@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LOCAL, Config, Destination, Folder, Node, Route, Signing, load_config
-from gateway.config_keys import Key
+from gateway.config import LOCAL, Config, Destination, Folder, Node, RouteConfig, Signing, load_config
+from gateway.config_keys import KeyConfig
 from gateway.errors import ConfigError
-from gateway.homes import Homes
+from gateway.homes import LocalReceivers
 from gateway.model import ANYBODY, Declaration, Enterprise, EnterpriseId, Envelope, Mailbox, Message
 from gateway.pipeline import examine
 from gateway.roles.offers import new_message_id
 from gateway.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
 from gateway.rules import Rules, load_rules
 from gateway.site import write_site
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, inventory, order
 from tests.unit.test_config import HEAD, KEY
 from tests.unit.test_offers import NOW
@@ -33,14 +33,14 @@ TRAITS = Traits(
     customs_codes=frozenset({"5100"}),
     wrapped=False,
 )
-ELSE = Route(to=("customs",))
+ELSE = RouteConfig(to=("customs",))
 
 
-def config(*routes: Route, **families: tuple[Any, ...]) -> Config:
+def config(*routes: RouteConfig, **families: tuple[Any, ...]) -> Config:
     return Config(
         node=Node(name="one", state_dir=Path("state"), dxp_id=DXP_ID),
         signing=Signing(default_key="node"),
-        key=(Key(name="node", kind="pem", file=Path("node.key")),),
+        key=(KeyConfig(name="node", kind="pem", file=Path("node.key")),),
         destination=tuple(
             Destination(name=name, folder=FOLDER, families=families.get(name, ("import", "export")))
             for name in ("customs", "tax", "trial")
@@ -49,7 +49,7 @@ def config(*routes: Route, **families: tuple[Any, ...]) -> Config:
     )
 
 
-def names(traits: Traits, *routes: Route) -> list[str]:
+def names(traits: Traits, *routes: RouteConfig) -> list[str]:
     return [leg.destination for leg in legs(traits, config(*routes))]
 
 
@@ -69,34 +69,34 @@ def names(traits: Traits, *routes: Route) -> list[str]:
     ],
 )
 def test_condition_decides_whether_a_route_fits(condition: dict[str, Any], other: dict[str, Any]) -> None:
-    special = Route(to=("trial",), **condition)
+    special = RouteConfig(to=("trial",), **condition)
     assert names(TRAITS, special, ELSE) == ["trial"]
     assert names(replace(TRAITS, **other), special, ELSE) == ["customs"]
 
 
 def test_one_of_several_receivers_is_enough() -> None:
     several = replace(TRAITS, receivers=("DXPEDCCEB0000003", CUSTOMS))
-    assert names(several, Route(to=("trial",), receiver=CUSTOMS), ELSE) == ["trial"]
+    assert names(several, RouteConfig(to=("trial",), receiver=CUSTOMS), ELSE) == ["trial"]
 
 
 def test_all_conditions_must_hold() -> None:
-    both = Route(to=("trial",), enterprise="one", customs_code="5200")
+    both = RouteConfig(to=("trial",), enterprise="one", customs_code="5200")
     assert names(TRAITS, both, ELSE) == ["customs"]
     assert names(replace(TRAITS, customs_codes=frozenset({"5200"})), both, ELSE) == ["trial"]
 
 
 def test_the_first_route_that_fits_decides_alone() -> None:
-    first, second = Route(to=("trial",), family="import"), Route(to=("tax",), enterprise="one")
+    first, second = RouteConfig(to=("trial",), family="import"), RouteConfig(to=("tax",), enterprise="one")
     assert names(TRAITS, first, second, ELSE) == ["trial"]
     assert names(TRAITS, second, first, ELSE) == ["tax"]
 
 
 def test_a_route_may_name_several_destinations() -> None:
-    assert names(TRAITS, Route(to=("customs", "tax"))) == ["customs", "tax"]
+    assert names(TRAITS, RouteConfig(to=("customs", "tax"))) == ["customs", "tax"]
 
 
 def test_what_fits_no_route_has_no_way() -> None:
-    assert names(TRAITS, Route(to=("trial",), enterprise="two")) == []
+    assert names(TRAITS, RouteConfig(to=("trial",), enterprise="two")) == []
 
 
 def test_without_routes_the_first_destination_that_carries_the_family_is_taken() -> None:
@@ -107,7 +107,7 @@ def test_without_routes_the_first_destination_that_carries_the_family_is_taken()
 
 
 def test_no_route_leads_a_message_to_a_destination_that_does_not_carry_its_family() -> None:
-    parted = config(Route(to=("customs", "tax")), Route(to=("trial",)), tax=("export",))
+    parted = config(RouteConfig(to=("customs", "tax")), RouteConfig(to=("trial",)), tax=("export",))
     assert [leg.destination for leg in legs(TRAITS, parted)] == ["trial"]
     exported = legs(replace(TRAITS, family="export"), parted)
     assert [leg.destination for leg in exported] == ["customs", "tax"]
@@ -118,8 +118,8 @@ def test_no_route_leads_a_message_to_a_destination_that_does_not_carry_its_famil
 IDS = [new_message_id(NOW) for _ in range(10_000)]
 
 
-def chosen(share: float, *before: Route) -> set[str]:
-    routes = config(*before, Route(to=("trial",), share=share), ELSE)
+def chosen(share: float, *before: RouteConfig) -> set[str]:
+    routes = config(*before, RouteConfig(to=("trial",), share=share), ELSE)
     return {one for one in IDS if legs(replace(TRAITS, cop_msg_id=one), routes)[0].destination == "trial"}
 
 
@@ -136,7 +136,7 @@ def test_share_always_chooses_the_same_messages_and_a_greater_one_keeps_them() -
 
 
 def test_share_is_of_what_comes_to_the_route() -> None:
-    assert 2200 <= len(chosen(50, Route(to=("tax",), share=50))) <= 2800
+    assert 2200 <= len(chosen(50, RouteConfig(to=("tax",), share=50))) <= 2800
 
 
 # receivers
@@ -145,17 +145,17 @@ def test_share_is_of_what_comes_to_the_route() -> None:
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
-        (Route(to=("customs",)), (Leg(destination="customs"),)),
+        (RouteConfig(to=("customs",)), (Leg(destination="customs"),)),
         (
-            Route(to=("customs",), receivers=(CUSTOMS, TAX)),
+            RouteConfig(to=("customs",), receivers=(CUSTOMS, TAX)),
             (Leg(destination="customs", receivers=(CUSTOMS, TAX)),),
         ),
         (
-            Route(to=("customs",), receivers=(CUSTOMS,), split=True),
+            RouteConfig(to=("customs",), receivers=(CUSTOMS,), split=True),
             (Leg(destination="customs", receivers=(CUSTOMS,)),),
         ),
         (
-            Route(to=("customs", "tax"), receivers=(CUSTOMS, TAX), split=True),
+            RouteConfig(to=("customs", "tax"), receivers=(CUSTOMS, TAX), split=True),
             (
                 Leg(destination="customs", part="1", receivers=(CUSTOMS,)),
                 Leg(destination="customs", part="2", receivers=(TAX,)),
@@ -165,12 +165,14 @@ def test_share_is_of_what_comes_to_the_route() -> None:
         ),
     ],
 )
-def test_receivers_share_one_envelope_or_get_a_copy_each(route: Route, expected: tuple[Leg, ...]) -> None:
+def test_receivers_share_one_envelope_or_get_a_copy_each(
+    route: RouteConfig, expected: tuple[Leg, ...]
+) -> None:
     assert legs(TRAITS, config(route)) == expected
 
 
 def test_envelope_of_the_sender_keeps_its_receivers_and_is_never_split() -> None:
-    split = config(Route(to=("customs", "tax"), receivers=(CUSTOMS, TAX), split=True))
+    split = config(RouteConfig(to=("customs", "tax"), receivers=(CUSTOMS, TAX), split=True))
     own = replace(TRAITS, wrapped=True)
     assert legs(own, split) == (Leg(destination="customs"), Leg(destination="tax"))
 
@@ -178,14 +180,14 @@ def test_envelope_of_the_sender_keeps_its_receivers_and_is_never_split() -> None
 # the sender's own DxpMsg at a transfer node
 
 HERE, THERE, NOWHERE = "DXPENT0000000002", "DXPENT0000000003", "DXPENT0000000099"
-HOMES = Homes(
+HOMES = LocalReceivers(
     holders={HERE: (EnterpriseId("two"),), THERE: (EnterpriseId("three"),)},
     mailboxes={EnterpriseId(one): Mailbox(senders=frozenset({ANYBODY})) for one in ("two", "three")},
 )
-BY_RECEIVER = (Route(to=("customs",), receiver=CUSTOMS), Route(to=("tax", "trial"), receiver=TAX))
+BY_RECEIVER = (RouteConfig(to=("customs",), receiver=CUSTOMS), RouteConfig(to=("tax", "trial"), receiver=TAX))
 
 
-def served(*receivers: str, routes: tuple[Route, ...] = BY_RECEIVER) -> tuple[Leg, ...]:
+def served(*receivers: str, routes: tuple[RouteConfig, ...] = BY_RECEIVER) -> tuple[Leg, ...]:
     return legs(replace(TRAITS, wrapped=True, receivers=receivers), config(*routes), HOMES)
 
 
@@ -211,7 +213,7 @@ def test_each_receiver_has_a_fate_of_its_own_and_the_number_of_its_place() -> No
 
 
 def test_receivers_that_all_go_the_same_way_are_not_divided() -> None:
-    both = (Route(to=("customs", "tax"), receiver=(CUSTOMS, TAX)),)
+    both = (RouteConfig(to=("customs", "tax"), receiver=(CUSTOMS, TAX)),)
     assert served(CUSTOMS, TAX, routes=both) == (Leg(destination="customs"), Leg(destination="tax"))
     assert served(CUSTOMS, CUSTOMS) == (Leg(destination="customs"),)
 
@@ -279,7 +281,7 @@ def test_envelope_of_the_sender_says_who_sends_and_who_receives(rules: Rules) ->
         creat_time="2025-01-02T12:05:06",
         msg_type="CEB311Message",
     )
-    told = traits(seal(order(), envelope), rules)
+    told = traits(wrap(order(), envelope), rules)
     assert (told.sender, told.receivers, told.wrapped) == (DXP_ID, (TAX, CUSTOMS), True)
 
 
@@ -310,7 +312,7 @@ def test_routes_are_read_from_the_file(tmp_path: Path) -> None:
         'to = ["tax"]\nreceivers = ["A", "B"]\nsplit = true\n[[route]]\nto = ["customs"]\n',
     )
     assert read.route == (
-        Route(
+        RouteConfig(
             receiver="DXPEDCCEB0000002",
             enterprise=("one", "two"),
             family="import",
@@ -319,7 +321,7 @@ def test_routes_are_read_from_the_file(tmp_path: Path) -> None:
             receivers=("A", "B"),
             split=True,
         ),
-        Route(to=("customs",)),
+        RouteConfig(to=("customs",)),
     )
 
 

@@ -15,11 +15,11 @@ from gateway.stages.seal import (
     creat_time,
     file_name,
     root_name,
-    seal,
-    seal_response,
-    seal_transfer,
     transfer_msg_id,
-    unseal,
+    unwrap,
+    wrap,
+    wrap_response,
+    wrap_transfer,
 )
 from gateway.stages.validate import validate
 from tests.documents import order
@@ -54,26 +54,26 @@ def valid(body: bytes) -> bool:
 
 
 def test_the_exact_bytes_come_back() -> None:
-    opened = unseal(seal(BUSINESS, ENVELOPE))
+    opened = unwrap(wrap(BUSINESS, ENVELOPE))
     assert opened.business == BUSINESS
     assert opened.envelope == ENVELOPE
     assert opened.transfer is None
 
 
 def test_a_sealed_message_is_valid_against_the_schema() -> None:
-    assert valid(seal(BUSINESS, ENVELOPE))
-    assert valid(seal(BUSINESS, replace(ENVELOPE, msg_type=""), file_name="CEB311Message_1.xml"))
-    assert valid(seal(BUSINESS, replace(ENVELOPE, receiver_ids=("A", "B", "C", "D", "E"))))
+    assert valid(wrap(BUSINESS, ENVELOPE))
+    assert valid(wrap(BUSINESS, replace(ENVELOPE, msg_type=""), file_name="CEB311Message_1.xml"))
+    assert valid(wrap(BUSINESS, replace(ENVELOPE, receiver_ids=("A", "B", "C", "D", "E"))))
 
 
 def test_data_is_one_line_of_base64() -> None:
-    assert b"<Data>" + base64.b64encode(BUSINESS) + b"</Data>" in seal(BUSINESS, ENVELOPE)
+    assert b"<Data>" + base64.b64encode(BUSINESS) + b"</Data>" in wrap(BUSINESS, ENVELOPE)
 
 
 def test_values_are_escaped() -> None:
     odd = replace(ENVELOPE, cop_msg_id="a<b>&'\"c", sender_id="A&B")
-    sealed = seal(b"x", odd, file_name="<&>.xml")
-    assert unseal(sealed).envelope == odd
+    sealed = wrap(b"x", odd, file_name="<&>.xml")
+    assert unwrap(sealed).envelope == odd
     assert valid(sealed)
 
 
@@ -93,21 +93,21 @@ def test_values_are_escaped() -> None:
 )
 def test_values_that_do_not_fit_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(EnvelopeError):
-        seal(b"x", replace(ENVELOPE, **wrong))  # type: ignore[arg-type]  # the table mixes fields
+        wrap(b"x", replace(ENVELOPE, **wrong))  # type: ignore[arg-type]  # the table mixes fields
 
 
 def test_transfer_envelope_is_valid_and_carries_the_dxp_msg_byte_for_byte() -> None:
-    inner = seal(BUSINESS, ENVELOPE)
-    outer = seal_transfer(inner, HEAD)
+    inner = wrap(BUSINESS, ENVELOPE)
+    outer = wrap_transfer(inner, HEAD)
     assert valid(outer)
     assert inner[inner.index(b"<DxpMsg") :] in outer
-    opened = unseal(outer)
+    opened = unwrap(outer)
     assert (opened.transfer, opened.envelope, opened.business) == (HEAD, ENVELOPE, BUSINESS)
     assert inner.endswith(opened.dxp_msg)
 
 
 def test_transfer_envelope_may_have_a_part_number() -> None:
-    outer = seal_transfer(seal(BUSINESS, ENVELOPE), replace(HEAD, sub_msg_id="2"))
+    outer = wrap_transfer(wrap(BUSINESS, ENVELOPE), replace(HEAD, sub_msg_id="2"))
     assert valid(outer)
     assert b"<SubMsgId>2</SubMsgId>" in outer
 
@@ -115,29 +115,29 @@ def test_transfer_envelope_may_have_a_part_number() -> None:
 @pytest.mark.parametrize("before", ["\ufeff", '<?xml version="1.0"?>\r\n<!-- </dxp:DxpMsg> -->', "\n "])
 @pytest.mark.parametrize("after", ["", "\n", "<!-- <dxp:DxpMsg> </dxp:DxpMsg> -->\n"])
 def test_a_foreign_dxp_msg_is_copied_without_what_surrounds_its_root(before: str, after: str) -> None:
-    outer = seal_transfer((before + PREFIXED + after).encode(), HEAD)
+    outer = wrap_transfer((before + PREFIXED + after).encode(), HEAD)
     assert PREFIXED.encode() + b"</DxpMsgSv>" in outer
-    assert unseal(outer).dxp_msg == PREFIXED.encode()
+    assert unwrap(outer).dxp_msg == PREFIXED.encode()
 
 
 def test_a_dxp_msg_in_gbk_keeps_its_bytes_and_its_encoding() -> None:
     text = PREFIXED.replace("<dxp:MsgType/>", "<dxp:MsgType>订单</dxp:MsgType>")
     inner = f'<?xml version="1.0" encoding="GBK"?>{text}'.encode("gbk")
-    outer = seal_transfer(inner, HEAD)
+    outer = wrap_transfer(inner, HEAD)
     assert text.encode("gbk") in outer
-    opened = unseal(outer)
+    opened = unwrap(outer)
     assert opened.envelope.msg_type == "订单"
-    assert unseal(opened.dxp_msg).envelope.msg_type == "订单"
+    assert unwrap(opened.dxp_msg).envelope.msg_type == "订单"
 
 
 def test_only_a_dxp_msg_can_be_transferred() -> None:
-    for body in (order(), b"", b"<a>", seal_transfer(seal(b"x", ENVELOPE), HEAD)):
+    for body in (order(), b"", b"<a>", wrap_transfer(wrap(b"x", ENVELOPE), HEAD)):
         with pytest.raises(EnvelopeError):
-            seal_transfer(body, HEAD)
+            wrap_transfer(body, HEAD)
 
 
 def test_prefixed_form_with_line_breaks_and_odd_time_is_read() -> None:
-    opened = unseal(PREFIXED.encode())
+    opened = unwrap(PREFIXED.encode())
     assert opened.business == base64.b64decode("PGEv")
     assert opened.envelope.receiver_ids == ("R1", "R2")
     assert opened.envelope.creat_time == "2025-01-02 12:05:06"
@@ -148,8 +148,8 @@ def test_prefixed_form_with_line_breaks_and_odd_time_is_read() -> None:
 def test_namespaces_declared_on_the_transfer_envelope_only_are_kept_where_used(comment: str) -> None:
     plain = PREFIXED.replace(f' xmlns:dxp="{DXP}"', "").replace("<dxp:Data>", '<dxp:Data x:y="1">')
     outer = f'<dxp:DxpMsgSv xmlns:dxp="{DXP}" xmlns:x="urn:a&amp;b" xmlns:z="urn:z" ver="1.0">{comment}{plain}</dxp:DxpMsgSv>'
-    opened = unseal(outer.encode())
-    assert unseal(opened.dxp_msg).envelope == opened.envelope
+    opened = unwrap(outer.encode())
+    assert unwrap(opened.dxp_msg).envelope == opened.envelope
     assert opened.transfer is None
     assert etree.fromstring(opened.dxp_msg).nsmap == {"dxp": DXP, "x": "urn:a&b"}
     assert opened.dxp_msg.endswith(plain[len("<dxp:DxpMsg") :].encode())
@@ -161,11 +161,11 @@ def test_namespaces_declared_on_the_transfer_envelope_only_are_kept_where_used(c
 )
 def test_broken_base64_is_refused(data: str) -> None:
     with pytest.raises(EnvelopeError, match="Data"):
-        unseal(PREFIXED.replace("PGE\r\n v", data).encode())
+        unwrap(PREFIXED.replace("PGE\r\n v", data).encode())
 
 
 def test_a_comment_inside_data_is_no_data() -> None:
-    assert unseal(PREFIXED.replace("PGE\r\n v", "PG<!-- x -->Ev").encode()).business == base64.b64decode(
+    assert unwrap(PREFIXED.replace("PGE\r\n v", "PG<!-- x -->Ev").encode()).business == base64.b64decode(
         "PGEv"
     )
 
@@ -187,16 +187,16 @@ def test_a_comment_inside_data_is_no_data() -> None:
 )
 def test_what_is_no_envelope_is_refused(body: bytes) -> None:
     with pytest.raises(EnvelopeError):
-        unseal(body)
+        unwrap(body)
 
 
 def test_data_larger_than_the_parsers_own_limit_is_opened() -> None:
     business = b"x" * 8_000_000
-    assert unseal(seal(business, ENVELOPE)).business == business
+    assert unwrap(wrap(business, ENVELOPE)).business == business
 
 
 def test_response_is_valid_and_repeats_the_original_head() -> None:
-    body = seal_response(
+    body = wrap_response(
         receiver_id="DXPENT0000000001",
         code="2001",
         info="接收方不存在 <" + "x" * 400,
@@ -210,9 +210,9 @@ def test_response_is_valid_and_repeats_the_original_head() -> None:
 
 
 def test_root_name_is_seen_at_a_glance() -> None:
-    inner = seal(BUSINESS, ENVELOPE)
+    inner = wrap(BUSINESS, ENVELOPE)
     assert root_name(inner) == "DxpMsg"
-    assert root_name(seal_transfer(inner, HEAD)) == "DxpMsgSv"
+    assert root_name(wrap_transfer(inner, HEAD)) == "DxpMsgSv"
     assert root_name(BUSINESS) == "CEB311Message"
     assert root_name(b"<!-- <x> -->\n<p:DxpRep xmlns:p='u'/>") == "DxpRep"
     assert root_name(b"garbage") == ""
@@ -244,9 +244,9 @@ def test_copies_for_several_receivers_never_share_a_file_name() -> None:
 
 @needs_spec
 def test_published_transfer_envelope_is_opened() -> None:
-    opened = unseal((SPEC / "samples/dxp/DxpMsgSv_CEB312.xml").read_bytes())
+    opened = unwrap((SPEC / "samples/dxp/DxpMsgSv_CEB312.xml").read_bytes())
     assert opened.business.strip() == (SPEC / "samples/dxp/DxpMsgSv_CEB312_payload.xml").read_bytes().strip()
     assert opened.envelope.msg_type == "CEB312Message"
     assert opened.transfer is not None
     assert opened.transfer.end_node == "46000002"
-    assert unseal(opened.dxp_msg).business == opened.business
+    assert unwrap(opened.dxp_msg).business == opened.business

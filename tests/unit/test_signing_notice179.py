@@ -35,7 +35,7 @@ def holds(signer: FileSigner, value: bytes, text: bytes) -> bool:
     certificate = x509.load_der_x509_certificate(signer.certificate_der)
     point = sm2.point_of(certificate)
     if point is not None:
-        return sm2.PublicKey(point).verify(value, text)
+        return sm2.Sm2PublicKey(point).verify(value, text)
     key = certificate.public_key()
     assert isinstance(key, rsa.RSAPublicKey)
     key.verify(value, text, padding.PKCS1v15(), SHA1())  # noqa: S303 (the suite)

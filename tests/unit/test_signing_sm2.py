@@ -35,10 +35,10 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
     return made
 
 
-def public(signer: FileSigner) -> sm2.PublicKey:
+def public(signer: FileSigner) -> sm2.Sm2PublicKey:
     point = sm2.point_of(x509.load_der_x509_certificate(signer.certificate_der))
     assert point is not None
-    return sm2.PublicKey(point)
+    return sm2.Sm2PublicKey(point)
 
 
 FORMS: dict[str, tuple[str, ...]] = {
@@ -196,7 +196,7 @@ def test_spoiled_signatures_do_not_hold(tmp_path: Path) -> None:
 
 def test_point_that_is_not_on_the_curve_is_refused() -> None:
     with pytest.raises(SigningError, match="not a point of SM2"):
-        sm2.PublicKey(b"\x04" + b"\x01" * 64)
+        sm2.Sm2PublicKey(b"\x04" + b"\x01" * 64)
 
 
 def test_threads_sign_with_one_key_at_the_same_time(tmp_path: Path) -> None:

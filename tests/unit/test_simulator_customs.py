@@ -14,7 +14,7 @@ from gateway.simulator.ledger import Ledger
 from gateway.simulator.outgoing import Outgoing
 from gateway.simulator.script import Script
 from gateway.stages.collected import open_collected
-from gateway.stages.seal import TransferHead, root_name, seal_transfer, unseal
+from gateway.stages.seal import TransferHead, root_name, unwrap, wrap_transfer
 from signing.xmldsig import sign
 from tests.customs_side import (
     COP,
@@ -83,7 +83,7 @@ def test_every_answer_can_be_opened_and_all_but_observed_tax_bills_are_valid() -
     for one in sent:
         assert faults(one.body) == []
         if root_name(one.body) == "DxpMsg" and "CEB816" not in one.name:
-            assert faults(unseal(one.body).business) == []
+            assert faults(unwrap(one.body).business) == []
 
 
 def test_receipt_envelope_carries_the_root_guid_to_who_sent_the_declaration() -> None:
@@ -93,12 +93,12 @@ def test_receipt_envelope_carries_the_root_guid_to_who_sent_the_declaration() ->
     sent = side.due(LATER)
 
     for one in sent:
-        opened = unseal(one.body)
+        opened = unwrap(one.body)
         assert one.receiver_id == "DXPENT0000000077"
         assert opened.envelope.receiver_ids == ("DXPENT0000000077",)
         assert opened.envelope.cop_msg_id == etree.fromstring(opened.business).get("guid")
         assert one.name == f"CEB312Message_{opened.envelope.cop_msg_id}.xml"
-    assert len({unseal(one.body).envelope.cop_msg_id for one in sent}) == len(sent) == 3
+    assert len({unwrap(one.body).envelope.cop_msg_id for one in sent}) == len(sent) == 3
     assert len({body.fields["guid"] for body in bodies(sent)}) == 1
 
 
@@ -108,12 +108,12 @@ def test_transfer_node_is_answered_in_its_own_kind_of_envelope() -> None:
         end_node="00000002", sta_node="46000002",
     )  # fmt: skip
     side = customs()
-    side.receive(seal_transfer(envelope(sample().body), head), "x")
+    side.receive(wrap_transfer(envelope(sample().body), head), "x")
 
     sent = side.due(LATER)
 
     assert {root_name(one.body) for one in sent} == {"DxpMsgSv"}
-    transfers = [unseal(one.body).transfer for one in sent]
+    transfers = [unwrap(one.body).transfer for one in sent]
     assert {transfer.end_node for transfer in transfers if transfer} == {"46000002"}
     assert len({transfer.msg_id for transfer in transfers if transfer}) == 3
 
@@ -298,7 +298,7 @@ def test_batches_mix_declarations_that_share_a_receiver_and_no_others() -> None:
 
     sent = side.due(LATER)
 
-    assert sorted(len(etree.fromstring(unseal(one.body).business)) for one in sent) == [30, 90]
+    assert sorted(len(etree.fromstring(unwrap(one.body).business)) for one in sent) == [30, 90]
     largest = max(sent, key=lambda one: len(one.body))
     assert len({body.fields["ebcCode"] for body in bodies([largest])}) == 3
 
@@ -399,7 +399,7 @@ def test_ledger_tells_who_should_have_got_what(tmp_path: Path) -> None:
         ("CEB312Message", status, COP) for status in ("2", "3", "120")
     ]
     assert {json.dumps(line["key"]) for line in said} == {json.dumps(dict(composed.keys[0]))}
-    assert {line["cop_msg_id"] for line in said} == {unseal(one.body).envelope.cop_msg_id}
+    assert {line["cop_msg_id"] for line in said} == {unwrap(one.body).envelope.cop_msg_id}
     ledger.close()
 
 

@@ -8,16 +8,29 @@ from lxml import etree
 
 from gateway.schemas import View
 from gateway.simulator.compose import catalogue, declaration_type
-from gateway.simulator.receipts import Case, Form, Receipt, answer, cdata, format_answer, moment, open_case
+from gateway.simulator.receipts import (
+    ReceiptCase,
+    ReceiptForm,
+    SimulatedReceipt,
+    answer,
+    cdata,
+    format_answer,
+    moment,
+    open_case,
+)
 from tests.customs_side import COP, faults, leaves, sample
 
 NOON = datetime(2024, 11, 11, 4, 0, 0, 123_456, tzinfo=UTC)
 GUID = "0e24b0c5-8eea-429a-a08b-46a0bad0cabd"
-FORMS = [Form(observed=False), Form(observed=False, prefix="ceb"), Form(observed=False, bare=True)]
+FORMS = [
+    ReceiptForm(observed=False),
+    ReceiptForm(observed=False, prefix="ceb"),
+    ReceiptForm(observed=False, bare=True),
+]
 RECEIPTS = [kind.name for kind in catalogue().receipts() if kind.name != "CEB900Message"]
 
 
-def a_case(message_type: str, overrides: Mapping[str, str] = {}) -> Case:
+def a_case(message_type: str, overrides: Mapping[str, str] = {}) -> ReceiptCase:
     kind = declaration_type(message_type)
     body = etree.fromstring(sample(message_type, overrides=overrides).body)[0]
     lines = [leaves(part) for part in body if len(part) and etree.QName(part).localname != kind.head]
@@ -26,9 +39,9 @@ def a_case(message_type: str, overrides: Mapping[str, str] = {}) -> Case:
     return open_case(kind, leaves(head), lines=lines, cop_code=COP, day="20241111", rng=random.Random(1))
 
 
-def a_receipt(receipt_type: str, *, accepted: bool = True) -> Receipt:
+def a_receipt(receipt_type: str, *, accepted: bool = True) -> SimulatedReceipt:
     answered = catalogue().for_answer(receipt_type)[0]
-    return Receipt(
+    return SimulatedReceipt(
         message_type=receipt_type,
         case=a_case(answered.name),
         status="1" if receipt_type in {"CEB816Message", "CEB818Message", "CEB792Message"} else "120",
@@ -40,7 +53,7 @@ def a_receipt(receipt_type: str, *, accepted: bool = True) -> Receipt:
 
 @pytest.mark.parametrize("form", FORMS, ids=["default-namespace", "prefixed", "bare"])
 @pytest.mark.parametrize("receipt_type", RECEIPTS)
-def test_every_receipt_is_valid_before_and_after_acceptance(receipt_type: str, form: Form) -> None:
+def test_every_receipt_is_valid_before_and_after_acceptance(receipt_type: str, form: ReceiptForm) -> None:
     receipts = [a_receipt(receipt_type)]
     if receipt_type not in {"CEB816Message", "CEB818Message", "CEB792Message"}:
         receipts.append(a_receipt(receipt_type, accepted=False))
@@ -90,7 +103,9 @@ def test_the_same_tax_bill_sent_twice_is_the_same_body() -> None:
 
 
 def test_bare_receipt_leaves_only_cop_no_of_the_key() -> None:
-    fields = leaves(etree.fromstring(answer([a_receipt("CEB622Message")], guid=GUID, form=Form(bare=True))))
+    fields = leaves(
+        etree.fromstring(answer([a_receipt("CEB622Message")], guid=GUID, form=ReceiptForm(bare=True)))
+    )
 
     assert "copNo" in fields
     assert not {"agentCode", "ebcCode", "ebpCode", "customsCode"} & set(fields)

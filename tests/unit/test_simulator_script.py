@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator.compose import catalogue, declaration_type
-from gateway.simulator.plan import Fate, Outcome, Plan
+from gateway.simulator.plan import Plan, PlannedFate, PlannedOutcome
 from gateway.simulator.script import Script, usual_info
 
 KEYS = [{"agentCode": "9901960X01", "copNo": f"C{number}"} for number in range(400)]
@@ -16,7 +16,7 @@ def statuses(plan: Plan) -> list[str]:
     return [step.status for step in plan.steps if step.receipt != "CEB816Message"]
 
 
-def share(script: Script, outcome: Outcome) -> float:
+def share(script: Script, outcome: PlannedOutcome) -> float:
     return sum(script.outcome("CEB621Message", key) is outcome for key in KEYS) / len(KEYS)
 
 
@@ -89,10 +89,10 @@ def test_one_switch_does_not_move_another() -> None:
 
 
 def test_rates_hold_and_zero_and_one_are_exact() -> None:
-    assert share(Script(seed=1), Outcome.ACCEPTED) == 1
-    assert share(Script(seed=1, refuse=1.0), Outcome.REFUSED) == 1
-    assert share(Script(seed=1, negative=1.0), Outcome.NEGATIVE) == 1
-    assert 0.06 < share(Script(seed=1, refuse=0.1), Outcome.REFUSED) < 0.14
+    assert share(Script(seed=1), PlannedOutcome.ACCEPTED) == 1
+    assert share(Script(seed=1, refuse=1.0), PlannedOutcome.REFUSED) == 1
+    assert share(Script(seed=1, negative=1.0), PlannedOutcome.NEGATIVE) == 1
+    assert 0.06 < share(Script(seed=1, refuse=0.1), PlannedOutcome.REFUSED) < 0.14
 
 
 def test_refused_declaration_ends_with_100_and_a_reason() -> None:
@@ -105,7 +105,10 @@ def test_refused_declaration_ends_with_100_and_a_reason() -> None:
 
 @pytest.mark.parametrize("app_type", ["2", "3"])
 def test_corrected_and_deleted_declarations_are_accepted(app_type: str) -> None:
-    assert Script(refuse=1.0, negative=1.0).outcome("CEB621Message", KEYS[0], app_type) is Outcome.ACCEPTED
+    assert (
+        Script(refuse=1.0, negative=1.0).outcome("CEB621Message", KEYS[0], app_type)
+        is PlannedOutcome.ACCEPTED
+    )
 
 
 def test_return_times_rise_whatever_order_things_are_sent_in() -> None:
@@ -135,13 +138,13 @@ def test_duplicates_are_sent_twice() -> None:
 @pytest.mark.parametrize(
     ("script", "fate"),
     [
-        (Script(), Fate.ANSWERED),
-        (Script(silence=1.0), Fate.SILENT),
-        (Script(dxprep=1.0), Fate.PLATFORM),
-        (Script(ceb900=1.0), Fate.FORMAT),
+        (Script(), PlannedFate.ANSWERED),
+        (Script(silence=1.0), PlannedFate.SILENT),
+        (Script(dxprep=1.0), PlannedFate.PLATFORM),
+        (Script(ceb900=1.0), PlannedFate.FORMAT),
     ],
 )
-def test_fate_of_a_message(script: Script, fate: Fate) -> None:
+def test_fate_of_a_message(script: Script, fate: PlannedFate) -> None:
     assert script.fate("CEB621Message", KEYS[:3]) is fate
 
 
@@ -166,7 +169,7 @@ def test_usual_texts_are_those_of_the_field() -> None:
 def test_marker_decides_and_shares_do_not() -> None:
     everything_goes_wrong = Script(silence=1, refuse=1)
     key = {"agentCode": "1", "copNo": "C1-T500"}
-    assert everything_goes_wrong.fate("CEB621Message", [key]) is Fate.ANSWERED
+    assert everything_goes_wrong.fate("CEB621Message", [key]) is PlannedFate.ANSWERED
     assert [step.status for step in everything_goes_wrong.plan(INVENTORY, key).steps] == [
         "2",
         "3",
@@ -177,4 +180,4 @@ def test_marker_decides_and_shares_do_not() -> None:
 
 def test_marker_is_none_when_magic_is_off_or_it_does_not_end_the_number() -> None:
     for script, number in ((Script(silence=1, magic=False), "C1-TOK"), (Script(silence=1), "C1-TOK-2")):
-        assert script.fate("CEB621Message", [{"agentCode": "1", "copNo": number}]) is Fate.SILENT
+        assert script.fate("CEB621Message", [{"agentCode": "1", "copNo": number}]) is PlannedFate.SILENT

@@ -164,7 +164,7 @@ def test_file_that_says_nothing_lets_nobody_be_told_that_there_is_no_such_receiv
     (site.enterprises / "bob.toml").write_bytes(b"\xff\xfe[[")
     app = App(site.config)
     assert [one.part for one in app.left_out] == ["bob"]
-    assert app.homes.incomplete
+    assert app.local_receivers.incomplete
 
 
 def test_mapping_with_a_slip_is_left_out_alone(site: Site) -> None:

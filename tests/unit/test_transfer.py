@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.homes import Homes, homes_of
+from gateway.homes import LocalReceivers, local_receivers_of
 from gateway.model import DXP_REP, NODE_ITSELF, Enterprise, EnterpriseId, Envelope
-from gateway.roles.collect import Registry
-from gateway.roles.packing import Packer
+from gateway.roles.collect import ReceiptFiler
+from gateway.roles.packing import EnvelopeBuilder
 from gateway.roles.rematching import Rematching
 from gateway.roles.transfer import Transfer
 from gateway.rules import Rules, load_rules
 from gateway.stages.collected import open_collected
-from gateway.stages.seal import TransferHead, seal, seal_response, seal_transfer
+from gateway.stages.seal import TransferHead, wrap, wrap_response, wrap_transfer
 from spool.entry import Collected, Notice, Wanted
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
@@ -47,7 +47,7 @@ def enterprise(name: str, *dxp_ids: str) -> Enterprise:
     )
 
 
-HOMES = homes_of([enterprise("bob", BOB, SHARED), enterprise("carol", CAROL, SHARED)])
+HOMES = local_receivers_of([enterprise("bob", BOB, SHARED), enterprise("carol", CAROL, SHARED)])
 CONFIG = config(
     msgspec.structs.replace(destination("peer", "import"), envelope="DxpMsgSv", leading_zero=True),
     destination("customs", "import", "export"),
@@ -62,7 +62,7 @@ def letter(*receivers: str, business: bytes = b"", sender: str = SENDER, creat_t
         creat_time=creat_time or "2025-01-02T12:05:06",
         msg_type="CEB311Message",
     )
-    return seal(business or order(), head)
+    return wrap(business or order(), head)
 
 
 def in_transfer(dxp_msg: bytes, sub_msg_id: str = "") -> bytes:
@@ -73,7 +73,7 @@ def in_transfer(dxp_msg: bytes, sub_msg_id: str = "") -> bytes:
         end_node=HEAD.end_node,
         sta_node=HEAD.sta_node,
     )
-    return seal_transfer(dxp_msg, head)
+    return wrap_transfer(dxp_msg, head)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +95,13 @@ Collect = Callable[..., list[Notice]]
 def collect(spool: SqliteSpool, rules: Rules) -> Collect:
     """Let a link bring something; what bob and carol hear of it."""
 
-    def bring(body: bytes, *, feed: str = "peer", homes: Homes = HOMES) -> list[Notice]:
+    def bring(body: bytes, *, feed: str = "peer", local_receivers: LocalReceivers = HOMES) -> list[Notice]:
         spool.keep([Collected(feed=feed, name="1.xml", body=body, sha256=hashlib.sha256(body).digest())])
-        Registry(
-            spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=homes, config=CONFIG)
+        ReceiptFiler(
+            spool=spool,
+            rules=rules,
+            config=CONFIG,
+            transfer=Transfer(local_receivers=local_receivers, config=CONFIG),
         ).file_waiting()
         return [one for owner in ("bob", "carol") for one in spool.notices(owner, after=0, limit=10)]
 
@@ -108,7 +111,7 @@ def collect(spool: SqliteSpool, rules: Rules) -> Collect:
 def responses(spool: SqliteSpool) -> list[bytes]:
     """What is on its way back to the peer."""
     claimed = spool.claim("test", "peer", limit=10, lease_s=60)
-    made = [Packer(CONFIG.destination[0], CONFIG).prepare(one, {}).parcel.body for one in claimed]
+    made = [EnvelopeBuilder(CONFIG.destination[0], CONFIG).prepare(one, {}).parcel.body for one in claimed]
     assert all(one.owner == NODE_ITSELF and one.kind == DXP_REP for one in claimed)
     return [body.removeprefix(b"\0") for body in made]
 
@@ -155,12 +158,14 @@ def test_while_somebody_is_left_out_nobody_is_told_that_there_is_no_such_receive
     spool: SqliteSpool, collect: Collect, rules: Rules
 ) -> None:
     """It may be the one whose file cannot be read."""
-    known = homes_of([enterprise("carol", CAROL)])
-    assert collect(in_transfer(letter(BOB)), homes=replace(known, incomplete=True)) == []
+    known = local_receivers_of([enterprise("carol", CAROL)])
+    assert collect(in_transfer(letter(BOB)), local_receivers=replace(known, incomplete=True)) == []
     (orphan,) = spool.orphans()
     assert responses(spool) == []
 
-    mended = Registry(spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=HOMES, config=CONFIG))
+    mended = ReceiptFiler(
+        spool=spool, rules=rules, config=CONFIG, transfer=Transfer(local_receivers=HOMES, config=CONFIG)
+    )
     assert Rematching(spool, mended).look_at_mail() == 1
     assert [one.arrival for one in spool.notices("bob", after=0, limit=10)] == [orphan.arrival]
     assert spool.orphans() == []
@@ -172,9 +177,9 @@ def test_answer_is_not_written_again_when_the_crash_came_before_the_filing(
     body = letter(NOBODYS)
     spool.keep([Collected(feed="peer", name="1", body=body, sha256=hashlib.sha256(body).digest())])
     (raw,) = spool.unfiled(1)
-    transfer = Transfer(homes=HOMES, config=CONFIG)
+    transfer = Transfer(local_receivers=HOMES, config=CONFIG)
     transfer.answer(raw, transfer.passage(raw, ""), spool)
-    Registry(spool=spool, rules=rules, config=CONFIG, transfer=transfer).file_waiting()
+    ReceiptFiler(spool=spool, rules=rules, config=CONFIG, transfer=transfer).file_waiting()
     assert len(responses(spool)) == 1
 
 
@@ -202,7 +207,7 @@ def test_answers_are_never_answered(spool: SqliteSpool, collect: Collect) -> Non
     original = Envelope(
         cop_msg_id="C", sender_id=SENDER, receiver_ids=("X",), creat_time="2025-01-02T12:05:06"
     )
-    rep = seal_response(
+    rep = wrap_response(
         receiver_id=NOBODYS, code="2001", info="", original=original, notice_date=Clock().now.date()
     )
     empty = b'<DxpRep xmlns="http://www.chinaport.gov.cn/dxp" ver="1.0"/>'
@@ -253,11 +258,11 @@ def test_id_that_two_enterprises_share_is_nobodys_mail_until_one_of_them_has_it_
     assert "several enterprises" in orphan.reason
     assert responses(spool) == []
 
-    settled = homes_of([enterprise("bob", BOB), enterprise("carol", CAROL, SHARED)])
-    registry = Registry(
-        spool=spool, rules=rules, config=CONFIG, transfer=Transfer(homes=settled, config=CONFIG)
+    settled = local_receivers_of([enterprise("bob", BOB), enterprise("carol", CAROL, SHARED)])
+    filer = ReceiptFiler(
+        spool=spool, rules=rules, config=CONFIG, transfer=Transfer(local_receivers=settled, config=CONFIG)
     )
-    assert registry.rematch(spool.orphans()) == 1
+    assert filer.rematch(spool.orphans()) == 1
     assert len(spool.notices("carol", after=0, limit=10)) == 1
     assert spool.orphans() == []
 

@@ -9,7 +9,14 @@ from pamqp.base import Frame
 
 from gateway.errors import DeliveryError
 from gateway.ports import Parcel
-from gateway.transports.rabbitmq_wire import HEARTBEAT, Piece, ProtocolError, cut, encode, message_name
+from gateway.transports.rabbitmq_wire import (
+    HEARTBEAT,
+    Piece,
+    RabbitmqProtocolError,
+    cut,
+    encode,
+    message_name,
+)
 
 FRAME_BYTES = 4096
 SHORT = st.text(max_size=60)
@@ -67,7 +74,7 @@ def frame_of(kind: int, payload: bytes) -> bytes:
 @given(st.binary(max_size=300) | st.builds(frame_of, st.sampled_from([1, 2, 3, 8]), st.binary(max_size=300)))
 def test_any_bytes_are_pieces_or_a_protocol_error(raw: bytes) -> None:
     found: list[Piece] = []
-    with suppress(ProtocolError):
+    with suppress(RabbitmqProtocolError):
         found = pieces([raw])
     assert all(isinstance(piece, Frame | header.ContentHeader | bytes | None) for piece in found)
 
@@ -92,7 +99,7 @@ def test_unreadable_properties_leave_the_size_of_the_body() -> None:
     ],
 )
 def test_what_is_no_amqp_is_named(raw: bytes, says: str) -> None:
-    with pytest.raises(ProtocolError, match=says):
+    with pytest.raises(RabbitmqProtocolError, match=says):
         pieces([raw + b"\0" * 8])
 
 

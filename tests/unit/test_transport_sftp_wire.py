@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.transports import sftp_wire as wire
 from gateway.transports.progress import Progress
-from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, ProtocolError, Reply, SftpWire, Status
+from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, SftpProtocolError, SftpReply, SftpWire, Status
 from tests.waiting import PATIENCE_S
 
 OPENSSH = Path("/usr/lib/openssh/sftp-server")
@@ -96,14 +96,14 @@ def test_other_protocol_is_told(said: bytes) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(said)
     theirs.shutdown(socket.SHUT_WR)
-    with ours, theirs, pytest.raises(ProtocolError):
+    with ours, theirs, pytest.raises(SftpProtocolError):
         SftpWire(cast("Any", ours), soon())
 
 
 @given(st.sampled_from([Kind.STATUS, Kind.HANDLE, Kind.DATA, Kind.NAME, Kind.ATTRS]), st.binary(max_size=80))
 @settings(max_examples=200)
 def test_any_answer_is_read_or_refused(kind: Kind, body: bytes) -> None:
-    reply = Reply(kind, body)
+    reply = SftpReply(kind, body)
     for look in (
         lambda: reply.status,
         lambda: reply.text,
@@ -111,5 +111,5 @@ def test_any_answer_is_read_or_refused(kind: Kind, body: bytes) -> None:
         reply.info,
         lambda: list(reply.listing()),
     ):
-        with suppress(ProtocolError):
+        with suppress(SftpProtocolError):
             look()

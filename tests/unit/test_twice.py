@@ -11,9 +11,9 @@ from gateway.app import App
 from gateway.judges.judge import Examine, Judge, Translate
 from gateway.model import Envelope, Fault
 from gateway.pipeline import Refusal
-from gateway.roles.accept import Ready
+from gateway.roles.accept import ExaminedSubmission
 from gateway.site import DEMO, write_site
-from gateway.stages.seal import seal
+from gateway.stages.seal import wrap
 from signing.xmldsig import sign
 from tests.command_line import invoke, lines
 from tests.documents import guid, order
@@ -65,17 +65,17 @@ def in_a_dxpmsg(body: bytes, folder: Path) -> bytes:
         creat_time="2025-01-02T12:05:06",
         msg_type="CEB311Message",
     )
-    return seal(signed(body, folder), envelope)
+    return wrap(signed(body, folder), envelope)
 
 
 Ways = Callable[[bytes, Path], bytes]
 WAYS = pytest.mark.parametrize("way", [in_plain_form, not_in_plain_form, signed, in_a_dxpmsg])
 
 
-def verdict(judge: Judge, body: bytes) -> Ready | Refusal:
+def verdict(judge: Judge, body: bytes) -> ExaminedSubmission | Refusal:
     caller = next(iter(judge.enterprises.values()))
     said = judge.at_once(body, caller) or judge(Examine(body=body, caller=caller.id))
-    assert isinstance(said, Ready | Refusal)
+    assert isinstance(said, ExaminedSubmission | Refusal)
     return said
 
 
@@ -109,7 +109,7 @@ def test_with_equal_content_nothing_is_in_doubt(judge: Judge, tmp_path: Path, wa
 
     said = verdict(judge, way(body, tmp_path))
 
-    assert isinstance(said, Ready), said
+    assert isinstance(said, ExaminedSubmission), said
     assert len(said.header.declarations) == 3
 
 
@@ -125,7 +125,7 @@ def test_another_version_or_another_declaration_is_no_conflict(
     judge: Judge, before: bytes, after: bytes
 ) -> None:
     place = CONFLICT.count(before)
-    assert isinstance(verdict(judge, amended(CONFLICT, place, before, after)), Ready)
+    assert isinstance(verdict(judge, amended(CONFLICT, place, before, after)), ExaminedSubmission)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def payments(**change: object) -> bytes:
     return json.dumps(source).encode()
 
 
-def translated(judge: Judge, body: bytes, mapping: str) -> Ready | Refusal:
+def translated(judge: Judge, body: bytes, mapping: str) -> ExaminedSubmission | Refusal:
     caller = next(iter(judge.enterprises))
     said = judge(Translate(body=body, caller=caller, mapping=mapping, charset=""))
-    assert isinstance(said, Ready | Refusal)
+    assert isinstance(said, ExaminedSubmission | Refusal)
     return said
 
 
@@ -183,7 +183,7 @@ def test_in_json_both_places_of_the_source_are_named(judge: Judge) -> None:
     assert said.problem == "conflicting-version"
     check_both_places(said.faults, "/CEB411Message/Payment[1]", "/CEB411Message/Payment[3]")
     assert [getattr(fault, "source", "") for fault in said.faults] == ["/payments/0", "/payments/2"]
-    assert isinstance(translated(judge, payments(), "payments"), Ready)
+    assert isinstance(translated(judge, payments(), "payments"), ExaminedSubmission)
 
 
 def validate(file: Path, *options: object) -> dict[str, Any]:

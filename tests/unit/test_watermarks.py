@@ -8,10 +8,10 @@ import pytest
 from gateway.config import Watermarks, load_config
 from gateway.errors import ConfigError
 from gateway.observe import configure_logs, reset_logs
-from gateway.roles.watermarks import Crossed, Gauge, Reading, Watch, crossed, free_bytes
+from gateway.roles.watermarks import Crossed, FillLevel, Gauge, WatermarkWatch, crossed, free_bytes
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
-from tests.spooling import offer
+from tests.spooling import new_message
 from tests.unit.test_config import SOUND
 
 MARKS = Watermarks(free_bytes_warn=200, free_bytes_refuse=100, age_warn_s=60, depth_warn=5, depth_refuse=10)
@@ -41,15 +41,15 @@ def default_logs() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("reading", "names"),
     [
-        (Reading(free_bytes=200, entries=4, oldest_s=60), []),
-        (Reading(free_bytes=199), ["free_bytes_warn"]),
-        (Reading(free_bytes=99), ["free_bytes_warn", "free_bytes_refuse"]),
-        (Reading(free_bytes=200, entries=5), ["depth_warn"]),
-        (Reading(free_bytes=200, entries=10), ["depth_warn", "depth_refuse"]),
-        (Reading(free_bytes=200, oldest_s=61), ["age_warn_s"]),
+        (FillLevel(free_bytes=200, entries=4, oldest_s=60), []),
+        (FillLevel(free_bytes=199), ["free_bytes_warn"]),
+        (FillLevel(free_bytes=99), ["free_bytes_warn", "free_bytes_refuse"]),
+        (FillLevel(free_bytes=200, entries=5), ["depth_warn"]),
+        (FillLevel(free_bytes=200, entries=10), ["depth_warn", "depth_refuse"]),
+        (FillLevel(free_bytes=200, oldest_s=61), ["age_warn_s"]),
     ],
 )
-def test_reading_is_compared_with_every_mark(reading: Reading, names: list[str]) -> None:
+def test_reading_is_compared_with_every_mark(reading: FillLevel, names: list[str]) -> None:
     found = crossed(reading, MARKS)
     assert [one.name for one in found] == names
     assert [one.name for one in found if one.refuses] == [name for name in names if name.endswith("refuse")]
@@ -57,12 +57,12 @@ def test_reading_is_compared_with_every_mark(reading: Reading, names: list[str])
 
 def test_mark_of_zero_is_off() -> None:
     off = Watermarks(free_bytes_warn=0, free_bytes_refuse=0)
-    assert crossed(Reading(free_bytes=0, entries=10**9, oldest_s=1e9), off) == ()
+    assert crossed(FillLevel(free_bytes=0, entries=10**9, oldest_s=1e9), off) == ()
 
 
 def test_refusal_says_what_is_short_in_both_languages(spool: SqliteSpool, tmp_path: Path) -> None:
     marks = Watermarks(free_bytes_warn=2**62, free_bytes_refuse=2**62, depth_refuse=2)
-    spool.put([offer("A"), offer("B")])
+    spool.put([new_message("A"), new_message("B")])
     disk, depth = Gauge(marks, spool=spool, state_dir=tmp_path).refusals()
     assert (disk.rule, depth.rule) == ("free_bytes_refuse", "depth_refuse")
     assert str(2**62) in disk.message
@@ -76,7 +76,7 @@ def test_gauge_looks_once_a_second_however_often_it_is_asked(spool: SqliteSpool,
     marks = Watermarks(free_bytes_warn=0, free_bytes_refuse=0, depth_refuse=1)
     gauge = Gauge(marks, spool=spool, state_dir=tmp_path, clock=clock)
     assert gauge.refusals() == ()
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     clock.now = 0.99
     assert gauge.refusals() == ()
     clock.now = 1.0
@@ -95,7 +95,7 @@ def test_look_that_takes_long_is_kept_long(spool: SqliteSpool, tmp_path: Path) -
     marks = Watermarks(free_bytes_warn=0, free_bytes_refuse=0, depth_refuse=1)
     gauge = Gauge(marks, spool=spool, state_dir=tmp_path, clock=clock)
     assert gauge.refusals() == ()
-    spool.put([offer("A")])
+    spool.put([new_message("A")])
     clock.now = 9.0
     assert gauge.refusals() == ()
     clock.now = 11.0
@@ -112,7 +112,7 @@ def test_each_crossing_is_logged_once_and_once_when_it_is_over(
     default_logs: None, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     configure_logs("info")
-    watch = Watch()
+    watch = WatermarkWatch()
     low = Crossed(measure="free_bytes", refuses=True, mark=100, value=99)
     lower = Crossed(measure="free_bytes", refuses=True, mark=100, value=5)
     old = Crossed(measure="age_s", refuses=False, mark=60, value=61)

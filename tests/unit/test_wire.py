@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.doors.app_request import App
-from gateway.doors.bounds import Bounds
-from gateway.doors.counter import Answer
+from gateway.doors.app_request import AsgiApp
+from gateway.doors.bounds import HttpBounds
+from gateway.doors.counter import HttpResponse
 from gateway.doors.handover import Handover
-from gateway.doors.places import Place, Places
+from gateway.doors.places import ConnectionSlot, ConnectionSlots
 from gateway.doors.service import Service
 from gateway.doors.submissions import Admitted, Head, Submissions, Tell
 from gateway.doors.wire import DoorProtocol
@@ -29,7 +29,7 @@ from gateway.model import Enterprise, EnterpriseId
 from tests.waiting import PATIENCE_S
 
 LIMIT = 1000
-BOUNDS = Bounds()
+BOUNDS = HttpBounds()
 DATE = formatdate(0, usegmt=True)
 ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids=frozenset())
 
@@ -45,14 +45,14 @@ class Desk(Submissions):
     bodies: list[bytes] = field(default_factory=list)
     waiting: list[Tell] = field(default_factory=list)
 
-    def admit(self, head: Head) -> Admitted | Answer:
+    def admit(self, head: Head) -> Admitted | HttpResponse:
         self.heads.append(head)
         if not head.shown.authorization:
-            return Answer(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"}, self.delay_s)
+            return HttpResponse(401, b"who?", "text/plain", {"WWW-Authenticate": "Bearer"}, self.delay_s)
         return Admitted(ME, 0.0, head.idempotency_key, False)
 
-    def too_large(self) -> Answer:
-        return Answer(413, b"", "text/plain", {"Connection": "close"})
+    def too_large(self) -> HttpResponse:
+        return HttpResponse(413, b"", "text/plain", {"Connection": "close"})
 
     def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
         assert admitted.caller is ME
@@ -62,7 +62,7 @@ class Desk(Submissions):
             self.answer(len(self.bodies) - 1)
 
     def answer(self, number: int) -> None:
-        self.waiting[number](Answer(202, b"taken %d" % number, "application/json", {"Location": "/x"}))
+        self.waiting[number](HttpResponse(202, b"taken %d" % number, "application/json", {"Location": "/x"}))
 
 
 class Handshake:
@@ -127,7 +127,7 @@ class Line(asyncio.Transport):
 
 @dataclass
 class World:
-    desk: Desk
+    submitter: Desk
     line: Line
     protocol: DoorProtocol
     service: Service
@@ -145,27 +145,27 @@ async def _page(request: Request) -> Response:
 
 
 def world(
-    desk: Desk,
+    submitter: Desk,
     *,
-    bounds: Bounds = BOUNDS,
+    bounds: HttpBounds = BOUNDS,
     handover: Handover | None = None,
     secured: bool = False,
     real: socket.socket | None = None,
 ) -> World:
     service = Service(
-        submissions=desk,
-        app=cast("App", Starlette(routes=[Route("/{rest:path}", _page, methods=["GET", "POST", "PUT"])])),
+        submissions=submitter,
+        app=cast("AsgiApp", Starlette(routes=[Route("/{rest:path}", _page, methods=["GET", "POST", "PUT"])])),
         bounds=bounds,
-        places=Places(most=10, most_of_address=10, exempt=lambda _: False),
+        places=ConnectionSlots(most=10, most_of_address=10, exempt=lambda _: False),
         meter=Meter(),
         handover=handover,
     )
     line = Line(secured=secured, real=real)
-    protocol = DoorProtocol(service, Place("", line.abort))
+    protocol = DoorProtocol(service, ConnectionSlot("", line.abort))
     service.common = f"date: {DATE}\r\n".encode()
     service.places.enter(protocol.place)
     protocol.connection_made(line)
-    return World(desk=desk, line=line, protocol=protocol, service=service)
+    return World(submitter=submitter, line=line, protocol=protocol, service=service)
 
 
 def head(path: str = "/v1/messages", *more: str, length: int | None = None, token: bool = True) -> bytes:
@@ -196,7 +196,7 @@ def test_answer_is_one_write_with_its_headers() -> None:
             f"HTTP/1.1 202 Accepted\r\ndate: {DATE}\r\nlocation: /x\r\ncontent-length: 7\r\n"
             "content-type: application/json\r\n\r\ntaken 0".encode()
         ]
-        assert here.desk.bodies == [b"<a/>"]
+        assert here.submitter.bodies == [b"<a/>"]
         assert not here.line.closed, "kept alive"
 
     run(act)
@@ -209,7 +209,7 @@ def test_request_may_come_in_any_pieces(size: int) -> None:
         whole = request(b"x" * 300) + request(b"y" * 20)
         for start in range(0, len(whole), size):
             here.send(whole[start : start + size])
-        assert here.desk.bodies == [b"x" * 300, b"y" * 20]
+        assert here.submitter.bodies == [b"x" * 300, b"y" * 20]
         assert here.statuses == ["202", "202"]
 
     run(act)
@@ -219,7 +219,7 @@ def test_body_may_come_in_chunks() -> None:
     async def act() -> None:
         here = world(Desk())
         here.send(head("/v1/messages", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
-        assert here.desk.bodies == [b"abcde"]
+        assert here.submitter.bodies == [b"abcde"]
 
     run(act)
 
@@ -231,7 +231,7 @@ def test_path_may_be_written_in_other_ways(path: str) -> None:
     async def act() -> None:
         here = world(Desk())
         here.send(head(path, length=0))
-        assert [one.query for one in here.desk.heads] == ["dry_run=true"]
+        assert [one.query for one in here.submitter.heads] == ["dry_run=true"]
 
     run(act)
 
@@ -248,7 +248,7 @@ def test_other_requests_of_the_connection_go_to_the_application() -> None:
         assert here.statuses == ["202", "200", "200", "202"]
         assert "PUT /v1/messages 3" in here.line.text
         assert "POST /v1/receipts/ack 2" in here.line.text
-        assert here.desk.bodies == [b"<a/>", b"<b/>"]
+        assert here.submitter.bodies == [b"<a/>", b"<b/>"]
 
     run(act)
 
@@ -261,11 +261,11 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order() -> 
         await settle()
         assert here.line.text == ""
         assert not here.line.reading, "no more is read than one read of the socket"
-        here.desk.answer(0)
+        here.submitter.answer(0)
         await settle()
         assert here.statuses == ["202", "200"]
-        assert here.desk.bodies == [b"one", b"two"]
-        here.desk.answer(1)
+        assert here.submitter.bodies == [b"one", b"two"]
+        here.submitter.answer(1)
         await settle()
         assert here.statuses == ["202", "200", "202", "401"]
         assert here.line.reading
@@ -277,7 +277,7 @@ def test_many_refusals_in_one_packet_are_all_said() -> None:
     async def act() -> None:
         here = world(Desk(at_once=False))
         here.send(request(b"one") + head(length=0, token=False) * 3000)
-        here.desk.answer(0)
+        here.submitter.answer(0)
         for _ in range(4000):
             await asyncio.sleep(0)
         assert here.statuses == ["202", *(["401"] * 3000)]
@@ -304,7 +304,7 @@ def test_refused_body_that_is_here_is_passed_over_and_the_connection_goes_on() -
         here.send(request(b"x" * 900, token=False) + request(b"<b/>"))
         await settle()
         assert here.statuses == ["401", "202"]
-        assert here.desk.bodies == [b"<b/>"]
+        assert here.submitter.bodies == [b"<b/>"]
 
     run(act)
 
@@ -320,7 +320,7 @@ def test_refused_body_that_is_not_here_yet_ends_the_connection() -> None:
         )
         here.send(b"x" * 890 + request(b"<b/>"))
         assert here.statuses == ["401"]
-        assert here.desk.bodies == []
+        assert here.submitter.bodies == []
         here.send(b"x" * LIMIT)
         assert here.line.aborted, "but no more than a message is passed over"
 
@@ -340,7 +340,7 @@ def test_refusal_that_is_held_back_holds_up_its_own_connection_alone() -> None:
         await settle()
         assert knocking.statuses == ["401", "202"]
         assert knocking.line.reading
-        assert knocking.desk.bodies == [b"<b/>"]
+        assert knocking.submitter.bodies == [b"<b/>"]
 
     run(act)
 
@@ -365,7 +365,7 @@ def test_head_carries_what_shows_who_is_asking() -> None:
             head("/v1/messages", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 10.0.0.2, 10.0.0.3", length=0)
         )
         here.send(head("http://x/v1/messages?a=1&dry_run=true", "X-Gateway-Key: shop-1", length=0))
-        plain, signed = (one.shown for one in here.desk.heads)
+        plain, signed = (one.shown for one in here.submitter.heads)
         assert (plain.authorization, plain.signature) == ("Bearer t", None)
         assert plain.forwarded == "10.0.0.1,10.0.0.2, 10.0.0.3"
         assert signed.signature is not None
@@ -385,7 +385,7 @@ def test_body_beyond_the_limit_ends_the_connection(first: bool) -> None:
         assert here.statuses == []
         here.send(b"1f5\r\n" + b"x" * 501 + b"\r\n")
         if not first:
-            here.desk.answer(0)
+            here.submitter.answer(0)
             await settle()
         assert here.statuses == [*([] if first else ["202"]), "413"]
         assert here.line.text.endswith("content-length: 0\r\ncontent-type: text/plain\r\n\r\n")
@@ -418,7 +418,7 @@ def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> N
                 one.protocol.drain()
                 one.protocol.leave()
             assert (here.line.closed, idle.line.closed) == (False, True)
-            here.desk.answer(0)
+            here.submitter.answer(0)
             assert here.statuses == ["202"]
             assert "connection: close" not in here.line.text, "its caller notices nothing"
             assert here.line.closed
@@ -455,13 +455,13 @@ def test_next_request_of_a_caller_that_is_slow_to_read_waits() -> None:
         here = world(Desk(at_once=False))
         here.send(request(b"one"))
         here.protocol.pause_writing()
-        here.desk.answer(0)
+        here.submitter.answer(0)
         here.send(request(b"two"))
         await settle()
-        assert (here.statuses, here.desk.bodies, here.line.reading) == (["202"], [b"one"], False)
+        assert (here.statuses, here.submitter.bodies, here.line.reading) == (["202"], [b"one"], False)
         here.protocol.resume_writing()
         await settle()
-        assert here.desk.bodies == [b"one", b"two"]
+        assert here.submitter.bodies == [b"one", b"two"]
         assert here.line.reading
 
     run(act)
@@ -469,7 +469,7 @@ def test_next_request_of_a_caller_that_is_slow_to_read_waits() -> None:
 
 def test_caller_that_never_reads_its_answer_is_cut_off() -> None:
     async def act() -> None:
-        here = world(Desk(), bounds=Bounds(body_s=20, least_bytes_per_s=1000))
+        here = world(Desk(), bounds=HttpBounds(body_s=20, least_bytes_per_s=1000))
         here.send(request(b"one"))
         here.line.unread = 5000
         here.protocol.pause_writing()
@@ -488,7 +488,7 @@ def test_caller_that_went_away_is_not_written_to() -> None:
         here.send(request(b"one"))
         here.line.closed = True
         here.protocol.connection_lost(ConnectionResetError())
-        here.desk.answer(0)
+        here.submitter.answer(0)
         await settle()
         assert here.line.written == []
         assert len(here.service.places) == 0
@@ -501,7 +501,7 @@ def test_caller_that_has_said_all_is_still_answered() -> None:
         here = world(Desk(at_once=False))
         here.send(request(b"one"))
         assert here.protocol.eof_received(), "its half is closed, ours is not"
-        here.desk.answer(0)
+        here.submitter.answer(0)
         assert here.statuses == ["202"]
         assert here.line.closed
 
@@ -528,7 +528,7 @@ def test_what_comes_too_slowly_is_ended(begun: bytes, bound: float) -> None:
 
 def test_bodies_under_way_are_bounded_in_all_and_of_one_enterprise() -> None:
     async def act() -> None:
-        here = world(Desk(), bounds=Bounds(under_way_bytes=1200))
+        here = world(Desk(), bounds=HttpBounds(under_way_bytes=1200))
         here.send(head(length=900) + b"x" * 600)
         assert here.statuses == []
         here.send(b"x")
