@@ -19,8 +19,10 @@ from msgspec import Struct
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
-from gateway.doors.request_signature import RequestSignature, signed_headers
-from gateway.doors.views import (
+from gateway.doors.http.request_signature import RequestSignature, signed_headers
+from gateway.errors import ConfigError, DeliveryError
+from gateway.model import HmacKey
+from gateway.views.api import (
     AcceptedView,
     AcknowledgementView,
     CursorView,
@@ -28,8 +30,6 @@ from gateway.doors.views import (
     StatusView,
     TimelineView,
 )
-from gateway.errors import ConfigError, DeliveryError
-from gateway.model import HmacKey
 
 V = TypeVar("V")
 _PATIENT: Final = frozenset({429, 503})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signing.errors import SigningError
-from signing.keys import Signer
+from signing.keys.files import Signer
 
 MEMBERS: Final = ("sessionID", "payExchangeInfoHead", "payExchangeInfoLists", "serviceTime")
 """What is handed in, in this order; certNo and signValue follow."""

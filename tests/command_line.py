@@ -10,11 +10,11 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from gateway.app import App
+from gateway.app.build import App
 from gateway.cli.root import root
 from gateway.model import EnterpriseId, Message
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, new_message_of
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
 from spool.entry import Accepted, Collected, Fate, Settlement
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from lxml import etree
 
 from gateway.model import Envelope
-from gateway.rules import Rules, load_rules
-from gateway.schemas import View
-from gateway.simulator.compose import Composed, catalogue, compose
+from gateway.rules.loading import Rules, load_rules
+from gateway.rules.schemas import View
+from gateway.samples.compose import Composed, catalogue, compose
 from gateway.simulator.outgoing import Outgoing
-from gateway.stages.seal import root_name, unwrap, wrap
-from gateway.stages.validate import validate
-from signing.certificate import make_self_signed
-from signing.keys import Signer, load_pem
-from signing.sm2_certificate import make_self_signed_sm2
-from signing.xmldsig import sign
+from gateway.submission.validate import validate
+from gateway.xml.envelope import root_name, unwrap, wrap
+from signing.keys.certificate import make_self_signed
+from signing.keys.files import Signer, load_pem
+from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.xml.xmldsig import sign
 
 COP, DXP = "9901960X01", "DXPENT0000000001"
 DECLARATIONS = [kind.name for kind in catalogue().declarations()]

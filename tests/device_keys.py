@@ -8,13 +8,13 @@ from threading import Event
 
 from gateway.simulator.settings import UkeySection
 from gateway.simulator.ukey import UkeyServer
-from signing.certificate import make_self_signed
-from signing.device import Device, Identity, identity_of
 from signing.errors import KeyUnavailable
-from signing.guard import GuardedSigner
-from signing.health import HealthFile
-from signing.keys import FileSigner, load_pem
-from signing.pool import Member
+from signing.keys.certificate import make_self_signed
+from signing.keys.device import Device, Identity, identity_of
+from signing.keys.files import FileSigner, load_pem
+from signing.keys.guard import GuardedSigner
+from signing.keys.health import HealthFile
+from signing.keys.pool import Member
 
 PIN = "20261111"
 

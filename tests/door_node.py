@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.app import App
+from gateway.app.build import App
+from gateway.config.site import NewEnterprise, Site, write_site
 from gateway.model import EnterpriseId
-from gateway.playground import WatchedProcess, free_port
-from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import unwrap
-from signing.xmldsig import strip
+from gateway.simulator.world import WatchedProcess, free_port
+from gateway.xml.envelope import unwrap
+from signing.xml.xmldsig import strip
 from tests.platforms import Platform
 
 ANN = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.reference import reference
-from gateway.observe import event_table
+from gateway.observe.log import event_table
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
-from gateway.simulator.magic import table as magic_table
+from gateway.simulator.markers import table as magic_table
 from spool.lifecycle import diagram
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -17,7 +17,7 @@ _MAGIC: Final = re.compile(r"(?<=<!-- markers -->\n).*(?=<!-- /markers -->)", re
 _EVENTS: Final = """\
 # Log events
 
-Written from `gateway/observe.py` by `make docs`; a test compares the two.
+Written from `gateway/observe/log.py` by `make docs`; a test compares the two.
 
 The gateway logs one JSON object a line on stdout. Every line has `event`, `level` and `time` (UTC). A line
 about a message carries `message_id`, `enterprise` and `message_type`; one about an attempt `destination`,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from gateway.app import App
+from gateway.app.build import App
+from gateway.config.site import NewEnterprise, write_site
 from gateway.model import EnterpriseId, Message, MessageId
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_of
-from gateway.roles.stop import Stop
-from gateway.site import NewEnterprise, write_site
+from gateway.processes.stop import Stop
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
 from spool.entry import Collected, Depth, MessageView, Wanted
 from spool.store import Spool
 from tests.documents import order, receipt

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from socket import socket
 
-from gateway.config import Judges
+from gateway.config.gateway_toml import Judges
 from gateway.judges.host import host
 from gateway.judges.judge import JudgeCase, JudgeVerdict
-from gateway.judges.wire import JudgeLink
+from gateway.judges.link import JudgeLink
 from tests.waiting import until
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from gateway.site import NewEnterprise
+from gateway.config.site import NewEnterprise
 
 
 class NotNow(Exception):  # noqa: N818

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.site import Site
+from gateway.config.site import Site
 
 PATIENCE_S = 60
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.playground import WatchedProcess
-from signing.device import identity_of
-from signing.remote import Endpoint, RemoteSigner
+from gateway.simulator.world import WatchedProcess
+from signing.keys.device import identity_of
+from signing.keys.remote import Endpoint, RemoteSigner
 from tests.servers.certificates import Authority
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from signing.keys import FileSigner, load_pem, make_self_signed
-from signing.sm2_certificate import make_self_signed_sm2
-from signing.suite import SUITES
+from signing.keys.files import FileSigner, load_pem, make_self_signed
+from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.keys.suite import SUITES
 
 CEB = 'xmlns:ceb="http://www.chinaport.gov.cn/ceb"'
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'

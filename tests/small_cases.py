@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from gateway.config.site import DEMO
 from gateway.model import Envelope
-from gateway.simulator.compose import Style, compose
-from gateway.site import DEMO
-from gateway.stages.seal import wrap
+from gateway.samples.compose import Style, compose
+from gateway.xml.envelope import wrap
 from tests.documents import DXP_ID, dxp_rep, receipt
 from tests.spec import CASES
 from tests.unit.mapping_examples import example

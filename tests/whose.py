@@ -5,16 +5,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.bench.correlating import filer_of
-from gateway.config import LimitsConfig
-from gateway.homes import LocalReceivers, local_receivers_of
+from bench.correlating import filer_of
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.local_receivers import LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope
-from gateway.pipeline import Refusal, examine
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.roles.rematching import Rematching
-from gateway.rules import Rules
-from gateway.stages.seal import wrap
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.rematching import Rematching
+from gateway.rules.loading import Rules
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import Refusal, examine
+from gateway.xml.envelope import wrap
 from spool.entry import Accepted, Collected
 from spool.store import Spool
 from tests.unit.test_offers import config

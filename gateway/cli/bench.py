@@ -8,7 +8,7 @@ import msgspec
 from gateway.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from gateway.bench.figure import Figure
+    from bench.figure import Figure
 
 
 @click.command()
@@ -52,7 +52,7 @@ def bench(
     receipts: int,
 ) -> None:
     """Measure floors and ratios; a quarter of an hour's work for both cores, so keep the machine quiet."""
-    from gateway.bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
+    from bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
 
     measures = Measures(
         messages=messages, batches=batches, declarations=declarations, backlog=backlog, receipts=receipts

@@ -15,12 +15,12 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from gateway.config.site import DEMO
 from gateway.errors import GatewayError
 from gateway.model import EnterpriseId
-from gateway.playground import LocalWorld
-from gateway.rules import Rules, load_rules
-from gateway.simulator.compose import Composed, compose_trade
-from gateway.site import DEMO
+from gateway.rules.loading import Rules, load_rules
+from gateway.samples.compose import Composed, compose_trade
+from gateway.simulator.world import LocalWorld
 
 _PATIENCE_S: Final = 50.0
 _SCRIPT: Final = {"seed": 11, "delay_s": [0.1, 0.5], "refuse": 0.15, "duplicates": 0.1, "reorder": 0.2}

@@ -8,22 +8,22 @@ from typing import Final, NoReturn
 
 import click
 
-from gateway.acts import Act, who
-from gateway.cli import drawing
-from gateway.cli.acting import as_owner_of, tell_journal
+from gateway.cli import tables
+from gateway.cli.as_owner import as_owner_of, tell_journal
 from gateway.cli.editing import with_line
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, facts, replace
 from gateway.cli.terminal import echo
-from gateway.config import Config, load_config
-from gateway.config_enterprises import TOKENS
-from gateway.endings import token_expiries
+from gateway.config.enterprises import TOKENS
+from gateway.config.gateway_toml import Config, load_config
+from gateway.config.local_receivers import local_receivers_of
+from gateway.config.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
+from gateway.config.tenants import Tenants, load_alone, load_tenants
 from gateway.errors import ConfigError
-from gateway.homes import local_receivers_of
 from gateway.model import Enterprise, EnterpriseId
-from gateway.site import SENSIBLE, NewEnterprise, add_enterprise, new_token, token_digest
-from gateway.tenants import Tenants, load_alone, load_tenants
+from gateway.upkeep.operator_acts import Act, who
+from gateway.upkeep.token_expiry import token_expiries
 
 _RELOAD: Final = "a running gateway takes it up within seconds"
 _identifier = click.argument("identifier", metavar="ID")
@@ -105,7 +105,7 @@ def list_(file: Path, as_json: bool) -> None:
         for one in found:
             emit(_view(one, tenants))
     else:
-        drawing.table(
+        tables.table(
             ("enterprise", "name", "copCodes", "acts for", "DXP ids", "key", "recognised by", "disabled"),
             (
                 (

@@ -12,13 +12,13 @@ from lxml import etree
 from gateway.cli.options import document_argument, out_option
 from gateway.cli.output import deliver
 from gateway.cli.validate import read
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Envelope
-from gateway.rules import RULES, load_catalogue
-from gateway.stages.decode import decode
-from gateway.stages.identify import texts
-from gateway.stages.seal import (
+from gateway.rules.loading import RULES, load_catalogue
+from gateway.submission.identify import texts
+from gateway.xml.decode import decode
+from gateway.xml.envelope import (
     TransferHead,
     creat_time,
     file_name,

@@ -7,18 +7,18 @@ from typing import Final
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.naming import begun
-from gateway.cli.opening import open_spool, rules_of
+from gateway.cli.id_prefixes import begun
+from gateway.cli.open_spool import open_spool, rules_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit
 from gateway.cli.terminal import echo
-from gateway.config import Config, load_config
+from gateway.config.gateway_toml import Config, load_config
 from gateway.errors import ConfigError
 from gateway.evidence.bundle import encode
-from gateway.evidence.gather import EvidenceExporter
-from gateway.evidence.judge import Finding, FindingMark, verify_bundle
-from gateway.node_key import node_key
-from gateway.roles.retain import archive_dir
+from gateway.evidence.exporter import EvidenceExporter
+from gateway.evidence.verification import Finding, FindingMark, verify_bundle
+from gateway.keys.node_key import node_key
+from gateway.upkeep.retention import archive_dir
 from spool.archive import Archive
 from spool.archived import Archived
 from spool.note import NoteError, VerifierKey, verifier_key

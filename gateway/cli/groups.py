@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import tables
 from gateway.cli.output import facts, instant
 from gateway.cli.terminal import echo
 from gateway.printable import printable
@@ -40,7 +40,7 @@ def tell_errors(groups: Sequence[EntryGroup]) -> None:
     if not failing:
         return
     echo("")
-    drawing.table(
+    tables.table(
         ("destination", "state", "entries", "oldest", "error"),
         ((one.destination, one.state, str(one.entries), instant(one.oldest), _error(one)) for one in failing),
         right=("entries",),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.acting import as_owner_of
+from gateway.cli.as_owner import as_owner_of
 from gateway.cli.options import json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
-from gateway.site import DEMO, SENSIBLE, Site, write_site
+from gateway.config.site import DEMO, SENSIBLE, Site, write_site
 
 
 @click.command()

@@ -5,20 +5,20 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.acts import UID, Act, who
-from gateway.cli import drawing
-from gateway.cli.acting import as_owner_of, tell_journal
+from gateway.cli import tables
+from gateway.cli.as_owner import as_owner_of, tell_journal
 from gateway.cli.evidence import read_keys
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.opening import open_spool
+from gateway.cli.open_spool import open_spool
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import deliver, emit, facts, instant
 from gateway.cli.terminal import echo
-from gateway.config import Config, load_config
+from gateway.config.gateway_toml import Config, load_config
 from gateway.evidence.audit import Auditor
-from gateway.node_key import key_file, known_keys, node_key
-from gateway.node_key import renew as renewed
-from gateway.roles.retain import archive_dir
+from gateway.keys.node_key import key_file, known_keys, node_key
+from gateway.keys.node_key import renew as renewed
+from gateway.upkeep.operator_acts import UID, Act, who
+from gateway.upkeep.retention import archive_dir
 from spool.archive import Archive
 from spool.note import VerifierKey, read
 
@@ -140,7 +140,7 @@ def acts(file: Path, as_json: bool) -> None:
         for at, event, act in lines:
             emit({"at": at, "event": event, **msgspec.to_builtins(act)})
     else:
-        drawing.table(
+        tables.table(
             ("when", "what", "of", "changed", "by"),
             (
                 (instant(at), event, one.enterprise or one.key, " ".join(one.changed), one.by)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.config import load_config
+from gateway.config.gateway_toml import load_config
 from gateway.errors import ConfigError
-from gateway.keyring import Loader
-from gateway.queues import health_dir
+from gateway.keys.backlog import health_dir
+from gateway.keys.keyring import Loader
 from signing.errors import SigningError
-from signing.keys import FileSigner, Signer, load_pem, load_pkcs12
+from signing.keys.files import FileSigner, Signer, load_pem, load_pkcs12
 
 _PKCS12: Final = frozenset({".p12", ".pfx"})
 _KEYS: Final = frozenset({".key", ".pem", *_PKCS12})

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import tables
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.opening import enterprises_of, open_spool, rules_of, spool_of
+from gateway.cli.open_spool import enterprises_of, open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
 from gateway.cli.output import deliver, emit, facts, instant
 from gateway.cli.terminal import echo
-from gateway.config import load_config
-from gateway.doors.standing import standings
-from gateway.doors.views import OverdueView, ReceiptView, receipts_view
+from gateway.config.gateway_toml import load_config
+from gateway.config.local_receivers import local_receivers_of
 from gateway.errors import EnvelopeError
-from gateway.homes import local_receivers_of
 from gateway.model import Answer, EnterpriseId
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.mail import bounded
-from gateway.roles.transfer import Transfer
-from gateway.rules import Rules
-from gateway.stages.collected import open_collected
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.opened import open_collected
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import Rules
+from gateway.submission.mail_limit import bounded
+from gateway.views.api import OverdueView, ReceiptView, receipts_view
+from gateway.views.standing import standings
 from spool.entry import Orphan, RawArrival, Silent
 from spool.store import Spool
 
@@ -74,7 +74,7 @@ def list_(enterprise: str, after: int, limit: int, file: Path, as_json: bool) ->
         "declaration",
         "read",
     )
-    drawing.table(
+    tables.table(
         columns,
         (
             row
@@ -196,7 +196,7 @@ def orphans(limit: int, file: Path, as_json: bool) -> None:
                 }
             )  # fmt: skip
         return
-    drawing.table(
+    tables.table(
         ("orphan", "receipt", "body", "type", "received", "came from", "name", "reason"),
         (
             (
@@ -240,7 +240,7 @@ def overdue(enterprise: str, limit: int, file: Path, as_json: bool) -> None:
                 }
             )  # fmt: skip
         return
-    drawing.table(
+    tables.table(
         ("overdue since", "layer", "enterprise", "declaration", "message", "sent", "destination"),
         (
             (

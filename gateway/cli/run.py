@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from gateway.app import App
+    from gateway.app.build import App
 
 ROLES = ("accept", "forward", "collect", "notify", "keep")
 
@@ -25,15 +25,15 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
     A change in the folder of enterprises is taken up by itself.
     """
-    from gateway.app import App  # noqa: PLC0415 (only this command needs it)
-    from gateway.config import load_config  # noqa: PLC0415
-    from gateway.config_state import LastReload, tell_left_out  # noqa: PLC0415
-    from gateway.defects import capture_libraries  # noqa: PLC0415
-    from gateway.doors.handover import Handover, OpenDoor  # noqa: PLC0415
+    from gateway.app.build import App  # noqa: PLC0415 (only this command needs it)
+    from gateway.app.file_watch import FolderWatch  # noqa: PLC0415
+    from gateway.config.gateway_toml import load_config  # noqa: PLC0415
+    from gateway.config.in_force import LastReload, tell_left_out  # noqa: PLC0415
+    from gateway.doors.http.handover import Handover, OpenDoor  # noqa: PLC0415
     from gateway.errors import GatewayError  # noqa: PLC0415
-    from gateway.folder_watch import FolderWatch  # noqa: PLC0415
-    from gateway.observe import configure_logs, log  # noqa: PLC0415
-    from gateway.supervisor import Role, Supervisor  # noqa: PLC0415
+    from gateway.observe.defects import capture_libraries  # noqa: PLC0415
+    from gateway.observe.log import configure_logs, log  # noqa: PLC0415
+    from gateway.processes.supervisor import Role, Supervisor  # noqa: PLC0415
 
     wanted = names or ROLES
     watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
@@ -84,8 +84,8 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
 def _journal(before: "App", after: "App") -> None:
     """Write down what a reload changes."""
-    from gateway.acts import taken_up, write  # noqa: PLC0415
-    from gateway.observe import log  # noqa: PLC0415
+    from gateway.observe.log import log  # noqa: PLC0415
+    from gateway.upkeep.operator_acts import taken_up, write  # noqa: PLC0415
     from spool.errors import SpoolError  # noqa: PLC0415
 
     notes = taken_up(before.enterprises, after.enterprises, before.keys, after.keys)

@@ -12,14 +12,14 @@ from gateway.cli.keys import KeySource, find_signer
 from gateway.cli.options import document_argument, out_option
 from gateway.cli.output import deliver
 from gateway.cli.validate import read
-from gateway.rules import RULES, load_catalogue
-from gateway.stages.seal import root_name
+from gateway.rules.loading import RULES, load_catalogue
+from gateway.xml.envelope import root_name
 from signing.errors import SigningError
-from signing.keys import FileSigner, Signer
+from signing.keys.files import FileSigner, Signer
+from signing.keys.suite import SUITES
 from signing.notice179 import sign_upload
-from signing.suite import SUITES
-from signing.xmldsig import cut
-from signing.xmldsig import sign as splice
+from signing.xml.xmldsig import cut
+from signing.xml.xmldsig import sign as splice
 
 
 @click.command()

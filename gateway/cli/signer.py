@@ -10,14 +10,14 @@ import click
 from cryptography.hazmat.primitives import serialization
 
 from gateway.cli.output import deliver
-from gateway.config import load_config
-from gateway.config_keys import DEVICES
-from gateway.defects import capture_libraries
+from gateway.config.gateway_toml import load_config
+from gateway.config.keys import DEVICES
 from gateway.errors import ConfigError
-from gateway.keyring import show_certificate
-from gateway.observe import configure_logs
-from gateway.signer_service import SignerConfig, SignerService, load_signer_config
-from signing.certificate import read_certificate
+from gateway.keys.keyring import show_certificate
+from gateway.keys.signer_service import SignerConfig, SignerService, load_signer_config
+from gateway.observe.defects import capture_libraries
+from gateway.observe.log import configure_logs
+from signing.keys.certificate import read_certificate
 
 
 @click.command()

@@ -6,9 +6,9 @@ from typing import Final
 import click
 
 from gateway.cli.output import deliver
-from gateway.defects import capture_libraries
 from gateway.errors import ConfigError
-from gateway.observe import configure_logs
+from gateway.observe.defects import capture_libraries
+from gateway.observe.log import configure_logs
 from gateway.simulator.service import Simulator
 from gateway.simulator.settings import load_simulator_config
 

@@ -7,19 +7,19 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from gateway.cli import drawing, groups
+from gateway.cli import groups, tables
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import archived_histories, emit_history, history_of, tell_history
-from gateway.cli.naming import begun
-from gateway.cli.opening import open_spool, rules_of, spool_of
+from gateway.cli.id_prefixes import begun
+from gateway.cli.message_history import archived_histories, emit_history, history_of, tell_history
+from gateway.cli.open_spool import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.selection import OPEN, Selection, filter_options, selection
 from gateway.cli.terminal import echo
-from gateway.config import load_config
-from gateway.doors.views import status_view
+from gateway.config.gateway_toml import load_config
 from gateway.errors import ConfigError
-from gateway.roles.retain import archive_dir, retention
+from gateway.upkeep.retention import archive_dir, retention
+from gateway.views.api import status_view
 from spool.entry import AGE_CLASSES, Depth, MessageView
 from spool.lifecycle import NEXT, Event, State, after
 from spool.store import Spool
@@ -64,7 +64,7 @@ def status(file: Path, as_json: bool) -> None:
             )
         return
     columns = ("destination", "state", "total", *AGE_CLASSES.values())
-    drawing.table(
+    tables.table(
         columns,
         (
             (name, state, str(sum(ages.values())), *(str(ages.get(age, 0)) for age in AGE_CLASSES))
@@ -116,7 +116,7 @@ def list_(file: Path, as_json: bool, limit: int, after: int, **filters: Any) -> 
         for view in found:
             emit(_summary(view))
         return
-    drawing.table(
+    tables.table(
         ("id", "enterprise", "type", "destination", "state", "accepted", "attempts", "next attempt", "error"),
         (
             (

@@ -6,16 +6,16 @@ from typing import Final
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import tables
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
-from gateway.cli.watching import DecisionWait
+from gateway.cli.wait import DecisionWait
 from gateway.client import GatewayClient, ProblemView, Submitted
-from gateway.doors.views import AnswerView
 from gateway.errors import ConfigError, DeliveryError
+from gateway.views.api import AnswerView
 
 SubmitResult = Submitted | ProblemView | DeliveryError
 _UNAUTHORISED: Final = 401
@@ -87,7 +87,7 @@ def _token(token: str, file: Path | None) -> str:
 def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> dict[Path, SubmitResult]:
     results: dict[Path, SubmitResult] = {}
     lost: DeliveryError | None = None
-    for path in drawing.progress(files, "submitting", speaks=as_json):
+    for path in tables.progress(files, "submitting", speaks=as_json):
         result: SubmitResult
         try:
             result = lost or client.submit(read(path))

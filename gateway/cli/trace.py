@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.lives import (
+from gateway.cli.id_prefixes import begun
+from gateway.cli.message_history import (
     MessageHistory,
     archived_histories,
     detail_text,
@@ -14,14 +15,13 @@ from gateway.cli.lives import (
     history_of,
     tell_history,
 )
-from gateway.cli.naming import begun
-from gateway.cli.opening import enterprises_of, open_spool, rules_of
+from gateway.cli.open_spool import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
-from gateway.config import Config, load_config
+from gateway.config.gateway_toml import Config, load_config
 from gateway.facts import message_facts
-from gateway.queues import key_backlogs
+from gateway.keys.backlog import key_backlogs
 from spool.entry import JournalLine, Orphan
 from spool.lifecycle import State
 from spool.store import Spool

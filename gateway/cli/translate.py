@@ -6,22 +6,22 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.document_check import check_document
 from gateway.cli.failure import NOT_IN_ORDER, say
-from gateway.cli.judging import check_document
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import ConfigError, Refused
+from gateway.mapping.compile import load_mapping
 from gateway.mapping.language import SourceMapping
-from gateway.mapping.loading import load_mapping
-from gateway.mapping.shelf import load_mappings
+from gateway.mapping.loading import load_mappings
 from gateway.mapping.translate import Translated, translate, translate_split
 from gateway.mapping.write import TraceStep
 from gateway.model import Fault
-from gateway.rules import Rules, load_rules
-from gateway.schemas import View
+from gateway.rules.loading import Rules, load_rules
+from gateway.rules.schemas import View
 
 _SHOWN = 60
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import tables
+from gateway.cli.document_check import CheckedDocument, check_document
 from gateway.cli.failure import NOT_IN_ORDER
-from gateway.cli.judging import CheckedDocument, check_document
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
 from gateway.cli.terminal import echo
 from gateway.errors import ConfigError
 from gateway.model import Fault
-from gateway.rules import RULES, load_rules
-from gateway.schemas import View
+from gateway.rules.loading import RULES, load_rules
+from gateway.rules.schemas import View
 
 
 @click.command()
@@ -41,7 +41,7 @@ def validate(
     rules = load_rules(rules_dir, edition)
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
-    for file in drawing.progress(documents(paths), "validating", speaks=True):
+    for file in tables.progress(documents(paths), "validating", speaks=True):
         judged = check_document(read(file), rules, view)
         valid = valid and not judged.faults
         if as_json:

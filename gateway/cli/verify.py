@@ -6,20 +6,20 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import drawing
+from gateway.cli import tables
 from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.errors import ConfigError, EnvelopeError
-from gateway.stages.seal import root_name, unwrap
-from signing.certificate import CertificateFacts
-from signing.difference import Difference, first_difference
+from gateway.xml.envelope import root_name, unwrap
 from signing.errors import SigningError
-from signing.issuers import Issuers
-from signing.verify import SignatureVerdict
-from signing.verify import verify as verify_signature
+from signing.keys.certificate import CertificateFacts
+from signing.keys.issuers import Issuers
+from signing.xml.difference import Difference, first_difference
+from signing.xml.verify import SignatureVerdict
+from signing.xml.verify import verify as verify_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def verify(
     when = None if at is None else at.replace(tzinfo=UTC)
     before = None if original is None else _business(read(original))
     valid = True
-    for file in drawing.progress(documents(paths), "verifying", speaks=True):
+    for file in tables.progress(documents(paths), "verifying", speaks=True):
         case = _judge(file, before, issuers, when)
         valid = valid and case.verdict.valid and case.difference is None
         if as_json:

@@ -6,7 +6,6 @@ import time
 from typing import Final
 
 from gateway.errors import EnvelopeError, TooExpensive
-from gateway.heartbeat import beat
 from gateway.judges.judge import (
     TOO_EXPENSIVE,
     Examine,
@@ -18,7 +17,7 @@ from gateway.judges.judge import (
     completed,
     on_message,
 )
-from gateway.judges.wire import (
+from gateway.judges.link import (
     BEGUN,
     LENGTH,
     NONE_TO_BE_HAD,
@@ -30,9 +29,10 @@ from gateway.judges.wire import (
     receive_exactly,
 )
 from gateway.model import Enterprise, EnterpriseId, Opened
-from gateway.pipeline import Refusal
-from gateway.roles.accept import ExaminedSubmission
-from gateway.stages.collected import open_plain
+from gateway.processes.heartbeat import beat
+from gateway.receipts.opened import open_plain
+from gateway.submission.intake import ExaminedSubmission
+from gateway.submission.pipeline import Refusal
 
 _BEAT_S: Final = 1.0
 _AGAIN_S: Final = 0.05

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from gateway.config import Judges
-from gateway.defects import defect
-from gateway.heartbeat import beat
+from gateway.config.gateway_toml import Judges
 from gateway.judges.judge import Broken, JudgeCase, JudgeVerdict, lightened
 from gateway.judges.limits import JudgeLimits
-from gateway.judges.wire import BEGUN, frame, opened, receive
-from gateway.observe import log
-from gateway.roles.stop import Stop
+from gateway.judges.link import BEGUN, frame, opened, receive
+from gateway.observe.defects import defect
+from gateway.observe.log import log
+from gateway.processes.heartbeat import beat
+from gateway.processes.stop import Stop
 
 _BEAT_S: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1

@@ -7,19 +7,19 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gateway.config import Config
+from gateway.config.gateway_toml import Config
+from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
-from gateway.homes import LocalReceivers
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.translate import translate
 from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
-from gateway.pipeline import Refusal, examine, examine_plain
-from gateway.roles.accept import ExaminedSubmission
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.rules import Rules
-from gateway.stages.collected import open_collected
-from gateway.stages.signature import Trust
-from signing.suite import Suite
+from gateway.receipts.opened import open_collected
+from gateway.rules.loading import Rules
+from gateway.submission.intake import ExaminedSubmission
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import Refusal, examine, examine_plain
+from gateway.submission.signature import Trust
+from signing.keys.suite import Suite
 
 TOO_EXPENSIVE: Final = Refusal(
     problem="too-expensive",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.judges.judge import TOO_EXPENSIVE, Examine, JudgeVerdict, Translate, completed
+from gateway.judges.link import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 from gateway.judges.turns import Turns
-from gateway.judges.wire import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 
 JudgeQuestion = Examine | Translate
 OnVerdict = Callable[[JudgeVerdict | Exception], None]

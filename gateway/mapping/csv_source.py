@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
-from gateway.fault_texts import shown_of
+from gateway.mapping.lossy_numbers import lost
 from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
-from gateway.mapping.wholeness import lost
 from gateway.model import Fault
+from gateway.rules.fault_texts import shown_of
 
 _ENDS: Final = ("\r\n", "\n", "\r")
 _FIX: Final = 'put cells that hold a comma, a line break or " in double quotes, and write " inside them twice'

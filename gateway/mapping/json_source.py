@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
+from gateway.mapping.lossy_numbers import lost
 from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
-from gateway.mapping.wholeness import lost
 from gateway.model import Fault
 
 _DEEPEST: Final = 256

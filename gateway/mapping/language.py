@@ -1,6 +1,6 @@
 """The mapping language as values: a tree that follows the schema, each leaf with where its text comes from.
 
-`gateway.mapping.loading` makes these of a TOML file and checks them; `gateway.mapping.write` walks them.
+`gateway.mapping.compile` makes these of a TOML file and checks them; `gateway.mapping.write` walks them.
 """
 
 from collections.abc import Iterator

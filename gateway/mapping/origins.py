@@ -6,13 +6,13 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from gateway.fault_texts import FaultPlace, fault
 from gateway.mapping.functions import FOURTEEN, NAMED_FORMS, Coded, Function, Rounded, Timed, is_time_form
 from gateway.mapping.language import Constant, Copied, Guid, Origin, Position
 from gateway.mapping.source import Reference
-from gateway.schema_model import ValueType
-from gateway.schema_values import value_faults
-from gateway.tables import TablePlace, shaped
+from gateway.rules.fault_texts import FaultPlace, fault
+from gateway.rules.schema_model import ValueType
+from gateway.rules.schema_values import value_faults
+from gateway.rules.tables import TablePlace, shaped
 
 _EXAMPLE: Final = """
 from = "buyer/name"

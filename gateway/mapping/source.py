@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 
 from gateway.errors import Refused
 from gateway.model import Fault
-from gateway.stages.decode import ENCODINGS, UTF8_MARK
+from gateway.xml.decode import ENCODINGS, UTF8_MARK
 
 NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """A character that no XML document can hold (XML 1.0, 2.2)."""

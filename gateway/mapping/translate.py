@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.fault_texts import shown_of
 from gateway.mapping.csv_source import read_csv
 from gateway.mapping.faults import SourceFault, told_of
 from gateway.mapping.json_source import read_json
@@ -14,6 +13,7 @@ from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.source import SourceItem, Spot, decoded
 from gateway.mapping.write import Portion, TraceStep, Writer
 from gateway.model import Fault
+from gateway.rules.fault_texts import shown_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import NotApplicableError, guid
 from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
 from gateway.mapping.source import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
-from gateway.schemas import CEB_NAMESPACE
-from signing.suite import XSI
+from gateway.rules.schemas import CEB_NAMESPACE
+from signing.keys.suite import XSI
 
 _START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 _NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Declaration
-from gateway.rules import Rules
+from gateway.rules.loading import Rules
 from gateway.simulator.examine import BadEnvelope, BadFormat, Readable, open_envelope, read_business
 from gateway.simulator.ledger import Arrived, Ledger, digest, original_of
-from gateway.simulator.magic import Magic, maybe_passing
+from gateway.simulator.markers import Magic, maybe_passing
 from gateway.simulator.outgoing import Dispatch, Outgoing
 from gateway.simulator.plan import PlannedFate, PlannedOutcome
 from gateway.simulator.planning import Planner
@@ -24,7 +24,7 @@ from gateway.simulator.postbox import AnswerRoute, Postbox, Posted
 from gateway.simulator.receipts import EPORT, ReceiptForm
 from gateway.simulator.refusals import SimulatedRefusal, refusals
 from gateway.simulator.script import Script
-from gateway.stages.seal import Unwrapped
+from gateway.xml.envelope import Unwrapped
 
 CONFLICT: Final = SimulatedRefusal(code="0999", info="another message came under this CopMsgId before")
 _Sent = tuple[str, str]

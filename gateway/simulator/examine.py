@@ -9,17 +9,17 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Envelope, Fault, Header
-from gateway.rules import Rules
-from gateway.schemas import View
+from gateway.rules.loading import Rules
+from gateway.rules.schemas import View
 from gateway.simulator.refusals import SimulatedRefusal, refusals
-from gateway.stages.decode import decode, encoding_of
-from gateway.stages.identify import identify
-from gateway.stages.seal import DXP, Unwrapped, envelope_in, root_name, unwrap_tree
-from gateway.stages.validate import validate
-from signing.verify import verify
+from gateway.submission.identify import identify
+from gateway.submission.validate import validate
+from gateway.xml.decode import decode, encoding_of
+from gateway.xml.envelope import DXP, Unwrapped, envelope_in, root_name, unwrap_tree
+from signing.xml.verify import verify
 
 ENVELOPE_LIMITS: Final = LimitsConfig(size_bytes=64 * 1024 * 1024)
 UNKNOWN: Final = "UNKNOWN"

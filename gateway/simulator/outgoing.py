@@ -7,11 +7,11 @@ from random import Random
 from typing import Final
 
 from gateway.model import Envelope
-from gateway.simulator import values
+from gateway.samples import values
 from gateway.simulator.ledger import Ledger, Said
 from gateway.simulator.postbox import AnswerRoute, Posted, ReadyMessage
 from gateway.simulator.receipts import ReceiptForm, SimulatedReceipt, answer, moment
-from gateway.stages.seal import TransferHead, creat_time, file_name, transfer_msg_id, wrap, wrap_transfer
+from gateway.xml.envelope import TransferHead, creat_time, file_name, transfer_msg_id, wrap, wrap_transfer
 
 NODE: Final = "00000002"
 """The node of the customs side: the national centre (spec dxp.md, DxpMsgSv, Real ids)."""

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from lxml import etree
 
 from gateway.model import Declaration, Envelope, Header
-from gateway.simulator import values
+from gateway.samples import values
 from gateway.simulator.examine import text_of
-from gateway.simulator.magic import own_numbers
+from gateway.simulator.markers import own_numbers
 from gateway.simulator.outgoing import NODE
 from gateway.simulator.plan import Plan, PlannedStep
 from gateway.simulator.postbox import AnswerRoute, Posted, ReadyMessage
 from gateway.simulator.receipts import ReceiptCase, ReceiptForm, SimulatedReceipt, format_answer, open_case
 from gateway.simulator.refusals import FORMAT_ERROR, SimulatedRefusal
 from gateway.simulator.script import Script, usual_info
-from gateway.stages.seal import Unwrapped, creat_time, wrap_response
+from gateway.xml.envelope import Unwrapped, creat_time, wrap_response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from gateway.model import MessageType
-from gateway.rules import RULES
-from gateway.simulator import values
-from gateway.simulator.structure import Element, structure
-from gateway.simulator.template import CEB, EDITION
+from gateway.rules.loading import RULES
+from gateway.samples import values
+from gateway.samples.structure import Element, structure
+from gateway.samples.template import CEB, EDITION
 
 BODIES: Final = 100
 """Bodies that one receipt message holds at most (spec ceb/messages.md, Batch limits)."""

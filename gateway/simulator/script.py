@@ -13,9 +13,9 @@ from typing import Annotated, Final, assert_never
 
 from msgspec import Meta
 
+from gateway.config.sections import Count, Section
 from gateway.model import MessageType
-from gateway.section import Count, Section
-from gateway.simulator.magic import Magic, Timing, magic_of
+from gateway.simulator.markers import Magic, Timing, magic_of
 from gateway.simulator.plan import Plan, PlannedFate, PlannedOutcome, PlannedStep
 from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, SimulatedRefusal, refusals
 

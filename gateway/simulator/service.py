@@ -8,8 +8,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.errors import ConfigError
-from gateway.observe import log
-from gateway.rules import Rules, load_rules
+from gateway.observe.log import log
+from gateway.rules.loading import Rules, load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
 from gateway.simulator.settings import AmqpSection, SftpSection, SimulatorConfig, UkeySection

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gateway.config import Port
-from gateway.section import Count, Section
-from gateway.section_files import absolute, read_section
+from gateway.config.files import absolute, read_section
+from gateway.config.gateway_toml import Port
+from gateway.config.sections import Count, Section
 from gateway.simulator.script import Script
 
 

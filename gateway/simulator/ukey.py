@@ -16,7 +16,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from gateway.simulator.settings import UkeySection
 from signing.errors import SigningError
-from signing.keys import Signer, load_pem
+from signing.keys.files import Signer, load_pem
 
 _SIGN: Final = "cus-sec_SpcSignDataAsPEM"
 _CERTIFICATE: Final = "cus-sec_SpcGetSignCertAsPEM"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.config import Folder
+from gateway.config.gateway_toml import Folder
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
 from gateway.transports.names import (

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import DeliveryError
-from gateway.heartbeat import beat
 from gateway.ports import Clock
+from gateway.processes.heartbeat import beat
 from spool.lease import ENDLESS, Lease
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from psycopg import Cursor
 
 from spool.entry import Accepted, Conflict, Duplicate, NewMessage, Note, PutResult, Subject, Submission, Way
+from spool.fairness import fair_key_of
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.postgres.arrays import blobs, int8s, texts
@@ -23,7 +24,6 @@ from spool.postgres.texts import short
 from spool.requests import recognised, taken_before
 from spool.store import NO_MARKS
 from spool.travelling import UNTOLD, clashes
-from spool.turns import fair_key_of
 
 _TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
 """Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""

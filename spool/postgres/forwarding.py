@@ -8,6 +8,7 @@ from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, EndVerdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
+from spool.fairness import in_turn, resource_of
 from spool.lease import Lease
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.postgres.accepting import write_journal
@@ -17,7 +18,6 @@ from spool.postgres.ordering import leave, line_up, lock_related, step_back, sto
 from spool.postgres.returning import WHOSE
 from spool.postgres.signals import wake
 from spool.store import NO_BOUNDS
-from spool.turns import in_turn, resource_of
 
 _TURNS_AT_MOST: Final = 512
 """Turns that one claim looks at; the next claim goes on after the last of them."""

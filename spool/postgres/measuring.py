@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from spool.entry import Backlog, Outstanding
+from spool.fairness import NEEDY_BELOW, behind, fair_key_of, resource_of
 from spool.postgres.database import Database, to_time
-from spool.turns import NEEDY_BELOW, behind, fair_key_of, resource_of
 
 _OPEN: Final = "e.state IN ('ready', 'sending', 'held', 'dead')"
 """Word for word the condition of the index `entry_open`."""

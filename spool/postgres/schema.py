@@ -170,7 +170,7 @@ STEPS: Final[tuple[str, ...]] = (
     ALTER TABLE arrival ADD COLUMN asks boolean NOT NULL DEFAULT false;  -- for another attempt
     """,
     """
-    -- the owner, and what it needs: spool.turns, which counts on the order of bytes
+    -- the owner, and what it needs: spool.fairness, which counts on the order of bytes
     ALTER TABLE entry ADD COLUMN turn text COLLATE "C" NOT NULL DEFAULT '';
     UPDATE entry SET turn = owner;
     DROP INDEX entry_due;

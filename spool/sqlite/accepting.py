@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from spool.entry import Accepted, Conflict, Duplicate, NewMessage, Note, PutResult, Submission, Way
+from spool.fairness import fair_key_of
 from spool.journal import accepted
 from spool.lifecycle import State
 from spool.requests import recognised, taken_before
@@ -17,7 +18,6 @@ from spool.sqlite.many import select
 from spool.sqlite.ordering import unsettled
 from spool.store import NO_MARKS
 from spool.travelling import MOST, UNTOLD, clashes
-from spool.turns import fair_key_of
 
 _TAKEN = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
 """Of an entry: its declarations may be at customs, or may still get there. What was ever sent may be (docs/adr/0037)."""

@@ -10,6 +10,7 @@ from spool.claimants import LEFT, MARK, first_of
 from spool.ending import Ending, EndVerdict, Whose, abandoned, ended, settled
 from spool.entry import Claimed, Ended, Settlement
 from spool.errors import LifecycleError
+from spool.fairness import behind, in_turn, resource_of
 from spool.lease import Lease
 from spool.lifecycle import NEXT, OPERATORS, UNSETTLED, Event, State, after
 from spool.signals import Signals
@@ -18,7 +19,6 @@ from spool.sqlite.database import Database, to_number, to_time
 from spool.sqlite.ordering import leave, line_up, step_back, stop_waiting
 from spool.sqlite.returning import WHOSE
 from spool.store import NO_BOUNDS
-from spool.turns import behind, in_turn, resource_of
 
 _DUE = "state = 'ready' AND blockers = 0 AND destination = ?"
 """Word for word the condition of the indexes `entry_due` and `entry_next`."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from spool.entry import Backlog, Outstanding
+from spool.fairness import NEEDY_BELOW, behind, fair_key_of, resource_of
 from spool.sqlite.database import Database, to_time
 from spool.sqlite.schema import unfinished
-from spool.turns import NEEDY_BELOW, behind, fair_key_of, resource_of
 
 _DESTINATIONS: Final = (
     f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {unfinished()} UNION ALL"

@@ -153,7 +153,7 @@ STEPS: Final[tuple[str, ...]] = (
     ALTER TABLE arrival ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;     -- 1: for another attempt
     """,
     """
-    ALTER TABLE entry ADD COLUMN turn TEXT NOT NULL DEFAULT '';  -- the owner, and what it needs: spool.turns
+    ALTER TABLE entry ADD COLUMN turn TEXT NOT NULL DEFAULT '';  -- the owner, and what it needs: spool.fairness
     UPDATE entry SET turn = owner;
     DROP INDEX entry_due;
     CREATE INDEX entry_due ON entry (destination, turn, priority, due_at, id)
@@ -198,7 +198,7 @@ STEPS: Final[tuple[str, ...]] = (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         message     INTEGER NOT NULL REFERENCES message,
         owner       TEXT NOT NULL,              -- that of the message, for the fair claim
-        turn        TEXT NOT NULL,              -- the owner, and what it needs: spool.turns
+        turn        TEXT NOT NULL,              -- the owner, and what it needs: spool.fairness
         destination TEXT NOT NULL,
         cop_msg_id  TEXT NOT NULL,
         sender      TEXT NOT NULL,              -- whose the cop_msg_id is; empty: not told

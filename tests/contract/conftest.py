@@ -8,17 +8,17 @@ from typing import Any, Protocol
 
 import pytest
 
-from gateway.config import Amqp, Folder, Rabbitmq, Sftp
+from gateway.config.gateway_toml import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
-from gateway.playground import free_port
 from gateway.ports import Feed, Parcel, Transport
 from gateway.simulator.sftp_folder import FolderSession
 from gateway.simulator.sftp_server import SftpServer
-from gateway.transports.amqp import AmqpFeed, AmqpTransport
+from gateway.simulator.world import free_port
+from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport
 from gateway.transports.folder import FolderFeed, FolderTransport
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
-from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
-from gateway.transports.sftp import SftpFeed, SftpTransport
+from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
+from gateway.transports.sftp.transport import SftpFeed, SftpTransport
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.servers.openssh import OpenSsh, write_key

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.app import build_transport
-from gateway.config import Amqp, Destination, Folder, Rabbitmq, Sftp
+from gateway.app.build import build_transport
+from gateway.config.gateway_toml import Amqp, Destination, Folder, Rabbitmq, Sftp
 from gateway.ports import Parcel, Transport
-from gateway.transports import sftp_upload
+from gateway.transports.sftp import upload
 from spool.entry import Claimed, Fate, Settlement
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
@@ -74,7 +74,7 @@ def main(state: Path, config: Path, where: str) -> None:
     transport = transport_of(pickle.loads(config.read_bytes()))  # noqa: S301 (our own)
     match where:
         case "rename":
-            stop.before(sftp_upload._Upload, "rename")
+            stop.before(upload._Upload, "rename")
         case "fsync":
             stop.before(os, "fsync")
     while not stop.stopped:

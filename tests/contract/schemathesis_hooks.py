@@ -11,8 +11,8 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from gateway.doors.operations import MESSAGE_FORMS, WAIT_AT_MOST_S
-from gateway.simulator.compose import TRADE, compose
+from gateway.doors.http.operations import MESSAGE_FORMS, WAIT_AT_MOST_S
+from gateway.samples.compose import TRADE, compose
 
 COP_CODE, DXP_ID = os.environ["CONTRACT_COP_CODE"], os.environ["CONTRACT_DXP_ID"]
 

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway.config import Amqp
+from gateway.config.gateway_toml import Amqp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Parcel
-from gateway.transports.amqp import AmqpFeed, AmqpTransport
+from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport
 from tests.contract.conftest import NOT_NOW, REFUSED, AmqpMedium, parcel
 from tests.waiting import PATIENCE_S
 
@@ -275,9 +275,9 @@ def test_tls_with_a_certificate_of_the_named_authority(amqp: AmqpMedium, tmp_pat
 def test_missing_library_is_a_configuration_error_and_only_when_used() -> None:
     program = (
         "import sys; sys.modules['proton'] = None\n"
-        "from gateway.config import Amqp\n"
+        "from gateway.config.gateway_toml import Amqp\n"
         "from gateway.errors import ConfigError\n"
-        "from gateway.transports.amqp import AmqpTransport\n"
+        "from gateway.transports.amqp10.transport import AmqpTransport\n"
         "try:\n"
         "    AmqpTransport(Amqp(url='amqp://h', send_address='a', receive_address='b'))\n"
         "except ConfigError as error:\n"

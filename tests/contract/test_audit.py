@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.evidence.audit import Audit, Auditor
-from gateway.roles.retain import Retention
+from gateway.upkeep.retention import Retention
 from spool.archive import Archive
 from spool.entry import Note
 from spool.note import Checkpoint, NodeKey

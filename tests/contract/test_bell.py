@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.doors.bell import LongPoll
+from gateway.doors.http.long_poll import LongPoll
 from spool.entry import Filing
 from spool.store import Spool
 from tests.spooling import collected

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from gateway.roles.retain import Retention
+from gateway.upkeep.retention import Retention
 from spool.archive import Archive
 from spool.entry import Wanted
 from spool.lifecycle import Event, State

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.site import write_site
+from gateway.config.site import write_site
 from tests.command_line import invoke, lines
 from tests.contract.conftest import OpenSshMedium
 from tests.servers.openssh import write_key

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.site import write_site
+from gateway.config.site import write_site
 from tests import documents as make
 from tests.spec import SPEC, needs_spec
 

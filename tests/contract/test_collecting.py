@@ -9,13 +9,14 @@ from typing import NoReturn
 
 import pytest
 
+from gateway.config.local_receivers import NOBODY
 from gateway.errors import DeliveryError
-from gateway.homes import NOBODY
 from gateway.ports import Arrival, Feed
-from gateway.roles.collect import Collect, ReceiptFiler
-from gateway.roles.stop import Stop
-from gateway.roles.transfer import Transfer
-from gateway.rules import load_rules
+from gateway.processes.stop import Stop
+from gateway.receipts.collect import Collect
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import load_rules
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.errors import SpoolError
 from spool.locking import FileLock

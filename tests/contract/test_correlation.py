@@ -7,17 +7,17 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from gateway.bench.correlating import World, filer_of
-from gateway.catalogue import load_catalogue
-from gateway.config import LimitsConfig
+from bench.correlating import World, filer_of
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
-from gateway.pipeline import examine
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.roles.rematching import Rematching
-from gateway.rules import RULES, load_rules
-from gateway.simulator.compose import compose
-from gateway.stages.seal import wrap, wrap_response
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.rematching import Rematching
+from gateway.rules.catalogue import load_catalogue
+from gateway.rules.loading import RULES, load_rules
+from gateway.samples.compose import compose
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap, wrap_response
 from spool.entry import Accepted, Collected, Orphan
 from spool.store import Spool
 from tests.documents import COP_CODE, DXP_ID, document, element, inventory, order, receipt, tax

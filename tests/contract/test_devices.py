@@ -11,17 +11,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from gateway.config_keys import KeyConfig, Pkcs11, Remote, Ukey
+from gateway.config.keys import KeyConfig, Pkcs11, Remote, Ukey
 from gateway.errors import ConfigError
-from gateway.keyring import Loader, show_certificate
-from gateway.signer_service import SignerConfig, SignerService, SignerTable
+from gateway.keys.keyring import Loader, show_certificate
+from gateway.keys.signer_service import SignerConfig, SignerService, SignerTable
 from gateway.simulator.settings import UkeySection
 from gateway.simulator.ukey import UkeyServer
 from signing.errors import KeyUnavailable, WrongPin
-from signing.pool import Member
-from signing.sm2_certificate import make_self_signed_sm2
-from signing.verify import verify
-from signing.xmldsig import sign
+from signing.keys.pool import Member
+from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.xml.verify import verify
+from signing.xml.xmldsig import sign
 from tests.device_keys import PIN, card, write_pair
 from tests.documents import order
 from tests.servers.certificates import Authority

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.local_receivers import NOBODY
 from gateway.errors import DeliveryError
-from gateway.homes import NOBODY
-from gateway.observe import configure_logs, log, reset_logs
+from gateway.observe.log import configure_logs, log, reset_logs
 from gateway.printable import LONGEST
-from gateway.roles.collect import Collect, ReceiptFiler
-from gateway.roles.transfer import Transfer
-from gateway.rules import load_rules
+from gateway.receipts.collect import Collect
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import load_rules
 from gateway.transports.folder import FolderFeed
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.entry import Fate

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from gateway.app import App
-from gateway.config import LOCAL
+from gateway.app.build import App
+from gateway.config.gateway_toml import LOCAL
+from gateway.config.site import NewEnterprise, write_site
 from gateway.model import EnterpriseId, Envelope, Message
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_of
-from gateway.roles.stop import Stop
-from gateway.site import NewEnterprise, write_site
-from gateway.stages.seal import wrap
-from signing.xmldsig import sign
+from gateway.processes.stop import Stop
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap
+from signing.xml.xmldsig import sign
 from spool.entry import Collected, Notice
 from spool.lifecycle import Event, State
 from spool.store import Spool

@@ -19,15 +19,15 @@ import pytest
 from starlette.routing import Route
 
 from gateway.client import GatewayClient, ProblemView
-from gateway.doors import openapi
-from gateway.doors.counter import HttpServices
-from gateway.doors.http import build
-from gateway.doors.operations import OPERATIONS
-from gateway.doors.page import page
-from gateway.playground import LocalWorld
+from gateway.config.site import DEMO
+from gateway.doors.http import openapi
+from gateway.doors.http.handlers import build
+from gateway.doors.http.operations import OPERATIONS
+from gateway.doors.http.page import page
+from gateway.doors.http.services import HttpServices
 from gateway.problems import PROBLEMS
-from gateway.simulator.compose import TRADE, compose
-from gateway.site import DEMO
+from gateway.samples.compose import TRADE, compose
+from gateway.simulator.world import LocalWorld
 from spool.lifecycle import State
 from tests.generated import REPOSITORY
 from tests.platforms import rng

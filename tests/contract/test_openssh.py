@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import DeliveryError
 from gateway.ports import Delivery, Parcel
 from gateway.transports.names import Leftovers, temporary_name
-from gateway.transports.sftp import SftpTransport
+from gateway.transports.sftp.transport import SftpTransport
 from tests.contract.conftest import OpenSshMedium, parcel
 from tests.servers.tcp_door import TcpDoor
 

@@ -10,15 +10,16 @@ from typing import Protocol
 import msgspec
 import pytest
 
+from gateway.config.local_receivers import NOBODY
 from gateway.errors import DeliveryError
-from gateway.homes import NOBODY
 from gateway.ports import Arrival, Clock
-from gateway.roles.collect import Collect, ReceiptFiler
-from gateway.roles.transfer import Transfer
-from gateway.rules import load_rules
+from gateway.receipts.collect import Collect
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import load_rules
 from gateway.transports.folder import FolderFeed
 from gateway.transports.polled import PolledFeed
-from gateway.transports.sftp import SftpFeed
+from gateway.transports.sftp.transport import SftpFeed
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import FolderMedium, OpenSshMedium, SftpMedium
 from tests.unit.test_offers import config

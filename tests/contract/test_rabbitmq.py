@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from pamqp import commands
 
-from gateway.config import Rabbitmq
+from gateway.config.gateway_toml import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.ports import Parcel
-from gateway.transports.amqp import AmqpFeed, AmqpTransport
-from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
-from gateway.transports.rabbitmq_probe import reach
+from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport
+from gateway.transports.rabbitmq.probe import reach
+from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
 from tests.contract.conftest import RabbitmqMedium, RabbitmqPluginMedium, parcel
 from tests.servers.certificates import Authority
 from tests.servers.rabbitmq import LARGEST_BYTES, Brokers

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.roles.retain import ArchiveBatch, Retention
+from gateway.upkeep.retention import ArchiveBatch, Retention
 from spool.archive import Archive
 from spool.archived import Archived
 from spool.entry import Accepted, Fate, Filing, OrphanBody, Subject, TimelineRow, Way

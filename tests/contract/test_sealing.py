@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.roles.retain import Retention
+from gateway.upkeep.retention import Retention
 from spool.archive import Archive
 from spool.entry import Fate, Note
 from spool.errors import SpoolError

@@ -11,9 +11,9 @@ import msgspec
 import paramiko
 import pytest
 
-from gateway.config import Sftp
+from gateway.config.gateway_toml import Sftp
 from gateway.errors import ConfigError, DeliveryError
-from gateway.transports.sftp import SftpFeed, SftpTransport
+from gateway.transports.sftp.transport import SftpFeed, SftpTransport
 from tests.contract.conftest import SftpMedium, parcel
 from tests.servers.openssh import write_key
 from tests.waiting import PATIENCE_S

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Sftp
+from gateway.config.gateway_toml import Sftp
 from gateway.errors import DeliveryError
-from gateway.transports.sftp import SftpTransport
+from gateway.transports.sftp.transport import SftpTransport
 from tests.contract.conftest import parcel
 from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.ssh_certificates import HOUR_S, SshAuthority

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.site import NewEnterprise
+from gateway.config.site import NewEnterprise
 from tests.documents import order
 from tests.door_node import DoorNode
 from tests.servers.openssh import OpenSsh, need_openssh, write_key

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from gateway.config import Sftp
+from gateway.config.gateway_toml import Sftp
 from gateway.errors import ConfigError, DeliveryError
-from gateway.playground import free_port
 from gateway.ports import Arrival
-from gateway.transports.sftp import SftpFeed, SftpTransport
-from gateway.transports.sftp_probe import reach
+from gateway.simulator.world import free_port
+from gateway.transports.sftp.probe import reach
+from gateway.transports.sftp.transport import SftpFeed, SftpTransport
 from tests.contract.conftest import SftpMedium, parcel, whole_files
 from tests.servers.openssh import write_key
 from tests.servers.sftp_quirks import POSIX_RENAME, session_with

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.config import BusyHours, Config, PatienceRow
-from gateway.doors.standing import standings
-from gateway.doors.views import StandingView
-from gateway.observe import configure_logs, reset_logs
-from gateway.patience import response_times_of
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.vigil import OverdueScan
-from gateway.rules import Rules
+from gateway.config.gateway_toml import BusyHours, Config, PatienceRow
+from gateway.observe.log import configure_logs, reset_logs
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.overdue import OverdueScan
+from gateway.rules.loading import Rules
+from gateway.rules.response_times import response_times_of
+from gateway.views.api import StandingView
+from gateway.views.standing import standings
 from spool.entry import Fate
 from spool.lifecycle import Event
 from spool.store import Spool

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.site import NewEnterprise, add_enterprise
 from gateway.model import Envelope
-from gateway.site import NewEnterprise, add_enterprise
-from gateway.stages.seal import unwrap, wrap
-from gateway.stages.subscribe import subscribers_of
-from signing.xmldsig import sign
+from gateway.submission.subscribe import subscribers_of
+from gateway.xml.envelope import unwrap, wrap
+from signing.xml.xmldsig import sign
 from spool.lifecycle import State
 from tests.contract.test_channels import WebhookSide
 from tests.documents import element

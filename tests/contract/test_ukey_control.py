@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from gateway.config_keys import KeyConfig, Ukey
-from gateway.keyring import Loader
-from signing.device import Identity, Pin, identity_of
+from gateway.config.keys import KeyConfig, Ukey
+from gateway.keys.keyring import Loader
 from signing.errors import KeyUnavailable, WrongPin
-from signing.ukey import Control, UkeySigner
+from signing.keys.device import Identity, Pin, identity_of
+from signing.keys.ukey import Control, UkeySigner
 from tests.device_keys import PIN, card, write_pair
 
 GREETING = json.dumps({"_id": 0, "_method": "open", "_status": "00", "_args": {}})

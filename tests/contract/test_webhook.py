@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config_deliver import Webhook
+from gateway.config.channels import Webhook
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Parcel
-from gateway.transports.webhook import WebhookTransport, read_secrets
+from gateway.transports.webhook.transport import WebhookTransport, read_secrets
 from spool.lease import Lease
 from tests.servers.certificates import Authority
 from tests.servers.receiver import Handler, Receiver, answers, hangs, takes_but_never_ends, trickles

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.rules import load_rules
-from gateway.simulator.compose import compose
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import compose
 from spool.entry import NewMessage, Subject, Way
 from spool.store import Spool
 from tests.documents import document, element, inventory, order, receipt, tax

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from gateway.config import load_config
-from gateway.site import Site
-from gateway.spooling import build_spool
+from gateway.app.open_spool import build_spool
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import Site
 from spool.entry import MessageView, Wanted
 from spool.lifecycle import UNSETTLED, State
 from spool.store import Topic

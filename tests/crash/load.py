@@ -19,9 +19,9 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from gateway.rules import load_rules
-from gateway.simulator.compose import SINGLES_DAY, compose
-from gateway.site import NewEnterprise
+from gateway.config.site import NewEnterprise
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import SINGLES_DAY, compose
 from spool.ending import ABANDONED_AT_MOST
 from tests.crash.homecoming import wait_until_sent
 from tests.crash.points import AT_START, Whom

@@ -13,21 +13,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gateway.app
-import gateway.app_doors
-import gateway.doors.server
-import gateway.roles.retain
+import gateway.app.build
+import gateway.app.drop_doors
+import gateway.app.http_door
+import gateway.upkeep.retention
 import spool.postgres.database
 import spool.sqlite.database  # imported before the clock is changed in all of them
 from gateway.cli import main
-from gateway.config import Destination
-from gateway.config_deliver import Deliver
-from gateway.config_doors import Door
-from gateway.config_state import LastReload
-from gateway.doors.handover import OpenDoor
-from gateway.doors.keeper import DropAdapter
+from gateway.config.channels import Deliver
+from gateway.config.doors import Door
+from gateway.config.gateway_toml import Destination
+from gateway.config.in_force import LastReload
+from gateway.doors.drop.loop import DropAdapter
+from gateway.doors.http.handover import OpenDoor
 from gateway.ports import Delivery, Feed, Parcel, Transport
-from gateway.supervisor import Role
+from gateway.processes.supervisor import Role
 from spool.archive import Archive
 from spool.archived import Archived
 from spool.store import Spool
@@ -128,20 +128,24 @@ def _short(name: str) -> str:
 
 def trip(life: Life) -> None:
     """Wrap what roles are built from."""
-    app = gateway.app.App
+    app = gateway.app.build.App
     roles, open_spool = app.roles, app.spool
-    build_transport, build_feed, append = gateway.app.build_transport, gateway.app.build_feed, Archive.append
-    build_channel = gateway.app.build_channel
+    build_transport, build_feed, append = (
+        gateway.app.build.build_transport,
+        gateway.app.build.build_feed,
+        Archive.append,
+    )
+    build_channel = gateway.app.build.build_channel
 
     def tripped_roles(
-        self: gateway.app.App,
+        self: gateway.app.build.App,
         names: Collection[str],
         door: OpenDoor | None,
         last_reload: LastReload | None = None,
     ) -> list[Role]:
         return [life.of(role) for role in roles(self, names, door, last_reload)]
 
-    def tripped_spool(self: gateway.app.App, **how: Any) -> Spool:
+    def tripped_spool(self: gateway.app.build.App, **how: Any) -> Spool:
         return Tripped(open_spool(self, **how), life, "spool", COMMITS)
 
     def tripped_transport(destination: Destination) -> Transport:
@@ -160,9 +164,9 @@ def trip(life: Life) -> None:
         life.goes_through("after", "archive.append")
         return added
 
-    adapter = gateway.app_doors.Doors._adapter
+    adapter = gateway.app.drop_doors.Doors._adapter
 
-    def tripped_adapter(self: gateway.app_doors.Doors, door: Door, enterprise: str) -> DropAdapter:
+    def tripped_adapter(self: gateway.app.drop_doors.Doors, door: Door, enterprise: str) -> DropAdapter:
         return Tripped(adapter(self, door, enterprise), life, "adapter", ADAPTER)
 
     write = spool.sqlite.database.Database.write
@@ -181,10 +185,10 @@ def trip(life: Life) -> None:
 
     spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
     spool.postgres.database.Transaction.commit = stopping_commit  # type: ignore[method-assign]
-    gateway.app_doors.Doors._adapter = tripped_adapter  # type: ignore[method-assign]
+    gateway.app.drop_doors.Doors._adapter = tripped_adapter  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
-    gateway.app.build_transport, gateway.app.build_feed = tripped_transport, tripped_feed
-    gateway.app.build_channel = tripped_channel
+    gateway.app.build.build_transport, gateway.app.build.build_feed = tripped_transport, tripped_feed
+    gateway.app.build.build_channel = tripped_channel
     Archive.append = tripped_append  # type: ignore[method-assign]
 
 

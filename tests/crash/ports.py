@@ -10,17 +10,17 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.config import Folder
+from gateway.config.gateway_toml import Folder
 from gateway.errors import DeliveryError
-from gateway.playground import free_port
-from gateway.rules import load_rules
+from gateway.rules.loading import load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
 from gateway.simulator.outgoing import Outgoing
 from gateway.simulator.script import Script
 from gateway.simulator.service import AmqpSection, SftpSection, Simulator, SimulatorConfig
+from gateway.simulator.world import free_port
 from gateway.transports.folder import FolderFeed, FolderTransport
-from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
+from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
 from tests.crash.desk import Desk
 from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers

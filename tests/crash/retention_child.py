@@ -4,7 +4,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from gateway.roles.retain import Retention
+from gateway.upkeep.retention import Retention
 from spool.archive import Archive
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool

@@ -13,7 +13,7 @@ from itertools import chain
 
 import pytest
 
-from gateway.observe import configure_logs
+from gateway.observe.log import configure_logs
 from tests.crash.fault_run import BrokenRunError
 from tests.crash.stages import Theatre, theatre
 from tests.crash.tally import PROMISES, Tally

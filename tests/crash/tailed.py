@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.playground import WatchedProcess
+from gateway.simulator.world import WatchedProcess
 
 _LOOKS_EVERY_S = 0.02
 

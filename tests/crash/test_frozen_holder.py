@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doors.nonces import Nonces, Use
+from gateway.doors.http.nonces import Nonces, Use
 from gateway.model import EnterpriseId
-from gateway.roles.stop import Stop
-from gateway.simulator.compose import compose
+from gateway.processes.stop import Stop
+from gateway.samples.compose import compose
 from signing.errors import KeyUnavailable
-from signing.health import HealthFile
+from signing.keys.health import HealthFile
 from spool.archive import Archive
 from spool.errors import SpoolError
 from spool.locking import FileLock, OnWait
@@ -220,8 +220,8 @@ def test_archive_is_not_waited_for_for_ever(tmp_path: Path) -> None:
 def test_key_is_not_waited_for_for_ever(
     tmp_path: Path, suffix: str, use: Callable[[HealthFile], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signing.health._CHANGING_S", WAIT_S)
-    monkeypatch.setattr("signing.health._ALONE_S", WAIT_S)
+    monkeypatch.setattr("signing.keys.health._CHANGING_S", WAIT_S)
+    monkeypatch.setattr("signing.keys.health._ALONE_S", WAIT_S)
     health = HealthFile(tmp_path, "card")
     with (
         stopped("lock", str(tmp_path / f"card.{suffix}")),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.site import NewEnterprise
+from gateway.config.site import NewEnterprise
 from tests.crash.points import AT_DOORS, Points
 from tests.documents import order
 from tests.door_node import DoorNode, FolderPlace

@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from gateway.playground import LocalWorld, WatchedProcess
-from gateway.rules import load_rules
-from gateway.simulator.compose import compose
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, WatchedProcess
 from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
 from tests.platforms import Platform, enterprises
 from tests.waiting import RECOVERY_S

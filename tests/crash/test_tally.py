@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.site import NewEnterprise
 from gateway.model import Enterprise, EnterpriseId, Message
-from gateway.pipeline import examine
-from gateway.rules import load_rules
-from gateway.site import NewEnterprise
+from gateway.rules.loading import load_rules
+from gateway.submission.pipeline import examine
 from spool.entry import MessageView
 from spool.lifecycle import State
 from tests.crash.fault_run import kinds

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from gateway.config.site import NewEnterprise, write_site
 from gateway.errors import GatewayError
-from gateway.playground import WatchedProcess, free_port, read_lines
-from gateway.site import NewEnterprise, write_site
+from gateway.simulator.world import WatchedProcess, free_port, read_lines
 from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
 from tests.crash.ports import Port

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import LocalWorld, TransportName
-from gateway.simulator.compose import compose
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, TransportName
 from tests.platforms import Platform, enterprises
 
 (OURS,) = enterprises(1)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from gateway.bench.depth import depth
-from gateway.bench.drain import drain
-from gateway.bench.figure import Figure
-from gateway.bench.floors import Signature
-from gateway.bench.latency import accept_p99
-from gateway.bench.measures import Measures
-from gateway.bench.memory import memory
-from gateway.bench.overhead import overhead
+from bench.depth import depth
+from bench.drain import drain
+from bench.figure import Figure
+from bench.floors import Signature
+from bench.latency import accept_p99
+from bench.measures import Measures
+from bench.memory import memory
+from bench.overhead import overhead
 from tests.command_line import invoke, lines
 
 ROLES = {"accept", "judges", "forward/customs/0", "forward/@local", "collect/customs", "keep", "supervisor"}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_deliver import Webhook
-from gateway.playground import WatchedProcess, free_port
+from gateway.config.channels import Webhook
 from gateway.ports import Parcel
-from gateway.transports.webhook import WebhookTransport
+from gateway.simulator.world import WatchedProcess, free_port
+from gateway.transports.webhook.transport import WebhookTransport
 from tests.generated import REPOSITORY
 from tests.waiting import until
 

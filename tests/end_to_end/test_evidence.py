@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.evidence.bundle import decode
-from gateway.evidence.judge import FindingMark, verify_bundle
-from gateway.playground import LocalWorld
+from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.simulator.world import LocalWorld
 from spool.note import read, verifier_key
 from tests import documents as make
 from tests.command_line import invoke

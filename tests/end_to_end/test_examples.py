@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gateway.client import GatewayClient, ProblemView, Submitted
-from gateway.doors.views import StatusView, TimelineView
-from gateway.playground import LocalWorld
-from gateway.simulator.compose import compose
-from gateway.site import DEMO
+from gateway.config.site import DEMO
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld
+from gateway.views.api import StatusView, TimelineView
 from tests.generated import REPOSITORY
 from tests.platforms import rng
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises
+from gateway.app.open_spool import build_spool
+from gateway.config.enterprises import load_enterprises
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import Site, write_site
 from gateway.model import EnterpriseId, Message
-from gateway.pipeline import examine
-from gateway.playground import WatchedProcess, free_port
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.rules import load_rules
-from gateway.simulator.compose import compose
-from gateway.site import Site, write_site
-from gateway.spooling import build_spool
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import compose
+from gateway.simulator.world import WatchedProcess, free_port
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
 from spool.entry import NewMessage
 from spool.store import Spool
 from tests.backends import BACKENDS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.playground import read_lines
+from gateway.simulator.world import read_lines
 from tests.documents import order
 from tests.door_node import DoorNode, FolderPlace
 from tests.waiting import until

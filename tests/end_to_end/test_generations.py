@@ -4,8 +4,8 @@ import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from gateway.roles.notify import Notify
-from gateway.roles.stop import Stop
+from gateway.delivery.notify import Notify
+from gateway.processes.stop import Stop
 from spool.ending import ABANDONED_AT_MOST
 from spool.entry import Wanted
 from spool.lifecycle import State

@@ -14,11 +14,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config import load_config
-from gateway.playground import LocalWorld
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
-from gateway.spooling import build_spool
+from gateway.app.open_spool import build_spool
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import NewEnterprise
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld
 from spool.entry import Wanted
 from spool.lifecycle import State
 from tests.homing import QUICK

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.playground import LocalWorld, WatchedProcess
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
-from gateway.stages.seal import unwrap
-from signing.certificate import certificate_facts
-from signing.verify import verify
+from gateway.config.site import NewEnterprise
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, WatchedProcess
+from gateway.xml.envelope import unwrap
+from signing.keys.certificate import certificate_facts
+from signing.xml.verify import verify
 from tests.device_keys import PIN, card, write_pair
 from tests.platforms import NotNow, Platform, enterprises
 from tests.servers.softhsm import MODULE, SoftHsm, der_of, needs_softhsm

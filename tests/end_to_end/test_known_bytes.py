@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.model import Envelope
-from gateway.stages.seal import wrap
-from signing.xmldsig import sign
+from gateway.xml.envelope import wrap
+from signing.xml.xmldsig import sign
 from tests.documents import order
 from tests.door_node import ANN, BOB, DoorNode, FolderPlace
 from tests.platforms import Platform, Reply

@@ -4,8 +4,8 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-from gateway.playground import LocalWorld, WatchedProcess
-from gateway.simulator.compose import compose
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, WatchedProcess
 from tests.platforms import Platform, enterprises
 
 OURS, THEIRS = enterprises(2)

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from rich.cells import cell_len
 
-from gateway.playground import WatchedProcess
+from gateway.simulator.world import WatchedProcess
 from tests.generated import REPOSITORY
 from tests.waiting import until
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.evidence.judge import FindingMark, verify_bundle
-from gateway.node_key import node_key
-from gateway.roles.retain import Retention, archive_dir
-from gateway.roles.sealing import Sealer
-from gateway.site import DEMO, write_site
+from gateway.config.site import DEMO, write_site
+from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.keys.node_key import node_key
+from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.retention import Retention, archive_dir
 from spool.archive import Archive
 from spool.entry import Fate
 from spool.note import verifier_key

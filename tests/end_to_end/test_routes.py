@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import WatchedProcess, free_port
-from gateway.site import NewEnterprise, Site, write_site
-from gateway.stages.seal import unwrap
+from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.simulator.world import WatchedProcess, free_port
+from gateway.xml.envelope import unwrap
 from tests.command_line import invoke, lines
 from tests.documents import export_order, inventory, order
 from tests.platforms import Platform

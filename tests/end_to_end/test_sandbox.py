@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import LocalWorld
-from gateway.simulator.compose import compose
-from gateway.simulator.magic import MAGIC
-from gateway.site import DEMO
+from gateway.config.site import DEMO
+from gateway.samples.compose import compose
+from gateway.simulator.markers import MAGIC
+from gateway.simulator.world import LocalWorld
 from tests.platforms import Platform, rng
 from tests.waiting import RECOVERY_S
 

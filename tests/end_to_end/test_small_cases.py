@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.site import DEMO, NewEnterprise, write_site
 from gateway.mapping.translate import translate
 from gateway.model import EnterpriseId, Message
-from gateway.pipeline import Refusal, examine
-from gateway.roles.content import content_for
-from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import unwrap
-from signing import xmldsig
-from signing.suite import RSA_SHA1, Suite
+from gateway.receipts.content import content_for
+from gateway.submission.pipeline import Refusal, examine
+from gateway.xml.envelope import unwrap
+from signing.keys.suite import RSA_SHA1, Suite
+from signing.xml import xmldsig
 from spool.entry import Fate
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at

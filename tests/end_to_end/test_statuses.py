@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.doors.operations import OPERATIONS, PROBLEM_HEADERS, QUERIES, Operation, problems_of
+from gateway.config.site import NewEnterprise
+from gateway.doors.http.operations import OPERATIONS, PROBLEM_HEADERS, QUERIES, Operation, problems_of
 from gateway.model import EnterpriseId, Envelope
-from gateway.playground import LocalWorld
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
-from gateway.stages.seal import wrap
-from signing.keys import load_pem
-from signing.xmldsig import sign
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld
+from gateway.xml.envelope import wrap
+from signing.keys.files import load_pem
+from signing.xml.xmldsig import sign
 from tests.generated import REPOSITORY
 from tests.platforms import NotNow, Platform, Reply, rng
 

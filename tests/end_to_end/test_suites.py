@@ -5,13 +5,13 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-from gateway.playground import LocalWorld
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
-from gateway.stages.seal import unwrap
-from signing.suite import SUITES
-from signing.verify import verify
-from signing.xmldsig import strip
+from gateway.config.site import NewEnterprise
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld
+from gateway.xml.envelope import unwrap
+from signing.keys.suite import SUITES
+from signing.xml.verify import verify
+from signing.xml.xmldsig import strip
 from tests.platforms import Platform
 from tests.signing_documents import write_keys
 

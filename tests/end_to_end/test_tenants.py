@@ -21,19 +21,19 @@ from uuid import uuid4
 import pytest
 from starlette.applications import Starlette
 
-from gateway.app import App
-from gateway.doors.callers import Authenticator
-from gateway.doors.counter import HttpServices
-from gateway.doors.http import build
-from gateway.doors.logins import Logins
-from gateway.doors.nonces import Nonces
-from gateway.doors.shown import NOBODY
-from gateway.metrics import Meter
+from gateway.app.build import App
+from gateway.config.site import NewEnterprise
+from gateway.doors.http.authenticate import Authenticator
+from gateway.doors.http.credentials import NOBODY
+from gateway.doors.http.failed_logins import Logins
+from gateway.doors.http.handlers import build
+from gateway.doors.http.nonces import Nonces
+from gateway.doors.http.services import HttpServices
 from gateway.model import EnterpriseId
-from gateway.playground import LocalWorld
-from gateway.roles.retain import archive_dir
-from gateway.simulator.compose import Composed, compose
-from gateway.site import NewEnterprise
+from gateway.observe.metrics import Meter
+from gateway.samples.compose import Composed, compose
+from gateway.simulator.world import LocalWorld
+from gateway.upkeep.retention import archive_dir
 from spool.archive import Archive
 from tests.door_node import FolderPlace
 from tests.platforms import Platform, Reply, enterprises

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Envelope
-from gateway.stages.seal import unwrap, wrap
-from signing.xmldsig import sign
+from gateway.xml.envelope import unwrap, wrap
+from signing.xml.xmldsig import sign
 from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
 from tests.waiting import until

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.playground import LocalWorld
-from gateway.simulator.compose import compose
-from gateway.site import NewEnterprise
+from gateway.config.site import NewEnterprise
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld
 from tests.platforms import Platform, enterprises
 
 ENTERPRISES = enterprises(20, dxp_ids=2)

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LimitsConfig
-from gateway.evidence.judge import FindingMark, verify_bundle
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.evidence.verification import FindingMark, verify_bundle
 from gateway.mapping.translate import translate
-from gateway.playground import WatchedProcess, free_port
-from gateway.site import NewEnterprise, Site, write_site
+from gateway.simulator.world import WatchedProcess, free_port
 from spool.note import verifier_key
 from tests.command_line import invoke
 from tests.platforms import Platform, Reply

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from gateway.playground import LocalWorld, WatchedProcess, free_port
-from gateway.rules import load_rules
-from gateway.simulator.compose import compose
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.store import Topic

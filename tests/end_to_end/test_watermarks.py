@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.config.site import Site, write_site
 from gateway.model import EnterpriseId
-from gateway.playground import LocalWorld, WatchedProcess, free_port
-from gateway.simulator.compose import compose
-from gateway.site import Site, write_site
+from gateway.samples.compose import compose
+from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
 from tests.platforms import Platform, Reply, enterprises
 from tests.servers.small_disk import fill, mounted
 from tests.waiting import PATIENCE_S, until

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import pytest
 
-from gateway.playground import LocalWorld
-from gateway.rules import load_rules
-from gateway.simulator.compose import Style, compose
-from gateway.stages.seal import unwrap
-from signing.verify import verify
-from signing.xmldsig import strip
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import Style, compose
+from gateway.simulator.world import LocalWorld
+from gateway.xml.envelope import unwrap
+from signing.xml.verify import verify
+from signing.xml.xmldsig import strip
 from tests.platforms import Platform, enterprises
 
 OURS, THEIRS = enterprises(2)

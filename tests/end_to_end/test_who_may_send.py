@@ -23,13 +23,13 @@ from typing import Any
 
 import pytest
 
-from gateway.app import App
+from gateway.app.build import App
 from gateway.client import GatewayClient, Submitted
-from gateway.doors.request_signature import RequestSignature, signed_headers
-from gateway.doors.views import CursorView, ReceiptsView
+from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.doors.http.request_signature import RequestSignature, signed_headers
 from gateway.model import EnterpriseId, HmacKey
-from gateway.playground import WatchedProcess, free_port
-from gateway.site import NewEnterprise, Site, write_site
+from gateway.simulator.world import WatchedProcess, free_port
+from gateway.views.api import CursorView, ReceiptsView
 from tests.command_line import invoke, lines
 from tests.documents import order
 from tests.platforms import Reply, enterprises

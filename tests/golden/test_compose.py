@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.simulator.compose import Style
+from gateway.samples.compose import Style
 from tests.customs_side import sample
 
 FOLDER = Path(__file__).parent / "composed"

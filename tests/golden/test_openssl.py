@@ -7,12 +7,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
 
-from signing import sm2, xmldsig
-from signing.difference import digested
 from signing.errors import SigningError
-from signing.keys import FileSigner
-from signing.suite import DSIG, SM2_SHA1, SM2_SM3
-from signing.verify import verify
+from signing.keys import sm2
+from signing.keys.files import FileSigner
+from signing.keys.suite import DSIG, SM2_SHA1, SM2_SM3
+from signing.xml import xmldsig
+from signing.xml.difference import digested
+from signing.xml.verify import verify
 from tests.openssl_tool import Tool
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_sm2_key
 from tests.spec import SPEC, needs_spec

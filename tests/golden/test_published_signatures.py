@@ -9,11 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from signing import sm2, xmldsig
-from signing.keys import write_key_info
+from signing.keys import sm2
+from signing.keys.files import write_key_info
+from signing.keys.suite import DSIG, RSA_SHA1, SM2_SHA1
 from signing.notice179 import read_upload
-from signing.suite import DSIG, RSA_SHA1, SM2_SHA1
-from signing.verify import verify
+from signing.xml import xmldsig
+from signing.xml.verify import verify
 from tests.signing_documents import CEB, XSI
 from tests.spec import SPEC, needs_spec
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from signing import xmldsig
 from signing.errors import SigningError
-from signing.keys import FileSigner
-from signing.verify import verify
+from signing.keys.files import FileSigner
+from signing.xml import xmldsig
+from signing.xml.verify import verify
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
 from tests.spec import SPEC, needs_spec
 

@@ -82,8 +82,8 @@ def test_wheel_holds_every_file_of_the_rooms(wheel: Path) -> None:
 
 def test_what_is_imported_is_the_wheel_and_not_the_checkout(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import gateway.rules, signing.keys, spool.store, lxml;"
-        "print(*(m.__file__ for m in (gateway, signing, spool)), gateway.rules.RULES, sep='\\n')"
+        "import gateway.rules.loading, signing.keys.files, spool.store, lxml;"
+        "print(*(m.__file__ for m in (gateway, signing, spool)), gateway.rules.loading.RULES, sep='\\n')"
     )
     places = run(installed / "bin" / "python", "-c", code, cwd=tmp_path).splitlines()
     assert len(places) == 4

@@ -6,12 +6,12 @@ from tempfile import mkdtemp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.doors.callers import Authenticator, Unauthenticated
-from gateway.doors.logins import Logins
-from gateway.doors.nonces import Nonces
-from gateway.doors.shown import Peer, credentials_of
+from gateway.config.networks import networks
+from gateway.doors.http.authenticate import Authenticator, Unauthenticated
+from gateway.doors.http.credentials import Peer, credentials_of
+from gateway.doors.http.failed_logins import Logins
+from gateway.doors.http.nonces import Nonces
 from gateway.model import Enterprise, EnterpriseId, HmacKey
-from gateway.networks import networks
 
 ME = Enterprise(
     id=EnterpriseId("me"),

@@ -8,12 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.catalogue import Catalogue
-from gateway.homes import local_receivers_of
+from gateway.config.local_receivers import local_receivers_of
+from gateway.identity import SHORTEST_KEY, handles, identity
 from gateway.model import Answer, Declaration, Enterprise, EnterpriseId, Layer
-from gateway.rules import load_rules
-from gateway.stages.correlate import handles, identity, learned, lookups, match, match_all
-from gateway.stages.ownership import SHORTEST_KEY, Candidate, Match, Question, Unmatched, correlate
+from gateway.receipts.correlate import learned, lookups, match, match_all
+from gateway.receipts.ownership import Candidate, Match, Question, Unmatched, correlate
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import load_rules
 
 FEW = st.sampled_from(["1", "2"])
 OWNERS = ("one", "two", "three")

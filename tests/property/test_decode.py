@@ -1,10 +1,10 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.problems import PROBLEMS
-from gateway.stages.decode import decode, encoding_of
+from gateway.xml.decode import decode, encoding_of
 from tests.documents import order
 
 LIMITS = LimitsConfig(size_bytes=20_000, depth=10, elements=500)

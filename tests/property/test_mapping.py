@@ -9,14 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cli.judging import check_document
-from gateway.config import LimitsConfig
+from gateway.cli.document_check import check_document
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.json_source import read_json
 from gateway.mapping.source import Reference
 from gateway.mapping.translate import translate
-from gateway.schemas import View
-from gateway.simulator import values
+from gateway.rules.schemas import View
+from gateway.samples import values
 from tests.unit.mapping_examples import example, mappings, shipped
 
 LIMITS = LimitsConfig(depth=32, elements=20_000)

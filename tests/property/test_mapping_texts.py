@@ -14,7 +14,7 @@ from hypothesis import example as tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import SourceFault
 from gateway.mapping.language import Branch, Copied
 from gateway.mapping.source import Reference

@@ -6,17 +6,17 @@ from functools import cache
 import pytest
 from lxml import etree
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import MessageType
-from gateway.rules import load_rules
-from gateway.schema_model import ElementDecl, Slot, ValueType
-from gateway.schemas import CEB_NAMESPACE, SIGNATURE, View
-from gateway.stages.decode import decode
-from gateway.stages.plain import read_plain
-from gateway.stages.validate import validate
-from signing.keys import FileSigner
-from signing.suite import RSA_SHA1
-from signing.xmldsig import draft, finish
+from gateway.rules.loading import load_rules
+from gateway.rules.schema_model import ElementDecl, Slot, ValueType
+from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, View
+from gateway.submission.plain import read_plain
+from gateway.submission.validate import validate
+from gateway.xml.decode import decode
+from signing.keys.files import FileSigner
+from signing.keys.suite import RSA_SHA1
+from signing.xml.xmldsig import draft, finish
 from tests.signing_documents import write_key
 
 Path = tuple[str, ...]

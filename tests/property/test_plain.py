@@ -9,17 +9,17 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import LimitsConfig
-from gateway.plain_form import PREFIXES
-from gateway.rules import load_rules
-from gateway.schemas import View
-from gateway.simulator.compose import compose
-from gateway.stages.decode import decode
-from gateway.stages.identify import identify
-from gateway.stages.plain import read_plain
-from gateway.stages.validate import validate
-from signing.suite import RSA_SHA1
-from signing.xmldsig import draft
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.rules.loading import load_rules
+from gateway.rules.plain_form import PREFIXES
+from gateway.rules.schemas import View
+from gateway.samples.compose import compose
+from gateway.submission.identify import identify
+from gateway.submission.plain import read_plain
+from gateway.submission.validate import validate
+from gateway.xml.decode import decode
+from signing.keys.suite import RSA_SHA1
+from signing.xml.xmldsig import draft
 
 rules = cache(load_rules)
 LIMITS = LimitsConfig()

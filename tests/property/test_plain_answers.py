@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.catalogue import Catalogue
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope, Opened
-from gateway.rules import load_rules
-from gateway.stages.collected import open_by_tree, open_collected
-from gateway.stages.plain_answers import read_document, read_envelope
-from gateway.stages.seal import TransferHead, wrap, wrap_transfer
+from gateway.receipts.opened import open_by_tree, open_collected
+from gateway.receipts.plain_answers import read_document, read_envelope
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import load_rules
+from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests.documents import CEB, HEAD, RETURNS
 
 ENVELOPE = Envelope(

@@ -7,8 +7,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.schemas import Schemas, View
-from gateway.stages.validate import validate
+from gateway.rules.schemas import Schemas, View
+from gateway.submission.validate import validate
 from tests.property.field_documents import MUTATIONS, Mutation, compose, spoil
 from tests.property.field_tables import Row, judge, read_tables
 from tests.spec import SPEC, needs_spec

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope
-from gateway.stages.seal import TransferHead, root_name, unwrap, wrap, wrap_transfer
+from gateway.xml.envelope import TransferHead, root_name, unwrap, wrap, wrap_transfer
 
 XML_TEXT = st.text(
     st.characters(

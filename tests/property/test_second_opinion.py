@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.model import Family, MessageType
-from gateway.schemas import Schemas, View, signature_base64_tags
-from gateway.simulator.compose import catalogue, compose
-from gateway.stages.validate import validate
-from signing.keys import FileSigner
-from signing.xmldsig import sign
+from gateway.rules.schemas import Schemas, View, signature_base64_tags
+from gateway.samples.compose import catalogue, compose
+from gateway.submission.validate import validate
+from signing.keys.files import FileSigner
+from signing.xml.xmldsig import sign
 from tests.signing_documents import write_key
 
 XSD = Path(__file__).resolve().parents[2] / "xsd" / "202205"

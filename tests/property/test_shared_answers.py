@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules import load_rules
-from gateway.stages.collected import open_collected, part_of
-from gateway.stages.seal import DXP
+from gateway.receipts.opened import open_collected, part_of
+from gateway.rules.loading import load_rules
+from gateway.xml.envelope import DXP
 from tests.documents import CEB
 
 CATALOGUE = load_rules().catalogue

@@ -7,14 +7,14 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signing import xmldsig
-from signing.c14n import canonical_document
-from signing.document import parse
 from signing.errors import SigningError
-from signing.issuers import Issuers
-from signing.keys import FileSigner
-from signing.suite import SUITES
-from signing.verify import verify
+from signing.keys.files import FileSigner
+from signing.keys.issuers import Issuers
+from signing.keys.suite import SUITES
+from signing.xml import xmldsig
+from signing.xml.c14n import canonical_document
+from signing.xml.document import parse
+from signing.xml.verify import verify
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_keys
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=8)

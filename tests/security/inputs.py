@@ -8,26 +8,26 @@ from functools import cache
 from itertools import product
 from typing import Final
 
-from gateway.cli.judging import check_document
-from gateway.config import LimitsConfig
-from gateway.doors.asked import in_query
-from gateway.doors.forms import last_of
-from gateway.doors.request_signature import malformed, read_request_signature
+from gateway.cli.document_check import check_document
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.doors.http.forms import last_of
+from gateway.doors.http.query_parameters import in_query
+from gateway.doors.http.request_signature import malformed, read_request_signature
 from gateway.errors import EnvelopeError, Refused
 from gateway.mapping.translate import translate
 from gateway.model import Enterprise, EnterpriseId, Envelope, Fault, Message
-from gateway.pipeline import Refusal, examine
-from gateway.rules import load_rules
-from gateway.schemas import View
-from gateway.stages.collected import cut_to, open_collected
-from gateway.stages.divide import copy_for, divisible
-from gateway.stages.seal import TransferHead, unwrap, wrap, wrap_response, wrap_transfer
-from gateway.stages.subscribe import subscribers_of
-from signing.difference import first_difference
+from gateway.receipts.opened import cut_to, open_collected
+from gateway.rules.loading import load_rules
+from gateway.rules.schemas import View
+from gateway.submission.pipeline import Refusal, examine
+from gateway.submission.subscribe import subscribers_of
+from gateway.xml.divide import copy_for, divisible
+from gateway.xml.envelope import TransferHead, unwrap, wrap, wrap_response, wrap_transfer
 from signing.errors import SigningError
-from signing.suite import RSA_SHA1
-from signing.verify import verify
-from signing.xmldsig import strip
+from signing.keys.suite import RSA_SHA1
+from signing.xml.difference import first_difference
+from signing.xml.verify import verify
+from signing.xml.xmldsig import strip
 from tests.documents import COP_CODE, DXP_ID, element, export_order, inventory, message, order, receipt, tax
 from tests.security.growing import IN_CONTENT, IN_TAG, MOST_TELLING, Grow, numbered, repeated
 from tests.unit.ceb_documents import SIGNATURE

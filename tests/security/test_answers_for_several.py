@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.doors.views import receipt_view
-from gateway.roles.content import content_for
-from gateway.site import NewEnterprise
-from gateway.stages.seal import unwrap
+from gateway.config.site import NewEnterprise
+from gateway.receipts.content import content_for
+from gateway.views.api import receipt_view
+from gateway.xml.envelope import unwrap
 from tests.documents import dxp_rep, element, format_errors, order, receipt
 from tests.door_node import ANN, BOB, DoorNode
 from tests.homing import EBC, EBP, Home, home

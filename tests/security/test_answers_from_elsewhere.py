@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.roles.rematching import Rematching
+from gateway.receipts.rematching import Rematching
 from spool.lifecycle import State
 from tests.documents import dxp_rep, format_errors, receipt
 from tests.door_node import ANN, BOB

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN, EnvelopeError, Refused
-from gateway.fault_texts import MORE
 from gateway.model import Fault, Message
-from gateway.pipeline import Refusal, examine
-from gateway.stages.collected import open_collected
-from gateway.stages.decode import decode
-from gateway.stages.seal import unwrap, wrap, wrap_transfer
-from gateway.stages.spans import child_spans
+from gateway.receipts.opened import open_collected
+from gateway.rules.fault_texts import MORE
+from gateway.submission.pipeline import Refusal, examine
+from gateway.xml.decode import decode
+from gateway.xml.envelope import unwrap, wrap, wrap_transfer
+from gateway.xml.spans import child_spans
 from signing.errors import SigningError
-from signing.markup import MOST_ATTRIBUTES, MOST_NAMESPACES
-from signing.suite import RSA_SHA1
-from signing.verify import verify
-from signing.xmldsig import sign
+from signing.keys.suite import RSA_SHA1
+from signing.xml.markup import MOST_ATTRIBUTES, MOST_NAMESPACES
+from signing.xml.verify import verify
+from signing.xml.xmldsig import sign
 from tests.documents import export_order, message, order, receipt
 from tests.security.inputs import ENVELOPE, HEAD, LIMITS, ME, collected, handed_in, rules
 from tests.signing_documents import write_key

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.site import NewEnterprise
 from gateway.model import EnterpriseId, Envelope, Message, MessageId
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_of
-from gateway.roles.packing import EnvelopeBuilder
-from gateway.site import NewEnterprise
-from gateway.stages.seal import wrap
-from signing.xmldsig import sign
+from gateway.sending.envelope_builder import EnvelopeBuilder
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap
+from signing.xml.xmldsig import sign
 from spool.entry import Accepted, Conflict, PutResult
 from tests.documents import dxp_rep, format_errors, order
 from tests.door_node import ANN, BOB

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.site import NewEnterprise
 from gateway.model import EnterpriseId
-from gateway.site import NewEnterprise
 from tests.documents import order
 from tests.door_node import DoorNode, FolderPlace
 from tests.platforms import Reply

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.site import NewEnterprise
 from gateway.errors import Refused
 from gateway.model import EnterpriseId, Envelope, Message, MessageId
-from gateway.pipeline import examine
-from gateway.roles.content import content_for
-from gateway.roles.mail import bounded
-from gateway.roles.offers import new_message_of
-from gateway.site import NewEnterprise
-from gateway.stages.seal import wrap
-from signing.xmldsig import sign
+from gateway.receipts.content import content_for
+from gateway.submission.mail_limit import bounded
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap
+from signing.xml.xmldsig import sign
 from spool.entry import Accepted
 from spool.lifecycle import State
 from tests.documents import element, order

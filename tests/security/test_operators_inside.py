@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doors.operations import OPERATIONS
+from gateway.doors.http.operations import OPERATIONS
 from gateway.evidence.bundle import decode
-from gateway.evidence.judge import FindingMark, verify_bundle
-from gateway.playground import free_port
+from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.simulator.world import free_port
 from spool.note import verifier_key
 from tests.command_line import invoke, lines
 from tests.documents import order

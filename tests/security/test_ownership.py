@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.acting import as_owner_of
-from gateway.site import write_site
+from gateway.cli.as_owner import as_owner_of
+from gateway.config.site import write_site
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
 

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway import signer_door
-from gateway.config_keys import KeyConfig
+from gateway.config.keys import KeyConfig
 from gateway.errors import ConfigError
-from gateway.playground import WatchedProcess
-from gateway.signer_service import SignerConfig, SignerService, SignerTable, load_signer_config
+from gateway.keys import signer_http
+from gateway.keys.signer_service import SignerConfig, SignerService, SignerTable, load_signer_config
+from gateway.simulator.world import WatchedProcess
 from signing.errors import KeyUnavailable
 from tests.device_keys import write_pair
 from tests.servers.certificates import Authority
@@ -104,13 +104,13 @@ def test_silent_strangers_cost_no_threads_and_keep_nobody_out(tmp_path: Path) ->
         with contextlib.closing(client(tmp_path, address, "ours")) as honest:
             assert honest.sign(DATA)
             assert threads(process) < 20
-            assert descriptors(process) < signer_door.STRANGERS + 40
+            assert descriptors(process) < signer_http.STRANGERS + 40
     lines = [json.loads(line) for line in (tmp_path / "signer.log").read_text("utf-8").splitlines()]
     assert 0 < len([line for line in lines if line["event"] == "signer.refused"]) < 20
 
 
 def test_a_handshake_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signer_door, "_HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(signer_http, "_HANDSHAKE_S", 0.2)
     with service(tmp_path) as served, socket.create_connection(("127.0.0.1", served.port), 60) as slow:
         slow.sendall(b"\x16")
         assert is_closed(slow)
@@ -119,8 +119,8 @@ def test_a_handshake_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_body_has_a_deadline_and_so_has_the_wait_for_the_next_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer_door, "_BODY_S", 0.2)
-    monkeypatch.setattr(signer_door, "_IDLE_S", 0.5)
+    monkeypatch.setattr(signer_http, "_BODY_S", 0.2)
+    monkeypatch.setattr(signer_http, "_IDLE_S", 0.5)
     with service(tmp_path) as served:
         for sent in (b"POST /v1/keys/ours/sign HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1", b"POST /"):
             with (

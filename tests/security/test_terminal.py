@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gateway.node_key import node_key
-from gateway.observe import configure_logs, log, reset_logs
+from gateway.config.site import NewEnterprise, write_site
+from gateway.keys.node_key import node_key
+from gateway.observe.log import configure_logs, log, reset_logs
 from gateway.printable import is_plain, printable, safe_json
-from gateway.roles.sealing import Sealer
-from gateway.site import NewEnterprise, write_site
-from signing.xmldsig import sign
+from gateway.upkeep.checkpoints import Sealer
+from signing.xml.xmldsig import sign
 from spool.entry import Collected, Fate
 from tests import documents as make
 from tests.command_line import Node, invoke, node_at

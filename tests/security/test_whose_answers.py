@@ -1,7 +1,7 @@
 """Thirty enterprises, a third of them hostile: every answer reaches its owner, and nobody else sees a byte of it.
 
 Who is right is said by the names under which this run itself wrote each answer, and, where customs' own words leave it
-open, by a rule that is written here anew, on the declarations alone. Nothing of `gateway.stages.ownership` is used.
+open, by a rule that is written here anew, on the declarations alone. Nothing of `gateway.receipts.ownership` is used.
 """
 
 import os
@@ -16,14 +16,14 @@ from typing import Final
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, Envelope, Message, MessageId, MessageType
-from gateway.pipeline import examine
-from gateway.roles.content import content_for
-from gateway.roles.offers import new_message_of
-from gateway.rules import load_rules
-from gateway.simulator.compose import PLAIN, SINGLES_DAY, Style, compose
-from gateway.stages.seal import wrap
+from gateway.receipts.content import content_for
+from gateway.rules.loading import load_rules
+from gateway.samples.compose import PLAIN, SINGLES_DAY, Style, compose
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap
 from spool.entry import Accepted, Conflict, NewMessage
 from tests.backends import BACKENDS
 from tests.documents import document, element, response, responses

@@ -10,10 +10,10 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.site import NewEnterprise
 from gateway.mapping.translate import translate
-from gateway.rules import RULES
-from gateway.site import NewEnterprise
+from gateway.rules.loading import RULES
 from tests.documents import CEB, HEAD, document, element, guid, order
 from tests.unit.mapping_examples import mappings
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from gateway.playground import free_port
+from gateway.simulator.world import free_port
 from tests.waiting import PATIENCE_S
 
 SSHD = Path("/usr/sbin/sshd")

@@ -20,7 +20,7 @@ from typing import IO, Self
 
 import pytest
 
-from gateway.playground import free_port
+from gateway.simulator.world import free_port
 from tests.servers.certificates import Authority
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

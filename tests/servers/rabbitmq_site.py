@@ -8,10 +8,10 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.common import FieldTable
 
-from gateway.config import Rabbitmq
-from gateway.transports.rabbitmq_hosts import check
-from gateway.transports.rabbitmq_session import RabbitmqSession
-from gateway.transports.rabbitmq_wire import method
+from gateway.config.gateway_toml import Rabbitmq
+from gateway.transports.rabbitmq.hosts import check
+from gateway.transports.rabbitmq.session import RabbitmqSession
+from gateway.transports.rabbitmq.wire import method
 from tests.servers.rabbitmq import PASSWORD, USER
 from tests.waiting import PATIENCE_S
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.playground import free_port
+from gateway.simulator.world import free_port
 from tests.waiting import PATIENCE_S
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gateway.playground import free_port
+from gateway.simulator.world import free_port
 
 PIECE_BYTES = 65536
 NARROW_BYTES = 65536

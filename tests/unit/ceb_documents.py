@@ -1,6 +1,6 @@
 """Small documents of invented data for the tests of schemas and validation."""
 
-from gateway.schemas import CEB_NAMESPACE, DS_NAMESPACE, DXP_NAMESPACE
+from gateway.rules.schemas import CEB_NAMESPACE, DS_NAMESPACE, DXP_NAMESPACE
 
 GUID = "11111111-2222-3333-4444-555555555555"
 TRANSFER = """<BaseTransfer><copCode>1100000000</copCode><copName>示例企业</copName><dxpMode>DXP</dxpMode>

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.mapping.language import SourceMapping
-from gateway.mapping.shelf import load_mappings
-from gateway.rules import Rules, load_rules
+from gateway.mapping.loading import load_mappings
+from gateway.rules.loading import Rules, load_rules
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "mappings.md"
 EXAMPLES: Final = {"payments": "payments.json", "orders": "orders.json", "inventories": "inventories.csv"}

@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from gateway.observe import configure_logs
-from gateway.roles.stop import Stop
-from gateway.supervisor import Role, Supervisor
+from gateway.observe.log import configure_logs
+from gateway.processes.stop import Stop
+from gateway.processes.supervisor import Role, Supervisor
 
 
 def tell(event: str, **fields: object) -> None:

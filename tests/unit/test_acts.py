@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import acts
-from gateway.app import App
-from gateway.site import NewEnterprise, add_enterprise, write_site
+from gateway.app.build import App
+from gateway.config.site import NewEnterprise, add_enterprise, write_site
+from gateway.upkeep import operator_acts
 from spool.store import Spool
 from tests.command_line import invoke, lines
 from tests.device_keys import write_pair
@@ -83,7 +83,7 @@ def test_a_reload_says_what_the_files_say_anew(config: Path) -> None:
     demo.write_text(demo.read_text("utf-8").replace("disabled = false", "disabled = true"), "utf-8")
     write_pair(config.parent / "keys", "node", bits=2048)
     after = App(config)
-    notes = list(acts.taken_up(before.enterprises, after.enterprises, before.keys, after.keys))
+    notes = list(operator_acts.taken_up(before.enterprises, after.enterprises, before.keys, after.keys))
     serial = after.keys.keys["node"].members[0].serial
     assert [(one.event, json.loads(one.detail)) for one in notes] == [
         ("enterprise.added", {"by": "the files, at a reload", "enterprise": "b"}),
@@ -93,9 +93,9 @@ def test_a_reload_says_what_the_files_say_anew(config: Path) -> None:
         ),
         ("key.changed", {"by": "the files, at a reload", "key": "node", "changed": [serial]}),
     ]
-    back = list(acts.taken_up(after.enterprises, before.enterprises, after.keys, before.keys))
+    back = list(operator_acts.taken_up(after.enterprises, before.enterprises, after.keys, before.keys))
     assert [one.event for one in back] == ["enterprise.removed", "enterprise.changed", "key.changed"]
-    assert list(acts.taken_up(after.enterprises, after.enterprises, after.keys, after.keys)) == []
+    assert list(operator_acts.taken_up(after.enterprises, after.enterprises, after.keys, after.keys)) == []
 
 
 def test_a_node_that_reloads_writes_the_line(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_a_node_that_reloads_writes_the_line(tmp_path: Path) -> None:
 
 
 def events(spool: Spool) -> list[str]:
-    return [one.event for one in spool.history(acts.UID)]
+    return [one.event for one in spool.history(operator_acts.UID)]

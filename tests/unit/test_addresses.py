@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gateway.errors import DeliveryError
-from gateway.transports.addresses import Address, addresses_of, is_public
+from gateway.transports.webhook.addresses import Address, addresses_of, is_public
 
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104

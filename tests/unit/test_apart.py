@@ -7,8 +7,8 @@ from typing import NoReturn
 import pytest
 from msgspec import Struct
 
-from gateway.apart import isolated
 from gateway.errors import ConfigError
+from gateway.processes.isolated import isolated
 
 
 class Found(Struct, frozen=True, kw_only=True):

@@ -2,14 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.local_receivers import NOBODY, LocalReceivers, local_receivers_of
 from gateway.errors import Refused
-from gateway.homes import NOBODY, LocalReceivers, local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope, Header
-from gateway.rules import load_rules
-from gateway.stages.authorise import authorise, authorise_envelope
-from gateway.stages.decode import decode
-from gateway.stages.identify import identify
+from gateway.rules.loading import load_rules
+from gateway.submission.authorise import authorise, authorise_envelope
+from gateway.submission.identify import identify
+from gateway.xml.decode import decode
 from tests.documents import COP_CODE, DXP_ID, document, order
 
 ME = Enterprise(

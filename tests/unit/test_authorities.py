@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config import LOCAL, Config, load_config
+from gateway.config.gateway_toml import LOCAL, Config, load_config
+from gateway.config.site import write_site
 from gateway.errors import ConfigError
-from gateway.roles.authorities import Authorities
-from gateway.site import write_site
+from gateway.receipts.authorities import Authorities
 from tests.command_line import invoke, lines
 from tests.unit.test_offers import config, destination
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bench.arrivals import schedule
-from gateway.bench.floors import Signature, floor_fsync, floor_sign, percentile, signature
-from gateway.bench.lines import moment, now_text
-from gateway.bench.load import CarriedLoad, jobs
-from gateway.bench.processes import cpu_ns, processors_ns, resident_bytes
+from bench.arrivals import schedule
+from bench.floors import Signature, floor_fsync, floor_sign, percentile, signature
+from bench.lines import moment, now_text
+from bench.load import CarriedLoad, jobs
+from bench.processes import cpu_ns, processors_ns, resident_bytes
 
 MIB = 1024 * 1024
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from gateway.config import Config, Destination, Folder, Node, Retry, Signing
-from gateway.config_keys import KeyConfig
+from gateway.config.gateway_toml import Config, Destination, Folder, Node, Retry, Signing
+from gateway.config.keys import KeyConfig
 from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
-from gateway.observe import configure_logs, reset_logs
-from gateway.roles.bouncing import ResendPolicy, tell
-from gateway.rules import load_rules
+from gateway.observe.log import configure_logs, reset_logs
+from gateway.rules.loading import load_rules
+from gateway.sending.resend import ResendPolicy, tell
 from spool.entry import Bounce, Ended, Latest, Travelled
 from spool.lifecycle import State
 from tests.spooling import START

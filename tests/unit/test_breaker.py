@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.roles.breaker import Breaker
+from gateway.sending.breaker import Breaker
 
 
 class Clock:

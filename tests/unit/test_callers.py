@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gateway.doors.callers import Authenticator, Unauthenticated
-from gateway.doors.logins import Logins
-from gateway.doors.nonces import Nonces
-from gateway.doors.request_signature import NO_BODY, WINDOW_S, RequestSignature, signature_of
-from gateway.doors.shown import Credentials, Peer
+from gateway.config.networks import networks
+from gateway.doors.http.authenticate import Authenticator, Unauthenticated
+from gateway.doors.http.credentials import Credentials, Peer
+from gateway.doors.http.failed_logins import Logins
+from gateway.doors.http.nonces import Nonces
+from gateway.doors.http.request_signature import NO_BODY, WINDOW_S, RequestSignature, signature_of
 from gateway.model import Enterprise, EnterpriseId, HmacKey
-from gateway.networks import networks
 
 NOW = 1_764_230_400.0
 SECRET = b"s" * 32

@@ -9,9 +9,9 @@ from functools import cache
 import pytest
 from lxml import etree
 
-from gateway.catalogue import load_catalogue
 from gateway.model import Direction, Family, MessageType, by_value
-from gateway.rules import RULES
+from gateway.rules.catalogue import load_catalogue
+from gateway.rules.loading import RULES
 from tests.spec import SPEC, needs_spec
 
 CATALOGUE = load_catalogue(RULES / "mappings" / "catalogue.toml")

@@ -12,16 +12,16 @@ import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config import HOME, LOCAL
-from gateway.config_state import ConfigState, LastReload
-from gateway.doors import http
-from gateway.doors.causes import _PHRASES, Cause, failure_of, phrase
-from gateway.doors.counter import HttpServices
-from gateway.doors.views import entry_view, status_view
-from gateway.doors.waiting import waits_for
-from gateway.left_out import LeftOut
+from gateway.config.gateway_toml import HOME, LOCAL
+from gateway.config.in_force import ConfigState, LastReload
+from gateway.config.left_out import LeftOut
+from gateway.doors.http import handlers
+from gateway.doors.http.services import HttpServices
 from gateway.model import Header, Message, MessageId
-from gateway.rules import load_rules
+from gateway.rules.loading import load_rules
+from gateway.views.api import entry_view, status_view
+from gateway.views.causes import _PHRASES, Cause, failure_of, phrase
+from gateway.views.waiting import waits_for
 from spool.ending import EndVerdict
 from spool.entry import MessageView
 from spool.errors import SpoolError
@@ -112,7 +112,7 @@ def asked_whether_it_is_ready(error: Exception | None) -> tuple[int, str]:
         spool=Spool(),
         gauge=SimpleNamespace(refusals=lambda: ()),
     )
-    response = http._ready(cast("HttpServices", services))
+    response = handlers._ready(cast("HttpServices", services))
     return response.status_code, bytes(response.body).decode()
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.batch_probes import probe_batch, probe_batches
-from gateway.cli.grades import Grade
-from gateway.config import Amqp, Destination, Folder, Rabbitmq, Sftp
-from gateway.config_deliver import Channel, Deliver, OutSftp, Webhook
+from gateway.cli.check.batches import probe_batch, probe_batches
+from gateway.cli.check.result import Grade
+from gateway.config.channels import Channel, Deliver, OutSftp, Webhook
+from gateway.config.gateway_toml import Amqp, Destination, Folder, Rabbitmq, Sftp
 from tests.unit.test_offers import config
 
 SFTP: dict[str, Any] = {"host": "h", "user": "u", "key_file": Path("k"), "host_key": "k", "send_dir": "i"}

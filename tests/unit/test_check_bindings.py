@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import App
-from gateway.cli.binding_probes import probe_bindings
-from gateway.cli.grades import Check, Grade
-from gateway.config import LimitsConfig, load_config
+from gateway.app.build import App
+from gateway.cli.check.bindings import probe_bindings
+from gateway.cli.check.result import Check, Grade
+from gateway.config.gateway_toml import LimitsConfig, load_config
+from gateway.config.site import NewEnterprise, Site, write_site
 from gateway.model import EnterpriseId, Message
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.site import NewEnterprise, Site, write_site
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
 from tests.documents import order
 
 SHARED = "DXPENT0000000009"

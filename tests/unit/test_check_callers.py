@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import App
-from gateway.cli.grades import Grade
-from gateway.cli.tls_probe import probe_tls
-from gateway.config import load_config
+from gateway.app.build import App
+from gateway.cli.check.result import Grade
+from gateway.cli.check.tls import probe_tls
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import Site, write_site
 from gateway.errors import ConfigError
-from gateway.site import Site, write_site
 from tests.command_line import invoke, lines
 from tests.platforms import enterprises
 from tests.servers.certificates import Authority

@@ -7,10 +7,10 @@ from shutil import copytree
 
 import pytest
 
-from gateway.app import App
-from gateway.config_enterprises import load_enterprises
+from gateway.app.build import App
+from gateway.config.enterprises import load_enterprises
+from gateway.config.site import SENSIBLE, write_site
 from gateway.model import Enterprise, EnterpriseId, Quota
-from gateway.site import SENSIBLE, write_site
 from tests.command_line import invoke, lines
 
 

@@ -7,9 +7,9 @@ from shutil import copytree
 import pytest
 from msgspec import structs
 
+from gateway.app.open_spool import build_spool
+from gateway.config.site import DEMO, write_site
 from gateway.facts import of_response
-from gateway.site import DEMO, write_site
-from gateway.spooling import build_spool
 from spool.entry import Fate, Settlement
 from spool.lifecycle import State
 from tests import documents as make

@@ -6,12 +6,12 @@ from shutil import copytree
 
 import pytest
 
-from gateway.app import App
+from gateway.app.build import App
+from gateway.config.site import DEMO, NewEnterprise, add_enterprise, write_site
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
-from gateway.site import DEMO, NewEnterprise, add_enterprise, write_site
-from signing.certificate import make_self_signed
-from signing.sm2_certificate import make_self_signed_sm2
+from signing.keys.certificate import make_self_signed
+from signing.keys.sm2_certificate import make_self_signed_sm2
 from tests.command_line import invoke, lines
 
 SFTP = """

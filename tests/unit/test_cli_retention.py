@@ -7,7 +7,7 @@ from shutil import copytree
 
 import pytest
 
-from gateway.site import write_site
+from gateway.config.site import write_site
 from spool.entry import Fate
 from tests import documents as make
 from tests.command_line import Node, lines, node_at

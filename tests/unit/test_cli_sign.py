@@ -7,10 +7,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.stages.seal import unwrap
-from signing.certificate import make_self_signed
-from signing.sm2_certificate import make_self_signed_sm2
-from signing.xmldsig import strip
+from gateway.xml.envelope import unwrap
+from signing.keys.certificate import make_self_signed
+from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.xml.xmldsig import strip
 from tests import documents as make
 from tests.command_line import invoke, lines
 

@@ -12,10 +12,10 @@ from shutil import copytree
 
 import pytest
 
+from gateway.config.site import DEMO, NewEnterprise, write_site
 from gateway.model import Envelope
-from gateway.roles.vigil import OverdueScan
-from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import wrap_response
+from gateway.receipts.overdue import OverdueScan
+from gateway.xml.envelope import wrap_response
 from spool.entry import Fate
 from spool.sqlite import SqliteSpool
 from tests import documents as make

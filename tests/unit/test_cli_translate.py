@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.translate import translate
-from gateway.rules import RULES
+from gateway.rules.loading import RULES
 from tests.command_line import invoke, lines
 from tests.unit.mapping_examples import block, example, mappings
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.model import Envelope
-from gateway.stages.seal import TransferHead, wrap, wrap_transfer
+from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests import documents as make
 from tests.command_line import invoke, lines
 

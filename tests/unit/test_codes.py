@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.catalogue import load_catalogue
-from gateway.codes import load_codes
 from gateway.model import CodeClass
-from gateway.rules import RULES
+from gateway.rules.catalogue import load_catalogue
+from gateway.rules.codes import load_codes
+from gateway.rules.loading import RULES
 from tests.spec import SPEC, needs_spec
 
 CATALOGUE = load_catalogue(RULES / "mappings" / "catalogue.toml")

@@ -5,12 +5,12 @@ from hashlib import sha256
 import pytest
 from lxml import etree
 
-from gateway.catalogue import Catalogue
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope, Layer, Opened
-from gateway.rules import load_rules
-from gateway.stages.collected import cut_to, open_collected
-from gateway.stages.seal import TransferHead, wrap, wrap_response, wrap_transfer
+from gateway.receipts.opened import cut_to, open_collected
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import load_rules
+from gateway.xml.envelope import TransferHead, wrap, wrap_response, wrap_transfer
 from tests.documents import CEB, document, element, inventory, order, receipt, tax
 from tests.spec import SPEC, needs_spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.roles.commit import BatchCommit, GroupCommit
+from gateway.submission.commit import BatchCommit, GroupCommit
 from spool.entry import Accepted, Duplicate, NewMessage, Note, PutResult
 from spool.errors import SpoolError
 from spool.locking import FileLock
@@ -159,7 +159,7 @@ def test_what_waits_for_longer_than_anybody_may_have_the_spool_is_told_so(
     spool: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spool.locking.HELD_S", 0.02)
-    monkeypatch.setattr("gateway.roles.commit.HELD_S", 0.02)
+    monkeypatch.setattr("gateway.submission.commit.HELD_S", 0.02)
 
     async def submit() -> PutResult | None:
         commit = GroupCommit(spool, batch=100)

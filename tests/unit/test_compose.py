@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from lxml import etree
 
-from gateway.schemas import View
-from gateway.simulator import values
-from gateway.simulator.compose import TRADE, Style, compose_trade
-from gateway.stages.identify import identify
+from gateway.rules.schemas import View
+from gateway.samples import values
+from gateway.samples.compose import TRADE, Style, compose_trade
+from gateway.submission.identify import identify
 from tests.customs_side import COP, DECLARATIONS, DXP, faults, leaves, rules, sample, signed
 
 STYLES = [

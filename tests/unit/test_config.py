@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config
-from gateway.config_enterprises import load_enterprises, shared_proofs
+from gateway.config.enterprises import load_enterprises, shared_proofs
+from gateway.config.gateway_toml import load_config
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId, Quota
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_enterprises import load_channels, load_enterprises
+from gateway.config.enterprises import load_channels, load_enterprises
+from gateway.config.site import DEMO, write_site
 from gateway.errors import ConfigError
-from gateway.site import DEMO, write_site
 
 WEBHOOK = '[deliver.webhook]\nurl = "https://erp.example.com/in"\nsecret_file = "erp.secret"\n'
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_doors import AmqpDoor, FolderDoor, RabbitmqDoor, kind_of
-from gateway.config_enterprises import load_doors
-from gateway.doors.queue import amqp_of, rabbitmq_of
+from gateway.config.doors import AmqpDoor, FolderDoor, RabbitmqDoor, kind_of
+from gateway.config.enterprises import load_doors
+from gateway.config.site import DEMO, enterprise_toml
+from gateway.doors.drop.queue import amqp_of, rabbitmq_of
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
-from gateway.site import DEMO, enterprise_toml
 
 BASE = f'name = "x"\ncop_codes = ["1"]\ndxp_ids = ["D"]\ntoken_sha256 = "{"0" * 64}"\n'
 FOLDER = (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config
-from gateway.config_keys import device_keys, parallel_of, rate_of
+from gateway.config.gateway_toml import load_config
+from gateway.config.keys import device_keys, parallel_of, rate_of
 from tests.unit.test_config import DESTINATION, HEAD, KEY, refused
 
 CARD = """

@@ -3,13 +3,14 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 from msgspec.structs import replace
 
-from gateway.catalogue import Catalogue
-from gateway.homes import NOBODY, LocalReceivers
+from gateway.config.local_receivers import NOBODY, LocalReceivers
+from gateway.identity import handles, identity
 from gateway.model import Answer, Declaration, EnterpriseId, Layer
-from gateway.rules import load_rules
-from gateway.stages.collected import open_collected
-from gateway.stages.correlate import handles, identity, learned, lookups
-from gateway.stages.ownership import MOST, Candidate, Match, Question, Unmatched, correlate
+from gateway.receipts.correlate import learned, lookups
+from gateway.receipts.opened import open_collected
+from gateway.receipts.ownership import MOST, Candidate, Match, Question, Unmatched, correlate
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import load_rules
 from tests.documents import document, element, receipt, tax
 
 KEY = {"agentCode": "A1", "copNo": "C1"}

@@ -4,7 +4,7 @@ import select
 import threading
 from contextlib import closing
 
-from gateway.roles.crew import WorkerPool
+from gateway.delivery.workers import WorkerPool
 
 
 def test_slow_channels_get_half_of_the_threads_and_quick_ones_the_rest() -> None:

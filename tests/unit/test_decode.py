@@ -2,10 +2,10 @@ import tracemalloc
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault
-from gateway.stages.decode import decode
+from gateway.xml.decode import decode
 from tests.documents import HEAD, order
 
 LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=1000)

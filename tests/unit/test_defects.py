@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.defects import RateLimit, capture_libraries, defect
-from gateway.observe import configure_logs, reset_logs
+from gateway.observe.defects import RateLimit, capture_libraries, defect
+from gateway.observe.log import configure_logs, reset_logs
 
 
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("gateway.defects._LIMIT", RateLimit())
+    monkeypatch.setattr("gateway.observe.defects._LIMIT", RateLimit())
     configure_logs("info")
     yield
     reset_logs()

@@ -4,8 +4,8 @@ import pytest
 
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope
-from gateway.stages.divide import copy_for, divisible
-from gateway.stages.seal import unwrap, wrap
+from gateway.xml.divide import copy_for, divisible
+from gateway.xml.envelope import unwrap, wrap
 from tests.documents import order
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPENT0000000002", "DXPENT0000000003")

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.config.site import DEMO, NewEnterprise, write_site
 from gateway.evidence import bundle as form
-from gateway.evidence.judge import FindingMark, verify_bundle
+from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.keys.node_key import node_key
 from gateway.model import Envelope
-from gateway.node_key import node_key
-from gateway.roles.records import note_keys
-from gateway.roles.sealing import Sealer
-from gateway.site import DEMO, NewEnterprise, write_site
-from gateway.stages.seal import wrap as sealed
+from gateway.sending.records import note_keys
+from gateway.upkeep.checkpoints import Sealer
+from gateway.xml.envelope import wrap as sealed
 from spool.note import Checkpoint, NodeKey, VerifierKey, read
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at

@@ -6,11 +6,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.app import App
-from gateway.evidence.judge import FindingMark, verify_bundle
-from gateway.node_key import node_key
-from gateway.roles.sealing import Sealer
-from gateway.site import DEMO, write_site
+from gateway.app.build import App
+from gateway.config.site import DEMO, write_site
+from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.keys.node_key import node_key
+from gateway.upkeep.checkpoints import Sealer
 from spool.note import VerifierKey, verifier_key
 from tests import documents as make
 from tests.command_line import Node, invoke, node_at

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doors.folder import ACCEPTED, report_name
-from gateway.doors.folder_drop import DoorDrop, Unfit
+from gateway.doors.drop.folder import ACCEPTED, report_name
+from gateway.doors.drop.foreign_folder import DoorDrop, Unfit
 from gateway.transports.names import LONGEST_BYTES
 from gateway.transports.polled import PolledFeed
 

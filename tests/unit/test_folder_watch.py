@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gateway.folder_watch import FolderWatch
+from gateway.app.file_watch import FolderWatch
 
 
 def looks(watch: FolderWatch) -> list[bool]:

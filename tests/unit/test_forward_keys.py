@@ -8,19 +8,19 @@ from select import select
 import msgspec
 import pytest
 
-from gateway.heartbeat import Heartbeat
-from gateway.keyring import Keyring
+from gateway.keys.keyring import Keyring
 from gateway.model import Message
-from gateway.pipeline import examine
-from gateway.roles.forward import Forward
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.roles.stop import Stop
-from gateway.rules import Rules, load_rules
+from gateway.processes.heartbeat import Heartbeat
+from gateway.processes.stop import Stop
+from gateway.rules.loading import Rules, load_rules
+from gateway.sending.forward import Forward
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
 from gateway.transports.memory import MemoryEndpoint, MemoryTransport
 from signing.errors import KeyUnavailable
-from signing.pool import SigningKey, member_of
-from signing.suite import Suite
-from signing.xmldsig import sign
+from signing.keys.pool import SigningKey, member_of
+from signing.keys.suite import Suite
+from signing.xml.xmldsig import sign
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.device_keys import Played, played_member
@@ -199,6 +199,6 @@ def test_role_that_signs_a_batch_is_heard_at_every_entry(
     uids = world.submit("plain", 8)
     world.start()
     heart = Counted()
-    monkeypatch.setattr("gateway.heartbeat._Own.heart", heart)
+    monkeypatch.setattr("gateway.processes.heartbeat._Own.heart", heart)
     world.step_until(lambda: world.sent(uids) == 8)
     assert heart.times >= 8 + 8, "once before it is signed, once when it is delivered"

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from gateway.errors import DeliveryError, LeaseEndedError
-from gateway.keyring import Keyring
+from gateway.keys.keyring import Keyring
 from gateway.ports import Delivery, Parcel
-from gateway.roles.forward import Forward
-from gateway.rules import Rules, load_rules
+from gateway.rules.loading import Rules, load_rules
+from gateway.sending.forward import Forward
 from spool.lifecycle import State
 from tests.unit.test_forward_keys import World
 from tests.unit.test_lane import Now

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.framing import ChunkedFraming, Framing, framing
-from gateway.doors.heads import MalformedHead
+from gateway.doors.http.framing import ChunkedFraming, Framing, framing
+from gateway.doors.http.request_head import MalformedHead
 
 AFTER = b"GET / HTTP/1.1\r\n"
 

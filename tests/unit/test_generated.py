@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import problems
-from gateway.observe import EVENTS, redact
+from gateway.observe.log import EVENTS, redact
 from gateway.problems import PROBLEMS
 from tests.generated import REPOSITORY, pages, with_diagram
 

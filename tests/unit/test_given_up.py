@@ -8,14 +8,14 @@ from typing import NoReturn
 
 import pytest
 
-from gateway.app import App
-from gateway.config import Judges
+from gateway.app.build import App
+from gateway.config.gateway_toml import Judges
+from gateway.config.site import write_site
 from gateway.judges.asking import Asking
 from gateway.judges.judge import JudgeCase, JudgeVerdict
-from gateway.roles.collect import TOO_EXPENSIVE, Opener, ReceiptFiler
-from gateway.roles.rematching import Rematching
-from gateway.roles.transfer import Transfer
-from gateway.site import write_site
+from gateway.receipts.filing import TOO_EXPENSIVE, Opener, ReceiptFiler
+from gateway.receipts.rematching import Rematching
+from gateway.receipts.transfer import Transfer
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from spool.store import Spool

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.heads import MalformedHead, RequestHead, look_at_beginning, read_head
+from gateway.doors.http.request_head import MalformedHead, RequestHead, look_at_beginning, read_head
 
 
 def head(line: str = "GET /a%20b?c=d HTTP/1.1", *headers: str) -> RequestHead:

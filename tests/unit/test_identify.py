@@ -1,12 +1,12 @@
 import pytest
 
-from gateway.catalogue import Catalogue
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault, Header
-from gateway.rules import load_rules
-from gateway.stages.decode import decode
-from gateway.stages.identify import identify, uncorrelatable
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import load_rules
+from gateway.submission.identify import identify, uncorrelatable
+from gateway.xml.decode import decode
 from tests.documents import (
     CEB,
     COP_CODE,

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from gateway.app import App
-from gateway.config import Judges
+from gateway.app.build import App
+from gateway.config.gateway_toml import Judges
+from gateway.config.site import DEMO, write_site
 from gateway.errors import EnvelopeError, TooExpensive
 from gateway.judges.asking import Asking
 from gateway.judges.judge import (
@@ -31,10 +32,9 @@ from gateway.judges.judge import (
 from gateway.judges.pool import Pool
 from gateway.mapping.faults import SourceFault
 from gateway.model import Enterprise, EnterpriseId
-from gateway.pipeline import Refusal
-from gateway.roles.accept import ExaminedSubmission
-from gateway.site import DEMO, write_site
-from gateway.stages.collected import open_collected
+from gateway.receipts.opened import open_collected
+from gateway.submission.intake import ExaminedSubmission
+from gateway.submission.pipeline import Refusal
 from tests.documents import order, receipt
 from tests.judges import hosted
 from tests.unit.mapping_examples import example

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.bench.correlating import filer_of
-from gateway.config import Watermarks
-from gateway.endings import TokenExpiry
-from gateway.homes import NOBODY
-from gateway.observe import configure_logs, reset_logs
-from gateway.public_keyring import PublicKeyring
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.keep import Keep
-from gateway.roles.retain import Retention
-from gateway.roles.sealing import Sealer
-from gateway.roles.stop import Stop
-from gateway.roles.transfer import Transfer
-from gateway.roles.watermarks import Gauge
-from gateway.rules import load_rules
+from bench.correlating import filer_of
+from gateway.config.gateway_toml import Watermarks
+from gateway.config.local_receivers import NOBODY
+from gateway.keys.public_keyring import PublicKeyring
+from gateway.observe.log import configure_logs, reset_logs
+from gateway.processes.stop import Stop
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import load_rules
+from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.keep import Keep
+from gateway.upkeep.retention import Retention
+from gateway.upkeep.token_expiry import TokenExpiry
+from gateway.upkeep.watermarks import Gauge
 from spool.archive import Archive
 from spool.note import NodeKey
 from spool.sqlite import SqliteSpool

@@ -10,20 +10,20 @@ from typing import NoReturn
 
 import pytest
 
-from gateway.app import App
-from gateway.app_doors import Doors
-from gateway.config import Judges
-from gateway.door_metrics import DoorFigures, door_families
-from gateway.doors.keeper import DropLoop
-from gateway.doors.queue import QueueAdapter
+from gateway.app.build import App
+from gateway.app.drop_doors import Doors
+from gateway.config.gateway_toml import Judges
+from gateway.config.site import DEMO, write_site
+from gateway.doors.drop.loop import DropLoop
+from gateway.doors.drop.queue import QueueAdapter
 from gateway.errors import DeliveryError
 from gateway.judges.asking import Asking
 from gateway.judges.judge import JudgeCase
 from gateway.model import Enterprise, EnterpriseId
-from gateway.pipeline import Refusal
+from gateway.observe.door_metrics import DoorFigures, door_families
 from gateway.ports import Parcel
-from gateway.roles.accept import ExaminedSubmission
-from gateway.site import DEMO, write_site
+from gateway.submission.intake import ExaminedSubmission
+from gateway.submission.pipeline import Refusal
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
 from spool.entry import NewMessage, Note, PutResult
 from spool.errors import SpoolError

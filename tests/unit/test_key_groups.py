@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keyring import Keyring
-from signing.expiry import step_of
-from signing.keys import Signer
-from signing.pool import Member, SigningKey, member_of
+from gateway.keys.keyring import Keyring
+from signing.keys.expiry import step_of
+from signing.keys.files import Signer
+from signing.keys.pool import Member, SigningKey, member_of
 from tests.device_keys import played_member
 from tests.signing_documents import write_key
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from signing.errors import KeyUnavailable, WrongPin
-from signing.health import HealthFile
+from signing.keys.health import HealthFile
 
 
 class Clock:

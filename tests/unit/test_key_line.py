@@ -7,9 +7,9 @@ from threading import Event
 import pytest
 
 from signing.errors import KeyUnavailable, SigningError, WrongPin
-from signing.keys import Signer
-from signing.line import Change, SigningQueue
-from signing.pool import Member, SigningKey, member_of
+from signing.keys.files import Signer
+from signing.keys.pool import Member, SigningKey, member_of
+from signing.keys.queue import Change, SigningQueue
 from tests.device_keys import Played, played_member
 from tests.signing_documents import write_key
 from tests.waiting import PATIENCE_S

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_keys import KeyConfig, Ukey
-from gateway.key_metrics import key_families
-from gateway.public_keyring import PublicKeyring
-from gateway.queues import KeyBacklog, backlog_of
-from signing.health import HealthFile
+from gateway.config.keys import KeyConfig, Ukey
+from gateway.keys.backlog import KeyBacklog, backlog_of
+from gateway.keys.metrics import key_families
+from gateway.keys.public_keyring import PublicKeyring
+from signing.keys.health import HealthFile
 from tests.command_line import invoke
 from tests.device_keys import PIN, card
 from tests.documents import order

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_deliver import Channel, Deliver, OutFolder, Webhook
+from gateway.config.channels import Channel, Deliver, OutFolder, Webhook
+from gateway.delivery.lane import Lane
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel, Transport
-from gateway.roles.lane import Lane
 from spool.entry import Claimed
 from tests.unit.test_offers import config
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.doors.logins import Logins
-from gateway.observe import configure_logs, reset_logs
+from gateway.doors.http.failed_logins import Logins
+from gateway.observe.log import configure_logs, reset_logs
 
 
 @dataclass

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import RulesError
+from gateway.mapping.compile import load_mapping
 from gateway.mapping.language import SourceKind
-from gateway.mapping.loading import load_mapping
-from gateway.mapping.shelf import load_mappings
-from gateway.rules import RULES
+from gateway.mapping.loading import load_mappings
+from gateway.rules.loading import RULES
 from tests.unit.mapping_examples import block, mappings, shipped
 
 PAYMENTS = (RULES / "mappings" / "translations" / "payments.toml").read_text("utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.csv_source import Rows, read_csv
 from gateway.mapping.json_source import read_json

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gateway.cli.judging import check_document
-from gateway.config import LimitsConfig
+from gateway.cli.document_check import check_document
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
+from gateway.mapping.compile import load_mapping
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.loading import load_mapping
 from gateway.mapping.translate import Translated, translate, translate_split
-from gateway.schemas import View
-from gateway.stages.plain import read_plain
+from gateway.rules.schemas import View
+from gateway.submission.plain import read_plain
 from tests.unit.mapping_examples import block, example, mappings, shipped
 
 LIMITS = LimitsConfig()

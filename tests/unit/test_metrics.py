@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import Meter, SpoolCollector, spool_metrics
+from gateway.observe.metrics import Meter, SpoolCollector, spool_metrics
 from spool.entry import Fate
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool

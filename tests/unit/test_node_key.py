@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from gateway.config import Config, Journal
+from gateway.config.gateway_toml import Config, Journal
 from gateway.errors import ConfigError
-from gateway.node_key import former_file, key_file, known_keys, node_key, renew
+from gateway.keys.node_key import former_file, key_file, known_keys, node_key, renew
 from tests.unit.test_offers import config, destination
 
 
@@ -74,7 +74,7 @@ def test_renewal_that_died_before_the_new_key_has_lost_none(
     known = node(tmp_path)
     first = node_key(known).public
     with monkeypatch.context() as dying:
-        dying.setattr("gateway.node_key._fresh", lambda: 1 // 0)
+        dying.setattr("gateway.keys.node_key._fresh", lambda: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             renew(known)
     assert known_keys(known) == (first,)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doors.nonces import Nonces, Use, free_in_s
+from gateway.doors.http.nonces import Nonces, Use, free_in_s
 from spool.errors import SpoolError
 
 NOW = 1_764_230_400

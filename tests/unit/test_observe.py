@@ -6,7 +6,7 @@ from select import PIPE_BUF
 
 import pytest
 
-from gateway.observe import EVENTS, Level, configure_logs, gathered, log, redact, reset_logs
+from gateway.observe.log import EVENTS, Level, configure_logs, gathered, log, redact, reset_logs
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def test_no_write_of_a_block_is_so_long_that_another_process_could_get_into_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     writes: list[bytes] = []
-    monkeypatch.setattr("gateway.observe._write", writes.append)
+    monkeypatch.setattr("gateway.observe.log._write", writes.append)
     configure_logs("info")
     with gathered():
         for length in (100, 1000, 3000, PIPE_BUF + 1, 100, 100):

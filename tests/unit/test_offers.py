@@ -11,14 +11,14 @@ import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config import Config, Destination, Folder, Node, RouteConfig, Signing
-from gateway.config_keys import KeyConfig
+from gateway.config.gateway_toml import Config, Destination, Folder, Node, RouteConfig, Signing
+from gateway.config.keys import KeyConfig
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id, new_message_of
-from gateway.rules import Rules, load_rules
-from gateway.stages.seal import wrap
+from gateway.rules.loading import Rules, load_rules
+from gateway.submission.new_messages import new_message_id, new_message_of
+from gateway.submission.pipeline import examine
+from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, order
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)

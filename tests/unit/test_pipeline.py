@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from gateway.config import LimitsConfig
+from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
-from gateway.pipeline import Refusal, examine
 from gateway.problems import PROBLEMS, problem_document
-from gateway.rules import Rules, load_rules
-from gateway.stages.seal import TransferHead, wrap, wrap_transfer
-from gateway.stages.signature import Trust
-from signing.certificate import make_self_signed
-from signing.issuers import Issuers
-from signing.keys import FileSigner, load_pem
-from signing.suite import SUITES
-from signing.verify import verify
-from signing.xmldsig import cut, finish, sign
+from gateway.rules.loading import Rules, load_rules
+from gateway.submission.pipeline import Refusal, examine
+from gateway.submission.signature import Trust
+from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
+from signing.keys.certificate import make_self_signed
+from signing.keys.files import FileSigner, load_pem
+from signing.keys.issuers import Issuers
+from signing.keys.suite import SUITES
+from signing.xml.verify import verify
+from signing.xml.xmldsig import cut, finish, sign
 from tests.documents import (
     COP_CODE,
     DXP_ID,

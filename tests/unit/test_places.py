@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.doors.places import ConnectionSlot, ConnectionSlots, network_of
+from gateway.doors.http.connection_slots import ConnectionSlot, ConnectionSlots, network_of
 
 
 class World:

@@ -11,22 +11,22 @@ import pytest
 from lxml import etree
 
 from gateway import facts
-from gateway.config import LOCAL, Config, Destination, RouteConfig
+from gateway.config.gateway_toml import LOCAL, Config, Destination, RouteConfig
+from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import Refused
-from gateway.homes import NOBODY, LocalReceivers
 from gateway.model import EnterpriseId, Envelope, Mailbox, Message
-from gateway.pipeline import examine
 from gateway.ports import Parcel
-from gateway.roles.offers import new_message_of
-from gateway.roles.packing import EnvelopeBuilder
-from gateway.rules import Rules, load_rules
-from gateway.schemas import View
-from gateway.stages.collected import open_collected
-from gateway.stages.seal import unwrap, wrap
-from gateway.stages.validate import validate
-from signing.keys import Signer
-from signing.verify import verify
-from signing.xmldsig import sign, strip
+from gateway.receipts.opened import open_collected
+from gateway.rules.loading import Rules, load_rules
+from gateway.rules.schemas import View
+from gateway.sending.envelope_builder import EnvelopeBuilder
+from gateway.submission.new_messages import new_message_of
+from gateway.submission.pipeline import examine
+from gateway.submission.validate import validate
+from gateway.xml.envelope import unwrap, wrap
+from signing.keys.files import Signer
+from signing.xml.verify import verify
+from signing.xml.xmldsig import sign, strip
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
 from tests.signing_documents import write_key, write_sm2_key

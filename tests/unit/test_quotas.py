@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.model import Enterprise, EnterpriseId, Quota
-from gateway.roles.quotas import Cost, OverQuota, Quotas
+from gateway.submission.quotas import Cost, OverQuota, Quotas
 from spool.sqlite import SqliteSpool
 from tests.spooling import new_message
 

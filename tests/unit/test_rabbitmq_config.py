@@ -3,10 +3,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app import build_feed, build_transport
-from gateway.config import Destination, Rabbitmq, load_config
+from gateway.app.build import build_feed, build_transport
+from gateway.config.gateway_toml import Destination, Rabbitmq, load_config
 from gateway.errors import ConfigError
-from gateway.transports.rabbitmq import RabbitmqFeed, RabbitmqTransport
+from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
 from tests.unit.test_config import FOLDER, SOUND
 
 TABLE = """

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.catalogue import Catalogue
+from gateway.config.local_receivers import local_receivers_of
 from gateway.errors import EnvelopeError
-from gateway.homes import local_receivers_of
 from gateway.model import Enterprise, EnterpriseId, Envelope
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.content import content_for
-from gateway.roles.rematching import Rematching
-from gateway.roles.transfer import Transfer
-from gateway.rules import Rules, load_rules
-from gateway.stages.collected import cut_to, open_collected
-from gateway.stages.readable import readable
-from gateway.stages.seal import wrap
+from gateway.receipts.content import content_for
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.opened import cut_to, open_collected
+from gateway.receipts.rematching import Rematching
+from gateway.receipts.transfer import Transfer
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import Rules, load_rules
+from gateway.xml.envelope import wrap
+from gateway.xml.readable import readable
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt

@@ -6,17 +6,26 @@ from typing import Any
 
 import pytest
 
-from gateway.config import LOCAL, Config, Destination, Folder, Node, RouteConfig, Signing, load_config
-from gateway.config_keys import KeyConfig
+from gateway.config.gateway_toml import (
+    LOCAL,
+    Config,
+    Destination,
+    Folder,
+    Node,
+    RouteConfig,
+    Signing,
+    load_config,
+)
+from gateway.config.keys import KeyConfig
+from gateway.config.local_receivers import LocalReceivers
+from gateway.config.site import write_site
 from gateway.errors import ConfigError
-from gateway.homes import LocalReceivers
 from gateway.model import ANYBODY, Declaration, Enterprise, EnterpriseId, Envelope, Mailbox, Message
-from gateway.pipeline import examine
-from gateway.roles.offers import new_message_id
-from gateway.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
-from gateway.rules import Rules, load_rules
-from gateway.site import write_site
-from gateway.stages.seal import wrap
+from gateway.rules.loading import Rules, load_rules
+from gateway.submission.new_messages import new_message_id
+from gateway.submission.pipeline import examine
+from gateway.submission.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
+from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, inventory, order
 from tests.unit.test_config import HEAD, KEY
 from tests.unit.test_offers import NOW

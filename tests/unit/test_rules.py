@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import RulesError
-from gateway.rules import RULES, load_rules
+from gateway.rules.loading import RULES, load_rules
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import xmlschema
 from lxml import etree
 
 from gateway.errors import RulesError
-from gateway.schema_model import ElementDecl, Grammar
-from gateway.schemas import CEB_NAMESPACE, DXP_NAMESPACE, Schemas, View
+from gateway.rules.schema_model import ElementDecl, Grammar
+from gateway.rules.schemas import CEB_NAMESPACE, DXP_NAMESPACE, Schemas, View
 from tests.unit.ceb_documents import ARRIVAL, CANCEL, ENVELOPE, ORDER, RECEIPT, SIGNATURE, document
 
 XSD = Path(__file__).resolve().parents[2] / "xsd" / "202205"

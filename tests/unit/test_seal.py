@@ -7,9 +7,10 @@ from lxml import etree
 
 from gateway.errors import EnvelopeError
 from gateway.model import Envelope
-from gateway.rules import load_rules
-from gateway.schemas import View
-from gateway.stages.seal import (
+from gateway.rules.loading import load_rules
+from gateway.rules.schemas import View
+from gateway.submission.validate import validate
+from gateway.xml.envelope import (
     DXP,
     TransferHead,
     creat_time,
@@ -21,7 +22,6 @@ from gateway.stages.seal import (
     wrap_response,
     wrap_transfer,
 )
-from gateway.stages.validate import validate
 from tests.documents import order
 from tests.spec import SPEC, needs_spec
 

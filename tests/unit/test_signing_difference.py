@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from signing.difference import Difference, first_difference
 from signing.errors import SigningError
-from signing.keys import FileSigner
-from signing.verify import verify
-from signing.xmldsig import sign
+from signing.keys.files import FileSigner
+from signing.xml.difference import Difference, first_difference
+from signing.xml.verify import verify
+from signing.xml.xmldsig import sign
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
 
 

@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from signing.company import Company, companies_in
 from signing.errors import SigningError
-from signing.issuers import Issuers
-from signing.keys import load_pem
-from signing.verify import verify
-from signing.xmldsig import sign
+from signing.keys.company import Company, companies_in
+from signing.keys.files import load_pem
+from signing.keys.issuers import Issuers
+from signing.xml.verify import verify
+from signing.xml.xmldsig import sign
 from tests.openssl_tool import Tool
 from tests.signing_documents import DOCUMENTS
 

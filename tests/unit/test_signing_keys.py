@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from signing.certificate import serial_hex
 from signing.errors import SigningError
-from signing.keys import certificate_facts, load_pem, load_pkcs12, make_self_signed
-from signing.suite import RSA_SHA1, SM2_SHA1, SM2_SM3, SUITES, UnknownSuite, suite_of
+from signing.keys.certificate import serial_hex
+from signing.keys.files import certificate_facts, load_pem, load_pkcs12, make_self_signed
+from signing.keys.suite import RSA_SHA1, SM2_SHA1, SM2_SM3, SUITES, UnknownSuite, suite_of
 from tests.signing_documents import write_key
 
 

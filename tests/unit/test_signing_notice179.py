@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signing import sm2
 from signing.errors import SigningError
-from signing.keys import FileSigner
+from signing.keys import sm2
+from signing.keys.files import FileSigner
 from signing.notice179 import read_upload, sign_upload
 from tests.signing_documents import write_keys
 

@@ -11,13 +11,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signing import der, sm2
-from signing.certificate import certificate_facts
 from signing.errors import SigningError
-from signing.keys import FileSigner, load_pem, load_pkcs12, make_self_signed
-from signing.openssl import Libcrypto, libcrypto
-from signing.sm2_certificate import make_self_signed_sm2
-from signing.suite import RSA_SHA1, SM2_SHA1, SM2_SM3
+from signing.keys import der, sm2
+from signing.keys.certificate import certificate_facts
+from signing.keys.files import FileSigner, load_pem, load_pkcs12, make_self_signed
+from signing.keys.openssl import Libcrypto, libcrypto
+from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.keys.suite import RSA_SHA1, SM2_SHA1, SM2_SM3
 from tests.openssl_tool import Tool
 from tests.signing_documents import write_sm2_key
 

@@ -3,11 +3,11 @@
 import pytest
 from lxml import etree
 
-from signing import xmldsig
 from signing.errors import SigningError
-from signing.keys import FileSigner
-from signing.suite import DSIG, RSA_SHA1, SUITES
-from signing.verify import verify
+from signing.keys.files import FileSigner
+from signing.keys.suite import DSIG, RSA_SHA1, SUITES
+from signing.xml import xmldsig
+from signing.xml.verify import verify
 from tests.signing_documents import CEB, DOCUMENTS, EXPORTS, XSI, write_keys
 
 SIGNATURE = f"{{{DSIG}}}Signature"

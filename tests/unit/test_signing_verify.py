@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from lxml import etree
 
-from signing import xmldsig
-from signing.c14n import canonical_part
-from signing.certificate import certificate_facts
-from signing.keys import FileSigner
-from signing.suite import C14N, C14N_WITH_COMMENTS, DSIG, RSA_SHA1
-from signing.verify import verify
+from signing.keys.certificate import certificate_facts
+from signing.keys.files import FileSigner
+from signing.keys.suite import C14N, C14N_WITH_COMMENTS, DSIG, RSA_SHA1
+from signing.xml import xmldsig
+from signing.xml.c14n import canonical_part
+from signing.xml.verify import verify
 from tests.signing_documents import DOCUMENTS, EXPORTS, XSI, write_key, write_sm2_key
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from gateway.simulator.compose import SINGLES_DAY, Style, compose
+from gateway.receipts.opened import open_collected
+from gateway.samples.compose import SINGLES_DAY, Style, compose
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
 from gateway.simulator.outgoing import Outgoing
 from gateway.simulator.script import Script
-from gateway.stages.collected import open_collected
-from gateway.stages.seal import TransferHead, root_name, unwrap, wrap_transfer
-from signing.xmldsig import sign
+from gateway.xml.envelope import TransferHead, root_name, unwrap, wrap_transfer
+from signing.xml.xmldsig import sign
 from tests.customs_side import (
     COP,
     DECLARATIONS,

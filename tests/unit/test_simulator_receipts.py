@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from lxml import etree
 
-from gateway.schemas import View
-from gateway.simulator.compose import catalogue, declaration_type
+from gateway.rules.schemas import View
+from gateway.samples.compose import catalogue, declaration_type
 from gateway.simulator.receipts import (
     ReceiptCase,
     ReceiptForm,

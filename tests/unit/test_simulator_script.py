@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.simulator.compose import catalogue, declaration_type
+from gateway.samples.compose import catalogue, declaration_type
 from gateway.simulator.plan import Plan, PlannedFate, PlannedOutcome
 from gateway.simulator.script import Script, usual_info
 

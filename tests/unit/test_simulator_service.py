@@ -12,17 +12,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from gateway.config import Amqp, Sftp
+from gateway.config.gateway_toml import Amqp, Sftp
 from gateway.errors import ConfigError
 from gateway.ports import Feed, Parcel, Transport
+from gateway.receipts.opened import open_collected
 from gateway.simulator.script import Script
 from gateway.simulator.service import Simulator, SimulatorConfig
 from gateway.simulator.settings import AmqpSection, SftpSection, UkeySection, load_simulator_config
-from gateway.stages.collected import open_collected
-from gateway.transports.sftp import SftpFeed, SftpTransport
-from signing.device import Pin, identity_of
-from signing.keys import load_pem
-from signing.ukey import Control, UkeySigner
+from gateway.transports.sftp.transport import SftpFeed, SftpTransport
+from signing.keys.device import Pin, identity_of
+from signing.keys.files import load_pem
+from signing.keys.ukey import Control, UkeySigner
 from tests.customs_side import HandClock, envelope, rules, sample
 from tests.device_keys import write_pair
 
@@ -59,7 +59,7 @@ def sftp_ends(simulator: Simulator, folder: Path) -> Ends:
 
 
 def amqp_ends(simulator: Simulator) -> Ends:
-    from gateway.transports.amqp import AmqpFeed, AmqpTransport  # noqa: PLC0415  # an extra
+    from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport  # noqa: PLC0415  # an extra
 
     assert simulator.amqp is not None
     config = Amqp(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config
+from gateway.app.open_spool import build_spool
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import write_site
 from gateway.errors import ConfigError
-from gateway.site import write_site
-from gateway.spooling import build_spool
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sd_notify import sd_notify
+from gateway.processes.sd_notify import sd_notify
 from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]

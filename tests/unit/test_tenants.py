@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import App
-from gateway.config import load_config
-from gateway.config_enterprises import load_channels, load_doors, load_enterprises, shared_proofs
+from gateway.app.build import App
+from gateway.config.enterprises import load_channels, load_doors, load_enterprises, shared_proofs
+from gateway.config.gateway_toml import load_config
+from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.config.tenants import Tenants, load_tenants
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
-from gateway.site import NewEnterprise, Site, write_site
-from gateway.tenants import Tenants, load_tenants
 
 ANN, BOB = (
     NewEnterprise(id=name, name=name.title(), cop_codes=(f"440000000{n}",), dxp_ids=(f"DXPENT000000000{n}",))

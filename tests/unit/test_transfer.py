@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.homes import LocalReceivers, local_receivers_of
+from gateway.config.local_receivers import LocalReceivers, local_receivers_of
 from gateway.model import DXP_REP, NODE_ITSELF, Enterprise, EnterpriseId, Envelope
-from gateway.roles.collect import ReceiptFiler
-from gateway.roles.packing import EnvelopeBuilder
-from gateway.roles.rematching import Rematching
-from gateway.roles.transfer import Transfer
-from gateway.rules import Rules, load_rules
-from gateway.stages.collected import open_collected
-from gateway.stages.seal import TransferHead, wrap, wrap_response, wrap_transfer
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.opened import open_collected
+from gateway.receipts.rematching import Rematching
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import Rules, load_rules
+from gateway.sending.envelope_builder import EnvelopeBuilder
+from gateway.xml.envelope import TransferHead, wrap, wrap_response, wrap_transfer
 from spool.entry import Collected, Notice, Wanted
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ports import Parcel
-from gateway.transports.amqp_wire import decode, encode
+from gateway.transports.amqp10.wire import decode, encode
 
 proton: Any = pytest.importorskip("proton")
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)

@@ -9,7 +9,7 @@ from pamqp.base import Frame
 
 from gateway.errors import DeliveryError
 from gateway.ports import Parcel
-from gateway.transports.rabbitmq_wire import (
+from gateway.transports.rabbitmq.wire import (
     HEARTBEAT,
     Piece,
     RabbitmqProtocolError,

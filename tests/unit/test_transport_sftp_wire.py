@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.transports import sftp_wire as wire
 from gateway.transports.progress import Progress
-from gateway.transports.sftp_wire import BLOCK_BYTES, Kind, SftpProtocolError, SftpReply, SftpWire, Status
+from gateway.transports.sftp import wire
+from gateway.transports.sftp.wire import BLOCK_BYTES, Kind, SftpProtocolError, SftpReply, SftpWire, Status
 from tests.waiting import PATIENCE_S
 
 OPENSSH = Path("/usr/lib/openssh/sftp-server")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.app import App
+from gateway.app.build import App
+from gateway.config.site import DEMO, write_site
 from gateway.judges.judge import Examine, Judge, Translate
 from gateway.model import Envelope, Fault
-from gateway.pipeline import Refusal
-from gateway.roles.accept import ExaminedSubmission
-from gateway.site import DEMO, write_site
-from gateway.stages.seal import wrap
-from signing.xmldsig import sign
+from gateway.submission.intake import ExaminedSubmission
+from gateway.submission.pipeline import Refusal
+from gateway.xml.envelope import wrap
+from signing.xml.xmldsig import sign
 from tests.command_line import invoke, lines
 from tests.documents import guid, order
 from tests.signing_documents import write_key

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from gateway.fault_texts import RULES
 from gateway.model import Fault
-from gateway.schemas import Schemas, View
-from gateway.stages.validate import validate
+from gateway.rules.fault_texts import RULES
+from gateway.rules.schemas import Schemas, View
+from gateway.submission.validate import validate
 from tests.spec import SPEC, needs_spec
 from tests.unit.ceb_documents import (
     ARRIVAL,

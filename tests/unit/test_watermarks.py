@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Watermarks, load_config
+from gateway.config.gateway_toml import Watermarks, load_config
 from gateway.errors import ConfigError
-from gateway.observe import configure_logs, reset_logs
-from gateway.roles.watermarks import Crossed, FillLevel, Gauge, WatermarkWatch, crossed, free_bytes
+from gateway.observe.log import configure_logs, reset_logs
+from gateway.upkeep.watermarks import Crossed, FillLevel, Gauge, WatermarkWatch, crossed, free_bytes
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 from tests.spooling import new_message

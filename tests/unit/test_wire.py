@@ -16,16 +16,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.doors.app_request import AsgiApp
-from gateway.doors.bounds import HttpBounds
-from gateway.doors.counter import HttpResponse
-from gateway.doors.handover import Handover
-from gateway.doors.places import ConnectionSlot, ConnectionSlots
-from gateway.doors.service import Service
-from gateway.doors.submissions import Admitted, Head, Submissions, Tell
-from gateway.doors.wire import DoorProtocol
-from gateway.metrics import Meter
+from gateway.doors.http.asgi_request import AsgiApp
+from gateway.doors.http.bounds import HttpBounds
+from gateway.doors.http.connection_slots import ConnectionSlot, ConnectionSlots
+from gateway.doors.http.handover import Handover
+from gateway.doors.http.protocol import DoorProtocol
+from gateway.doors.http.service import Service
+from gateway.doors.http.services import HttpResponse
+from gateway.doors.http.submissions import Admitted, Head, Submissions, Tell
 from gateway.model import Enterprise, EnterpriseId
+from gateway.observe.metrics import Meter
 from tests.waiting import PATIENCE_S
 
 LIMIT = 1000

@@ -1,0 +1,80 @@
+"""Which figures there are, in the order in which they are measured: quick ones first, the disk-heavy last."""
+
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from bench import floors
+from bench.correlate import correlate
+from bench.depth import depth
+from bench.drain import drain
+from bench.figure import Figure
+from bench.latency import accept_p99
+from bench.memory import memory
+from bench.overhead import overhead
+from gateway.simulator.world import TransportName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """The measures of DESIGN.md 9 for one run, with how much of everything they take."""
+
+    messages: int
+    """Single-declaration messages a measure."""
+    batches: int
+    """Messages of 100 declarations a measure."""
+    declarations: int
+    """In the deep spool of `depth_5m`."""
+    backlog: int
+    """Messages that wait in `memory_mb`."""
+    receipts: int = 100_000
+    """In `correlate`."""
+
+    @cached_property
+    def _signature(self) -> floors.Signature:
+        """Measured once a run, when the first figure asks for it."""
+        return floors.signature()
+
+    @cached_property
+    def _all(self) -> Mapping[str, Callable[[], Figure]]:
+        return {
+            "floor_fsync_us": _floor_fsync,
+            "floor_validate_us": floors.floor_validate,
+            "floor_sign_us": lambda: floors.floor_sign(self._signature),
+            "overhead_single": partial(self._overhead, "overhead_single", "amqp"),
+            "overhead_batch100": partial(self._overhead, "overhead_batch100", "amqp", bodies=100),
+            "overhead_single_sftp": partial(self._overhead, "overhead_single_sftp", "sftp"),
+            "overhead_batch100_sftp": partial(self._overhead, "overhead_batch100_sftp", "sftp", bodies=100),
+            "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
+            "correlate": lambda: correlate(receipts=self.receipts),
+            "drain": lambda: drain(messages=self.messages),
+            "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
+            "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every measure, in order."""
+        return tuple(self._all)
+
+    def figures(self, only: Collection[str] = ()) -> Iterator[Figure]:
+        """Measure one after the other, all or only those named; a name that is none of `names` is passed over."""
+        for name, measured in self._all.items():
+            if not only or name in only:
+                yield measured()
+
+    def _overhead(self, measure: str, transport: TransportName, *, bodies: int = 1) -> Figure:
+        return overhead(
+            measure,
+            messages=self.messages if bodies == 1 else self.batches,
+            bodies=bodies,
+            transport=transport,
+            floor=self._signature,
+        )
+
+
+def _floor_fsync() -> Figure:
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        return floors.floor_fsync(Path(folder))

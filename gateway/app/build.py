@@ -1,0 +1,411 @@
+"""The composition root: the only file that builds adapters and wires them up."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from ssl import SSLContext
+from typing import Final
+
+from gateway.app.drop_doors import Doors
+from gateway.app.open_spool import ROLE_WAIT_S, build_spool
+from gateway.config.channels import Channel, Deliver
+from gateway.config.gateway_toml import LOCAL, Config, Destination, Folder, Verifying, load_config
+from gateway.config.in_force import ConfigState, LastReload
+from gateway.config.left_out import LeftOut
+from gateway.config.local_receivers import LocalReceivers, local_receivers_of
+from gateway.config.tenants import load_tenants
+from gateway.delivery.notify import Notify
+from gateway.delivery.render import DeliveryRenderer
+from gateway.doors.http.bounds import DOOR_WAIT_S
+from gateway.doors.http.handover import OpenDoor
+from gateway.doors.http.tls import door_context
+from gateway.errors import ConfigError
+from gateway.judges.asking import Asking
+from gateway.judges.host import host
+from gateway.judges.judge import Judge
+from gateway.judges.link import JudgeLink
+from gateway.keys.backlog import health_dir
+from gateway.keys.keyring import Keyring, Loader
+from gateway.keys.node_key import node_key
+from gateway.keys.public_keyring import PublicKeyring
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.loading import usable_mappings
+from gateway.model import Enterprise, EnterpriseId
+from gateway.ports import Feed, Transport
+from gateway.processes.isolated import isolated
+from gateway.processes.stop import Stop
+from gateway.processes.supervisor import Role
+from gateway.receipts.collect import Collect
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.local import LocalTransport
+from gateway.receipts.overdue import OverdueScan
+from gateway.receipts.transfer import Transfer
+from gateway.rules.loading import Rules, rules_of
+from gateway.rules.plain_form import PREFIXES
+from gateway.rules.schemas import View
+from gateway.sending.forward import Forward
+from gateway.sending.resend import policy_of
+from gateway.submission.mail_limit import bounded
+from gateway.submission.signature import Trust
+from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.keep import Keep
+from gateway.upkeep.retention import retention
+from gateway.upkeep.token_expiry import token_expiries
+from gateway.upkeep.watermarks import Gauge
+from signing.errors import SigningError
+from signing.keys.issuers import Issuers
+from spool import claimants
+from spool.store import Spool
+
+_LOCAL_LINGER_S: Final = 0.05
+_NICE: Final = 5
+"""Of all roles but accept: a platform waits for its answer, nobody waits for the others to the millisecond."""
+
+
+class App:
+    """One configuration, read and checked, and everything that can be built from it."""
+
+    def __init__(self, file: Path, *, operator: bool = False, generation: int = 1) -> None:
+        """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
+
+        What is wrong in an enterprise's file or in a mapping is `left_out`.
+        `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
+        `generation`: how many configurations this node has had since its start, with this one.
+        """
+        self.file = file
+        self.generation = generation
+        self.config: Config = load_config(file)
+        self.rules: Rules = rules_of(self.config)
+        self.mappings: Mapping[str, SourceMapping]
+        self.mappings, wrong = usable_mappings(
+            self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
+        )
+        tenants = load_tenants(
+            self.config.accept.enterprises_dir, default=self.config.quota, lease_s=self.config.lease_s
+        )
+        self.enterprises: Mapping[EnterpriseId, Enterprise] = tenants.enterprises
+        self.channels: tuple[Channel, ...] = tenants.channels
+        self.doors = tenants.doors
+        self.left_out: tuple[LeftOut, ...] = (*wrong, *tenants.left_out)
+        self.local_receivers: LocalReceivers = replace(
+            local_receivers_of(self.enterprises.values()), incomplete=tenants.has_unknown_ids
+        )
+        self.metrics_token = _secret(self.config.metrics.token_file)
+        self.trust = load_trust(self.config.verifying)
+        self.keys: PublicKeyring = isolated(lambda: self._look_at_keys(operator=operator), PublicKeyring)
+        self.judge = Judge(
+            config=self.config,
+            rules=self.rules,
+            enterprises=self.enterprises,
+            local_receivers=self.local_receivers,
+            trust=self.trust,
+            suite_of=self.keys.suite,
+            mappings=self.mappings,
+        )
+        self._line: JudgeLink | None = None
+        """Where the roles ask for judges; None before there are roles."""
+
+    def close(self) -> None:
+        """Let go of what roles that were made here and are not started again would need."""
+        if self._line is not None:
+            self._line.close()
+
+    def keyring(self) -> Keyring:
+        """Load the private keys, into the memory of this process. Raises ConfigError."""
+        return Loader(health_dir=health_dir(self.config)).load_all(self.config.key)
+
+    def _look_at_keys(self, *, operator: bool) -> PublicKeyring:
+        """Load every private key that roles will need, to see that it can be. Raises ConfigError."""
+        self._tls()
+        return (
+            Loader(health_dir=health_dir(self.config), operator=operator).load_all(self.config.key).public()
+        )
+
+    def _tls(self) -> SSLContext | None:
+        return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
+
+    def warm(self) -> None:
+        """Compile every schema now, in both of its forms, so that forked roles share them."""
+        schemas = self.rules.schemas
+        for kind in self.rules.catalogue.declarations():
+            for prefix in PREFIXES:
+                self.rules.plain.form(kind.name, prefix)
+        for root in sorted(schemas.roots):
+            for view in View:
+                schemas.schema_for(root, view)
+
+    def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
+        """Open the spool, for one thread; `wait_s`, for another's lock, is begun anew until `stop` is set, if given."""
+        return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
+
+    def forward(self, destination: Destination, number: int, stop: Stop | None = None) -> Forward:
+        """Build the forward role number `number` of a destination."""
+        return Forward(
+            spool=self.spool(stop=stop),
+            transport=build_transport(destination),
+            destination=destination,
+            keyring=self.keyring(),
+            config=self.config,
+            claimant=self._claimant(f"forward/{destination.name}/{number}"),
+        )
+
+    def local(self, spool: Spool) -> Forward:
+        """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
+        return Forward(
+            spool=spool,
+            transport=LocalTransport(
+                spool=spool, filer=self.filer(spool), local_receivers=bounded(self.local_receivers, spool)
+            ),
+            destination=Destination(name=LOCAL),
+            keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
+            config=self.config,
+            claimant=self._claimant(f"forward/{LOCAL}"),
+            linger_s=_LOCAL_LINGER_S,
+        )
+
+    def filer(self, spool: Spool) -> ReceiptFiler:
+        """Build what files arrivals."""
+        return ReceiptFiler(
+            spool=spool,
+            rules=self.rules,
+            config=self.config,
+            transfer=Transfer(local_receivers=bounded(self.local_receivers, spool), config=self.config),
+            opener=None if self._line is None else Asking(self._line.asking, self.judge).open,
+        )
+
+    def collect(self, destination: Destination) -> Collect:
+        """Build the collect role of a destination."""
+        spool = self.spool()
+        return Collect(
+            spool=spool,
+            feed=build_feed(destination),
+            destination=destination.name,
+            filer=self.filer(spool),
+        )
+
+    def notify(self, spool: Spool) -> Notify:
+        """Build the notify role: of all channels of this configuration."""
+        from gateway.views.api import receipt_view  # noqa: PLC0415 (only who shows answers loads it)
+
+        return Notify(
+            spool=spool,
+            channels=self.channels,
+            incomplete={one.enterprise for one in self.left_out if one.kind == "channel"},
+            letters=DeliveryRenderer(
+                spool=spool,
+                catalogue=self.rules.catalogue,
+                show=lambda notice: receipt_view(notice, self.rules.codes),
+            ),
+            build=build_channel,
+            config=self.config,
+            claimant=self._claimant("notify"),
+        )
+
+    def _claimant(self, role: str) -> str:
+        return claimants.generation(f"{self.config.node.name}/{role}", self.generation)
+
+    def keep(self, stop: Stop) -> Keep:
+        """Build the keep role."""
+        spool = self.spool(stop=stop)
+        return Keep(
+            spool=spool,
+            filer=self.filer(spool),
+            keyring=self.keys,
+            gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
+            retention=retention(self.config, spool) if self.config.retention.days else None,
+            waits_s={
+                one.name: policy_of(self.config, one).ceiling_s
+                for one in (*self.config.destination, Destination(name=LOCAL))
+            },
+            lease_s=self.config.lease_s,
+            endings=token_expiries(self.enterprises.values()),
+            overdue_scan=OverdueScan(spool, self.rules),
+            sealer=Sealer(
+                spool,
+                node_key(self.config),
+                every_s=self.config.journal.every_s,
+                events=self.config.journal.events,
+            ),
+        )
+
+    def roles(
+        self, names: Collection[str], door: OpenDoor | None, last_reload: LastReload | None = None
+    ) -> list[Role]:
+        """Return the processes of these roles, and who judges for them.
+
+        `door` is what accept serves; `last_reload`: where it sees how reloads went.
+        """
+        state = ConfigState(left_out=self.left_out, last_reload=last_reload or LastReload())
+        line = self._line = JudgeLink()
+        roles = [
+            Role(
+                name="judges",
+                run=lambda: host(line.hosting, self.judge, self.config.judges),
+                nice=_NICE,
+                outlives=True,
+            )
+        ]
+        if "accept" in names and door is not None:
+            roles.append(Role(name="accept", run=lambda: self._serve(door, line, state)))
+        if "accept" in names:
+            roles += self._doors(line).roles()
+        for destination in self.config.destination:
+            if "forward" in names:
+                roles += [self._forwarder(destination, number) for number in range(destination.active)]
+            if "collect" in names:
+                roles.append(self._collector(destination))
+        if "forward" in names:
+            roles.append(_role(f"forward/{LOCAL}", lambda stop: self.local(self.spool(stop=stop))))
+        if "notify" in names and self.channels:
+            roles.append(_role("notify", lambda stop: self.notify(self.spool(stop=stop))))
+        if "keep" in names:
+            roles.append(Role(name="keep", run=self._keep, nice=_NICE))
+        return roles
+
+    def _keep(self) -> None:
+        stop = Stop().on_sigterm()
+        self.keep(stop).run(stop)
+
+    def _serve(self, door: OpenDoor, line: JudgeLink, state: ConfigState) -> None:
+        from gateway.app.http_door import http_door  # noqa: PLC0415 (only who serves loads it and the server)
+        from gateway.doors.http.server import serve  # noqa: PLC0415
+
+        tls = self._tls()
+        serve(
+            door,
+            lambda: http_door(
+                config=self.config,
+                judge=self.judge,
+                line=line.asking,
+                keyring=self.keys,
+                open_spool=lambda: self.spool(wait_s=DOOR_WAIT_S),
+                metrics_token=self.metrics_token,
+                config_state=state,
+                handover=door.handover,
+                secured=tls is not None,
+            ),
+            tls=tls,
+        )
+
+    def _doors(self, line: JudgeLink) -> Doors:
+        return Doors(
+            config=self.config,
+            judge=self.judge,
+            line=line.asking,
+            doors=self.doors,
+            open_spool=self.spool,
+        )
+
+    def _forwarder(self, destination: Destination, number: int) -> Role:
+        name = f"forward/{destination.name}/{number}"
+        return _role(
+            name, lambda stop: self.forward(destination, number, stop), waits_s=_waits_s(destination)
+        )
+
+    def _collector(self, destination: Destination) -> Role:
+        name = f"collect/{destination.name}"
+        return _role(name, lambda _: self.collect(destination), waits_s=_waits_s(destination))
+
+
+def _role(name: str, build: Callable[[Stop], Forward | Collect | Notify], *, waits_s: float = 0.0) -> Role:
+    def run() -> None:
+        stop = Stop().on_sigterm()
+        role = build(stop)
+        role.run(stop)
+        role.close()
+
+    return Role(name=name, run=run, nice=_NICE, waits_s=waits_s)
+
+
+def _waits_s(destination: Destination) -> float:
+    """Say how long a role may wait for the other side at a time: to connect, to log in, to ask and to be answered."""
+    link = destination.sftp or destination.rabbitmq or destination.amqp
+    return 0.0 if link is None else 4 * link.timeout_s
+
+
+def _secret(file: Path | None) -> str:
+    """Read a file that holds one secret; empty when none is named. Raises ConfigError."""
+    if file is None:
+        return ""
+    try:
+        secret = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the token file: {error}", where=str(file)) from error
+    if not secret:
+        raise ConfigError("the token file is empty", where=str(file), fix="write a random token into it")
+    return secret
+
+
+def load_trust(verifying: Verifying) -> Trust:
+    """Read what `[verifying]` names. Raises ConfigError."""
+    try:
+        issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
+    except SigningError as error:
+        raise ConfigError(error.what, where=error.where, fix=error.fix) from error
+    return Trust(issuers=issuers, company_oid=verifying.company_oid, rsa_bits=verifying.rsa_bits)
+
+
+def build_transport(destination: Destination) -> Transport:
+    """Build what carries entries to this destination; connects on first use."""
+    if destination.sftp is not None:
+        from gateway.transports.sftp.transport import SftpTransport  # noqa: PLC0415 (only who uses it loads it)
+
+        return SftpTransport(destination.sftp)
+    if destination.rabbitmq is not None:
+        from gateway.transports.rabbitmq.transport import RabbitmqTransport  # noqa: PLC0415
+
+        return RabbitmqTransport(destination.rabbitmq)
+    if destination.amqp is not None:
+        from gateway.transports.amqp10.transport import AmqpTransport  # noqa: PLC0415 (an extra)
+
+        return AmqpTransport(destination.amqp)
+    from gateway.transports.folder import FolderTransport  # noqa: PLC0415
+
+    return FolderTransport(_folder(destination))
+
+
+def build_channel(deliver: Deliver) -> Transport:
+    """Build what carries answers home on a channel; connects on first use. Raises ConfigError."""
+    if deliver.webhook is not None:
+        from gateway.transports.webhook.transport import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
+
+        return WebhookTransport(deliver.webhook)
+    return build_transport(way_of(deliver))
+
+
+def way_of(deliver: Deliver) -> Destination:
+    """Return a channel that is no webhook as the destination that it is like."""
+    return Destination(
+        name=deliver.name,
+        sftp=deliver.sftp,
+        rabbitmq=deliver.rabbitmq,
+        amqp=deliver.amqp,
+        folder=deliver.folder,
+    )
+
+
+def build_feed(destination: Destination) -> Feed:
+    """Build what brings in the answers of this destination; connects on first use."""
+    if destination.sftp is not None:
+        from gateway.transports.sftp.transport import SftpFeed  # noqa: PLC0415 (only who uses it loads it)
+
+        return SftpFeed(destination.sftp)
+    if destination.rabbitmq is not None:
+        from gateway.transports.rabbitmq.transport import RabbitmqFeed  # noqa: PLC0415
+
+        return RabbitmqFeed(destination.rabbitmq)
+    if destination.amqp is not None:
+        from gateway.transports.amqp10.transport import AmqpFeed  # noqa: PLC0415 (an extra)
+
+        return AmqpFeed(destination.amqp)
+    from gateway.transports.folder import FolderFeed  # noqa: PLC0415
+
+    return FolderFeed(_folder(destination))
+
+
+def _folder(destination: Destination) -> Folder:
+    if destination.folder is None:
+        raise ConfigError(
+            f"destination {destination.name} has no transport", fix="see [[destination]] in the configuration"
+        )
+    return destination.folder

@@ -1,0 +1,133 @@
+"""Builds the doors beside HTTP, as processes: one for all folders, one for each queue.
+
+A folder costs a look now and then, so that one process keeps hundreds; a broker that does not answer keeps
+its caller waiting, so that each queue has a process of its own.
+"""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.config.doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
+from gateway.config.gateway_toml import Config
+from gateway.doors.drop.batch import BatchSubmitter
+from gateway.doors.drop.folder import FolderAdapter
+from gateway.doors.drop.loop import DropAdapter, DropLoop, run_drop_loops
+from gateway.doors.drop.queue import QueueAdapter, amqp_of, rabbitmq_of
+from gateway.judges.asking import Asking
+from gateway.judges.judge import Judge
+from gateway.keys.backlog import Backlogs
+from gateway.model import Enterprise, EnterpriseId
+from gateway.observe.door_metrics import DoorFigures
+from gateway.processes.stop import Stop
+from gateway.processes.supervisor import Role
+from gateway.submission.commit import BatchCommit
+from gateway.submission.intake import Intake
+from gateway.submission.mail_limit import Full
+from gateway.submission.quotas import Quotas
+from gateway.transports.folder import POLL_S
+from gateway.upkeep.watermarks import Gauge
+from spool.store import Spool
+
+_LISTEN_S: Final = 1.0
+"""How long a queue is listened to before SIGTERM is looked for."""
+_BREATH_S: Final = 0.05
+"""Between two such times; and a bound for a door that is left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The doors of all enterprises."""
+
+    config: Config
+    doors: Mapping[EnterpriseId, Sequence[Door]]
+    judge: Judge
+    line: socket.socket
+    """Where judges are asked for."""
+    open_spool: Callable[[], Spool]
+
+    def roles(self) -> list[Role]:
+        """Return the processes; a disabled enterprise has none: what is at its doors stays there."""
+        folders = [(owner, door) for owner, door in self._open() if isinstance(door, FolderDoor)]
+        roles = [self._role("accept/folders", folders, wait_s=0.0, pause_s=POLL_S)] if folders else []
+        count: dict[str, int] = {}
+        for owner, door in self._open():
+            if not isinstance(door, FolderDoor):
+                name = f"accept/{owner.id}/{kind_of(door)}"
+                count[name] = count.get(name, 0) + 1
+                numbered = f"{name}/{count[name] - 1}"
+                roles.append(self._role(numbered, [(owner, door)], wait_s=_LISTEN_S, pause_s=_BREATH_S))
+        return roles
+
+    def _open(self) -> Iterator[tuple[Enterprise, Door]]:
+        for owner, doors in self.doors.items():
+            enterprise = self.judge.enterprises.get(owner)  # none: its file came between two readings
+            if enterprise is not None and not enterprise.disabled:
+                yield from ((enterprise, door) for door in doors)
+
+    def _role(
+        self, name: str, doors: Sequence[tuple[Enterprise, Door]], *, wait_s: float, pause_s: float
+    ) -> Role:
+        def run() -> None:
+            stop = Stop().on_sigterm()
+            spool = self.open_spool()
+            figures = DoorFigures(self.config.node.state_dir, name)
+            asking = Asking(self.line, self.judge)
+            submitter = self.submitter(spool, figures, asking)
+            loops = [
+                DropLoop(
+                    caller=owner,
+                    kind=kind_of(door),
+                    adapter=self._adapter(door, owner.id),
+                    submitter=submitter,
+                )
+                for owner, door in doors
+            ]
+            run_drop_loops(loops, stop, wait_s=wait_s, pause_s=pause_s)
+            asking.close()
+            figures.close()
+            spool.close()
+
+        waits_s = max(4 * getattr(door, "timeout_s", 0.0) for _, door in doors)
+        return Role(name=name, run=run, waits_s=waits_s)
+
+    def submitter(self, spool: Spool, figures: DoorFigures, asking: Asking) -> BatchSubmitter:
+        """Build what takes messages in, for one process."""
+        commit = BatchCommit(spool)
+        full = Full(spool, self.judge.local_receivers)
+        intake = Intake(
+            config=self.config,
+            spool=spool,
+            commit=commit,
+            queues=Backlogs(self.config, spool),
+            quotas=Quotas(spool),
+        )
+        return BatchSubmitter(
+            intake=intake,
+            judge=lambda body, caller: asking.examine(body, caller, full.to(caller.id)),
+            commit=commit,
+            spool=spool,
+            gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
+            size_bytes=self.config.accept.limits.size_bytes,
+            refuse_wait_s=self.config.signing.refuse_wait_s,
+            figures=figures,
+        )
+
+    def _adapter(self, door: Door, enterprise: str) -> DropAdapter:
+        match door:
+            case FolderDoor():
+                size_bytes = self.config.accept.limits.size_bytes
+                return FolderAdapter(door, size_bytes=size_bytes, enterprise=enterprise)
+            case RabbitmqDoor():
+                from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport  # noqa: PLC0415
+
+                rabbitmq = rabbitmq_of(door)
+                return QueueAdapter(
+                    RabbitmqFeed(rabbitmq), RabbitmqTransport(rabbitmq), enterprise=enterprise
+                )
+            case AmqpDoor():
+                from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport  # noqa: PLC0415 (an extra)
+
+                amqp = amqp_of(door)
+                return QueueAdapter(AmqpFeed(amqp), AmqpTransport(amqp), enterprise=enterprise)

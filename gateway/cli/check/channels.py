@@ -1,0 +1,52 @@
+"""The questions of `gateway check` about the channels on which enterprises get their answers."""
+
+from collections.abc import Iterator
+
+from gateway.app.build import way_of
+from gateway.cli.check.batches import probe_batch
+from gateway.cli.check.probes import reach
+from gateway.cli.check.result import Check, Grade, failed
+from gateway.config.channels import Channel
+from gateway.config.enterprises import load_channels
+from gateway.config.gateway_toml import Config
+from gateway.errors import ConfigError, DeliveryError, GatewayError
+
+
+def probe_channels(config: Config) -> Iterator[Check]:
+    """Connect to every channel, send nothing; nothing where an enterprise has none.
+
+    One that cannot be reached is a warning: it is the enterprise's, its answers wait, and nobody else is held up.
+    """
+    try:
+        channels = load_channels(config.accept.enterprises_dir, lease_s=config.lease_s)
+    except ConfigError as error:
+        yield failed("channels", error)
+        return
+    for channel in channels:
+        yield _channel(channel)
+        yield from probe_batch(channel, config.lease_s)
+
+
+def _channel(channel: Channel) -> Check:
+    name = f"channel {channel.enterprise}/{channel.deliver.name}"
+    try:
+        return Check(name=name, grade=Grade.OK, detail=_reach(channel))
+    except DeliveryError as error:
+        where = f" ({error.where})" if error.where else ""
+        return Check(name=name, grade=Grade.WARN, detail=f"{error.what}{where}", fix=error.fix)
+    except GatewayError as error:
+        return failed(name, error)
+
+
+def _reach(channel: Channel) -> str:
+    webhook = channel.deliver.webhook
+    if webhook is None:
+        return reach(way_of(channel.deliver))
+    from gateway.transports.webhook.transport import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
+
+    transport = WebhookTransport(webhook)
+    try:
+        transport.connect()
+    finally:
+        transport.close()
+    return f"webhook {webhook.url.partition('?')[0]}, connected"

@@ -1,0 +1,91 @@
+"""What `gateway check` asks of the doors beside HTTP: can files be moved there, do the queues answer."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+from gateway.cli.check.result import Check, Grade, failed
+from gateway.config.doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
+from gateway.config.enterprises import load_doors
+from gateway.config.gateway_toml import Config
+from gateway.doors.drop.queue import amqp_of, rabbitmq_of
+from gateway.errors import ConfigError, GatewayError
+
+_PATIENCE_S: Final = 5.0
+
+
+def probe_doors(config: Config) -> Iterator[Check]:
+    """Look at every door; nothing where there is none. Takes and leaves nothing there."""
+    try:
+        doors = load_doors(config.accept.enterprises_dir)
+    except ConfigError as error:
+        yield failed("doors", error)
+        return
+    for owner, own in doors.items():
+        for door in own:
+            name = f"door {owner} {kind_of(door)}"
+            try:
+                yield Check(name=name, grade=Grade.OK, detail=_reach(door))
+            except GatewayError as error:
+                yield failed(name, error)
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file that has no name. Raises OSError."""
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"check")
+
+
+def _reach(door: Door) -> str:
+    match door:
+        case FolderDoor():
+            return _reach_folders(door)
+        case RabbitmqDoor():
+            from gateway.transports.rabbitmq.probe import reach  # noqa: PLC0415 (only who uses it)
+
+            return reach(rabbitmq_of(door))
+        case AmqpDoor():
+            return _reach_amqp(door)
+
+
+def _reach_folders(door: FolderDoor) -> str:
+    folders = door.folders()
+    for key, folder in folders.items():
+        try:
+            try_to_write(folder)
+            apart = folder.stat().st_dev != door.dir.stat().st_dev
+        except OSError as error:
+            raise ConfigError(
+                f"{key} cannot be written: {error.strerror}",
+                where=str(folder),
+                fix="make the folder, and let the user of the gateway write there (docs/sftp-door.md)",
+            ) from error
+        if apart:
+            raise ConfigError(
+                f"{key} is on another file system than dir, so that no file can be moved there",
+                where=str(folder),
+                fix="keep all folders of a door on one file system",
+            )
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise ConfigError(f"{key} cannot be read", where=str(folder), fix="chmod g+rx")
+    return f"folders {', '.join(map(str, folders.values()))} can be written"
+
+
+def _reach_amqp(door: AmqpDoor) -> str:
+    """Log in and ask for both ends; a peer that has no such address closes the link, or the session."""
+    from gateway.transports.amqp10.session import AmqpSession  # noqa: PLC0415 (an extra)
+
+    link = amqp_of(door)
+    deadline = time.monotonic() + min(link.timeout_s, _PATIENCE_S)
+    session = AmqpSession(link, deadline)
+    try:
+        ends = [session.attach(link.receive_address, sending=False)]
+        ends.append(session.attach(link.send_address, sending=True))
+        opened = session.proton.Endpoint.REMOTE_ACTIVE
+        session.wait(lambda: all(end.state & opened for end in ends), deadline)
+    finally:
+        session.say_goodbye(time.monotonic() + 1.0)
+    return f"amqp {link.url}, logged in, there: {link.receive_address}, {link.send_address}"

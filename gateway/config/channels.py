@@ -1,0 +1,147 @@
+"""`[[deliver]]` of an enterprise's file: the channels on which its answers are brought home, checked as a whole."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Meta
+
+from gateway.config.gateway_toml import HOME, Amqp, Folder, Rabbitmq, Retry, Sftp
+from gateway.config.sections import Seconds, Section
+from gateway.errors import ConfigError
+
+
+class Webhook(Section, kw_only=True):
+    """`[deliver.webhook]`: POST to a server of the enterprise, signed (docs/delivery.md)."""
+
+    url: Annotated[str, Meta(max_length=2000)]
+    """`https://host/path`; `http://` only together with `allow_private`."""
+    secret_file: Path
+    """`whsec_` and 24 to 64 bytes in base64; a second line is a second secret, and both sign (rotation)."""
+    ca_file: Path | None = None
+    """PEM of the authority that must have issued its certificate, in place of those of the system."""
+    allow_private: bool = False
+    """Connect also to addresses of private networks and of this machine."""
+    parallel: Annotated[int, Meta(ge=1, le=16)] = 4
+    """Requests under way at the same time at most; never two about one declaration."""
+    timeout_s: Seconds = 15.0
+    """For the whole of a request, from the look-up of the name to the head of the answer."""
+
+
+class OutFolder(Folder, kw_only=True):
+    """`[deliver.folder]`."""
+
+    receive_dir: Path = Path()
+
+
+class OutSftp(Sftp, kw_only=True):
+    """`[deliver.sftp]`."""
+
+    receive_dir: str = ""
+
+
+class OutRabbitmq(Rabbitmq, kw_only=True):
+    """`[deliver.rabbitmq]`."""
+
+    receive_queues: tuple[str, ...] = ()
+
+
+class OutAmqp(Amqp, kw_only=True):
+    """`[deliver.amqp]`."""
+
+    receive_address: str = ""
+
+
+class Deliver(Section, kw_only=True):
+    """`[[deliver]]`: one channel, exactly one of `webhook`, `folder`, `sftp`, `rabbitmq`, `amqp`."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
+    webhook: Webhook | None = None
+    folder: OutFolder | None = None
+    sftp: OutSftp | None = None
+    rabbitmq: OutRabbitmq | None = None
+    amqp: OutAmqp | None = None
+    content: Literal["json", "raw"] = "json"
+    """What a queue gets: the JSON form with the receipt in it, or the receipt's bytes alone."""
+    retry: Retry | None = None
+    """In place of the common `[retry]`."""
+
+    @property
+    def kind(self) -> str:
+        """Which of the tables is there."""
+        return next((kind for kind in KINDS if getattr(self, kind) is not None), "")
+
+
+KINDS: Final = ("webhook", "folder", "sftp", "rabbitmq", "amqp")
+_IN_ONLY: Final = ("receive_dir", "receive_queues", "receive_address", "archive_dir", "stable_s", "prefetch")
+"""Settings of the way in, which a channel does not have."""
+_QUEUES: Final = ("rabbitmq", "amqp")
+_URL: Final = re.compile(r"https?://[!-~]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One `[[deliver]]` with whose it is."""
+
+    enterprise: str
+    deliver: Deliver
+
+    @property
+    def lane(self) -> str:
+        """The destination of its entries in the spool: `@home/<enterprise>/<name>`."""
+        return f"{HOME}/{self.enterprise}/{self.deliver.name}"
+
+
+def check_deliver(tables: tuple[Deliver, ...], file: Path) -> None:
+    """See what one key alone cannot say; `tables` as read, before paths are made absolute. Raises ConfigError."""
+    names = [one.name for one in tables]
+    if len(set(names)) != len(names):
+        raise ConfigError("two [[deliver]] tables have one name", where=str(file), fix="rename one of them")
+    for one in tables:
+        where = f"{file}, deliver {one.name}"
+        kinds = [kind for kind in KINDS if getattr(one, kind) is not None]
+        if len(kinds) != 1:
+            raise ConfigError(
+                f"the channel has {len(kinds)} ways out, must have one",
+                where=where,
+                fix=f"keep exactly one of {', '.join(f'[deliver.{kind}]' for kind in KINDS)}",
+            )
+        _check_way(one, kinds[0], where)
+
+
+def target_of(webhook: Webhook) -> SplitResult:
+    """Take the URL apart. Raises ConfigError."""
+    fault = ""
+    try:
+        url = urlsplit(webhook.url)
+        if not _URL.fullmatch(webhook.url) or not url.hostname or url.port == 0:
+            fault = "url is no address of a web server"
+        elif url.username is not None or url.fragment:
+            fault = "url has a user name or a #fragment in it"
+        elif url.scheme == "http" and not webhook.allow_private:
+            fault = "answers of customs do not go over the internet unencrypted"
+    except ValueError as error:
+        fault = f"url cannot be read: {error}"
+    if fault:
+        raise ConfigError(fault, where="webhook.url", fix='url = "https://erp.example.com/customs"')
+    return url
+
+
+def _check_way(table: Deliver, kind: str, where: str) -> None:
+    way = getattr(table, kind)
+    defaults = type(way).__struct_defaults__
+    fields = dict(zip(type(way).__struct_fields__[-len(defaults) :], defaults, strict=True))
+    for name in _IN_ONLY:
+        if name in fields and getattr(way, name) != fields[name]:
+            raise ConfigError(f"{name} is not for [deliver.{kind}]", where=where, fix="remove it")
+    if table.content == "raw" and kind not in _QUEUES:
+        raise ConfigError(
+            f'content = "raw" is not for [deliver.{kind}]', where=where, fix="remove it: it gets both forms"
+        )
+    if table.webhook is not None:
+        try:
+            target_of(table.webhook)
+        except ConfigError as error:
+            raise ConfigError(error.what, where=f"{where}, {error.where}", fix=error.fix) from error

@@ -1,0 +1,138 @@
+"""`[[door]]` of an enterprise's file: how its messages come in, beside HTTP."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os.path import normpath
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta
+
+from gateway.config.brokers import AmqpBroker, RabbitmqBroker
+from gateway.config.sections import NotNegative, Section
+from gateway.errors import ConfigError
+from gateway.model import EnterpriseId
+
+QueueName = Annotated[str, Meta(min_length=1, max_length=255)]
+Prefetch = Annotated[int, Meta(ge=1, le=1000)]
+"""Messages that are with us and not acknowledged; each is held in memory whole."""
+
+
+class FolderDoor(Section, kw_only=True, tag_field="kind", tag="folder"):
+    """`kind = "folder"`: files that somebody lays there, by SFTP, FTP or a mount. All folders on one file system."""
+
+    dir: Path
+    reports_dir: Path
+    """Where `<name>.accepted.json` is written."""
+    rejected_dir: Path
+    """Where a refused file is moved, beside its `<name>.problem.json`."""
+    done_dir: Path | None = None
+    """Where accepted files are moved; without one they are removed."""
+    stable_s: NotNegative = 5.0
+    """Take a file when size and time have stayed the same so long; 0: who writes it renames it when it is whole."""
+
+    def folders(self) -> dict[str, Path]:
+        """Return every folder by the name of its key."""
+        named = {"dir": self.dir, "reports_dir": self.reports_dir, "rejected_dir": self.rejected_dir}
+        return named if self.done_dir is None else {**named, "done_dir": self.done_dir}
+
+
+class RabbitmqDoor(RabbitmqBroker, kw_only=True, tag_field="kind", tag="rabbitmq"):
+    """`kind = "rabbitmq"`: a queue over AMQP 0-9-1."""
+
+    queue: QueueName
+    reply_queue: QueueName
+    """Where every message is answered: with what HTTP would have answered."""
+    prefetch: Prefetch = 20
+
+
+class AmqpDoor(AmqpBroker, kw_only=True, tag_field="kind", tag="amqp"):
+    """`kind = "amqp"`: a queue over AMQP 1.0."""
+
+    queue: QueueName
+    reply_queue: QueueName
+    """As of `kind = "rabbitmq"`."""
+    prefetch: Prefetch = 20
+
+
+Door = FolderDoor | RabbitmqDoor | AmqpDoor
+
+
+def kind_of(door: Door) -> str:
+    """Return the `kind` of a door as its table says it."""
+    return str(door.__struct_config__.tag)
+
+
+class DoorId(NamedTuple):
+    """A door by whose it is and its number in the file, from 1."""
+
+    owner: EnterpriseId
+    number: int
+
+
+def check_doors(doors: Mapping[EnterpriseId, Sequence[Door]], where: Path) -> None:
+    """See that no door is in another's way. Raises ConfigError for the first of `conflicts`."""
+    for error in conflicts(
+        {DoorId(owner, n): door for owner, own in doors.items() for n, door in enumerate(own, 1)}, where
+    ).values():
+        raise error
+
+
+def conflicts(doors: Mapping[DoorId, Door], where: Path) -> dict[DoorId, ConfigError]:
+    """Find doors that take from one place, that take from where one puts, and of two enterprises that share any.
+
+    What is found in a place that two enterprises share could be either's: all doors in a conflict are named.
+    """
+    takers, putters = _by_place(doors, _sources), _by_place(doors, _targets)
+    found: dict[DoorId, ConfigError] = {}
+
+    def say(what: str, concerned: Sequence[DoorId], others: Sequence[DoorId], place: str) -> None:
+        for one in concerned:
+            other = next((other for other in others if other != one), one)
+            file = f"{where / one.owner}.toml, {place}"
+            found.setdefault(one, ConfigError(what.format(other.owner), where=file, fix=_OF_ITS_OWN))
+
+    for place, taking in takers.items():
+        if len(taking) > 1:
+            say("another door takes from there already, of {}", taking, taking, place)
+        if putting := putters.get(place):
+            say("a door of {} takes from where this one puts", putting, taking, place)
+            say("a door of {} puts where this one takes from", taking, putting, place)
+    for place, putting in putters.items():
+        if len({one.owner for one in putting}) > 1:
+            strangers = sorted(putting, key=lambda one: one.owner)
+            say("a door of {} puts there too", strangers, [strangers[0], strangers[-1]], place)
+    return found
+
+
+_OF_ITS_OWN: Final = "give each door folders and queues of its own"
+
+
+def _by_place(
+    doors: Mapping[DoorId, Door], places: Callable[[Door], Iterator[str]]
+) -> dict[str, list[DoorId]]:
+    found: dict[str, list[DoorId]] = {}
+    for name, door in doors.items():
+        for place in dict.fromkeys(places(door)):
+            found.setdefault(place, []).append(name)
+    return found
+
+
+def _sources(door: Door) -> Iterator[str]:
+    if isinstance(door, FolderDoor):
+        yield normpath(door.dir)
+    else:
+        yield from _queues(door, door.queue)
+
+
+def _targets(door: Door) -> Iterator[str]:
+    if isinstance(door, FolderDoor):
+        yield from {normpath(path) for key, path in door.folders().items() if key != "dir"}
+    else:
+        yield from _queues(door, door.reply_queue)
+
+
+def _queues(door: RabbitmqDoor | AmqpDoor, queue: str) -> Iterator[str]:
+    if isinstance(door, AmqpDoor):
+        yield f"{door.url} {queue}"
+    else:
+        yield from (f"{host} {door.vhost} {queue}" for host in door.hosts)

@@ -1,0 +1,556 @@
+"""gateway.toml → one frozen Config, checked whole before anything starts.
+
+Unknown keys are errors. Relative paths count from the folder of the file. Secrets are never values
+here: they are paths of files, read by whoever needs them.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from gateway.config.brokers import AmqpBroker, RabbitmqBroker
+from gateway.config.files import EXAMPLES, absolute, read_section
+from gateway.config.keys import KeyConfig, check_keys, check_names
+from gateway.config.networks import is_loopback, networks
+from gateway.config.sections import Count, NotNegative, Seconds, Section
+from gateway.errors import ConfigError
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Watermark = Annotated[int, Meta(ge=0)]
+"""A watermark; 0: off."""
+DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
+"""SenderId and ReceiverId hold 1 to 16 characters (spec dxp.md, DxpMsg)."""
+DxpIds = DxpId | tuple[DxpId, ...]
+TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
+CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
+FamilyName = Literal["import", "export"]
+FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
+LOCAL: Final = "@local"
+"""The destination of what stays at this node; no [[destination]] can be called so."""
+HOME: Final = "@home"
+"""What the destinations of notices begin with, `@home/<enterprise>/<channel>`."""
+
+
+class Node(Section, kw_only=True):
+    """`[node]`: who we are."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=40)]
+    state_dir: Path
+    dxp_id: DxpId
+    """Our own DXP id: SenderId where a message names none that fits."""
+    node_id: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000000"
+    """8-digit transfer node id, for DxpMsgSv (spec dxp.md, DxpMsgSv)."""
+    hung_after_s: Seconds = 60.0
+    """A role that has been silent for so long is killed and started again."""
+
+
+class LimitsConfig(Section, kw_only=True):
+    """`[accept.limits]`: what a message may be at most."""
+
+    size_bytes: Count = 4 * 1024 * 1024
+    depth: Count = 64
+    elements: Count = 200_000
+
+
+class Tls(Section, kw_only=True):
+    """`[accept.tls]`: TLS at the door itself, 1.2 or later."""
+
+    certificate: Path
+    """PEM: the door's own, then those between it and its issuer."""
+    key: Path
+    """PEM, without a password."""
+    client_ca: Path | None = None
+    """PEM of the issuers of client certificates; with it callers may show one, and a foreign one is refused."""
+
+
+class Accept(Section, kw_only=True):
+    """`[accept]`: the HTTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    enterprises_dir: Path = Path("enterprises")
+    mappings_dir: Path | None = None
+    """Folder of own mappings from JSON and CSV, beside those shipped (docs/mappings.md)."""
+    limits: LimitsConfig = LimitsConfig()
+    commit_batch: Count = 256
+    """Messages that one commit takes at most."""
+    tls: Tls | None = None
+    """Without it, plain HTTP."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose X-Forwarded-For is believed."""
+    max_connections: Count = 2048
+    """Open at the same time; fewer where the process may not have that many descriptors."""
+    max_connections_per_address: Count = 256
+    """Of one IPv4 address or IPv6 /64; trusted proxies may have as many as they want."""
+    max_polls_per_enterprise: Count = 16
+    """Requests that wait for receipts (`wait=`) at the same time."""
+    head_s: Seconds = 10.0
+    """For request line and headers, from their first byte; also for a TLS handshake, and for the first request to begin."""
+    body_s: Seconds = 20.0
+    """For a body, and as long again as it takes at `least_bytes_per_s`; for an answer, to be read, the same."""
+    least_bytes_per_s: Count = 4096
+    idle_s: Seconds = 75.0
+    """How long a connection is kept between two requests: a platform that submits now and then keeps its own."""
+    login_delay_s: Annotated[float, Meta(ge=0, le=10)] = 3.0
+    """How long an answer to somebody unknown is held back at most, when one address fails again and again; 0: never."""
+
+
+class Judges(Section, kw_only=True):
+    """`[judges]`: the processes that judge whatever may take long, and what one input may take of them."""
+
+    processes: Count = 4
+    """At a time, for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
+    cpu_s: Seconds = 10.0
+    """Of the processor, for one input; what takes longer is refused as `too-expensive`."""
+    memory_mb: Count = 320
+    """For one input; the kernel stops a judge at twice as much."""
+    waiting_mb: Count = 64
+    """Of what waits to be judged; for one enterprise no more than is still free."""
+
+
+class RulesConfig(Section, kw_only=True):
+    """`[rules]`: which schemas and tables."""
+
+    edition: str = "202205"
+    rules_dir: Path | None = None
+    """Folder with `xsd/` and `mappings/` to use in place of the built-in ones."""
+
+
+class Signing(Section, kw_only=True):
+    """`[signing]`: which key signs what is handed in unsigned."""
+
+    default_key: str
+    refuse_wait_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Refuse unsigned messages while those that wait for their key would keep it busy for longer; 0: never."""
+
+
+class Verifying(Section, kw_only=True):
+    """`[verifying]`: what is asked of the certificate of a message that comes signed, beside its period."""
+
+    issuers_file: Path | None = None
+    """PEM certificates of the issuers it must have; without it, any."""
+    company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
+    """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
+    rsa_bits: Annotated[int, Meta(ge=1024, le=8192)] = 2048
+    """How many bits its key must have, where it is one of RSA. Customs' oldest certificates have 1024."""
+
+
+class Sftp(Section, kw_only=True):
+    """`[destination.sftp]`."""
+
+    host: str
+    port: Port = 22
+    user: str
+    key_file: Path
+    certificate_file: Path | None = None
+    """OpenSSH user certificate of that key, read for each login: a renewed one is taken up by itself."""
+    host_key: str
+    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused. With
+    `@cert-authority` before it, the key that must have signed the server's host certificate."""
+    send_dir: str
+    receive_dir: str
+    archive_dir: str = ""
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """Take a file only when its size and time have stayed the same so long; 0: it gets its name when whole."""
+    connections: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Connections over which one forward process spreads the files of a batch."""
+    timeout_s: Seconds = 20.0
+
+
+class Amqp(AmqpBroker, kw_only=True):
+    """`[destination.amqp]`: AMQP 1.0."""
+
+    send_address: str
+    receive_address: str
+
+
+class Rabbitmq(RabbitmqBroker, kw_only=True):
+    """`[destination.rabbitmq]`: AMQP 0-9-1."""
+
+    exchange: str = ""
+    """Empty: the default exchange, where the routing key is the queue's name."""
+    send_queue: Annotated[str, Meta(min_length=1)]
+    """Routing key, with the places `{sender}`, `{receiver}`, `{type}` (CEB311Message), `{number}` (311)."""
+    receive_queues: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
+
+
+class Folder(Section, kw_only=True):
+    """`[destination.folder]`."""
+
+    send_dir: Path
+    receive_dir: Path
+    archive_dir: Path | None = None
+    """Where collected files are moved; without one they are removed."""
+    stable_s: NotNegative = 0.0
+    """As in `[destination.sftp]`."""
+
+
+class Retry(Section, kw_only=True):
+    """`[retry]`: when a failed attempt is tried again."""
+
+    first_s: Seconds = 2.0
+    ceiling_s: Seconds = 600.0
+    attempts: Count = 200
+    """After so many failed attempts an entry becomes a dead letter."""
+    max_age_s: Seconds = 259_200.0
+    """So long after its acceptance a failed attempt is its last, if the waits between its attempts can have taken so long."""
+
+
+class Destination(Section, kw_only=True):
+    """`[[destination]]`: one customs endpoint, exactly one of `sftp`, `rabbitmq`, `amqp`, `folder`."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
+    families: tuple[FamilyName, ...] = FAMILIES
+    """What it carries: nothing else is ever sent there."""
+    envelope: Literal["DxpMsg", "DxpMsgSv"] = "DxpMsg"
+    end_node: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000002"
+    """EndNode of DxpMsgSv: the node of the receiver (spec dxp.md, DxpMsgSv, Real ids)."""
+    sftp: Sftp | None = None
+    rabbitmq: Rabbitmq | None = None
+    amqp: Amqp | None = None
+    folder: Folder | None = None
+    batch: Count = 64
+    """Entries that one claim takes at most."""
+    active: Count = 1
+    """Forward processes for this destination."""
+    retry: Retry | None = None
+    """In place of the common `[retry]`."""
+    retry_on_answer: bool = True
+    """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
+    authority: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "customs"
+    """Who is at the other end: destinations of one authority may answer for each other."""
+    answers_for: tuple[str, ...] | None = None
+    """Names of the destinations that it may answer for beside itself, in place of those of its authority."""
+    leading_zero: bool = False
+    """Put one 0x00 byte before all that is sent, as some links into the customs network want it
+    (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
+
+
+class RouteConfig(Section, kw_only=True):
+    """`[[route]]`: where a message goes that meets every condition; the first that fits decides.
+
+    A condition is one text or a list of which one must hold; one that is not given holds for every message.
+    """
+
+    to: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Names of destinations: each gets the message, with a fate of its own."""
+    receiver: DxpIds = ()
+    """ReceiverId: that of the catalogue, or one of those in the sender's own DxpMsg."""
+    sender: DxpIds = ()
+    """SenderId as it will stand in the envelope."""
+    enterprise: str | tuple[str, ...] = ()
+    message_type: TypeName | tuple[TypeName, ...] = ()
+    family: FamilyName | None = None
+    customs_code: CustomsCode | tuple[CustomsCode, ...] = ()
+    """Must hold for every declaration of the message; types without a customsCode never fit."""
+    share: Annotated[float, Meta(ge=0, le=100)] = 100.0
+    """Percentage of the messages that meet the other conditions, chosen by the CopMsgId."""
+    receivers: Annotated[tuple[DxpId, ...], Meta(max_length=5)] = ()
+    """ReceiverIds in place of that of the catalogue, for what is handed in without an envelope."""
+    split: bool = False
+    """A copy for each of `receivers`, not one envelope that names them all."""
+
+
+class SpoolTable(Section, kw_only=True):
+    """`[spool]`: what the spool is made of."""
+
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    """One node: a file in `state_dir`. Several nodes: one PostgreSQL; each node has a name of its own."""
+    dsn: str = ""
+    """Only for `postgres`: libpq's connection string, `host=… dbname=… user=…`, without the password."""
+    password_file: Path | None = None
+
+
+class Watermarks(Section, kw_only=True):
+    """`[watermarks]`: how full the spool may get; 0 turns a mark off."""
+
+    free_bytes_warn: Watermark = 2 * 1024**3
+    free_bytes_refuse: Watermark = 512 * 1024**2
+    """With less than that free on the disk of `state_dir` the door refuses new messages."""
+    age_warn_s: NotNegative = 0.0
+    """Age of the oldest message that waits to go and is not held back."""
+    depth_warn: Watermark = 0
+    depth_refuse: Watermark = 0
+    """Unsettled entries: with so many the door refuses new messages."""
+
+
+class RetentionConfig(Section, kw_only=True):
+    """`[retention]`: how long messages that are over stay in the spool."""
+
+    days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """After so many days without anything happening they are archived and purged; 0: never."""
+    archive_dir: Path | None = None
+    """Default: `archive` in `state_dir`."""
+    batch: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Messages that one commit purges at most."""
+
+
+class NotifyConfig(Section, kw_only=True):
+    """`[notify]`: bringing answers home on the channels of the enterprises."""
+
+    parallel: Annotated[int, Meta(ge=2, le=512)] = 32
+    """Deliveries under way at the same time; channels that are slow or fail share half of them."""
+
+
+class Journal(Section, kw_only=True):
+    """`[journal]`: the log that proves what happened to every message."""
+
+    key_file: Path | None = None
+    """PEM of the Ed25519 key that signs its checkpoints; default: `keys/node-journal.key` in `state_dir`, made at
+    the first start."""
+    every_s: Seconds = 60.0
+    """How long a line waits at most for the checkpoint that proves it."""
+    events: Count = 20_000
+    """With so many lines waiting a checkpoint comes earlier."""
+
+
+LayerName = Literal["transport", "format", "business", "decision"]
+"""Of answers that may be overdue, see mappings/patience.toml."""
+ClockTime = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+
+
+class PatienceRow(Section, kw_only=True):
+    """`[[patience]]`: how long an answer usually takes, in place of mappings/patience.toml; a later row wins."""
+
+    layer: LayerName
+    message_type: TypeName | tuple[TypeName, ...] = ()
+    """Without one: every type that has no time of its own."""
+    usual_s: Annotated[int, Meta(ge=0, le=31_536_000)]
+    """0: never overdue."""
+
+
+class BusyHours(Section, kw_only=True, rename={"from_": "from"}):
+    """`[[busy_hours]]`: what was sent then, Beijing time, may take `factor` times as long."""
+
+    from_: ClockTime
+    to: ClockTime
+    factor: Annotated[int, Meta(ge=1, le=100)]
+    days: tuple[Annotated[str, Meta(pattern=r"^\d\d-\d\d$")], ...] = ()
+    """`MM-DD`; without: every day."""
+
+
+class Metrics(Section, kw_only=True):
+    """`[metrics]`: `GET /metrics`."""
+
+    token_file: Path | None = None
+    """A file with the bearer token that it asks for; without one it is for callers on this machine alone."""
+
+
+Bound = Annotated[int, Meta(ge=0, le=10**15)]
+"""Of a quota; 0: none."""
+
+
+class QuotaTable(Section, kw_only=True):
+    """`[quota]` of an enterprise's file: how much it may hand in."""
+
+    messages_per_minute: Bound = 0
+    declarations_per_minute: Bound = 0
+    bytes_per_minute: Bound = 0
+    open_entries: Bound = 0
+
+
+class DefaultQuota(QuotaTable, kw_only=True):
+    """`[quota]` of gateway.toml: of enterprises whose files have none; about what a node can take."""
+
+    messages_per_minute: Bound = 60_000
+    declarations_per_minute: Bound = 600_000
+    bytes_per_minute: Bound = 6_000_000_000
+
+
+class Config(Section, kw_only=True):
+    """The whole of gateway.toml."""
+
+    node: Node
+    accept: Accept = Accept()
+    judges: Judges = Judges()
+    rules: RulesConfig = RulesConfig()
+    signing: Signing
+    verifying: Verifying = Verifying()
+    key: tuple[KeyConfig, ...]
+    destination: tuple[Destination, ...]
+    spool: SpoolTable = SpoolTable()
+    route: tuple[RouteConfig, ...] = ()
+    """Empty: the first destination that carries the family."""
+    retry: Retry = Retry()
+    watermarks: Watermarks = Watermarks()
+    retention: RetentionConfig = RetentionConfig()
+    patience: tuple[PatienceRow, ...] = ()
+    busy_hours: tuple[BusyHours, ...] | None = None
+    """In place of all hours in mappings/patience.toml; None: those."""
+    metrics: Metrics = Metrics()
+    quota: DefaultQuota = DefaultQuota()
+    journal: Journal = Journal()
+    notify: NotifyConfig = NotifyConfig()
+    lease_s: Seconds = 60.0
+    """How long a claim on an entry holds if its process falls silent."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def nobody_from_elsewhere(accept: Accept) -> bool:
+    """Say whether the door can be reached from this machine alone, and no proxy is known to pass on to it."""
+    return not accept.trusted_proxies and is_loopback(accept.host)
+
+
+TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")
+
+
+def load_config(file: Path) -> Config:
+    """Read and check gateway.toml; every path in the result is absolute. Raises ConfigError."""
+    config = read_section(file, Config)
+    base = file.resolve().parent
+    config = absolute(config, base)
+    _check(config, file)
+    return config
+
+
+def _check(config: Config, file: Path) -> None:
+    """What one key alone cannot say."""
+    keys = [key.name for key in config.key]
+    names = [destination.name for destination in config.destination]
+    for kind, found in (("key", keys), ("destination", names)):
+        check_names(kind, found, file)
+    _check_keys(config, keys, file)
+    _check_bounds(config, file)
+    networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
+    _check_spool(config.spool, file)
+    for destination in config.destination:
+        kinds = [kind for kind in TRANSPORTS if getattr(destination, kind) is not None]
+        if len(kinds) != 1:
+            raise ConfigError(
+                f"destination {destination.name} has {len(kinds)} transports, must have one",
+                where=f"{file}, destination {destination.name}",
+                fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
+            )
+        _check_archive(destination, file)
+        _check_names(
+            destination.answers_for or (), names, f"{file}, destination {destination.name}, answers_for"
+        )
+    for number, route in enumerate(config.route, start=1):
+        _check_route(route, config, f"{file}, [[route]] number {number}", last=number == len(config.route))
+    if config.route:
+        _check_families(config, file)
+
+
+def _check_keys(config: Config, names: list[str], file: Path) -> None:
+    check_keys(config.key, file, lease_s=config.lease_s)
+    for key in config.key:
+        if key.clients:
+            raise ConfigError(
+                "clients is for signer.toml",
+                where=f"{file}, key {key.name}",
+                fix="remove it: nobody asks here",
+            )
+    if config.signing.default_key not in names:
+        raise ConfigError(
+            f"default_key names no [[key]]: {config.signing.default_key}",
+            where=f"{file}, signing.default_key",
+            fix=f"one of: {', '.join(names)}",
+        )
+
+
+def _check_bounds(config: Config, file: Path) -> None:
+    marks = config.watermarks
+    if 0 < marks.free_bytes_warn < marks.free_bytes_refuse or 0 < marks.depth_refuse < marks.depth_warn:
+        raise ConfigError(
+            "a mark that refuses lies before the one that warns",
+            where=f"{file}, watermarks",
+            fix="free_bytes_warn is the larger, depth_warn the smaller of its two; 0 turns one off",
+        )
+    if config.judges.waiting_mb * 1024 * 1024 < config.accept.limits.size_bytes:
+        raise ConfigError(
+            "no message of the size that is allowed may wait to be judged",
+            where=f"{file}, judges.waiting_mb",
+            fix="make it some times accept.limits.size_bytes",
+        )
+
+
+def _check_archive(destination: Destination, file: Path) -> None:
+    """See that what was collected is not put where it would be collected again, or sent from."""
+    place = destination.sftp or destination.folder
+    if place is None or not place.archive_dir:
+        return
+    if Path(place.archive_dir) in (Path(place.receive_dir), Path(place.send_dir)):
+        raise ConfigError(
+            "archive_dir is the folder itself, not another",
+            where=f"{file}, destination {destination.name}",
+            fix="name a folder of its own on the same disk, or leave archive_dir out",
+        )
+
+
+def _check_names(named: Sequence[str], known: Sequence[str], where: str) -> None:
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"there is no destination {', '.join(unknown)}", where=where, fix=f"one of: {', '.join(known)}"
+        )
+
+
+def _check_route(route: RouteConfig, config: Config, where: str, *, last: bool) -> None:
+    _check_names(route.to, [destination.name for destination in config.destination], where)
+    for name, texts in (("to", route.to), ("receivers", route.receivers)):
+        if len(set(texts)) != len(texts):
+            raise ConfigError(f"{name} names one twice", where=where, fix="name each once")
+    if route.split and not route.receivers:
+        raise ConfigError(
+            "split needs receivers", where=where, fix='add receivers = ["…", "…"], or remove split'
+        )
+    if not families_of(route, config):
+        raise ConfigError(
+            "no message can take this way: its destinations carry other families",
+            where=where,
+            fix="change family, or families of the destinations",
+        )
+    if not last and all(getattr(route, name) == default for name, default in _UNCONDITIONAL.items()):
+        raise ConfigError(
+            "every message fits here, so the [[route]] tables below are never reached",
+            where=where,
+            fix="move it to the end, or give it a condition",
+        )
+
+
+def _check_families(config: Config, file: Path) -> None:
+    """Find a family that a destination carries and that no route takes anywhere."""
+    for family in FAMILIES:
+        carried = any(family in destination.families for destination in config.destination)
+        if carried and not any(
+            route.share > 0 and family in families_of(route, config) for route in config.route
+        ):
+            raise ConfigError(
+                f"no [[route]] takes {family} messages",
+                where=str(file),
+                fix=f'add one, or take "{family}" out of the families of the destinations',
+            )
+
+
+_UNCONDITIONAL: Final = {
+    "receiver": (), "sender": (), "enterprise": (), "message_type": (), "family": None, "customs_code": (),
+    "share": 100.0,
+}  # fmt: skip
+
+
+def families_of(route: RouteConfig, config: Config) -> frozenset[str]:
+    """Return the families that may take a route: it asks for them and all its destinations carry them."""
+    families = frozenset[str](FAMILIES if route.family is None else (route.family,))
+    for destination in config.destination:
+        if destination.name in route.to:
+            families &= frozenset(destination.families)
+    return families
+
+
+def _check_spool(spool: SpoolTable, file: Path) -> None:
+    if (spool.kind == "postgres") != bool(spool.dsn):
+        raise ConfigError(
+            'dsn and kind = "postgres" go together',
+            where=f"{file}, spool.dsn",
+            fix=f"for example: {EXAMPLES['dsn']}",
+        )
+    if re.search(r"\bpassword\s*=|://[^/@]*:[^/@]*@", spool.dsn):
+        raise ConfigError(
+            "a password is no part of the configuration",
+            where=f"{file}, spool.dsn",
+            fix='write it into a file and name that: password_file = "keys/database.password"',
+        )

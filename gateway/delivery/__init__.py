@@ -1,0 +1,1 @@
+"""Receipts brought home to their enterprises, a channel each."""

@@ -1,0 +1,1 @@
+"""Doors beside HTTP: folders and queues that are polled."""

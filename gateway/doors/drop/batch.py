@@ -1,0 +1,162 @@
+"""Where folders and queues hand in: one commit for all that came, and for each the answer HTTP would give.
+
+Two answers of HTTP are none here: where a platform would be told to come again later (503, 429), what it laid there
+simply stays where it is until the gateway can take it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from gateway.doors.http.responses import to_response
+from gateway.doors.http.services import HttpResponse, ProblemError, problem_response
+from gateway.model import Enterprise
+from gateway.observe.defects import defect
+from gateway.observe.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
+from gateway.observe.log import log
+from gateway.ports import Arrival, Clock
+from gateway.submission.commit import BatchCommit
+from gateway.submission.intake import ExaminedSubmission, Intake, SubmissionResult
+from gateway.submission.pipeline import Refusal
+from gateway.upkeep.watermarks import Gauge
+from spool.entry import Conflict, Duplicate, Submission
+from spool.errors import SpoolError
+from spool.store import Spool
+
+_Result = SubmissionResult | Exception
+_TURN_S: Final = 1.0
+"""So long a batch is judged; what is left of it waits for the next turn of its door."""
+_LATER: Final = frozenset({"unavailable", "quota-exceeded"})
+"""Problems that end by themselves."""
+
+
+class BatchSubmitter:
+    """Takes batches in; for one process."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        judge: Callable[[bytes, Enterprise], ExaminedSubmission | Refusal],
+        commit: BatchCommit,
+        spool: Spool,
+        gauge: Gauge,
+        size_bytes: int,
+        refuse_wait_s: float,
+        figures: DoorFigures,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """`intake` enters into `commit`; `judge` comes back, whatever it gets; `size_bytes`: what one message may have."""
+        self.figures = figures
+        self._judge = judge
+        self._clock = clock
+        self._intake = intake
+        self._commit = commit
+        self._spool = spool
+        self._gauge = gauge
+        self._refuse_wait_s = refuse_wait_s
+        self.size_bytes = size_bytes
+
+    def closed(self) -> str:
+        """Say why nothing may be taken in now; empty: it may."""
+        try:
+            return "; ".join(fault.message for fault in self._gauge.refusals())
+        except SpoolError as error:
+            return str(error)
+
+    def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[HttpResponse | None]:
+        """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again.
+
+        `door`: its kind.
+        """
+        results = self._results(arrivals, caller)
+        if len(arrivals) > 1:
+            for index, arrival in enumerate(arrivals):
+                if _is_lasting(results[index]):  # perhaps the fault of one of the others
+                    results[index] = self._results([arrival], caller)[0]
+        answers = []
+        for arrival, result in zip(arrivals, results, strict=True):
+            answer, outcome = self._answer(result, arrival, caller)
+            answers.append(answer)
+            if answer is not None:
+                self.figures.count(caller.id, door, outcome)
+        self.figures.write()
+        return answers
+
+    def _results(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[_Result]:
+        unheard: _Result = SpoolError("the commit told nothing of this message")
+        results = [unheard] * len(arrivals)
+        try:
+            known = self._known(arrivals, caller)
+        except Exception as error:  # noqa: BLE001 (it is answered for, like what a commit raises)
+            return [error] * len(arrivals)
+        until = self._clock() + _TURN_S
+        for index, arrival in enumerate(arrivals):
+            if index and self._clock() > until:  # others wait for their turn at this desk
+                results[index:] = [ProblemError("unavailable")] * (len(arrivals) - index)
+                break
+            try:
+                reply = known.get(index)
+                busy = (
+                    self._submit(arrival, caller, results, index)
+                    if reply is None
+                    else self._intake.recalled(reply, arrival.body, caller)
+                )
+            except Exception as error:  # noqa: BLE001 (the others are judged; this one is answered for)
+                busy = error
+            if busy is not None:
+                results[index] = busy
+        self._commit.commit()
+        return results
+
+    def _known(self, arrivals: Sequence[Arrival], caller: Enterprise) -> dict[int, Duplicate | Conflict]:
+        """Find by place what was taken before, in one look-up: that is not judged (see `gateway.submission.known_bytes`)."""
+        bodies = {index: one.body for index, one in enumerate(arrivals) if len(one.body) <= self.size_bytes}
+        asked = [Submission(owner=caller.id, sha256=sha256(body).digest()) for body in bodies.values()]
+        replies = zip(bodies, self._spool.taken(asked), strict=True)
+        return {index: reply for index, reply in replies if reply is not None}
+
+    def _submit(
+        self, arrival: Arrival, caller: Enterprise, results: list[_Result], index: int
+    ) -> _Result | None:
+        """Return what is known at once; None: it comes with the commit."""
+        if len(arrival.body) > self.size_bytes:
+            log("message.refused", enterprise=caller.id, problem="too-large", rules=["too_large"])
+            return ProblemError("too-large")
+        judged = self._judge(arrival.body, caller)
+        return self._intake.take(judged, arrival.body, caller, partial(results.__setitem__, index))
+
+    def _answer(
+        self, result: _Result, arrival: Arrival, caller: Enterprise
+    ) -> tuple[HttpResponse | None, str]:
+        """Return what to tell, and what to count it as."""
+        instance = quote(arrival.name, errors="replace")
+        try:
+            answer = to_response(result, caller, self._spool, self._refuse_wait_s)
+        except ProblemError as problem:
+            if problem.problem in _LATER:
+                return None, ""
+            return problem_response(problem.problem, instance, problem.faults), problem.problem
+        except SpoolError as error:
+            log("spool.unavailable", enterprise=caller.id, error=str(error))
+            return None, ""
+        except Exception as error:  # noqa: BLE001 (the sender gets an answer, the log the reason)
+            defect("request.failed", error, enterprise=caller.id)
+            return problem_response("internal-error", instance), "internal-error"
+        return answer, ACCEPTED if answer.status == HTTPStatus.ACCEPTED else DUPLICATE
+
+
+def is_taken(answer: HttpResponse) -> bool:
+    """Tell whether an answer says that the message is ours to deliver."""
+    return answer.status < 300  # noqa: PLR2004
+
+
+def _is_lasting(result: _Result) -> bool:
+    """Tell whether it could not be judged or taken, and waiting alone may not help."""
+    if isinstance(result, SpoolError):
+        return not result.temporary
+    return isinstance(result, Exception) and not isinstance(result, ProblemError)

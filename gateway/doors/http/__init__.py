@@ -1,0 +1,1 @@
+"""The HTTP API: its protocol, its operations, who is calling."""

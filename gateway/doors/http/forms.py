@@ -1,0 +1,88 @@
+"""What form a body has: a message as it is, or JSON or CSV that `?mapping=` says how to translate."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from gateway.doors.http.services import HttpServices, ProblemError
+from gateway.mapping.language import SourceKind, SourceMapping
+from gateway.mapping.source import printable
+from gateway.model import Fault
+
+_MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
+_UNSAID: Final = frozenset({"", "application/octet-stream"})
+"""A client that names no form means that of the mapping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyForm:
+    """How a body is translated."""
+
+    mapping: SourceMapping
+    charset: str
+
+
+def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm | None:
+    """Say how a body is translated; None when no mapping is asked for. Raises Problem."""
+    name = last_of(query, "mapping")
+    if not name:
+        return None
+    mapping = services.mappings.get(name)
+    if mapping is None:
+        raise ProblemError("unknown-mapping", _unknown(printable(name)))
+    media = media_type(content_type)
+    if media not in _UNSAID and media != _MEDIA[mapping.source]:
+        raise ProblemError("unsupported-media-type", _other_form(mapping))
+    return BodyForm(mapping=mapping, charset=_charset(content_type))
+
+
+def media_type(content_type: str) -> str:
+    """Give the type alone, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def needs_mapping(content_type: str) -> tuple[Fault, ...]:
+    """Say what is missing where JSON or CSV comes alone."""
+    if media_type(content_type) not in _MEDIA.values():
+        return ()
+    return (
+        Fault(
+            rule="mapping_missing",
+            message="JSON and CSV have to be translated, and no mapping is named",
+            message_zh="JSON和CSV须指定映射才能转换",
+            fix="ask with ?mapping=NAME; whoever runs the gateway knows the names",
+        ),
+    )
+
+
+def last_of(query: str, name: str) -> str:
+    """Give the value of a parameter, the last if it stands twice; empty when it is not there."""
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
+
+
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"')
+    return ""
+
+
+def _unknown(name: str) -> Fault:
+    return Fault(
+        rule="unknown_mapping",
+        value=name,
+        message=f"there is no mapping {name} at this gateway",
+        message_zh=f"本网关没有名为{name}的映射",
+        fix="whoever runs the gateway knows the names",
+    )
+
+
+def _other_form(mapping: SourceMapping) -> Fault:
+    media = _MEDIA[mapping.source]
+    return Fault(
+        rule="other_form",
+        message=f"the mapping {mapping.name} reads {media}",
+        message_zh=f"映射{mapping.name}只接受{media}",
+        fix=f"send Content-Type: {media}",
+    )

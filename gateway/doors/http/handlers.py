@@ -1,0 +1,372 @@
+"""The HTTP door (DESIGN.md 7) but for submissions; every handler is short because the work is elsewhere."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.config.in_force import ConfigState
+from gateway.doors.http import openapi, operations
+from gateway.doors.http.credentials import Credentials, credentials_of
+from gateway.doors.http.page import PAGE_HEADERS, page
+from gateway.doors.http.query_parameters import (
+    beyond,
+    check_key,
+    check_query,
+    cursor_in,
+    flag,
+    message_id,
+    number,
+    receipt_id,
+    text,
+)
+from gateway.doors.http.request_signature import OTHER_BODY
+from gateway.doors.http.services import (
+    RETRY_AFTER_S,
+    HttpResponse,
+    HttpServices,
+    ProblemError,
+    caller_of,
+    log_failure,
+    ok_response,
+    problem_response,
+)
+from gateway.errors import EnvelopeError
+from gateway.evidence.bundle import encode as encode_evidence
+from gateway.evidence.exporter import NotSealedError
+from gateway.identity import spellings
+from gateway.model import Enterprise, Fault
+from gateway.observe.defects import RateLimit
+from gateway.observe.log import log
+from gateway.observe.metrics import MEDIA_TYPE
+from gateway.receipts.content import content_for
+from gateway.views import api
+from gateway.views.causes import Cause, Phrase, phrase
+from gateway.views.standing import standings
+from spool.errors import SpoolError
+
+_UNAVAILABLE: Final = RateLimit()
+_SEALED_WITHIN_S = "5"
+"""A log is sealed every few seconds while there is something to seal, once a minute at least."""
+_UNSEALED = Fault(
+    rule="not_sealed",
+    message="the log does not cover the last events of this message yet",
+    message_zh="日志尚未覆盖该报文的最新事件",
+    fix="ask again in a few seconds; it takes a minute at most",
+)
+_ASKED: Final[Mapping[str, str]] = MappingProxyType({"WWW-Authenticate": 'Bearer realm="metrics"'})
+_NO_TOKEN = Fault(
+    rule="metrics_token",
+    message="the figures name enterprises, and no token is set for callers from elsewhere",
+    message_zh="指标中含企业名称，尚未为外部访问设置令牌",
+    fix="write a random token into a file, name it in [metrics] token_file and reload the gateway",
+)
+_POLLS = Fault(
+    rule="polls_at_once",
+    message="too many requests of this enterprise wait for receipts at the same time",
+    message_zh="本企业同时等待回执的请求过多",
+    fix="let one request wait and the others ask without wait=",
+)
+
+Handler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]
+
+
+def build(services: HttpServices) -> Starlette:
+    """Build what answers everything but submissions; `services.spool` is used by its event loop alone."""
+
+    def at(path: str, handler: Handler, method: str) -> Route:
+        return Route(path, _guarded(handler, services, f"{method} {path}"), methods=[method])
+
+    app = Starlette(
+        exception_handlers={404: _elsewhere, 405: _elsewhere},
+        routes=[  # tried in this order: what is asked for most comes first
+            at("/v1/receipts", _get_receipts, "GET"),
+            at("/v1/receipts/ack", _post_ack, "POST"),
+            Route("/v1/messages", _never, methods=["POST"]),  # for its 405
+            at("/v1/messages/{id}", _get_message, "GET"),
+            at("/v1/messages/{id}/content", _get_content, "GET"),
+            at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
+            at("/v1/declarations", _get_declaration, "GET"),
+            at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
+            _open("/healthz", lambda: _alive(services)),
+            _open("/readyz", lambda: _ready(services)),
+            Route("/metrics", _figures(services), methods=["GET"]),
+            _open("/openapi.json", lambda: _json(openapi.document())),
+            _open("/docs", lambda: HTMLResponse(page(), headers=PAGE_HEADERS)),
+        ],
+    )
+    app.router.redirect_slashes = False  # it would send callers to the host that they named themselves
+    return app
+
+
+async def _never(_request: Request) -> Response:
+    raise AssertionError("submissions are taken out of the stream of requests before")  # by doors.wire
+
+
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    """Answer for what has no handler: no such path, or another method."""
+    known = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    headers = error.headers if isinstance(error, HTTPException) else None
+    problem = "method-not-allowed" if known else "not-found"
+    return _response(problem_response(problem, request.url.path, headers=headers))
+
+
+def _guarded(
+    handler: Handler, services: HttpServices, operation: str
+) -> Callable[[Request], Awaitable[Response]]:
+    async def guarded(request: Request) -> Response:
+        try:
+            caller = caller_of(_shown(request), services)
+            request.scope["state"]["known"](caller.id)
+            check_query(_query(request), operation)
+            response = await handler(request, services, caller)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = log_failure(error, request.url.path, operation, services.meter)
+            if answer.delay_s:
+                await asyncio.sleep(answer.delay_s)  # a timer of this request alone
+            return _response(answer)
+        services.meter.answered(operation)
+        return response
+
+    return guarded
+
+
+def _open(path: str, answer: Callable[[], Response]) -> Route:
+    """Route to what anybody may ask."""
+
+    def asked(request: Request) -> Response:
+        try:
+            check_query(_query(request), f"GET {path}")
+        except ProblemError as problem:
+            return _response(problem_response(problem.problem, path, problem.faults))
+        return answer()
+
+    return Route(path, asked, methods=["GET"])
+
+
+def _query(request: Request) -> str:
+    return str(request.scope["query_string"], "latin-1")
+
+
+def _shown(request: Request) -> Credentials:
+    scope = request.scope
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    query: bytes = scope["query_string"]
+    return credentials_of(
+        dict(reversed(headers)),
+        headers,
+        scope["state"]["peer"],
+        method=request.method,
+        url=scope["raw_path"] + (b"?" + query if query else b""),
+    )
+
+
+def _header(request: Request, name: bytes) -> str:
+    """Read one header, its name in lower case; empty when it is not there."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Read the body, never more than the limit, and only the one that was signed."""
+    announced = _header(request, b"content-length")
+    if announced.isdigit() and int(announced) > limit:
+        raise ProblemError("too-large", headers={"Connection": "close"})
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise ProblemError("too-large", headers={"Connection": "close"})
+        parts.append(part)
+    body = b"".join(parts)
+    signature = _shown(request).signature
+    if signature is not None and hashlib.sha256(body).hexdigest() != signature.content_sha256:
+        raise ProblemError("unauthorised", OTHER_BODY)
+    return body
+
+
+async def _get_message(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    ways = services.spool.ways(message_id(request))
+    if not ways or ways[0].owner != caller.id:
+        raise ProblemError("not-found")
+    return _json(api.status_view(ways[0], ways))
+
+
+async def _get_content(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    uid = message_id(request)
+    body = services.spool.body(uid) if services.spool.message(uid, owner=caller.id) else None
+    if body is None:
+        raise ProblemError("not-found")
+    return Response(body, media_type="application/octet-stream")
+
+
+async def _get_evidence(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    uid, redact = message_id(request), flag("redact", request.query_params.get("redact"))
+    there = services.spool.message(uid)
+    mine = there is not None and there.owner == caller.id
+    found = services.spool.export(uid) if mine else None
+    if found is None and (shelved := services.archive.get(uid)) is not None:  # looked for whoever's it is
+        found = shelved.message
+    if found is None or found.ways[0].owner != caller.id:
+        raise ProblemError("not-found")
+    try:
+        bundle = services.exporter.bundle(found, redact=redact, for_owner=True)
+    except NotSealedError as error:
+        raise ProblemError("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
+    return Response(encode_evidence(bundle), media_type="application/json")
+
+
+async def _get_declaration(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    message_type, key = text(request, "type"), text(request, "key")
+    asked = key if key.startswith(f"{message_type} ") else f"{message_type} {key}"
+    texts = spellings(asked, services.rules.catalogue)
+    known = next(services.spool.find(texts, owner=caller.id), None)
+    if known is None:
+        check_key(message_type, key, services.rules.catalogue)
+        raise ProblemError("not-found")
+    named = known.found_by
+    rows = services.spool.timeline(caller.id, named)
+    return _json(
+        api.TimelineView(
+            type=message_type,
+            key=key,
+            answers=api.answer_views(rows, services.rules.codes),
+            declarations=standings(
+                services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
+            ),
+        )
+    )
+
+
+async def _get_receipts(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    asked = number(request, "after", least=0, most=api.CURSOR_AT_MOST)
+    limit = number(request, "limit", least=1, most=operations.PAGE_AT_MOST) or operations.PAGE
+    wait_s = number(request, "wait", least=0, most=operations.WAIT_AT_MOST_S) or 0
+    after = services.spool.acknowledged(caller.id) if asked is None else asked
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_s
+    while True:
+        notices = services.spool.notices(caller.id, after=after, limit=limit)
+        left = until - loop.time()
+        if notices or left <= 0 or services.long_poll.silent:
+            return _json(api.receipts_view(notices, services.rules.codes, after=after))
+        if services.long_poll.full(caller.id):
+            raise ProblemError("quota-exceeded", _POLLS, headers={"Retry-After": RETRY_AFTER_S})
+        await services.long_poll.heard(caller.id, after, left)
+
+
+async def _get_receipt_content(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    try:
+        body = content_for(caller.id, receipt_id(request), services.spool, services.rules.catalogue)
+    except EnvelopeError as error:
+        raise ProblemError("not-found") from error
+    if body is None:
+        raise ProblemError("not-found")
+    return Response(body, media_type="application/xml")
+
+
+async def _post_ack(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
+    newest = services.spool.newest_notices([caller.id]).get(caller.id, 0)
+    if wanted > newest and wanted > services.spool.acknowledged(caller.id):  # old ones may have been purged
+        raise beyond(newest)
+    cursor = services.spool.acknowledge(caller.id, wanted)
+    log("notice.delivered", enterprise=caller.id, cursor=cursor)
+    return _json(api.CursorView(cursor=cursor))
+
+
+def _alive(services: HttpServices) -> Response:
+    """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
+    return _health("alive", _held_up(services, "/healthz"))
+
+
+def _health(
+    status: str, reasons: Sequence[Phrase], warnings: Sequence[Phrase] = (), *, code: int = 200
+) -> Response:
+    view = api.HealthView(
+        status=status,
+        reasons=tuple([one.en for one in reasons]),
+        reasons_zh=tuple([one.zh for one in reasons]),
+        warnings=tuple([one.en for one in warnings]),
+        warnings_zh=tuple([one.zh for one in warnings]),
+    )
+    return _json(view, status=code)
+
+
+def _held_up(services: HttpServices, path: str) -> list[Phrase]:
+    """Say whether somebody keeps the spool from being written; the log says who."""
+    held_up = services.spool.held_up()
+    if held_up is None:
+        return []
+    if times := _UNAVAILABLE.times("held up"):
+        log("spool.unavailable", path=path, error=str(held_up), times=times)
+    return [phrase(Cause.SPOOL_HELD)]
+
+
+def _ready(services: HttpServices) -> Response:
+    """Say whether it can accept, to anybody: how much is wrong, and no names."""
+    warnings = list(_not_in_force(services.config_state))
+    try:
+        services.spool.acknowledged("")
+        reasons = [Phrase(fault.message, fault.message_zh) for fault in services.gauge.refusals()]
+        reasons += _held_up(services, "/readyz")
+    except SpoolError as error:
+        if times := _UNAVAILABLE.times(type(error).__name__):
+            log("spool.unavailable", path="/readyz", error=str(error), times=times)
+        reasons = [phrase(Cause.SPOOL_AWAY)]
+    if reasons:
+        return _health("not ready", reasons, warnings, code=503)
+    return _health("ready", reasons, warnings)
+
+
+def _not_in_force(state: ConfigState) -> Iterator[Phrase]:
+    """Say what of the configuration is not in force; the log and the metrics name it."""
+    failed_at = state.last_reload.failed_at
+    if failed_at is not None:
+        yield phrase(Cause.NOT_RELOADED, at=failed_at)
+    if state.left_out:
+        yield phrase(Cause.LEFT_OUT, count=len(state.left_out))
+
+
+def _figures(services: HttpServices) -> Callable[[Request], Awaitable[Response]]:
+    wanted = hashlib.sha256(f"Bearer {services.metrics_token}".encode()).digest()
+
+    async def figures(request: Request) -> Response:
+        """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
+        if not services.metrics_token and not (services.near and "x-forwarded-for" not in request.headers):
+            return _response(problem_response("unauthorised", request.url.path, (_NO_TOKEN,), _ASKED))
+        header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
+        if services.metrics_token and not hmac.compare_digest(wanted, hashlib.sha256(header).digest()):
+            return _response(problem_response("unauthorised", request.url.path, headers=_ASKED))
+        try:
+            check_query(_query(request), "GET /metrics")
+        except ProblemError as problem:
+            return _response(problem_response(problem.problem, request.url.path, problem.faults))
+        return Response(await asyncio.to_thread(services.meter.text), media_type=MEDIA_TYPE)
+
+    return figures
+
+
+def _json(value: object, *, status: int = 200) -> Response:
+    return _response(ok_response(value, status))
+
+
+def _response(answer: HttpResponse) -> Response:
+    return Response(
+        answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers
+    )

@@ -1,0 +1,432 @@
+"""The contract as a table: every operation of the HTTP API with its parameters, bounds, answers and problems.
+
+The OpenAPI document and the page for people are made from it, and the door takes its bounds from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from gateway.problems import PROBLEMS
+from gateway.views import api
+
+WAIT_AT_MOST_S: Final = 60
+PAGE: Final = 100
+PAGE_AT_MOST: Final = 1000
+IDEMPOTENCY_KEY_AT_MOST: Final = 255
+KEY_AT_MOST: Final = 1000
+"""Characters of `key` in a question for a declaration."""
+ACKNOWLEDGEMENT_BYTES: Final = 64 * 1024
+MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
+"""Media types of a submission; none at all is taken for the first."""
+
+SOURCE_FORMS: Final = ("application/json", "text/csv")
+"""Media types of what a mapping translates to a message."""
+
+ParameterPlace = Literal["path", "query", "header"]
+Security = Literal["token", "metrics", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A path, query or header parameter."""
+
+    name: str
+    place: ParameterPlace
+    description: str
+    schema: Mapping[str, Any]
+    """JSON schema: type and bounds; what is outside of them is answered `bad-request`."""
+    example: str | int | bool | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderSpec:
+    """A header of an answer."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    always: bool = True
+    """Whether every answer of this status has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSpec:
+    """What an answer says that another operation asks for."""
+
+    operation: str
+    """Id of that operation."""
+    parameter: str
+    """Its parameter; empty: the member `cursor` of its body."""
+    value: str
+    """Runtime expression of OpenAPI."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseSpec:
+    """A good answer."""
+
+    says: str
+    view: type | None = None
+    """What the JSON holds; None: no JSON of ours."""
+    media_type: str = "application/json"
+    headers: tuple[HeaderSpec, ...] = ()
+    links: tuple[LinkSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing the API does."""
+
+    id: str
+    method: Literal["get", "post"]
+    path: str
+    tag: str
+    summary: str
+    detail: str
+    replies: Mapping[int, ResponseSpec]
+    problems: tuple[str, ...] = ()
+    """Codes beside those that any operation with a token may give."""
+    parameters: tuple[Parameter, ...] = ()
+    body: tuple[str, ...] = ()
+    """Media types of the request body; empty: it takes none."""
+    body_view: type | None = None
+    """What a JSON body holds; None: raw bytes."""
+    security: Security = "token"
+
+
+LOCATION: Final = HeaderSpec(
+    name="Location",
+    description="Path of the message; not for a dry run, which keeps none",
+    schema={"type": "string", "pattern": "^/v1/messages/[0-9A-F-]{36}$"},
+    always=False,
+)
+_ALWAYS_THERE: Final = HeaderSpec(
+    name="Location", description="Path of the message", schema=LOCATION.schema, always=True
+)
+_RETRY_AFTER: Final = HeaderSpec(
+    name="Retry-After",
+    description="Whole seconds until asking again makes sense",
+    schema={"type": "integer", "minimum": 1},
+)
+PROBLEM_HEADERS: Final[Mapping[str, HeaderSpec]] = MappingProxyType(
+    {
+        "unauthorised": HeaderSpec(
+            name="WWW-Authenticate",
+            description="How to say who you are",
+            schema={"type": "string", "minLength": 1},
+        ),
+        "not-yet": _RETRY_AFTER,
+        "quota-exceeded": _RETRY_AFTER,
+        "unavailable": _RETRY_AFTER,
+    }
+)
+"""Code → the header that every problem of this code has."""
+ANY_WITH_TOKEN: Final = (
+    "unauthorised", "not-your-identity", "quota-exceeded", "internal-error", "unavailable",
+)  # fmt: skip
+"""What may be wrong with whoever asks, or with us, whatever for."""
+ANY: Final = ("bad-request", "too-slow", "target-too-long", "head-too-large", "version-not-supported")
+"""What may be wrong with any request: a parameter that its operation does not know, or what is said before it is read."""
+
+_MESSAGE_ID: Final = Parameter(
+    name="id",
+    place="path",
+    description="Id of the message, as the submission answered",
+    schema={"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"},
+    example="01A200C3-CA5A-7F1A-B0CE-28A533CF2BF5",
+    required=True,
+)
+_ABOUT_IT: Final = tuple(
+    LinkSpec(operation=name, parameter="id", value="$response.body#/id")
+    for name in ("getMessage", "getMessageContent", "getMessageEvidence")
+)
+_BOOLEAN: Final = MappingProxyType({"type": "boolean", "default": False})
+
+_SUBMIT: Final = Operation(
+    id="submitMessage",
+    method="post",
+    path="/v1/messages",
+    tag="Submit",
+    summary="Hand in a message",
+    detail="The body is one CEB document with 1 to 100 declarations, or a DxpMsg that holds one, byte for byte; or JSON"
+    " or CSV that `mapping` translates to a CEB document, which is then what is kept and answered for."
+    " `202` comes after the fsync: from then on the gateway answers for it. After no answer at all, send the"
+    " same bytes again: they are one message.",
+    replies={
+        202: ResponseSpec(
+            says="It is in the spool, on disk",
+            view=api.AcceptedView,
+            headers=(_ALWAYS_THERE,),
+            links=_ABOUT_IT,
+        ),
+        200: ResponseSpec(
+            says="Accepted before: the first answer again. Or the dry run found nothing wrong: an empty `id`,"
+            " `state` is `valid`",
+            view=api.AcceptedView,
+            headers=(LOCATION,),
+        ),
+    },
+    problems=(
+        "conflicting-version", "cop-msg-id-taken", "idempotency-key-taken", "too-large",
+        "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
+        "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
+        "untranslatable", "too-expensive",
+    ),
+    parameters=(
+        Parameter(
+            name="dry_run",
+            place="query",
+            description="`true`: check the message and keep nothing",
+            schema=_BOOLEAN,
+        ),
+        Parameter(
+            name="mapping",
+            place="query",
+            description="Name of the mapping that translates the JSON or CSV of the body",
+            schema={"type": "string", "minLength": 1},
+        ),
+        Parameter(
+            name="Idempotency-Key",
+            place="header",
+            description="A name of your own for this request: the same bytes again under it get the first answer,"
+            " other bytes `409`. Printable ASCII",
+            schema={"type": "string", "maxLength": IDEMPOTENCY_KEY_AT_MOST, "pattern": "^[ -~]*$"},
+            example="order-20261111-0001",
+        ),
+    ),
+    body=(*MESSAGE_FORMS, *SOURCE_FORMS),
+)  # fmt: skip
+_MESSAGE: Final = Operation(
+    id="getMessage",
+    method="get",
+    path="/v1/messages/{id}",
+    tag="Look",
+    summary="How a message stands",
+    detail="`sent` means that the exchange has it, not that customs has decided. Another enterprise's id answers"
+    " `404`.",
+    replies={200: ResponseSpec(says="The message and its way", view=api.StatusView)},
+    problems=("not-found",),
+    parameters=(_MESSAGE_ID,),
+)
+_CONTENT: Final = Operation(
+    id="getMessageContent",
+    method="get",
+    path="/v1/messages/{id}/content",
+    tag="Look",
+    summary="The accepted bytes",
+    detail="Exactly what was handed in.",
+    replies={200: ResponseSpec(says="The bytes", media_type="application/octet-stream")},
+    problems=("not-found",),
+    parameters=(_MESSAGE_ID,),
+)
+_EVIDENCE: Final = Operation(
+    id="getMessageEvidence",
+    method="get",
+    path="/v1/messages/{id}/evidence",
+    tag="Look",
+    summary="What proves its life",
+    detail="One file that `gateway evidence verify` checks with the node's public key alone. `not-yet` until the"
+    " log covers the message, a minute at most.",
+    replies={200: ResponseSpec(says="The file", media_type="application/json")},
+    problems=("not-found", "not-yet"),
+    parameters=(
+        _MESSAGE_ID,
+        Parameter(
+            name="redact", place="query", description="`true`: digests only, no bytes", schema=_BOOLEAN
+        ),
+    ),
+)
+_DECLARATION: Final = Operation(
+    id="getDeclaration",
+    method="get",
+    path="/v1/declarations",
+    tag="Look",
+    summary="The timeline of a declaration",
+    detail="All answers about it, in the order of customs' own time.",
+    replies={200: ResponseSpec(says="The answers so far", view=api.TimelineView)},
+    problems=("not-found",),
+    parameters=(
+        Parameter(
+            name="type",
+            place="query",
+            description="Message type of the declaration",
+            schema={"type": "string", "pattern": "^CEB[0-9]{3}Message$"},
+            example="CEB621Message",
+            required=True,
+        ),
+        Parameter(
+            name="key",
+            place="query",
+            description="The key fields in the order of the submission's answer, `agentCode=… copNo=…`, or one"
+            " number that customs assigned, `invtNo=…`",
+            schema={
+                "type": "string",
+                "minLength": 1,
+                "maxLength": KEY_AT_MOST,
+                "pattern": r"^[^\u0000-\u001f\u007f]+$",
+            },
+            example="agentCode=4400000001 copNo=C8604518043168101",
+            required=True,
+        ),
+    ),
+)
+_RECEIPTS: Final = Operation(
+    id="listReceipts",
+    method="get",
+    path="/v1/receipts",
+    tag="Receipts",
+    summary="What customs answered",
+    detail="Your own answers, and messages that others addressed to you, after the cursor, in the order in"
+    " which they were filed; waits if asked to.",
+    replies={
+        200: ResponseSpec(
+            says="A page of receipts, perhaps an empty one",
+            view=api.ReceiptsView,
+            links=(
+                LinkSpec(
+                    operation="getReceiptContent", parameter="id", value="$response.body#/receipts/0/id"
+                ),
+                LinkSpec(operation="acknowledgeReceipts", parameter="", value="$response.body#/cursor"),
+            ),
+        )
+    },
+    parameters=(
+        Parameter(
+            name="after",
+            place="query",
+            description="Cursor; without it, the acknowledged one",
+            schema={"type": "integer", "minimum": 0, "maximum": api.CURSOR_AT_MOST},
+        ),
+        Parameter(
+            name="limit",
+            place="query",
+            description="At most so many receipts",
+            schema={"type": "integer", "minimum": 1, "maximum": PAGE_AT_MOST, "default": PAGE},
+        ),
+        Parameter(
+            name="wait",
+            place="query",
+            description="Seconds to wait for news when there is nothing yet",
+            schema={"type": "integer", "minimum": 0, "maximum": WAIT_AT_MOST_S, "default": 0},
+        ),
+    ),
+)
+_RECEIPT_CONTENT: Final = Operation(
+    id="getReceiptContent",
+    method="get",
+    path="/v1/receipts/{id}/content",
+    tag="Receipts",
+    summary="The bytes of a receipt",
+    detail="As customs sent them; of a receipt that speaks of several enterprises your bodies alone, whole, in"
+    " the XML declaration and the tags of the root. Of a message that another one addressed to you: its DxpMsg.",
+    replies={200: ResponseSpec(says="The bytes", media_type="application/xml")},
+    problems=("not-found",),
+    parameters=(
+        Parameter(
+            name="id",
+            place="path",
+            description="Id of the receipt, as the page of receipts gives it",
+            schema={"type": "string", "pattern": "^[0-9]{1,18}$"},
+            example="1",
+            required=True,
+        ),
+    ),
+)
+_ACKNOWLEDGE: Final = Operation(
+    id="acknowledgeReceipts",
+    method="post",
+    path="/v1/receipts/ack",
+    tag="Receipts",
+    summary="Acknowledge receipts",
+    detail="Remembers how far you have read; never goes back. Beyond the newest receipt it is `400` and nothing is"
+    " remembered. The body is read as JSON whatever its Content-Type says.",
+    replies={200: ResponseSpec(says="The cursor that holds", view=api.CursorView)},
+    problems=("too-large",),
+    body=("application/json",),
+    body_view=api.AcknowledgementView,
+)
+_OPEN: Final[tuple[Operation, ...]] = (
+    Operation(
+        id="healthz",
+        method="get",
+        path="/healthz",
+        tag="Operate",
+        summary="Alive?",
+        detail="Whether the process answers at all. `reasons` name a process that keeps it from writing: it is alive all the same.",
+        security="",
+        replies={200: ResponseSpec(says="Yes", view=api.HealthView)},
+    ),
+    Operation(
+        id="readyz",
+        method="get",
+        path="/readyz",
+        tag="Operate",
+        summary="Can it accept now?",
+        detail="For a load balancer. `warnings` say what of the configuration is not in force: it can accept all the same.",
+        security="",
+        replies={
+            200: ResponseSpec(says="Yes", view=api.HealthView),
+            503: ResponseSpec(says="No, and why not", view=api.HealthView),
+        },
+    ),
+    Operation(
+        id="metrics",
+        method="get",
+        path="/metrics",
+        tag="Operate",
+        summary="Figures for Prometheus",
+        detail="Asks for the token of `metrics.token_file`; when the operator has set none, answers callers on the same"
+        " machine alone.",
+        security="metrics",
+        replies={
+            200: ResponseSpec(says="The figures, as text in Prometheus' format", media_type="text/plain")
+        },
+        problems=("unauthorised",),
+    ),
+    Operation(
+        id="openapi",
+        method="get",
+        path="/openapi.json",
+        tag="Operate",
+        summary="This contract",
+        detail="OpenAPI 3.1.",
+        security="",
+        replies={200: ResponseSpec(says="The document", media_type="application/json")},
+    ),
+    Operation(
+        id="docs",
+        method="get",
+        path="/docs",
+        tag="Operate",
+        summary="This contract, for people",
+        detail="One page that fetches nothing from elsewhere.",
+        security="",
+        replies={200: ResponseSpec(says="The page", media_type="text/html")},
+    ),
+)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE, *_OPEN,
+)  # fmt: skip
+
+
+QUERIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        f"{one.method.upper()} {one.path}": tuple(
+            [par.name for par in one.parameters if par.place == "query"]
+        )
+        for one in OPERATIONS
+    }
+)
+"""Operation, as the metrics name it → its query parameters."""
+
+
+def problems_of(operation: Operation) -> dict[int, list[str]]:
+    """Return status → codes that an operation may answer with, in the order of the statuses."""
+    codes = (*operation.problems, *(ANY_WITH_TOKEN if operation.security == "token" else ()), *ANY)
+    found: dict[int, list[str]] = {}
+    for code in sorted(codes, key=lambda code: int(PROBLEMS[code].status)):
+        found.setdefault(int(PROBLEMS[code].status), []).append(code)
+    return found

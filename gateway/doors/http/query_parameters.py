@@ -1,0 +1,199 @@
+"""Reads what a request asks for as strictly as the contract says: what is out of bounds is refused, not bent.
+
+A wrong guess would be worse than a question: `?dry_run=yes` must not hand a declaration in (ADR 0024).
+"""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+
+from gateway.doors.http.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
+from gateway.doors.http.services import ProblemError
+from gateway.mapping.source import printable
+from gateway.model import Fault
+from gateway.rules.catalogue import Catalogue
+from gateway.views.api import CURSOR_AT_MOST
+
+_UID: Final = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.ASCII)
+_ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_NAME_LOOKED_AT: Final = 50
+"""Characters of an unknown name that are compared with those there are."""
+_NEAR: Final = 0.5
+_TEXTS: Final = {
+    "type": (re.compile(r"CEB[0-9]{3}Message", re.ASCII), "write it as CEB621Message"),
+    "key": (
+        re.compile(rf"[^\x00-\x1f\x7f]{{1,{KEY_AT_MOST}}}"),
+        "write the key fields as the submission answered them, agentCode=… copNo=…",
+    ),
+}
+
+
+def number(request: Request, name: str, *, least: int, most: int) -> int | None:
+    """Read a whole number of the query; None when it is not there. Raises Problem when it is out of bounds."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not _ARRIVAL.fullmatch(text) or not least <= int(text) <= most:
+        raise _bad(
+            name,
+            "not_a_number",
+            f"{name} must be a whole number, {least} to {most}",
+            f"{name} 必须是 {least} 至 {most} 的整数",
+        )
+    return int(text)
+
+
+def in_query(query: str, name: str) -> str | None:
+    """Give the value of a parameter, the last if it stands twice; None when it is not there."""
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
+
+
+def check_query(query: str, operation: str) -> None:
+    """Refuse a parameter that the operation, `POST /v1/messages`, does not know, by the nearest one. Raises Problem."""
+    known = QUERIES[operation]
+    for name, _ in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            near = get_close_matches(name[:_NAME_LOOKED_AT].lower(), known, n=1, cutoff=_NEAR)
+            raise _bad(
+                printable(name),
+                "unknown_parameter",
+                f"{operation} has no query parameter of this name",
+                "该接口没有此查询参数",
+                f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'none'}",
+            )
+
+
+def flag(name: str, text: str | None) -> bool:
+    """Read `true` or `false`; nothing is false. Raises Problem for anything else."""
+    if text is None or text == "false":
+        return False
+    if text != "true":
+        raise _bad(name, "not_a_boolean", f"{name} must be true or false", f"{name} 只能是 true 或 false")
+    return True
+
+
+def text(request: Request, name: str) -> str:
+    """Read a text that must be there. Raises Problem when it is not, or is not of its form."""
+    found = request.query_params.get(name)
+    form, fix = _TEXTS[name]
+    if found is None:
+        raise _bad(name, "missing", f"{name} is missing", f"缺少参数 {name}", fix)
+    if not form.fullmatch(found):
+        raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", fix)
+    return found
+
+
+def message_id(request: Request) -> str:
+    """Read the id of a message from the path. Raises Problem: what can be nobody's id is not looked for."""
+    found = str(request.path_params["id"]).upper()
+    if not _UID.fullmatch(found):
+        raise ProblemError("not-found")
+    return found
+
+
+def receipt_id(request: Request) -> int:
+    """Read the id of a receipt from the path. Raises Problem: what can be nobody's id is not looked for."""
+    found = str(request.path_params["id"])
+    if not _ARRIVAL.fullmatch(found):
+        raise ProblemError("not-found")
+    return int(found)
+
+
+class _Acknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
+    """AcknowledgementView as JSON may write it."""
+
+    cursor: int | float
+
+
+def cursor_in(body: bytes) -> int:
+    """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises Problem."""
+    fix = 'send {"cursor": 42}'
+    try:
+        found = msgspec.json.decode(body, type=_Acknowledgement).cursor
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _bad("", "bad_json", str(error), "请求正文无效", fix) from error
+    if not 0 <= found <= CURSOR_AT_MOST or found != int(found):
+        told = f"cursor must be a whole number, 0 to {CURSOR_AT_MOST}"
+        raise _bad("/cursor", "not_a_number", told, f"cursor 必须是 0 至 {CURSOR_AT_MOST} 的整数", fix)
+    return int(found)
+
+
+def beyond(newest: int) -> ProblemError:
+    """Say that a cursor is beyond the newest receipt there is."""
+    return _bad(
+        "/cursor",
+        "beyond_the_newest",
+        f"your newest receipt is {newest}; nothing was acknowledged",
+        f"最新回执的游标为{newest}，未作任何确认",
+        "send the cursor of the last page whose receipts you have stored",
+    )
+
+
+def check_key(message_type: str, key: str, catalogue: Catalogue) -> None:
+    """Refuse a type or a key that could name no declaration. Raises Problem.
+
+    For a key that nothing was found by: some older declarations are named by less than a whole key.
+    """
+    kinds = {kind.name: kind for kind in catalogue.declarations()}
+    kind = kinds.get(message_type)
+    if kind is None:
+        near = get_close_matches(message_type, kinds, n=1, cutoff=_NEAR)
+        told = f"{message_type} is not declared to customs"
+        fix = f"did you mean {near[0]}?" if near else f"one of: {', '.join(kinds)}"
+        raise _bad("type", "bad_form", told, f"{message_type}不是申报报文类型", fix)
+    parts = [one.partition("=") for one in key.removeprefix(f"{message_type} ").split(" ")]
+    names = tuple([name for name, _, _ in parts])
+    alone = tuple(dict.fromkeys(name for name in (kind.handle, *kind.numbers) if name))
+    if not all(value for _, _, value in parts) or names not in {kind.key, *((name,) for name in alone)}:
+        whole = " ".join(f"{name}=…" for name in kind.key)
+        form = " or ".join((whole, *(f"{name}=…" for name in alone)))
+        told = f"key is not of the form that names a {message_type}"
+        raise _bad("key", "bad_form", told, f"参数 key 不是{message_type}的主键格式", f"write key={form}")
+
+
+def request_name(text: str) -> str:
+    """Check an Idempotency-Key, empty: none. Raises Problem: cut short, two keys could become one."""
+    if text and (len(text) > IDEMPOTENCY_KEY_AT_MOST or not (text.isascii() and text.isprintable())):
+        raise _bad(
+            "Idempotency-Key",
+            "bad_form",
+            f"Idempotency-Key must be printable ASCII, {IDEMPOTENCY_KEY_AT_MOST} characters at most",
+            f"Idempotency-Key 只能是可打印的 ASCII 字符，最多 {IDEMPOTENCY_KEY_AT_MOST} 个",
+        )
+    return text
+
+
+def check_media_type(content_type: str, known: Sequence[str], *better: Fault) -> None:
+    """Check a Content-Type; none at all is as good as a known one. Raises Problem, with a better fault if there is one."""
+    form = content_type.partition(";")[0].strip().lower()
+    if form and form not in known:
+        raise ProblemError(
+            "unsupported-media-type",
+            *better,
+            *(
+                []
+                if better
+                else [
+                    Fault(
+                        rule="media_type",
+                        value=form[:100],
+                        message="the Content-Type is none that is understood here",
+                        message_zh="不支持该 Content-Type",
+                        fix=f"send Content-Type: {known[0]}",
+                    )
+                ]
+            ),
+        )
+
+
+def _bad(name: str, rule: str, message: str, message_zh: str, fix: str = "") -> ProblemError:
+    return ProblemError(
+        "bad-request",
+        Fault(path=name, rule=rule, message=message, message_zh=message_zh, fix=fix or "see /docs"),
+    )

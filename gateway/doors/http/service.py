@@ -1,0 +1,94 @@
+"""What all connections of one process share."""
+
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+from gateway.doors.http.asgi_request import AsgiApp
+from gateway.doors.http.bounds import HttpBounds, UnderWay
+from gateway.doors.http.connection_slots import ConnectionSlot, ConnectionSlots
+from gateway.doors.http.handover import Handover
+from gateway.doors.http.services import RETRY_AFTER_S, HttpResponse, log_failure, problem_response
+from gateway.doors.http.submissions import Submissions
+from gateway.model import Fault
+from gateway.observe.metrics import Meter
+
+if TYPE_CHECKING:
+    from gateway.doors.http.protocol import DoorProtocol
+
+_HEADERS: Final = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+_HEADERS_OF_TLS: Final = b"strict-transport-security: max-age=31536000\r\n"
+_TOO_MUCH: Final = Fault(
+    rule="bodies_under_way",
+    message="too many large messages are on their way to this gateway at the same time",
+    message_zh="同时传入的大报文过多",
+    fix="send fewer at the same time, and each as fast as you can",
+)
+_TOO_MUCH_UNREAD: Final = Fault(
+    rule="answers_unread",
+    message="too many large answers wait for you to read them",
+    message_zh="等待读取的大应答过多",
+    fix="read the answers that you asked for, then ask again, and for fewer at the same time",
+)
+
+
+class Service:
+    """One for the life of the process; for one event loop."""
+
+    def __init__(
+        self,
+        *,
+        submissions: Submissions,
+        app: AsgiApp,
+        bounds: HttpBounds,
+        places: ConnectionSlots,
+        meter: Meter,
+        handover: Handover | None = None,
+        secured: bool = False,
+    ) -> None:
+        """`handover`: where connections go when the process ends; `secured`: the door speaks TLS."""
+        self.submissions = submissions
+        self.app = app
+        self.bounds = bounds
+        self.places = places
+        self.under_way = UnderWay(bounds.under_way_bytes)
+        self.unread = UnderWay(bounds.unread_bytes)
+        self.connections: set[DoorProtocol] = set()
+        self.common = b""
+        """Headers of every answer."""
+        self._meter = meter
+        self._handover = handover
+        self._headers = _HEADERS + _HEADERS_OF_TLS if secured else _HEADERS
+        self.tick()
+
+    def tick(self) -> None:
+        """Know what time it is: asked once a second, said in every answer."""
+        self.common = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode("ascii") + self._headers
+
+    def know(self, place: ConnectionSlot, owner: str) -> None:
+        """Know that an enterprise is at the other end of a connection."""
+        if not place.owner:
+            self.places.know(place, owner)
+
+    def pass_on(self, connection: "DoorProtocol", held: bytes) -> bool:
+        """Give a connection to the process that comes after this one; False when that cannot be done, or not yet."""
+        if self._handover is None or connection.secured:
+            return False
+        descriptor: int = connection.transport.get_extra_info("socket").fileno()
+        try:
+            return self._handover.give(descriptor, held, connection.place.owner)
+        except OSError:
+            return False
+
+    def log_failure(self, error: Exception, path: str) -> HttpResponse:
+        """Answer for an exception that no handler was ready for."""
+        return log_failure(error, path, path, self._meter)
+
+    def too_much_under_way(self) -> HttpResponse:
+        """Answer a body for which there is no room at the moment."""
+        headers = {"Retry-After": RETRY_AFTER_S, "Connection": "close"}
+        return problem_response("unavailable", "", (_TOO_MUCH,), headers)
+
+    def too_much_unread(self) -> HttpResponse:
+        """Say in place of an answer that there is no room for it while others are not read."""
+        return problem_response("unavailable", "", (_TOO_MUCH_UNREAD,), {"Retry-After": RETRY_AFTER_S})

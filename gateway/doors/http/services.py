@@ -1,0 +1,124 @@
+"""What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from gateway.config.in_force import ConfigState
+from gateway.doors.http.authenticate import Authenticator, Unauthenticated
+from gateway.doors.http.credentials import Credentials
+from gateway.doors.http.long_poll import LongPoll
+from gateway.evidence.exporter import EvidenceExporter
+from gateway.mapping.language import SourceMapping
+from gateway.model import Enterprise, Fault
+from gateway.observe.defects import defect
+from gateway.observe.log import log
+from gateway.observe.metrics import Meter
+from gateway.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from gateway.rules.loading import Rules
+from gateway.submission.intake import Intake
+from gateway.upkeep.watermarks import Gauge
+from spool.archive import Archive
+from spool.errors import SpoolError
+from spool.store import Spool
+
+RETRY_AFTER_S: Final = "5"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpServices:
+    """What the handlers need; one for the life of the process."""
+
+    intake: Intake
+    spool: Spool
+    rules: Rules
+    size_bytes: int
+    refuse_wait_s: float
+    """`signing.refuse_wait_s`."""
+    callers: Authenticator
+    long_poll: LongPoll
+    gauge: Gauge
+    meter: Meter
+    exporter: EvidenceExporter
+    archive: Archive
+    mappings: Mapping[str, SourceMapping]
+    """By name."""
+    metrics_token: str
+    """What `/metrics` asks for; empty: that its caller is on this machine."""
+    config_state: ConfigState
+    near: bool
+    """The door is on loopback, and nobody is known to pass on to it what comes from elsewhere."""
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A whole answer, ready to be written."""
+
+    status: int
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str]
+    """Beside length and type. With `Connection: close` the connection ends after it."""
+    delay_s: float = 0.0
+    """How long it is to be held back; only of what is said to somebody unknown."""
+
+
+class ProblemError(Exception):
+    """An RFC 9457 answer on its way out."""
+
+    def __init__(
+        self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None, delay_s: float = 0.0
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.faults = faults
+        self.headers = headers
+        self.delay_s = delay_s
+
+
+def caller_of(shown: Credentials, services: HttpServices) -> Enterprise:
+    """Say who is asking. Raises Problem."""
+    found = services.callers.recognise(shown)
+    if isinstance(found, Unauthenticated):
+        raise ProblemError(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
+    return found
+
+
+def ok_response(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> HttpResponse:
+    """Answer with a view."""
+    return HttpResponse(status, _encode(value), "application/json", headers)
+
+
+def problem_response(
+    problem: str,
+    path: str,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+    *,
+    delay_s: float = 0.0,
+) -> HttpResponse:
+    """Answer with the document of a problem; `path` is what was asked for."""
+    document = problem_document(problem, faults, instance=path)
+    return HttpResponse(
+        PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE, delay_s
+    )
+
+
+def log_failure(error: Exception, path: str, operation: str, meter: Meter) -> HttpResponse:
+    """Answer a request that ended in an exception, count it, and log what is no fault of its caller."""
+    match error:
+        case ProblemError():
+            meter.answered(operation, error.problem)
+            return problem_response(error.problem, path, error.faults, error.headers, delay_s=error.delay_s)
+        case SpoolError():
+            log("spool.unavailable", path=path, error=str(error))
+            meter.answered(operation, "unavailable")
+            return problem_response("unavailable", path, headers={"Retry-After": RETRY_AFTER_S})
+        case _:
+            defect("request.failed", error, path=path)
+            meter.answered(operation, "internal-error")
+            return problem_response("internal-error", path)

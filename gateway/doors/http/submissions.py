@@ -1,0 +1,235 @@
+"""POST /v1/messages from its head to its answer, with no task of its own: of all requests these are the many.
+
+Everything up to the commit is done when the last byte is there, everything after it when the commit is on disk.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.doors.http.credentials import Credentials
+from gateway.doors.http.forms import BodyForm, form_of, needs_mapping
+from gateway.doors.http.operations import MESSAGE_FORMS
+from gateway.doors.http.query_parameters import check_media_type, check_query, flag, in_query, request_name
+from gateway.doors.http.request_signature import OTHER_BODY
+from gateway.doors.http.responses import PATH, over_quota, to_response
+from gateway.doors.http.services import (
+    RETRY_AFTER_S,
+    HttpResponse,
+    HttpServices,
+    ProblemError,
+    caller_of,
+    log_failure,
+    ok_response,
+)
+from gateway.judges.judge import Examine, Judge, JudgeVerdict, Translate, on_message
+from gateway.judges.pool import Pool
+from gateway.model import Enterprise, Fault
+from gateway.submission.intake import AcceptedSubmission, ExaminedSubmission, SubmissionResult
+from gateway.submission.known_bytes import Recall
+from gateway.submission.mail_limit import Full
+from gateway.submission.pipeline import Refusal
+from gateway.submission.quotas import Cost
+from gateway.views import api
+from spool.entry import Conflict, Duplicate, Submission
+
+_OPERATION: Final = f"POST {PATH}"
+_REFUSED_FOR_S: Final = "15"
+"""At a watermark: room is not made in a moment."""
+_BUSY: Final = Fault(
+    rule="judges_busy",
+    message="too many of your messages wait to be checked; nothing was taken",
+    message_zh="等待检查的报文过多，报文未接收",
+    fix="send the same again later, and fewer at the same time",
+)
+
+Tell = Callable[[HttpResponse], None]
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """What is asked of a submission's request line and headers; a header that is not there is empty."""
+
+    shown: Credentials
+    content_type: str
+    content_length: str
+    idempotency_key: str
+    query: str
+
+
+class Admitted(Struct, frozen=True):
+    """A submission whose body may come."""
+
+    caller: Enterprise
+    began: float
+    """By the monotonic clock, in seconds."""
+    request_key: str
+    dry_run: bool
+    promised: str = ""
+    """Hex SHA-256 that a signed request promises of its body; empty: none."""
+    form: BodyForm | None = None
+    """How the body is translated; None: it is a message as it is."""
+
+
+class Submissions:
+    """Takes them in; for one event loop."""
+
+    def __init__(self, services: HttpServices, *, judge: Judge, pool: Pool, full: Full) -> None:
+        """`judge` judges at once what it can; everything else goes to the pool. `full`: whose mailbox is."""
+        self._services = services
+        self._judge = judge
+        self._pool = pool
+        self._full = full
+        self._recall = Recall(services.spool)
+        self.size_bytes = services.size_bytes
+
+    def admit(self, head: Head) -> Admitted | HttpResponse:
+        """Judge a head before the body is read; an Answer says why it need not come. Never raises."""
+        try:
+            return self._admit(head)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            return self._failed(error)
+
+    def _admit(self, head: Head) -> Admitted:
+        began = time.monotonic()
+        caller = caller_of(head.shown, self._services)
+        if head.query:
+            check_query(head.query, _OPERATION)
+        form = form_of(head.content_type, head.query, self._services) if head.query else None
+        if form is None:
+            check_media_type(head.content_type, MESSAGE_FORMS, *needs_mapping(head.content_type))
+        request_key = request_name(head.idempotency_key)
+        dry_run = bool(head.query) and flag("dry_run", in_query(head.query, "dry_run"))
+        refusals = () if dry_run else self._services.gauge.refusals()
+        if refusals:
+            raise ProblemError("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
+        if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
+            raise _too_large()
+        if caller.quota is not None:
+            self._see_quota(caller, head, dry_run=dry_run)
+        promised = "" if head.shown.signature is None else head.shown.signature.content_sha256
+        return Admitted(caller, began, request_key, dry_run, promised, form)
+
+    def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
+        """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""
+        announced = int(head.content_length) if head.content_length.isdigit() else 0
+        cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
+        over = self._services.intake.quotas.over(caller, cost)
+        if over is not None:
+            raise over_quota(over)
+
+    def too_large(self) -> HttpResponse:
+        """Answer a body that has come to more than `size_bytes`."""
+        return self._failed(_too_large())
+
+    def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
+        self._answer_with(lambda: self._take(admitted, body, tell), tell)
+
+    def _answer_with(self, work: Callable[[], HttpResponse | None], tell: Tell) -> None:
+        """Do some work, and tell the answer that it has at once. Never raises itself."""
+        try:
+            answer = work()
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            answer = self._failed(error)
+        if answer is not None:
+            tell(answer)
+
+    def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> HttpResponse | None:
+        """Return the answer that is known at once; None: it comes later.
+
+        What is not found sound at once may have been taken before, and is not judged then: its certificate may have
+        ended since.
+        """
+        digest = hashlib.sha256(body) if admitted.promised else None
+        if digest is not None and digest.hexdigest() != admitted.promised:
+            raise ProblemError("unauthorised", OTHER_BODY)
+        form, caller = admitted.form, admitted.caller
+        full = self._full.to(caller.id)
+        if form is not None:
+            source = Translate(
+                body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset, full=full
+            )
+            return self._ask_judge(source, admitted, body, tell)
+        judged = self._judge.at_once(body, caller, full)
+        question = Examine(body=body, caller=caller.id, full=full)
+
+        def go_on() -> HttpResponse | None:
+            if judged is None:
+                return self._ask_judge(question, admitted, body, tell)
+            return self._take_judged(judged, admitted, body, tell)
+
+        if admitted.dry_run or isinstance(judged, ExaminedSubmission):
+            return go_on()
+        sha256 = (digest or hashlib.sha256(body)).digest()
+        asked = Submission(owner=caller.id, sha256=sha256, request_key=admitted.request_key)
+        self._recall.ask(
+            asked,
+            lambda reply: self._answer_with(
+                lambda: go_on() if reply is None else self._recalled(reply, admitted, body), tell
+            ),
+        )
+        return None
+
+    def _recalled(
+        self, reply: Duplicate | Conflict | Exception, admitted: Admitted, body: bytes
+    ) -> HttpResponse:
+        """Answer bytes that were taken before."""
+        if isinstance(reply, Exception):
+            raise reply
+        return self._answer(self._services.intake.recalled(reply, body, admitted.caller), admitted)
+
+    def _ask_judge(
+        self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell
+    ) -> HttpResponse | None:
+        """Hand it to a judge that may be killed. Raises Problem when none will have it."""
+
+        def judged(verdict: JudgeVerdict | Exception) -> None:
+            self._answer_with(lambda: self._take_judged(on_message(verdict), admitted, body, tell), tell)
+
+        if not self._pool.judge(question, judged):
+            raise ProblemError("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
+        return None
+
+    def _take_judged(
+        self, judged: ExaminedSubmission | Refusal, admitted: Admitted, body: bytes, tell: Tell
+    ) -> HttpResponse | None:
+        """Return the answer that is known at once; None: it comes with the commit."""
+        if admitted.dry_run:
+            return self._dry_run(judged, body, admitted.caller)
+        busy = self._services.intake.take(
+            judged,
+            body,
+            admitted.caller,
+            lambda outcome: tell(self._answer(outcome, admitted)),
+            request_key=admitted.request_key,
+        )
+        return None if busy is None else self._answer(busy, admitted)
+
+    def _dry_run(self, judged: ExaminedSubmission | Refusal, body: bytes, caller: Enterprise) -> HttpResponse:
+        self._services.intake.charge(body, caller)
+        if isinstance(judged, Refusal):
+            raise ProblemError(judged.problem, *judged.faults)
+        self._services.meter.answered(_OPERATION)
+        return ok_response(api.first_view("", judged.header, judged.new.sha256.hex(), state="valid"))
+
+    def _answer(self, outcome: SubmissionResult | Exception, admitted: Admitted) -> HttpResponse:
+        """Say what became of a submission, and count it. Never raises."""
+        meter = self._services.meter
+        try:
+            if isinstance(outcome, AcceptedSubmission):
+                meter.accepted(admitted.caller.id, time.monotonic() - admitted.began, first=outcome.first)
+            answer = to_response(outcome, admitted.caller, self._services.spool, self._services.refuse_wait_s)
+        except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
+            return self._failed(error)
+        meter.answered(_OPERATION)
+        return answer
+
+    def _failed(self, error: Exception) -> HttpResponse:
+        return log_failure(error, PATH, _OPERATION, self._services.meter)
+
+
+def _too_large() -> ProblemError:
+    return ProblemError("too-large", headers={"Connection": "close"})

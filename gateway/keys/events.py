@@ -1,0 +1,15 @@
+"""What becomes of keys that are devices, as log lines."""
+
+from gateway.observe.log import log
+from signing.keys.queue import Change
+
+
+def tell(change: Change) -> None:
+    """Log that a key is not as it was before."""
+    match change.what:
+        case "quarantined":
+            log("key.quarantined", key_name=change.key, error=change.why)
+        case "locked":
+            log("key.locked", key_name=change.key, error=change.why)
+        case "restored":
+            log("key.restored", key_name=change.key)

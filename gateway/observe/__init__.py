@@ -1,0 +1,1 @@
+"""Log events, figures, and how they are bounded."""

@@ -1,0 +1,1 @@
+"""What comes back: collect, open, correlate, file, try again, find overdue."""

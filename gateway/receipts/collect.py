@@ -1,0 +1,134 @@
+"""The collect role: keep what comes raw, tell the other side, then find out whose it is."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+
+from gateway.errors import DeliveryError
+from gateway.observe.log import log
+from gateway.ports import Arrival, Feed
+from gateway.printable import escaped
+from gateway.processes.stop import Stop
+from gateway.receipts.filing import ReceiptFiler
+from spool.entry import (
+    Collected,
+)
+from spool.errors import SpoolError
+from spool.store import Spool
+
+_BATCH = 64
+_WAIT_S = 2.0
+_GATHER_S = 0.25
+"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
+_BEAT_S = 1.0
+"""How often a connection is looked after while the spool is waited for."""
+_NAME_AT_MOST = 200
+"""Characters of the name of a file or message that are kept."""
+
+
+class Collect:
+    """One process that brings in what one destination has for us.
+
+    While the spool cannot be written, what was received stays in hand and its connection open, and nothing more is
+    received: what goes back to a broker again and again is dropped there in the end (delivery limits).
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        feed: Feed,
+        destination: str,
+        filer: ReceiptFiler,
+    ) -> None:
+        self._spool = spool
+        self._feed = feed
+        self._destination = destination
+        self._filer = filer
+        self._in_hand: Sequence[Arrival] = ()
+        """Received, and not in the spool yet."""
+        self._is_writable = False
+        """Whether the spool could be written when it was last asked to."""
+
+    def run(self, stop: Stop) -> None:
+        """Collect until asked to stop. Raises SpoolError when waiting does not help."""
+        failures = 0
+        while not stop():
+            try:
+                taken = self.step()
+            except (DeliveryError, SpoolError) as error:
+                if isinstance(error, SpoolError) and not error.temporary:
+                    raise
+                failures += 1
+                self._tell(error, failures)
+                self._rest(min(30.0, 0.25 * 2 ** min(failures, 7)), stop)
+            else:
+                failures = 0
+                if 0 < taken < _BATCH:
+                    stop.pause(_GATHER_S)
+
+    def step(self) -> int:
+        """Take in one batch; returns how many arrivals it had. Raises DeliveryError, SpoolError."""
+        try:
+            return self._step()
+        except SpoolError:
+            self._is_writable = False
+            raise
+
+    def _step(self) -> int:
+        if not self._is_writable and not self._in_hand:
+            self._try_the_spool()
+        self._in_hand = self._in_hand or self._feed.receive(limit=_BATCH, timeout_s=_WAIT_S)
+        if not self._in_hand:
+            return 0
+        new = self._spool.keep(
+            [
+                Collected(
+                    feed=self._destination,
+                    name=escaped(arrival.name, _NAME_AT_MOST),
+                    body=arrival.body,
+                    sha256=hashlib.sha256(arrival.body).digest(),
+                )
+                for arrival in self._in_hand
+            ]
+        )
+        kept, self._in_hand = self._in_hand, ()
+        failure = self._done(kept)
+        log("receipt.received", destination=self._destination, arrivals=len(kept), new=new)
+        self._filer.file_waiting()
+        self._is_writable = True
+        if failure is not None:
+            raise failure
+        return len(kept)
+
+    def _try_the_spool(self) -> None:
+        """Write a mark, and file what a crash or a spool that could not be written has left. Raises SpoolError."""
+        self._spool.put((), marks={f"collect/{self._destination}": time.time_ns()})
+        self._filer.file_waiting()
+        self._is_writable = True
+
+    def _done(self, kept: Sequence[Arrival]) -> DeliveryError | None:
+        """Tell the other side; what it cannot be told comes again, and is filed all the same."""
+        try:
+            self._feed.done(kept)
+        except DeliveryError as error:
+            return error
+        return None
+
+    def _rest(self, seconds: float, stop: Stop) -> None:
+        """Wait, and keep up the connection that what is in hand came by."""
+        end = time.monotonic() + seconds
+        while not stop() and (left_s := end - time.monotonic()) > 0:
+            try:
+                self._feed.idle()
+            except DeliveryError as error:
+                self._in_hand = ()  # comes again
+                self._tell(error, 1)
+            stop.pause(min(left_s, _BEAT_S))
+
+    def _tell(self, error: DeliveryError | SpoolError, attempt: int) -> None:
+        log("feed.failed", destination=self._destination, attempt=attempt, error=str(error))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._feed.close()

@@ -1,1 +1,0 @@
-"""One process each, one loop each: accept, forward, collect, keep."""

@@ -1,0 +1,1 @@
+"""What `xsd/` and `mappings/` say, loaded once: schemas, catalogue, codes, response times."""

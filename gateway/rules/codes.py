@@ -1,0 +1,348 @@
+"""What status and error codes mean and what to do about them; looking one up never fails."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from gateway.model import Code, CodeClass
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.tables import TablePlace, read_tables, shaped
+
+_BRACKET: Final = re.compile(r"\[Code:(\w+);Desc:([^\]]*)\]")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_ALL: Final = "*"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What a code that is in no table means, by its sign; the code itself is filled in."""
+
+    below_zero: Code
+    otherwise: Code
+
+    def meaning(self, code: str) -> Code:
+        """Explain an unlisted code: `below_zero` for a negative number, `otherwise` for anything else."""
+        return replace(self.below_zero if _number(code) < 0 else self.otherwise, code=code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRange:
+    """What an unlisted platform error means because its number lies in `first` to `last`, both included."""
+
+    first: int
+    last: int
+    meaning: Code
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do about an error code."""
+
+    retry: Literal["retry", "fix", "never"]
+    zh: str
+    en: str
+    kind: CodeClass = CodeClass.REFUSED
+    """Class of the error codes in rows that follow this advice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """How a refusal is recognised that is about a repeated delivery, not about the declaration."""
+
+    texts: tuple[str, ...]
+    """One of them stands in its text."""
+    advice: Advice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """What codes mean, `mappings/codes.toml` (spec ceb/codes.md). Look-ups never raise."""
+
+    statuses: Mapping[tuple[str, str], Code]
+    """By receipt type and code; the type is `*` where the meaning is the same for all other types."""
+    own_sets: Mapping[str, Fallback]
+    """Receipt types with a set of their own, where `*` does not apply (in 816, 1 means generated)."""
+    platform: Mapping[str, Code]
+    """Platform errors by their four digits."""
+    spans: tuple[CodeRange, ...]
+    errors: Mapping[str, Code]
+    """Business error codes by the text of the negative number."""
+    brackets: Mapping[str, Code]
+    """Customs codes of the `[Code:n;Desc:t]` pattern by number."""
+    unknown: Fallback
+    repeat: Repeat
+
+    def said(self, message_type: str, code: str, info: str) -> Code:
+        """Explain the status of a receipt with its text: a refusal may say that it is one of a repeated delivery alone."""
+        meaning, repeat = self.status(message_type, code), self.repeat
+        if meaning.kind is not CodeClass.REFUSED or not any(text in info for text in repeat.texts):
+            return meaning
+        advice = repeat.advice
+        return replace(
+            meaning, kind=advice.kind, advice_zh=advice.zh, advice_en=advice.en, retry=advice.retry
+        )
+
+    def status(self, message_type: str, code: str) -> Code:
+        """Explain the status of a receipt of `message_type`; a negative one is a business error code."""
+        code = code.strip()
+        own_set = self.own_sets.get(message_type)
+        listed = self.statuses.get((message_type, code))
+        if listed is None and own_set is None:
+            listed = self.statuses.get((_ALL, code))
+        return listed or self.errors.get(code) or (own_set or self.unknown).meaning(code)
+
+    def dxp(self, code: str) -> Code:
+        """Explain the ResponseCode of a DxpRep: four digits, else by range (spec ceb/codes.md, DXP)."""
+        code = code.strip()
+        listed = self.platform.get(code.zfill(4))
+        if listed is not None:
+            return listed
+        number = _number(code)
+        spans = (span for span in self.spans if span.first <= number <= span.last)
+        span = next(spans, None)
+        return replace(span.meaning, code=code) if span else self.unknown.meaning(code)
+
+    def business(self, code: str) -> Code:
+        """Explain a business error code, for instance `-621004`; an unlisted negative one is refused."""
+        code = code.strip()
+        return self.errors.get(code) or self.unknown.meaning(code)
+
+    def describe(self, info: str) -> Code | None:
+        """Explain the first `[Code:n;Desc:t]` in a returnInfo; None when there is none.
+
+        Customs does not publish these numbers: one that is not in our table keeps the text given.
+        """
+        found = _BRACKET.search(
+            info, 0, info.rfind("]") + 1
+        )  # behind the last one every try would go to the end
+        if found is None:
+            return None
+        number, text = found.groups()
+        known = self.brackets.get(number)
+        return known or Code(code=number, kind=CodeClass.UNKNOWN, zh=text, en=f"customs says: {text}")
+
+
+def load_codes(file: Path, catalogue: Catalogue) -> Codes:
+    """Read the tables of codes; RulesError names what does not fit, receipts the catalogue lacks included."""
+    place = TablePlace(file)
+    tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
+    advice = _each(tables.advice, Advice, place.within("advice"))
+    read = _Reader(advice, frozenset(receipt.name for receipt in catalogue.receipts()))
+    at_status, at_dxp, at_business = place.within("status"), place.within("dxp"), place.within("business")
+    groups = _each(tables.status, _StatusGroup, at_status)
+    dxp = shaped(tables.dxp, _Platform, at_dxp, _EXAMPLE)
+    return Codes(
+        statuses=MappingProxyType(dict(read.statuses(groups, at_status))),
+        own_sets=MappingProxyType(dict(read.own_sets(groups, at_status))),
+        platform=MappingProxyType(read.rows({"": dxp}, at_dxp, "[0-9]{4}")),
+        spans=tuple(read.spans(dxp, at_dxp)),
+        errors=MappingProxyType(
+            read.rows(_each(tables.business, _Rows, at_business), at_business, "-[0-9]+")
+        ),
+        brackets=MappingProxyType(dict(read.brackets(tables.brackets, place.within("brackets")))),
+        unknown=read.fallback(tables.unknown, place.within("unknown")),
+        repeat=read.repeat(tables.repeat, place.within("repeat")),
+    )
+
+
+def _number(code: str) -> int:
+    """Read a code as an integer; 0, which no table uses, when it is none."""
+    return int(code) if _INTEGER.fullmatch(code) else 0
+
+
+class _Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: CodeClass
+    zh: str
+    en: str
+    advice: str = ""
+    accepted_for: tuple[str, ...] = ()
+    """Receipt types for which the code is the good end, whatever `kind` says for the others."""
+
+
+class _Span(_Meaning, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    first: int
+    last: int
+
+
+class _Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    below_zero: _Meaning
+    otherwise: _Meaning
+    source: str
+
+
+class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    source: str
+    codes: dict[str, Any]
+    """Shaped one by one as `_Meaning`, so that an error can name the code."""
+
+
+class _StatusGroup(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    receipts: tuple[str, ...] = (_ALL,)
+    unknown: Any = None
+    """Needed by a group with receipts of its own."""
+
+
+class _Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    source: str
+    rows: list[tuple[str, str, str, str]]
+    """Code, Chinese, English, name of an advice."""
+
+
+class _Repeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    texts: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
+    advice: str
+
+
+class _Platform(_Rows, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    spans: tuple[_Span, ...]
+
+
+class _Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file; tables of tables are shaped one by one, so that an error can name the table."""
+
+    advice: dict[str, Any]
+    unknown: Any
+    status: dict[str, Any]
+    dxp: Any
+    business: dict[str, Any]
+    brackets: Any
+    repeat: Any
+
+
+_EXAMPLE: Final = """
+kind = "progress"
+retry = "fix"
+zh = "海关入库"
+en = "taken into the customs database"
+advice = "content"
+accepted_for = ["CEB312Message"]
+receipts = ["CEB816Message"]
+texts = ["重复发送"]
+source = "spec ceb/codes.md, returnStatus in receipts"
+rows = [["-301001", "订单商品表体信息不存在", "the order has no items", "content"]]
+spans = [{ first = 1, last = 999, kind = "refused", zh = "…", en = "…", advice = "format" }]
+below_zero = { kind = "refused", zh = "处理异常", en = "processing error", advice = "content" }
+otherwise = { kind = "unknown", zh = "未收录的状态码", en = "status code not listed" }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Turns the tables into values and resolves what they refer to."""
+
+    advice: Mapping[str, Advice]
+    receipts: frozenset[str]
+
+    def statuses(
+        self, groups: Mapping[str, _StatusGroup], place: TablePlace
+    ) -> Iterator[tuple[tuple[str, str], Code]]:
+        for name, group in groups.items():
+            within = place.within(name)
+            self._known(group.receipts, within, "receipts")
+            for code, table in group.codes.items():
+                at = within.within(f"codes.{code}")
+                row = shaped(table, _Meaning, at, _EXAMPLE)
+                meaning = self._meaning(row, code, group.source, at)
+                for receipt in group.receipts:
+                    yield (receipt, code), meaning
+                self._known(row.accepted_for, at, "accepted_for")
+                for receipt in row.accepted_for:
+                    yield (receipt, code), replace(meaning, kind=CodeClass.ACCEPTED)
+
+    def own_sets(
+        self, groups: Mapping[str, _StatusGroup], place: TablePlace
+    ) -> Iterator[tuple[str, Fallback]]:
+        for name, group in groups.items():
+            within = place.within(name)
+            if (_ALL in group.receipts) != (group.unknown is None):
+                what = "a group needs `unknown` when it names its receipts, and only then"
+                raise within.error(what, key="unknown", example=_line("otherwise"))
+            if group.unknown is not None:
+                fallback = self.fallback(group.unknown, within.within("unknown"))
+                yield from ((receipt, fallback) for receipt in group.receipts)
+
+    def fallback(self, table: object, place: TablePlace) -> Fallback:
+        row = shaped(table, _Fallback, place, _EXAMPLE)
+        return Fallback(
+            below_zero=self._meaning(row.below_zero, "", row.source, place),
+            otherwise=self._meaning(row.otherwise, "", row.source, place),
+        )
+
+    def brackets(self, table: object, place: TablePlace) -> Iterator[tuple[str, Code]]:
+        group = shaped(table, _Group, place, _EXAMPLE)
+        for code, row in _each(group.codes, _Meaning, place.within("codes")).items():
+            yield code, self._meaning(row, code, group.source, place.within(f"codes.{code}"))
+
+    def repeat(self, table: object, place: TablePlace) -> Repeat:
+        row = shaped(table, _Repeat, place, _EXAMPLE)
+        return Repeat(texts=row.texts, advice=self._advice(row.advice, place, "advice"))
+
+    def spans(self, table: _Platform, place: TablePlace) -> Iterator[CodeRange]:
+        for row in table.spans:
+            if row.first > row.last:
+                what = f"span {row.first} ends before it begins"
+                raise place.error(what, key="spans", example=_line("spans"))
+            yield CodeRange(
+                first=row.first, last=row.last, meaning=self._meaning(row, "", table.source, place)
+            )
+
+    def rows(self, tables: Mapping[str, _Rows], place: TablePlace, pattern: str) -> dict[str, Code]:
+        """Read rows of error codes; a code listed twice gets both texts and the advice of the later row.
+
+        Its kind is `unknown` where one of the two is: it may be the one that is meant.
+        """
+        read: dict[str, Code] = {}
+        for name, table in tables.items():
+            at = place.within(name) if name else place
+            for code, zh, en, advised in table.rows:
+                if not re.fullmatch(pattern, code):
+                    raise at.error(f"{code!r} is not such a code", key="rows", example=_line("rows"))
+                advice = self._advice(advised, at, "rows")
+                new = _code(_Meaning(kind=advice.kind, zh=zh, en=en), code, table.source, advice)
+                old = read.get(code)
+                if old is not None:
+                    kind = CodeClass.UNKNOWN if CodeClass.UNKNOWN in {old.kind, new.kind} else new.kind
+                    new = replace(new, kind=kind, zh=f"{old.zh} / {zh}", en=f"{old.en} / {en}")
+                read[code] = new
+        return read
+
+    def _meaning(self, row: _Meaning, code: str, source: str, place: TablePlace) -> Code:
+        advice = self._advice(row.advice, place, "advice") if row.advice else None
+        return _code(row, code, source, advice)
+
+    def _advice(self, name: str, place: TablePlace, key: str) -> Advice:
+        if name not in self.advice:
+            raise place.error(f"there is no table [advice.{name}]", key=key, example=_line("advice"))
+        return self.advice[name]
+
+    def _known(self, names: tuple[str, ...], place: TablePlace, key: str) -> None:
+        for name in names:
+            if name != _ALL and name not in self.receipts:
+                raise place.error(f"{name} is no receipt of the catalogue", key=key, example=_line(key))
+
+
+def _code(row: _Meaning, code: str, source: str, advice: Advice | None) -> Code:
+    return Code(
+        code=code,
+        kind=row.kind,
+        zh=row.zh,
+        en=row.en,
+        advice_zh=advice.zh if advice else "",
+        advice_en=advice.en if advice else "",
+        retry=advice.retry if advice else "",
+        source=source,
+    )
+
+
+def _each(tables: Mapping[str, object], shape: type[T], place: TablePlace) -> dict[str, T]:
+    return {name: shaped(table, shape, place.within(name), _EXAMPLE) for name, table in tables.items()}
+
+
+def _line(key: str) -> str:
+    return next(line for line in _EXAMPLE.splitlines() if line.startswith(f"{key} "))

@@ -1,0 +1,61 @@
+"""Finds `xsd/` and `mappings/` and loads them once, checked whole, into one frozen `Rules`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from gateway.config.gateway_toml import Config
+from gateway.rules.catalogue import Catalogue, load_catalogue
+from gateway.rules.codes import Codes, load_codes
+from gateway.rules.plain_form import PlainForms
+from gateway.rules.response_times import ResponseTimes, load_response_times, response_times_of
+from gateway.rules.schemas import Schemas
+
+__all__ = ["RULES", "Catalogue", "Codes", "Rules", "load_catalogue", "load_codes", "load_rules", "rules_of"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_WHEEL = _PACKAGE / "_rules"
+RULES: Final = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
+"""Folder that holds `xsd/` and `mappings/`: inside the wheel, or the checkout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Everything the stages need to know of customs' formats, loaded once and handed in."""
+
+    catalogue: Catalogue
+    codes: Codes
+    schemas: Schemas
+    plain: PlainForms
+    """The same schemas, for what is written plainly."""
+    response_times: ResponseTimes
+    """As shipped; `response_times_of` puts in what gateway.toml says."""
+
+
+def rules_of(config: Config) -> Rules:
+    """Load the rules that a configuration names, with what it puts in their place. Raises RulesError."""
+    rules = load_rules(config.rules.rules_dir, config.rules.edition)
+    return replace(rules, response_times=response_times_of(rules.response_times, config))
+
+
+def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
+    """Load the tables and the schemas of one edition from `rules_dir`, by default those shipped with us.
+
+    Reads files, compiles no schema yet. Raises RulesError that names the file, the table, the key and
+    an example of what belongs there.
+    """
+    folder = rules_dir or RULES
+    mappings = folder / "mappings"
+    catalogue = load_catalogue(mappings / "catalogue.toml")
+    codes = load_codes(mappings / "codes.toml", catalogue)
+    schemas = Schemas.load(folder / "xsd" / edition)
+    usual = mappings / "patience.toml"  # a rules_dir of an older version has none
+    return Rules(
+        catalogue=catalogue,
+        codes=codes,
+        schemas=schemas,
+        plain=PlainForms(schemas, catalogue),
+        response_times=load_response_times(
+            usual if usual.exists() else RULES / "mappings" / usual.name, catalogue
+        ),
+    )

@@ -1,0 +1,241 @@
+"""Schemas as regular expressions: what is written plainly is read and judged in one pass, without a tree.
+
+Nearly every message is written as programs write it: UTF-8, one prefix, elements without attributes, texts
+without references, no comments. For such a document a schema of this field (sequences of elements, texts
+bounded in length and digits) is a regular expression, and Python's own engine runs it ten times as fast as
+libxml2 parses and checks. What an expression matches is valid by the schema it was made from; what it does
+not match may be valid all the same, and is for `stages.decode` and `stages.validate` to say.
+Why, and what keeps the two of one opinion: docs/adr/0019.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.model import MessageType
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.schema_model import ElementDecl, Grammar, Slot, ValueType
+from gateway.rules.schemas import SIGNATURE, Schemas
+
+PREFIXES: Final = frozenset({"ceb", ""})
+"""Prefixes that there are expressions for, one set for each: those in use."""
+SENDER: Final = ("copCode", "copName", "dxpId")
+"""What is read of BaseTransfer."""
+
+_WHITE: Final = r"[ \t\n]*+"
+_CHARACTER: Final = r"[^<>&\x00-\x1f\x7f-\x9f]"
+"""In a text: nothing that canonical form would write otherwise, and nothing that XML might refuse."""
+_NO_BLANK: Final = r"[^<>&\x00-\x20\x7f-\x9f]"
+_LONGEST: Final = 65_535
+"""Characters of a text that its schema does not bound; longer ones are not read plainly."""
+_DIGITS: Final = 18
+"""Of a number that its schema does not bound."""
+_INT_DIGITS: Final = 9
+"""Any number of so many digits is an xs:int."""
+
+
+class _NotPlainError(Exception):
+    """The schema holds something that is not written as an expression here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainPart:
+    """An expression for some elements in a row, white space between them included."""
+
+    pattern: re.Pattern[str]
+    fields: tuple[str, ...]
+    """Names of the elements whose texts its groups hold, in order; a group is None where there is none."""
+
+    def texts(self, found: re.Match[str]) -> dict[str, str]:
+        """Give the stripped texts of the fields that are there and not empty."""
+        return {
+            name: stripped
+            for name, text in zip(self.fields, found.groups(""), strict=True)
+            if (stripped := text.strip())
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainForm:
+    """How an unsigned message of one type is written plainly, its elements with one prefix."""
+
+    kind: MessageType
+    attributes: Mapping[str, re.Pattern[str]]
+    """Of the root: name → what its value must be."""
+    required: frozenset[str]
+    """Attributes that must be there."""
+    before: PlainPart
+    """What may stand before the first body."""
+    body: PlainPart
+    most: int
+    """Bodies in a message."""
+    after: PlainPart
+    """What stands behind the last body; its fields are `SENDER`'s."""
+    name: str
+    """Of the root, with its prefix."""
+    end: str
+    """Root end tag."""
+    depth: int
+    """Levels of elements at most."""
+
+
+class PlainForms:
+    """The plain forms of all declarations of one edition; each is made when first asked for."""
+
+    def __init__(self, schemas: Schemas, catalogue: Catalogue) -> None:
+        self._schemas = schemas
+        self._catalogue = catalogue
+        self._forms: dict[tuple[str, str], PlainForm | None] = {}
+
+    @property
+    def edition(self) -> str:
+        """Name of the edition whose schemas these are."""
+        return self._schemas.edition
+
+    def form(self, name: str, prefix: str) -> PlainForm | None:
+        """Give the form of messages with that root and prefix; None where there is none."""
+        key = (name, prefix)
+        if key not in self._forms:
+            kind = self._catalogue.by_name(name)
+            if kind is None or prefix not in PREFIXES or name not in self._schemas.roots:
+                return None
+            self._forms[key] = self._make(kind, prefix)
+        return self._forms[key]
+
+    def _make(self, kind: MessageType, prefix: str) -> PlainForm | None:
+        grammar = self._schemas.grammar_for(kind.name)
+        root = self._schemas.declaration(kind.name)
+        shape = grammar.shape(root)
+        places = [slot for slot in shape.slots if slot.decl is not None and slot.decl.name == kind.body]
+        if len(places) != 1 or not shape.ordered or shape.open or shape.text is not None:
+            return None
+        (body,) = places
+        at = shape.slots.index(body)
+        try:
+            written = _Writer(grammar, kind, f"{prefix}:" if prefix else "")
+            return PlainForm(
+                kind=kind,
+                attributes={one.name: re.compile(_value(one.type)) for one in shape.attributes},
+                required=frozenset(one.name for one in shape.attributes if one.required),
+                before=written.part(shape.slots[:at]),
+                body=written.part([Slot(decl=body.decl, low=1, high=1)]),
+                most=body.high or _LONGEST,
+                after=written.part(shape.slots[at + 1 :]),
+                name=written.prefix + kind.name,
+                end=f"</{written.prefix}{kind.name}>",
+                depth=1 + max(written.depths),
+            )
+        except _NotPlainError:
+            return None
+
+
+class _Writer:
+    """Writes expressions for the elements of one message type, and knows which texts are wanted."""
+
+    def __init__(self, grammar: Grammar, kind: MessageType, prefix: str) -> None:
+        self._grammar = grammar
+        self.prefix = prefix
+        self._signed_before = kind.signature_before
+        self._wanted = {
+            kind.head or kind.body: frozenset(fields_of(kind)),
+            "BaseTransfer": frozenset(SENDER),
+        }
+        self._fields: list[str] = []
+        self.depths: list[int] = []
+        """Depth of every leaf below the root."""
+
+    def part(self, slots: tuple[Slot, ...] | list[Slot]) -> PlainPart:
+        """Write the slots of the root. Raises _NotPlainError."""
+        self._fields = []
+        text = _WHITE + "".join(self._slots(tuple(slots), "", 1))
+        return PlainPart(pattern=re.compile(text), fields=tuple(self._fields))
+
+    def _slots(self, slots: tuple[Slot, ...], holder: str, depth: int) -> Iterator[str]:
+        for slot in slots:
+            known = len(self._fields)
+            try:
+                one = self._once(slot, holder, depth)
+            except _NotPlainError:
+                if slot.low and not (slot.decl and slot.decl.tag == SIGNATURE):
+                    raise
+                del self._fields[known:]  # it may be left out; where it is not, this is no plain document
+                continue
+            if (slot.low, slot.high) == (1, 1):
+                yield one
+            else:
+                yield f"(?>(?:{one}){_bound(slot.low, slot.high)})"
+
+    def _once(self, slot: Slot, holder: str, depth: int) -> str:
+        if slot.decl is None or (slot.high != 1 and slot.decl.name in self._wanted):
+            raise _NotPlainError  # of several elements that hold wanted texts the first counts: not told apart here
+        if not holder and slot.decl.name == self._signed_before:
+            raise _NotPlainError  # the Signature of a plain document goes before the root end tag
+        return self._element(slot.decl, holder, depth) + _WHITE
+
+    def _element(self, decl: ElementDecl, holder: str, depth: int) -> str:
+        shape = self._grammar.shape(decl)
+        name = self.prefix + decl.name
+        if shape.attributes or shape.open or not shape.ordered:
+            raise _NotPlainError
+        if shape.text is None:
+            inside = "".join(self._slots(shape.slots, decl.name, depth + 1))
+            return f"<{name}>{_WHITE}{inside}</{name}>"
+        self.depths.append(depth)
+        if decl.fixed is not None:
+            value = re.escape(decl.fixed)
+        else:
+            value = _value(shape.text, least=0 if decl.default is None else 1)
+        if decl.name in self._wanted.get(holder, ()):
+            self._fields.append(decl.name)
+            value = f"({value})"
+        return f"<{name}>{value}</{name}>"
+
+
+def fields_of(kind: MessageType) -> tuple[str, ...]:
+    """Name what is read of a declaration's head: guid, version, and what answers are matched by."""
+    return ("guid", "appType", "appTime", *kind.key, *kind.numbers, *kind.codes)
+
+
+def _value(kind: ValueType, *, least: int = 0) -> str:
+    """Write what a text of that type may be: all of it valid, though not all that is valid. Raises _NotPlainError.
+
+    `least`: characters that it has in any case (an empty text would stand for a default).
+    """
+    if not kind.exact:
+        raise _NotPlainError
+    match kind.base:
+        case "string":
+            low, high = _lengths(kind)
+            # where white space is collapsed, a text can only be shorter than it is written
+            characters = _NO_BLANK if kind.collapse and low else _CHARACTER
+            return characters + _times(max(low, least), high)
+        case "decimal":
+            total = kind.total_digits or _DIGITS
+            places = total if kind.fraction_digits is None else min(kind.fraction_digits, total)
+            whole = total - places if 0 < places < total else total
+            fraction = rf"(?:\.[0-9]{_times(1, places)})?" if 0 < places < total else ""
+            return f"[0-9]{_times(1, whole)}{fraction}"
+        case "int":
+            return f"[0-9]{_times(1, min(kind.total_digits or _INT_DIGITS, _INT_DIGITS))}"
+        case _:
+            raise _NotPlainError
+
+
+def _lengths(kind: ValueType) -> tuple[int, int]:
+    if kind.length is not None:
+        return kind.length, kind.length
+    return kind.min_length or 0, _LONGEST if kind.max_length is None else kind.max_length
+
+
+def _bound(low: int, high: int | None) -> str:
+    return f"{{{low},{'' if high is None else high}}}"
+
+
+def _times(low: int, high: int | None) -> str:
+    """Write a possessive bound for one class of characters: what was matched is never given back.
+
+    Never for a group: Python 3.11.0 to 3.11.4 loses its place when a possessive group fails (CPython issue 106052), and
+    takes for well-formed what is not. An atomic group around a greedy one says the same, and works.
+    """
+    return _bound(low, high) + "+"

@@ -1,0 +1,1 @@
+"""From the spool to customs: claim, sign, check, wrap, send, settle."""

@@ -1,0 +1,120 @@
+"""Where a forward process has things signed that a device must sign, beside everything else it does.
+
+Nothing here runs for messages that are signed already or whose key is in memory.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, NamedTuple
+
+from gateway.facts import travel_facts
+from gateway.keys.events import tell
+from gateway.ports import Parcel
+from signing.keys.files import Signer
+from signing.keys.pool import SigningKey
+from signing.keys.queue import SigningQueue
+from spool.entry import Claimed
+
+
+class Prepared(NamedTuple):
+    """What goes out of one entry, and what is remembered of it."""
+
+    parcel: Parcel
+    digest: bytes
+    """SHA-256 of the business bytes."""
+    record: str
+    """`facts.SentFacts`, for the journal once it is confirmed."""
+
+
+Work = Callable[[Claimed, Mapping[str, Signer]], Prepared]
+_SHARE_OF_LEASE: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyParcel:
+    """What became of an entry that was put in line."""
+
+    entry: Claimed
+    result: Future[Prepared] = field(repr=False)
+    """Done."""
+
+
+class DeviceSigning:
+    """The lines of one forward process, by the name of the key."""
+
+    def __init__(
+        self, keys: Mapping[str, SigningKey], *, default_key: str, lease_s: float, batch: int, work: Work
+    ) -> None:
+        """`work` makes the parcel of an entry with the keys it is given, in a thread of the line."""
+        self._default = default_key
+        self._work = work
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
+        self._lines: dict[str, SigningQueue[Prepared]] = {
+            name: SigningQueue(
+                key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=tell, opened=self._ring
+            )
+            for name, key in keys.items()
+        }
+        self._lock = threading.Lock()
+        self._given: dict[int, ReadyParcel] = {}
+        self._done: list[ReadyParcel] = []
+
+    def ears(self) -> tuple[int, ...]:
+        """Return a descriptor that is readable when `take` has something or a key has room again; or none."""
+        return (self._bell,) if self._lines else ()
+
+    def room(self) -> dict[str, int]:
+        """Return for each key how many entries may be put in line for it."""
+        return {name: line.room() for name, line in self._lines.items()}
+
+    def takes(self, entry: Claimed) -> bool:
+        """Put an entry in line if a device has to sign it; False when it is nothing for here."""
+        if not self._lines:
+            return False
+        facts = travel_facts(entry.facts)
+        name = facts.key_name or self._default
+        line = self._lines.get(name)
+        if line is None or facts.signed or facts.wrapped:
+            return False
+        result = line.put(lambda signer: self._work(entry, {name: signer}))
+        with self._lock:
+            self._given[entry.entry] = ReadyParcel(entry=entry, result=result)
+        result.add_done_callback(partial(self._finished, entry.entry))
+        return True
+
+    def take(self) -> list[ReadyParcel]:
+        """Return what is done, signed or not; and what took too long."""
+        if not self._lines:
+            return []
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        for line in self._lines.values():
+            line.tend()
+        with self._lock:
+            done, self._done = self._done, []
+        return done
+
+    def patience_s(self) -> float | None:
+        """Return seconds until `take` should be called although nothing rang; None: no need."""
+        times = [line.tend() for line in self._lines.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self) -> list[ReadyParcel]:
+        """End every line; returns what is still here, done or given back."""
+        for line in self._lines.values():
+            line.close()
+        return self.take()
+
+    def _finished(self, entry: int, _result: Future[Prepared]) -> None:
+        """Called by whichever thread ended it."""
+        with self._lock:
+            self._done.append(self._given.pop(entry))
+        self._ring()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._bell, 1)

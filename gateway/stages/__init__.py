@@ -1,1 +1,0 @@
-"""The stages of the way of a declaration: pure functions, one stage a file."""

@@ -1,0 +1,147 @@
+"""Header and caller → nothing, or why this caller may not send it."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from gateway.config.local_receivers import NOBODY, LocalReceivers
+from gateway.errors import Refused
+from gateway.model import Declaration, Enterprise, Envelope, Fault, Header, MessageType
+
+_FAULTS: Final = 200
+"""Of foreign codes that are named."""
+_CODES_ZH: Final = {
+    "ebpCode": "电商平台代码",
+    "ebcCode": "电商企业代码",
+    "payCode": "支付企业代码",
+    "logisticsCode": "物流企业代码",
+    "agentCode": "申报企业代码",
+    "operatorCode": "监管场所经营人代码",
+}
+
+
+def authorise(
+    header: Header, caller: Enterprise, local_receivers: LocalReceivers = NOBODY, *, sender_id: str = ""
+) -> None:
+    """Let a caller speak only as itself (spec ceb/messages.md, BaseTransfer: copCode is the access client).
+
+    A field that is missing is for `validate` to name. `sender_id`: of the caller's own envelope, if there is one.
+    Raises Refused `not-your-identity`, rules `disabled`, `type_not_yours`, `not_yours`, `code_of_another` and
+    `code_not_bound`, with a fault for each; nothing in them tells which other enterprise.
+    """
+    foreign = islice(_foreign_keys(header, caller, local_receivers, sender_id), _FAULTS)
+    _refuse([*_disabled(caller), *_other_type(header, caller), *_not_yours(header, caller), *foreign])
+
+
+def authorise_envelope(envelope: Envelope, caller: Enterprise) -> None:
+    """Let a caller's own DxpMsg carry only its own SenderId (spec dxp.md, DxpMsg). Raises as `authorise`."""
+    path = "/DxpMsg/TransInfo/SenderId"
+    if envelope.sender_id and envelope.sender_id not in caller.dxp_ids:
+        _refuse([_fault(path, "发送方id", envelope.sender_id, "DXP ids")])
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise Refused("not-your-identity", faults)
+
+
+def _disabled(caller: Enterprise) -> Iterator[Fault]:
+    if caller.disabled:
+        yield Fault(
+            rule="disabled",
+            message="this enterprise is disabled at the gateway",
+            message_zh="该企业在本网关已停用",
+            fix="ask the operator of the gateway",
+        )
+
+
+def _other_type(header: Header, caller: Enterprise) -> Iterator[Fault]:
+    name = header.message_type.name
+    if caller.message_types and name not in caller.message_types:
+        yield Fault(
+            path=f"/{name}",
+            element=name,
+            name_zh=header.message_type.title_zh,
+            rule="type_not_yours",
+            message=f"{name} is not one of the message types registered for you",
+            message_zh=f"贵企业未登记报文类型{name}（{header.message_type.title_zh}）",
+            fix="ask the operator of the gateway to register this type for you",
+        )
+
+
+def _not_yours(header: Header, caller: Enterprise) -> Iterator[Fault]:
+    transfer = f"/{header.message_type.name}/BaseTransfer"
+    if header.cop_code and header.cop_code not in caller.cop_codes:
+        yield _fault(f"{transfer}/copCode", "报文传输的企业代码", header.cop_code, "enterprise codes")
+    if header.dxp_id and header.dxp_id not in caller.dxp_ids:
+        yield _fault(f"{transfer}/dxpId", "数据交换平台用户编号", header.dxp_id, "DXP ids")
+
+
+def _foreign_keys(
+    header: Header, caller: Enterprise, local_receivers: LocalReceivers, sender_id: str
+) -> Iterator[Fault]:
+    """Let nobody declare another's key (docs/adr/0029).
+
+    A key is the caller's when none of its codes is bound to others alone; where answers come to an address that it
+    shares with others, one of them must be bound to it.
+    """
+    if not local_receivers.bound:
+        return
+    bound_to, who, names = local_receivers.bound.get, caller.id, header.message_type.key_codes
+    needed = header.dxp_id in local_receivers.crowded or sender_id in local_receivers.crowded
+    for number, declaration in enumerate(header.declarations, start=1):
+        judged = False
+        for name in names:
+            code = declaration.key.get(name, "")
+            owners = bound_to(code)
+            if owners is not None:
+                judged = True
+                if who not in owners:
+                    yield _code_of_another(header.message_type, number, name, code)
+        if needed and not judged:
+            yield _code_not_bound(header.message_type, number, declaration)
+
+
+def _code_of_another(kind: MessageType, number: int, name: str, code: str) -> Fault:
+    return Fault(
+        path=f"{_head(kind, number)}/{name}",
+        element=name,
+        name_zh=_CODES_ZH.get(name, ""),
+        value=code[:100],
+        rule="code_of_another",
+        message=f"you are not registered to declare with this {name}",
+        message_zh=f"贵企业未登记使用该{_CODES_ZH.get(name, '')}（{name}）申报",
+        fix=f"put your own code in {name}, or ask the operator to add it to acts_for of your enterprise",
+    )
+
+
+def _code_not_bound(kind: MessageType, number: int, declaration: Declaration) -> Fault:
+    first, names = kind.key_codes[0], ", ".join(kind.key_codes)
+    return Fault(
+        path=f"{_head(kind, number)}/{first}",
+        element=first,
+        name_zh=_CODES_ZH.get(first, ""),
+        value=declaration.key.get(first, "")[:100],
+        rule="code_not_bound",
+        message=f"your DXP id is shared, and no code of yours is in {names}: the answers could not be told apart",
+        message_zh=f"贵企业与其他企业共用数据交换平台用户编号，而{names}均未绑定贵企业，回执无法区分归属",
+        fix="ask the operator of the gateway to add your code to acts_for of your enterprise",
+    )
+
+
+def _head(kind: MessageType, number: int) -> str:
+    return f"/{kind.name}/{kind.body}[{number}]" + (f"/{kind.head}" if kind.head else "")
+
+
+def _fault(path: str, name_zh: str, value: str, kind: str) -> Fault:
+    element = path.rpartition("/")[2]
+    return Fault(
+        path=path,
+        element=element,
+        name_zh=name_zh,
+        value=value[:100],
+        rule="not_yours",
+        message=f"{element} is not one of the {kind} registered for you",
+        message_zh=f"{name_zh}（{element}）不是贵企业登记的代码",
+        fix=f"put your own code in {element}, or ask the operator to register this one for you",
+    )

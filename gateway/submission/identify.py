@@ -1,0 +1,169 @@
+"""Document → header: which message it is, who says it speaks, and which declarations are in it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from gateway.errors import FAULTS_COUNTED, Refused
+from gateway.model import Declaration, Direction, Fault, Header, MessageType, by_value
+from gateway.rules.catalogue import Catalogue
+from gateway.rules.explain import own_text
+from gateway.rules.plain_form import SENDER, fields_of
+
+CEB: Final = "http://www.chinaport.gov.cn/ceb"
+DS: Final = "http://www.w3.org/2000/09/xmldsig#"
+
+_PREFIX: Final = f"{{{CEB}}}"
+_SIGNATURE: Final = f"{{{DS}}}Signature"
+_NAMES_ZH: Final = {"copNo": "企业内部编号", "coElNo": "企业内部编号", "msgSeqNo": "报文序号"}
+
+
+def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header:
+    """Read what can be read of a declaration message (spec ceb/messages.md, Root and wrapper).
+
+    Judges nothing but the root: what is missing stays empty and is for `validate` to name. Raises Refused
+    `unknown-message` (rules `unknown_root`, `wrong_namespace`, `not_a_declaration`).
+    """
+    kind = _kind(root, catalogue)
+    transfer = next(root.iterchildren(f"{_PREFIX}BaseTransfer"), None)
+    sender = {} if transfer is None else texts(transfer, SENDER)
+    return Header(
+        message_type=kind,
+        edition=edition,
+        guid=root.get("guid", ""),
+        cop_code=sender.get("copCode", ""),
+        cop_name=sender.get("copName", ""),
+        dxp_id=sender.get("dxpId", ""),
+        signed=next(root.iterchildren(_SIGNATURE), None) is not None,
+        declarations=tuple(_declarations(root, kind)),
+    )
+
+
+def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ...]:
+    """Name the declarations that no answer could be matched to (spec ceb/messages.md, Correlating 3).
+
+    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. `by_number`:
+    not where its address is shared with others, who could claim the same number. The first `FAULTS_COUNTED` are named.
+    """
+    found = (
+        _no_business_key(header.message_type, declaration, number)
+        for number, declaration in enumerate(header.declarations, start=1)
+        if not _correlatable(header.message_type, declaration, by_number=by_number)
+    )
+    return tuple(islice(found, FAULTS_COUNTED))
+
+
+def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
+    """Make a declaration of the texts found in its head, by name; what is not found stays empty or absent."""
+    return Declaration(
+        message_type=kind.name,
+        key=_values(kind, kind.key, found),
+        guid=found.get("guid", ""),
+        app_type=found.get("appType", ""),
+        app_time=found.get("appTime", ""),
+        codes=_values(kind, kind.codes, found),
+        numbers=_values(kind, kind.numbers, found),
+    )
+
+
+def texts(holder: etree._Element, names: tuple[str, ...]) -> dict[str, str]:
+    """Give the stripped texts of the named children that are there and not empty; the first one counts."""
+    found: dict[str, str] = {}
+    for child in holder.iterchildren(*_tags(names)):
+        text = own_text(child).strip()
+        if text:
+            found.setdefault(child.tag[len(_PREFIX) :], text)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_PREFIX + name for name in names)
+
+
+def _kind(root: etree._Element, catalogue: Catalogue) -> MessageType:
+    name = etree.QName(root)
+    kind = catalogue.by_name(name.localname)
+    if kind is None:
+        raise _unknown_root(name.localname, catalogue)
+    if name.namespace != CEB:
+        raise _unknown(
+            kind.name,
+            rule="wrong_namespace",
+            value=name.namespace or "",
+            message=f"{kind.name} is not in the namespace {CEB}",
+            message_zh=f"{kind.name}的命名空间必须是{CEB}",
+            fix=f'declare xmlns:ceb="{CEB}" on the root element and use that prefix',
+        )
+    if kind.direction is not Direction.DECLARATION:
+        raise _unknown(
+            kind.name,
+            rule="not_a_declaration",
+            message=f"{kind.name} is an answer of customs ({kind.title_en}), not a declaration",
+            message_zh=f"{kind.name}（{kind.title_zh}）是海关回执，不是申报报文",
+            fix="hand in declarations only; answers are fetched at GET /v1/receipts",
+        )
+    return kind
+
+
+def _unknown_root(name: str, catalogue: Catalogue) -> Refused:
+    meant = catalogue.by_name(f"{name}Message")
+    return _unknown(
+        name[:100],
+        rule="unknown_root",
+        value=name[:100],
+        message=f"the root element {name[:100]} is no message type of customs",
+        message_zh=f"根元素{name[:100]}不是海关报文类型",
+        fix=f"the root element must be {meant.name}"
+        if meant
+        else "the root element must be a CEB declaration, for instance CEB311Message",
+    )
+
+
+def _unknown(root: str, *, rule: str, message: str, message_zh: str, fix: str, value: str = "") -> Refused:
+    fault = Fault(
+        path=f"/{root}", line=1, element=root, value=value[:100], rule=rule,
+        message=message, message_zh=message_zh, fix=fix,
+    )  # fmt: skip
+    return Refused("unknown-message", [fault])
+
+
+def _declarations(root: etree._Element, kind: MessageType) -> Iterator[Declaration]:
+    wanted = fields_of(kind)
+    head = _PREFIX + kind.head
+    for body in root.iterchildren(_PREFIX + kind.body):
+        holder = next(body.iterchildren(head), None) if kind.head else body
+        found = {} if holder is None else texts(holder, wanted)
+        yield declaration_of(kind, found)
+
+
+def _values(kind: MessageType, names: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
+    """Pick what is there, in the spelling that all texts of one value have in common (catalogue, [compare])."""
+    picked = {name: found[name] for name in names if name in found}
+    for name in kind.integers:
+        if name in picked:
+            picked[name] = by_value(picked[name])
+    return picked
+
+
+def _correlatable(kind: MessageType, declaration: Declaration, *, by_number: bool) -> bool:
+    whole = all(name in declaration.key for name in kind.key)
+    return whole or kind.handle in declaration.key or (by_number and bool(declaration.numbers))
+
+
+def _no_business_key(kind: MessageType, declaration: Declaration, number: int) -> Fault:
+    missing = [name for name in kind.key if name not in declaration.key]
+    field = kind.handle or missing[0]
+    holder = f"/{kind.name}/{kind.body}[{number}]" + (f"/{kind.head}" if kind.head else "")
+    return Fault(
+        path=f"{holder}/{field}",
+        element=field,
+        name_zh=_NAMES_ZH.get(field, ""),
+        rule="no_business_key",
+        message=f"customs answers by business key, and {', '.join(missing)} is not given",
+        message_zh=f"海关回执按业务主键返回，缺少{'、'.join(missing)}则无法匹配",
+        fix=f"give {field}, unique within your enterprise",
+    )

@@ -1,0 +1,211 @@
+"""The accept role: bodies in, one fsynced commit for many of them, and only then an answer."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct, structs
+
+from gateway.config.gateway_toml import Config
+from gateway.config.keys import device_keys
+from gateway.keys.backlog import Backlogs, KeyBacklog
+from gateway.model import Enterprise, Header, MessageId
+from gateway.observe.log import log
+from gateway.submission.commit import Commit
+from gateway.submission.pipeline import Refusal
+from gateway.submission.quotas import Cost, OverQuota, Quotas
+from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult
+from spool.errors import SpoolError
+from spool.store import Spool
+
+_PROBLEMS: Final = {
+    "version": "conflicting-version",
+    "cop_msg_id": "cop-msg-id-taken",
+    "request_key": "idempotency-key-taken",
+}
+"""`Conflict.reason` → code of the problem."""
+
+
+class ExaminedSubmission(Struct, frozen=True, kw_only=True):
+    """A message that was judged and found sound: all that taking it in needs."""
+
+    header: Header
+    new: NewMessage
+    enveloped: bool
+    """It came in a DxpMsg of the sender's own."""
+
+
+class AcceptedSubmission(Struct, frozen=True, kw_only=True):
+    """The message is ours to deliver."""
+
+    uid: MessageId
+    sha256: str
+    """Hex, of the bytes as handed in."""
+    header: Header | None
+    """None: these bytes had been accepted before."""
+
+    @property
+    def first(self) -> bool:
+        """Whether they are accepted now."""
+        return self.header is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictingSubmission:
+    """The message contradicts one that was accepted before (409)."""
+
+    clash: Conflict
+
+    @property
+    def problem(self) -> str:
+        """Code of the problem, as the table of problems has it."""
+        return _PROBLEMS[self.clash.reason]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Nothing was taken: what waits for the key that has to sign it would keep that busy for too long."""
+
+    queue: KeyBacklog
+
+
+SubmissionResult = AcceptedSubmission | ConflictingSubmission | Busy | OverQuota | Refusal
+OnSubmitted = Callable[[SubmissionResult | Exception], None]
+
+
+class Intake:
+    """What a door does with a body that was judged: put it in the spool, say what became of it."""
+
+    def __init__(
+        self, *, config: Config, spool: Spool, commit: Commit, queues: Backlogs, quotas: Quotas
+    ) -> None:
+        """All are used by the caller's thread."""
+        self._spool = spool
+        self.quotas = quotas
+        self._config = config
+        self._devices = device_keys(config.key)
+        self._queues = queues
+        self._commit = commit
+
+    def charge(self, body: bytes, caller: Enterprise) -> None:
+        """Count a body that was judged and not taken: judging is most of the work."""
+        if caller.quota is not None:
+            self.quotas.charge(caller, Cost(size_bytes=len(body)))
+
+    def take(
+        self,
+        judged: ExaminedSubmission | Refusal,
+        body: bytes,
+        caller: Enterprise,
+        on_done: OnSubmitted,
+        *,
+        request_key: str = "",
+    ) -> Busy | OverQuota | None:
+        """Take in what was judged; `on_done` gets the outcome once it is on disk, or the SpoolError that kept it from there.
+
+        Busy and OverQuota are said at once, and `on_done` is not called then. `body`: as handed in.
+        """
+        if isinstance(judged, Refusal):
+            self._refuse(body, caller, judged, on_done)
+            return None
+        resource = self._resource(judged, caller)
+        late = self._queues.late(resource) if resource else None
+        if late is not None:
+            return Busy(queue=late)
+        over = self._over(caller, judged) if caller.quota is not None else None
+        if over is not None:
+            return over
+        new = judged.new
+        if request_key or resource:
+            new = structs.replace(new, request_key=request_key, resource=resource)
+        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged.header)))
+        return None
+
+    def recalled(
+        self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
+    ) -> AcceptedSubmission | ConflictingSubmission:
+        """Give the first answer to bytes that were taken before; they need not be judged."""
+        self.charge(body, caller)
+        sha256 = hashlib.sha256(body).hexdigest()
+        if isinstance(reply, Conflict):
+            return _contradicted(reply, sha256, owner=caller.id)
+        view = self._spool.message(reply.uid, owner=caller.id)
+        if view is None:
+            raise SpoolError("an accepted message is not in the spool", where=reply.uid)
+        log(
+            "message.duplicate",
+            message_id=reply.uid,
+            declarations=len(view.identities),
+            size_bytes=len(body),
+            enterprise=caller.id,
+            message_type=view.kind,
+        )
+        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None)
+
+    def _over(self, caller: Enterprise, ready: ExaminedSubmission) -> OverQuota | None:
+        cost = Cost(size_bytes=len(ready.new.body), declarations=len(ready.header.declarations))
+        return self.quotas.spend(caller, cost)
+
+    def _resource(self, ready: ExaminedSubmission, caller: Enterprise) -> str:
+        """Name the device that has to sign it; empty: none has to."""
+        if not self._devices or ready.header.signed or ready.enveloped:
+            return ""
+        name = caller.key or self._config.signing.default_key
+        return name if name in self._devices else ""
+
+    def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, on_done: OnSubmitted) -> None:
+        """Count, log and journal why a body was not taken; nothing of the body itself. `on_done` hears once that is on disk."""
+        self.charge(body, caller)
+        why = {
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "size_bytes": len(body),
+            "problem": refusal.problem,
+            "rules": sorted({fault.rule for fault in refusal.faults}),
+            "faults": len(refusal.faults),
+        }
+        log("message.refused", enterprise=caller.id, **why)
+        detail = json.dumps({"enterprise": caller.id, **why})
+        self._commit.enter(
+            Note(event="message.refused", detail=detail),
+            lambda reply: on_done(reply if isinstance(reply, Exception) else refusal),
+        )
+
+
+def _outcome(
+    reply: PutResult | Exception | None, new: NewMessage, header: Header
+) -> SubmissionResult | Exception:
+    """Say what became of an offer, and log it."""
+    if isinstance(reply, Exception):
+        return reply
+    assert reply is not None  # noqa: S101 (an offer has one)
+    if isinstance(reply, Conflict):
+        return _contradicted(reply, new.sha256.hex(), owner=new.owner, kind=new.kind)
+    first = reply.uid == new.uid
+    log(
+        "message.accepted" if first else "message.duplicate",
+        message_id=reply.uid,
+        declarations=len(new.subjects),
+        size_bytes=len(new.body),
+        enterprise=new.owner,
+        message_type=new.kind,
+    )
+    return AcceptedSubmission(
+        uid=MessageId(reply.uid), sha256=new.sha256.hex(), header=header if first else None
+    )
+
+
+def _contradicted(clash: Conflict, sha256: str, *, owner: str, kind: str = "") -> ConflictingSubmission:
+    """Log it and say it; `kind`: empty where nobody has looked what it is."""
+    contradicted = ConflictingSubmission(clash=clash)
+    log(
+        "message.refused",
+        message_id=clash.uid,
+        problem=contradicted.problem,
+        rules=[clash.reason],
+        sha256=sha256,
+        enterprise=owner,
+        message_type=kind,
+    )
+    return contradicted

@@ -1,0 +1,191 @@
+"""An examined message → what the spool takes: its id, its declarations, and every way it goes, fixed once and for all."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from gateway import facts
+from gateway.config.gateway_toml import LOCAL, Config
+from gateway.config.local_receivers import NOBODY, LocalReceivers
+from gateway.errors import Refused
+from gateway.identity import handles, identity, version
+from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
+from gateway.submission.routing import Leg, first_able, legs, traits_of
+from gateway.submission.subscribe import subscribers_of
+from gateway.xml.divide import divisible
+from spool.entry import NewMessage, Subject, Way
+
+COPY: Final = "copy"
+"""The part of the way to a subscriber; with a number from the second on."""
+
+
+def new_message_of(
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    local_receivers: LocalReceivers = NOBODY,
+    request_key: str = "",
+    resource: str = "",
+    origin: Mapping[str, str] | None = None,
+) -> NewMessage:
+    """Turn an examined message into what the spool takes; everything about its way is fixed here.
+
+    `resource`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
+    `ways_of`.
+    """
+    header, sender = message.header, _sender(message, config)
+    body = message.wrapped or message.body
+    subscribers = subscribers_of(message.body)
+    ways = ways_of(message, caller, uid=uid, config=config, local_receivers=local_receivers)
+    if subscribers.data:
+        ways += copies(subscribers.data, caller, ways, local_receivers)
+    others = tuple([one for one in subscribers.receipts if local_receivers.owner(one) != caller.id])
+    kind, answered_to = header.message_type, message.envelope.sender_id if message.envelope else sender
+    return NewMessage(
+        uid=uid,
+        owner=caller.id,
+        kind=kind.name,
+        sha256=hashlib.sha256(body).digest(),
+        body=body,
+        facts=facts.of_message(message, sender=sender, key_name=caller.key),
+        ways=ways,
+        request_key=request_key,
+        resource=resource,
+        origin=origin,
+        subjects=tuple(
+            [_subject(one, kind, header.dxp_id, answered_to, others) for one in header.declarations]
+        ),
+    )
+
+
+def copies(
+    named: Sequence[str], caller: Enterprise, ways: Sequence[Way], local_receivers: LocalReceivers
+) -> tuple[Way, ...]:
+    """Return the ways to subscribers of this node, one for each, so that none is named to another.
+
+    Not to those who get it anyway or take no mail from the caller, and not for an id that nobody here or more than one
+    enterprise has.
+    """
+    served = {one for way in ways if way.destination == LOCAL for one in facts.way_facts(way.facts).receivers}
+    found = tuple(
+        one
+        for one in named
+        if one not in served
+        and local_receivers.owner(one) not in {None, caller.id}
+        and local_receivers.lets_in(one, caller.id)
+    )
+    first = ways[0]
+    return tuple(
+        [
+            Way(
+                destination=LOCAL,
+                cop_msg_id=first.cop_msg_id,
+                sender=first.sender,
+                part=COPY if place == 1 else f"{COPY}{place}",
+                facts=facts.of_way(facts.WayFacts(receivers=(one,), copy=True)),
+            )
+            for place, one in enumerate(found, start=1)
+        ]
+    )
+
+
+def _subject(
+    one: Declaration, kind: MessageType, dxp_id: str, sender: str, subscribers: tuple[str, ...]
+) -> Subject:
+    return Subject(
+        identity=identity(one),
+        version=version(one),
+        handles=handles(one, kind),
+        facts=facts.of_declaration(one, dxp_id, subscribers, sender=sender),
+    )
+
+
+def ways_of(
+    message: Message,
+    caller: Enterprise,
+    *,
+    uid: MessageId,
+    config: Config,
+    local_receivers: LocalReceivers = NOBODY,
+) -> tuple[Way, ...]:
+    """Return every way out, all under one CopMsgId.
+
+    Raises Refused: `no-route` when there is none, `invalid-envelope` when receivers of a DxpMsg go different
+    ways and its own signature forbids to divide it.
+    """
+    cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
+    sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
+    if config.route or message.wrapped:
+        traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+        chosen = legs(traits, config, local_receivers)
+    else:
+        chosen = first_able(message.header.message_type.family, config)
+    if _to_be_divided(message, chosen) and not divisible(message.wrapped):
+        raise Refused("invalid-envelope", [_SIGNED_ENVELOPE])
+    if not chosen:
+        raise Refused("no-route", [_no_route(message.header.message_type.name)])
+    return tuple(
+        [
+            Way(
+                destination=leg.destination,
+                cop_msg_id=cop_msg_id,
+                sender=sender,
+                part=leg.part,
+                facts=facts.of_way(
+                    facts.WayFacts(
+                        receivers=leg.receivers,
+                        cut=leg.cut,
+                        sub_msg_id=leg.part,
+                        response_code=leg.response_code,
+                    )
+                ),
+            )
+            for leg in chosen
+        ]
+    )
+
+
+def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
+    """Say whether somebody gets a copy of the sender's own DxpMsg that names some of its receivers only."""
+    return bool(message.wrapped) and any(
+        leg.receivers and (leg.destination != LOCAL or leg.cut) for leg in chosen
+    )
+
+
+def _sender(message: Message, config: Config) -> str:
+    """Return the SenderId of an envelope that we make: 1 to 16 characters (spec dxp.md, DxpMsg)."""
+    dxp_id = message.header.dxp_id
+    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
+
+
+def _no_route(message_type: str) -> Fault:
+    return Fault(
+        path=f"/{message_type}",
+        element=message_type,
+        rule="no_route",
+        message=f"this gateway has no way out for this {message_type}; it was not taken",
+        message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
+        fix="ask whoever runs the gateway for a way out for this type",
+    )
+
+
+_SIGNED_ENVELOPE = Fault(
+    path="/DxpMsg/Signature",
+    element="Signature",
+    rule="signed_envelope",
+    message="the receivers of this DxpMsg go different ways, and its signature forbids to divide it",
+    message_zh="该DxpMsg的多个接收方须分别转发，但信封已加签，无法拆分",
+    fix="hand in one DxpMsg for each receiver",
+)
+
+
+def new_message_id(now: datetime) -> MessageId:
+    """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
+    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    time, random = f"{milliseconds:012X}", os.urandom(10).hex().upper()
+    variant = "89AB"[int(random[3], 16) & 3]
+    return MessageId(f"{time[:8]}-{time[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}")

@@ -1,0 +1,204 @@
+"""The stages in order: the bytes of one caller become a message we answer for, or everything wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.config.local_receivers import NOBODY, LocalReceivers
+from gateway.errors import EnvelopeError, Refused
+from gateway.model import Enterprise, Fault, Header, Message
+from gateway.rules.fault_texts import shown_of
+from gateway.rules.loading import Rules
+from gateway.rules.schemas import View
+from gateway.submission.authorise import authorise, authorise_envelope
+from gateway.submission.identify import identify, uncorrelatable
+from gateway.submission.plain import Plain, read_plain
+from gateway.submission.repeated import contradictions
+from gateway.submission.signable import drafted
+from gateway.submission.signature import ANYONE, Trust, check_signature
+from gateway.submission.validate import validate
+from gateway.xml.decode import decode
+from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
+from signing.keys.suite import RSA_SHA1, Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a body is not taken: a key of `gateway.problems.PROBLEMS`, and every fault found."""
+
+    problem: str
+    faults: tuple[Fault, ...]
+
+
+def examine(
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: LimitsConfig,
+    *,
+    suite: Suite | None = None,
+    trust: Trust = ANYONE,
+    local_receivers: LocalReceivers = NOBODY,
+) -> Message | Refusal:
+    """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
+
+    A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
+    goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
+    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed; `local_receivers` says
+    whose the codes are that declarations are named by.
+    """
+    plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
+    if plain is not None:
+        return plain
+    try:
+        document = decode(body, limits)
+        if etree.QName(document).namespace == DXP:
+            return _examine_wrapped(
+                document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
+            )
+        header = _examine_document(
+            document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
+        )
+        made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
+    return Message(body=body, header=header, draft=None if suite is None else made)
+
+
+def examine_plain(
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: LimitsConfig,
+    *,
+    suite: Suite | None = None,
+    local_receivers: LocalReceivers = NOBODY,
+) -> Message | Refusal | None:
+    """Do as `examine` in time that the size of the body bounds; None: it is not in plain form, or not valid."""
+    plain = read_plain(body, rules.plain, limits)
+    try:
+        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
+
+
+def _examine_plain(
+    plain: Plain, caller: Enterprise, suite: Suite | None, local_receivers: LocalReceivers
+) -> Message:
+    """Examine what is known to be a valid document; raises Refused for the rest of what may be wrong with it."""
+    header = plain.header
+    authorise(header, caller, local_receivers)
+    alone = header.dxp_id not in local_receivers.crowded
+    _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
+    return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
+
+
+def _examine_document(
+    document: etree._Element,
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    *,
+    view: View,
+    trust: Trust,
+    local_receivers: LocalReceivers,
+) -> Header:
+    header = identify(document, rules.catalogue, rules.schemas.edition)
+    authorise(header, caller, local_receivers)
+    alone = header.dxp_id not in local_receivers.crowded
+    _all_in_order(
+        "invalid-message",
+        _faults(document, header, rules, view, alone=alone),
+        contradictions(document, header),
+    )
+    check_signature(body, header, trust)
+    return header
+
+
+def _examine_wrapped(
+    root: etree._Element,
+    body: bytes,
+    caller: Enterprise,
+    rules: Rules,
+    limits: LimitsConfig,
+    *,
+    trust: Trust,
+    local_receivers: LocalReceivers,
+) -> Message:
+    unsealed = _unseal(root, body)
+    authorise_envelope(unsealed.envelope, caller)
+    document = decode(unsealed.business, limits)
+    header = identify(document, rules.catalogue, rules.schemas.edition)
+    authorise(header, caller, local_receivers, sender_id=unsealed.envelope.sender_id)
+    outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
+    alone = local_receivers.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
+    inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
+    problem = "invalid-message" if inside else "invalid-envelope"
+    _all_in_order(problem, [*outside, *inside], contradictions(document, header))
+    check_signature(unsealed.business, header, trust)
+    return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
+
+
+def _faults(
+    document: etree._Element, header: Header, rules: Rules, view: View, *, alone: bool
+) -> list[Fault]:
+    """Everything wrong with the document itself; `alone`: its answers come to an address of nobody else."""
+    nameless = uncorrelatable(header, by_number=alone)
+    return [*validate(document, rules.schemas, view), *nameless] or _anonymous(header)
+
+
+def _all_in_order(problem: str, faults: Sequence[Fault], contradicting: Sequence[Fault] = ()) -> None:
+    """Raise Refused for what is there; a sound message that contradicts itself is what it is over two messages."""
+    if faults or contradicting:
+        raise Refused(problem if faults else "conflicting-version", shown_of((*faults, *contradicting)))
+
+
+def _anonymous(header: Header) -> list[Fault]:
+    """Name what must be there for us to know who speaks, should a schema ever leave it open."""
+    named = {"copCode": header.cop_code, "dxpId": header.dxp_id}
+    return [
+        Fault(
+            path=f"/{header.message_type.name}/BaseTransfer/{element}",
+            element=element,
+            rule="missing",
+            message=f"BaseTransfer/{element} must not be blank",
+            message_zh=f"BaseTransfer/{element}不能为空",
+            fix=f"put your own code in {element}",
+        )
+        for element, value in named.items()
+        if not value
+    ]
+
+
+def _unseal(root: etree._Element, body: bytes) -> Unwrapped:
+    name = etree.QName(root).localname
+    if name != "DxpMsg":
+        raise _bad_envelope(
+            f"/{name[:100]}", "unknown_root", f"{name[:100]} is not for enterprises to hand in",
+            f"企业只能提交DxpMsg或CEB报文，不能提交{name[:100]}", "hand in a DxpMsg, or the CEB document alone",
+        )  # fmt: skip
+    try:
+        return unwrap_tree(root, body)
+    except EnvelopeError as error:
+        raise _bad_envelope(
+            "/DxpMsg/Data", "envelope", error.what, f"DxpMsg的Data无法解开：{error.what}", error.fix
+        ) from error
+
+
+def _says_otherwise(unsealed: Unwrapped, header: Header) -> tuple[Fault, ...]:
+    """MsgType may be empty, but not say another type than the document inside (spec dxp.md, MsgType)."""
+    said, is_ = unsealed.envelope.msg_type, header.message_type.name
+    if said in ("", is_):
+        return ()
+    return _bad_envelope(
+        "/DxpMsg/TransInfo/MsgType", "type_mismatch", f"MsgType says {said[:100]}, but Data holds {is_}",
+        f"MsgType为{said[:100]}，而Data中是{is_}", f"write {is_}, or leave MsgType empty",
+    ).faults  # fmt: skip
+
+
+def _bad_envelope(path: str, rule: str, message: str, message_zh: str, fix: str) -> Refused:
+    element = path.rpartition("/")[2]
+    fault = Fault(path=path, element=element, rule=rule, message=message, message_zh=message_zh, fix=fix)
+    return Refused("invalid-envelope", [fault])

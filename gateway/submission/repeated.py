@@ -1,0 +1,88 @@
+"""One version of a declaration twice in one message: with other content it contradicts itself (docs/adr/0037)."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from gateway.errors import FAULTS_COUNTED
+from gateway.identity import SHORTEST_KEY, identity, version
+from gateway.model import Declaration, Fault, Header
+from gateway.rules.explain import line_of, own_text
+from gateway.submission.identify import CEB
+
+_NAME_SHOWN: Final = 200
+"""Characters of a declaration's name that a fault shows: any that is valid has fewer."""
+_Content = tuple[tuple[object, ...], ...]
+
+
+def named_twice(declarations: Sequence[Declaration]) -> bool:
+    """Say whether one version of a declaration stands there more than once."""
+    if len(declarations) == 1:
+        return False
+    told = [named for one in declarations if (named := _named(one)) is not None]
+    return len(set(told)) < len(told)
+
+
+def contradictions(root: etree._Element, header: Header) -> tuple[Fault, ...]:
+    """Name both places of every version that is there twice with other content, the first `FAULTS_COUNTED`.
+
+    Content is what the elements say: white space around texts, comments and prefixes are none of it. With equal content
+    nothing is in doubt, and customs answers the second as a duplicate of the first (spec ceb/codes.md, -401007).
+    """
+    if not named_twice(header.declarations):
+        return ()
+    return tuple(islice(_contradictions(root, header), FAULTS_COUNTED))
+
+
+def _contradictions(root: etree._Element, header: Header) -> Iterator[Fault]:
+    places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, one in enumerate(header.declarations):
+        named = _named(one)
+        if named is not None:
+            places[named].append(place)
+    bodies = list(root.iterchildren(f"{{{CEB}}}{header.message_type.body}"))
+    for (name, _), (first, *others) in places.items():
+        said = _content(bodies[first]) if others else ()
+        different = [place for place in others if _content(bodies[place]) != said]
+        if different:
+            yield _fault(header, bodies, first, different[0], name)
+        for place in different:
+            yield _fault(header, bodies, place, first, name)
+
+
+def _named(one: Declaration) -> tuple[str, str] | None:
+    """Name a version of a declaration; None where that is not told, or there is too little of a key to name one."""
+    told = version(one)
+    return (identity(one), told) if told and (one.numbers or len(one.key) >= SHORTEST_KEY) else None
+
+
+def _content(body: etree._Element) -> _Content:
+    """Give what a body says: name, text, attributes and number of children of each element, in order."""
+    return tuple(
+        (
+            str(one.tag),
+            own_text(one).strip(),
+            tuple(sorted(one.items())),
+            sum(1 for _ in one.iterchildren("*")),
+        )
+        for one in body.iter("*")
+    )
+
+
+def _fault(header: Header, bodies: Sequence[etree._Element], place: int, other: int, name: str) -> Fault:
+    kind = header.message_type
+    there, line, shown = f"/{kind.name}/{kind.body}[{other + 1}]", line_of(bodies[other]), name[:_NAME_SHOWN]
+    at, at_zh = (f", line {line}", f"（第{line}行）") if line else ("", "")
+    return Fault(
+        path=f"/{kind.name}/{kind.body}[{place + 1}]",
+        line=line_of(bodies[place]),
+        element=kind.body,
+        rule="conflict_version",
+        message=f"this declaration stands in the message twice with the same appType and appTime and other content:"
+        f" see {there}{at}: {shown}",
+        message_zh=f"同一业务主键、报送类型和报送时间的单证在本报文中重复出现，且内容不同：另见{there}{at_zh}：{shown}",
+        fix="leave out the one that is wrong; declare a change with a newer appTime",
+    )

@@ -1,0 +1,219 @@
+"""Document and schema to nothing, or every fault with its place and the field's Chinese name.
+
+The verdict is libxml2's, with one addition: Base64 that it would pass although no decoder does. A valid document
+costs one run of libxml2 and a look at its Base64; only a refused one is looked at again, to say
+what is wrong with it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final, Protocol, cast
+
+from lxml import etree
+
+from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
+from gateway.model import Fault
+from gateway.rules.explain import Explanation, line_of, local, own_text, path_of, shown
+from gateway.rules.fault_texts import VALUE_SHOWN, FaultPlace, fault
+from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
+
+_CROWD: Final = 1000
+"""Children of one element from which on libxml2 must not report on a tree: each report walks all siblings
+before it, so that 20,000 wrong rows of a list take a second and 200,000 minutes."""
+_CROWDED: Final = etree.XPath(f"boolean(descendant-or-self::*[count(*) > {_CROWD}])")
+_PIECE_BYTES: Final = 65536
+_REASON_READ: Final = 4000
+_REASON_SHOWN: Final = 500
+"""Characters of libxml2's words: texts and names of the document stand in them."""
+_CEB: Final = f"{{{CEB_NAMESPACE}}}"
+_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/= \t\r\n]")
+_NAMES_IN_BRACES: Final = re.compile(r"\{[^}]*\}")
+
+
+class _Report(Protocol):
+    """One line of libxml2's error log, as far as it is used here."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def type_name(self) -> str: ...
+
+
+def validate(
+    document: etree._Element | etree._ElementTree,
+    schemas: Schemas,
+    view: View,
+    *,
+    limit: int = FAULTS_COUNTED,
+) -> tuple[Fault, ...]:
+    """Judge a document as `view` demands: empty means valid, else 1 to `limit` faults, most in document order.
+
+    Lines are 0 from line 65535 on, and columns always: a parsed tree does not keep them. No I/O once the
+    schema of that root is compiled. Raises `RulesError` only for a schema that does not compile.
+    """
+    root = document if isinstance(document, etree._Element) else document.getroot()  # noqa: SLF001 (its public type)
+    name = local(root)
+    if not schemas.declares(str(root.tag)):
+        return (_not_ours(root, name, schemas),)
+    schema = schemas.schema_for(name, view)
+    crowded = _is_crowded(root)
+    valid = not crowded and schema.validate(root)
+    reports = [] if valid else _reports_of_stream(root, schema, limit) if crowded else _reports(schema)
+    if valid or not reports:
+        return tuple(islice(_foreign_signs(root, schemas), limit))
+    return _faults(root, schemas, view, reports, limit)
+
+
+def _faults(
+    root: etree._Element, schemas: Schemas, view: View, reports: list[_Report], limit: int
+) -> tuple[Fault, ...]:
+    """Explain what libxml2 reported; what the explanation has no words for is given in libxml2's."""
+    explanation = Explanation(schemas.grammar_for(local(root)), view)
+    found = list(islice(explanation.faults(root, schemas.declaration(local(root))), limit))
+    if len(found) < limit:
+        rest = _unexplained(root, schemas, reports, explanation.touched)
+        found += islice(rest, min(FAULTS_SHOWN, limit - len(found)))
+    found += islice(_foreign_signs(root, schemas, found), limit - len(found))
+    return tuple(found) or (_in_libxml2_words(root, schemas, reports[0] if reports else None),)
+
+
+def _is_crowded(root: etree._Element) -> bool:
+    """Say whether some element has so many children that reports on the tree would take too long.
+
+    In a CEB message only the lists of the root and of its bodies are unbounded, and what a Signature holds.
+    """
+    if not str(root.tag).startswith(_CEB):
+        return bool(_CROWDED(root))
+    if len(root) > _CROWD:
+        return True
+    return any(len(child) > _CROWD or (child.tag == SIGNATURE and bool(_CROWDED(child))) for child in root)
+
+
+def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault] = ()) -> Iterator[Fault]:
+    """Name the elements whose Base64 holds other characters: libxml2 passes over them, decoding fails."""
+    for node in _base64(root, schemas):
+        text = own_text(node)
+        if _NOT_BASE64.search(text):
+            path = path_of(node)
+            if all(fault.path != path for fault in found):
+                name_zh = schemas.name_zh(path)
+                place = FaultPlace(
+                    path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text
+                )
+                yield fault("not_base64", place)
+
+
+def _base64(root: etree._Element, schemas: Schemas) -> Iterator[etree._Element]:
+    """Give the elements that hold Base64; of a CEB message no schema looks into a ds:Signature but the root's."""
+    tags = schemas.base64_tags(local(root))
+    if tags:
+        yield from root.iter(*tags)
+    is_ceb = str(root.tag).startswith(_CEB)
+    for signature in root.iterchildren(SIGNATURE) if is_ceb else root.iter(SIGNATURE):
+        yield from signature.iter(*signature_base64_tags())
+
+
+def _reports(schema: etree.XMLSchema) -> list[_Report]:
+    return list(cast("Iterable[_Report]", schema.error_log))
+
+
+def _reports_of_stream(root: etree._Element, schema: etree.XMLSchema, limit: int) -> list[_Report]:
+    """Let libxml2 judge the document as a stream: reports name no node, and it stops after `limit` of them.
+
+    Empty means valid.
+    """
+    text = etree.tostring(root, with_tail=False)
+    parser = etree.XMLPullParser(
+        events=(), schema=schema, no_network=True, resolve_entities=False, huge_tree=True
+    )
+    try:
+        for start in range(0, len(text), _PIECE_BYTES):
+            parser.feed(text[start : start + _PIECE_BYTES])
+            if len(parser.feed_error_log) > limit:
+                break
+        parser.close()
+    except etree.XMLSyntaxError as err:  # lxml's way to say "invalid" at the end; the log has the reasons
+        return list(islice(parser.feed_error_log, limit)) or [_Unsaid(message=str(err))]
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsaid:
+    """A report without a place."""
+
+    message: str
+    path: str | None = None
+    type_name: str = ""
+
+
+def _unexplained(
+    root: etree._Element, schemas: Schemas, reports: Iterable[_Report], touched: Iterable[etree._Element]
+) -> Iterator[Fault]:
+    """Give the reports on places that the explanation said nothing about, one a place."""
+    placed = [report for report in reports if report.path is not None]
+    if not placed:
+        return
+    tree = root.getroottree()
+    base = len(tree.getpath(root))
+    explained = {tree.getpath(node)[base:] for node in touched}
+    for report in placed:
+        place = _below_root(report.path or "")
+        about = {place}
+        if report.type_name == "SCHEMAV_ELEMENT_CONTENT":
+            about.add(place.rpartition("/")[0])
+        if not about & explained:
+            explained.add(place)
+            yield _in_libxml2_words(root, schemas, report)
+
+
+def _in_libxml2_words(root: etree._Element, schemas: Schemas, report: _Report | None) -> Fault:
+    node = _node_at(root, _below_root(report.path or "")) if report is not None else root
+    said = report.message[:_REASON_READ] if report is not None else "no reason given"
+    reason = _NAMES_IN_BRACES.sub("", said)[:_REASON_SHOWN]
+    path = path_of(node)
+    place = FaultPlace(
+        path=path,
+        line=line_of(node),
+        element=shown(node),
+        name_zh=schemas.name_zh(path),
+        value=(node.text or "").strip(),
+    )
+    return fault("schema", place, reason=reason, edition=schemas.edition)
+
+
+def _below_root(path: str) -> str:
+    """Cut the first step off a path of libxml2: `/ceb:CEB311Message/ceb:Order[2]` to `/ceb:Order[2]`."""
+    return path[len(path.split("/", 2)[1]) + 1 :] if path else ""
+
+
+def _node_at(root: etree._Element, path: str) -> etree._Element:
+    """Follow a path of libxml2 (names with prefixes as written, `*` for a default namespace) as far as it goes."""
+    node = root
+    for step in path.split("/")[1:]:
+        name, _, position = step.rstrip("]").partition("[")
+        alike = (child for child in node.iterchildren("*") if name in {"*", _written(child)})
+        node = next(islice(alike, int(position or 1) - 1, None), node)
+    return node
+
+
+def _written(node: etree._Element) -> str:
+    return f"{node.prefix}:{local(node)}" if node.prefix else local(node)
+
+
+def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> Fault:
+    """Say that the root is no known message, or that it is one in another namespace."""
+    line = line_of(root)
+    if name in schemas.roots:
+        decl = schemas.declaration(name)
+        place = FaultPlace(path=f"/{name}", line=line, element=name, name_zh=decl.name_zh)
+        actual = (etree.QName(root).namespace or "")[:VALUE_SHOWN]
+        return fault("wrong_namespace", place, actual=actual, expected=decl.namespace)
+    near = get_close_matches(name[:50], schemas.roots, n=1, cutoff=0.75)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    place = FaultPlace(path=f"/{shown(root)}", line=line, element=shown(root), name_zh="")
+    return fault("unknown_root", place, edition=schemas.edition, hint=hint)

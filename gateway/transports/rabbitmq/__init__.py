@@ -1,0 +1,1 @@
+"""RabbitMQ (AMQP 0-9-1), out and in."""

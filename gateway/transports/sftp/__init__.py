@@ -1,0 +1,1 @@
+"""SFTP, out and in."""

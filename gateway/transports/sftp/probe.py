@@ -1,0 +1,52 @@
+"""Look whether a server would have us, without sending or taking anything: for `gateway check`."""
+
+from contextlib import ExitStack, closing
+
+from gateway.config.gateway_toml import Sftp
+from gateway.errors import ConfigError, DeliveryError
+from gateway.transports.progress import Progress
+from gateway.transports.sftp.session import SftpLink, SftpSession
+from gateway.transports.sftp.wire import Kind, Status, on_handle, on_path
+
+
+def reach(config: Sftp) -> str:
+    """Log in over all connections at once and see that the folders are there; returns what to tell.
+
+    Raises ConfigError and DeliveryError.
+    """
+    place = f"sftp {config.host}:{config.port}"
+    folders = [folder for folder in (config.send_dir, config.receive_dir, config.archive_dir) if folder]
+
+    def look(session: SftpSession, progress: Progress) -> list[str]:
+        replies = session.ask([on_path(Kind.STAT, folder) for folder in folders], progress)
+        unseen = [folder for folder, reply in zip(folders, replies, strict=True) if reply.status != Status.OK]
+        return [what for folder in unseen if (what := _fault(session, folder, progress))]
+
+    with ExitStack() as links:
+        missing = links.enter_context(closing(SftpLink(config))).use(look)
+        for number in range(2, config.connections + 1):
+            try:
+                links.enter_context(closing(SftpLink(config))).use(lambda *_: None)
+            except DeliveryError as error:
+                raise ConfigError(
+                    f"connection {number} of {config.connections} is not let in: {error.what}",
+                    where=place,
+                    fix="lower destination.sftp.connections, or have the server allow this user more",
+                ) from error
+    if missing:
+        raise ConfigError(
+            f"logged in, but there is no folder {', '.join(missing)}",
+            where=place,
+            fix="make it there and let this user in, or change send_dir, receive_dir and archive_dir",
+        )
+    times = f" over {config.connections} connections" if config.connections > 1 else ""
+    return f"{place}, logged in{times}, all folders there"
+
+
+def _fault(session: SftpSession, folder: str, progress: Progress) -> str:
+    """Try to open a folder: some servers refuse to say anything of one by name; empty: it is there."""
+    (opened,) = session.ask([on_path(Kind.OPENDIR, folder)], progress)
+    if opened.status != Status.OK:
+        return f"{folder} ({opened.text})"
+    session.ask([on_handle(Kind.CLOSE, opened.string())], progress)
+    return ""

@@ -1,0 +1,174 @@
+"""The keep role: what has to be done now and then so that the others need not think of it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.keys.public_keyring import PublicKeyring
+from gateway.observe.log import log
+from gateway.processes.stop import Stop
+from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.overdue import OverdueScan
+from gateway.receipts.rematching import Rematching
+from gateway.sending.resend import tell
+from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.retention import Retention
+from gateway.upkeep.token_expiry import TokenExpiry
+from gateway.upkeep.watermarks import Gauge, WatermarkWatch
+from signing.keys.expiry import step_of
+from spool.errors import SpoolError
+from spool.lifecycle import State
+from spool.store import Spool
+
+_ROUND_S: Final = 5.0
+_TIDY_S: Final = 1.0
+_DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
+_HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
+_PURGE_S: Final = 2.0
+"""How long one round purges at most."""
+
+
+class Keep:
+    """One process for the whole node."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        filer: ReceiptFiler,
+        keyring: PublicKeyring,
+        gauge: Gauge,
+        retention: Retention | None,
+        waits_s: Mapping[str, float],
+        lease_s: float,
+        endings: Sequence[TokenExpiry] = (),
+        sealer: Sealer | None = None,
+        overdue_scan: OverdueScan | None = None,
+    ) -> None:
+        """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
+
+        `overdue_scan`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
+        """
+        self._spool = spool
+        self._rematching = Rematching(spool, filer)
+        self._keyring = keyring
+        self._gauge = gauge
+        self._watch = WatermarkWatch()
+        self._retention = retention
+        self._waits_s = waits_s
+        self._lease_s = lease_s
+        self._endings = endings
+        self._sealer = sealer
+        self._overdue_scan = overdue_scan
+        self._untidy = False
+        """Tidying has failed, and was told of."""
+        self._next_purge = 0
+        self._rounds = 0
+
+    def run(self, stop: Stop) -> None:
+        """Make the round every few seconds until asked to stop."""
+        while not stop():
+            self.round()
+            if self._sealer is not None:
+                self._sealer.look(stop)
+            if self._rounds % _DAY_ROUNDS == 0:
+                self.look_at_certificates()
+                self.look_at_logins()
+                self._rematching.look_at_mail()
+            if self._retention is not None and self._rounds >= self._next_purge:
+                self._next_purge = self._rounds + (1 if self.purge(stop, self._retention) else _HOUR_ROUNDS)
+            self._rounds += 1
+            self._tidy(stop)
+        if self._sealer is not None:
+            self._sealer.finish()
+
+    def _tidy(self, stop: Stop) -> None:
+        """Wait for the next round, and meanwhile keep the spool's own work out of everybody's way."""
+        for _ in range(round(_ROUND_S / _TIDY_S)):
+            if stop():
+                return
+            self._tidy_once()
+            stop.pause(_TIDY_S)
+
+    def _tidy_once(self) -> None:
+        """What fails is told once, and tried again: until then the database's log grows, and nothing else."""
+        try:
+            self._spool.tidy()
+            self._untidy = False
+        except SpoolError as error:
+            if not self._untidy:
+                log("spool.tidy_failed", error=str(error))
+            self._untidy = True
+
+    def round(self) -> None:
+        """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
+        self._watch.look(self._gauge.crossed())
+        for destination, wait_s in self._waits_s.items():
+            self._repair_clock(destination, wait_s)
+        freed = self._spool.recover()
+        if freed:
+            log("lease.expired", entries=len(freed))
+            tell(one for one in freed if one.state is State.DEAD)
+        self._look_at_answers()
+
+    def _look_at_answers(self) -> None:
+        """Match those that something came for, and tell of those that do not come."""
+        try:
+            self._rematching.look()
+            if self._overdue_scan is not None:
+                self._overdue_scan.look(datetime.now(UTC))
+        except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
+            log("spool.unavailable", error=str(error))
+
+    def _repair_clock(self, destination: str, wait_s: float) -> None:
+        near = 0
+        while found := self._spool.repair_clock(destination, wait_s=wait_s, lease_s=self._lease_s):
+            near += found
+        if near:
+            log("clock.set_back", destination=destination, entries=near)
+
+    def purge(self, stop: Stop, retention: Retention) -> bool:
+        """Archive and purge for a while; says whether there is more. What fails is logged and tried later."""
+        until = time.monotonic() + _PURGE_S
+        purged, more = 0, True
+        try:
+            while more and not stop() and time.monotonic() < until:
+                batch = retention.step()
+                purged += len(batch.purged)
+                more = batch.more
+        except SpoolError as error:
+            log("spool.purge_failed", error=str(error))
+            more = False
+        if purged:
+            log("spool.purged", messages=purged)
+        return more
+
+    def look_at_certificates(self) -> None:
+        """Warn of signing certificates that end soon, or have ended."""
+        now = datetime.now(UTC)
+        for name, member in self._keyring.ends():
+            step = step_of(member.not_after, now)
+            if step is not None:
+                log(
+                    "certificate.expiring",
+                    key_name=name,
+                    certificate=member.serial,
+                    not_after=member.not_after.isoformat(),
+                    within_days=step,
+                )
+
+    def look_at_logins(self) -> None:
+        """Warn of tokens and HMAC keys of enterprises that end soon, or have ended."""
+        now = datetime.now(UTC)
+        for one in self._endings:
+            step = step_of(one.until, now)
+            if step is not None:
+                log(
+                    "login.expiring",
+                    enterprise=one.enterprise,
+                    kind=one.kind,
+                    proof=one.proof,
+                    until=one.until.isoformat(),
+                    within_days=step,
+                )

@@ -1,0 +1,118 @@
+"""Who has to do something next about a message: the one line that everybody wants to read first."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, assert_never
+
+from msgspec import Struct
+
+from gateway.config.gateway_toml import HOME, LOCAL
+from gateway.model import CodeClass, Layer, MessageId
+from gateway.sending.resend import AGAIN
+from gateway.views.api import AnswerView
+from gateway.views.causes import Cause, Phrase, dead_of, phrase
+from spool.entry import MessageView
+from spool.lifecycle import State
+
+DeclarationOutcome = Literal["accepted", "refused", "open"]
+Who = Literal[
+    "gateway", "key", "destination", "message", "operator", "exchange", "customs", "enterprise", "nobody"
+]
+_DECIDED: Final[Mapping[str, DeclarationOutcome]] = {
+    CodeClass.ACCEPTED: "accepted",
+    CodeClass.FINAL: "accepted",
+    CodeClass.REFUSED: "refused",
+}
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """Who has to do something next."""
+
+    who: Who
+    """`gateway` (it goes by itself), `key` (that signs it cannot now), `destination` (does not take it), `message`
+    (another goes first), `operator`, `exchange` (its word on the envelope), `customs`, `enterprise` (to mend it, or to
+    fetch its answers), `nobody`."""
+    why: Phrase
+
+
+def waits_for(
+    view: MessageView,
+    answers: Sequence[Sequence[AnswerView]],
+    *,
+    to_fetch: int = 0,
+    exchange_answers: bool = False,
+) -> Waiting:
+    """Say who a message waits for; `answers` are the timelines of its declarations, one each.
+
+    `to_fetch`: answers that the enterprise has not acknowledged. `exchange_answers`: the exchange platform usually
+    says a word about each envelope, so that its silence is its own.
+    """
+    match view.state:
+        case State.READY:
+            return _ready(view)
+        case State.SENDING:
+            return Waiting(who="gateway", why=phrase(Cause.ON_ITS_WAY))
+        case State.HELD:
+            return Waiting(who="operator", why=phrase(Cause.HELD))
+        case State.DEAD:
+            return Waiting(who="operator", why=phrase(dead_of(view)))
+        case State.DISCARDED:
+            return Waiting(who="nobody", why=phrase(Cause.DISCARDED))
+        case State.SENT:
+            return _sent(view, answers, to_fetch, exchange_answers=exchange_answers)
+        case _ as never:
+            assert_never(never)
+
+
+def outcome_of(answers: Iterable[AnswerView]) -> DeclarationOutcome:
+    """Say what customs decided about a declaration: the newest answer that decides anything counts.
+
+    A tax bill or a note that comes after the release leaves it released. When the exchange asks for another
+    attempt, nobody has decided anything: the gateway makes it. Nor does a refusal of a delivery alone, because it came
+    twice or behind a newer one (`unknown` in `mappings/codes.toml`).
+    """
+    decided = [
+        (one.time, _DECIDED[one.meaning.kind])
+        for one in answers
+        if one.meaning.kind in _DECIDED and not asks_for_another_attempt(one)
+    ]
+    return max(decided)[1] if decided else "open"
+
+
+def asks_for_another_attempt(answer: AnswerView) -> bool:
+    """Say whether the exchange or the format check asks for the same message once more (docs/adr/0014)."""
+    return answer.layer != Layer.BUSINESS and answer.meaning.retry == AGAIN
+
+
+def _ready(view: MessageView) -> Waiting:
+    if view.waits_for:
+        messages = tuple(map(MessageId, view.waits_for))
+        return Waiting(who="message", why=phrase(Cause.GOES_AFTER, messages=messages))
+    if view.attempts:
+        tried_again = phrase(Cause.TRIED_AGAIN, count=view.attempts, at=view.due_at)
+        return Waiting(who="destination", why=tried_again)
+    if view.error:  # postponed: no attempt is counted
+        return Waiting(who="key", why=phrase(Cause.NOT_SIGNED, at=view.due_at))
+    return Waiting(who="gateway", why=phrase(Cause.READY))
+
+
+def _sent(
+    view: MessageView, answers: Sequence[Sequence[AnswerView]], to_fetch: int, *, exchange_answers: bool
+) -> Waiting:
+    """The slowest of its declarations counts; an enterprise of ours owes no answer."""
+    of, unanswered = len(answers), sum(not timeline for timeline in answers)
+    if view.destination.startswith(HOME) or (view.destination == LOCAL and unanswered):
+        here = view.destination == LOCAL
+        return Waiting(who="nobody", why=phrase(Cause.DELIVERED_HERE if here else Cause.DELIVERED_HOME))
+    if unanswered:
+        who: Who = "exchange" if exchange_answers else "customs"
+        return Waiting(who=who, why=phrase(Cause.UNANSWERED, count=unanswered, of=of))
+    outcomes = [outcome_of(timeline) for timeline in answers]
+    undecided = outcomes.count("open")
+    if undecided:
+        return Waiting(who="customs", why=phrase(Cause.UNDECIDED, count=undecided, of=of))
+    refused = outcomes.count("refused")
+    if refused:
+        return Waiting(who="enterprise", why=phrase(Cause.REFUSED, count=refused, of=of))
+    if to_fetch:
+        return Waiting(who="enterprise", why=phrase(Cause.TO_FETCH, count=to_fetch))
+    return Waiting(who="nobody", why=phrase(Cause.ANSWERED))

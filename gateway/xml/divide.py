@@ -1,0 +1,34 @@
+"""One DxpMsg for several receivers → a copy that names some of them, cut out of the same bytes.
+
+A node splits a message into one copy per receiver (spec dxp.md, Flow). Only ReceiverId elements go; every
+other byte stays, so the business message inside and any signature over it are what the sender made.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from gateway.errors import EnvelopeError
+from gateway.xml.envelope import unwrap
+from gateway.xml.spans import child_spans, spans_at
+
+_RECEIVER_LEVEL: Final = 4
+"""DxpMsg / TransInfo / ReceiverIds / ReceiverId."""
+
+
+def divisible(dxp_msg: bytes) -> bool:
+    """Say whether receivers can be cut out: not when the envelope itself is signed, over its header too."""
+    return all(span.name != "Signature" for span in child_spans(dxp_msg))
+
+
+def copy_for(dxp_msg: bytes, receivers: Collection[str]) -> bytes:
+    """Cut all ReceiverIds but these out of a DxpMsg. Raises EnvelopeError when none would be left."""
+    named = unwrap(dxp_msg).envelope.receiver_ids
+    spans = [span for span in spans_at(dxp_msg, _RECEIVER_LEVEL) if span.name == "ReceiverId"]
+    if len(spans) != len(named) or not set(receivers).intersection(named):
+        raise EnvelopeError("the DxpMsg does not name this receiver", fix="report the defect")
+    pieces, at = [], 0
+    for span, receiver in zip(spans, named, strict=True):
+        if receiver not in receivers:
+            pieces.append(dxp_msg[at : span.start])
+            at = span.end
+    return b"".join((*pieces, dxp_msg[at:]))

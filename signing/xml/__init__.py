@@ -1,0 +1,1 @@
+"""XML signatures: canonical form, splicing, verification."""
