@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from gateway.cli.terminal import echo
+from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from bench.figure import Figure
@@ -52,7 +53,13 @@ def bench(
     receipts: int,
 ) -> None:
     """Measure floors and ratios; a quarter of an hour's work for both cores, so keep the machine quiet."""
-    from bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
+    try:
+        from bench.measures import Measures  # noqa: PLC0415 (only who measures loads it)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "the measures are part of the source, not of the installed package",
+            fix="run `gateway bench` in a checkout of the source, where `make demo` has been run once",
+        ) from error
 
     measures = Measures(
         messages=messages, batches=batches, declarations=declarations, backlog=backlog, receipts=receipts

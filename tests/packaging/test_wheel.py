@@ -74,7 +74,7 @@ def test_wheel_holds_every_file_of_the_rooms(wheel: Path) -> None:
         file.relative_to(REPOSITORY)
         for room in ("gateway", "signing", "spool", "xsd", "mappings")
         for file in (REPOSITORY / room).rglob("*")
-        if file.is_file() and file.suffix in {".py", ".xsd", ".toml", ".typed"}
+        if file.is_file() and file.suffix in {".py", ".xsd", ".toml", ".typed", ".in"}
     }
     moved = {"xsd", "mappings"}
     assert {str("gateway/_rules" / one if one.parts[0] in moved else one) for one in expected} <= names
