@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.config.gateway_toml import Config, Destination, Folder, LimitsConfig, Node, Signing
+from gateway.config.gateway_toml import Config, Destination, LimitsConfig, Node, Signing
+from gateway.config.links import Folder
 from gateway.config.local_receivers import NOBODY, LocalReceivers, local_receivers_of
 from gateway.identity import identity
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message

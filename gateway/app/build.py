@@ -9,7 +9,7 @@ from typing import Final
 from gateway.app.drop_doors import Doors
 from gateway.app.open_spool import ROLE_WAIT_S, build_spool
 from gateway.config.channels import Channel, Deliver
-from gateway.config.gateway_toml import LOCAL, Config, Destination, Folder, Verifying, load_config
+from gateway.config.gateway_toml import LOCAL, Config, Destination, Verifying, load_config
 from gateway.config.in_force import ConfigState, LastReload
 from gateway.config.left_out import LeftOut
 from gateway.config.local_receivers import LocalReceivers, local_receivers_of
@@ -47,6 +47,7 @@ from gateway.sending.forward import Forward
 from gateway.sending.resend import policy_of
 from gateway.submission.mail_limit import bounded
 from gateway.submission.signature import Trust
+from gateway.transports.adapters import adapter_of, out_adapter_of
 from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.keep import Keep
 from gateway.upkeep.retention import retention
@@ -319,8 +320,7 @@ def _role(name: str, build: Callable[[Stop], Forward | Collect | Notify], *, wai
 
 def _waits_s(destination: Destination) -> float:
     """Say how long a role may wait for the other side at a time: to connect, to log in, to ask and to be answered."""
-    link = destination.sftp or destination.rabbitmq or destination.amqp
-    return 0.0 if link is None else 4 * link.timeout_s
+    return 4 * destination.link.timeout_s
 
 
 def _secret(file: Path | None) -> str:
@@ -346,66 +346,15 @@ def load_trust(verifying: Verifying) -> Trust:
 
 
 def build_transport(destination: Destination) -> Transport:
-    """Build what carries entries to this destination; connects on first use."""
-    if destination.sftp is not None:
-        from gateway.transports.sftp.transport import SftpTransport  # noqa: PLC0415 (only who uses it loads it)
-
-        return SftpTransport(destination.sftp)
-    if destination.rabbitmq is not None:
-        from gateway.transports.rabbitmq.transport import RabbitmqTransport  # noqa: PLC0415
-
-        return RabbitmqTransport(destination.rabbitmq)
-    if destination.amqp is not None:
-        from gateway.transports.amqp10.transport import AmqpTransport  # noqa: PLC0415 (an extra)
-
-        return AmqpTransport(destination.amqp)
-    from gateway.transports.folder import FolderTransport  # noqa: PLC0415
-
-    return FolderTransport(_folder(destination))
+    """Build what carries entries to this destination; connects on first use. Raises ConfigError."""
+    return adapter_of(destination.link).transport()
 
 
 def build_channel(deliver: Deliver) -> Transport:
     """Build what carries answers home on a channel; connects on first use. Raises ConfigError."""
-    if deliver.webhook is not None:
-        from gateway.transports.webhook.transport import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
-
-        return WebhookTransport(deliver.webhook)
-    return build_transport(way_of(deliver))
-
-
-def way_of(deliver: Deliver) -> Destination:
-    """Return a channel that is no webhook as the destination that it is like."""
-    return Destination(
-        name=deliver.name,
-        sftp=deliver.sftp,
-        rabbitmq=deliver.rabbitmq,
-        amqp=deliver.amqp,
-        folder=deliver.folder,
-    )
+    return out_adapter_of(deliver.link).transport()
 
 
 def build_feed(destination: Destination) -> Feed:
-    """Build what brings in the answers of this destination; connects on first use."""
-    if destination.sftp is not None:
-        from gateway.transports.sftp.transport import SftpFeed  # noqa: PLC0415 (only who uses it loads it)
-
-        return SftpFeed(destination.sftp)
-    if destination.rabbitmq is not None:
-        from gateway.transports.rabbitmq.transport import RabbitmqFeed  # noqa: PLC0415
-
-        return RabbitmqFeed(destination.rabbitmq)
-    if destination.amqp is not None:
-        from gateway.transports.amqp10.transport import AmqpFeed  # noqa: PLC0415 (an extra)
-
-        return AmqpFeed(destination.amqp)
-    from gateway.transports.folder import FolderFeed  # noqa: PLC0415
-
-    return FolderFeed(_folder(destination))
-
-
-def _folder(destination: Destination) -> Folder:
-    if destination.folder is None:
-        raise ConfigError(
-            f"destination {destination.name} has no transport", fix="see [[destination]] in the configuration"
-        )
-    return destination.folder
+    """Build what brings in the answers of this destination; connects on first use. Raises ConfigError."""
+    return adapter_of(destination.link).feed()

@@ -12,9 +12,9 @@ from typing import Final
 from gateway.config.doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
 from gateway.config.gateway_toml import Config
 from gateway.doors.drop.batch import BatchSubmitter
-from gateway.doors.drop.folder import FolderAdapter
+from gateway.doors.drop.folder import FolderDropAdapter
 from gateway.doors.drop.loop import DropAdapter, DropLoop, run_drop_loops
-from gateway.doors.drop.queue import QueueAdapter, amqp_of, rabbitmq_of
+from gateway.doors.drop.queue import QueueDropAdapter, link_of
 from gateway.judges.asking import Asking
 from gateway.judges.judge import Judge
 from gateway.keys.backlog import Backlogs
@@ -26,6 +26,7 @@ from gateway.submission.commit import BatchCommit
 from gateway.submission.intake import Intake
 from gateway.submission.mail_limit import Full
 from gateway.submission.quotas import Quotas
+from gateway.transports.adapters import adapter_of
 from gateway.transports.folder import POLL_S
 from gateway.upkeep.watermarks import Gauge
 from spool.store import Spool
@@ -118,16 +119,7 @@ class Doors:
         match door:
             case FolderDoor():
                 size_bytes = self.config.accept.limits.size_bytes
-                return FolderAdapter(door, size_bytes=size_bytes, enterprise=enterprise)
-            case RabbitmqDoor():
-                from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport  # noqa: PLC0415
-
-                rabbitmq = rabbitmq_of(door)
-                return QueueAdapter(
-                    RabbitmqFeed(rabbitmq), RabbitmqTransport(rabbitmq), enterprise=enterprise
-                )
-            case AmqpDoor():
-                from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport  # noqa: PLC0415 (an extra)
-
-                amqp = amqp_of(door)
-                return QueueAdapter(AmqpFeed(amqp), AmqpTransport(amqp), enterprise=enterprise)
+                return FolderDropAdapter(door, size_bytes=size_bytes, enterprise=enterprise)
+            case RabbitmqDoor() | AmqpDoor():
+                adapter = adapter_of(link_of(door))
+                return QueueDropAdapter(adapter.feed(), adapter.transport(), enterprise=enterprise)

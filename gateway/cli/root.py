@@ -27,7 +27,7 @@ def _entry(module: str, name: str, text: str) -> CommandEntry:
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "init": _entry("init", "init", "Write a configuration, demo keys and one enterprise into a folder."),
-    "check": _entry("check", "check", "Check the whole configuration and what it points at."),
+    "check": _entry("check.command", "check", "Check the whole configuration and what it points at."),
     "run": _entry("run", "run", "Run the gateway."),
     "demo": _entry("demo", "demo", "Show everything on this machine with embedded parts."),
     "validate": _entry("validate", "validate", "Check messages against the customs schemas."),

@@ -8,26 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
-from gateway.config.gateway_toml import HOME, Amqp, Folder, Rabbitmq, Retry, Sftp
-from gateway.config.sections import Seconds, Section
+from gateway.config.gateway_toml import HOME, Retry
+from gateway.config.links import Amqp, Folder, Link, Rabbitmq, Sftp, Webhook
+from gateway.config.sections import Section
 from gateway.errors import ConfigError
-
-
-class Webhook(Section, kw_only=True):
-    """`[deliver.webhook]`: POST to a server of the enterprise, signed (docs/delivery.md)."""
-
-    url: Annotated[str, Meta(max_length=2000)]
-    """`https://host/path`; `http://` only together with `allow_private`."""
-    secret_file: Path
-    """`whsec_` and 24 to 64 bytes in base64; a second line is a second secret, and both sign (rotation)."""
-    ca_file: Path | None = None
-    """PEM of the authority that must have issued its certificate, in place of those of the system."""
-    allow_private: bool = False
-    """Connect also to addresses of private networks and of this machine."""
-    parallel: Annotated[int, Meta(ge=1, le=16)] = 4
-    """Requests under way at the same time at most; never two about one declaration."""
-    timeout_s: Seconds = 15.0
-    """For the whole of a request, from the look-up of the name to the head of the answer."""
 
 
 class OutFolder(Folder, kw_only=True):
@@ -72,6 +56,16 @@ class Deliver(Section, kw_only=True):
     def kind(self) -> str:
         """Which of the tables is there."""
         return next((kind for kind in KINDS if getattr(self, kind) is not None), "")
+
+    @property
+    def link(self) -> Link | Webhook:
+        """The one of the tables that is there. Raises ConfigError when there is none."""
+        link = self.webhook or self.folder or self.sftp or self.rabbitmq or self.amqp
+        if link is None:
+            raise ConfigError(
+                f"channel {self.name} has no way out", fix="see [[deliver]] in docs/delivery.md"
+            )
+        return link
 
 
 KINDS: Final = ("webhook", "folder", "sftp", "rabbitmq", "amqp")

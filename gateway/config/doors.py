@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta
 
-from gateway.config.brokers import AmqpBroker, RabbitmqBroker
+from gateway.config.links import AmqpBroker, RabbitmqBroker
 from gateway.config.sections import NotNegative, Section
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId

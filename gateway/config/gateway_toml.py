@@ -11,14 +11,13 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from gateway.config.brokers import AmqpBroker, RabbitmqBroker
 from gateway.config.files import EXAMPLES, absolute, read_section
 from gateway.config.keys import KeyConfig, check_keys, check_names
+from gateway.config.links import Amqp, Folder, Link, Port, Rabbitmq, Sftp
 from gateway.config.networks import is_loopback, networks
 from gateway.config.sections import Count, NotNegative, Seconds, Section
 from gateway.errors import ConfigError
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
 Watermark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
@@ -28,6 +27,8 @@ TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
 CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
 FamilyName = Literal["import", "export"]
 FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
+KINDS: Final = ("sftp", "rabbitmq", "amqp", "folder")
+"""The tables of a destination that say how it is reached; exactly one is there."""
 LOCAL: Final = "@local"
 """The destination of what stays at this node; no [[destination]] can be called so."""
 HOME: Final = "@home"
@@ -138,57 +139,6 @@ class Verifying(Section, kw_only=True):
     """How many bits its key must have, where it is one of RSA. Customs' oldest certificates have 1024."""
 
 
-class Sftp(Section, kw_only=True):
-    """`[destination.sftp]`."""
-
-    host: str
-    port: Port = 22
-    user: str
-    key_file: Path
-    certificate_file: Path | None = None
-    """OpenSSH user certificate of that key, read for each login: a renewed one is taken up by itself."""
-    host_key: str
-    """The server's public key as in known_hosts: `ssh-ed25519 AAAA…`; any other is refused. With
-    `@cert-authority` before it, the key that must have signed the server's host certificate."""
-    send_dir: str
-    receive_dir: str
-    archive_dir: str = ""
-    """Where collected files are moved; without one they are removed."""
-    stable_s: NotNegative = 0.0
-    """Take a file only when its size and time have stayed the same so long; 0: it gets its name when whole."""
-    connections: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Connections over which one forward process spreads the files of a batch."""
-    timeout_s: Seconds = 20.0
-
-
-class Amqp(AmqpBroker, kw_only=True):
-    """`[destination.amqp]`: AMQP 1.0."""
-
-    send_address: str
-    receive_address: str
-
-
-class Rabbitmq(RabbitmqBroker, kw_only=True):
-    """`[destination.rabbitmq]`: AMQP 0-9-1."""
-
-    exchange: str = ""
-    """Empty: the default exchange, where the routing key is the queue's name."""
-    send_queue: Annotated[str, Meta(min_length=1)]
-    """Routing key, with the places `{sender}`, `{receiver}`, `{type}` (CEB311Message), `{number}` (311)."""
-    receive_queues: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
-
-
-class Folder(Section, kw_only=True):
-    """`[destination.folder]`."""
-
-    send_dir: Path
-    receive_dir: Path
-    archive_dir: Path | None = None
-    """Where collected files are moved; without one they are removed."""
-    stable_s: NotNegative = 0.0
-    """As in `[destination.sftp]`."""
-
-
 class Retry(Section, kw_only=True):
     """`[retry]`: when a failed attempt is tried again."""
 
@@ -228,6 +178,21 @@ class Destination(Section, kw_only=True):
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the table that says how it is reached; empty for `@local`, which has none."""
+        return next((kind for kind in KINDS if getattr(self, kind) is not None), "")
+
+    @property
+    def link(self) -> Link:
+        """How it is reached. Raises ConfigError for `@local`."""
+        link = self.sftp or self.rabbitmq or self.amqp or self.folder
+        if link is None:
+            raise ConfigError(
+                f"destination {self.name} has no link", fix="see [[destination]] in the configuration"
+            )
+        return link
 
 
 class RouteConfig(Section, kw_only=True):
@@ -395,9 +360,6 @@ def nobody_from_elsewhere(accept: Accept) -> bool:
     return not accept.trusted_proxies and is_loopback(accept.host)
 
 
-TRANSPORTS = ("sftp", "rabbitmq", "amqp", "folder")
-
-
 def load_config(file: Path) -> Config:
     """Read and check gateway.toml; every path in the result is absolute. Raises ConfigError."""
     config = read_section(file, Config)
@@ -418,12 +380,12 @@ def _check(config: Config, file: Path) -> None:
     networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
     _check_spool(config.spool, file)
     for destination in config.destination:
-        kinds = [kind for kind in TRANSPORTS if getattr(destination, kind) is not None]
+        kinds = [kind for kind in KINDS if getattr(destination, kind) is not None]
         if len(kinds) != 1:
             raise ConfigError(
                 f"destination {destination.name} has {len(kinds)} transports, must have one",
                 where=f"{file}, destination {destination.name}",
-                fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in TRANSPORTS)}",
+                fix=f"keep exactly one of {', '.join(f'[destination.{kind}]' for kind in KINDS)}",
             )
         _check_archive(destination, file)
         _check_names(

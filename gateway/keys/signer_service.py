@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Meta
 
 from gateway.config.files import absolute, read_section
-from gateway.config.gateway_toml import Port
 from gateway.config.keys import KeyConfig, check_keys, check_names
+from gateway.config.links import Port
 from gateway.config.sections import Count, Seconds, Section
 from gateway.errors import ConfigError
 from gateway.keys.backlog import HEALTH

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.config.gateway_toml import LOCAL, TRANSPORTS, Destination
+from gateway.config.gateway_toml import LOCAL, Destination
 from gateway.facts import KeyFacts, SentFacts, of_key, of_sent
 from gateway.ports import Parcel
 from signing.keys.files import Signer
@@ -79,7 +79,7 @@ def carrier(destination: Destination) -> str:
     """Return what confirms a delivery there: the name of its transport."""
     if destination.name == LOCAL:
         return LOCAL
-    return next((kind for kind in TRANSPORTS if getattr(destination, kind) is not None), "")
+    return destination.kind
 
 
 @lru_cache(maxsize=64)

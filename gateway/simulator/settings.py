@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from gateway.config.files import absolute, read_section
-from gateway.config.gateway_toml import Port
+from gateway.config.links import Port
 from gateway.config.sections import Count, Section
 from gateway.simulator.script import Script
 

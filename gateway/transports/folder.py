@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from gateway.config.gateway_toml import Folder
-from gateway.errors import DeliveryError
+from gateway.config.channels import OutFolder
+from gateway.config.links import Folder
+from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
 from gateway.transports.names import (
     Leftovers,
@@ -24,6 +26,42 @@ from gateway.transports.polled import LARGEST_BYTES, LISTED, Listed, PolledFeed,
 from gateway.transports.progress import ended_amid
 
 POLL_S = 0.2
+
+
+class FolderAdapter:
+    """`gateway.transports.adapters.LinkAdapter`."""
+
+    def __init__(self, link: Folder) -> None:
+        self._link = link
+
+    def transport(self) -> "FolderTransport":
+        """See `OutAdapter.transport`."""
+        return FolderTransport(self._link)
+
+    def feed(self) -> "FolderFeed":
+        """See `LinkAdapter.feed`."""
+        return FolderFeed(self._link)
+
+    def probe(self) -> str:
+        """See `OutAdapter.probe`; a channel has no folder to receive from."""
+        in_ = () if isinstance(self._link, OutFolder) else (self._link.receive_dir, self._link.archive_dir)
+        folders = [folder for folder in (self._link.send_dir, *in_) if folder is not None]
+        for folder in folders:
+            try:
+                try_to_write(folder)
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot write there: {error.strerror}",
+                    where=str(folder),
+                    fix="make the folder, or mount it",
+                ) from error
+        return f"folders {', '.join(map(str, folders))} can be written"
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file that has no name. Raises OSError."""
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"check")
 
 
 class FolderTransport:

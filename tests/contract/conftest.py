@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from gateway.config.gateway_toml import Amqp, Folder, Rabbitmq, Sftp
+from gateway.config.links import Amqp, Folder, Rabbitmq, Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Feed, Parcel, Transport
 from gateway.simulator.sftp_folder import FolderSession

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.build import build_transport
-from gateway.config.gateway_toml import Amqp, Destination, Folder, Rabbitmq, Sftp
+from gateway.config.gateway_toml import Destination
+from gateway.config.links import Amqp, Folder, Rabbitmq, Sftp
 from gateway.ports import Parcel, Transport
 from gateway.transports.sftp import upload
 from spool.entry import Claimed, Fate, Settlement

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway.config.gateway_toml import Amqp
+from gateway.config.links import Amqp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Parcel
 from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport

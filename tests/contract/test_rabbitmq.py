@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from pamqp import commands
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.ports import Parcel
 from gateway.transports.amqp10.transport import AmqpFeed, AmqpTransport

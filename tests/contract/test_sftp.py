@@ -11,7 +11,7 @@ import msgspec
 import paramiko
 import pytest
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.sftp.transport import SftpFeed, SftpTransport
 from tests.contract.conftest import SftpMedium, parcel

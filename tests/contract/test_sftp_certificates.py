@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports.sftp.transport import SftpTransport
 from tests.contract.conftest import parcel

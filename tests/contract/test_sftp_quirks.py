@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Arrival
 from gateway.simulator.world import free_port

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config.channels import Webhook
+from gateway.config.links import Webhook
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Parcel
 from gateway.transports.webhook.transport import WebhookTransport, read_secrets

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.config.gateway_toml import Folder
+from gateway.config.links import Folder
 from gateway.errors import DeliveryError
 from gateway.rules.loading import load_rules
 from gateway.simulator.customs import Customs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.channels import Webhook
+from gateway.config.links import Webhook
 from gateway.ports import Parcel
 from gateway.simulator.world import WatchedProcess, free_port
 from gateway.transports.webhook.transport import WebhookTransport

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.gateway_toml import Folder
+from gateway.config.links import Folder
 from gateway.transports.folder import FolderTransport
 from tests.contract.conftest import parcel
 

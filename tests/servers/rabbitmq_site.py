@@ -8,7 +8,7 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.common import FieldTable
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.transports.rabbitmq.hosts import check
 from gateway.transports.rabbitmq.session import RabbitmqSession
 from gateway.transports.rabbitmq.wire import method

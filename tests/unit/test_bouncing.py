@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from gateway.config.gateway_toml import Config, Destination, Folder, Node, Retry, Signing
+from gateway.config.gateway_toml import Config, Destination, Node, Retry, Signing
 from gateway.config.keys import KeyConfig
+from gateway.config.links import Folder
 from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
 from gateway.observe.log import configure_logs, reset_logs

@@ -7,8 +7,9 @@ import pytest
 
 from gateway.cli.check.batches import probe_batch, probe_batches
 from gateway.cli.check.result import Grade
-from gateway.config.channels import Channel, Deliver, OutSftp, Webhook
-from gateway.config.gateway_toml import Amqp, Destination, Folder, Rabbitmq, Sftp
+from gateway.config.channels import Channel, Deliver, OutSftp
+from gateway.config.gateway_toml import Destination
+from gateway.config.links import Amqp, Folder, Rabbitmq, Sftp, Webhook
 from tests.unit.test_offers import config
 
 SFTP: dict[str, Any] = {"host": "h", "user": "u", "key_file": Path("k"), "host_key": "k", "send_dir": "i"}

@@ -8,7 +8,7 @@ import pytest
 from gateway.config.doors import AmqpDoor, FolderDoor, RabbitmqDoor, kind_of
 from gateway.config.enterprises import load_doors
 from gateway.config.site import DEMO, enterprise_toml
-from gateway.doors.drop.queue import amqp_of, rabbitmq_of
+from gateway.doors.drop.queue import link_of
 from gateway.errors import ConfigError
 from gateway.model import EnterpriseId
 
@@ -47,14 +47,14 @@ def test_every_kind_is_read_and_paths_count_from_the_folder_of_enterprises(tmp_p
     assert [kind_of(one) for one in (folder, rabbitmq, amqp)] == ["folder", "rabbitmq", "amqp"]
     assert isinstance(rabbitmq, RabbitmqDoor)
     assert isinstance(amqp, AmqpDoor)
-    link = rabbitmq_of(rabbitmq)
+    link = link_of(rabbitmq)
     assert (link.send_queue, link.receive_queues, link.exchange, link.prefetch) == (
         "q-replies",
         ("q",),
         "",
         20,
     )
-    assert (amqp_of(amqp).send_address, amqp_of(amqp).receive_address) == ("a-replies", "a")
+    assert (link_of(amqp).send_address, link_of(amqp).receive_address) == ("a-replies", "a")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gateway.app.drop_doors import Doors
 from gateway.config.gateway_toml import Judges
 from gateway.config.site import DEMO, write_site
 from gateway.doors.drop.loop import DropLoop
-from gateway.doors.drop.queue import QueueAdapter
+from gateway.doors.drop.queue import QueueDropAdapter
 from gateway.errors import DeliveryError
 from gateway.judges.asking import Asking
 from gateway.judges.judge import JudgeCase
@@ -81,7 +81,9 @@ class Door:
         self.loop = DropLoop(
             caller=app.enterprises[ME],
             kind="memory",
-            adapter=QueueAdapter(MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME),
+            adapter=QueueDropAdapter(
+                MemoryFeed(self.questions), MemoryTransport(self.replies), enterprise=ME
+            ),
             submitter=self.submitter,
             clock=self.time,
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.channels import Channel, Deliver, OutFolder, Webhook
+from gateway.config.channels import Channel, Deliver, OutFolder
+from gateway.config.links import Webhook
 from gateway.delivery.lane import Lane
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel, Transport

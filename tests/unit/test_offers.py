@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from gateway import facts
-from gateway.config.gateway_toml import Config, Destination, Folder, Node, RouteConfig, Signing
+from gateway.config.gateway_toml import Config, Destination, Node, RouteConfig, Signing
 from gateway.config.keys import KeyConfig
+from gateway.config.links import Folder
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
 from gateway.rules.loading import Rules, load_rules

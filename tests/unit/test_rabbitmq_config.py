@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from gateway.app.build import build_feed, build_transport
-from gateway.config.gateway_toml import Destination, Rabbitmq, load_config
+from gateway.config.gateway_toml import Destination, load_config
+from gateway.config.links import Rabbitmq
 from gateway.errors import ConfigError
 from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
 from tests.unit.test_config import FOLDER, SOUND

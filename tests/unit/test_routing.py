@@ -6,17 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config.gateway_toml import (
-    LOCAL,
-    Config,
-    Destination,
-    Folder,
-    Node,
-    RouteConfig,
-    Signing,
-    load_config,
-)
+from gateway.config.gateway_toml import LOCAL, Config, Destination, Node, RouteConfig, Signing, load_config
 from gateway.config.keys import KeyConfig
+from gateway.config.links import Folder
 from gateway.config.local_receivers import LocalReceivers
 from gateway.config.site import write_site
 from gateway.errors import ConfigError

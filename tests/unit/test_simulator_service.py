@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from gateway.config.gateway_toml import Amqp, Sftp
+from gateway.config.links import Amqp, Sftp
 from gateway.errors import ConfigError
 from gateway.ports import Feed, Parcel, Transport
 from gateway.receipts.opened import open_collected

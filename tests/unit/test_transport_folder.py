@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from gateway.config.gateway_toml import Folder
+from gateway.config.links import Folder
 from gateway.ports import Parcel
 from gateway.transports import polled
 from gateway.transports.folder import FolderDrop, FolderFeed, FolderTransport

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.app.build import way_of
 from gateway.cli.check.result import Check, Grade
 from gateway.config.channels import Channel
-from gateway.config.gateway_toml import Amqp, Config, Destination, Rabbitmq, Sftp
+from gateway.config.gateway_toml import Config
+from gateway.config.links import Amqp, Folder, Link, Rabbitmq, Sftp, Webhook
 from gateway.delivery.lane import BATCH
 
 _PASSES: Final = {"sftp": 2}
@@ -16,50 +16,48 @@ _PASSES: Final = {"sftp": 2}
 def probe_batches(config: Config) -> Iterator[Check]:
     """Name destinations whose batch does not fit; nothing where all do."""
     for one in config.destination:
-        yield from _fits(f"batch of {one.name}", _way(one), one.batch, config.lease_s, "batch, ")
+        yield from _fits(f"batch of {one.name}", one.link, one.batch, config.lease_s, "batch, ")
 
 
 def probe_batch(channel: Channel, lease_s: float) -> Iterator[Check]:
     """The same for a channel; those of a webhook are checked when they are read."""
     deliver = channel.deliver
     name = f"batch of channel {channel.enterprise}/{deliver.name}"
-    yield from _fits(name, _way(way_of(deliver)), BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))
-
-
-def _way(destination: Destination) -> Amqp | Rabbitmq | Sftp | None:
-    return destination.sftp or destination.rabbitmq or destination.amqp
+    yield from _fits(name, deliver.link, BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))
 
 
 def _fits(
     name: str,
-    way: Amqp | Rabbitmq | Sftp | None,
+    link: Link | Webhook,
     batch: int,
     lease_s: float,
     mends: str = "",
     *,
     passes: int = 1,
 ) -> Iterator[Check]:
-    if way is None:  # a folder has no time-out
+    if isinstance(
+        link, (Folder, Webhook)
+    ):  # a folder has no time-out, those of webhooks are checked when they are read
         return
-    waits = 1 + passes * -(-batch // _together(way))
-    longest_s = waits * way.timeout_s
+    waits = 1 + passes * -(-batch // _together(link))
+    longest_s = waits * link.timeout_s
     if longest_s > lease_s:
         yield Check(
             name=name,
             grade=Grade.WARN,
-            detail=f"{batch} may take {longest_s:g} s: to connect and {waits - 1} in turn, {way.timeout_s:g} s each;"
+            detail=f"{batch} may take {longest_s:g} s: to connect and {waits - 1} in turn, {link.timeout_s:g} s each;"
             f" a claim holds {lease_s:g} s, what is not begun in half of it is put back",
             fix=f"lower {mends}timeout_s, or let lease_s be {longest_s:g} or more",
         )
 
 
-def _together(way: Amqp | Rabbitmq | Sftp) -> int:
+def _together(link: Amqp | Rabbitmq | Sftp) -> int:
     """Return how many messages wait for one time-out together, at most."""
-    match way:
+    match link:
         case Sftp():
             from gateway.transports.sftp.transport import GROUP  # noqa: PLC0415 (only who uses it loads it)
 
-            return GROUP * way.connections
+            return GROUP * link.connections
         case Rabbitmq() | Amqp():  # the credit of AMQP 1.0 is the broker's to give, and about as much
             from gateway.transports.rabbitmq.links import WINDOW  # noqa: PLC0415
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from gateway.app.build import way_of
 from gateway.cli.check.batches import probe_batch
-from gateway.cli.check.probes import reach
 from gateway.cli.check.result import Check, Grade, failed
 from gateway.config.channels import Channel
 from gateway.config.enterprises import load_channels
 from gateway.config.gateway_toml import Config
 from gateway.errors import ConfigError, DeliveryError, GatewayError
+from gateway.transports.adapters import out_adapter_of
 
 
 def probe_channels(config: Config) -> Iterator[Check]:
@@ -30,23 +29,9 @@ def probe_channels(config: Config) -> Iterator[Check]:
 def _channel(channel: Channel) -> Check:
     name = f"channel {channel.enterprise}/{channel.deliver.name}"
     try:
-        return Check(name=name, grade=Grade.OK, detail=_reach(channel))
+        return Check(name=name, grade=Grade.OK, detail=out_adapter_of(channel.deliver.link).probe())
     except DeliveryError as error:
         where = f" ({error.where})" if error.where else ""
         return Check(name=name, grade=Grade.WARN, detail=f"{error.what}{where}", fix=error.fix)
     except GatewayError as error:
         return failed(name, error)
-
-
-def _reach(channel: Channel) -> str:
-    webhook = channel.deliver.webhook
-    if webhook is None:
-        return reach(way_of(channel.deliver))
-    from gateway.transports.webhook.transport import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
-
-    transport = WebhookTransport(webhook)
-    try:
-        transport.connect()
-    finally:
-        transport.close()
-    return f"webhook {webhook.url.partition('?')[0]}, connected"

@@ -3,16 +3,16 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final
 
 from gateway.cli.check.result import Check, Grade, failed
 from gateway.config.doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
 from gateway.config.enterprises import load_doors
 from gateway.config.gateway_toml import Config
-from gateway.doors.drop.queue import amqp_of, rabbitmq_of
+from gateway.doors.drop.queue import link_of
 from gateway.errors import ConfigError, GatewayError
+from gateway.transports.adapters import adapter_of
+from gateway.transports.folder import try_to_write
 
 _PATIENCE_S: Final = 5.0
 
@@ -33,20 +33,12 @@ def probe_doors(config: Config) -> Iterator[Check]:
                 yield failed(name, error)
 
 
-def try_to_write(folder: Path) -> None:
-    """Write a file that has no name. Raises OSError."""
-    with TemporaryFile(dir=folder) as file:
-        file.write(b"check")
-
-
 def _reach(door: Door) -> str:
     match door:
         case FolderDoor():
             return _reach_folders(door)
         case RabbitmqDoor():
-            from gateway.transports.rabbitmq.probe import reach  # noqa: PLC0415 (only who uses it)
-
-            return reach(rabbitmq_of(door))
+            return adapter_of(link_of(door)).probe()
         case AmqpDoor():
             return _reach_amqp(door)
 
@@ -78,7 +70,7 @@ def _reach_amqp(door: AmqpDoor) -> str:
     """Log in and ask for both ends; a peer that has no such address closes the link, or the session."""
     from gateway.transports.amqp10.session import AmqpSession  # noqa: PLC0415 (an extra)
 
-    link = amqp_of(door)
+    link = link_of(door)
     deadline = time.monotonic() + min(link.timeout_s, _PATIENCE_S)
     session = AmqpSession(link, deadline)
     try:

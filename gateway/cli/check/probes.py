@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,28 +13,28 @@ from gateway.app.build import load_trust
 from gateway.app.open_spool import build_spool
 from gateway.cli.check.batches import probe_batches
 from gateway.cli.check.bindings import probe_bindings
-from gateway.cli.check.doors import probe_doors, try_to_write
+from gateway.cli.check.doors import probe_doors
 from gateway.cli.check.keys import probe_keys
 from gateway.cli.check.result import Check, Grade, failed
 from gateway.cli.check.tls import probe_tls
 from gateway.cli.open_spool import rules_of
-from gateway.config.channels import OutFolder
 from gateway.config.enterprises import load_enterprises, shared_proofs
-from gateway.config.gateway_toml import Amqp, Config, Destination, Folder, Sftp, nobody_from_elsewhere
+from gateway.config.gateway_toml import Config, Destination, nobody_from_elsewhere
+from gateway.config.links import Sftp
 from gateway.errors import ConfigError, GatewayError
 from gateway.keys.node_key import key_file, node_key
 from gateway.mapping.loading import load_mappings
 from gateway.model import ANYBODY, Enterprise, EnterpriseId
 from gateway.receipts.authorities import Authorities
 from gateway.rules.schemas import View
+from gateway.transports.adapters import adapter_of
+from gateway.transports.folder import try_to_write
 from gateway.upkeep.token_expiry import TokenExpiry, token_expiries
 from signing.keys.expiry import step_of
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 
 _SOON: Final = timedelta(days=30)
-_PATIENCE_S: Final = 5.0
-"""How long a destination may take to answer here, whatever its own time-out."""
 
 
 def probe(config: Config) -> Iterator[Check]:
@@ -263,7 +262,7 @@ def _families(config: Config) -> Iterator[Check]:
 def _destination(destination: Destination) -> Check:
     name = f"destination {destination.name}"
     try:
-        return Check(name=name, grade=Grade.OK, detail=reach(destination))
+        return Check(name=name, grade=Grade.OK, detail=adapter_of(destination.link).probe())
     except GatewayError as error:
         return failed(name, error)
 
@@ -275,21 +274,6 @@ def _answers(config: Config) -> Iterator[Check]:
         others = [name for name in authorities.answers_for(one.name) if name != one.name]
         detail = f"itself and {', '.join(others)}" if others else "itself alone"
         yield Check(name=f"{one.name} answers for", grade=Grade.OK, detail=detail)
-
-
-def reach(destination: Destination) -> str:
-    """Log in to it, send nothing; returns what to tell. Raises ConfigError and DeliveryError."""
-    if destination.sftp is not None:
-        from gateway.transports.sftp.probe import reach as reach_sftp  # noqa: PLC0415
-
-        return reach_sftp(destination.sftp)
-    if destination.rabbitmq is not None:
-        from gateway.transports.rabbitmq.probe import reach as reach_rabbitmq  # noqa: PLC0415
-
-        return reach_rabbitmq(destination.rabbitmq)
-    if destination.amqp is not None:
-        return _reach_amqp(destination.amqp)
-    return "" if destination.folder is None else _reach_folder(destination.folder)
 
 
 def _login_certificate(name: str, config: Sftp) -> Check:
@@ -310,23 +294,3 @@ def _login_certificate(name: str, config: Sftp) -> Check:
             name=name, grade=Grade.WARN, detail=f"until {end:%Y-%m-%d %H:%M} UTC: ends soon", fix=fix
         )
     return Check(name=name, grade=Grade.OK, detail=f"until {end:%Y-%m-%d %H:%M} UTC")
-
-
-def _reach_folder(folder: Folder) -> str:
-    in_ = () if isinstance(folder, OutFolder) else (folder.receive_dir, folder.archive_dir)
-    paths = [path for path in (folder.send_dir, *in_) if path is not None]
-    for path in paths:
-        try:
-            try_to_write(path)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write there: {error.strerror}", where=str(path), fix="make the folder, or mount it"
-            ) from error
-    return f"folders {', '.join(map(str, paths))} can be written"
-
-
-def _reach_amqp(config: Amqp) -> str:
-    from gateway.transports.amqp10.session import AmqpSession  # noqa: PLC0415 (an extra)
-
-    AmqpSession(config, time.monotonic() + min(config.timeout_s, _PATIENCE_S)).close()
-    return f"amqp {config.url}, logged in"

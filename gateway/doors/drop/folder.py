@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.config.doors import FolderDoor
-from gateway.config.gateway_toml import Folder
+from gateway.config.links import Folder
 from gateway.doors.drop.batch import is_taken
 from gateway.doors.drop.foreign_folder import DoorDrop, Unfit
 from gateway.doors.drop.loop import Answered, Reported
@@ -41,7 +41,7 @@ _UNFIT: Final = {
 }
 
 
-class FolderAdapter:
+class FolderDropAdapter:
     """`gateway.doors.drop.loop.Hatch` over a folder."""
 
     def __init__(self, door: FolderDoor, *, size_bytes: int, enterprise: str) -> None:

@@ -6,11 +6,10 @@ its own id follows from both, so that an answer that comes twice can be known.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
-from gateway.config.brokers import AmqpBroker, RabbitmqBroker
 from gateway.config.doors import AmqpDoor, RabbitmqDoor
-from gateway.config.gateway_toml import Amqp, Rabbitmq
+from gateway.config.links import Amqp, AmqpBroker, Rabbitmq, RabbitmqBroker
 from gateway.doors.drop.batch import is_taken
 from gateway.doors.drop.loop import Answered, Reported
 from gateway.errors import DeliveryError
@@ -18,8 +17,8 @@ from gateway.observe.log import log
 from gateway.ports import Arrival, Feed, Parcel, Transport
 
 
-class QueueAdapter:
-    """`gateway.doors.drop.loop.Hatch` over a queue and a reply queue."""
+class QueueDropAdapter:
+    """`gateway.doors.drop.loop.DropAdapter` over a queue and a reply queue."""
 
     def __init__(self, feed: Feed, replies: Transport, *, enterprise: str) -> None:
         self._feed = feed
@@ -29,11 +28,11 @@ class QueueAdapter:
         """Whether answers could not be sent last time: some brokers cut a connection that has several under way then."""
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """See `Hatch.receive`."""
+        """See `DropAdapter.receive`."""
         return self._feed.receive(limit=limit, timeout_s=timeout_s)
 
     def tell(self, answered: Sequence[Answered]) -> Reported:
-        """See `Hatch.tell`; an answer that the reply queue will never take is logged and given up.
+        """See `DropAdapter.tell`; an answer that the reply queue will never take is logged and given up.
 
         The message itself is settled by then; asking for it again and again would help nobody.
         """
@@ -59,15 +58,15 @@ class QueueAdapter:
         return failed
 
     def done(self, answered: Sequence[Answered]) -> None:
-        """See `Hatch.done`; acknowledges."""
+        """See `DropAdapter.done`; acknowledges."""
         self._feed.done([one.arrival for one in answered])
 
     def idle(self) -> None:
-        """See `Hatch.idle`; heartbeats go on."""
+        """See `DropAdapter.idle`; heartbeats go on."""
         self._feed.idle()
 
     def close(self) -> None:
-        """See `Hatch.close`."""
+        """See `DropAdapter.close`."""
         self._feed.close()
         self._replies.close()
 
@@ -87,15 +86,19 @@ def _parcels(answered: Sequence[Answered]) -> Iterator[Parcel]:
         )
 
 
-def rabbitmq_of(door: RabbitmqDoor) -> Rabbitmq:
-    """Return the settings of a link from the queue and into the reply queue."""
-    common = _common(door, RabbitmqBroker)
-    return Rabbitmq(**common, send_queue=door.reply_queue, receive_queues=(door.queue,))
-
-
-def amqp_of(door: AmqpDoor) -> Amqp:
-    """As `rabbitmq_of`."""
-    return Amqp(**_common(door, AmqpBroker), send_address=door.reply_queue, receive_address=door.queue)
+@overload
+def link_of(door: RabbitmqDoor) -> Rabbitmq: ...
+@overload
+def link_of(door: AmqpDoor) -> Amqp: ...
+def link_of(door: RabbitmqDoor | AmqpDoor) -> Rabbitmq | Amqp:
+    """Return the link that receives from the queue of a door and sends into its reply queue."""
+    match door:
+        case RabbitmqDoor():
+            common = _common(door, RabbitmqBroker)
+            return Rabbitmq(**common, send_queue=door.reply_queue, receive_queues=(door.queue,))
+        case AmqpDoor():
+            common = _common(door, AmqpBroker)
+            return Amqp(**common, send_address=door.reply_queue, receive_address=door.queue)
 
 
 def _common(door: RabbitmqDoor | AmqpDoor, base: type[RabbitmqBroker] | type[AmqpBroker]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config.gateway_toml import Amqp
+from gateway.config.links import Amqp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.amqp10.engine import Engine, pointer_of
 from gateway.transports.progress import (

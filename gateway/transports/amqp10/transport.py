@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config.gateway_toml import Amqp
+from gateway.config.links import Amqp
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Delivery, Parcel
 from gateway.transports.amqp10.engine import pointer_of

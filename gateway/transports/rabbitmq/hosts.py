@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.errors import ConfigError, DeliveryError
 from gateway.ports import Parcel
 

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from pamqp import commands
 from pamqp.base import Frame
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Parcel
 from gateway.transports.rabbitmq.faults import not_taken, refused, returned

@@ -2,7 +2,7 @@
 
 from pamqp import commands
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.transports.rabbitmq.hosts import PLACES
 from gateway.transports.rabbitmq.links import BrokerConnection
 from gateway.transports.rabbitmq.session import RabbitmqSession

@@ -18,7 +18,7 @@ from pamqp import commands, header
 from pamqp.base import Frame
 from pamqp.common import FieldTable
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.transports.progress import (
     UNSENT_BYTES,

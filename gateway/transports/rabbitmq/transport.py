@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from gateway.config.gateway_toml import Rabbitmq
+from gateway.config.links import Rabbitmq
 from gateway.errors import DeliveryError
 from gateway.ports import Arrival, Delivery, Parcel
 from gateway.transports.rabbitmq.hosts import route_of

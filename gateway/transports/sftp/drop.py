@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports.names import is_whole, other_name
 from gateway.transports.not_taken import HALF, LEFT_AT_MOST, NO_FILE, is_worth_a_word

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_identity,
 )
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import ConfigError, DeliveryError
 
 AUTHORITY: Final = "@cert-authority"

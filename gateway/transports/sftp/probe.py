@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack, closing
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import ConfigError, DeliveryError
 from gateway.transports.progress import Progress
 from gateway.transports.sftp.session import SftpLink, SftpSession

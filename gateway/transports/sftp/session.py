@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 import paramiko
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import DeliveryError
 from gateway.transports.names import new_mark
 from gateway.transports.progress import PatientSocket, Progress, cut_off, queued

@@ -8,7 +8,7 @@ from functools import partial, reduce
 from queue import SimpleQueue
 from threading import Lock
 
-from gateway.config.gateway_toml import Sftp
+from gateway.config.links import Sftp
 from gateway.errors import DeliveryError
 from gateway.ports import Clock, Delivery, Parcel
 from gateway.transports.names import Leftovers

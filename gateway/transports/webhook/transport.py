@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gateway.config.channels import Webhook, target_of
+from gateway.config.channels import target_of
+from gateway.config.links import Webhook
 from gateway.errors import ConfigError, DeliveryError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel
 from gateway.transports.webhook.addresses import LookUp, addresses_of, look_up
