@@ -19,7 +19,7 @@ from gateway.simulator.world import TransportName
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """The measures of DESIGN.md 9 for one run, with how much of everything they take."""
+    """The measures of bench/RESULTS.md for one run, with how much of everything they take."""
 
     messages: int
     """Single-declaration messages a measure."""

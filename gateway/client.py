@@ -1,7 +1,7 @@
 """A client of the HTTP API for platforms: one kept connection, patient with a gateway that restarts.
 
 Everything may be sent again: the same bytes under the same Idempotency-Key are the same message
-(DESIGN.md 7), so a lost answer never makes two messages out of one.
+(docs/http-api.md, Submit), so a lost answer never makes two messages out of one.
 """
 
 import hashlib

@@ -39,7 +39,7 @@ class RulesError(GatewayError):
 
 
 class EnvelopeError(GatewayError):
-    """Bytes that should be a DxpMsg, DxpMsgSv or DxpRep are not (spec dxp.md)."""
+    """Bytes that should be a DxpMsg, DxpMsgSv or DxpRep are not (docs/spec/dxp.md)."""
 
 
 class TooExpensive(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)
@@ -77,7 +77,7 @@ class ReceiverGoneError(DeliveryError):
 
 
 class Refused(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)
-    """The input is not acceptable; carries every fault found and the stable problem type (DESIGN 7)."""
+    """The input is not acceptable; carries every fault found and the stable problem type (docs/problems.md)."""
 
     def __init__(self, problem: str, faults: "Sequence[Fault]") -> None:
         """`problem` is a key of `gateway.problems.PROBLEMS`, for instance `invalid-message`."""

@@ -46,11 +46,11 @@ class WayFacts(Struct, frozen=True, kw_only=True):
     cut: bool = False
     """Of an envelope that stays here: it names others too, who must not get it."""
     sub_msg_id: str = ""
-    """SubMsgId of its DxpMsgSv when the message was split over several receivers (spec dxp.md, DxpMsgSv)."""
+    """SubMsgId of its DxpMsgSv when the message was split over several receivers (docs/spec/dxp.md, DxpMsgSv)."""
     response_code: str = ""
-    """Not carried to those receivers, but answered to its sender with this code (spec dxp.md, DxpRep)."""
+    """Not carried to those receivers, but answered to its sender with this code (docs/spec/dxp.md, DxpRep)."""
     copy: bool = False
-    """A copy for subscribers, in an envelope of ours whatever it came in (spec ceb/messages.md, BaseSubscribe)."""
+    """A copy for subscribers, in an envelope of ours whatever it came in (docs/spec/messages.md, BaseSubscribe)."""
 
 
 class SentFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,7 @@
 """The names of a declaration: the texts by which the spool finds it, and which version of it a message brings.
 
 A name is made of the fields that the catalogue gives as the key of its message type, never of a guid: customs makes up
-its own for a receipt (spec ceb/messages.md, Correlating a receipt).
+its own for a receipt (docs/spec/messages.md, Correlating a receipt).
 """
 
 from collections.abc import Iterable

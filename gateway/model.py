@@ -12,13 +12,13 @@ from msgspec import Struct
 from signing.xml.xmldsig import Draft
 
 MessageId = NewType("MessageId", str)
-"""Upper-case UUID given at acceptance; the default CopMsgId of the message (spec dxp.md, CopMsgId)."""
+"""Upper-case UUID given at acceptance; the default CopMsgId of the message (docs/spec/dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)
 """Short name of a tenant, as its file in the enterprises folder is called."""
 NODE_ITSELF: Final = EnterpriseId("@node")
 """Owner of what the node says on its own account; no enterprise is called so."""
 DXP_REP: Final = "DxpRep"
-"""Message type of the exchange platform's own answers (spec dxp.md, DxpRep)."""
+"""Message type of the exchange platform's own answers (docs/spec/dxp.md, DxpRep)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Fault:
 
 
 class Family(StrEnum):
-    """The two schema families; the same element name means different things in each (spec messages.md)."""
+    """The two schema families; the same element name means different things in each (docs/spec/messages.md)."""
 
     IMPORT = "import"
     EXPORT = "export"
@@ -58,7 +58,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageType:
-    """One row of the message catalogue, `mappings/catalogue.toml` (spec ceb/messages.md, Catalogue)."""
+    """One row of the message catalogue, `mappings/catalogue.toml` (docs/spec/messages.md, Catalogue)."""
 
     name: str
     """Root element, for instance `CEB311Message`."""
@@ -100,12 +100,12 @@ class MessageType:
     signature_required: bool = False
     """Whether customs' schema demands a Signature (621, 623, 625, 711)."""
     receiver: str = ""
-    """Default ReceiverId of the envelope (spec dxp.md, Ids in the wild)."""
+    """Default ReceiverId of the envelope (docs/spec/dxp.md, Ids in the wild)."""
     source: str = ""
 
 
 class CodeClass(StrEnum):
-    """What a status or error code means for the sender (spec ceb/codes.md)."""
+    """What a status or error code means for the sender (docs/spec/codes.md)."""
 
     PROGRESS = "progress"
     ACCEPTED = "accepted"
@@ -117,7 +117,7 @@ class CodeClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """The meaning of one status or error code, `mappings/codes.toml` (spec ceb/codes.md)."""
+    """The meaning of one status or error code, `mappings/codes.toml` (docs/spec/codes.md)."""
 
     code: str
     kind: CodeClass
@@ -140,7 +140,7 @@ class Declaration:
     guid: str = ""
     app_type: str = ""
     app_time: str = ""
-    """14 digits `YYYYMMDDhhmmss` as declared; the version of the declaration (spec codes.md, -301014)."""
+    """14 digits `YYYYMMDDhhmmss` as declared; the version of the declaration (docs/spec/codes.md, -301014)."""
     codes: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, str] = field(default_factory=dict)
 
@@ -170,7 +170,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """The transport facts of a DxpMsg, TransInfo (spec dxp.md, DxpMsg); times as written."""
+    """The transport facts of a DxpMsg, TransInfo (docs/spec/dxp.md, DxpMsg); times as written."""
 
     cop_msg_id: str
     sender_id: str
@@ -267,7 +267,7 @@ class Enterprise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribers:
-    """The DXP ids that a message names in BaseSubscribe, each once (spec ceb/messages.md, BaseSubscribe)."""
+    """The DXP ids that a message names in BaseSubscribe, each once (docs/spec/messages.md, BaseSubscribe)."""
 
     data: tuple[str, ...] = ()
     """Status ALL or DATA: they get the message."""
@@ -276,7 +276,7 @@ class Subscribers:
 
 
 class Layer(StrEnum):
-    """The three layers of customs' answers (spec dxp.md, DxpRep, last paragraph)."""
+    """The three layers of customs' answers (docs/spec/dxp.md, Three layers of answers)."""
 
     TRANSPORT = "transport"
     """DxpRep: the exchange platform speaks."""

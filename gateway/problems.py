@@ -34,7 +34,7 @@
 | `unavailable` | 503 | the gateway cannot take anything now; `Retry-After` |
 | `version-not-supported` | 505 | neither HTTP/1.1 nor HTTP/1.0 |
 
-Documents are those of RFC 9457; `faults` is our extension member (DESIGN section 7).
+Documents are those of RFC 9457; `faults` is our extension member (docs/http-api.md, Problems).
 """
 
 from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ def problem_document(problem: str, faults: Sequence[Fault], instance: str = "") 
     """Build the RFC 9457 document, ready for JSON; KeyError for a code that is not in the table.
 
     `detail` and `detail_zh` say the first fault in one sentence; `faults` gives them all. A fault's members
-    are those that `gateway validate --json` prints (DESIGN section 6).
+    are those that `gateway validate --json` prints (docs/cli.md, gateway validate).
     """
     known = PROBLEMS[problem]
     document: dict[str, Any] = {

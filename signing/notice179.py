@@ -1,4 +1,4 @@
-"""Sign what platforms upload by notice 2018 No. 179: real-time payment data, JSON (spec signing.md, section 6).
+"""Sign what platforms upload by notice 2018 No. 179: real-time payment data, JSON (docs/spec/signing.md, section 6).
 
 The signing string is made of the very text of the members, compact as it is sent; so nothing is parsed
 and written again: the members are found in the text, and certNo and signValue are spliced in behind them.

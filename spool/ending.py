@@ -76,7 +76,7 @@ class EndVerdict(NamedTuple):
     def overtaken_by(self, uid: str | None) -> "EndVerdict":
         """Return what becomes of it when a newer message about the same has gone meanwhile; None: none has.
 
-        Customs refuses an older version that arrives after a newer one (spec ceb/codes.md, -301014).
+        Customs refuses an older version that arrives after a newer one (docs/spec/codes.md, -301014).
         """
         return self if uid is None else EndVerdict(f"{OVERTAKEN} {uid}: {self.reason}", None)
 

@@ -1,4 +1,4 @@
-"""The `gateway` command: arguments in, exit code out (DESIGN.md 6). One file a command group."""
+"""The `gateway` command: arguments in, exit code out (docs/cli.md). One file a command group."""
 
 import atexit
 import gc

@@ -8,7 +8,7 @@ from signing.errors import SigningError
 from spool.errors import LifecycleError, SpoolError
 
 NOT_IN_ORDER: Final = 1
-"""The thing asked about is invalid, not verified, not found (DESIGN.md 6)."""
+"""The thing asked about is invalid, not verified, not found (docs/cli.md)."""
 USAGE: Final = 2
 """Usage or configuration."""
 FAILURES: Final = (GatewayError, SigningError, SpoolError)

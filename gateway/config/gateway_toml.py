@@ -21,7 +21,7 @@ from gateway.errors import ConfigError
 Watermark = Annotated[int, Meta(ge=0)]
 """A watermark; 0: off."""
 DxpId = Annotated[str, Meta(min_length=1, max_length=16)]
-"""SenderId and ReceiverId hold 1 to 16 characters (spec dxp.md, DxpMsg)."""
+"""SenderId and ReceiverId hold 1 to 16 characters (docs/spec/dxp.md, DxpMsg)."""
 DxpIds = DxpId | tuple[DxpId, ...]
 TypeName = Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")]
 CustomsCode = Annotated[str, Meta(pattern=r"^\d{4}$")]
@@ -43,7 +43,7 @@ class Node(Section, kw_only=True):
     dxp_id: DxpId
     """Our own DXP id: SenderId where a message names none that fits."""
     node_id: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000000"
-    """8-digit transfer node id, for DxpMsgSv (spec dxp.md, DxpMsgSv)."""
+    """8-digit transfer node id, for DxpMsgSv (docs/spec/dxp.md, DxpMsgSv)."""
     hung_after_s: Seconds = 60.0
     """A role that has been silent for so long is killed and started again."""
 
@@ -158,7 +158,7 @@ class Destination(Section, kw_only=True):
     """What it carries: nothing else is ever sent there."""
     envelope: Literal["DxpMsg", "DxpMsgSv"] = "DxpMsg"
     end_node: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000002"
-    """EndNode of DxpMsgSv: the node of the receiver (spec dxp.md, DxpMsgSv, Real ids)."""
+    """EndNode of DxpMsgSv: the node of the receiver (docs/spec/dxp.md, DxpMsgSv, Real ids)."""
     sftp: Sftp | None = None
     rabbitmq: Rabbitmq | None = None
     amqp: Amqp | None = None
@@ -177,7 +177,7 @@ class Destination(Section, kw_only=True):
     """Names of the destinations that it may answer for beside itself, in place of those of its authority."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
-    (spec dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
+    (docs/spec/dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
 
     @property
     def kind(self) -> str:

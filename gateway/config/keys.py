@@ -24,7 +24,7 @@ class Pkcs11(Section, kw_only=True):
 
 
 class Ukey(Section, kw_only=True):
-    """`[key.ukey]`: E-Port's USB key through its control (spec ukey.md); needs the extra `ukey`."""
+    """`[key.ukey]`: E-Port's USB key through its control (docs/spec/ukey.md); needs the extra `ukey`."""
 
     url: str = "ws://127.0.0.1:61232"
     sign_method: str = "cus-sec_SpcSignDataAsPEM"
@@ -59,14 +59,14 @@ class KeyConfig(Section, kw_only=True):
     password_env: str = ""
     """Name of the environment variable that holds it, in place of a file."""
     suite: Literal["", "rsa-sha1", "sm2-sm3", "sm2-sha1"] = ""
-    """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (spec signing.md, Structure)."""
+    """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (docs/spec/signing.md, Structure)."""
     pkcs11: Pkcs11 | None = None
     ukey: Ukey | None = None
     remote: Remote | None = None
     members: tuple[str, ...] = ()
     """For `pool`, which sign side by side, and `rotation`, of which the newest certificate that has begun does."""
     rate_per_minute: Annotated[float, Meta(ge=0)] | None = None
-    """Signatures at most; default 250 for `ukey` (spec ukey.md), else 0: no bound."""
+    """Signatures at most; default 250 for `ukey` (docs/spec/ukey.md), else 0: no bound."""
     parallel: Count | None = None
     """Signatures at one time; default 4 for `remote`, else 1."""
     clients: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ _KEY_EXAMPLES: Final = {
 
 
 _UKEY_A_MINUTE: Final = 250.0
-"""Spec ukey.md, What goes wrong in the field."""
+"""docs/spec/ukey.md, What goes wrong in the field."""
 _PARALLEL: Final = 4
 
 

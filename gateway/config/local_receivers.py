@@ -1,4 +1,4 @@
-"""Who lives at this node: which DXP id is whose, and which codes (spec dxp.md, Flow: local receivers are served directly)."""
+"""Who lives at this node: which DXP id is whose, and which codes (docs/spec/dxp.md, Flow: local receivers are served directly)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ def _never(_owner: EnterpriseId) -> bool:
 
 
 _LONGEST: Final = 16
-"""Characters of a DXP id on an envelope; for a longer one the node's own stands there (spec dxp.md, DxpMsg)."""
+"""Characters of a DXP id on an envelope; for a longer one the node's own stands there (docs/spec/dxp.md, DxpMsg)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 BEIJING: Final = timezone(timedelta(hours=8))
-"""Times in CEB messages are Beijing time (spec ceb/codes.md, returnTime)."""
+"""Times in CEB messages are Beijing time (docs/spec/codes.md, returnTime)."""
 NAMED_FORMS: Final = ("iso", "unix", "unix_ms")
 FOURTEEN: Final = "YYYYMMDDhhmmss"
 

@@ -21,7 +21,7 @@ from signing.keys.suite import XSI
 
 _START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 _NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
-"""xmlns:xsi too: customs' verifiers expect it on what is signed (spec signing.md, 3)."""
+"""xmlns:xsi too: customs' verifiers expect it on what is signed (docs/spec/signing.md, What is signed)."""
 _SPECIAL: Final = re.compile("[&<>\r]")
 _IN_TEXT: Final = {"\r": "&#13;"}
 _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}

@@ -1,4 +1,4 @@
-"""Logs as events: one JSON object a line on stdout, names from one table, nothing personal (DESIGN.md 8).
+"""Logs as events: one JSON object a line on stdout, names from one table, nothing personal (docs/events.md).
 
 Bodies, keys, names and numbers of people are never handed to the log; redaction here is the second
 line of defence, not the first.

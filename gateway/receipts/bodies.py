@@ -20,13 +20,13 @@ from gateway.xml.spans import child_spans, root_span
 _RESPONSE: Final = "Response"
 _WRAPPERS: Final = frozenset({"BaseTransfer", "BaseSubscribe", "ExtendMessage", "Signature"})
 _RECEIVER: Final = "RecevierId"
-"""That spelling: to whom a DxpRep goes (spec dxp.md, DxpRep)."""
+"""That spelling: to whom a DxpRep goes (docs/spec/dxp.md, DxpRep)."""
 _SENDER: Final = f"{{{DXP}}}OriHead/{{{DXP}}}SenderId"
 _DECLARATION: Final = re.compile(rb"<\?xml\s[^<>]*\?>")
 _START_TAG: Final = re.compile(rb"(<[^\s<>/]+)((?>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*))>")
 _ATTRIBUTE: Final = re.compile(rb"([^\s=\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 _COMMON: Final = re.compile(rb"guid|version|ver|Id|xmlns(?::.*)?", re.DOTALL)
-"""Attributes of a root that its schemas know (spec ceb/messages.md, Root and wrapper; dxp.md, DxpRep), and its namespaces."""
+"""Attributes of a root that its schemas know (docs/spec/messages.md, Root and wrapper; docs/spec/dxp.md, DxpRep), and its namespaces."""
 
 
 def is_body(name: str, root: str) -> bool:

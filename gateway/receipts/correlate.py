@@ -1,7 +1,7 @@
 """Receipt bodies + what we know → whose they are: by business key, never by guid.
 
 Customs makes up its own guid for a receipt, so only what the enterprise declared (its key) and what
-customs assigned earlier (its numbers) can lead back (spec ceb/messages.md, Correlating a receipt). The
+customs assigned earlier (its numbers) can lead back (docs/spec/messages.md, Correlating a receipt). The
 look-up texts made here are what the spool's index stores; an answer goes to one owner or to nobody.
 """
 
@@ -42,7 +42,7 @@ def match_all(
 
     What is weaker is looked up only where nothing stronger decides: nearly every answer has the whole key. What
     nothing leads to may be led to by a number that another of these answers teaches: a 816 comes milliseconds
-    after the 622 that gives its invtNo (spec ceb/messages.md, Correlating 6).
+    after the 622 that gives its invtNo (docs/spec/messages.md, Correlating 6).
     """
     outcomes: list[Match | Unmatched] = [UNKNOWN] * len(questions)
     answered = {name: catalogue.for_answer(name) for name in {one.answer.message_type for one in questions}}
@@ -105,7 +105,7 @@ def _teach(taught: dict[str, dict[int, Candidate]], answer: Answer, outcome: Mat
 def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
     """Give the texts of the numbers an answer taught us, to index for the declaration it matched.
 
-    816 and 818 carry only invtNo, 792 only sumNo (spec ceb/messages.md, Correlating 4).
+    816 and 818 carry only invtNo, 792 only sumNo (docs/spec/messages.md, Correlating 4).
     """
     return tuple(lookup_text(declared_type_name, [pair]) for pair in answer.numbers.items())
 

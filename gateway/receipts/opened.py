@@ -1,8 +1,8 @@
 """What customs sent → opened: which layer speaks, and one `Answer` for each body, not yet matched.
 
 Three layers are told apart: DxpRep (the exchange platform), CEB900 (the format check) and any other CEB
-receipt (spec dxp.md, DxpRep). Receipts are not validated: real ones have elements in places where the
-schema has none (spec ceb/messages.md, Correlating 6). A copy of a declaration, as BaseSubscribe `DATA`
+receipt (docs/spec/dxp.md, DxpRep). Receipts are not validated: real ones have elements in places where the
+schema has none (docs/spec/messages.md, Correlating 6). A copy of a declaration, as BaseSubscribe `DATA`
 asks for, opens with no answers.
 """
 
@@ -33,7 +33,7 @@ _FORM: Final = frozenset({"not-xml", "wrong-encoding"})
 _FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
-"""The spec's table of 816 says logisticNo, real messages say logisticsNo (spec messages.md, 816)."""
+"""The spec's table of 816 says logisticNo, real messages say logisticsNo (docs/spec/messages.md, 816)."""
 _PLACE_CHARACTERS: Final = 300
 """Of the place of a leaf, `TaxListRd[2]/gnum`: one that takes more is no field of customs', and is not listed."""
 _GENERIC: Final = ("returnStatus", "returnTime", "returnInfo")

@@ -56,7 +56,7 @@ class Transfer:
         """Judge by the envelope alone; `why` it is an orphan when it is for nobody and cannot be answered.
 
         Only a link on which we are a transfer node is answered: a terminal never sends a DxpRep. In a copy of
-        a divided message (SubMsgId) receivers that are not ours are somebody else's (spec dxp.md, DxpMsgSv). Nobody is
+        a divided message (SubMsgId) receivers that are not ours are somebody else's (docs/spec/dxp.md, DxpMsgSv). Nobody is
         told that there is no such receiver while one of ours may be it whose file cannot be read.
         """
         try:

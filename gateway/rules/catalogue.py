@@ -25,7 +25,7 @@ _OF_CUSTOMS: Final = "customsCode"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """The message types by name, `mappings/catalogue.toml` (spec ceb/messages.md, Catalogue)."""
+    """The message types by name, `mappings/catalogue.toml` (docs/spec/messages.md, Catalogue)."""
 
     types: Mapping[str, MessageType]
 
@@ -115,7 +115,7 @@ info = "returnInfo"
 signature_before = "ExtendMessage"
 signature_required = true
 receiver = "DXPEDCCEB0000002"
-source = "spec ceb/messages.md, Catalogue, Import"
+source = "docs/spec/messages.md, Catalogue, Import"
 """
 
 

@@ -62,7 +62,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
-    """What codes mean, `mappings/codes.toml` (spec ceb/codes.md). Look-ups never raise."""
+    """What codes mean, `mappings/codes.toml` (docs/spec/codes.md). Look-ups never raise."""
 
     statuses: Mapping[tuple[str, str], Code]
     """By receipt type and code; the type is `*` where the meaning is the same for all other types."""
@@ -98,7 +98,7 @@ class Codes:
         return listed or self.errors.get(code) or (own_set or self.unknown).meaning(code)
 
     def dxp(self, code: str) -> Code:
-        """Explain the ResponseCode of a DxpRep: four digits, else by range (spec ceb/codes.md, DXP)."""
+        """Explain the ResponseCode of a DxpRep: four digits, else by range (docs/spec/codes.md, DXP)."""
         code = code.strip()
         listed = self.platform.get(code.zfill(4))
         if listed is not None:
@@ -224,7 +224,7 @@ advice = "content"
 accepted_for = ["CEB312Message"]
 receipts = ["CEB816Message"]
 texts = ["重复发送"]
-source = "spec ceb/codes.md, returnStatus in receipts"
+source = "docs/spec/codes.md, returnStatus in receipts"
 rows = [["-301001", "订单商品表体信息不存在", "the order has no items", "content"]]
 spans = [{ first = 1, last = 999, kind = "refused", zh = "…", en = "…", advice = "format" }]
 below_zero = { kind = "refused", zh = "处理异常", en = "processing error", advice = "content" }

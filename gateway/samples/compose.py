@@ -37,7 +37,7 @@ class Composed:
     message_type: str
     body: bytes
     keys: tuple[Mapping[str, str], ...]
-    """Business key of each body, in catalogue order of its fields (spec ceb/messages.md, Catalogue)."""
+    """Business key of each body, in catalogue order of its fields (docs/spec/messages.md, Catalogue)."""
 
 
 def compose(

@@ -33,7 +33,7 @@ class Style:
     prefix: str = "ceb"
     """Namespace prefix; empty for the default namespace."""
     xsi: bool = True
-    """Declare xmlns:xsi on the root, as signers need it (spec signing.md, 3)."""
+    """Declare xmlns:xsi on the root, as signers need it (docs/spec/signing.md, What is signed)."""
     indent: str | None = None
     """White space of one level; None writes the whole message on one line."""
     newline: Literal["\n", "\r\n"] = "\n"
@@ -146,7 +146,7 @@ class _Pen:
         return f"{self._margin(depth)}<{tag}>{text}</{tag}>{self._end()}"
 
     def wrapper(self, element: Element) -> str:
-        """BaseTransfer, BaseSubscribe and ExtendMessage (spec ceb/messages.md, Root and wrapper)."""
+        """BaseTransfer, BaseSubscribe and ExtendMessage (docs/spec/messages.md, Root and wrapper)."""
         if element.name == "BaseSubscribe":
             return self.element(element, 1) * self.style.subscribe
         if element.name == "ExtendMessage":

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.samples.structure import Element
 
 BEIJING: Final = timezone(timedelta(hours=8))
-"""Times in CEB messages are Beijing time (spec ceb/codes.md, returnTime)."""
+"""Times in CEB messages are Beijing time (docs/spec/codes.md, returnTime)."""
 
 SURNAMES: Final = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦许何吕张孔曹严华金魏陶姜"
 GIVEN: Final = (
@@ -42,7 +42,7 @@ class Goods:
     model: str
     code: str
     unit: str
-    """Three digits (spec ceb/codes.md, Currency, country, unit)."""
+    """Three digits (docs/spec/codes.md, Currency)."""
     price_fen: int
     country: str
 
@@ -113,7 +113,7 @@ OF_FAMILY: Final[Mapping[str, Mapping[str, str]]] = {
     "export": {"ieFlag": "E", "orderType": "E"},
 }
 RETURNS: Final[Mapping[str, str]] = {"ieFlag": "I", "tradeMode": "9661"}
-"""Export returns come in (spec ceb/codes.md, ieFlag, tradeMode)."""
+"""Export returns come in (docs/spec/codes.md, ieFlag, tradeMode)."""
 
 
 def guid(rng: random.Random) -> str:
@@ -128,7 +128,7 @@ def money(fen: int) -> str:
 
 
 def invt_no(rng: random.Random, year: str, mark: str) -> str:
-    """Give an inventory number of customs: district, year, I or E, nine digits (spec messages.md, 4)."""
+    """Give an inventory number of customs: district, year, I or E, nine digits (docs/spec/messages.md, Correlating 4)."""
     return f"{CUSTOMS_CODE}{year}{mark}{rng.randrange(10**9):09d}"
 
 

@@ -1,4 +1,4 @@
-"""The DxpRep that says of receivers that there are none (spec dxp.md, DxpRep)."""
+"""The DxpRep that says of receivers that there are none (docs/spec/dxp.md, DxpRep)."""
 
 from collections.abc import Sequence
 from datetime import date, datetime

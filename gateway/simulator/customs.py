@@ -270,7 +270,7 @@ class Customs:
     def _refused(self, declaration: Declaration, known: _OnFile | None) -> SimulatedRefusal | None:
         """Refuse what is older than the version on file, and duplicates if the script says so.
 
-        (Spec ceb/codes.md, Business error codes: older message received; duplicate business key.)
+        (docs/spec/codes.md, Business error codes: older message received; duplicate business key.)
         """
         if known is None:
             return None

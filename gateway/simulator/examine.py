@@ -1,6 +1,6 @@
 """Judges what arrives as customs would: envelope, format, signature; pure functions, in that order.
 
-What is wrong is a value that says which layer answers it (spec dxp.md, DxpRep, last paragraph).
+What is wrong is a value that says which layer answers it (docs/spec/dxp.md, Three layers of answers).
 """
 
 import re

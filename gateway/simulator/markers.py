@@ -15,7 +15,7 @@ from gateway.simulator.plan import PlannedFate, PlannedOutcome
 from gateway.simulator.refusals import PASSING, PLATFORM, SECURITY, SimulatedRefusal
 
 INVENTORIES: Final = ("CEB621Message", "CEB603Message", "CEB213Message")
-"""What customs can hold and release (spec ceb/codes.md, returnStatus)."""
+"""What customs can hold and release (docs/spec/codes.md, returnStatus)."""
 CLOSABLE: Final = ("CEB621Message", "CEB603Message")
 CONCLUDED: Final = (
     "CEB505Message", "CEB507Message", "CEB509Message", "CEB603Message", "CEB605Message", "CEB701Message",

@@ -14,9 +14,9 @@ from gateway.simulator.receipts import ReceiptForm, SimulatedReceipt, answer, mo
 from gateway.xml.envelope import TransferHead, creat_time, file_name, transfer_msg_id, wrap, wrap_transfer
 
 NODE: Final = "00000002"
-"""The node of the customs side: the national centre (spec dxp.md, DxpMsgSv, Real ids)."""
+"""The node of the customs side: the national centre (docs/spec/dxp.md, DxpMsgSv, Real ids)."""
 FORMAT_CHECK: Final = "DXPEDCCEB0000002"
-"""Who sends a CEB900; it is declared in the import schema only (spec ceb/messages.md)."""
+"""Who sends a CEB900; it is declared in the import schema only (docs/spec/messages.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

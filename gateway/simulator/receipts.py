@@ -1,7 +1,7 @@
 """Builds the receipts customs sends, of every type, from what customs' side knows about a declaration.
 
 The order of the fields comes from our schema; the forms of numbers and texts are those observed in the
-field (spec ceb/messages.md, Correlating; ceb/codes.md, returnInfo).
+field (docs/spec/messages.md, Correlating; docs/spec/codes.md, returnInfo).
 """
 
 import random
@@ -18,9 +18,9 @@ from gateway.samples.structure import Element, structure
 from gateway.samples.template import CEB, EDITION
 
 BODIES: Final = 100
-"""Bodies that one receipt message holds at most (spec ceb/messages.md, Batch limits)."""
+"""Bodies that one receipt message holds at most (docs/spec/messages.md, Batch limits)."""
 OBSERVED: Final = ("orderNo", "logisticsNo")
-"""Real tax bills carry these after customsCode, which the schema does not allow (messages.md, 6)."""
+"""Real tax bills carry these after customsCode, which the schema does not allow (docs/spec/messages.md, Correlating 6)."""
 OWNERS: Final = frozenset({"customsCode", "ebpCode", "ebcCode", "agentCode", "operatorCode"})
 
 
@@ -70,7 +70,7 @@ class ReceiptForm:
     observed: bool = True
     """Tax bills with orderNo and logisticsNo, as they really come; False: as the schema wants them."""
     bare: bool = False
-    """Leave out every owner code that the schema makes optional (spec ceb/messages.md, Correlating, 2)."""
+    """Leave out every owner code that the schema makes optional (docs/spec/messages.md, Correlating 2)."""
 
 
 EPORT: Final = ReceiptForm()
@@ -102,8 +102,8 @@ def open_case(
 def answer(receipts: Sequence[SimulatedReceipt], *, guid: str, form: ReceiptForm = EPORT) -> bytes:
     """Write one receipt message with a body for each of `receipts`, all of one type.
 
-    `guid` is the root's, which is also the CopMsgId of the envelope that carries the message (spec
-    messages.md, Catalogue, note *). Raises ValueError when the receipts differ in type or there is none.
+    `guid` is the root's, which is also the CopMsgId of the envelope that carries the message
+    (docs/spec/messages.md, Receipt guid). Raises ValueError when the receipts differ in type or there is none.
     """
     types = {receipt.message_type for receipt in receipts}
     if len(types) != 1:
@@ -127,7 +127,7 @@ def format_answer(
 ) -> bytes:
     """Write a CEB900: the format check refused the message that came in the envelope `cop_msg_id`.
 
-    `message_type` may be `Unknown`; `original` is carried whole, in CDATA (spec messages.md, 8).
+    `message_type` may be `Unknown`; `original` is carried whole, in CDATA (docs/spec/messages.md, Correlating 8).
     """
     texts = {
         "guid": guid, "returnStatus": status, "returnInfo": info[:5000], "returnTime": moment(time),
@@ -145,7 +145,7 @@ def cdata(text: str) -> str:
 
 
 def moment(time: datetime) -> str:
-    """Write an instant as returnTime: 17 digits of Beijing time (spec ceb/codes.md, returnTime)."""
+    """Write an instant as returnTime: 17 digits of Beijing time (docs/spec/codes.md, returnTime)."""
     local = time.astimezone(values.BEIJING)
     return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
 

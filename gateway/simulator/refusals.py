@@ -1,6 +1,6 @@
 """What customs says when it does not accept: business error codes by declaration type, refusal reasons.
 
-Codes and texts: spec ceb/codes.md, Business error codes and returnInfo. Export types have no codes of
+Codes and texts: docs/spec/codes.md, Business error codes, returnInfo. Export types have no codes of
 their own in the specification; they get those of the import type that means the same.
 """
 
@@ -97,26 +97,26 @@ REASONS: Final = (
     "[Code:13035;Desc:支付企业不一致]",
     "收件地址不详",
 )
-"""Why customs returns a declaration, status 100 (spec ceb/codes.md, returnInfo)."""
+"""Why customs returns a declaration, status 100 (docs/spec/codes.md, returnInfo)."""
 
 PASSING: Final = (
     SimulatedRefusal(code="3001", info="database or middleware error"),
     SimulatedRefusal(code="3002", info="remote connection error"),
     SimulatedRefusal(code="3003", info="remote connection timeout"),
 )
-"""What the exchange platform answers when something on its own side fails (spec ceb/codes.md, table 7-1)."""
+"""What the exchange platform answers when something on its own side fails (docs/spec/codes.md, DXP platform errors)."""
 PLATFORM: Final = (
     SimulatedRefusal(code="2001", info="the named receiver does not exist"),
     SimulatedRefusal(code="2002", info="address mismatch"),
     *PASSING,
 )
-"""What the exchange platform answers when it cannot pass a message on (spec ceb/codes.md, table 7-1)."""
+"""What the exchange platform answers when it cannot pass a message on (docs/spec/codes.md, DXP platform errors)."""
 
 SECURITY: Final = SimulatedRefusal(code="1001", info="invalid signature")
-"""What the exchange platform answers when it does not trust a message (spec ceb/codes.md, table 7-1)."""
+"""What the exchange platform answers when it does not trust a message (docs/spec/codes.md, DXP platform errors)."""
 
 FORMAT_ERROR: Final = "-999999"
-"""returnStatus of a CEB900; the real values are not documented (spec ceb/codes.md, 900)."""
+"""returnStatus of a CEB900; the real values are not documented (docs/spec/codes.md, 900)."""
 
 
 def refusals(message_type: str) -> Refusals:

@@ -57,7 +57,7 @@ class Script(Section, kw_only=True):
     garbage: Rate = 0.0
     """Answers that are no XML, one for this share of declarations."""
     bare: Rate = 0.0
-    """Share of declarations whose receipts leave out the optional owner codes (spec messages.md, 2)."""
+    """Share of declarations whose receipts leave out the optional owner codes (docs/spec/messages.md, Correlating 2)."""
     inspect: Rate = 0.0
     """Share of inventories held for manual review (300) or inspection (500) before release."""
     close: Rate = 0.0
@@ -221,12 +221,12 @@ _FINAL: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("CEB621Message", "CEB603Message", "CEB213Message"), ("120", "800")),
     **dict.fromkeys(("CEB623Message", "CEB625Message", "CEB711Message"), ("120", "399")),
 }
-"""What follows 2 and 3 when customs accepts; 399 alone for the rest (spec ceb/codes.md, returnStatus)."""
+"""What follows 2 and 3 when customs accepts; 399 alone for the rest (docs/spec/codes.md, returnStatus)."""
 _AFTERWARDS: Final[Mapping[str, tuple[str, ...]]] = {
     "CEB621Message": ("CEB816Message",),
     "CEB701Message": ("CEB792Message",),
 }
-"""Tax bill after the release, summary result after the summary receipt (spec messages.md, 6; Catalogue)."""
+"""Tax bill after the release, summary result after the summary receipt (docs/spec/messages.md, Correlating 6, Catalogue)."""
 
 _USUAL: Final[Mapping[str, str]] = {
     "2": "新增申报成功[{guid}]", "3": "发送海关成功", "120": "[Code:1800;Desc:逻辑校验通过]",
@@ -236,7 +236,7 @@ _USUAL: Final[Mapping[str, str]] = {
 
 
 def usual_info(message_type: str, status: str, fields: Mapping[str, str]) -> str:
-    """Give the returnInfo customs usually writes with a status (spec ceb/codes.md, returnInfo)."""
+    """Give the returnInfo customs usually writes with a status (docs/spec/codes.md, returnInfo)."""
     if status == "2" and message_type == "CEB621Message":
         ebc_code, order_no = fields.get("ebcCode", ""), fields.get("orderNo", "")
         return f"清单新增申报成功[电商企业编码：{ebc_code}订单编号：{order_no}]"

@@ -36,7 +36,7 @@ class AmqpSection(Section, kw_only=True):
 
 
 class UkeySection(Section, kw_only=True):
-    """`[[ukey]]`: E-Port's USB key behind its control (spec ukey.md); needs the extra `ukey`."""
+    """`[[ukey]]`: E-Port's USB key behind its control (docs/spec/ukey.md); needs the extra `ukey`."""
 
     key: Path
     """PEM; `certificate` belongs to it."""

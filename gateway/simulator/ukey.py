@@ -1,6 +1,6 @@
 """E-Port's USB key, played: a WebSocket control with a card in it that is slow, dark, broken or locks itself.
 
-As spec ukey.md observes the real one. The card is a key and certificate in files; one signature at a time.
+As docs/spec/ukey.md observes the real one. The card is a key and certificate in files; one signature at a time.
 """
 
 import json

@@ -23,7 +23,7 @@ _CODES_ZH: Final = {
 def authorise(
     header: Header, caller: Enterprise, local_receivers: LocalReceivers = NOBODY, *, sender_id: str = ""
 ) -> None:
-    """Let a caller speak only as itself (spec ceb/messages.md, BaseTransfer: copCode is the access client).
+    """Let a caller speak only as itself (docs/spec/messages.md, BaseTransfer: copCode is the access client).
 
     A field that is missing is for `validate` to name. `sender_id`: of the caller's own envelope, if there is one.
     Raises Refused `not-your-identity`, rules `disabled`, `type_not_yours`, `not_yours`, `code_of_another` and
@@ -34,7 +34,7 @@ def authorise(
 
 
 def authorise_envelope(envelope: Envelope, caller: Enterprise) -> None:
-    """Let a caller's own DxpMsg carry only its own SenderId (spec dxp.md, DxpMsg). Raises as `authorise`."""
+    """Let a caller's own DxpMsg carry only its own SenderId (docs/spec/dxp.md, DxpMsg). Raises as `authorise`."""
     path = "/DxpMsg/TransInfo/SenderId"
     if envelope.sender_id and envelope.sender_id not in caller.dxp_ids:
         _refuse([_fault(path, "发送方id", envelope.sender_id, "DXP ids")])

@@ -22,7 +22,7 @@ _NAMES_ZH: Final = {"copNo": "企业内部编号", "coElNo": "企业内部编号
 
 
 def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header:
-    """Read what can be read of a declaration message (spec ceb/messages.md, Root and wrapper).
+    """Read what can be read of a declaration message (docs/spec/messages.md, Root and wrapper).
 
     Judges nothing but the root: what is missing stays empty and is for `validate` to name. Raises Refused
     `unknown-message` (rules `unknown_root`, `wrong_namespace`, `not_a_declaration`).
@@ -43,7 +43,7 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
 
 
 def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ...]:
-    """Name the declarations that no answer could be matched to (spec ceb/messages.md, Correlating 3).
+    """Name the declarations that no answer could be matched to (docs/spec/messages.md, Correlating 3).
 
     An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. `by_number`:
     not where its address is shared with others, who could claim the same number. The first `FAULTS_COUNTED` are named.

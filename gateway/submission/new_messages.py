@@ -157,7 +157,7 @@ def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
 
 
 def _sender(message: Message, config: Config) -> str:
-    """Return the SenderId of an envelope that we make: 1 to 16 characters (spec dxp.md, DxpMsg)."""
+    """Return the SenderId of an envelope that we make: 1 to 16 characters (docs/spec/dxp.md, DxpMsg)."""
     dxp_id = message.header.dxp_id
     return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
 

@@ -188,7 +188,7 @@ def _unseal(root: etree._Element, body: bytes) -> Unwrapped:
 
 
 def _says_otherwise(unsealed: Unwrapped, header: Header) -> tuple[Fault, ...]:
-    """MsgType may be empty, but not say another type than the document inside (spec dxp.md, MsgType)."""
+    """MsgType may be empty, but not say another type than the document inside (docs/spec/dxp.md, MsgType)."""
     said, is_ = unsealed.envelope.msg_type, header.message_type.name
     if said in ("", is_):
         return ()

@@ -30,7 +30,7 @@ def contradictions(root: etree._Element, header: Header) -> tuple[Fault, ...]:
     """Name both places of every version that is there twice with other content, the first `FAULTS_COUNTED`.
 
     Content is what the elements say: white space around texts, comments and prefixes are none of it. With equal content
-    nothing is in doubt, and customs answers the second as a duplicate of the first (spec ceb/codes.md, -401007).
+    nothing is in doubt, and customs answers the second as a duplicate of the first (docs/spec/codes.md, -401007).
     """
     if not named_twice(header.declarations):
         return ()

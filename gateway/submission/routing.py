@@ -13,7 +13,7 @@ from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.model import EnterpriseId, Message
 
 RECEIVER_UNKNOWN: Final = "2001"
-"""ResponseCode: the named receiver does not exist (spec ceb/codes.md, platform errors)."""
+"""ResponseCode: the named receiver does not exist (docs/spec/codes.md, DXP platform errors)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def legs(traits: Traits, config: Config, local_receivers: LocalReceivers = NOBOD
 
     Each receiver of the sender's own DxpMsg is looked up alone: one of our own enterprises is served here,
     one that no route takes is answered, as is one of our own that takes no mail from the sender; the others go their
-    ways (spec dxp.md, Flow). An envelope whose receivers all go the same way is not divided.
+    ways (docs/spec/dxp.md, Flow). An envelope whose receivers all go the same way is not divided.
     """
     return _each_receiver(traits, config, local_receivers) if traits.wrapped else _routed(traits, config)
 

@@ -31,7 +31,7 @@ ANYONE: Final = Trust()
 
 
 def check_signature(body: bytes, header: Header, trust: Trust) -> None:
-    """Verify a signed document as customs does (spec signing.md, What is digested, What is signed, Traps).
+    """Verify a signed document as customs does (docs/spec/signing.md, What is digested, What is signed, Traps).
 
     An unsigned one passes: the gateway signs it on its way out. Raises Refused `invalid-signature` with a
     fault for each reason.

@@ -1,4 +1,4 @@
-"""Whom a declaration message names to get copies of it and of the answers to it: BaseSubscribe (spec ceb/messages.md)."""
+"""Whom a declaration message names to get copies of it and of the answers to it: BaseSubscribe (docs/spec/messages.md)."""
 
 from typing import Final
 

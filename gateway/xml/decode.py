@@ -43,7 +43,7 @@ _REASON_SHOWN: Final = 300
 
 
 def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
-    """Parse one document and give its root element. Spec ceb/messages.md; limits: DESIGN section 7.
+    """Parse one document and give its root element. docs/spec/messages.md; limits: docs/http-api.md, Bounds.
 
     Raises Refused with one fault: `too-large` (rule `size`), `unsafe-xml` (`elements`, `depth`), and as `parse`.
     """

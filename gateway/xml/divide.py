@@ -1,6 +1,6 @@
 """One DxpMsg for several receivers → a copy that names some of them, cut out of the same bytes.
 
-A node splits a message into one copy per receiver (spec dxp.md, Flow). Only ReceiverId elements go; every
+A node splits a message into one copy per receiver (docs/spec/dxp.md, Flow). Only ReceiverId elements go; every
 other byte stays, so the business message inside and any signature over it are what the sender made.
 """
 

@@ -1,6 +1,6 @@
 """Bytes → envelope and back: DxpMsg and DxpMsgSv written from templates, business bytes untouched.
 
-Base64 carries the exact bytes; a DxpMsg inside a DxpMsgSv is copied byte for byte (spec dxp.md).
+Base64 carries the exact bytes; a DxpMsg inside a DxpMsgSv is copied byte for byte (docs/spec/dxp.md).
 """
 
 import binascii
@@ -41,7 +41,7 @@ _in_base64: Final[Callable[[bytes], bytes]] = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferHead:
-    """`SvNo` of a DxpMsgSv (spec dxp.md, DxpMsgSv)."""
+    """`SvNo` of a DxpMsgSv (docs/spec/dxp.md, DxpMsgSv)."""
 
     msg_id: str
     """32 characters, see `transfer_msg_id`; together with `sub_msg_id` unique on the platform."""
@@ -66,7 +66,7 @@ class Unwrapped:
 
 
 def wrap(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
-    """Put the business bytes in a DxpMsg, version 1.0, default namespace (spec dxp.md, DxpMsg).
+    """Put the business bytes in a DxpMsg, version 1.0, default namespace (docs/spec/dxp.md, DxpMsg).
 
     Raises EnvelopeError when a value does not fit: CopMsgId 1 to 255 characters, SenderId and 1 to 5
     ReceiverIds 1 to 16 each, MsgType at most 30, FileName at most 255.
@@ -98,7 +98,7 @@ def _around(sender_id: str, receiver_ids: tuple[str, ...], msg_type: str) -> tup
 
 
 def wrap_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
-    """Put a DxpMsgSv around a DxpMsg, whose root element is copied byte for byte (spec dxp.md, DxpMsgSv).
+    """Put a DxpMsgSv around a DxpMsg, whose root element is copied byte for byte (docs/spec/dxp.md, DxpMsgSv).
 
     Its XML declaration and byte order mark are left out; the new declaration names its encoding.
     Raises EnvelopeError when that is not XML or a value of the head does not fit.
@@ -126,7 +126,7 @@ def wrap_response(
     node_id: str = "",
     concerns: Sequence[str] = (),
 ) -> bytes:
-    """Write a DxpRep: the exchange platform's answer to one envelope (spec dxp.md, DxpRep).
+    """Write a DxpRep: the exchange platform's answer to one envelope (docs/spec/dxp.md, DxpRep).
 
     `concerns`: the receivers that the code is about, a Result each; empty: nothing is said of one receiver.
     `info` is cut to 300 characters. Raises EnvelopeError when another value does not fit.
@@ -155,7 +155,7 @@ def wrap_response(
 
 
 def unwrap(body: bytes) -> Unwrapped:
-    """Open a DxpMsg or DxpMsgSv, default namespace or prefix (spec dxp.md, Seen in practice).
+    """Open a DxpMsg or DxpMsgSv, default namespace or prefix (docs/spec/dxp.md, Seen in practice).
 
     TransInfo is read tolerantly, Data strictly: line breaks inside the Base64 are fine, anything else
     outside its alphabet is not. Raises EnvelopeError.
@@ -201,7 +201,7 @@ def root_name(body: bytes) -> str:
 
 
 def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
-    """Name the file of an envelope, `<MsgType>_<CopMsgId>.xml` (spec dxp.md, AddInfo.FileName observed).
+    """Name the file of an envelope, `<MsgType>_<CopMsgId>.xml` (docs/spec/dxp.md, AddInfo.FileName).
 
     The CopMsgId, or another id of the message where others may use the same one.
 
@@ -226,7 +226,7 @@ def _creat_time(second: int) -> str:
 def transfer_msg_id(node_id: str, instant: datetime, serial: int) -> str:
     """Make a MsgId of DxpMsgSv: 8-digit node id, yyyymmddhhmmss in Beijing time, 10-digit serial.
 
-    32 characters; the serial wraps round at 10^10 (spec dxp.md, DxpMsgSv).
+    32 characters; the serial wraps round at 10^10 (docs/spec/dxp.md, DxpMsgSv).
     """
     return f"{node_id:0>8}{instant.astimezone(_BEIJING):%Y%m%d%H%M%S}{serial % 10**10:010d}"
 
@@ -277,7 +277,7 @@ def _data(dxp_msg: etree._Element) -> bytes:
 
 
 def _standing_alone(inner: etree._Element, body: bytes) -> bytes:
-    """Cut the DxpMsg out; declare on it what only the DxpMsgSv declared (spec dxp.md, DxpMsgSv, Gateways).
+    """Cut the DxpMsg out; declare on it what only the DxpMsgSv declared (docs/spec/dxp.md, DxpMsgSv, Gateways).
 
     Only what it uses: any more would be new in the scope of a signature that the terminal node made.
     """

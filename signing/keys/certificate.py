@@ -63,7 +63,7 @@ def certificate_facts(der: bytes) -> CertificateFacts:
 
 
 def holds(certificate: x509.Certificate, suite: Suite, signature: bytes, data: bytes) -> bool:
-    """Whether `signature` is one of `data` by the certificate's key in this suite (spec signing.md, What is signed).
+    """Whether `signature` is one of `data` by the certificate's key in this suite (docs/spec/signing.md, What is signed).
 
     Raises SigningError when that key is not one that the suite signs with.
     """
@@ -86,7 +86,7 @@ def holds(certificate: x509.Certificate, suite: Suite, signature: bytes, data: b
 
 
 def serial_hex(serial: int) -> str:
-    """Write a serial number as the card reports it: lower-case hex, a leading zero kept (spec signing.md)."""
+    """Write a serial number as the card reports it: lower-case hex, a leading zero kept (docs/spec/signing.md)."""
     digits = f"{serial:x}"
     return digits if len(digits) % 2 == 0 else "0" + digits
 
@@ -117,7 +117,7 @@ def make_self_signed(subject_cn: str, bits: int = 2048, days: int = 3650) -> tup
 
 
 def _key(certificate: x509.Certificate) -> tuple[str, int]:
-    """General libraries parse E-Port's SM2 certificates but refuse their key (spec signing.md, Traps)."""
+    """General libraries parse E-Port's SM2 certificates but refuse their key (docs/spec/signing.md, Traps)."""
     try:
         match certificate.public_key():
             case rsa.RSAPublicKey() as key:

@@ -1,7 +1,7 @@
 """The company that a certificate was issued to, as far as it says so in a place that the operator names.
 
 Customs compares it with the declaring company (errors -621015, -625013), but which of the private extensions
-under 1.3.6.1.4.1.5315.100 holds what is not verified (spec signing.md, SM2 details): hence no default.
+under 1.3.6.1.4.1.5315.100 holds what is not verified (docs/spec/signing.md, SM2 details): hence no default.
 """
 
 from dataclasses import dataclass

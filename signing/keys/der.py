@@ -1,6 +1,6 @@
 """Distinguished Encoding Rules, the little that certificates need here: read strictly, written in the one form.
 
-For what general libraries refuse to look into: certificates with an SM2 key (spec signing.md, Traps).
+For what general libraries refuse to look into: certificates with an SM2 key (docs/spec/signing.md, Traps).
 """
 
 from dataclasses import dataclass

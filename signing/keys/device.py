@@ -18,7 +18,7 @@ from signing.keys.files import read_certificate_file, write_key_info
 from signing.keys.suite import RSA_SHA1, Suite, suite_named
 
 FACTORY_PIN: Final = "8" * 8
-"""What many cards still have (spec ukey.md, What goes wrong in the field)."""
+"""What many cards still have (docs/spec/ukey.md, What goes wrong in the field)."""
 
 
 class Device(Protocol):

@@ -1,7 +1,7 @@
 """The issuers that an operator trusts: who must have issued the certificate of a signature.
 
 A message carries its own certificate and no other, so every issuer up to the trusted one stands in the file.
-RSA issuers sign with SHA-1 or SHA-2, SM2 issuers with SM3 (spec signing.md, Traps).
+RSA issuers sign with SHA-1 or SHA-2, SM2 issuers with SM3 (docs/spec/signing.md, Traps).
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
 """SM2 keys: sign and verify by GB/T 32918.2 with SM3 and the default identity, raw r and s on the outside.
 
-Spec signing.md, SM2 details: e = SM3(ZA || M), ZA over the identity `1234567812345678`; the signature is
+docs/spec/signing.md, SM2 details: e = SM3(ZA || M), ZA over the identity `1234567812345678`; the signature is
 the 64 bytes r || s, not the DER sequence that libcrypto speaks.
 """
 
@@ -36,7 +36,7 @@ _PEM_BYTES = 4096
 def point_of(certificate: x509.Certificate) -> bytes | None:
     """Take the public point, 65 bytes, out of a certificate; None when its key is not SM2.
 
-    Read from SubjectPublicKeyInfo, because general libraries refuse the key (spec signing.md, Traps). Raises
+    Read from SubjectPublicKeyInfo, because general libraries refuse the key (docs/spec/signing.md, Traps). Raises
     SigningError for bytes that are not DER.
     """
     fields = der.read_one(certificate.tbs_certificate_bytes, der.SEQUENCE).items()

@@ -1,4 +1,4 @@
-"""The algorithms that belong together, each combination as one frozen value (spec signing.md, Structure)."""
+"""The algorithms that belong together, each combination as one frozen value (docs/spec/signing.md, Structure)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from signing.keys.openssl import libcrypto
 DSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 """Namespace of the Signature element and prefix of the classic algorithm names."""
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
-"""The namespace that card-signing tools always have in scope (spec signing.md, What is signed)."""
+"""The namespace that card-signing tools always have in scope (docs/spec/signing.md, What is signed)."""
 C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 """Canonical XML 1.0, inclusive, without comments: the canonicalisation the spec fixes."""
 C14N_WITH_COMMENTS: Final = C14N + "#WithComments"

@@ -1,4 +1,4 @@
-"""E-Port's USB key through its WebSocket control, as spec ukey.md observes it (the extra `ukey`).
+"""E-Port's USB key through its WebSocket control, as docs/spec/ukey.md observes it (the extra `ukey`).
 
 Observed, not official: what may differ is configurable. One request, one connection, as the public
 integration does; the control greets first, and answers of earlier requests may come in between. It has neither TLS
@@ -163,7 +163,7 @@ class UkeySigner:
 
 
 def _read(frame: str | bytes, where: str) -> dict[str, Any]:
-    """Read one frame (spec ukey.md). Raises KeyUnavailable for what is none, or a part of one."""
+    """Read one frame (docs/spec/ukey.md). Raises KeyUnavailable for what is none, or a part of one."""
     text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     if text.startswith(_BLOCKS):
         raise KeyUnavailable(
@@ -181,7 +181,7 @@ def _read(frame: str | bytes, where: str) -> dict[str, Any]:
 
 
 def _data(told: dict[str, Any], where: str) -> list[Any]:
-    """Take `_args.Data` out of an answer (spec ukey.md, Answer)."""
+    """Take `_args.Data` out of an answer (docs/spec/ukey.md, Answer)."""
     try:
         args = told["_args"]
         result, data, errors = args["Result"], args.get("Data") or [], args.get("Error") or []

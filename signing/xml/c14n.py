@@ -41,7 +41,7 @@ def canonical_document(tree: etree._ElementTree) -> bytes:
 def canonical_without(root: etree._Element, child: etree._Element) -> bytes:
     """Canonicalise the document without a child of its root: what Reference URI="" and `enveloped` select.
 
-    The child is taken out of the tree; the text after it, which lxml would drop, stays (spec signing.md, What
+    The child is taken out of the tree; the text after it, which lxml would drop, stays (docs/spec/signing.md, What
     is digested). Raises SigningError as `canonical_document` does, and for a child with more than
     `MOST_NODES` nodes: lxml takes their square to take it out, and a Signature has some 20.
     """

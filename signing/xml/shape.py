@@ -1,4 +1,4 @@
-"""The one shape of a Signature that is believed (spec signing.md, Structure); everything else is refused.
+"""The one shape of a Signature that is believed (docs/spec/signing.md, Structure); everything else is refused.
 
 Exactly one Signature in the document, a child of the root, over the whole document and nothing else. With
 that there is nothing to wrap, no reference to follow and no transform to run.

@@ -1,6 +1,6 @@
 """Verify any bytes: is there one Signature, does it hold, and if not, what exactly does not.
 
-As strict as customs (spec signing.md, What is digested, What is signed): digest, signature, and the
+As strict as customs (docs/spec/signing.md, What is digested, What is signed): digest, signature, and the
 certificate, which must be in its period and, where the caller names them, of a trusted issuer and of the
 right company. The one tolerance is a second attempt with xmlns:xsi in scope, reported as a warning.
 """
@@ -23,7 +23,7 @@ from signing.xml.document import parse
 from signing.xml.shape import Parts, read_signature
 
 ANY_RSA_BITS: Final = 1024
-"""What customs' own test keys have (spec signing.md, What is signed); nothing shorter is ever believed."""
+"""What customs' own test keys have (docs/spec/signing.md, What is signed); nothing shorter is ever believed."""
 SOUND_RSA_BITS: Final = 2048
 """What a key must have at least for a signature to prove who made it."""
 _SHOWN: Final = 500
@@ -142,7 +142,7 @@ def _signer(parts: Parts, found: _Findings) -> _Signer | None:
 
 
 def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
-    """KeyName is the certificate's serial number; customs compares the two (spec signing.md, Traps)."""
+    """KeyName is the certificate's serial number; customs compares the two (docs/spec/signing.md, Traps)."""
     if key_name == serial:
         return
     said = f"KeyName is {key_name!r}, the serial number of the certificate is {serial!r}"

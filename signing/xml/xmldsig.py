@@ -1,6 +1,6 @@
 """Sign by splice: one ds:Signature goes into the bytes, no other byte changes; and take it out again.
 
-Follows the verified recipe of spec signing.md, What is signed: deleting the Signature element and nothing
+Follows the verified recipe of docs/spec/signing.md, What is signed: deleting the Signature element and nothing
 else gives back the text that was digested, and the canonical SignedInfo always has xmlns:xsi in scope,
 as the verifying side assumes.
 """
@@ -144,7 +144,7 @@ def strip(body: bytes) -> tuple[bytes, Range]:
 
 
 def digest_of(document: bytes | etree._ElementTree, suite: Suite) -> bytes:
-    """Digest an unsigned document as Reference URI="" does (spec signing.md, What is digested).
+    """Digest an unsigned document as Reference URI="" does (docs/spec/signing.md, What is digested).
 
     A tree must have been parsed with white space, comments and processing instructions kept.
     """

@@ -1,4 +1,4 @@
-"""Whose is an answer? From the accepted message to the timeline, in every spool (spec ceb/messages.md, Correlating)."""
+"""Whose is an answer? From the accepted message to the timeline, in every spool (docs/spec/messages.md, Correlating)."""
 
 import hashlib
 import random

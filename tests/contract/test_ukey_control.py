@@ -1,4 +1,4 @@
-"""How the client of a USB key finds its own answer among what the control says (spec ukey.md)."""
+"""How the client of a USB key finds its own answer among what the control says (docs/spec/ukey.md)."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

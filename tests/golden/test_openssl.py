@@ -111,7 +111,7 @@ def der_signature(root: etree._Element) -> bytes:
 
 
 def unsigned(body: bytes) -> bytes:
-    """Cut out the Signature that a published sample has; its own cannot be reproduced (spec signing.md)."""
+    """Cut out the Signature that a published sample has; its own cannot be reproduced (docs/spec/signing.md)."""
     try:
         return xmldsig.strip(body)[0]
     except SigningError:

@@ -81,7 +81,7 @@ def test_xmlsec1_accepts_our_signature_on_every_sample(path: Path, before: str, 
 
 
 def _unsigned(body: bytes) -> bytes:
-    """Cut out the Signature that a published sample has; its own cannot be reproduced (spec signing.md)."""
+    """Cut out the Signature that a published sample has; its own cannot be reproduced (docs/spec/signing.md)."""
     try:
         return xmldsig.strip(body)[0]
     except SigningError:

@@ -1,6 +1,6 @@
 """A second opinion on validity: the field tables of the specification, interpreted in plain Python.
 
-Written from `spec ceb/fields/README.md` alone and sharing no code with the schemas: rows in, verdict out.
+Written from the description of those tables alone and sharing no code with the schemas: rows in, verdict out.
 The verdict is a bare yes or no; nothing here explains anything.
 """
 

@@ -21,7 +21,7 @@ XS = "{http://www.w3.org/2001/XMLSchema}"
 
 NUMERIC = {"xs:int", "N4", "N5", "N9", "N19.5"}
 IN_NO_TABLE = {("CEB816Message", "orderNo"), ("CEB816Message", "logisticsNo")}
-"""Real tax bills carry them against the schema (spec ceb/messages.md, Correlating, 6)."""
+"""Real tax bills carry them against the schema (docs/spec/messages.md, Correlating 6)."""
 
 every_type = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 every_receipt = pytest.mark.parametrize("kind", CATALOGUE.receipts(), ids=lambda kind: kind.name)
@@ -122,7 +122,7 @@ def test_every_type_has_titles_in_both_languages_and_a_source(kind: MessageType)
     assert kind.title_en.isascii()
     assert kind.title_zh
     assert not kind.title_zh.isascii()
-    assert kind.source.startswith("spec ceb/messages.md, Catalogue")
+    assert kind.source.startswith("docs/spec/messages.md, Catalogue")
 
 
 @every_type

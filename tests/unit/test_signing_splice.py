@@ -65,7 +65,7 @@ def test_xsi_is_declared_on_signed_info_only_when_the_root_does_not(signer: File
 
 
 def test_signed_bytes_are_those_of_the_published_form() -> None:
-    """Spec signing.md, What is signed: namespaces by prefix, start and end tags, one line."""
+    """docs/spec/signing.md, What is signed: namespaces by prefix, start and end tags, one line."""
 
     class Listener:
         suite = RSA_SHA1

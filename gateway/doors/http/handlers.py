@@ -1,4 +1,4 @@
-"""The HTTP door (DESIGN.md 7) but for submissions; every handler is short because the work is elsewhere."""
+"""The HTTP door (docs/http-api.md) but for submissions; every handler is short because the work is elsewhere."""
 
 import asyncio
 import hashlib
