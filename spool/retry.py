@@ -29,6 +29,10 @@ class RetryPolicy:
             return True
         return min(age.total_seconds(), self.longest_s(attempts)) >= self.max_age_s
 
+    def after(self, attempts: int, accepted_at: datetime, now: datetime, chance: float) -> datetime | None:
+        """Return when to try again after `attempts` (≥ 1) failures; None: there is no further attempt."""
+        return None if self.exhausted(attempts, now - accepted_at) else self.next_time(attempts, now, chance)
+
     def longest_s(self, attempts: int) -> float:
         """Return the seconds that lie between the first and the last of so many failed attempts, at most."""
         waits = attempts - 1
@@ -44,4 +48,9 @@ class RetryPolicy:
         return now + timedelta(seconds=self._bound_s(attempts) * chance)
 
     def _bound_s(self, attempts: int) -> float:
-        return min(self.ceiling_s, self.first_s * 2.0 ** min(attempts - 1, _DOUBLINGS))
+        return backoff_s(attempts, first_s=self.first_s, ceiling_s=self.ceiling_s)
+
+
+def backoff_s(failures: int, *, first_s: float, ceiling_s: float) -> float:
+    """Return the seconds to wait after so many failures in a row (≥ 1), without jitter: doubled each time, up to a ceiling."""
+    return min(ceiling_s, first_s * 2.0 ** min(failures - 1, _DOUBLINGS))

@@ -9,8 +9,10 @@ from typing import Final
 
 from gateway.config.channels import Channel, Deliver
 from gateway.config.gateway_toml import Config
+from gateway.delivery.notices import NOUN
 from gateway.errors import DeliveryError, GatewayError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Clock, Parcel, Transport
+from gateway.sending.attempts import Attempts
 from gateway.sending.breaker import Breaker
 from gateway.sending.resend import policy_of
 from spool.entry import Claimed
@@ -65,7 +67,9 @@ class Lane:
         webhook = channel.deliver.webhook
         self.channel = channel
         self.name = channel.lane
-        self.policy = policy_of(config, channel.deliver)
+        self.attempts = Attempts(
+            policy=policy_of(config, channel.deliver), chance=chance, noun=NOUN, postponed_as="deferred"
+        )
         self.batch = BATCH if webhook is None else _WEBHOOK_BATCH
         self._hands = 1 if webhook is None else webhook.parallel
         self._clock = clock

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from math import inf
 from typing import Final
@@ -63,7 +63,6 @@ class Notify:
         self._config = config
         self._claimant = claimant
         self._clock = clock
-        self._chance = chance
         self._workers: WorkerPool[Round] = WorkerPool(config.notify.parallel)
         self._lanes = [
             Lane(
@@ -129,7 +128,7 @@ class Notify:
         waiting = {one.destination: one.entries for one in self._spool.backlog(at_most=OPEN_AT_MOST)}
         for lane in self._lanes:
             brought = self._spool.repair_clock(
-                lane.name, wait_s=lane.policy.ceiling_s, lease_s=self._config.lease_s
+                lane.name, wait_s=lane.attempts.policy.ceiling_s, lease_s=self._config.lease_s
             )
             if brought:
                 log("clock.set_back", destination=lane.name, entries=brought)
@@ -176,7 +175,7 @@ class Notify:
             try:
                 letters.append((entry, self._letters.write(entry, lane.channel)))
             except DeliveryError as error:
-                self._spool.settle([self._failed(entry, error, lane)])
+                self._spool.settle([lane.attempts.failed(entry, error)])
                 lane.open -= 1
                 self._moved.add(entry.owner)
         return letters
@@ -209,10 +208,12 @@ class Notify:
             log("channel.up", **about)
 
     def _end(self, outcome: DeliveryResult, lane: Lane) -> Settlement:
-        if outcome.error is not None:
-            return self._failed(outcome.entry, outcome.error, lane)
         entry = outcome.entry
-        log("notice.sent", **_about(entry), sha256=outcome.sha256.hex())
+        if isinstance(outcome.error, ReceiverGoneError | LeaseEndedError):  # not this delivery has failed
+            return lane.attempts.postponed(entry, outcome.error)
+        if outcome.error is not None:
+            return lane.attempts.failed(entry, outcome.error)
+        log("notice.sent", **lane.attempts.about(entry), sha256=outcome.sha256.hex())
         record = {
             "sha256": outcome.sha256.hex(),
             "size": outcome.size,
@@ -225,36 +226,6 @@ class Notify:
             fate=Fate.DELIVERED,
             sent_sha256=outcome.sha256,
             record=json.dumps(record, separators=(",", ":")),
-            noun=notices.NOUN,
-        )
-
-    def _failed(self, entry: Claimed, error: DeliveryError, lane: Lane) -> Settlement:
-        now = datetime.now(UTC)
-        attempts = entry.attempts + 1
-        next_at: datetime | None = None
-        if isinstance(error, ReceiverGoneError | LeaseEndedError):  # not this delivery has failed
-            fate, next_at = Fate.POSTPONED, now
-            log("notice.deferred", **_about(entry), error=str(error))
-        elif not error.temporary or lane.policy.exhausted(attempts, now - entry.accepted_at):
-            fate = Fate.UNDELIVERABLE
-            log("notice.dead", **_about(entry), error=str(error))
-        else:
-            fate = Fate.DEFERRED
-            # what waits for longer than the longest back-off is taken for a wrong clock
-            asked = now + timedelta(seconds=min(error.retry_after_s, lane.policy.ceiling_s))
-            next_at = max(lane.policy.next_time(attempts, now, self._chance()), asked)
-            log(
-                "notice.deferred",
-                **_about(entry),
-                error=str(error),
-                next_attempt_at=next_at.isoformat(),
-            )
-        return Settlement(
-            entry=entry.entry,
-            claim=entry.claim,
-            fate=fate,
-            error=str(error),
-            next_at=next_at,
             noun=notices.NOUN,
         )
 
@@ -272,13 +243,3 @@ class Notify:
                 self._spool.acknowledge(enterprise, home)
                 log("notice.delivered", enterprise=enterprise, cursor=home)
         self._moved.clear()
-
-
-def _about(entry: Claimed) -> dict[str, object]:
-    return {
-        "message_id": entry.uid,
-        "enterprise": entry.owner,
-        "message_type": entry.kind,
-        "destination": entry.destination,
-        "attempt": entry.attempts + 1,
-    }

@@ -19,12 +19,16 @@ from gateway.observe.defects import defect
 from gateway.observe.log import log
 from gateway.processes.heartbeat import Heartbeat, beats
 from gateway.processes.sd_notify import sd_notify
+from spool.retry import backoff_s
 
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _CALM_S: Final = 10.0
 """A role that ran this long before it died starts again at once."""
+_AT_ONCE: Final = 3
+"""So many times a role that dies is started again without a wait."""
+_AGAIN_S: Final = 0.2
 _SLOWEST_S: Final = 10.0
 _NOTICE_S: Final = 1.0
 _AWAY_S: Final = 5.0
@@ -163,7 +167,11 @@ class Supervisor:
             del self._children[child.pid]
             calm = time.monotonic() - child.started > _CALM_S
             deaths = 1 if calm else child.deaths + 1
-            wait = 0.0 if deaths <= 3 else min(_SLOWEST_S, 0.1 * 2 ** (deaths - 3))  # noqa: PLR2004
+            wait = (
+                0.0
+                if deaths <= _AT_ONCE
+                else backoff_s(deaths - _AT_ONCE, first_s=_AGAIN_S, ceiling_s=_SLOWEST_S)
+            )
             self._sick.append(_Sick(role=child.role, deaths=deaths, at=time.monotonic() + wait))
 
     def _revive(self) -> None:

@@ -14,10 +14,13 @@ from spool.entry import (
     Collected,
 )
 from spool.errors import SpoolError
+from spool.retry import backoff_s
 from spool.store import Spool
 
 _BATCH = 64
 _WAIT_S = 2.0
+_AGAIN_S = 0.5
+_SLOWEST_S = 30.0
 _GATHER_S = 0.25
 """How long a batch that was not full lets the next one gather: a batch costs two commits."""
 _BEAT_S = 1.0
@@ -61,7 +64,7 @@ class Collect:
                     raise
                 failures += 1
                 self._tell(error, failures)
-                self._rest(min(30.0, 0.25 * 2 ** min(failures, 7)), stop)
+                self._rest(backoff_s(failures, first_s=_AGAIN_S, ceiling_s=_SLOWEST_S), stop)
             else:
                 failures = 0
                 if 0 < taken < _BATCH:

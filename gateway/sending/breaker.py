@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.ports import Clock
+from spool.retry import backoff_s
 
 _FIRST_S: Final = 0.5
 _CEILING_S: Final = 30.0
-_DOUBLINGS: Final = 10
 
 
 class Breaker:
@@ -47,7 +47,7 @@ class Breaker:
         """
         if failed and not delivered:
             self._failures += 1
-            bound = min(_CEILING_S, _FIRST_S * 2.0 ** min(self._failures - 1, _DOUBLINGS))
+            bound = backoff_s(self._failures, first_s=_FIRST_S, ceiling_s=_CEILING_S)
             self._until = self._clock() + bound * (0.5 + self._chance() / 2)
             self._size = 1
         elif delivered:

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -12,9 +12,9 @@ from gateway.errors import DeliveryError, EnvelopeError, LeaseEndedError
 from gateway.keys.keyring import Keyring
 from gateway.observe.log import gathered, log
 from gateway.ports import Clock, Delivery, Parcel, Transport
-from gateway.printable import escaped
 from gateway.processes.heartbeat import beat
 from gateway.processes.stop import Stop
+from gateway.sending.attempts import Attempts
 from gateway.sending.breaker import Breaker
 from gateway.sending.claims import begin
 from gateway.sending.device_signing import DeviceSigning, Prepared, ReadyParcel
@@ -74,8 +74,7 @@ class Forward:
         )
         self._config = config
         self._claimant = claimant
-        self._chance = chance
-        self._policy = policy_of(config, destination)
+        self._attempts = Attempts(policy=policy_of(config, destination), chance=chance)
         self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
         self._clock = clock
 
@@ -93,7 +92,9 @@ class Forward:
                     waiter.wait(0.0)
                 elif carried < wanted:
                     stop.pause(_GATHER_S)
-        self._spool.settle([self._postponed(one.entry, _STOPPING) for one in self._device_signing.close()])
+        self._spool.settle(
+            [self._attempts.postponed(one.entry, _STOPPING) for one in self._device_signing.close()]
+        )
 
     def ears(self) -> tuple[int, ...]:
         """Return descriptors that are readable when a device has signed something, or may sign again."""
@@ -140,7 +141,7 @@ class Forward:
         parcels: list[Parcel] = []
         for one in signed:
             if not reachable and one.result.exception() is None:
-                done.append(self._postponed(one.entry, _UNREACHABLE))
+                done.append(self._attempts.postponed(one.entry, _UNREACHABLE))
             else:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
         prepare = self._builder.prepare
@@ -167,7 +168,7 @@ class Forward:
             silence = DeliveryError(
                 "the transport did not say what became of it", where=self._destination.name
             )
-            done.append(self._failed(entry, silence))
+            done.append(self._attempts.failed(entry, silence))
             cause = cause or str(silence)
         self._spool.settle(done)
         self._report(delivered, failed + len(ready), late, cause)
@@ -184,9 +185,9 @@ class Forward:
         try:
             prepared = made()
         except KeyUnavailable as error:
-            done.append(self._postponed(entry, error))
+            done.append(self._attempts.postponed(entry, error))
         except (DeliveryError, SigningError, EnvelopeError) as error:
-            done.append(self._failed(entry, error))
+            done.append(self._attempts.failed(entry, error))
         else:
             parcels.append(prepared.parcel)
             ready[entry.entry] = (entry, prepared)
@@ -206,10 +207,10 @@ class Forward:
 
     def _judge(self, delivery: Delivery, entry: Claimed, prepared: Prepared) -> Settlement:
         if isinstance(delivery.error, LeaseEndedError):
-            return self._postponed(entry, delivery.error)
+            return self._attempts.postponed(entry, delivery.error)
         if delivery.error is not None:
-            return self._failed(entry, delivery.error)
-        log("entry.sent", **self._about(entry), sha256=prepared.digest.hex())
+            return self._attempts.failed(entry, delivery.error)
+        log("entry.sent", **self._attempts.about(entry), sha256=prepared.digest.hex())
         return Settlement(
             entry=entry.entry,
             claim=entry.claim,
@@ -217,40 +218,6 @@ class Forward:
             sent_sha256=prepared.digest,
             record=prepared.record,
         )
-
-    def _failed(self, entry: Claimed, error: DeliveryError | SigningError | EnvelopeError) -> Settlement:
-        attempts, said = entry.attempts + 1, escaped(str(error))
-        temporary = not isinstance(error, EnvelopeError) and getattr(error, "temporary", True)
-        age = datetime.now(UTC) - entry.accepted_at
-        if not temporary or self._policy.exhausted(attempts, age):
-            log("entry.dead", **self._about(entry), error=said)
-            return Settlement(entry=entry.entry, claim=entry.claim, fate=Fate.UNDELIVERABLE, error=said)
-        next_at = self._policy.next_time(attempts, datetime.now(UTC), self._chance())
-        log("entry.deferred", **self._about(entry), error=said, next_attempt_at=next_at.isoformat())
-        return Settlement(
-            entry=entry.entry, claim=entry.claim, fate=Fate.DEFERRED, error=said, next_at=next_at
-        )
-
-    def _postponed(self, entry: Claimed, why: KeyUnavailable | LeaseEndedError) -> Settlement:
-        """Put an entry back that was not attempted: what is wrong is not wrong with it."""
-        # what waits for longer than the longest back-off is taken for a wrong clock
-        wait_s = min(why.retry_after_s, self._policy.ceiling_s)
-        next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        said = escaped(str(why))
-        log("entry.postponed", **self._about(entry), error=said, next_attempt_at=next_at.isoformat())
-        return Settlement(
-            entry=entry.entry, claim=entry.claim, fate=Fate.POSTPONED, error=said, next_at=next_at
-        )
-
-    def _about(self, entry: Claimed) -> dict[str, object]:
-        return {
-            "message_id": entry.uid,
-            "enterprise": entry.owner,
-            "message_type": entry.kind,
-            "destination": entry.destination,
-            "cop_msg_id": entry.cop_msg_id,
-            "attempt": entry.attempts + 1,
-        }
 
     def close(self) -> None:
         """Let go of the connection."""

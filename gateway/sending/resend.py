@@ -68,10 +68,10 @@ class ResendPolicy:
         now = self._clock()
         attempts = entry.attempts + 1
         said = f"{answer.message_type} {answer.status}: {meaning.zh} / {meaning.en}, receipt {receipt}"
-        if policy.exhausted(attempts, now - travelled.accepted_at):
+        next_at = policy.after(attempts, travelled.accepted_at, now, self._chance())
+        if next_at is None:
             why = f"no attempt is left after {attempts}: {said}"
             return Bounce(entry=entry.entry, claim=entry.claim, next_at=None, reason=why)
-        next_at = policy.next_time(attempts, now, self._chance())
         return Bounce(entry=entry.entry, claim=entry.claim, next_at=next_at, reason=said)
 
 

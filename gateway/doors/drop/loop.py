@@ -14,11 +14,13 @@ from gateway.model import Enterprise
 from gateway.observe.log import log
 from gateway.ports import Arrival, Clock
 from gateway.processes.stop import Stop
+from spool.retry import backoff_s
 
 _BATCH: Final = 16
 """Messages in hand at a time: at most so many times the size that one may have are in memory."""
 _REST_S: Final = 1.0
 """How long what cannot be taken now is left alone."""
+_AGAIN_S: Final = 0.5
 _SLOWEST_S: Final = 30.0
 
 
@@ -160,7 +162,7 @@ class DropLoop:
             attempt=self._failures,
             error=str(error),
         )
-        self._rest(min(_SLOWEST_S, 0.25 * 2 ** min(self._failures, 7)))
+        self._rest(backoff_s(self._failures, first_s=_AGAIN_S, ceiling_s=_SLOWEST_S))
         self._stands(in_order=False)
 
     def _is_closed(self) -> bool:

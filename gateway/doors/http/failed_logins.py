@@ -12,6 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from gateway.observe.log import log
+from spool.retry import backoff_s
 
 _FREE: Final = 5
 """Failures in a row that are answered at once: a client with an old token is no attack."""
@@ -66,7 +67,7 @@ class Logins:
             known = address if where else ""  # what a proxy passes on may be any text
             log("login.failed", address=known, way=way, reason=reason, enterprise=enterprise, failures=count)
         beyond = record.failures - _FREE
-        return 0.0 if beyond <= 0 else min(self._longest_s, _FIRST_S * 2.0 ** min(beyond - 1, 16))
+        return 0.0 if beyond <= 0 else backoff_s(beyond, first_s=_FIRST_S, ceiling_s=self._longest_s)
 
     def _may_say(self, record: _Record, now: float) -> bool:
         """Take one of the lines that may be written, if there is one for this address."""
