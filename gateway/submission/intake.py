@@ -102,26 +102,24 @@ class Intake:
         on_done: OnSubmitted,
         *,
         request_key: str = "",
-    ) -> Busy | OverQuota | None:
-        """Take in what was judged; `on_done` gets the outcome once it is on disk, or the SpoolError that kept it from there.
+    ) -> None:
+        """Take in what was judged. `body`: as handed in.
 
-        Busy and OverQuota are said at once, and `on_done` is not called then. `body`: as handed in.
+        `on_done` gets the outcome, once: a commit's when it is on disk, or the SpoolError that prevented it; Busy and
+        OverQuota before this returns.
         """
         if isinstance(judged, Refusal):
             self._refuse(body, caller, judged, on_done)
-            return None
+            return
         resource = self._resource(judged, caller)
-        late = self._queues.late(resource) if resource else None
-        if late is not None:
-            return Busy(queue=late)
-        over = self._over(caller, judged) if caller.quota is not None else None
-        if over is not None:
-            return over
+        refused = self._busy(resource) or self._over(caller, judged)
+        if refused is not None:
+            on_done(refused)
+            return
         new = judged.new
         if request_key or resource:
             new = structs.replace(new, request_key=request_key, resource=resource)
         self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged.header)))
-        return None
 
     def recalled(
         self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
@@ -144,7 +142,14 @@ class Intake:
         )
         return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None)
 
+    def _busy(self, resource: str) -> Busy | None:
+        """Tell whether the device that has to sign it has too long a queue."""
+        late = self._queues.late(resource) if resource else None
+        return None if late is None else Busy(queue=late)
+
     def _over(self, caller: Enterprise, ready: ExaminedSubmission) -> OverQuota | None:
+        if caller.quota is None:
+            return None
         cost = Cost(size_bytes=len(ready.new.body), declarations=len(ready.header.declarations))
         return self.quotas.spend(caller, cost)
 

@@ -99,17 +99,15 @@ class BatchSubmitter:
             if index and self._clock() > until:  # others wait for their turn at this desk
                 results[index:] = [ProblemError("unavailable")] * (len(arrivals) - index)
                 break
+            on_done = partial(results.__setitem__, index)
             try:
                 reply = known.get(index)
-                busy = (
-                    self._submit(arrival, caller, results, index)
-                    if reply is None
-                    else self._intake.recalled(reply, arrival.body, caller)
-                )
+                if reply is None:
+                    self._submit(arrival, caller, on_done)
+                else:
+                    on_done(self._intake.recalled(reply, arrival.body, caller))
             except Exception as error:  # noqa: BLE001 (the others are judged; this one is answered for)
-                busy = error
-            if busy is not None:
-                results[index] = busy
+                on_done(error)
         self._commit.commit()
         return results
 
@@ -120,15 +118,14 @@ class BatchSubmitter:
         replies = zip(bodies, self._spool.taken(asked), strict=True)
         return {index: reply for index, reply in replies if reply is not None}
 
-    def _submit(
-        self, arrival: Arrival, caller: Enterprise, results: list[_Result], index: int
-    ) -> _Result | None:
-        """Return what is known at once; None: it comes with the commit."""
+    def _submit(self, arrival: Arrival, caller: Enterprise, on_done: Callable[[_Result], None]) -> None:
+        """Judge one and take it in; `on_done` gets the outcome, the commit's with the commit."""
         if len(arrival.body) > self.size_bytes:
             log("message.refused", enterprise=caller.id, problem="too-large", rules=["too_large"])
-            return ProblemError("too-large")
+            on_done(ProblemError("too-large"))
+            return
         judged = self._judge(arrival.body, caller)
-        return self._intake.take(judged, arrival.body, caller, partial(results.__setitem__, index))
+        self._intake.take(judged, arrival.body, caller, on_done)
 
     def _answer(
         self, result: _Result, arrival: Arrival, caller: Enterprise

@@ -126,22 +126,20 @@ class Submissions:
 
     def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
         """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
-        self._answer_with(lambda: self._take(admitted, body, tell), tell)
+        self._try(lambda: self._take(admitted, body, tell), tell)
 
-    def _answer_with(self, work: Callable[[], HttpResponse | None], tell: Tell) -> None:
-        """Do some work, and tell the answer that it has at once. Never raises itself."""
+    def _try(self, step: Callable[[], None], tell: Tell) -> None:
+        """Do one step, which answers with `tell` now or later; what it raises is answered for here. Never raises itself."""
         try:
-            answer = work()
+            step()
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
-            answer = self._failed(error)
-        if answer is not None:
-            tell(answer)
+            tell(self._failed(error))
 
-    def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> HttpResponse | None:
-        """Return the answer that is known at once; None: it comes later.
+    def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        """Judge at once what can be judged at once, else by a judge.
 
         What is not found sound at once may have been taken before, and is not judged then: its certificate may have
-        ended since.
+        ended since. Raises ProblemError.
         """
         digest = hashlib.sha256(body) if admitted.promised else None
         if digest is not None and digest.hexdigest() != admitted.promised:
@@ -152,26 +150,25 @@ class Submissions:
             source = Translate(
                 body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset, full=full
             )
-            return self._ask_judge(source, admitted, body, tell)
+            self._ask_judge(source, admitted, body, tell)
+            return
         judged = self._judge.at_once(body, caller, full)
         question = Examine(body=body, caller=caller.id, full=full)
 
-        def go_on() -> HttpResponse | None:
-            if judged is None:
-                return self._ask_judge(question, admitted, body, tell)
-            return self._take_judged(judged, admitted, body, tell)
+        def go_on(reply: Duplicate | Conflict | Exception | None = None) -> None:
+            if reply is not None:
+                tell(self._recalled(reply, admitted, body))
+            elif judged is None:
+                self._ask_judge(question, admitted, body, tell)
+            else:
+                self._take_judged(judged, admitted, body, tell)
 
         if admitted.dry_run or isinstance(judged, ExaminedSubmission):
-            return go_on()
+            go_on()
+            return
         sha256 = (digest or hashlib.sha256(body)).digest()
         asked = Submission(owner=caller.id, sha256=sha256, request_key=admitted.request_key)
-        self._recall.ask(
-            asked,
-            lambda reply: self._answer_with(
-                lambda: go_on() if reply is None else self._recalled(reply, admitted, body), tell
-            ),
-        )
-        return None
+        self._recall.ask(asked, lambda reply: self._try(lambda: go_on(reply), tell))
 
     def _recalled(
         self, reply: Duplicate | Conflict | Exception, admitted: Admitted, body: bytes
@@ -181,32 +178,28 @@ class Submissions:
             raise reply
         return self._answer(self._services.intake.recalled(reply, body, admitted.caller), admitted)
 
-    def _ask_judge(
-        self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell
-    ) -> HttpResponse | None:
-        """Hand it to a judge that may be killed. Raises Problem when none will have it."""
+    def _ask_judge(self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell) -> None:
+        """Hand it to a judge that may be killed. Raises ProblemError when none will have it."""
 
         def judged(verdict: JudgeVerdict | Exception) -> None:
-            self._answer_with(lambda: self._take_judged(on_message(verdict), admitted, body, tell), tell)
+            self._try(lambda: self._take_judged(on_message(verdict), admitted, body, tell), tell)
 
         if not self._pool.judge(question, judged):
             raise ProblemError("unavailable", _BUSY, headers={"Retry-After": RETRY_AFTER_S})
-        return None
 
     def _take_judged(
         self, judged: ExaminedSubmission | Refusal, admitted: Admitted, body: bytes, tell: Tell
-    ) -> HttpResponse | None:
-        """Return the answer that is known at once; None: it comes with the commit."""
+    ) -> None:
         if admitted.dry_run:
-            return self._dry_run(judged, body, admitted.caller)
-        busy = self._services.intake.take(
+            tell(self._dry_run(judged, body, admitted.caller))
+            return
+        self._services.intake.take(
             judged,
             body,
             admitted.caller,
             lambda outcome: tell(self._answer(outcome, admitted)),
             request_key=admitted.request_key,
         )
-        return None if busy is None else self._answer(busy, admitted)
 
     def _dry_run(self, judged: ExaminedSubmission | Refusal, body: bytes, caller: Enterprise) -> HttpResponse:
         self._services.intake.charge(body, caller)
