@@ -1,4 +1,4 @@
-"""What `gateway check` says of batches that may take longer than the claim on them holds (docs/adr/0036)."""
+"""`gateway check`: batches that may take longer than the lease on their claim (docs/adr/0036)."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,17 +10,17 @@ from gateway.config.gateway_toml import Amqp, Config, Destination, Rabbitmq, Sft
 from gateway.delivery.lane import BATCH
 
 _PASSES: Final = {"sftp": 2}
-"""Of a batch over a channel: the receipts first, then what tells of them."""
+"""Upload rounds of one batch over a channel: the receipt files first, then the JSON files that name them."""
 
 
 def probe_batches(config: Config) -> Iterator[Check]:
-    """Name destinations whose batch does not fit; nothing where all do."""
+    """Report the destinations whose batch does not fit into `lease_s`; nothing when all fit."""
     for one in config.destination:
         yield from _fits(f"batch of {one.name}", _way(one), one.batch, config.lease_s, "batch, ")
 
 
 def probe_batch(channel: Channel, lease_s: float) -> Iterator[Check]:
-    """The same for a channel; those of a webhook are checked when they are read."""
+    """Report the same for a channel; webhook channels are checked when their configuration is read."""
     deliver = channel.deliver
     name = f"batch of channel {channel.enterprise}/{deliver.name}"
     yield from _fits(name, _way(way_of(deliver)), BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))
@@ -54,13 +54,13 @@ def _fits(
 
 
 def _together(way: Amqp | Rabbitmq | Sftp) -> int:
-    """Return how many messages wait for one time-out together, at most."""
+    """Return how many messages share one time-out at most."""
     match way:
         case Sftp():
             from gateway.transports.sftp.transport import GROUP  # noqa: PLC0415 (only who uses it loads it)
 
             return GROUP * way.connections
-        case Rabbitmq() | Amqp():  # the credit of AMQP 1.0 is the broker's to give, and about as much
+        case Rabbitmq() | Amqp():  # with AMQP 1.0 the broker sets the credit, which is about as much
             from gateway.transports.rabbitmq.links import WINDOW  # noqa: PLC0415
 
             return WINDOW
