@@ -108,7 +108,7 @@ def _arrive(plan: _Plan, begun: Event, over: Event, results: Connection) -> None
     """Run the process of callers."""
     try:
         latencies = _call_all(plan, begun, over)
-    except BaseException as error:  # noqa: BLE001 (sent to the other side, which raises it)
+    except BaseException as error:  # noqa: BLE001 (told to the other side, which raises it)
         results.send(f"{type(error).__name__}: {error}")
     else:
         results.send(latencies)

@@ -16,7 +16,7 @@ CREDIT = 512
 READ_BYTES = 256 * 1024
 
 
-class NotNow(Exception):  # noqa: N818  # a decision of the script, not an error
+class NotNow(Exception):  # noqa: N818  # what the script says, not something gone wrong
     """Raised by `on_message` to release an envelope unprocessed: another attempt may succeed."""
 
 
@@ -198,7 +198,7 @@ class AmqpPeer:
             self._on_message(_body(raw), address)
         except NotNow:
             delivery.update(proton.Delivery.RELEASED)
-        except Exception as error:  # noqa: BLE001  # on_message may refuse by raising any exception
+        except Exception as error:  # noqa: BLE001  # the script behind on_message refuses by raising anything
             delivery.local.condition = proton.Condition("amqp:precondition-failed", str(error))
             delivery.update(proton.Delivery.REJECTED)
         else:

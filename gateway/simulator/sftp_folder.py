@@ -130,7 +130,7 @@ class FolderSession(paramiko.SFTPServerInterface):
             old.replace(new)
         except OSError as error:
             return _status(error)
-        except Exception:  # noqa: BLE001  # on_message may refuse by raising any exception
+        except Exception:  # noqa: BLE001  # the script behind on_message refuses by raising anything
             return SFTP_FAILURE
         return SFTP_OK
 
