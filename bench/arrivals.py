@@ -1,8 +1,8 @@
-"""Callers that come when they come, however slow the gateway is: an open-loop load in a process of its own.
+"""An open-loop load in its own process: messages arrive at planned times, however slow the gateway is.
 
-A caller that waits for its answer before it sends the next message spares a gateway that stalls: what would
-have come meanwhile is never sent, and its waiting never counted (coordinated omission). Here the times of
-all arrivals are drawn before the first, and each latency counts from the time drawn.
+Callers that wait for an answer before they send the next message hide stalls: the messages that would have
+come meanwhile are never sent, and their waiting is never counted (coordinated omission). Here the times of
+all arrivals are drawn before the first, and each latency counts from the drawn time.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ from gateway.model import EnterpriseId
 from gateway.simulator.world import LocalWorld
 
 _CALLERS: Final = 24
-"""Connections to share the arrivals; one that finds none free waits, and the waiting counts."""
+"""Connections for the arrivals; an arrival that finds none free waits, and the waiting counts."""
 _START_S: Final = 60.0
 
 
@@ -37,7 +37,7 @@ class _Plan:
 
 
 def schedule(count: int, per_s: float, *, seed: int = 7) -> tuple[float, ...]:
-    """Draw `count` arrival times, ascending, in seconds: a Poisson process of this rate, the same each time."""
+    """Draw `count` arrival times, ascending, in seconds: a Poisson process of this rate, the same for each call."""
     rng = random.Random(seed)  # noqa: S311 (no secret)
     at = 0.0
     times = []
@@ -48,7 +48,7 @@ def schedule(count: int, per_s: float, *, seed: int = 7) -> tuple[float, ...]:
 
 
 class Arrivals:
-    """Hands in `jobs` at `per_s` from `with` on; `wait` returns when all are accepted, `stop` sooner."""
+    """Submits `jobs` at the rate `per_s` while entered; `wait` returns when all are accepted, `stop` ends earlier."""
 
     def __init__(self, world: LocalWorld, jobs: Sequence[Job], *, per_s: float) -> None:
         context = multiprocessing.get_context("spawn")
@@ -68,7 +68,7 @@ class Arrivals:
         self._latencies: list[float] | None = None
 
     def __enter__(self) -> Self:
-        """Return when the first message is on its way."""
+        """Start the process of callers; returns when it begins to send."""
         self._process.start()
         self._theirs.close()
         if not self._begun.wait(_START_S):
@@ -84,7 +84,7 @@ class Arrivals:
         self._results.close()
 
     def wait(self) -> list[float]:
-        """Return the latency of each message, in seconds from its time to its 202, in order of arrival.
+        """Block and return the latency of each message, in seconds from its drawn time to its 202, in order of arrival.
 
         Raises GatewayError when a message was not accepted.
         """
@@ -99,13 +99,13 @@ class Arrivals:
         return self._latencies
 
     def stop(self) -> list[float]:
-        """Let no more come; returns the latencies of those that came."""
+        """End the arrivals; returns the latencies of those that came."""
         self._over.set()
         return self.wait()
 
 
 def _arrive(plan: _Plan, begun: Event, over: Event, results: Connection) -> None:
-    """Live as the process of callers."""
+    """Run the process of callers."""
     try:
         latencies = _call_all(plan, begun, over)
     except BaseException as error:  # noqa: BLE001 (told to the other side, which raises it)

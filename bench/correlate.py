@@ -1,4 +1,4 @@
-"""correlate: how many answers a second find their owner, and whether each finds the right one."""
+"""correlate: how many answers a second are matched to their owner, and whether each match is right."""
 
 import os
 import tempfile
@@ -15,11 +15,11 @@ _ENTERPRISES: Final = 50
 
 
 def correlate(*, receipts: int) -> Figure:
-    """Answers kept and filed a second, on disk, one process: shuffled over 50 enterprises that share their copNos.
+    """Measure answers kept and filed a second, on disk, in one process: shuffled over 50 enterprises with equal copNos.
 
-    One in twenty is an orphan until its declaration is accepted, after all the answers; the keeper then matches it.
-    Half say no agentCode, a half carry nothing but an invtNo that another one teaches. `exact` when every timeline
-    holds just the answers to its declaration, nobody heard of another's, and no orphan is left.
+    One in twenty is an orphan until its declaration is accepted, after all answers; the keep role then matches it.
+    Half have no agentCode, half only an invtNo, known from another answer. `exact`: every timeline holds exactly the
+    answers to its declaration, no enterprise got another's, and no orphan is left.
     """
     world = World(receipts=receipts, enterprises=_ENTERPRISES)
     with (
@@ -28,7 +28,7 @@ def correlate(*, receipts: int) -> Figure:
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),
     ):
-        configure_logs("info")  # as a role writes them
+        configure_logs("info")  # the same logs as a role writes
         result = world.run(spool)
         reset_logs()
     return Figure(

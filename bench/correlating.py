@@ -1,8 +1,8 @@
-"""A world of enterprises that share their numbers, and customs' answers to them in any order, each to be brought home.
+"""Data for `correlate`: enterprises with equal numbers, and shuffled answers of customs, each with one right owner.
 
-Every enterprise declares the same copNos, so nothing but the agentCode, the address on the envelope and the numbers
-learned from earlier answers tells them apart. Each declaration is answered four times: 622 saved at E-Port, 622 released
-(with the invtNo), 816 and 818, which carry that alone. Some are declared only after their answers have come.
+Every enterprise declares the same copNos, so only the agentCode, the receiver of the envelope and the numbers known
+from earlier answers distinguish them. Each declaration gets four answers: 622 saved at E-Port, 622 released (with the
+invtNo), 816 and 818, which have only the invtNo. Some declarations are submitted only after their answers have come.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _CEB: Final = "http://www.chinaport.gov.cn/ceb"
 _BODIES: Final = 100
 _BATCH: Final = 64
 _WHOLE: Final = 0.5
-"""Share of the declarations whose receipts say the agentCode, which is optional there."""
+"""Share of the declarations whose receipts have the agentCode, which is optional there."""
 
 TellAnswer = tuple[str, str, str]
 """Receipt type, status, time."""
@@ -44,22 +44,22 @@ TellAnswer = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrelateResult:
-    """What became of the answers."""
+    """The outcome of a run."""
 
     receipts: int
     filing_s: float
-    """To keep and file all of them."""
+    """Time to keep and file all answers."""
     orphans: int
-    """Nobody's, after all had come."""
+    """Orphans after all answers had come."""
     rematched: int
-    """Of those, matched when what they waited for was declared."""
+    """Of these, matched after their declarations were accepted."""
     rematching_s: float
     left: int
     """Orphans at the end."""
     wrong: int
     """Declarations whose timeline is not exactly their own answers."""
     strangers: int
-    """Notices that say more, or to more enterprises, than there were answers."""
+    """Difference between the numbers of notices and of answers: not 0 if an answer went to further enterprises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,11 @@ class _Declared:
     """Its identity."""
     key: Mapping[str, str]
     told: list[TellAnswer]
-    """All answers to it, and nobody else's: no two answers have one time."""
+    """Exactly the answers to it; no two answers have the same time."""
 
 
 class World:
-    """`receipts` answers to declarations of `enterprises`; `late` is the share declared after its answers."""
+    """`receipts` answers to declarations of `enterprises`; `late`: the share declared after its answers."""
 
     def __init__(self, *, receipts: int, enterprises: int, late: float = 0.05, seed: int = 23) -> None:
         self._rng = random.Random(seed)  # noqa: S311 (invented data)
@@ -92,7 +92,7 @@ class World:
         self._rng.shuffle(self._raws)
 
     def run(self, spool: Spool) -> CorrelateResult:
-        """Let it happen in this spool, which is empty."""
+        """Run the measure in an empty spool."""
         filer = filer_of(spool, self._rules, self._local_receivers)
         rematching = Rematching(spool, filer)
         spool.put(self._offers)
@@ -102,7 +102,7 @@ class World:
             filer.file_waiting()
         filed = time.perf_counter()
         orphans = spool.outstanding().orphans
-        rematching.look()  # as the keeper does all the time: nothing has come that they wait for
+        rematching.look()  # as the keep role does in each round: nothing that they wait for has come
         spool.put(self._late)
         began_again = time.perf_counter()
         rematched = 0
@@ -162,7 +162,7 @@ class World:
         )
 
     def _at(self, one: _Declared, kind: str, status: str) -> str:
-        """Give the next answer its time, 17 digits, and expect it."""
+        """Return the time of the next answer, 17 digits, and add the answer to the expected ones."""
         self._told += 1
         at = f"20241111{self._told:09d}"
         one.told.append((kind, status, at))
@@ -196,7 +196,7 @@ def _tenant(number: int) -> Enterprise:
 
 
 def filer_of(spool: Spool, rules: Rules, local_receivers: LocalReceivers = NOBODY) -> ReceiptFiler:
-    """Return what files answers, for a node that has no links."""
+    """Return a receipt filer for a node without links."""
     return ReceiptFiler(
         spool=spool,
         rules=rules,

@@ -1,4 +1,4 @@
-"""depth_5m: whether a node with five million declarations in its spool is as fast as an empty one."""
+"""depth_5m: whether a node with five million declarations in its spool is as fast as one with an empty spool."""
 
 import statistics
 import tempfile
@@ -17,22 +17,22 @@ from spool.sqlite.copies import multiply
 
 _ROUNDS: Final = 5
 _BODY_BYTES: Final = 256
-"""Of the bodies of copies: they lie beside what is searched and are never read again."""
+"""Size of the copies' bodies, which are stored apart from what is searched and never read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Round:
     home_per_s: float
     cpu_us: Mapping[str, float]
-    """Of a message, by role."""
+    """CPU a message, by role."""
 
 
 def depth(*, declarations: int, messages: int, pattern: int = 1000) -> Figure:
-    """Throughput with `declarations` in the spool over throughput with none, the whole way, answers home.
+    """Measure throughput with `declarations` in the spool over throughput with none, from submission to answer.
 
-    Two gateways stand side by side, one with an empty spool, one with a deep one, and take turns: `messages` single
-    declarations each, five rounds; the ratio is the median of the rounds'. The deep spool holds messages that went
-    the whole way, sent, answered and acknowledged: `pattern` of them really did, the others are copies of their rows
+    Two gateways run in parallel, one with an empty spool, one with a deep one, and take turns: `messages` single
+    declarations each, five rounds; the ratio is the median of the rounds'. The deep spool holds messages that were
+    sent, answered and acknowledged: `pattern` of them really were, the others are copies of their rows
     (`spool.sqlite.copies`). All are messages of one declaration, which make the most rows and index entries.
     """
     pattern = min(pattern, declarations)
@@ -74,14 +74,14 @@ def depth(*, declarations: int, messages: int, pattern: int = 1000) -> Figure:
 
 
 def _by_role(rounds: Sequence[_Round]) -> dict[str, float]:
-    """Return the median of each role's CPU a message, microseconds."""
+    """Return the median CPU a message of each role, in microseconds."""
     return {
         role: round(statistics.median(one.cpu_us[role] for one in rounds), 1) for role in rounds[0].cpu_us
     }
 
 
 def fill_up(running: LocalWorld, *, times: int, body_bytes: int | None = None) -> Mapping[str, float]:
-    """Stop the gateway, multiply its spool, start it again; returns how large that made it and how long it took."""
+    """Stop the gateway, multiply its spool, start it again; returns the size of the spool and the time it took."""
     assert running.gateway is not None  # noqa: S101 (the playground is running)
     running.gateway.stop()
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""drain: how fast what an outage left behind goes out, while new messages come in."""
+"""drain: how fast the backlog of an outage is sent while new messages come in."""
 
 import tempfile
 import time
@@ -18,13 +18,13 @@ _PATIENCE_S: Final = 600.0
 
 
 def drain(*, messages: int) -> Figure:
-    """Messages sent a second after an outage, old and new, over the most that were carried a second before it.
+    """Measure messages sent a second after an outage, old and new, over the highest rate carried before it.
 
-    Steady: `messages` as fast as they are taken, the whole way, answers home. Then customs is down while twice as
-    many are accepted; it comes back while new ones arrive at half the steady rate, whatever the gateway does. The
+    Steady: `messages` as fast as they are accepted, until their answers are delivered. Then customs is down while twice
+    as many are accepted; it comes back while new ones arrive at half the steady rate, whatever the gateway does. The
     drain counts from the first message sent after the return until the last one that waited is sent, slow start
-    included; how long the gateway left customs alone before that is in the detail, and so is how fast the backlog
-    alone went down. Answers come home and are pulled all the time.
+    included; the detail has how long the gateway waited before that, and the rate of the backlog alone. Answers come
+    and are pulled all the time.
     """
     backlog = 2 * messages
     with (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measure: `value` in `unit` over `n` cases, and what it is made of."""
+    """One measure: `value` in `unit` over `n` cases, and its components in `detail`."""
 
     measure: str
     value: float

@@ -1,4 +1,4 @@
-"""What the machine itself takes: one signature, one fsync, one schema check. The other figures are ratios to these."""
+"""The machine's own costs: one signature, one fsync, one schema check. The other figures are ratios to these."""
 
 import multiprocessing
 import os
@@ -34,15 +34,15 @@ class Signature:
     """CPU of one raw RSA-2048 signature in microseconds, the median of many rounds, in two situations."""
 
     alone_us: float
-    """The machine's other processors have nothing to do for us."""
+    """The benchmark keeps no other processor busy."""
     busy_us: float
-    """Another process signs on each of the other processors: the way a loaded gateway signs."""
+    """Another process signs on each other processor, as in a loaded gateway."""
     least_us: float
     """The best round of all."""
 
 
 def signature(rounds: int = _ROUNDS) -> Signature:
-    """Measure alone, with all processors at work, and alone again: what else the machine does changes meanwhile."""
+    """Measure alone, with all processors busy, and alone again, because other load on the machine changes meanwhile."""
     before = _signing(rounds)
     with _signing_elsewhere():
         busy = _signing(rounds)
@@ -55,12 +55,12 @@ def signature(rounds: int = _ROUNDS) -> Signature:
 
 
 def floor_sign(found: Signature) -> Figure:
-    """CPU of one raw RSA-2048 signature, microseconds, while every processor signs: the divisor of `overhead_*`.
+    """Measure the CPU of a raw RSA-2048 signature, microseconds, while every processor signs: divisor of `overhead_*`.
 
-    During those runs gateway, customs and callers keep every processor at work. Processors of a machine may be
-    threads of one core or share its clock and caches; then the same signature takes more time than on a machine
-    that does nothing else, and a cost under load must not be divided by a cost at rest, nor the other way round.
-    `alone_us` and `busy_over_alone` tell how much of the value comes from that.
+    During those runs gateway, customs and callers keep every processor busy. Processors of a machine may be
+    threads of one core or share its clock and caches; then the same signature takes more time than on an idle
+    machine, and a cost under load must not be divided by a cost at rest, nor the other way round.
+    `alone_us` and `busy_over_alone` show how much of the value comes from that.
     """
     return Figure(
         measure="floor_sign_us",
@@ -77,7 +77,7 @@ def floor_sign(found: Signature) -> Figure:
 
 
 def floor_fsync(folder: Path) -> Figure:
-    """Wall time of appending 4 KiB and syncing it, microseconds, on the disk of `folder`, nothing else at work."""
+    """Measure the wall time of appending and syncing 4 KiB, microseconds, on the idle disk of `folder`."""
     times = fsyncs_us(folder)
     return Figure(
         measure="floor_fsync_us",
@@ -101,9 +101,9 @@ def fsyncs_us(folder: Path, count: int = 300) -> list[float]:
 
 
 def floor_validate() -> Figure:
-    """CPU of parsing and judging one single-declaration message by libxml2 alone, microseconds.
+    """Measure the CPU of parsing and validating one single-declaration message by libxml2 alone, microseconds.
 
-    `plain_us` beside it: the same verdict, with the header read, by the plain form of its schema.
+    `plain_us` in the detail: the same check, with the header read, by the plain form of its schema.
     """
     rules = load_rules()
     body = jobs(1, 1)[0].body
@@ -148,7 +148,7 @@ def _signing(rounds: int) -> list[float]:
 
 @contextmanager
 def _signing_elsewhere() -> Iterator[None]:
-    """Keep every other processor at work with signatures."""
+    """Keep every other processor busy with signatures."""
     context = multiprocessing.get_context("spawn")
     over = context.Event()
     begun = [context.Event() for _ in range(1, os.cpu_count() or 1)]

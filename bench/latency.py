@@ -17,12 +17,11 @@ _FIRST: Final = 50
 
 
 def accept_p99(*, messages: int) -> Figure:
-    """The 99th percentile of the time to the 202, over the median of one fsync on the same disk in the same run.
+    """Measure the 99th percentile of the time to the 202, over the median of an fsync on the same disk in the same run.
 
-    The load is half of what the node carried the whole way as fast as it could (not half of what it accepts in a
-    burst, which it could not keep up), in a Poisson process that waits for nobody; a latency counts from the time the
-    message should have come. Answers come home and are pulled meanwhile. The fsync is that of a disk at rest, before
-    and after.
+    The load is half the highest rate that the node carried from submission to answer (not half of what it accepts in a
+    burst, which it could not sustain), as an open-loop Poisson process; a latency counts from the planned time of the
+    message. Answers come and are pulled meanwhile. The fsync is that of an idle disk, before and after.
     """
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,

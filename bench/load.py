@@ -1,4 +1,4 @@
-"""Callers that submit as fast as they are answered and pull their answers: what benchmarks put on a gateway."""
+"""The load of benchmarks: callers that submit as fast as they are answered, and pull their answers."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from gateway.views.api import ReceiptsView
 
 CALLERS: Final = 16
 PULL_EVERY_S: Final = 0.5
-"""A caller asks for its answers twice a second, whatever has come."""
+"""Interval at which a caller pulls its answers, whatever has come."""
 KIND: Final = "CEB311Message"
 ENTERPRISES: Final = tuple(
     NewEnterprise(
@@ -32,21 +32,21 @@ ENTERPRISES: Final = tuple(
     for number in range(4)
 )
 PATIENCE_S: Final = 300.0
-"""Longest time that everything accepted may take to come home."""
+"""Time limit until all answers to accepted messages are pulled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One message to hand in."""
+    """One message to submit."""
 
     owner: str
-    """Id of the enterprise that hands it in."""
+    """Id of the enterprise that submits it."""
     body: bytes
     declarations: int
 
 
 def jobs(count: int, bodies: int, *, seed: int = 11) -> list[Job]:
-    """Compose messages of `bodies` declarations each, in turn of the enterprises; the same each time."""
+    """Compose messages of `bodies` declarations each, for each enterprise in turn; the same for each call."""
     rng = Random(seed)  # noqa: S311 (invented data)
     return [
         Job(
@@ -63,7 +63,7 @@ def jobs(count: int, bodies: int, *, seed: int = 11) -> list[Job]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarriedLoad:
-    """How long a load took, from its first submission, in seconds."""
+    """How long a load took from its first submission, in seconds."""
 
     messages: int
     accepted_s: float
@@ -73,17 +73,17 @@ class CarriedLoad:
 
     @property
     def accepted_per_s(self) -> float:
-        """Messages accepted a second, while the others were on their way."""
+        """Messages accepted a second, while others were being sent and answered."""
         return self.messages / self.accepted_s
 
     @property
     def home_per_s(self) -> float:
-        """Messages carried a second, the whole way: what the node can bear."""
+        """Messages carried a second, from submission to answer: what the node can sustain."""
         return self.messages / self.home_s
 
 
 def carry(world: LocalWorld, work: Sequence[Job]) -> CarriedLoad:
-    """Submit as fast as answered, pull for every enterprise; returns when every answer is home. Raises GatewayError."""
+    """Submit as fast as answered, pull for every enterprise; block until all answers are there. Raises GatewayError."""
     assert world.gateway is not None  # noqa: S101 (the playground is running)
     since, started, began = now_text(), time.time(), time.perf_counter()
     wanted = sum(job.declarations for job in work)
@@ -96,7 +96,7 @@ def carry(world: LocalWorld, work: Sequence[Job]) -> CarriedLoad:
 
 
 def submit(world: LocalWorld, work: Iterable[Job]) -> None:
-    """Hand everything in from CALLERS connections, each as fast as it is answered. Raises GatewayError."""
+    """Submit everything over CALLERS connections, each as fast as it is answered; blocks. Raises GatewayError."""
     todo, lock = iter(work), threading.Lock()
 
     def call() -> None:
@@ -120,7 +120,7 @@ def submit(world: LocalWorld, work: Iterable[Job]) -> None:
 
 
 class Answers:
-    """Pulls and acknowledges the answers of every enterprise while it is entered: `with Answers(world) as answers`."""
+    """Pulls and acknowledges the answers of every enterprise while entered: `with Answers(world) as answers`."""
 
     def __init__(self, world: LocalWorld) -> None:
         self._world = world
@@ -173,7 +173,7 @@ class Answers:
 
 
 class GuardedLoad:
-    """A thread that is started at once and whose error is raised by `join`."""
+    """A thread that starts at once and whose error `join` raises."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self.error: BaseException | None = None
@@ -188,7 +188,7 @@ class GuardedLoad:
             self.error = error
 
     def join(self) -> None:
-        """Wait for its end; raises what it raised."""
+        """Wait for its end; raises its error."""
         self._thread.join()
         if self.error is not None:
             raise self.error

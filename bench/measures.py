@@ -1,4 +1,4 @@
-"""Which figures there are, in the order in which they are measured: quick ones first, the disk-heavy last."""
+"""The list of figures, in the order of measuring: quick ones first, disk-heavy ones last."""
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,22 +19,22 @@ from gateway.simulator.world import TransportName
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """The measures of bench/RESULTS.md for one run, with how much of everything they take."""
+    """The measures of bench/RESULTS.md for one run, and their sizes."""
 
     messages: int
     """Single-declaration messages a measure."""
     batches: int
     """Messages of 100 declarations a measure."""
     declarations: int
-    """In the deep spool of `depth_5m`."""
+    """Declarations in the deep spool of `depth_5m`."""
     backlog: int
     """Messages that wait in `memory_mb`."""
     receipts: int = 100_000
-    """In `correlate`."""
+    """Answers in `correlate`."""
 
     @cached_property
     def _signature(self) -> floors.Signature:
-        """Measured once a run, when the first figure asks for it."""
+        """The cost of a signature, measured once a run, when a figure first needs it."""
         return floors.signature()
 
     @cached_property
@@ -56,11 +56,11 @@ class Measures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every measure, in order."""
+        """The names of all measures, in order."""
         return tuple(self._all)
 
     def figures(self, only: Collection[str] = ()) -> Iterator[Figure]:
-        """Measure one after the other, all or only those named; a name that is none of `names` is passed over."""
+        """Measure one after the other, all or only those named; ignores unknown names."""
         for name, measured in self._all.items():
             if not only or name in only:
                 yield measured()

@@ -1,4 +1,4 @@
-"""memory_mb: what a node keeps in memory, however much waits in its spool."""
+"""memory_mb: how much memory a node uses, with a large backlog in its spool."""
 
 import tempfile
 import threading
@@ -13,18 +13,18 @@ from bench.processes import MemoryWatch, pids, resident_bytes
 from bench.worlds import WARM, world
 
 _LARGE: Final = 0.04
-"""Share of messages with 100 declarations: enough that whole batches are of them, the most a batch can weigh."""
+"""Share of messages with 100 declarations: enough for whole batches of them, the largest possible batches."""
 _DOWN_S: Final = 3.0
-"""How long customs stays away once the backlog is there."""
+"""How long customs stays down once the backlog is there."""
 
 
 def memory(*, backlog: int, sent: int, pattern: int = 1000) -> Figure:
-    """Peak of the memory that all processes of a node hold together, with `backlog` messages waiting in the spool.
+    """Measure the peak memory of all processes of a node together, with `backlog` messages waiting in the spool.
 
-    While customs is away `pattern` messages are accepted, first the large ones of 100 declarations, then single ones,
-    and multiplied to the backlog (`spool.sqlite.copies`). The gateway starts with it, takes new messages of both kinds,
-    and when customs is back sends `sent` of those that wait; they are the large ones, and all are answered. The
-    memory is that of `processes.resident_bytes`: RSS with shared pages counted once.
+    While customs is down, `pattern` messages are accepted, first the large ones of 100 declarations, then single ones,
+    and multiplied to the backlog (`spool.sqlite.copies`). The gateway starts with it, accepts new messages of both
+    kinds, and when customs is back sends `sent` of those that wait; they are the large ones, and all are answered.
+    The memory is that of `processes.resident_bytes`: RSS with shared pages counted once.
     """
     pattern = min(pattern, backlog)
     large = max(1, round(pattern * _LARGE))

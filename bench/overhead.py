@@ -1,4 +1,4 @@
-"""overhead_*: what the gateway costs for each declaration, in signatures."""
+"""overhead_*: the CPU cost of the gateway for each declaration, in signatures."""
 
 import tempfile
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from bench.worlds import WARM, world
 from gateway.simulator.world import LocalWorld, TransportName
 
 _LINES: Final = 3
-"""Of the journal, a message: accepted, sent, and the receipt filed."""
+"""Journal lines of a message: accepted, sent, and the receipt filed."""
 
 
 def overhead(
     measure: str, *, messages: int, bodies: int, transport: TransportName, floor: Signature
 ) -> Figure:
-    """CPU of all gateway processes per declaration, accept to delivered receipt, over that of one signature.
+    """Measure the CPU of all gateway processes per declaration, accept to delivered receipt, over that of a signature.
 
     One receipt comes back for each declaration; callers submit as fast as they are answered and pull at
-    the same time. The signature is that of busy processors, as the run's are (`floors.floor_sign`);
-    `processors_busy` says how busy they were, and `over_lone_signature` is the ratio to a signature at rest.
+    the same time. The signature is that of busy processors, as in the run (`floors.floor_sign`);
+    `processors_busy` is their busy share, and `over_lone_signature` is the ratio to a signature at rest.
     """
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
@@ -56,9 +56,9 @@ def overhead(
 def spend(
     running: LocalWorld, work: list[Job], *, sealed: bool = False
 ) -> tuple[CarriedLoad, dict[str, float], float]:
-    """Carry a load; returns also microseconds of CPU a message by role, and the busy share of all processors.
+    """Carry a load; also returns microseconds of CPU a message by role, and the busy share of all processors.
 
-    `sealed`: what the log of the journal takes for these messages counts too, in the keep role.
+    `sealed`: count the sealing of the journal for these messages too, in the keep role.
     """
     since = now_text()
     before, idle_before, all_before = cpu_ns(pids(running.gateway)), *processors_ns()
@@ -72,7 +72,7 @@ def spend(
 
 
 def _wait_for_seal(running: LocalWorld, since: str, lines: int) -> None:
-    """Wait until the log has taken so many lines since."""
+    """Block until so many journal lines have been sealed since then."""
     assert running.gateway is not None  # noqa: S101 (it is running)
     taken = 0
 

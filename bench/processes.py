@@ -1,4 +1,4 @@
-"""What the kernel says about the gateway's processes: time on a core, memory."""
+"""CPU time and memory of the gateway's processes, as the kernel counts them."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from gateway.simulator.world import WatchedProcess
 
 _EVERY_S: Final = 0.5
 _MAPPING: Final = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ ([0-9a-f]+) (\S+) ([1-9][0-9]*)")
-"""First line of a mapping in /proc/…/smaps that has a file behind it: offset, device, inode."""
+"""First line of a file mapping in /proc/…/smaps: offset, device, inode."""
 
 
 def pids(gateway: WatchedProcess | None) -> dict[str, int]:
-    """Role → process id, the supervisor included."""
+    """Return role → process id, the supervisor included."""
     if gateway is None:
         return {}
     started: dict[str, int] = {
@@ -28,7 +28,7 @@ def pids(gateway: WatchedProcess | None) -> dict[str, int]:
 
 
 def cpu_ns(processes: Mapping[str, int]) -> dict[str, int]:
-    """Nanoseconds that each process has been on a core, all its threads together."""
+    """Return the nanoseconds that each process has run on a core, all its threads together."""
     return {role: sum(_thread_ns(pid)) for role, pid in processes.items()}
 
 
@@ -38,12 +38,12 @@ def _thread_ns(pid: int) -> Iterator[int]:
 
 
 def resident_bytes(processes: Iterable[int]) -> int:
-    """Return how much memory these processes keep from everybody else: their own pages, shared ones once.
+    """Return how much memory these processes use together: their own pages, and shared ones once.
 
-    RSS would count the pages that roles share by fork once for each role; PSS would leave to the gateway only a part
-    of a library that the callers beside it on this machine use too. So: of anonymous memory the kernel's PSS (only
-    processes of one fork share it), and of each part of a mapped file the most that one process has of it. A
-    process that has just ended counts nothing.
+    RSS would count pages that roles share by fork once for each role; PSS would count only a part of a library that
+    the callers on this machine use too. So: of anonymous memory the kernel's PSS (only processes of one fork share
+    it), and of each part of a mapped file the most that one process has of it. A process that has just ended counts
+    nothing.
     """
     anonymous = 0
     files: dict[tuple[str, ...], int] = {}
@@ -62,7 +62,7 @@ def _anonymous_kb(rollup: str) -> int:
 
 
 def _files_kb(smaps: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield each mapping with a file behind it, and its resident kilobytes that are still the file's."""
+    """Yield each file mapping and its resident kilobytes, without private copies of pages."""
     mapping: tuple[str, ...] | None = None
     resident = 0
     for line in smaps.splitlines():
@@ -77,14 +77,14 @@ def _files_kb(smaps: str) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 class MemoryWatch:
-    """Looks at the memory of a gateway again and again: `with MemoryWatch(gateway) as watch: …; watch.peak_bytes`."""
+    """Samples the memory of a gateway twice a second: `with MemoryWatch(gateway) as watch: …; watch.peak_bytes`."""
 
     def __init__(self, gateway: WatchedProcess) -> None:
         self._gateway = gateway
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="memory-watch")
         self.peak_bytes = 0
-        """Most that was seen at one look."""
+        """The largest sample."""
         self.looks = 0
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class MemoryWatch:
 
 
 def processors_ns() -> tuple[int, int]:
-    """Return how long all processors of the machine together have been idle, and have been at all, in nanoseconds."""
+    """Return the idle time and the total time of all processors of the machine together, in nanoseconds."""
     ticks = [int(one) for one in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     return (ticks[3] + ticks[4]) * tick_ns, sum(ticks) * tick_ns

@@ -1,6 +1,6 @@
-"""The worlds that measures run in: a gateway and a customs side on this machine, for which nothing is judged slow.
+"""The systems that measures run on: a gateway and a customs side on this machine.
 
-Customs answers each declaration once and does not verify signatures: what it costs is not to be measured.
+Customs answers each declaration once and does not verify signatures: its cost is not part of the measures.
 """
 
 from pathlib import Path
@@ -10,13 +10,13 @@ from bench.load import ENTERPRISES
 from gateway.simulator.world import LocalWorld, TransportName
 
 WARM: Final = 64
-"""Messages before a measure: schemas, connections, caches."""
+"""Messages before a measure, to warm up schemas, connections, caches."""
 
 
 def world(folder: Path, *, transport: TransportName = "amqp", bodies: int = 1) -> LocalWorld:
-    """Return a world, not started; `bodies`: answers in one receipt message at most.
+    """Return a LocalWorld, not started; `bodies`: answers in one receipt message at most.
 
-    Its journal is sealed in every round of the keeper, not every minute: that belongs to the messages of a measure.
+    Its journal is sealed in every round of the keep role, not every minute, so that a measure includes the sealing.
     """
     script = {"final_only": True, "check_signatures": False, "batch": bodies}
     made = LocalWorld(folder, transport=transport, script=script, enterprises=ENTERPRISES)

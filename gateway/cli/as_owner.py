@@ -1,4 +1,4 @@
-"""Acting on a node: root as the user whose node it is, and everybody with a line in the journal."""
+"""How commands act on a node: root as the user that owns it, and every act with a journal line."""
 
 import os
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from spool.errors import SpoolError
 
 @contextmanager
 def as_owner_of(folder: Path) -> Iterator[None]:
-    """Be the user and the group that a folder belongs to, or the nearest above it that is there; only root can.
+    """Switch to the user and group that own a folder, or its nearest existing parent; does nothing unless run by root.
 
-    What is written then is theirs, and what they cannot read, is not read. The whole process has one effective user.
+    Files written meanwhile belong to that user, and what it cannot read fails. The change affects the whole process.
     """
     if os.name != "posix" or os.geteuid() != 0:
         yield
@@ -34,9 +34,9 @@ def as_owner_of(folder: Path) -> Iterator[None]:
 
 
 def tell_journal(config: Config, event: str, act: Act) -> None:
-    """Write into the journal what was done; when it cannot be, say so: what was done stays done.
+    """Write an act into the journal; if that fails, print a warning, and the act stays done.
 
-    An enterprise must be shut out also while the database is away.
+    An operator must be able to disable an enterprise also while the database is unavailable.
     """
     try:
         with as_owner_of(config.node.state_dir), closing(build_spool(config)) as spool:

@@ -1,4 +1,4 @@
-"""`gateway bench`: the figures of the design, measured on this machine now."""
+"""`gateway bench`: measures the figures of the design on this machine."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`gateway demo`: the main job on this machine with embedded parts, shown as it happens."""
+"""`gateway demo`: runs the main job on this machine with embedded parts and shows each step."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ _ENDS: Final = frozenset({"accepted", "refused", "final"})
 
 @dataclass(kw_only=True)
 class Journey:
-    """One declaration on its way, as the platform sees it."""
+    """One declaration and its answers, as the platform sees them."""
 
     message: str
     kind: str
@@ -39,7 +39,7 @@ class Journey:
 
     @property
     def over(self) -> bool:
-        """Whether customs has said its last word, as far as its codes tell."""
+        """Whether customs has given its last answer, as far as its codes tell."""
         return any(answer["meaning"]["kind"] in _ENDS for answer in self.answers)
 
 
@@ -97,7 +97,7 @@ def _play(world: LocalWorld, console: Console, count: int) -> bool:
 
 
 def _trades(count: int) -> Iterator[Composed]:
-    """Purchases of four messages each: order, payment, waybill, inventory."""
+    """Compose purchases of four messages each: order, payment, waybill, inventory."""
     rng = random.Random(20261111)  # noqa: S311 (invented data, the same each time)
     left = count
     while left > 0:
@@ -141,7 +141,7 @@ class _Platform:
         ]
 
     def wait(self, journeys: list[Journey], until: float) -> None:
-        """Bring answers home until every declaration has its last one, or the time is over."""
+        """Fetch answers until every declaration has its last one, or the time is over."""
         by_key = {(one.kind, frozenset(one.key.items())): one for one in journeys}
         cursor = 0
         while time.monotonic() < until:
@@ -156,12 +156,12 @@ class _Platform:
         self._ask("POST", "/v1/receipts/ack", json.dumps({"cursor": cursor}).encode())
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
 
 def _tell(journeys: list[Journey], rules: Rules, console: Console) -> None:
-    """Write two lines for each declaration, which a terminal of 80 columns has room for."""
+    """Print two lines for each declaration, to fit a terminal of 80 columns."""
     console.print("\n[bold]declaration   key, and what customs said, in the order of its own time[/]")
     for one in journeys:
         kind = rules.catalogue.by_name(one.kind)
@@ -173,7 +173,7 @@ def _tell(journeys: list[Journey], rules: Rules, console: Console) -> None:
 
 
 def _untouched(world: LocalWorld, journeys: list[Journey]) -> dict[str, bool]:
-    """Message id → whether customs got, under this id, just the accepted bytes with a Signature inside."""
+    """Return message id → whether customs got, under this id, exactly the accepted bytes plus a Signature."""
     accepted = {one.message: one.sha256 for one in journeys}
     return {
         line["cop_msg_id"]: accepted.get(line["cop_msg_id"]) == line["original_sha256"]

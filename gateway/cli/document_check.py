@@ -1,4 +1,4 @@
-"""One document, whatever it is → what kind of message it is and every fault in it, as `validate` tells them."""
+"""Checks one document of any kind: returns its message type and every fault, as `gateway validate` shows them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ _DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedDocument:
-    """The verdict on one document."""
+    """The result for one document."""
 
     message_type: str
-    """Local name of the root (`CEB311Message`, `DxpMsg`); empty when the root is no message we know."""
+    """Local name of the root (`CEB311Message`, `DxpMsg`); empty when the root is no known message."""
     faults: tuple[Fault, ...]
     """In the order of the document; empty when it is valid."""
 
@@ -36,12 +36,12 @@ class CheckedDocument:
 def check_document(
     body: bytes, rules: Rules, view: View, limits: LimitsConfig | None = None
 ) -> CheckedDocument:
-    """Judge a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
+    """Check a declaration, a receipt or a DXP document; never raises, whatever the bytes are.
 
-    View `declared` also finds declarations that no answer could be matched to, those that are there twice with other
-    content, and documents that cannot be signed, as the gateway does when it is handed one; `sendable` is the schema of customs and nothing else. An envelope is judged by its own schema,
-    and then the CEB document in it: the paths of that document's faults begin with the path of Data, their
-    lines and columns count inside the decoded document. Signatures are not verified here.
+    View `declared` also finds declarations that no answer could be matched to, duplicates with different content, and
+    documents that cannot be signed, as the gateway does on submission; `sendable` is only the schema of customs. An
+    envelope is checked by its own schema, then the CEB document in it: the paths of that document's faults begin
+    with the path of Data, their lines and columns count inside the decoded document. Signatures are not verified.
     """
     bounds = limits or LimitsConfig()
     name, faults = _judged(body, rules, view, bounds, to_be_signed=view is View.DECLARED)
@@ -51,7 +51,7 @@ def check_document(
 def _judged(
     body: bytes, rules: Rules, view: View, limits: LimitsConfig, *, to_be_signed: bool
 ) -> tuple[str, list[Fault]]:
-    """Give the local name of the root, empty where there is none, and the faults."""
+    """Return the local name of the root, empty when there is none, and the faults."""
     try:
         root = decode(body, limits)
     except Refused as refused:
@@ -66,7 +66,7 @@ def _judged(
 
 
 def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed: bool) -> Sequence[Fault]:
-    """Say why the gateway would not take a valid declaration."""
+    """Return why the gateway would not accept a declaration that the schema allows."""
     kind = rules.catalogue.by_name(etree.QName(root).localname)
     if kind is None or kind.direction is not Direction.DECLARATION:
         return ()
@@ -83,7 +83,7 @@ def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed:
 def _inside(
     root: etree._Element, body: bytes, rules: Rules, view: View, limits: LimitsConfig
 ) -> Iterator[Fault]:
-    """Judge the document in the envelope; faults of the envelope itself are known already."""
+    """Check the document in the envelope; faults of the envelope itself are found elsewhere."""
     data = _DATA[etree.QName(root).localname]
     try:
         business = unwrap_tree(root, body).business

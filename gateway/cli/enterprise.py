@@ -1,4 +1,4 @@
-"""`gateway enterprise`: the tenants, a file each; a token is shown once and kept as its digest only."""
+"""`gateway enterprise`: manages tenants, one file each; a token is shown once and stored only as its digest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -233,7 +233,7 @@ def _tell(file: Path, event: str, identifier: str, *changed: str) -> None:
 
 
 def _found(identifier: str, file: Path) -> Enterprise:
-    """Read the enterprise that is to be changed, whatever is in the files of others. Raises ConfigError."""
+    """Read the enterprise to change, independently of other enterprises' files. Raises ConfigError."""
     config = load_config(file)
     return load_alone(config.accept.enterprises_dir, EnterpriseId(identifier), config.quota) or _unknown(
         identifier
@@ -246,7 +246,7 @@ def _unknown(identifier: str) -> NoReturn:
 
 
 def _tenants(config: Config) -> Tenants:
-    """Read all as a node does: what is wrong with one hides no other."""
+    """Read all enterprises as a node does: an error in one does not hide the others."""
     return load_tenants(config.accept.enterprises_dir, default=config.quota, lease_s=config.lease_s)
 
 
@@ -255,7 +255,7 @@ def _is_left_out(one: Enterprise, tenants: Tenants) -> bool:
 
 
 def _tell_left_out(tenants: Tenants) -> None:
-    """Name what is left out, and why."""
+    """Print what is left out, and why."""
     for part in tenants.left_out:
         say("warning", f"{part.kind} {part.part} is left out: {part.error}")
 
@@ -263,7 +263,7 @@ def _tell_left_out(tenants: Tenants) -> None:
 def _write_tokens(
     identifier: str, file: Path, digests: tuple[str, ...], *, until: Mapping[str, date | None] = {}
 ) -> None:
-    """Write which tokens there are, and the last days of those that have one: what is known, and `until`."""
+    """Write the token digests and the last days of tokens that have one: those on file, updated by `until`."""
     one = _found(identifier, file)
     ends = {**{digest: end - timedelta(days=1) for digest, end in one.token_until.items()}, **until}
     dated = {digest: f"{day:%Y-%m-%d}" for digest in digests if (day := ends.get(digest)) is not None}
@@ -276,9 +276,9 @@ def _write_tokens(
 
 
 def _change(identifier: str, file: Path, **values: str) -> None:
-    """Change values in an enterprise's file in one step and nothing else, so that the operator's comments stay.
+    """Replace only these values in an enterprise's file, atomically; the operator's comments stay.
 
-    Comments between the lines of a list go with the list.
+    Comments between the lines of a list are lost with the list.
     """
     target = load_config(file).accept.enterprises_dir / f"{identifier}.toml"
     try:
@@ -292,7 +292,7 @@ def _change(identifier: str, file: Path, **values: str) -> None:
 
 
 def _proofs(one: Enterprise) -> str:
-    """Say how it can be recognised, and by how many of each."""
+    """Return by which kinds of proof it can be recognised, and how many of each."""
     counts = {"token": one.token_sha256, "certificate": one.certificate_sha256, "HMAC key": one.hmac_keys}
     return ", ".join(
         f"{len(found)} {kind}{'' if len(found) == 1 else 's'}" for kind, found in counts.items() if found

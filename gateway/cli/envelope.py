@@ -1,4 +1,4 @@
-"""`gateway envelope`: DxpMsg and DxpMsgSv around a document and off again, byte for byte."""
+"""`gateway envelope`: wraps a document in DxpMsg and DxpMsgSv and unwraps it, byte for byte."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""`gateway evidence`: one file that proves what happened to one message, and its verification by anybody."""
+"""`gateway evidence`: exports one file that proves what happened to one message; anybody can verify it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,7 +105,7 @@ def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
 
 
 def read_keys(texts: Sequence[str]) -> list[VerifierKey]:
-    """Read public keys from their lines, or from files that hold a line each. Raises ConfigError."""
+    """Read public keys, given as lines or as files with one key a line. Raises ConfigError."""
     return [key for text in texts for key in _keys_in(text)]
 
 

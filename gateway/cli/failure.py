@@ -1,4 +1,4 @@
-"""What a command raises on purpose → what, where and how to fix it on stderr, and the exit code."""
+"""Prints expected errors of a command to stderr (what, where, fix) and maps them to exit codes."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ FAILURES: Final = (GatewayError, SigningError, SpoolError)
 
 
 def report(error: GatewayError | SigningError | SpoolError) -> int:
-    """Say on stderr what went wrong, a line for each part, and return the exit code that it means."""
+    """Print an error to stderr, one line for each part, and return its exit code."""
     say("error", error.what, error.where, error.fix)
     match error:
         case LifecycleError():

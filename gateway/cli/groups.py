@@ -1,4 +1,4 @@
-"""Entries of one destination, state and error as one thing, so that thousands of one do not hide the one of another."""
+"""Shows entries grouped by destination, state and error, so that a large group does not hide a small one."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from gateway.printable import printable
 from spool.grouping import EntryGroup
 
 EACH: Final = 5
-"""Errors of a destination that are told by themselves."""
+"""Errors of a destination that are shown as separate groups."""
 _ENOUGH: Final = 40
-"""Characters of an error that find its entries again."""
+"""Characters of an error that suffice to find its entries again."""
 
 
 def customs_first(groups: Sequence[EntryGroup]) -> list[EntryGroup]:
-    """Put ways out of the node before those home, which may be very many."""
+    """Sort destinations of customs before local ones (`@…`), which may be very many."""
     return sorted(groups, key=lambda one: one.destination.startswith("@"))
 
 
 def tell_groups(groups: Sequence[EntryGroup], file: Path) -> None:
-    """Write a paragraph for each, with the command that lists its entries."""
+    """Print a paragraph for each group, with the command that lists its entries."""
     for number, one in enumerate(customs_first(groups)):
         echo("") if number else None
         entries = "1 entry" if one.entries == 1 else f"{one.entries} entries"
@@ -35,7 +35,7 @@ def tell_groups(groups: Sequence[EntryGroup], file: Path) -> None:
 
 
 def tell_errors(groups: Sequence[EntryGroup]) -> None:
-    """Write a table of those that have an error."""
+    """Print a table of the groups that have an error."""
     failing = [one for one in customs_first(groups) if _error(one)]
     if not failing:
         return
@@ -49,7 +49,7 @@ def tell_errors(groups: Sequence[EntryGroup]) -> None:
 
 
 def view(one: EntryGroup) -> dict[str, object]:
-    """Give it as programs read it."""
+    """Return the JSON form of a group."""
     return {
         "error": one.error,
         "errors": one.errors,
@@ -64,7 +64,7 @@ def _error(one: EntryGroup) -> str:
 
 
 def _command(one: EntryGroup, file: Path) -> str:
-    """Give the command that lists these; part of an error is enough, if a terminal shows it as it is."""
+    """Return the command that lists these entries; filters by the start of the error if a terminal shows it unchanged."""
     part = one.error[:_ENOUGH]
     command = ["gateway", "spool", "list", "--destination", one.destination, "--state", one.state]
     command += ["--error", part] if part and printable(part) == part else []

@@ -1,4 +1,4 @@
-"""Ids as an operator types them: whole, or so much of the beginning as is like no other's."""
+"""Finds a message by a unique prefix of its id, as an operator types it."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from spool.store import Spool
 
 _NAMED: Final = 3
-"""Of the messages that begin alike so many are named."""
+"""Messages with the same prefix that are named at most."""
 
 
 def begun(spool: Spool, text: str) -> list[str]:
-    """Give the id of the only message whose id begins like this, in capitals or not, or nothing.
+    """Return the id of the only message whose id begins with this, in either case, or an empty list.
 
-    Where several begin like this it says so, names the first of them, and ends the command: none is guessed.
+    When several match, prints an error that names the first of them and ends the command; none is guessed.
     """
     found = spool.beginning(text.upper(), limit=_NAMED + 1)
     if len(found) > 1:

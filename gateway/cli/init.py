@@ -1,4 +1,4 @@
-"""`gateway init`: a folder from which the gateway runs at once."""
+"""`gateway init`: writes a folder from which the gateway can run at once."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`gateway journal`: the log over everything that happened, its key, its checkpoints, and whether all of it holds."""
+"""`gateway journal`: shows the log over the journal, its key and checkpoints, and verifies all of it."""
 
 from pathlib import Path
 
@@ -150,7 +150,7 @@ def acts(file: Path, as_json: bool) -> None:
 
 
 def _public(config: Config) -> VerifierKey:
-    """Load the node's key, made when there is none, which is an act of whoever asks. Raises ConfigError."""
+    """Load the node's key; makes one when there is none, and journals that as the user's act. Raises ConfigError."""
     made = config.journal.key_file is None and not key_file(config).exists()
     with as_owner_of(key_file(config).parent):
         public = node_key(config).public

@@ -1,4 +1,4 @@
-"""What `--key` may name: a key file, a folder with one key in it, or a key of gateway.toml."""
+"""Loads the key that `--key` names: a key file, a folder with one key in it, or a key of gateway.toml."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,24 +19,24 @@ _CERTIFICATES: Final = (".crt", ".cer", ".pem")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySource:
-    """How a key is to be found and read."""
+    """How to find and read a key."""
 
     certificate: Path | None
-    """Of a PEM key; None: it is in the key file or beside it."""
+    """Certificate of a PEM key; None: it is in the key file or beside it."""
     password_file: Path | None
     pkcs12: bool
     """The file is PKCS#12, whatever its name ends in."""
     suite: str
-    """What a key file signs; empty: what its certificate says."""
+    """The suite of a key file; empty: as its certificate says."""
     config: Path
 
 
 def find_signer(name: str, source: KeySource) -> Signer:
-    """Load the key that `name` means; what is a path is a file or folder, everything else a [[key]].
+    """Load the key that `name` means: an existing file or folder, otherwise a [[key]].
 
-    An empty name is that of the default key of the configuration.
+    An empty name means the default key of the configuration.
 
-    The certificate of a PEM key, where none is named, is in the key file itself or beside it under the same
+    The certificate of a PEM key, when none is given, is in the key file itself or beside it under the same
     name (`node.key`, `node.crt`); one that does not belong to the key is never used. Raises ConfigError.
     """
     if not name:

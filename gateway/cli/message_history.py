@@ -1,4 +1,4 @@
-"""Everything that is known of one message, and how it is shown."""
+"""Collects and shows everything that is known about one message."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,34 +26,32 @@ from spool.store import Spool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageHistory:
-    """One message with all that is known of it."""
+    """One message and everything known about it."""
 
     view: MessageView
     ways: tuple[MessageView, ...]
-    """Every entry of it; `view` shows the first."""
+    """All its entries; `view` shows the first."""
     history: tuple[JournalLine, ...]
     answers: Mapping[str, tuple[AnswerView, ...]]
-    """By the identity of its declarations, in customs' own order."""
+    """By the identity of its declarations, in the order of customs' own time."""
     waiting: Waiting
     standings: tuple[StandingView, ...] = ()
-    """How its declarations stand now, which is said of the newest message about each; in the order of `answers`."""
+    """The current standing of its declarations, from the newest message about each; in the order of `answers`."""
     queue: KeyBacklog | None = None
-    """What it stands in before the key that has to sign it; None: it needs no device, or is signed."""
+    """The signing queue it waits in; None: it needs no device, or is signed."""
     archived_in: str = ""
-    """The file of the archive that it lies in; empty: it is in the spool."""
+    """The archive file that holds it; empty: it is in the spool."""
 
 
 def history_of(spool: Spool, uid: str, rules: Rules) -> MessageHistory | None:
-    """Gather what is known of one message; None when there is none of that id."""
+    """Collect what is known about one message; None when there is none with this id."""
     view = spool.message(uid)
     if view is None:
         return None
-    own = () if view.destination.startswith(HOME) else view.identities  # those of a delivery are stand-ins
+    own = () if view.destination.startswith(HOME) else view.identities  # a delivery has placeholders only
     rows = {identity: spool.timeline(view.owner, identity) for identity in own}
     answers = {identity: answer_views(told, rules.codes) for identity, told in rows.items()}
-    home = (
-        f"{HOME}/{view.owner}/"  # where deliveries are on their way, as the spool says: files may be broken
-    )
+    home = f"{HOME}/{view.owner}/"  # lanes are read from the spool, because enterprise files may be broken
     lanes = {one.destination for one in spool.depths() if one.destination.startswith(home)}
     acknowledged, now = spool.acknowledged(view.owner), datetime.now(UTC)
     stand = (
@@ -86,7 +84,7 @@ def history_of(spool: Spool, uid: str, rules: Rules) -> MessageHistory | None:
 
 
 def _history(spool: Spool, view: MessageView) -> tuple[JournalLine, ...]:
-    """Gather the journal lines of a message and of what came under its CopMsgId, oldest first."""
+    """Return the journal lines of a message and of its CopMsgId, oldest first."""
     names = dict.fromkeys((view.uid, view.cop_msg_id))
     return tuple(sorted((one for name in names for one in spool.history(name)), key=lambda one: one.at))
 
@@ -94,14 +92,14 @@ def _history(spool: Spool, view: MessageView) -> tuple[JournalLine, ...]:
 def archived_histories(
     config: Config, key: str, rules: Rules, *, besides: frozenset[str] = frozenset()
 ) -> list[MessageHistory]:
-    """Look in the archive for what is in the spool no more; `besides` are the uids that are known already."""
+    """Search the archive for messages that left the spool; `besides`: uids that are known already."""
     archive = Archive(archive_dir(config))
     shelved = [archive.get(uid) for uid in archive.search(key) if uid not in besides]
     return [_archived_life(one, rules) for one in shelved if one is not None]
 
 
 def _archived_life(shelved: Shelved, rules: Rules) -> MessageHistory:
-    """Tell the life of a message that has left the spool."""
+    """Build the history of a message that has left the spool."""
     message = shelved.message
     view = message.ways[0]
     answers = {identity: answer_views(rows, rules.codes) for identity, rows in message.timelines.items()}
@@ -116,7 +114,7 @@ def _archived_life(shelved: Shelved, rules: Rules) -> MessageHistory:
 
 
 def emit_history(life: MessageHistory) -> None:
-    """Write a life as one JSON object."""
+    """Write a history as one JSON object."""
     known = status_view(life.view)
     emit(
         {
@@ -153,7 +151,7 @@ def emit_history(life: MessageHistory) -> None:
 
 
 def _why(life: MessageHistory) -> str:
-    """Say why it waits as its enterprise is told, and what is for the operator alone: the error, and what to do."""
+    """Return why it waits: the reason its enterprise sees and, for the operator only, the error and what to do."""
     view, why = life.view, life.waiting.why.en
     match view.state:
         case State.HELD:
@@ -202,7 +200,7 @@ def _answer(answer: AnswerView) -> dict[str, object]:
 
 
 def tell_history(life: MessageHistory) -> None:
-    """Write a life for people."""
+    """Print a history for people."""
     view = life.view
     known = message_facts(view.facts)
     echo(f"{view.kind} {view.uid}")
@@ -238,12 +236,12 @@ def tell_history(life: MessageHistory) -> None:
 
 def _handed_in(view: MessageView, known: MessageFacts) -> str:
     if view.destination.startswith(HOME):
-        return ""  # it is an answer on its way home
+        return ""  # it is the delivery of an answer
     return f"{'as a DxpMsg' if known.wrapped else 'bare'}, {'signed' if known.signed else 'unsigned'}"
 
 
 def detail_text(one: JournalLine) -> str:
-    """Write the detail of a journal line for people: `name value, name value` where it is JSON, without signatures."""
+    """Return the detail of a journal line for people: `name value, name value` if it is JSON, without signatures."""
     try:
         known = json.loads(one.detail)
     except ValueError:
@@ -267,7 +265,7 @@ def _tell_way(way: MessageView) -> None:
 
 
 def _tell_standing(one: StandingView, *, but: str) -> None:
-    """Say how a declaration stands; `but`: the message that is being told of."""
+    """Print the standing of a declaration; `but`: the message being shown, not listed again."""
     said = f"transport {one.transport}, format {one.format}, business {one.business or 'unanswered'}, {one.outcome}"
     echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
     for late in one.overdue:

@@ -1,7 +1,7 @@
-"""Opening what a configuration names, for commands that only look or act on the spool.
+"""Opens the spool that a configuration names, for commands that read it or act on it.
 
-Keys are not read, nor enterprises where they are not needed: an operator must be able to look at the spool when one of
-them is broken.
+Reads no keys, and enterprises only where needed: an operator must be able to inspect the spool when one of them is
+broken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ __all__ = ["enterprises_of", "open_spool", "rules_of", "spool_of"]
 
 @contextmanager
 def open_spool(config: Config) -> Iterator[Spool]:
-    """Open the spool of a configuration and close it again. Raises ConfigError when there is no state folder.
+    """Open the spool of a configuration and close it at the end. Raises ConfigError when there is no state folder.
 
-    A missing folder is never made here: a wrong configuration must not look like an empty spool. Nor is a missing
-    spool: what is shown is an empty one in a folder for temporary files. Root opens it as the folder's owner.
+    Never creates a missing folder: a wrong configuration must not look like an empty spool. Nor a missing spool: an
+    empty one in a temporary folder is used instead. Root opens the spool as the folder's owner.
     """
     folder = config.node.state_dir
     if config.spool.kind == "sqlite" and not folder.is_dir():
@@ -45,7 +45,7 @@ def open_spool(config: Config) -> Iterator[Spool]:
 
 
 def enterprises_of(config: Config) -> Mapping[EnterpriseId, Enterprise]:
-    """Read the enterprises as a running node does: a file that is wrong is no obstacle. Raises ConfigError."""
+    """Read the enterprises as a running node does, which tolerates broken files. Raises ConfigError."""
     folder = config.accept.enterprises_dir
     return load_tenants(folder, default=config.quota, lease_s=config.lease_s).enterprises
 

@@ -1,4 +1,4 @@
-"""What commands write: JSON lines, `name  value` lines, and bytes as they are."""
+"""Output of commands: JSON lines, `name  value` lines, and raw bytes."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def emit(value: object) -> None:
 
 
 def facts(pairs: Mapping[str, str], *, indent: str = "") -> None:
-    """Write `name  value` lines, the empty values left out."""
+    """Print `name  value` lines, without empty values."""
     width = max((len(name) for name, value in pairs.items() if value), default=0)
     for name, value in pairs.items():
         if value:
@@ -29,14 +29,14 @@ def facts(pairs: Mapping[str, str], *, indent: str = "") -> None:
 
 
 def instant(time: datetime | None) -> str:
-    """Write a time as people and programs read it, in UTC to the second; empty for None."""
+    """Format a time as ISO 8601, in UTC to the second; empty for None."""
     return "" if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def deliver(body: bytes, out: Path | None) -> None:
-    """Write bytes to `out`, whole or not at all, or to stdout as they are. Raises ConfigError.
+    """Write bytes to `out`, whole or not at all, or unchanged to stdout. Raises ConfigError.
 
-    A terminal gets them only when they are text without anything that it would obey.
+    Refuses to write to a terminal unless they are text without control sequences.
     """
     if out is None:
         if sys.stdout.isatty() and not is_plain(body):
@@ -59,7 +59,7 @@ def deliver(body: bytes, out: Path | None) -> None:
 
 
 def replace(file: Path, body: bytes) -> None:
-    """Put a file in place of another in one step, with the mode of the old one. Raises OSError."""
+    """Replace a file atomically and keep its mode. Raises OSError."""
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
         path = Path(draft.name)
         try:

@@ -1,4 +1,4 @@
-"""`gateway receipts`: what customs answered, to whom, and what nobody was found for."""
+"""`gateway receipts`: what customs answered, to which enterprise, and the orphans."""
 
 import sys
 from collections.abc import Iterator
@@ -258,7 +258,7 @@ def overdue(enterprise: str, limit: int, file: Path, as_json: bool) -> None:
 
 
 def _still_overdue(spool: Spool, rules: Rules, owner: str) -> Iterator[tuple[Silent, OverdueView]]:
-    """Give what was set down and holds now, each with since when."""
+    """Yield the recorded overdue declarations that are still overdue, each with details."""
     after, now = 0, datetime.now(UTC)
     while page := spool.overdue(after=after, limit=500):
         after = page[-1].message
@@ -313,7 +313,7 @@ def rematch(numbers: tuple[int, ...], enterprise: str, file: Path, as_json: bool
 
 
 def _pages(spool: Spool, numbers: tuple[int, ...]) -> Iterator[list[Orphan]]:
-    """Give the orphans with these numbers, or all, some at a time."""
+    """Yield the orphans with these numbers, or all, in pages."""
     if numbers:
         yield [
             one

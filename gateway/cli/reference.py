@@ -1,4 +1,4 @@
-"""docs/cli.md, written from the commands themselves: `python -m gateway.cli.reference > docs/cli.md`."""
+"""Generates docs/cli.md from the commands themselves: `python -m gateway.cli.reference > docs/cli.md`."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -21,7 +21,7 @@ stderr as `what`, `where` and `fix`.
 
 
 def reference() -> str:
-    """Write the reference of every command as Markdown."""
+    """Return the reference of every command as Markdown."""
     parts = [_HEAD, "| command | does |\n|---|---|\n"]
     parts += [f"| [`{name}`](#gateway-{name}) | {entry.help} |\n" for name, entry in COMMANDS.items()]
     for name in COMMANDS:

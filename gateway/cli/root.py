@@ -1,4 +1,4 @@
-"""The command table: a sub-command's module is imported only when it is the one that is asked for."""
+"""The command table: a sub-command's module is imported only when that command is invoked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from gateway.printable import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEntry:
-    """Where a command is and what it does, in a few words."""
+    """Where a command is defined, and a short help text."""
 
     module: str
     name: str
@@ -49,10 +49,10 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by the table alone until one is invoked."""
+    """A click group that lists its commands from the table and imports one only when it is invoked."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the table."""
+        """Return the command names in the order of the table."""
         del ctx
         return list(COMMANDS)
 
@@ -62,19 +62,19 @@ class LazyGroup(click.Group):
         return load(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table, without importing one."""
+        """Write the list of commands from the table, without importing any."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what it raises on purpose becomes a few lines on stderr and an exit code."""
+        """Run the command; expected errors become a few lines on stderr and an exit code."""
         try:
             return super().invoke(ctx)
         except FAILURES as error:
             ctx.exit(report(error))
         except click.ClickException as error:
-            # it quotes the command line, and so names of files; click calls it final for subclasses' sake
+            # the message quotes the command line and so file names; click declares it final
             error.message = printable(error.message)  # type: ignore[misc]
             raise
 

@@ -1,4 +1,4 @@
-"""`gateway run`: the gateway itself."""
+"""`gateway run`: runs the gateway."""
 
 import socket
 from contextlib import closing
@@ -36,14 +36,14 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     from gateway.processes.supervisor import Role, Supervisor  # noqa: PLC0415
 
     wanted = names or ROLES
-    watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before they are read
+    watch = FolderWatch(load_config(file).accept.enterprises_dir)  # before the enterprises are read
     last_reload = LastReload()
     app = App(file)
     configure_logs(app.config.log_level)
     capture_libraries()
     tell_left_out(app.left_out)
     with closing(app.spool()) as spool:
-        spool.acknowledged("")  # makes or updates the database before anybody uses it
+        spool.acknowledged("")  # creates or migrates the database before any role uses it
     app.warm()
     door = None
     if "accept" in wanted:
@@ -83,7 +83,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
 
 
 def _journal(before: "App", after: "App") -> None:
-    """Write down what a reload changes."""
+    """Write into the journal what a reload changes."""
     from gateway.observe.log import log  # noqa: PLC0415
     from gateway.upkeep.operator_acts import taken_up, write  # noqa: PLC0415
     from spool.errors import SpoolError  # noqa: PLC0415
@@ -97,11 +97,11 @@ def _journal(before: "App", after: "App") -> None:
 
 
 def open_door(host: str, port: int) -> socket.socket:
-    """Bind and listen; raises ConfigError when the address cannot be had."""
+    """Bind and listen; raises ConfigError when the address cannot be used."""
     from gateway.errors import ConfigError  # noqa: PLC0415
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named TCP in full: the event loop asks for TCP_NODELAY on those only, and without it every answer
+    # IPPROTO_TCP explicitly: the event loop sets TCP_NODELAY on such sockets only, and without it every answer
     # waits 40 ms for the caller's delayed acknowledgement
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

@@ -1,4 +1,4 @@
-"""Which messages a spool command is about: named ones, or all that pass some filters."""
+"""Selects the messages of a spool command: named ones, or all that pass some filters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from spool.store import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPEN: Final = (State.READY, State.SENDING, State.HELD, State.DEAD)
-"""States in which an entry still needs somebody."""
+"""States in which an entry still needs work."""
 _PAGE: Final = 1000
-"""Entries that one question to the spool asks for: none of them takes long."""
+"""Entries in one query to the spool, so that no query takes long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,11 @@ class Selection:
 
     @property
     def narrows(self) -> bool:
-        """Say whether any filter is given."""
+        """Return whether any filter is given."""
         return self != Selection()
 
     def wanted(self, states: tuple[State, ...]) -> Wanted:
-        """Say it to the spool, of these states."""
+        """Return the spool's query for these states."""
         return Wanted(
             states=states,
             destination=self.destination,
@@ -45,9 +45,9 @@ class Selection:
     def entries(
         self, spool: Spool, *, among: Sequence[State], after: int = 0, limit: int | None = None
     ) -> list[MessageView]:
-        """Find the oldest entries that pass, of those with a higher number than `after`, at most `limit`.
+        """Find the oldest entries that pass and have a higher number than `after`, at most `limit`.
 
-        Without a state filter those in one of the states `among`; without a limit all of them.
+        Only those in one of the states `among`; without a limit all of them.
         """
         states = tuple(state for state in self.states if state in among) if self.states else tuple(among)
         if not states:
@@ -87,7 +87,7 @@ def filter_options(command: F) -> F:
 def selection(
     *, states: tuple[str, ...], destination: str, enterprise: str, message_type: str, error: str
 ) -> Selection:
-    """Make the selection from what the options gave."""
+    """Build the selection from the values of the options."""
     return Selection(
         states=tuple(map(State, states)),
         destination=destination,

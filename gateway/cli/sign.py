@@ -1,4 +1,4 @@
-"""`gateway sign`: the signature is spliced in; taking it out again must give back the very bytes.
+"""`gateway sign`: splices the signature in; cutting it out again must give the original bytes.
 
 The same keys sign the uploads of notice 179.
 """

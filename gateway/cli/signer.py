@@ -1,4 +1,4 @@
-"""`gateway signer`: the keys of this machine, served to gateways elsewhere."""
+"""`gateway signer`: serves the keys of this machine to gateways elsewhere."""
 
 import signal
 import threading
@@ -54,7 +54,7 @@ def signer(*, file: Path, retry_pin: bool, shown: str | None) -> None:
 
 
 def _certificate(file: Path, name: str) -> str:
-    """Ask a device of signer.toml, or of gateway.toml."""
+    """Read the certificate, as PEM, from a device of signer.toml or, if that cannot be read, gateway.toml."""
     try:
         keys = load_signer_config(file).key
     except ConfigError as error:

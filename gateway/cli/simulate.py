@@ -1,4 +1,4 @@
-"""`gateway simulate`: the customs side, scripted and seeded, until SIGTERM."""
+"""`gateway simulate`: simulates the customs side, scripted and seeded, until SIGTERM."""
 
 from pathlib import Path
 from typing import Final

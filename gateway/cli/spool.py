@@ -1,4 +1,4 @@
-"""`gateway spool`: the operator's eyes and hands."""
+"""`gateway spool`: shows the entries of the spool, and lets the operator act on them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from spool.store import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FEW: Final = 20
-"""So many entries are looked through one by one."""
+"""Up to so many entries `list` shows each by itself, beyond that in groups."""
 
 
 @click.group()
@@ -182,7 +182,7 @@ def _summary(view: MessageView) -> dict[str, object]:
 
 
 def _acting(command: F) -> F:
-    """Add the arguments of every command that acts: ids, or --all with filters."""
+    """Add the arguments of every command that changes entries: ids, or --all with filters."""
     options = (
         click.argument("uids", metavar="[ID…]", nargs=-1),
         click.option("--all", "everything", is_flag=True, help="All that the filters let pass."),
@@ -291,9 +291,9 @@ def _check_usage(event: Event, uids: Sequence[str], chosen: Selection, *, everyt
 
 
 def _named(opened: Spool, uids: Sequence[str], event: Event) -> list[MessageView]:
-    """Find every message named, or find none and end: half of what was asked for helps nobody.
+    """Find every message named; when one is missing, print an error and end the command without any change.
 
-    Of several entries those to which the event can happen; if it can to none, the first will say why.
+    Of several entries of a message, take those that allow the event; if none does, the first one, whose error says why.
     """
     ways = {uid: _ways(opened, uid) for uid in uids}
     missing = [uid for uid, found in ways.items() if not found]

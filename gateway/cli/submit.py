@@ -1,4 +1,4 @@
-"""`gateway submit`: a platform in one command: hand in, and wait for the answers of customs."""
+"""`gateway submit`: submits messages as a platform does, and can wait for the answers of customs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -92,7 +92,7 @@ def _submit(client: GatewayClient, files: Sequence[Path], *, as_json: bool) -> d
         try:
             result = lost or client.submit(read(path))
         except DeliveryError as error:
-            result = lost = error  # the rest would only wait as long again
+            result = lost = error  # each further file would only wait as long again
         if isinstance(result, ProblemView) and result.status == _UNAUTHORISED:
             raise ConfigError(
                 "the gateway knows nobody with this token",

@@ -1,4 +1,4 @@
-"""Tables that can be read in a pipe too, and progress bars that only a terminal sees."""
+"""Tables that are readable in a pipe too, and progress bars shown only on a terminal."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,11 +16,11 @@ from gateway.printable import printable
 
 T = TypeVar("T")
 _MANY = 5
-"""From so many things on a progress bar is worth its lines."""
+"""Fewest things for which a progress bar is shown."""
 _READABLE = 12
-"""Columns that a folded text has at least."""
+"""Least width of a folded column, in characters."""
 _WIDE = 4000
-"""Columns of what is not a terminal: nothing is cut or folded for a program that reads it."""
+"""Width in characters when stdout is not a terminal: nothing is cut or folded for programs."""
 
 
 def table(
@@ -30,9 +30,9 @@ def table(
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
 ) -> None:
-    """Write a table to stdout; the columns named in `right` hold numbers. No colours in a pipe.
+    """Write a table to stdout, without colours in a pipe; columns named in `right` are aligned right.
 
-    Those in `whole` (ids, times) are never folded: on a terminal too narrow for that each row is a paragraph.
+    Columns in `whole` (ids, times) are never folded: if the terminal is too narrow, each row becomes a paragraph.
     """
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, force_terminal=terminal, width=None if terminal else _WIDE)
@@ -54,7 +54,7 @@ def table(
 
 
 def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[str]) -> int:
-    """Return how wide a table must be for what is not to be folded, and for a few characters of the rest; 0: any width."""
+    """Return the least table width that keeps `whole` unfolded and shows a few characters of the rest; 0: any width."""
     if not whole:
         return 0
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -65,9 +65,9 @@ def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequen
 
 
 def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:
-    """Pass the things on, with a progress bar when they are many and stderr is a terminal.
+    """Yield the things, with a progress bar when they are many and stderr is a terminal.
 
-    `speaks`: the command writes to stdout meanwhile; on the same terminal its lines are progress enough.
+    `speaks`: the command writes to stdout meanwhile; if that is a terminal, its lines replace the bar.
     """
     crowded = speaks and sys.stdout.isatty()
     if len(things) < _MANY or crowded or not sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""The way of all text to a terminal: whatever stands in a line, it is shown and not obeyed."""
+"""Writes all text to the terminal: control sequences in it are shown, never executed."""
 
 import click
 
@@ -6,10 +6,10 @@ from gateway.printable import printable
 
 
 def echo(line: str, *, err: bool = False) -> None:
-    """Write one line of text to stdout or stderr; every command does so by this, whatever stands in it."""
+    """Write one line of text, made printable, to stdout or stderr; every command uses this."""
     click.echo(printable(line), err=err)
 
 
 def styled(lines: str) -> None:
-    """Write lines that have styles of ours in them; what came from outside was made printable before."""
+    """Write lines that contain our own styles; text from outside must be made printable before."""
     click.echo(lines)

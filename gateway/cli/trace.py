@@ -1,4 +1,4 @@
-"""`gateway trace`: the whole life of a message, and who it waits for."""
+"""`gateway trace`: shows the whole history of a message, and what it waits for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
 
 
 def _with_queues(lives: list[MessageHistory], config: Config, spool: Spool) -> list[MessageHistory]:
-    """Say of those that wait for a device how long that will take."""
+    """Add to messages that wait for a device the queue they wait in."""
     queues = {one.key: one for one in key_backlogs(config, spool)}
     if not queues:
         return lives
@@ -75,7 +75,7 @@ def _needs(life: MessageHistory, config: Config) -> str:
 
 
 def _of_receipt(spool: Spool, key: str, config: Config) -> list[str]:
-    """Take KEY for the number of a receipt: the messages whose declarations it answers."""
+    """Return the messages whose declarations receipt KEY answers; empty if KEY is no receipt number."""
     if not (key.isascii() and key.isdigit()) or len(key) > 18:  # noqa: PLR2004 (fits 63 bits)
         return []
     identities = {
@@ -89,7 +89,7 @@ def _emit_passed(one: JournalLine) -> None:
 
 
 def _tell_passed(one: JournalLine) -> None:
-    """Tell of what a link brought and no message of ours is about: mail for an enterprise, or nobody's."""
+    """Print a journal line of something received that belongs to no message here: mail, or with no receiver."""
     echo(f"{instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
 
 

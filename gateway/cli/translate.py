@@ -1,4 +1,4 @@
-"""`gateway translate`: JSON or CSV to CEB messages by a mapping, and where each of their fields came from."""
+"""`gateway translate`: translates JSON or CSV to CEB messages by a mapping, and traces each field's origin."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -111,7 +111,7 @@ def _mapping(wanted: str, rules: Rules, rules_dir: Path | None, own_dir: Path | 
 def _translate(
     document: Path, mapping: SourceMapping, charset: str, *, split: bool
 ) -> Sequence[Translated] | Refused:
-    """Bounded as the gateway bounds what is handed in, unless the file is to become several messages."""
+    """Translate with the gateway's limits on submissions, or with the file's own size as limit if `split`."""
     body, limits = read(document), LimitsConfig()
     try:
         if split:
@@ -134,7 +134,7 @@ def _files(out: Path | None, count: int, *, split: bool) -> Iterable[Path | None
 
 
 def _refuse(document: Path, mapping: SourceMapping, faults: Sequence[Fault], *, as_json: bool) -> None:
-    """Say why the source cannot be read."""
+    """Report why the source cannot be read, and exit."""
     if as_json:
         emit({"file": str(document), "mapping": mapping.name, "valid": False, "faults": faults})
     else:
@@ -186,7 +186,7 @@ def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
 
 
 def _tell_steps(steps: Iterable[TraceStep], *, as_json: bool) -> None:
-    """Show the way of each field; a value is cut, and stays on the caller's own terminal."""
+    """Show where each field came from; values are cut to 60 characters and shown on stdout only."""
     for step in steps:
         value = None if step.value is None else step.value[:_SHOWN]
         if as_json:

@@ -1,4 +1,4 @@
-"""`gateway validate`: the offline check, as a message is handed in or exactly as customs' schema judges it."""
+"""`gateway validate`: checks documents offline, as on submission or exactly by the schema of customs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`gateway verify`: does the signature hold, of whom is it, what failed and where."""
+"""`gateway verify`: whether a signature holds, whose it is, what failed and where."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from signing.xml.verify import verify as verify_signature
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """One file: what was found."""
+    """The result for one file."""
 
     file: Path
     verdict: SignatureVerdict

@@ -1,4 +1,4 @@
-"""Waiting at the HTTP API until customs has decided about every declaration that was handed in."""
+"""Polls the HTTP API until customs has decided about every submitted declaration."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ class DecisionWait:
         self._client = client
         self._answers: dict[str, dict[tuple[str, int], AnswerView]] = {}
         self._known: list[str] = []
-        """Accepted in an earlier run: their answers may lie before the acknowledged cursor."""
+        """Names of declarations accepted in an earlier run: their answers may lie before the acknowledged cursor."""
         for one in submitted:
             for declaration in one.message.declarations:
                 name = _name(one.message.message_type, declaration.key)
@@ -30,7 +30,7 @@ class DecisionWait:
                     self._known.append(name)
 
     def until_decided(self, timeout_s: float) -> None:
-        """Take in receipts until every declaration is decided or the time is over. Raises DeliveryError."""
+        """Fetch receipts until every declaration is decided or the time is over. Raises DeliveryError."""
         until = time.monotonic() + timeout_s
         for name in self._known:
             self._look_up(name)
@@ -47,19 +47,19 @@ class DecisionWait:
                     self._take(answer)
 
     def outcome(self, message_type: str, key: Mapping[str, str]) -> DeclarationOutcome:
-        """Say what customs decided about a declaration: the newest deciding answer counts."""
+        """Return what customs decided about a declaration: the newest deciding answer counts."""
         return outcome_of(self._answers.get(_name(message_type, key), {}).values())
 
     def outcomes(self) -> list[DeclarationOutcome]:
-        """Say what customs decided about each declaration."""
+        """Return what customs decided about each declaration."""
         return [outcome_of(answers.values()) for answers in self._answers.values()]
 
     def all_accepted(self) -> bool:
-        """Say whether every declaration came to a good end."""
+        """Return whether every declaration was accepted."""
         return set(self.outcomes()) <= {"accepted"}
 
     def answers(self, message_type: str, key: Mapping[str, str]) -> list[AnswerView]:
-        """Give the answers about a declaration in customs' own order."""
+        """Return the answers about a declaration in the order of customs' own time."""
         return sorted(
             self._answers.get(_name(message_type, key), {}).values(), key=lambda answer: answer.time
         )

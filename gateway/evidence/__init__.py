@@ -1,1 +1,1 @@
-"""Evidence: what a third party can check without trusting whoever runs the gateway (docs/adr/0018)."""
+"""Evidence: what a third party can verify without trusting the gateway's operator (docs/adr/0018)."""

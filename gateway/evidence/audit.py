@@ -1,7 +1,7 @@
-"""Verifies the whole log: every line that is there against its place, every tile, every checkpoint.
+"""Verifies the whole log: every existing line against its place, every tile, every checkpoint.
 
-Reads the journal, the archive and the log once, in order, and hashes everything anew; needs some 40 bytes of memory
-an event that is in the archive only. What is found is named by the number of the event.
+Reads the journal, the archive and the log once, in order, and recomputes all hashes; needs some 40 bytes of memory
+for each event that is in the archive only. Faults name the number of the event.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,21 +20,21 @@ _WIDTH: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What came out."""
+    """The result of an audit."""
 
     events: int
-    """In the log."""
+    """Events in the log."""
     archived: int
     """Of these, in the archive only."""
     checkpoints: int
     unsealed: int
-    """Lines that wait for their place, or a little more."""
+    """Journal lines that wait for their place in the log; may be slightly too high."""
     faults: tuple[str, ...]
-    """Empty: all of it holds."""
+    """Empty: the whole log holds."""
 
 
 class Auditor:
-    """One walk through a log."""
+    """One pass through a log."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Auditor:
         archived: Callable[[], Iterable[JournalLine]],
         kept: Sequence[str] = (),
     ) -> None:
-        """`keys`: that may have signed checkpoints; `archived`: every line in the archive.
+        """`keys`: keys that may have signed checkpoints; `archived`: every line in the archive.
 
-        `kept`: checkpoints that somebody else has kept; today's log must contain what they vouch for.
+        `kept`: checkpoints that a third party has kept; the log must contain what they vouch for.
         """
         self._spool = spool
         self._keys = keys
@@ -53,14 +53,14 @@ class Auditor:
         self._frontier = Frontier()
         self._tiles: Tiles = {}
         self._absent: dict[int, bytes] = {}
-        """Number of a line that is not in the journal → its leaf hash by the tile."""
+        """Number of a line missing in the journal → its leaf hash in the tile."""
         self._faults: list[str] = []
         self._origin = ""
         self._previous = 0
         self._kept = {note: self._said(note) for note in kept}
 
     def audit(self) -> Audit:
-        """Walk; blocks for as long as it takes, some ten microseconds an event. Raises SpoolError."""
+        """Verify the log; blocks for some ten microseconds an event. Raises SpoolError."""
         newest = self._spool.checkpoint()
         end = newest.size if newest else 0  # the log may grow meanwhile
         checkpoints = (one for one in self._checkpoints() if one.size <= end)
@@ -100,9 +100,9 @@ class Auditor:
             size = page[-1].size
 
     def _hashes(self, batch: Leaves, *, after: int) -> Iterator[bytes]:
-        """Return the leaf hashes of a batch by what is there: lines, or the tile for one that is not."""
+        """Yield the leaf hashes of a batch from their tiles; compares each with its journal line, if it is there."""
         numbers = batch.numbers
-        if not numbers:  # copies for measuring, which were never meant to be in the log (spool.sqlite.copies)
+        if not numbers:  # copies for benchmarks, which are not in the log on purpose (spool.sqlite.copies)
             return
         lines = {line.number: line for line in self._spool.lines(after=after, up_to=numbers[-1])}
         self._faults += [
@@ -135,12 +135,12 @@ class Auditor:
         self._frontier.push(hash_)
         size = self._frontier.size
         level = 1
-        while size % _WIDTH**level == 0:  # a tile has become full: its root stands one level higher
+        while size % _WIDTH**level == 0:  # a tile has become full: its root is stored one level higher
             self._compare_tile(level, size // _WIDTH**level - 1)
             level += 1
 
     def _compare_tile(self, level: int, index: int) -> None:
-        """Compare the root of a full tile with the hash that the level above holds of it."""
+        """Compare the root of a full tile with its hash in the level above."""
         number, place = divmod(index, _WIDTH)
         below = self._spool.tile(level - 1, index)
         made = grown(0, [below[at : at + SIZE] for at in range(0, len(below), SIZE)], lambda *_: b"")
@@ -167,7 +167,7 @@ class Auditor:
             self._previous = sealed.size
 
     def _compare_kept(self) -> None:
-        """Strike out what agrees with the log as it was at this size; what is left at the end does not."""
+        """Remove kept checkpoints that agree with the log at its current size; those left at the end do not agree."""
         for note, said in tuple(self._kept.items()):
             if said is not None and said.size == self._frontier.size and said.root == self._frontier.root():
                 del self._kept[note]

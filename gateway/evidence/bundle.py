@@ -1,7 +1,7 @@
-"""The file that proves what happened to one message: its form, and what its exporter signs of it. No I/O.
+"""The format of the file that proves what happened to one message, and of the exporter's statement. No I/O.
 
-One JSON object. Bytes are Base64, digests and proofs hexadecimal. `events` are lines of the journal with their places in
-the log and the proofs that lead from there to the root of `checkpoint`; all else must fit to what the events say.
+One JSON object. Bytes are Base64, digests and proofs hexadecimal. `events` are journal lines with their places in the
+log and the proofs from there to the root of `checkpoint`; everything else must agree with the events.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class EventPart(BundlePart, kw_only=True):
     """RFC 6962 inclusion proof to the root of the checkpoint, hexadecimal."""
 
     def line(self) -> JournalLine:
-        """Return what is hashed. Raises OverflowError for a time that is none."""
+        """Return the journal line that is hashed. Raises OverflowError for a time out of range."""
         return JournalLine(
             number=self.number,
             at=_EPOCH + timedelta(microseconds=self.at),
@@ -49,10 +49,10 @@ class EventPart(BundlePart, kw_only=True):
 
 
 class AcceptedPart(BundlePart, kw_only=True):
-    """What was handed in."""
+    """The submitted message."""
 
     event: int
-    """Number of the event that says so; in every part below as well."""
+    """Number of the event that records it; the same in the parts below."""
     sha256: str
     size: int
     body: bytes | None = None
@@ -60,18 +60,18 @@ class AcceptedPart(BundlePart, kw_only=True):
 
 
 class SentPart(BundlePart, kw_only=True):
-    """What went out, once for each delivery that was confirmed."""
+    """What was sent; one for each confirmed delivery."""
 
     event: int
     sha256: str
     """Of the business bytes."""
     envelope_sha256: str
     span: tuple[int, int] | None = None
-    """Where the inserted ds:Signature stands in the business bytes."""
+    """Start and end of the inserted ds:Signature in the business bytes."""
     signature: bytes | None = None
     """That element, exactly."""
     envelope: bytes | None = None
-    """What was handed to the transport, exactly."""
+    """The exact bytes given to the transport."""
 
 
 class ReceiptPart(BundlePart, kw_only=True):
@@ -80,11 +80,11 @@ class ReceiptPart(BundlePart, kw_only=True):
     event: int
     receipt: int
     sha256: str
-    """Of the raw bytes as they came."""
+    """Digest of the raw bytes as received."""
     body: bytes | None = None
     """The raw bytes."""
     part: bytes | None = None
-    """Of an answer that speaks of other enterprises too: what is this one's. No digest in the log covers it."""
+    """This enterprise's part of an answer that concerns others too. No digest in the log covers it."""
 
 
 class Earlier(BundlePart, kw_only=True):
@@ -103,7 +103,7 @@ class Bundle(BundlePart, kw_only=True):
     message_type: str
     redacted: bool = False
     unsealed: int = 0
-    """Events that were too young to be in the log when the file was made; they are not in it."""
+    """Events that were not yet in the log when the file was made; the file does not contain them."""
     accepted: AcceptedPart
     sent: tuple[SentPart, ...] = ()
     receipts: tuple[ReceiptPart, ...] = ()
@@ -119,24 +119,24 @@ _decoder = msgspec.json.Decoder(Bundle)
 
 
 def encode(bundle: Bundle) -> bytes:
-    """Write the file."""
+    """Encode the file."""
     return msgspec.json.format(msgspec.json.encode(bundle), indent=1) + b"\n"
 
 
 def decode(content: bytes) -> Bundle:
-    """Read the file; unknown fields are errors. Raises msgspec.MsgspecError (ValueError)."""
+    """Decode the file; unknown fields are errors. Raises msgspec.MsgspecError (ValueError)."""
     return _decoder.decode(content)
 
 
 def said_of(bundle: Bundle) -> str:
-    """Write what the exporter signs: the numbers of the events, in order, and a digest over everything else."""
+    """Return the text that the exporter signs: the event numbers, in order, and a digest over the whole file."""
     bare = msgspec.structs.replace(bundle, statement="")
     digest = hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
     return f"{FORMAT}\n{bundle.id}\nevents {_words(one.number for one in bundle.events)}\ncontent {digest}\n"
 
 
 def events_said(statement: str) -> tuple[int, ...]:
-    """Return the numbers of the events that a statement names. Raises ValueError when it is none of ours."""
+    """Return the event numbers in a statement. Raises ValueError when it is not a statement of this format."""
     first, _, events, content = statement.splitlines()
     if first != FORMAT or not events.startswith("events ") or not content.startswith("content "):
         raise ValueError("not a statement about evidence")

@@ -1,8 +1,8 @@
-"""Gathers the evidence about one message: from the spool or the archive, with proofs from the log.
+"""Collects the evidence about one message from the spool or the archive, with proofs from the log.
 
-Signatures and envelopes are kept nowhere: they are made anew from what the journal recorded, and only taken when
-they have the digests that it names. After a change of the configuration an envelope may not come out any more; then
-its digest stands alone.
+Signatures and envelopes are not stored: they are rebuilt from what the journal recorded, and used only if they have
+the recorded digests. After a change of the configuration an envelope may no longer be reproducible; then the file
+has only its digest.
 """
 
 import hashlib
@@ -43,18 +43,18 @@ from spool.note import NodeKey, read
 from spool.store import Spool
 
 _OWNERS: Final = frozenset({"message.accepted", "entry.sent", "entry.bounced", "receipt.filed"})
-"""Events of a message that its owner is shown: all that is proved by bytes. In others stands what whoever runs the
-gateway was told of hosts, users and paths, or gave for a reason; a line cannot be shown in part, its hash covers all of it."""
+"""Events of a message that its owner may see: those that bytes in the file can prove. Other lines may contain hosts,
+users and paths, or an operator's reason; a line cannot be shown in part, because its hash covers all of it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotSealedError(GatewayError):
-    """The log has not got so far yet: ask again after the next checkpoint."""
+    """The log does not cover the message yet: try again after the next checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceExporter:
-    """Where evidence comes from, and who signs for it."""
+    """Exports evidence from a spool; `key` signs it."""
 
     spool: Spool
     rules: Rules
@@ -62,9 +62,10 @@ class EvidenceExporter:
     key: NodeKey
 
     def bundle(self, message: Archived, *, redact: bool = False, for_owner: bool = False) -> Bundle:
-        """Put together what is known of a message; blocks for some milliseconds. `for_owner`: without lines of the operator's.
+        """Build the evidence about a message; blocks for some milliseconds.
 
-        Raises NotSealedError before the checkpoint that covers its acceptance, and SpoolError.
+        `for_owner`: without lines meant for the operator. Raises NotSealedError before the checkpoint that covers its
+        acceptance, and SpoolError.
         """
         view, newest = message.ways[0], self.spool.checkpoint()
         lines = [line for line in _lines(message) if not for_owner or line.event in _OWNERS]
@@ -134,7 +135,7 @@ class EvidenceExporter:
         )
 
     def _made_anew(self, message: Archived, known: SentFacts, key: JournalLine | None) -> tuple[bytes, bytes]:
-        """Return business bytes and envelope of a delivery; they count only if their digests fit."""
+        """Rebuild business bytes and envelope of a delivery; the caller must compare their digests."""
         view = next((way for way in message.ways if way.entry == known.entry), message.ways[0])
         business = message.body
         if known.span is not None and key is not None:
@@ -166,7 +167,7 @@ class EvidenceExporter:
         return made
 
     def _shown(self, message: Archived, receipt: ArchivedReceipt) -> tuple[bytes | None, bytes | None]:
-        """Return the raw bytes when nothing in them is another's, the envelope included, else the part that is the owner's."""
+        """Return (raw bytes, None) if they concern only the owner, envelope included, else (None, the owner's part)."""
         own = {row.digest for rows in message.timelines.values() for row in rows if row.arrival == receipt.id}
         try:
             opened = open_collected(receipt.body, self.rules.catalogue)
@@ -181,7 +182,7 @@ class EvidenceExporter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recorded:
-    """A key that gives the one signature that was recorded, whatever it is asked to sign (`signing.keys.files.Signer`)."""
+    """A `signing.keys.files.Signer` that returns the recorded signature for any data."""
 
     suite: Suite
     key_info: str
@@ -195,7 +196,7 @@ class _Recorded:
 
 
 def _signed(body: bytes, view: MessageView, value: str, key: JournalLine) -> Signed:
-    """Put the recorded signature where it stood. Raises ValueError and SigningError."""
+    """Insert the recorded signature where it was. Raises ValueError and SigningError."""
     known = key_facts(key.detail)
     suite = suite_of(known.signature_method, known.digest_method)
     if not isinstance(suite, Suite):
@@ -205,7 +206,7 @@ def _signed(body: bytes, view: MessageView, value: str, key: JournalLine) -> Sig
 
 
 def _lines(message: Archived) -> list[JournalLine]:
-    """Pick the lines of the message and those of answers that name its owner; a line names one owner at most."""
+    """Return the lines of the message and those of answers for its owner; a line names one owner at most."""
     receipts = {receipt.id for receipt in message.receipts}
     return [
         line

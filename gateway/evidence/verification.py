@@ -1,8 +1,8 @@
-"""Verifies a file of evidence: with nothing but the file and the node's public key. Pure; says what holds and what not.
+"""Verifies an evidence file with only the file and the node's public key. Pure; reports what holds and what does not.
 
-Each finding is one of three: proven, broken (the file contradicts itself or the signatures), or open (said by somebody,
-not proven by this file). Whoever alters the file, be it the node itself, cannot make a broken one hold without the key;
-with the key, what stood in a checkpoint that somebody else has kept cannot be changed either (docs/adr/0018).
+Each finding is proven, broken (the file contradicts itself or the signatures), or open (claimed, not proven by this
+file). Without the key nobody can alter the file unnoticed, not even the node's operator; with the key, what a
+checkpoint kept by a third party covers still cannot be changed (docs/adr/0018).
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from spool.sealing import leaf_of
 
 
 class FindingMark(StrEnum):
-    """What a finding is."""
+    """The kind of a finding."""
 
     PROVEN = "proven"
     BROKEN = "broken"
@@ -45,7 +45,7 @@ Findings = Iterator[Finding]
 
 
 def verify_bundle(content: bytes, keys: Sequence[VerifierKey], *, origin: str = "") -> list[Finding]:
-    """Verify a file; it holds when no finding is BROKEN. `origin`: of the log; empty: whichever log the keys vouch for."""
+    """Verify a file; it holds when no finding is BROKEN. `origin`: the log's; empty: any log that the keys signed."""
     try:
         bundle = form.decode(content)
     except ValueError as error:
@@ -126,7 +126,7 @@ def _earlier(bundle: Bundle, keys: Sequence[VerifierKey], newest: Checkpoint) ->
 
 
 def _statement(bundle: Bundle, keys: Sequence[VerifierKey]) -> Findings:
-    """Compare the file with what its exporter signed: which events, in which order, and everything else."""
+    """Compare the file with the exporter's signed statement: events, their order, and everything else."""
     try:
         said = opened(bundle.statement, keys)
         numbers = form.events_said(said)
@@ -199,7 +199,7 @@ def _accepted(bundle: Bundle) -> Findings:
 
 
 def _whole(bundle: Bundle) -> Findings:
-    """See that every delivery and receipt that the events tell of has its part, and only those."""
+    """Check that the file has one part for each delivery and receipt in the events, and no others."""
     for parts, name, name_zh in (
         (bundle.sent, "entry.sent", "发送"),
         (bundle.receipts, "receipt.filed", "回执"),
@@ -236,7 +236,7 @@ def _sent(bundle: Bundle, sent: SentPart) -> Findings:
 
 
 def _business(bundle: Bundle, sent: SentPart, known: SentFacts) -> Findings:
-    """Say whether what was sent is what was handed in, but for the inserted signature."""
+    """Check that the sent bytes are the submitted ones, apart from the inserted signature."""
     body, where = bundle.accepted.body, f"what was sent to {known.destination}"
     if known.span is None and known.sha256 == bundle.accepted.sha256:
         yield _proven(
@@ -297,7 +297,7 @@ def _envelope(sent: SentPart, known: SentFacts) -> Findings:
     try:
         inside = _digest(unwrap_collected(sent.envelope).business)
     except EnvelopeError:
-        inside = _digest(sent.envelope.removeprefix(b"\0"))  # a DxpRep is its own business
+        inside = _digest(sent.envelope.removeprefix(b"\0"))  # a DxpRep is itself the business document
     if inside == known.sha256:
         yield _proven(
             f"the envelope to {known.destination} carries just these bytes, sha256 {known.sha256}",
@@ -386,5 +386,5 @@ def _digest(content: bytes) -> str:
 
 
 def readable(finding: Finding) -> dict[str, str]:
-    """Return a finding as an object for programs."""
+    """Return the JSON form of a finding."""
     return msgspec.to_builtins(finding, str_keys=True)  # type: ignore[no-any-return]

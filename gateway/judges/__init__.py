@@ -1,1 +1,1 @@
-"""Judging in processes that may be killed: what could take longer than a caller, or all others, should wait."""
+"""Runs expensive checks in processes that may be killed, so that no case delays its caller or others for long."""

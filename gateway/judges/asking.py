@@ -1,4 +1,4 @@
-"""A judge of a plain loop: asked and waited for."""
+"""A blocking client of judges, for roles with a plain loop."""
 
 import select
 import socket
@@ -39,10 +39,10 @@ _AGAIN_S: Final = 0.05
 
 
 class Asking:
-    """Has one case after the other judged; for one thread. Whoever waits here is alive: the judge has limits."""
+    """Has cases judged, one at a time; for one thread. Sends heartbeats while it waits: the judge has time limits."""
 
     def __init__(self, line: socket.socket, judge: Judge) -> None:
-        """`line`: where judges are asked for; `judge` judges here what takes a moment."""
+        """`line`: the socket for requesting judges; `judge` judges quick cases in this process."""
         self.line = line
         self._judge = judge
         self._connection: socket.socket | None = None
@@ -50,14 +50,14 @@ class Asking:
     def examine(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
     ) -> ExaminedSubmission | Refusal:
-        """Judge a message. `full`: who takes no more mail of the caller's."""
+        """Judge a message; blocks. `full`: enterprises that accept no more mail from the caller."""
         judged = self._judge.at_once(body, caller, full)
         if judged is not None:
             return judged
         return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full)))
 
     def open(self, body: bytes) -> Opened:
-        """Open what customs sent. Raises EnvelopeError and TooExpensive."""
+        """Open a message from customs; blocks. Raises EnvelopeError and TooExpensive."""
         plain = open_plain(body, self._judge.rules.catalogue)
         if plain is not None:
             return plain
@@ -96,14 +96,14 @@ class Asking:
                 time.sleep(_AGAIN_S)
 
     def close(self) -> None:
-        """Let go of the judge."""
+        """Close the connection to the judge, which ends it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _ask(connection: socket.socket, case: JudgeCase) -> JudgeVerdict:
-    """Have a case judged over a connection. Raises Ended."""
+    """Send a case and wait for its verdict. Raises JudgeEnded."""
     try:
         connection.sendall(frame(case))
     except ConnectionError as error:

@@ -1,7 +1,7 @@
-"""The role that forks judges, one for each connection that is asked for, and nothing else.
+"""The role `judges`, which only forks judges: one for each requested connection.
 
-It is forked from the supervisor, so a judge has the rules in memory that it shares with all roles, and none of a
-door's connections, spools or bodies. A judge ends with its connection, with this process, or by its limits.
+It is forked from the supervisor, so a judge shares the rules in memory with all roles, and has none of a door's
+connections, spools or bodies. A judge ends with its connection, with this process, or by its limits.
 """
 
 import ctypes
@@ -25,17 +25,17 @@ from gateway.processes.stop import Stop
 _BEAT_S: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _OUT_OF_MEMORY: Final = 3
-"""Exit status of a judge whose case took more memory than it may."""
+"""Exit status of a judge whose case exceeded its memory limit."""
 _REASONS: Final = {signal.SIGPROF: "processor", signal.SIGALRM: "time"}
 
 
 def host(line: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], settings: Judges) -> None:
-    """Fork judges until asked to stop; `line`: where they are asked for."""
+    """Fork judges until asked to stop; blocks. `line`: the socket on which judges are requested."""
     stop = Stop().on_sigterm()
-    line.setblocking(False)  # Python 3.11 gives recv_fds its flags, and passes them on to nobody
+    line.setblocking(False)  # because recv_fds of Python 3.11 ignores its flags
     _keep_only(line.fileno(), stop.fileno())
     gc.collect()
-    gc.freeze()  # what is shared stays shared
+    gc.freeze()  # keeps memory shared with the forked judges
     while not stop():
         stop.pause(_BEAT_S, [line.fileno()])
         beat()
@@ -62,7 +62,7 @@ def _be_judge(
     code = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked to be told
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _keep_only(connection.fileno())
@@ -77,7 +77,7 @@ def _be_judge(
 
 
 def serve(connection: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict], limits: JudgeLimits) -> None:
-    """Judge what comes over a connection until it ends. Raises MemoryError."""
+    """Judge the cases that come over a connection until it ends. Raises MemoryError for a case over its limit."""
     while (body := receive(connection)) is not None:
         try:
             connection.sendall(BEGUN)
@@ -86,7 +86,7 @@ def serve(connection: socket.socket, judge: Callable[[JudgeCase], JudgeVerdict],
             if limits.exceeded:
                 raise MemoryError
             connection.sendall(answer)
-        except ConnectionError:  # nobody waits for it any more
+        except ConnectionError:  # the client is gone
             return
         if limits.swollen:
             return
@@ -103,7 +103,7 @@ def _answer(case: JudgeCase, judge: Callable[[JudgeCase], JudgeVerdict]) -> byte
 
 
 def _keep_only(*descriptors: int) -> None:
-    """Close all but these and the three of every program."""
+    """Close all descriptors except these and the three standard ones."""
     low = 3
     for kept in sorted(descriptors):
         os.closerange(low, kept)
@@ -112,7 +112,7 @@ def _keep_only(*descriptors: int) -> None:
 
 
 def _reap() -> None:
-    """Bury judges, and say of those that did not end by themselves why."""
+    """Reap ended judges, and log why if one did not end by itself; does not block."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

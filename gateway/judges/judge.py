@@ -1,4 +1,4 @@
-"""What is judged, and what comes of it; pure, so that a case may be given up at any instant."""
+"""The cases that a judge gets, their verdicts, and the judging; pure, so that a case may be aborted at any time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,40 +33,40 @@ TOO_EXPENSIVE: Final = Refusal(
         ),
     ),
 )
-"""What a case comes to that has ended its judge."""
+"""The verdict on a case that killed its judge."""
 AT_ONCE_BYTES: Final = 160 * 1024
-"""A body in plain form up to this, 100 usual declarations, is judged by whoever has it, within some milliseconds;
-handing it on would cost a third of that again."""
+"""Up to this size, 100 usual declarations, a body in plain form is judged in the receiving process, within some
+milliseconds; passing it to a judge would cost a third more."""
 
 
 class Examine(Struct, frozen=True, kw_only=True):
-    """A message as it is handed in. Comes to `ExaminedSubmission` or a Refusal."""
+    """A submitted message. Verdict: `ExaminedSubmission` or a Refusal."""
 
     body: bytes
     caller: EnterpriseId
     full: tuple[EnterpriseId, ...] = ()
-    """Who takes no more mail of the caller's for now."""
+    """Enterprises that accept no more mail from the caller for now."""
 
 
 class Translate(Struct, frozen=True, kw_only=True):
-    """A source that a mapping makes a message of. Comes to `ExaminedSubmission`, or a Refusal whose faults name the source."""
+    """A source to translate by a mapping. Verdict: `ExaminedSubmission`, or a Refusal whose faults name the source."""
 
     body: bytes
     caller: EnterpriseId
     mapping: str
     charset: str
     full: tuple[EnterpriseId, ...] = ()
-    """As of `Examine`."""
+    """As in `Examine`."""
 
 
 class Open(Struct, frozen=True, kw_only=True):
-    """What customs sent. Comes to Opened, or to `UnreadableAnswer`."""
+    """A message from customs. Verdict: `Opened` or `UnreadableAnswer`."""
 
     body: bytes
 
 
 class UnreadableAnswer(Struct, frozen=True, kw_only=True):
-    """It is nothing that customs sends."""
+    """The bytes are nothing that customs sends."""
 
     what: str
     where: str
@@ -74,7 +74,7 @@ class UnreadableAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Broken(Struct, frozen=True, kw_only=True):
-    """A defect of ours, in words; its trace is in the log."""
+    """A defect of the gateway, as text; its traceback is in the log."""
 
     error: str
 
@@ -85,7 +85,7 @@ JudgeVerdict = ExaminedSubmission | Refusal | Opened | UnreadableAnswer | Broken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Knows all that a verdict depends on."""
+    """Judges cases; holds everything that a verdict depends on."""
 
     config: Config
     rules: Rules
@@ -93,13 +93,13 @@ class Judge:
     local_receivers: LocalReceivers
     trust: Trust
     suite_of: Callable[[str], Suite | None]
-    """Name of a [[key]] → what it signs with."""
+    """Name of a [[key]] → its suite."""
     mappings: Mapping[str, SourceMapping]
 
     def at_once(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
     ) -> ExaminedSubmission | Refusal | None:
-        """Judge what takes a bounded moment; None: it is for a judge that may be killed. `full`: as of `Examine`."""
+        """Judge a message if that takes only milliseconds; None: use a judge process. `full`: as in `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
         verdict = examine_plain(
@@ -113,7 +113,7 @@ class Judge:
         return None if verdict is None else self._ready(verdict, caller, full)
 
     def __call__(self, case: JudgeCase) -> JudgeVerdict:
-        """Judge anything, however long it takes."""
+        """Judge any case, however long it takes."""
         match case:
             case Examine():
                 return self._examine(case.body, self.enterprises[case.caller], case.full)
@@ -147,7 +147,7 @@ class Judge:
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
     ) -> ExaminedSubmission | Refusal:
-        """Fix the ways of a sound message."""
+        """Determine the destinations of a valid message."""
         if isinstance(verdict, Refusal):
             return verdict
         try:
@@ -189,13 +189,13 @@ class Judge:
 
 
 def _of_document(verdict: ExaminedSubmission | Refusal) -> tuple[Fault, ...]:
-    """Give what else is wrong with a document that could not be written whole."""
+    """Return the further faults of a document that could not be translated completely."""
     known = isinstance(verdict, Refusal) and verdict.problem in {"invalid-message", "conflicting-version"}
     return verdict.faults if known and isinstance(verdict, Refusal) else ()
 
 
 def on_message(verdict: JudgeVerdict | Exception) -> ExaminedSubmission | Refusal:
-    """Give the verdict on a message. Raises what kept a judge from one."""
+    """Return the verdict on a message; raises the error if there is none."""
     match verdict:
         case ExaminedSubmission() | Refusal():
             return verdict
@@ -206,14 +206,14 @@ def on_message(verdict: JudgeVerdict | Exception) -> ExaminedSubmission | Refusa
 
 
 def lightened(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
-    """Take out of a verdict the bytes that whoever asked has."""
+    """Remove from a verdict the message bytes, which the client already has."""
     if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
         return verdict
     return structs.replace(verdict, new=structs.replace(verdict.new, body=b""))
 
 
 def completed(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
-    """Put back what `lightened` has taken out."""
+    """Put back what `lightened` has removed."""
     if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
         return verdict
     return structs.replace(verdict, new=structs.replace(verdict.new, body=case.body))

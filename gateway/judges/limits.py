@@ -1,9 +1,9 @@
-"""What one case may take of the machine, held by the kernel: whatever a judge is doing, it ends there.
+"""Limits one case's time and memory by the kernel: they end a judge whatever it is doing.
 
-Processor and clock are timers whose signal nobody handles, so that the process dies of it, also inside a library.
-Memory is refused by the kernel at twice what a case may take. A block that grows is at most doubled, and none is as
-much as half of what a case may take; so a judge that took no more than that was never refused any, and its verdict is
-not one of a library that misread a want of memory.
+Processor time and clock time are timers with unhandled signals, which kill the process, also inside a library.
+The kernel refuses memory beyond twice the limit of a case. A growing block at most doubles, and none reaches half
+of the limit; so a judge within the limit was never refused memory, and its verdict does not come from a library
+that mishandled such a refusal.
 """
 
 import resource
@@ -15,26 +15,26 @@ from typing import Final
 
 _MEGABYTE: Final = 1024 * 1024
 _WALL: Final = 30
-"""Times the processor's limit: a machine that is that busy has other troubles."""
+"""Limit of clock time, in multiples of the processor time limit; reached only on an overloaded machine."""
 _HARD: Final = 2
 _STATUS: Final = Path("/proc/self/status")
 
 
 class JudgeLimits:
-    """Of this process."""
+    """The limits of this process."""
 
     def __init__(self, *, cpu_s: float, memory_mb: int) -> None:
-        """Bound the memory from now on; `cpu_s` and `memory_mb` are of one case."""
+        """Limit the memory from now on; `cpu_s` and `memory_mb` are for one case."""
         self._cpu_s = cpu_s
         self._base = _peak_bytes()
         self._room = memory_mb * _MEGABYTE
         most = self._base + _HARD * self._room
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a body has no business in a core file
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no message bytes in a core file
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Bound the time of what is done inside."""
+        """Limit the time spent inside this context."""
         signal.setitimer(signal.ITIMER_PROF, self._cpu_s)
         signal.setitimer(signal.ITIMER_REAL, _WALL * self._cpu_s)
         try:
@@ -45,12 +45,12 @@ class JudgeLimits:
 
     @property
     def exceeded(self) -> bool:
-        """Say whether more memory was taken than a case may."""
+        """Return whether a case took more memory than allowed."""
         return self._taken() > self._room
 
     @property
     def swollen(self) -> bool:
-        """Say whether so much was taken that a new process costs less than what this one keeps of it."""
+        """Return whether so much memory was taken that a new process is cheaper than what this one keeps."""
         return self._taken() > self._room // 4
 
     def _taken(self) -> int:
@@ -58,7 +58,7 @@ class JudgeLimits:
 
 
 def _peak_bytes() -> int:
-    """Return the most address space that this process has had."""
+    """Return the peak address space of this process."""
     for line in _STATUS.read_text("ascii", "replace").splitlines():
         if line.startswith("VmPeak:"):
             return int(line.split()[1]) * 1024

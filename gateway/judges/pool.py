@@ -1,4 +1,4 @@
-"""Judges of one event loop: it goes on while they work, and when one of them dies."""
+"""A pool of judges for one event loop, which is not blocked while they work, and survives when one dies."""
 
 import asyncio
 import socket
@@ -12,16 +12,16 @@ from gateway.judges.turns import Turns
 JudgeQuestion = Examine | Translate
 OnVerdict = Callable[[JudgeVerdict | Exception], None]
 _AT_MOST: Final = 1024
-"""Cases that wait, whoever's."""
+"""Waiting cases of all callers at most."""
 _AGAIN_S: Final = 0.05
-"""Until a judge is asked for once more where the host is behind."""
+"""Seconds until a judge is requested again when the host is overloaded."""
 
 
 class Pool:
     """Has cases judged; for one event loop."""
 
     def __init__(self, line: socket.socket, *, judges: int, waiting_bytes: int) -> None:
-        """`line`: where judges are asked for; `judges`: at a time; `waiting_bytes`: of cases that wait, at most."""
+        """`line`: the socket for requesting judges; `judges`: at a time; `waiting_bytes`: of waiting cases at most."""
         self._line = line
         self._turns: Turns[tuple[JudgeQuestion, OnVerdict]] = Turns(
             judges=judges, room_bytes=waiting_bytes, room=_AT_MOST
@@ -30,7 +30,7 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def judge(self, case: JudgeQuestion, on_done: OnVerdict) -> bool:
-        """Let `on_done` hear the verdict, later, in the loop; False: too much of this caller's waits already."""
+        """Queue a case; `on_done` gets the verdict later, in the loop. False: too much of this caller waits already."""
         taken = self._turns.enter(case.caller, len(case.body), (case, on_done))
         self._go_on()
         return taken
@@ -70,7 +70,7 @@ class Pool:
         raise RuntimeError(NONE_TO_BE_HAD)
 
     def close(self) -> None:
-        """Let go of the judges that have nothing to do."""
+        """Close the connections to idle judges, which ends them."""
         for connection in self._idle:
             connection.close()
         self._idle.clear()
@@ -87,7 +87,7 @@ class Pool:
 
 
 async def _ask(connection: socket.socket, case: JudgeQuestion) -> JudgeVerdict:
-    """Have a case judged over a connection. Raises Ended."""
+    """Send a case and wait for its verdict. Raises JudgeEnded."""
     loop = asyncio.get_running_loop()
     begun = False
     try:

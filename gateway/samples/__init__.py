@@ -1,1 +1,1 @@
-"""Sample declarations of every type, made of invented data: for the documents, the demo, the simulator, tests."""
+"""Sample declarations of every type, from invented data: for the documents, the demo, the simulator, tests."""

@@ -1,7 +1,7 @@
-"""Composes sample declarations of every type: realistic to read, valid by schema, made of invented data.
+"""Composes sample declarations of every type: realistic, valid by schema, made of invented data.
 
-A message is a template, made once per type and style from our own schema, filled with invented values;
-so the demo, the tests and the benchmarks compose thousands a second and none of them keeps samples.
+A message is a template, built once per type and style from our own schema, filled with invented values;
+so the demo, the tests and the benchmarks compose thousands a second and need no stored samples.
 """
 
 import random
@@ -24,15 +24,15 @@ __all__ = ["PLAIN", "TRADE", "Composed", "Style", "catalogue", "compose", "compo
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 SINGLES_DAY: Final = datetime(2024, 11, 11, 0, 0, 1, tzinfo=values.BEIJING)
-"""When samples are declared unless the caller says otherwise."""
+"""Default appTime of samples."""
 
 TRADE: Final = ("CEB311Message", "CEB411Message", "CEB511Message", "CEB621Message")
-"""What one import purchase takes: order, payment, waybill, inventory (三单一清单)."""
+"""The messages of one import purchase: order, payment, waybill, inventory (三单一清单)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A declaration message and what names the declarations in it."""
+    """A declaration message and the business keys in it."""
 
     message_type: str
     body: bytes
@@ -55,10 +55,10 @@ def compose(
 ) -> Composed:
     """Compose one declaration message, unsigned, with `bodies` declarations of `items` lines each.
 
-    The enterprise codes in the business key are `cop_code`: whoever transmits also declares. `overrides`
-    gives text by element name, for every body and line alike, escaped here; optional elements named in it
-    are written. Each body has a guid and a key of its own from `rng`, unless overridden. Limits of the
-    schema are not checked: a test may ask for 101 bodies. `basket` fixes the lines in place of `items`.
+    The enterprise codes in the business key are `cop_code`: the transmitting enterprise also declares.
+    `overrides` gives text by element name, for all bodies and lines, and is escaped here; optional elements
+    named in it are written. Each body has its own guid and key from `rng`, unless overridden. Limits of the
+    schema are not checked: a test may ask for 101 bodies. `basket` sets the lines in place of `items`.
     Same arguments, same bytes. Raises KeyError for a type that is no declaration.
     """
     kind = declaration_type(message_type)
@@ -120,19 +120,19 @@ def compose_trade(
 
 @lru_cache(maxsize=1)
 def catalogue() -> Catalogue:
-    """The catalogue shipped with us, read once."""
+    """Return the catalogue shipped with the gateway; read once."""
     return load_catalogue(RULES / "mappings" / "catalogue.toml")
 
 
 def declaration_type(message_type: str) -> MessageType:
-    """Give the catalogue's row of a declaration type; KeyError for any other name."""
+    """Return the catalogue's row of a declaration type; KeyError for any other name."""
     kind = catalogue().by_name(message_type)
     if kind is None or kind.direction is not Direction.DECLARATION:
         raise KeyError(message_type)
     return kind
 
 
-# ---- what is written into a template ----
+# ---- values for a template ----
 
 
 def _local(instant: datetime) -> datetime:
@@ -146,7 +146,7 @@ def _own(name: str, facts: Mapping[str, str], cop_code: str) -> str:
 def _invent(
     kind: MessageType, basket: Sequence[Bought], rng: random.Random, stamp: str
 ) -> tuple[dict[str, str], Sequence[dict[str, str]]]:
-    """Invent one declaration: the values of its head, and of each of its lines."""
+    """Invent one declaration: the values of its head and of each line."""
     day, mark = stamp[:8], "I" if kind.family == "import" else "E"
     lines = [_line(gnum, bought, rng, day, mark) for gnum, bought in enumerate(basket, 1)]
     total = sum(bought.goods.price_fen * bought.count for bought in basket)
@@ -165,7 +165,7 @@ def _invent(
 
 
 def _line(gnum: int, bought: Bought, rng: random.Random, day: str, mark: str) -> dict[str, str]:
-    """The values of one line; every message type takes those it has a name for."""
+    """Return the values of one line; each message type uses those that it has elements for."""
     goods, count = bought.goods, bought.count
     return {
         "gnum": str(gnum), "gseqno": str(gnum), "itemNo": f"SKU{goods.code}",

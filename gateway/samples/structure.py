@@ -1,7 +1,7 @@
-"""What a message looks like, as the plain tree that writers of messages walk; taken from our own schemas.
+"""The structure of messages as a plain tree, taken from our own schemas.
 
-The composer and the receipt builder write what this tree says, so that the customs side can never
-diverge from `xsd/`.
+The composer and the receipt builder write messages by this tree, so that the customs side never
+diverges from `xsd/`.
 """
 
 from collections.abc import Iterator
@@ -27,25 +27,25 @@ class Element:
     """Exact number of characters; 0 when the schema does not fix one."""
     min_length: int = 0
     fixed: str = ""
-    """The only value the schema lets it have; empty when it is free."""
+    """The only value the schema allows; empty when it allows several."""
 
     def child(self, name: str) -> "Element":
-        """Give the child of this name; KeyError when there is none."""
+        """Return the child of this name; KeyError when there is none."""
         for element in self.children:
             if element.name == name:
                 return element
         raise KeyError(name)
 
     def leaves(self) -> Iterator["Element"]:
-        """Give the children that hold text, in document order."""
+        """Return the children that hold text, in document order."""
         return (element for element in self.children if not element.children)
 
 
 @lru_cache(maxsize=256)
 def structure(folder: Path, message_type: str) -> Element:
-    """Give the root element of a message type by the schemas of `folder`, for instance `xsd/202205`.
+    """Return the root element of a message type by the schemas of `folder`, for instance `xsd/202205`.
 
-    Reads files, once per folder. Raises RulesError when the schema is not there, KeyError when it
+    Reads files, once per folder. Raises RulesError when the schema is missing, KeyError when it
     declares no such message.
     """
     schemas = _schemas(folder)

@@ -1,6 +1,6 @@
-"""Templates of declaration messages: the structure of the schema, written down in one style, with places.
+"""Templates of declaration messages: the structure of the schema, written in one style, with placeholders.
 
-Made once per type and style; what is invented is filled in by `gateway.samples.compose`.
+Built once per type and style; `gateway.samples.compose` fills in the invented values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 EDITION: Final = "202205"
 BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 NOT_YET: Final = frozenset({
-    "preNo", "invtNo", "sumNo", "rkdNo",  # customs' side assigns them
+    "preNo", "invtNo", "sumNo", "rkdNo",  # assigned by the customs side
     "note", "licenseNo", "emsNo", "itemRecordNo", "areaCode", "areaName", "iacCode", "iacName",
     "startTime", "endTime",
 })  # fmt: skip
@@ -28,7 +28,7 @@ NOT_YET: Final = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How the same declaration is written down; every one of these is met in the field."""
+    """How a declaration is written as XML; all these variants occur in the field."""
 
     prefix: str = "ceb"
     """Namespace prefix; empty for the default namespace."""
@@ -40,7 +40,7 @@ class Style:
     bom: bool = False
     encoding: Literal["UTF-8", "GB18030"] = "UTF-8"
     declaration: bool = True
-    """Begin with an XML declaration; must be there for GB18030."""
+    """Begin with an XML declaration; required for GB18030."""
     extend: bool = False
     """Carry an ExtendMessage."""
     subscribe: int = 0
@@ -49,7 +49,7 @@ class Style:
     """Leaf elements to leave out, whatever the schema says: for messages that must fail."""
 
     def __post_init__(self) -> None:
-        """Refuse what no parser could read."""
+        """Reject combinations that no parser could read. Raises ValueError."""
         if self.encoding != "UTF-8" and (self.bom or not self.declaration):
             raise ValueError("GB18030 needs an XML declaration and has no BOM")
 
@@ -59,7 +59,7 @@ PLAIN: Final = Style()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A message in five pieces with `%(name)s` places; `line` repeats, and head, lines, foot repeat."""
+    """A message in five pieces with `%(name)s` placeholders; `line` repeats, and head, lines, foot repeat."""
 
     start: str
     head: str
@@ -71,7 +71,7 @@ class Template:
 
 @lru_cache(maxsize=512)
 def template(kind: MessageType, style: Style, wanted: frozenset[str]) -> Template:
-    """Give the template of a declaration type in one style, with the `NOT_YET` elements that are wanted."""
+    """Return the template of a declaration type in one style, with the `NOT_YET` elements in `wanted`."""
     root = structure(RULES / "xsd" / EDITION, kind.name)
     pen = _Pen(style, wanted)
     body = root.child(kind.body)
@@ -96,7 +96,7 @@ def _without(body: Element, many: Sequence[Element]) -> tuple[Element, ...]:
 
 
 def _constants(root: Element, kind: MessageType) -> dict[str, str]:
-    """A value for every leaf anywhere below the root, tables first, else whatever the schema takes."""
+    """Return a value for every leaf below the root: from the tables, else any value the schema allows."""
     known = {**values.COMMON, **values.OF_FAMILY[kind.family]}
     if kind.name in {"CEB213Message", "CEB215Message"}:
         known |= values.RETURNS
@@ -146,7 +146,7 @@ class _Pen:
         return f"{self._margin(depth)}<{tag}>{text}</{tag}>{self._end()}"
 
     def wrapper(self, element: Element) -> str:
-        """BaseTransfer, BaseSubscribe and ExtendMessage (docs/spec/messages.md, Root and wrapper)."""
+        """Write BaseTransfer, BaseSubscribe or ExtendMessage (docs/spec/messages.md, Root and wrapper)."""
         if element.name == "BaseSubscribe":
             return self.element(element, 1) * self.style.subscribe
         if element.name == "ExtendMessage":
@@ -154,7 +154,7 @@ class _Pen:
         return self.element(element, 1)
 
     def _extend(self) -> str:
-        """The content of Message is anybody's; ours is of no namespace of customs."""
+        """Write an ExtendMessage; Message may contain anything, here an element of a foreign namespace."""
         inner = '<Remark xmlns="urn:example:remark">样例</Remark>'
         return "".join(
             (

@@ -1,7 +1,7 @@
 """Invented data for sample declarations: people, goods, enterprises and numbers that do not exist.
 
-Identity numbers end in a check digit that cannot be right, telephone numbers come from a block that
-is not in use, enterprise codes and customs districts are made up.
+Identity numbers end in a wrong check digit, telephone numbers come from an unused block, enterprise codes
+and customs districts are made up.
 """
 
 import random
@@ -36,7 +36,7 @@ TOWNS: Final = ("示例省样板市演示区", "虚构省未名市测试区", "�
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goods:
-    """One kind of goods; the code is ten digits of the right form, chosen for looks."""
+    """One kind of goods; the code is ten digits of the right form, chosen to look realistic."""
 
     name: str
     model: str
@@ -82,7 +82,7 @@ class Bought:
 
 CUSTOMS_CODE: Final = "9901"
 CHECK_DIGITS: Final = "10X98765432"
-"""The right check digit of an identity number by its weighted sum modulo 11 (GB 11643)."""
+"""The correct check digit of an identity number, by its weighted sum modulo 11 (GB 11643)."""
 
 COMMON: Final[Mapping[str, str]] = {
     "version": "1.0", "dxpMode": "DXP", "appType": "1", "appStatus": "2", "currency": "142",
@@ -106,34 +106,34 @@ COMMON: Final[Mapping[str, str]] = {
     "reason": "订购人取消订单", "barCode": "无", "batchNumbers": "2024-B01", "status": "ALL",
     "itemDescribe": "样例商品", "goodsInfo": "样例商品一批", "note": "样例",
 }  # fmt: skip
-"""Elements that may hold the same value in every sample, by name."""
+"""Values of elements that may be the same in every sample, by name."""
 
 OF_FAMILY: Final[Mapping[str, Mapping[str, str]]] = {
     "import": {"ieFlag": "I", "orderType": "I"},
     "export": {"ieFlag": "E", "orderType": "E"},
 }
 RETURNS: Final[Mapping[str, str]] = {"ieFlag": "I", "tradeMode": "9661"}
-"""Export returns come in (docs/spec/codes.md, ieFlag, tradeMode)."""
+"""Values of export returns, which count as imports (docs/spec/codes.md, ieFlag, tradeMode)."""
 
 
 def guid(rng: random.Random) -> str:
-    """Give an upper-case UUID, 36 characters."""
+    """Return an upper-case UUID, 36 characters."""
     digits = f"{rng.getrandbits(128):032X}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-A{digits[17:20]}-{digits[20:]}"
 
 
 def money(fen: int) -> str:
-    """Write hundredths of a yuan as yuan."""
+    """Format hundredths of a yuan as yuan."""
     return f"{fen // 100}.{fen % 100:02d}"
 
 
 def invt_no(rng: random.Random, year: str, mark: str) -> str:
-    """Give an inventory number of customs: district, year, I or E, nine digits (docs/spec/messages.md, Correlating 4)."""
+    """Return an inventory number of customs: district, year, I or E, nine digits (docs/spec/messages.md, Correlating 4)."""
     return f"{CUSTOMS_CODE}{year}{mark}{rng.randrange(10**9):09d}"
 
 
 def person(rng: random.Random) -> dict[str, str]:
-    """Invent a buyer; one person under every name the messages have for them."""
+    """Invent a buyer; the same person for every element that names one."""
     name = rng.choice(SURNAMES) + rng.choice(GIVEN)
     identity = _identity(rng)
     telephone = f"130000000{rng.randrange(100):02d}"
@@ -147,7 +147,7 @@ def person(rng: random.Random) -> dict[str, str]:
 
 
 def _identity(rng: random.Random) -> str:
-    """An 18-digit identity number of the usual form, district and check digit wrong."""
+    """Return an 18-digit identity number of the usual form, with wrong district and check digit."""
     digits = f"990101{rng.randrange(1960, 2004)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}"
     digits += f"{rng.randrange(1000):03d}"
     right = CHECK_DIGITS[sum(int(digit) * (2 ** (17 - at) % 11) for at, digit in enumerate(digits)) % 11]
@@ -155,12 +155,12 @@ def _identity(rng: random.Random) -> str:
 
 
 def basket(lines: int, rng: random.Random) -> tuple[Bought, ...]:
-    """Choose what somebody buys."""
+    """Choose the goods of a purchase."""
     return tuple(Bought(goods=rng.choice(GOODS), count=rng.randrange(1, 4)) for _ in range(lines))
 
 
 def numbers(rng: random.Random, day: str, mark: str) -> dict[str, str]:
-    """Invent the numbers that name one consignment; 16 random digits keep millions of them apart."""
+    """Invent the numbers of one consignment; 16 random digits keep millions of them distinct."""
     draw = rng.randrange
     return {
         "orderNo": f"{day}{draw(10**16):016d}", "copNo": f"C{draw(10**16):016d}",
@@ -172,7 +172,7 @@ def numbers(rng: random.Random, day: str, mark: str) -> dict[str, str]:
 
 
 def fallback(element: Element) -> str:
-    """A value for an element no table knows: its shortest, or its fixed one."""
+    """Return a value for an element in no table: its fixed one, or a shortest one."""
     if element.fixed:
         return element.fixed
     if element.kind != "text":

@@ -1,1 +1,1 @@
-"""The customs side, played: real protocols, scripted answers and faults, every choice seeded."""
+"""The simulated customs side: real protocols, scripted answers and faults, every choice seeded."""

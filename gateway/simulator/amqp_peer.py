@@ -1,4 +1,4 @@
-"""One AMQP client of the simulator, and the queue of receipts that its clients share."""
+"""One AMQP connection of the simulator, and the queue of receipts that all connections share."""
 
 import selectors
 import socket
@@ -17,7 +17,7 @@ READ_BYTES = 256 * 1024
 
 
 class NotNow(Exception):  # noqa: N818  # what the script says, not something gone wrong
-    """Raised by `on_message` to give an envelope back without judging it: another attempt may help."""
+    """Raised by `on_message` to release an envelope unprocessed: another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +30,29 @@ class QueuedReceipt:
 
 
 class ReceiptQueue:
-    """Receipts in the order in which they were offered; thread-safe."""
+    """Receipts in the order in which they were added; thread-safe."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.came_back = False
-        """Set when receipts came back that another client may take."""
+        """Set when receipts were put back that another client may take."""
         self._lock = threading.Lock()
         self._waiting: deque[QueuedReceipt] = deque()
         self._offered = 0
 
     def add(self, body: bytes, name: str) -> None:
-        """Queue at the end."""
+        """Append a receipt."""
         with self._lock:
             self._offered += 1
             self._waiting.append(QueuedReceipt(self._offered, body, name))
 
     def take(self) -> QueuedReceipt | None:
-        """Take the first."""
+        """Remove and return the first receipt; None when there is none."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
     def put_back(self, receipts: list[QueuedReceipt]) -> None:
-        """Queue again, in front and in the old order."""
+        """Queue receipts again, at the front and in their old order."""
         if receipts:
             with self._lock:
                 self._waiting.extendleft(sorted(receipts, key=lambda receipt: receipt.number, reverse=True))
@@ -60,7 +60,7 @@ class ReceiptQueue:
 
 
 class AmqpPeer:
-    """The server's end of one connection; everything happens in the server's thread."""
+    """The server's end of one connection; runs only in the server's thread."""
 
     def __init__(
         self,
@@ -88,22 +88,22 @@ class AmqpPeer:
 
     @property
     def gone(self) -> bool:
-        """True when nothing more can come or go."""
+        """True when nothing more can be read or written."""
         return self._broken or (self._transport.pending() < 0 and self._transport.capacity() < 0)
 
     def wanted(self) -> int:
-        """What to wait for on the socket, as `selectors` counts it."""
+        """Return the `selectors` events to wait for on the socket."""
         writing = selectors.EVENT_WRITE if self._transport.pending() > 0 else 0
         return selectors.EVENT_READ | writing
 
     def next_tick_s(self) -> float | None:
-        """Seconds until a heartbeat is due; None when there are no heartbeats."""
+        """Return the seconds until a heartbeat is due; None when there are no heartbeats."""
         now = time.monotonic()
         tick = self._transport.tick(now)
         return max(0.0, tick - now) if tick else None
 
     def read(self) -> None:
-        """Take in what the socket has."""
+        """Read what the socket has; does not block."""
         try:
             received = self.connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -120,7 +120,7 @@ class AmqpPeer:
                 self._listen()
 
     def think(self) -> None:
-        """Handle what came in, hand out receipts, write what there is to write."""
+        """Handle what was read, send receipts, write pending bytes; does not block."""
         self._listen()
         for link in self._outlets:
             self._hand_out(link)
@@ -133,7 +133,7 @@ class AmqpPeer:
             self._broken = True
 
     def cut(self) -> None:
-        """Close the socket; what the client has not accepted goes back."""
+        """Close the socket; receipts that the client has not accepted go back to the queue."""
         self.connection.close()
         self._receipts.put_back(list(self._unsettled.values()))
         self._unsettled.clear()

@@ -1,4 +1,4 @@
-"""The customs side as a real AMQP 1.0 listener: takes envelopes at any address, hands out receipts at one."""
+"""The customs side as a real AMQP 1.0 listener: takes envelopes at any address, sends receipts from one."""
 
 import selectors
 import socket
@@ -29,7 +29,7 @@ class AmqpServer:
         outgoing: str = "receipts",
         idle_timeout_s: float = 0.0,
     ) -> None:
-        """`idle_timeout_s`: silence that cuts a client off, 0 for none. Clients log in as ANONYMOUS.
+        """`idle_timeout_s`: idle time after which a client is cut off, 0 for none. Clients log in as ANONYMOUS.
 
         (Proton has no other mechanism on the server's side unless it was built with Cyrus SASL.)
         """
@@ -82,7 +82,7 @@ class AmqpServer:
 
 
 class _Loop:
-    """Waits on all sockets and lets each peer take its turn; ends when the bell's other end is closed."""
+    """Waits on all sockets and runs each peer in turn; ends when the other end of the wake-up socket is closed."""
 
     def __init__(
         self,
@@ -130,18 +130,18 @@ class _Loop:
     def _welcome(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # the client has given up meanwhile
+        except OSError:  # the client has closed the connection meanwhile
             return
         try:
             peer = self._make_peer(connection)
-        except OSError:  # or just now
+        except OSError:  # the same, a moment later
             connection.close()
             return
         self._peers.add(peer)
         self._selector.register(connection, selectors.EVENT_READ, peer)
 
     def _think(self) -> None:
-        """Let every peer take its turn: what one leaves behind may be for another."""
+        """Run every peer once: receipts that one puts back may go to another."""
         for peer in list(self._peers):
             peer.think()
             if peer.gone:

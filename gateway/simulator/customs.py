@@ -1,7 +1,7 @@
-"""The customs side without its wires: envelopes go in, and what is answered comes out when it is due.
+"""The customs side without network: takes envelopes and returns the answers when they are due.
 
 It is strict where customs is (envelope, schema, signature, older versions) and scripted for the rest.
-Time is whatever the clock says, so a test moves it.
+Time comes from the injected clock, so that tests can set it.
 """
 
 import time
@@ -30,12 +30,12 @@ CONFLICT: Final = SimulatedRefusal(code="0999", info="another message came under
 _Sent = tuple[str, str]
 """SenderId and CopMsgId: the same CopMsgId of another sender is another message."""
 SAMPLED: Final = "数据包不能通过schema验证：抽查"
-"""What a CEB900 says when nothing is wrong but the script."""
+"""Text of a CEB900 that only the script asks for, about a message without faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OnFile:
-    """The newest version of a declaration that customs has."""
+    """The newest version of a declaration that customs has on file."""
 
     app_time: str
     accepted: bool
@@ -43,7 +43,7 @@ class _OnFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """What is to become of one arrival; nothing of it has happened yet."""
+    """The decision about one arrival, not yet carried out."""
 
     verdict: str
     message_type: str
@@ -54,7 +54,7 @@ class _Judged:
 
 
 class Customs:
-    """The scripted customs side; all methods may be called from any thread and block only shortly."""
+    """The scripted customs side; all methods are thread-safe and block only shortly."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Customs:
         ledger: Ledger | None = None,
         form: ReceiptForm = EPORT,
     ) -> None:
-        """`clock` gives seconds since 1970; `rules` are for this side alone; the caller closes the ledger."""
+        """`clock` gives seconds since 1970; `rules` must not be shared; the caller closes the ledger."""
         self._rules, self._script, self._clock, self._form = rules, script, clock, form
         self._ledger = ledger or Ledger()
         self._limits = LimitsConfig(size_bytes=script.large)
@@ -74,7 +74,7 @@ class Customs:
         self._seen: dict[_Sent, tuple[str, str]] = {}
         """Digest of the business bytes and verdict."""
         self._bounced: dict[_Sent, int] = {}
-        """How often a sender was asked to send an envelope again."""
+        """Envelope → how often its sender was asked to send it again."""
         self._on_file: dict[tuple[str, ...], _OnFile] = {}
         self._dispatch = Dispatch(
             ledger=self._ledger,
@@ -84,12 +84,12 @@ class Customs:
         )
 
     def receive(self, envelope: bytes, name: str, *, origin: str = "") -> None:  # noqa: ARG002 (for people)
-        """Take one envelope in, whatever it is, and plan its answers; they go out to `origin`.
+        """Accept one envelope, valid or not, and plan its answers, which go out to `origin`.
 
-        `name` is its file name or message id and is not judged. The same CopMsgId with the same business
-        bytes, their Signature aside, is recorded as a repeat and not answered again: no two SM2 signatures
-        are alike. Raises OSError when the ledger cannot be
-        written: then nothing has happened, and it may come again.
+        `name` is its file name or message id and is not checked. The same CopMsgId with the same business
+        bytes, apart from the Signature, is recorded as a repeat and not answered again: SM2 signatures always
+        differ. Raises OSError when the ledger cannot be written: then nothing has changed, and the envelope may
+        come again.
         """
         with self._lock:
             planner = Planner(script=self._script, form=self._form, now=self._clock())
@@ -100,7 +100,7 @@ class Customs:
                 self._take(envelope, opened, planner, origin)
 
     def due(self, now: float) -> list[Outgoing]:
-        """Give what is to be sent by `now`, in the order in which it became due, and forget it.
+        """Remove and return the messages due by `now`, in the order in which they became due.
 
         Bodies of one receipt type for one receiver share messages, up to `script.batch` in each.
         """
@@ -108,12 +108,12 @@ class Customs:
             return self._dispatch.messages(self._postbox.take(now), datetime.fromtimestamp(now, UTC))
 
     def pending(self) -> int:
-        """Number of receipt bodies still to be sent."""
+        """Return the number of receipt bodies still to be sent."""
         with self._lock:
             return len(self._postbox)
 
     def next_due(self) -> float | None:
-        """Instant on the clock when the next answer is due; None when there is none."""
+        """Return the time on the clock when the next answer is due; None when there is none."""
         with self._lock:
             return self._postbox.next_due()
 
@@ -170,7 +170,7 @@ class Customs:
             self._postbox.post(posted)
 
     def _asks_again(self, unsealed: Unwrapped, asked: int) -> SimulatedRefusal | None:
-        """Say with which error an envelope is given back for another attempt, after `asked` times; None: taken."""
+        """Return the error that asks for another attempt, after `asked` such answers; None: accept the envelope."""
         cop_msg_id = unsealed.envelope.cop_msg_id
         if asked < self._script.bounces_of(cop_msg_id):
             return self._script.passing_error(cop_msg_id)
@@ -195,7 +195,7 @@ class Customs:
         asked: int,
         error: SimulatedRefusal,
     ) -> None:
-        """Ask to have an envelope sent again: something failed on this side."""
+        """Ask the sender to send an envelope again, as if something had failed on this side."""
         cop_msg_id = unsealed.envelope.cop_msg_id
         line = Arrived(
             cop_msg_id=cop_msg_id,
@@ -214,7 +214,7 @@ class Customs:
         self._postbox.post(planner.platform(error, unsealed.envelope, origin))
 
     def _judge(self, unsealed: Unwrapped, planner: Planner, origin: str, first: bool) -> _Judged:
-        """Judge the message inside; only the first under its CopMsgId is verified and answered."""
+        """Check the message inside; only the first under its CopMsgId is verified and answered."""
         signatures = self._script.check_signatures and first
         read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=signatures)
         if not first:
@@ -246,7 +246,7 @@ class Customs:
                 return self._process(read, planner, route)
 
     def _process(self, read: Readable, planner: Planner, route: AnswerRoute) -> _Judged:
-        """Judge each declaration against what is on file, then answer it as the script has it."""
+        """Check each declaration against the version on file, then answer it as the script decides."""
         header = read.header
         posted: list[Posted] = []
         on_file: dict[tuple[str, ...], _OnFile] = {}
@@ -268,7 +268,7 @@ class Customs:
         return replace(_facts(read, verdict), posted=tuple(posted), on_file=on_file)
 
     def _refused(self, declaration: Declaration, known: _OnFile | None) -> SimulatedRefusal | None:
-        """Refuse what is older than the version on file, and duplicates if the script says so.
+        """Refuse a version older than the one on file, and duplicates if the script says so.
 
         (docs/spec/codes.md, Business error codes: older message received; duplicate business key.)
         """
@@ -281,7 +281,7 @@ class Customs:
 
 
 def _facts(read: Readable | BadFormat, verdict: str) -> _Judged:
-    """What the ledger needs to know of a message, and no answer yet."""
+    """Return what the ledger records about a message, without answers."""
     if isinstance(read, BadFormat):
         return _Judged(verdict=verdict, message_type=read.message_type, on_file={})
     header = read.header

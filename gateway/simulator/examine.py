@@ -1,6 +1,6 @@
-"""Judges what arrives as customs would: envelope, format, signature; pure functions, in that order.
+"""Checks an arrival as customs would: envelope, format, signature; pure functions, in that order.
 
-What is wrong is a value that says which layer answers it (docs/spec/dxp.md, Three layers of answers).
+A fault is returned as a value whose type says which layer answers it (docs/spec/dxp.md, Three layers of answers).
 """
 
 import re
@@ -23,12 +23,12 @@ from signing.xml.verify import verify
 
 ENVELOPE_LIMITS: Final = LimitsConfig(size_bytes=64 * 1024 * 1024)
 UNKNOWN: Final = "UNKNOWN"
-"""Stands where a broken envelope does not say."""
+"""Placeholder for a value that a broken envelope does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadEnvelope:
-    """The exchange platform refuses: answered by DxpRep."""
+    """The exchange platform refuses the envelope: answered by DxpRep."""
 
     refusal: SimulatedRefusal
     envelope: Envelope
@@ -36,7 +36,7 @@ class BadEnvelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadFormat:
-    """The format check refuses: answered by CEB900."""
+    """The format check refuses the message: answered by CEB900."""
 
     message_type: str
     info: str
@@ -44,7 +44,7 @@ class BadFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
-    """A declaration message that is fit to be processed."""
+    """A declaration message that passed the format check."""
 
     root: etree._Element
     header: Header
@@ -76,7 +76,7 @@ def read_business(
 ) -> Readable | BadFormat:
     """Read a declaration message as strictly as customs: schema with Signature where it is required.
 
-    `signatures` tells whether to verify them.
+    `signatures`: whether to verify them.
     """
     try:
         root = decode(business, limits)
@@ -93,7 +93,7 @@ def read_business(
 
 
 def text_of(business: bytes) -> str:
-    """Give the message as text that may stand in XML, whatever the bytes are (for CEB900)."""
+    """Decode any message bytes to text that XML allows (for CEB900)."""
     try:
         codec = encoding_of(business)
     except Refused:
@@ -117,7 +117,7 @@ def _said(faults: tuple[Fault, ...]) -> str:
 
 
 def _named(trans_info: etree._Element | None) -> Envelope:
-    """What a broken envelope says of itself, fit to be repeated in a DxpRep."""
+    """Return what a broken envelope says of itself, cut to the lengths that a DxpRep allows."""
     said = None if trans_info is None else envelope_in(trans_info)
     return Envelope(
         cop_msg_id=(said.cop_msg_id[:255] if said else "") or UNKNOWN,

@@ -1,4 +1,4 @@
-"""What the customs side saw and said, a JSON object a line, so that a test can compare it with the gateway."""
+"""Records what the customs side received and sent as JSON lines, so that tests can compare it with the gateway."""
 
 import json
 from collections.abc import Mapping
@@ -22,38 +22,41 @@ class Arrived:
     envelope_sha256: str
     business_sha256: str
     original_sha256: str
-    """Of the business message with its Signature cut out; of the message itself when it has none."""
+    """Digest of the business message without its Signature, or as it is when it has none."""
     keys: tuple[Mapping[str, str], ...]
     verdict: str
     repeat: bool
-    """The same CopMsgId with the same business bytes, their Signature aside, came before."""
+    """The same CopMsgId with the same business bytes, apart from the Signature, came before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One line about a receipt body that was sent, whether or not anybody picked it up."""
+    """One line about a receipt body that was made available, fetched or not."""
 
     receipt: str
     status: str
     key: Mapping[str, str]
     message_type: str
-    """Type of the declaration it answers; empty for a stray one."""
+    """Type of the declaration it answers; empty for a DxpRep, a CEB900 or garbage."""
     owner: str
     """copCode that transmitted the declaration; empty when nobody declared it."""
     receiver_id: str
     cop_msg_id: str
     """CopMsgId of the envelope it went out in."""
     about: str = ""
-    """CopMsgId of the envelope it answers, where the receipt names one (DxpRep, CEB900)."""
+    """CopMsgId of the envelope it answers, if the receipt names one (DxpRep, CEB900)."""
     time: str = ""
     """returnTime of the body, 17 digits."""
 
 
 class Ledger:
-    """Appends lines, each handed to the system before the call returns; without paths it forgets. Not thread-safe."""
+    """Appends lines, each written to the operating system before the call returns; records nothing without paths.
+
+    Not thread-safe.
+    """
 
     def __init__(self, arrivals: Path | None = None, receipts: Path | None = None) -> None:
-        """Open or create the files; the folders must be there."""
+        """Open or create the files; their folders must exist."""
         self._arrivals = _open(arrivals)
         self._receipts = _open(receipts)
 
@@ -66,19 +69,19 @@ class Ledger:
         _write(self._receipts, _fields(line))
 
     def close(self) -> None:
-        """Close the files; nothing may be recorded after."""
+        """Close the files; no further calls are allowed."""
         for file in (self._arrivals, self._receipts):
             if file is not None:
                 file.close()
 
 
 def digest(body: bytes) -> str:
-    """Give the lower-case hex SHA-256."""
+    """Return the lower-case hex SHA-256."""
     return sha256(body).hexdigest()
 
 
 def original_of(business: bytes) -> bytes:
-    """Cut the Signature out; the message itself when there is none or it cannot be read."""
+    """Return the message without its Signature; unchanged when there is none or it cannot be read."""
     try:
         return strip(business)[0]
     except SigningError:
@@ -86,7 +89,7 @@ def original_of(business: bytes) -> bytes:
 
 
 def _open(path: Path | None) -> BinaryIO | None:
-    """Unbuffered, so that a line that failed is not written later after all."""
+    """Open unbuffered, so that a line whose write failed is not written later."""
     return None if path is None else path.open("ab", buffering=0)
 
 

@@ -1,8 +1,8 @@
 """The sandbox: numbers that end in a marker get the outcome of that marker (docs/sandbox.md).
 
-The number is the one that a declaration is named by, the last free text of its business key: orderNo,
-payTransactionId, logisticsNo, copNo, coElNo. So one purchase can have an order that is accepted and an inventory
-that is returned. Where a marker is about the whole message, the first marked declaration in it decides.
+The number is the last free text of a declaration's business key: orderNo, payTransactionId, logisticsNo, copNo,
+coElNo. So one purchase can have an order that is accepted and an inventory that is returned. If a marker concerns
+the whole message, the first marked declaration in it decides.
 """
 
 import re
@@ -15,7 +15,7 @@ from gateway.simulator.plan import PlannedFate, PlannedOutcome
 from gateway.simulator.refusals import PASSING, PLATFORM, SECURITY, SimulatedRefusal
 
 INVENTORIES: Final = ("CEB621Message", "CEB603Message", "CEB213Message")
-"""What customs can hold and release (docs/spec/codes.md, returnStatus)."""
+"""Message types that customs can hold and release (docs/spec/codes.md, returnStatus)."""
 CLOSABLE: Final = ("CEB621Message", "CEB603Message")
 CONCLUDED: Final = (
     "CEB505Message", "CEB507Message", "CEB509Message", "CEB603Message", "CEB605Message", "CEB701Message",
@@ -27,11 +27,11 @@ ENTERED: Final = (
     "CEB213Message",
 )  # fmt: skip
 _NO_NAMES: Final = frozenset({"msgSeqNo", "logisticsStatus"})
-"""Parts of a key that are no free text."""
+"""Parts of a key that are not free text."""
 
 
 class Timing(StrEnum):
-    """How the answers come."""
+    """When and how often the answers are sent."""
 
     USUAL = "usual"
     LATE = "late"
@@ -41,22 +41,22 @@ class Timing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Magic:
-    """One marker, and what it asks for."""
+    """One marker and the outcome that it requests."""
 
     marker: str
     says: str
     says_zh: str
     gets: str
-    """What comes to the platform, in order, by customs' own time."""
+    """The answers that the platform gets, in the order of customs' own time."""
     types: tuple[str, ...] = ()
-    """Message types that know it; empty: all. For others the number is one like any other."""
+    """Message types to which it applies; empty: all. Other types ignore it."""
     fate: PlannedFate = PlannedFate.ANSWERED
     outcome: PlannedOutcome = PlannedOutcome.ACCEPTED
     until: tuple[str, ...] = ()
     """Statuses after 2 and 3; empty: the usual ones of the type."""
     platform: SimulatedRefusal | None = None
     passing: SimulatedRefusal | None = None
-    """What the exchange answers to the first attempt, before it takes the second."""
+    """What the exchange answers to the first attempt, before it accepts the second."""
     timing: Timing = Timing.USUAL
 
 
@@ -112,7 +112,7 @@ _PASSING: Final = tuple(magic.marker.encode() for magic in MAGIC if magic.passin
 
 
 def magic_of(message_type: str, key: Mapping[str, str]) -> Magic | None:
-    """Return what the number of a declaration asks for; None when it has no marker of its type."""
+    """Return the marker in the number of a declaration; None when there is none that applies to its type."""
     names = own_numbers(key)
     marked = _MARKER.search(key[names[-1]]) if names else None
     found = _BY_MARKER.get(marked[0]) if marked else None
@@ -120,12 +120,12 @@ def magic_of(message_type: str, key: Mapping[str, str]) -> Magic | None:
 
 
 def own_numbers(key: Mapping[str, str]) -> list[str]:
-    """Return the fields of a business key that are free text: what its owner calls the declaration."""
+    """Return the fields of a business key that are free text, chosen by the declaration's owner."""
     return [name for name in key if not name.endswith("Code") and name not in _NO_NAMES]
 
 
 def maybe_passing(business: bytes) -> bool:
-    """Say whether a message may ask to be given back: a look at its bytes, before it is read."""
+    """Return whether a message may have a marker that asks for another attempt; only searches its bytes."""
     return any(marker in business for marker in _PASSING)
 
 

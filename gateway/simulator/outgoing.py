@@ -1,4 +1,4 @@
-"""From answers that are due to messages ready for pick-up: batched, sealed, recorded."""
+"""Turns due answers into messages ready for pick-up: batched, wrapped in envelopes, recorded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from gateway.xml.envelope import TransferHead, creat_time, file_name, transfer_m
 NODE: Final = "00000002"
 """The node of the customs side: the national centre (docs/spec/dxp.md, DxpMsgSv, Real ids)."""
 FORMAT_CHECK: Final = "DXPEDCCEB0000002"
-"""Who sends a CEB900; it is declared in the import schema only (docs/spec/messages.md)."""
+"""Sender of a CEB900; it is declared in the import schema only (docs/spec/messages.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,29 +27,29 @@ class Outgoing:
     name: str
     body: bytes
     origin: str
-    """Transport on which the declaration came."""
+    """Transport by which the declaration came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchBatch:
-    """Receipts that share a message, or one answer that is finished already."""
+    """Receipts that share a message, or one finished answer."""
 
     route: AnswerRoute
     answers: tuple[SimulatedReceipt | ReadyMessage, ...]
 
 
 class Dispatch:
-    """Writes messages; each gets a guid of its own from `guids`, which is also its CopMsgId."""
+    """Builds messages; each gets its own guid from `guids`, which is also its CopMsgId."""
 
     def __init__(self, *, ledger: Ledger, form: ReceiptForm, batch: int, guids: Random) -> None:
-        """`batch` is how many bodies one receipt message holds at most."""
+        """`batch`: bodies in one receipt message at most."""
         self._ledger, self._form, self._batch, self._guids = ledger, form, batch, guids
         self._serial = 0
 
     def messages(self, posted: Iterable[Posted], now: datetime) -> list[Outgoing]:
-        """Write everything `posted`; a message stands where its first answer stood.
+        """Build messages of everything `posted`, in the order of the first answer of each.
 
-        Every body is recorded in the ledger; raises OSError when that cannot be written.
+        Records every body in the ledger; raises OSError when that cannot be written.
         """
         return [self._message(batch, now) for batch in batches(posted, self._batch)]
 
@@ -104,7 +104,7 @@ class Dispatch:
 
 
 def batches(posted: Iterable[Posted], size: int) -> Sequence[DispatchBatch]:
-    """Put receipts of one type on one route together, up to `size`; finished answers stay alone."""
+    """Group receipts of one type and route, up to `size`; each finished answer is a batch of its own."""
     groups: list[tuple[AnswerRoute, list[SimulatedReceipt | ReadyMessage]]] = []
     unfilled: dict[tuple[AnswerRoute, str], list[SimulatedReceipt | ReadyMessage]] = {}
     for one in posted:

@@ -1,16 +1,16 @@
-"""What a declaration or message is going to be told, as values."""
+"""The planned answers to a declaration or message, as values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class PlannedFate(StrEnum):
-    """What becomes of a message as a whole."""
+    """How a message as a whole is answered."""
 
     ANSWERED = "answered"
     SILENT = "silent"
     FORMAT = "format"
-    """CEB900, although nothing is wrong with it."""
+    """CEB900, although the message has no faults."""
     PLATFORM = "platform"
     """DxpRep with an error of the exchange platform."""
 
@@ -35,22 +35,22 @@ class PlannedStep:
     info: str = ""
     """Text that only this step has; empty: the usual text of the status."""
     accepted: bool = False
-    """Customs has given its number by now."""
+    """Customs has assigned its number by now."""
     at_s: float = 0.0
-    """When it is so, seconds after the arrival: what returnTime says."""
+    """The time in returnTime, seconds after the arrival."""
     due_s: tuple[float, ...] = (0.0,)
-    """When it is sent, seconds after the arrival; more than once for a duplicate, early or late if reordered."""
+    """When it is sent, seconds after the arrival; several times for a duplicate, early or late if reordered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one declaration will be told, in the order in which it becomes true."""
+    """All answers to one declaration, in the order of returnTime."""
 
     outcome: PlannedOutcome
     steps: tuple[PlannedStep, ...]
     stray: bool = False
-    """Besides, a receipt about a declaration that nobody made."""
+    """Also send a receipt about a declaration that was never submitted."""
     garbage: bool = False
-    """Besides, bytes that are no receipt at all."""
+    """Also send bytes that are no receipt."""
     bare: bool = False
     """Its receipts leave out the optional owner codes."""

@@ -1,4 +1,4 @@
-"""Turns what the script decides about an arrival into answers with an instant; nothing here is sent."""
+"""Turns the script's decisions about an arrival into answers with a due time; sends nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ from gateway.xml.envelope import Unwrapped, creat_time, wrap_response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planner:
-    """Plans the answers to what arrived at `now`, seconds since 1970."""
+    """Plans the answers to an arrival at `now`, seconds since 1970."""
 
     script: Script
     form: ReceiptForm
     now: float
 
     def case(self, header: Header, declaration: Declaration, body: etree._Element) -> ReceiptCase:
-        """Take a declaration on file; the same one gets the same numbers in every run of a day."""
+        """Open a case for a declaration; the same one gets the same numbers in every run of a day."""
         kind = header.message_type
         lines = [
             part for part in body.iterchildren("*") if len(part) and not part.tag.endswith(f"}}{kind.head}")
@@ -43,7 +43,7 @@ class Planner:
         )
 
     def processed(self, plan: Plan, case: ReceiptCase, route: AnswerRoute) -> Iterator[Posted]:
-        """Answer a declaration as the script has it."""
+        """Answer a declaration as planned."""
         route = replace(route, bare=plan.bare)
         for step in plan.steps:
             receipt = self._receipt(step, case)
@@ -120,7 +120,7 @@ class Planner:
         )
 
     def _stray(self, case: ReceiptCase) -> SimulatedReceipt:
-        """A receipt about a declaration nobody made, under the codes of the one who did make one."""
+        """Build a receipt about a declaration never submitted, under the codes of a real declarant."""
         rng = self.script.randomness("stray", "\x1f".join(case.key.values()))
         own = set(own_numbers(case.key))
         other = {name: f"X{rng.randrange(10**15):015d}" for name in own}
@@ -141,7 +141,7 @@ class Planner:
 
 
 def _texts(body: etree._Element, head: str) -> dict[str, str]:
-    """Leaves of a body, and of its head if it has one."""
+    """Return the leaves of a body, and of its head if it has one."""
     inner = next(body.iterchildren(f"{{*}}{head}"), None) if head else None
     return _leaves(body) | ({} if inner is None else _leaves(inner))
 

@@ -1,4 +1,4 @@
-"""Answers waiting for their time: in order of instant, put together into messages when they go out."""
+"""Queue of answers ordered by due time; they are put together into messages when they go out."""
 
 import heapq
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from gateway.simulator.receipts import SimulatedReceipt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRoute:
-    """Where an answer goes, and what must be alike for two answers to share a message."""
+    """Where an answer goes; only answers with equal routes can share a message."""
 
     origin: str
-    """Transport on which the declaration came, a name of the caller's."""
+    """Transport by which the declaration came; the caller chooses the name."""
     receiver_id: str
     node: str = ""
-    """8-digit node of the asker when it sent a DxpMsgSv: then it gets one back."""
+    """8-digit node of a sender that used a DxpMsgSv: it is answered with one."""
     bare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
-    """An answer that is finished bytes already: a DxpRep, a CEB900, garbage."""
+    """An answer of finished bytes: a DxpRep, a CEB900, garbage."""
 
     message_type: str
     body: bytes
@@ -31,7 +31,7 @@ class ReadyMessage:
     """CopMsgId of the envelope it answers."""
     owner: str = ""
     guid: str = ""
-    """Root guid of a CEB900; empty for what goes out without an envelope."""
+    """Root guid of a CEB900; empty for an answer sent without an envelope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +44,26 @@ class Posted:
 
 
 class Postbox:
-    """A heap of posted answers; equal instants keep the order of posting. Not thread-safe."""
+    """A heap of posted answers; equal times keep the order of posting. Not thread-safe."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Create an empty postbox."""
         self._heap: list[tuple[float, int, Posted]] = []
         self._serial = count()
 
     def __len__(self) -> int:
-        """Number of answers not yet taken."""
+        """Return the number of answers not yet taken."""
         return len(self._heap)
 
     def post(self, posted: Posted) -> None:
-        """Put one answer in."""
+        """Add one answer."""
         heapq.heappush(self._heap, (posted.due, next(self._serial), posted))
 
     def next_due(self) -> float | None:
-        """Instant of the next answer; None when there is none."""
+        """Return the time of the next answer; None when there is none."""
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float) -> Iterator[Posted]:
-        """Remove and give everything due by `now`."""
+        """Remove and yield everything due by `now`."""
         while self._heap and self._heap[0][0] <= now:
             yield heapq.heappop(self._heap)[2]

@@ -1,4 +1,4 @@
-"""Builds the receipts customs sends, of every type, from what customs' side knows about a declaration.
+"""Builds receipts of every type from what the customs side has on file about a declaration.
 
 The order of the fields comes from our schema; the forms of numbers and texts are those observed in the
 field (docs/spec/messages.md, Correlating; docs/spec/codes.md, returnInfo).
@@ -26,7 +26,7 @@ OWNERS: Final = frozenset({"customsCode", "ebpCode", "ebcCode", "agentCode", "op
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptCase:
-    """One declaration as customs' side has it on file, with the numbers it was given."""
+    """One declaration on file at the customs side, with the numbers assigned to it."""
 
     kind: MessageType
     fields: Mapping[str, str]
@@ -38,9 +38,9 @@ class ReceiptCase:
     pre_no: str
     """`B`, 8-digit date, 9-digit serial: from the first receipt on."""
     invt_no: str = ""
-    """Inventory, summary (sumNo) or inbound (rkdNo) number: given when customs has accepted."""
+    """Inventory, summary (sumNo) or inbound (rkdNo) number: assigned when customs has accepted."""
     cop_code: str = ""
-    """Who transmitted it, BaseTransfer; for the ledger, never in a receipt."""
+    """copCode of its BaseTransfer; for the ledger, never in a receipt."""
 
     @property
     def key(self) -> dict[str, str]:
@@ -58,17 +58,17 @@ class SimulatedReceipt:
     info: str
     time: datetime
     accepted: bool = False
-    """Whether customs has given its number by now."""
+    """Whether customs has assigned its number by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptForm:
-    """How a receipt is written; the default is what comes from E-Port."""
+    """How a receipt is written; the default is the form of E-Port."""
 
     prefix: str = ""
     """Namespace prefix; empty for the default namespace."""
     observed: bool = True
-    """Tax bills with orderNo and logisticsNo, as they really come; False: as the schema wants them."""
+    """Tax bills with orderNo and logisticsNo, as observed; False: as the schema requires."""
     bare: bool = False
     """Leave out every owner code that the schema makes optional (docs/spec/messages.md, Correlating 2)."""
 
@@ -85,7 +85,7 @@ def open_case(
     day: str,
     rng: random.Random,
 ) -> ReceiptCase:
-    """Take a declaration on file and give it its numbers from `rng`; `day` is YYYYMMDD."""
+    """Open a case for a declaration, with numbers from `rng`; `day` is YYYYMMDD."""
     mark = "I" if kind.family == "import" else "E"
     own_number = f"{fields.get('customsCode', values.CUSTOMS_CODE)}{day[:4]}{mark}{rng.randrange(10**9):09d}"
     return ReceiptCase(
@@ -140,7 +140,7 @@ def format_answer(
 
 
 def cdata(text: str) -> str:
-    """Put text in CDATA sections: `]]>` cannot stand in one, so it is cut in two."""
+    """Put text into CDATA sections; `]]>`, not allowed in one, is split over two."""
     return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
 
 
@@ -174,7 +174,7 @@ def _extra(head: Element, texts: Mapping[str, str], pen: "_Pen") -> str:
 
 
 def _texts(receipt: SimulatedReceipt) -> dict[str, str]:
-    """Every text a receipt may want, by element name; what was declared, overlaid by what customs says."""
+    """Return every text a receipt may need, by element name; values of customs replace declared ones."""
     case, now = receipt.case, moment(receipt.time)
     own = case.invt_no if receipt.accepted else ""
     said = {
@@ -205,7 +205,7 @@ _EMPTY_AS_SEEN: Final = frozenset({"entDutyNo", "note"})
 
 
 def _bill_guid(receipt: SimulatedReceipt) -> str:
-    """A tax bill is not one of the receipts that share the case's guid; the same bill keeps its own."""
+    """Return the guid of a tax bill: not the case's, but the same one for the same bill."""
     return values.guid(random.Random(f"{receipt.case.guid}|{receipt.message_type}")).lower()  # noqa: S311
 
 
@@ -229,7 +229,7 @@ def _lines(receipt: SimulatedReceipt, line: Element) -> list[dict[str, str]]:
 
 
 def _tax(line: Mapping[str, str]) -> int:
-    """Value added tax at 9.1 %, in fen; nothing for a price that is no number."""
+    """Return the value added tax at 9.1 %, in fen; 0 for a price that is not a number."""
     whole, _, part = line.get("totalPrice", "").partition(".")
     digits = whole + (part + "00")[:2]
     return int(digits) * 91 // 1000 if digits.isascii() and digits.isdigit() else 0
@@ -241,7 +241,7 @@ def _money(fen: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pen:
-    """Writes receipt elements, four blanks a level."""
+    """Writes receipt elements, indented by four spaces a level."""
 
     form: ReceiptForm
 

@@ -1,4 +1,4 @@
-"""What customs says when it does not accept: business error codes by declaration type, refusal reasons.
+"""The refusals of customs: business error codes by declaration type, and reasons.
 
 Codes and texts: docs/spec/codes.md, Business error codes, returnInfo. Export types have no codes of
 their own in the specification; they get those of the import type that means the same.
@@ -22,15 +22,15 @@ class Refusals:
     """The negative answers a declaration of one type may get."""
 
     older: SimulatedRefusal
-    """It is older than what customs has on file: dropped."""
+    """It is older than the version on file: dropped."""
     duplicate: SimulatedRefusal
-    """A new one under a business key that is on file."""
+    """A new declaration under a business key that is on file."""
     fault: SimulatedRefusal
-    """Something else is wrong with it."""
+    """It has another fault."""
     digest: SimulatedRefusal = SimulatedRefusal(code="-301020", info="加签数据比对失败")
     """The signed bytes were changed."""
     signature: SimulatedRefusal = SimulatedRefusal(code="-301020", info="验签失败")
-    """The signature does not hold; -301020 is met in the field, no table has it."""
+    """The signature does not hold; -301020 is observed in the field, but in no table."""
 
 
 _OLD: Final = "报文处理失败，接收报文为旧报文数据，不做处理"
@@ -104,21 +104,21 @@ PASSING: Final = (
     SimulatedRefusal(code="3002", info="remote connection error"),
     SimulatedRefusal(code="3003", info="remote connection timeout"),
 )
-"""What the exchange platform answers when something on its own side fails (docs/spec/codes.md, DXP platform errors)."""
+"""Answers of the exchange platform when something fails on its side (docs/spec/codes.md, DXP platform errors)."""
 PLATFORM: Final = (
     SimulatedRefusal(code="2001", info="the named receiver does not exist"),
     SimulatedRefusal(code="2002", info="address mismatch"),
     *PASSING,
 )
-"""What the exchange platform answers when it cannot pass a message on (docs/spec/codes.md, DXP platform errors)."""
+"""Answers of the exchange platform when it cannot pass a message on (docs/spec/codes.md, DXP platform errors)."""
 
 SECURITY: Final = SimulatedRefusal(code="1001", info="invalid signature")
-"""What the exchange platform answers when it does not trust a message (docs/spec/codes.md, DXP platform errors)."""
+"""Answer of the exchange platform when it does not trust a message (docs/spec/codes.md, DXP platform errors)."""
 
 FORMAT_ERROR: Final = "-999999"
 """returnStatus of a CEB900; the real values are not documented (docs/spec/codes.md, 900)."""
 
 
 def refusals(message_type: str) -> Refusals:
-    """Give the negative answers for a declaration type; waybill status stands in for the rest."""
+    """Return the negative answers for a declaration type; types without own codes get those of waybill status."""
     return _BY_TYPE.get(message_type, _STATUS)

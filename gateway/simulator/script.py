@@ -1,4 +1,4 @@
-"""What customs will answer, decided by a seed: the same declaration gets the same answers in every run.
+"""Decides the answers of customs from a seed: the same declaration gets the same answers in every run.
 
 Each decision is a hash of the seed, its purpose and the business key, so it depends neither on the order
 of arrival nor on the other switches.
@@ -31,13 +31,13 @@ class Script(Section, kw_only=True):
     magic: bool = True
     """Numbers that end in a marker get the outcome of that marker, whatever the shares below say."""
     late_s: Delay = 5.0
-    """How long the answers to a number that ends in `-TLATE` are kept back, seconds."""
+    """Delay of the answers to a number that ends in `-TLATE`, seconds."""
     delay_s: tuple[Delay, Delay] = (0.0, 0.0)
     """Least and most seconds between two receipts of one declaration."""
     duplicates: Rate = 0.0
     """Share of receipts that are sent twice."""
     reorder: Rate = 0.0
-    """Share of neighbouring receipts of a declaration that change places on the way."""
+    """Share of neighbouring receipts of a declaration that are sent in swapped order."""
     refuse: Rate = 0.0
     """Share of new declarations returned with 100; changed ones (appType 2) and deletions are not."""
     negative: Rate = 0.0
@@ -47,7 +47,7 @@ class Script(Section, kw_only=True):
     dxprep: Rate = 0.0
     """Share of messages answered with an error of the exchange platform."""
     bounce: Rate = 0.0
-    """Share of messages that the exchange platform asks to have sent again (DxpRep 3001 to 3003) before it takes them."""
+    """Share of messages that the exchange platform accepts only when sent again (DxpRep 3001 to 3003)."""
     bounces: Count = 1
     """How often it asks for each of these."""
     silence: Rate = 0.0
@@ -63,18 +63,18 @@ class Script(Section, kw_only=True):
     close: Rate = 0.0
     """Share of released inventories that are closed (899) afterwards."""
     final_only: bool = False
-    """Send only the last receipt of each declaration, not those on the way to it."""
+    """Send only the last receipt of each declaration, not the earlier ones."""
     batch: Annotated[int, Meta(ge=1, le=100)] = 1
-    """Bodies in one receipt message at most; whoever shares a receiver id shares the message."""
+    """Bodies in one receipt message at most; enterprises with one receiver id share messages."""
     refuse_duplicates: bool = False
     """Refuse a new declaration (appType 1) under a business key that is on file."""
     check_signatures: bool = True
     """Verify signatures; without it only the schema asks for them."""
     large: Count = 4 * 1024 * 1024
-    """Bytes of a business message from which on it is refused as a format error."""
+    """Size in bytes above which a business message is refused as a format error."""
 
     def fate(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> PlannedFate:
-        """Decide about a message by its type and the keys of its declarations, in any order."""
+        """Decide how a message is answered, by its type and the keys of its declarations, in any order."""
         keys = list(keys)
         if (magic := self.magic_in(message_type, keys)) is not None:
             return magic.fate
@@ -86,13 +86,13 @@ class Script(Section, kw_only=True):
         return PlannedFate.FORMAT if self._roll("ceb900", ident) < self.ceb900 else PlannedFate.ANSWERED
 
     def magic_in(self, message_type: str, keys: Iterable[Mapping[str, str]]) -> Magic | None:
-        """Return what the first marked number of a message asks for; None: nothing, or `magic` is off."""
+        """Return the marker of the first marked number in a message; None when there is none or `magic` is off."""
         if not self.magic:
             return None
         return next((found for key in keys if (found := magic_of(message_type, key))), None)
 
     def bounces_of(self, cop_msg_id: str) -> int:
-        """Say how often the exchange platform asks to have an envelope sent again before it takes it."""
+        """Return how often the exchange platform asks to send an envelope again before it accepts it."""
         return self.bounces if self._roll("bounce", cop_msg_id) < self.bounce else 0
 
     def passing_error(self, cop_msg_id: str) -> SimulatedRefusal:
@@ -114,7 +114,7 @@ class Script(Section, kw_only=True):
         return PlannedOutcome.ACCEPTED
 
     def plan(self, kind: MessageType, key: Mapping[str, str], app_type: str = "1") -> Plan:
-        """Decide everything one declaration will be told, and when."""
+        """Plan all answers to one declaration, and when they are sent."""
         ident = _ident(kind.name, *key.values())
         magic = self.magic_in(kind.name, [key])
         outcome = magic.outcome if magic else self.outcome(kind.name, key, app_type)
@@ -129,13 +129,13 @@ class Script(Section, kw_only=True):
         )
 
     def randomness(self, purpose: str, ident: str) -> Random:
-        """Give a generator for what needs more than one draw, numbers and guids of a case."""
+        """Return a generator for decisions that need more than one draw: numbers and guids of a case."""
         return Random(_hash(f"{self.seed}|{purpose}|{ident}"))  # noqa: S311 (a test double's dice)
 
     def _told(
         self, kind: MessageType, ident: str, outcome: PlannedOutcome, until: tuple[str, ...] = ()
     ) -> list[PlannedStep]:
-        """List what is said; `until` are the statuses after 2 and 3 that a marker asks for."""
+        """List the receipts to send; `until`: the statuses after 2 and 3 that a marker asks for."""
         receipt = kind.answered_by[0]
         if outcome is PlannedOutcome.NEGATIVE:
             fault = refusals(kind.name).fault
@@ -168,7 +168,7 @@ class Script(Section, kw_only=True):
         return tuple(told)
 
     def _timed(self, steps: list[PlannedStep], ident: str) -> tuple[PlannedStep, ...]:
-        """Give every step its instants; a millisecond apart at least, so that returnTime orders them."""
+        """Set the times of every step, at least a millisecond apart, so that returnTime orders them."""
         low, high = self.delay_s
         at, instants = 0.0, list[float]()
         for place in range(len(steps)):
@@ -211,7 +211,7 @@ class Script(Section, kw_only=True):
         return (due, due + low + self._roll(f"again.{place}", ident) * (high - low))
 
     def _roll(self, purpose: str, ident: str) -> float:
-        """Draw a number from 0 up to 1 that depends on nothing but seed, purpose and identity."""
+        """Return a number from 0 up to 1 that depends only on seed, purpose and identity."""
         return _hash(f"{self.seed}|{purpose}|{ident}") / 2**64
 
 
@@ -221,7 +221,7 @@ _FINAL: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("CEB621Message", "CEB603Message", "CEB213Message"), ("120", "800")),
     **dict.fromkeys(("CEB623Message", "CEB625Message", "CEB711Message"), ("120", "399")),
 }
-"""What follows 2 and 3 when customs accepts; 399 alone for the rest (docs/spec/codes.md, returnStatus)."""
+"""Statuses after 2 and 3 when customs accepts; only 399 for other types (docs/spec/codes.md, returnStatus)."""
 _AFTERWARDS: Final[Mapping[str, tuple[str, ...]]] = {
     "CEB621Message": ("CEB816Message",),
     "CEB701Message": ("CEB792Message",),
@@ -236,7 +236,7 @@ _USUAL: Final[Mapping[str, str]] = {
 
 
 def usual_info(message_type: str, status: str, fields: Mapping[str, str]) -> str:
-    """Give the returnInfo customs usually writes with a status (docs/spec/codes.md, returnInfo)."""
+    """Return the returnInfo that customs usually writes with a status (docs/spec/codes.md, returnInfo)."""
     if status == "2" and message_type == "CEB621Message":
         ebc_code, order_no = fields.get("ebcCode", ""), fields.get("orderNo", "")
         return f"清单新增申报成功[电商企业编码：{ebc_code}订单编号：{order_no}]"

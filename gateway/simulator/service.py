@@ -38,7 +38,7 @@ class Server(Protocol):
         ...
 
     def stop(self) -> None:
-        """Let go of every connection."""
+        """Close the port and every connection."""
         ...
 
     def offer(self, body: bytes, name: str) -> None:
@@ -47,14 +47,14 @@ class Server(Protocol):
 
 
 class Simulator:
-    """The servers, the customs side and one thread that sends what is due."""
+    """The servers, the customs side and one thread that sends due answers."""
 
     def __init__(
         self, config: SimulatorConfig, *, rules: Rules | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        """Build everything, listen to nothing yet. Raises ConfigError, RulesError, OSError.
+        """Build everything without listening yet. Raises ConfigError, RulesError, OSError.
 
-        `rules` must not be shared with other threads; loaded anew when not given.
+        `rules` must not be shared with other threads; loaded when not given.
         """
         if config.sftp is None and config.amqp is None and not config.ukey:
             raise ConfigError("the customs side has no transport", fix="add [sftp] or [amqp]")
@@ -73,7 +73,7 @@ class Simulator:
         self._sender = Thread(target=self._send, name="customs-sender", daemon=True)
 
     def start(self) -> None:
-        """Listen and answer. Called once. Raises OSError when a port is taken."""
+        """Start listening and answering; call once. Raises OSError when a port is taken."""
         for name, server in self._servers.items():
             server.start()
             log("simulator.listening", address=f"{name}, port {server.port}")
@@ -83,7 +83,7 @@ class Simulator:
         self._sender.start()
 
     def stop(self) -> None:
-        """Stop listening and sending; answers that were not due yet are dropped."""
+        """Stop listening and sending; answers not yet due are dropped."""
         for server in self._servers.values():
             server.stop()
         for ukey in self.ukeys:
@@ -101,7 +101,7 @@ class Simulator:
             return self._changed.wait_for(self._idle, timeout_s)
 
     def run(self) -> None:
-        """Start, block until SIGTERM or SIGINT, stop. Main thread only."""
+        """Start, block until SIGTERM or SIGINT, then stop. Main thread only."""
         asked = Event()
 
         def ask(_number: int, _frame: FrameType | None) -> None:
@@ -141,7 +141,7 @@ class Simulator:
         def on_message(body: bytes, name: str) -> None:
             try:
                 self._receive(body, name, AMQP)
-            except OSError as error:  # the ledger cannot be written: not the envelope's fault
+            except OSError as error:  # the ledger cannot be written; the envelope is not at fault
                 raise NotNow(str(error)) from error
 
         return AmqpServer(
@@ -157,7 +157,7 @@ class Simulator:
         return not self._offering and self.customs.pending() == 0
 
     def _send(self) -> None:
-        """Offer what is due, then wait for the next instant or the next arrival."""
+        """Offer due answers, then wait for the next due time or arrival, until stopped."""
         while True:
             with self._changed:
                 while not self._stopping and (rest_s := self._rest_s()) != 0:
@@ -172,7 +172,7 @@ class Simulator:
                 self._changed.notify_all()
 
     def _rest_s(self) -> float | None:
-        """Seconds until the next answer is due, 0 when one is; None when there is none."""
+        """Return the seconds until the next answer is due, 0 when one is; None when there is none."""
         due = self.customs.next_due()
         return None if due is None else max(due - self._clock(), 0)
 

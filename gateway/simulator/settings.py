@@ -1,4 +1,4 @@
-"""simulator.toml → one frozen `SimulatorConfig`; relative paths count from the folder of the file."""
+"""Reads simulator.toml into one frozen `SimulatorConfig`; paths are relative to the folder of the file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ class SftpSection(Section, kw_only=True):
     """`[sftp]`: the SFTP server of the customs side."""
 
     root: Path
-    """Folder that holds the two below; made when it is not there."""
+    """Folder that holds `incoming` and `outgoing`; created when missing."""
     host_key: Path
     """Private key file of the server, OpenSSH form."""
     authorized_keys: Path
@@ -32,7 +32,7 @@ class AmqpSection(Section, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 0
     outgoing: str = "receipts"
-    """Address at which receipts wait."""
+    """Address from which receipts are sent."""
 
 
 class UkeySection(Section, kw_only=True):
@@ -45,15 +45,15 @@ class UkeySection(Section, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 61232
     sign_s: Annotated[float, Meta(ge=0)] = 0.24
-    """One signature takes so long: 250 a minute."""
+    """Seconds for one signature: 250 a minute."""
     dark: bool = False
     """It takes requests and never answers."""
     reader_errors: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """Share of the signatures that the card reader spoils."""
+    """Share of the signatures that fail in the card reader."""
     locks_after: Count = 5
-    """Wrong PINs in a row."""
+    """Wrong PINs in a row after which the card locks."""
     late_answers: bool = False
-    """Before each answer comes the one to the request before, as of one that was given up."""
+    """Before each answer the previous one is sent again, as if its request had been given up."""
     seed: int = 1
 
 
@@ -65,7 +65,7 @@ class SimulatorConfig(Section, kw_only=True):
     amqp: AmqpSection | None = None
     ukey: tuple[UkeySection, ...] = ()
     ledger: Path | None = None
-    """JSON lines, one for each envelope that arrived; its folder must be there."""
+    """JSON lines, one for each envelope that arrived; its folder must exist."""
     receipts: Path | None = None
     """JSON lines, one for each receipt body that was sent."""
     rules_dir: Path | None = None

@@ -1,4 +1,4 @@
-"""What the simulator's SFTP clients see: one folder tree, no way out of it, arrivals noticed on rename."""
+"""The folder tree that the simulator's SFTP clients see: confined to the root, arrivals detected on rename."""
 
 import os
 import posixpath
@@ -23,13 +23,13 @@ UNFINISHED = (".tmp", ".part")
 
 
 def is_unfinished(name: str) -> bool:
-    """Tell whether a file is still being written, by its name."""
+    """Return whether a file is still being written, judged by its name."""
     return name.startswith(".") or name.lower().endswith(UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropBox:
-    """The folders, and whom to tell of an arrival."""
+    """The folders, and the callback for arrivals."""
 
     root: Path
     """Absolute and resolved."""
@@ -37,26 +37,26 @@ class DropBox:
     outgoing: str
     on_message: Callable[[bytes, str], None]
     plain: bool = False
-    """Only what the draft of SFTP has, without OpenSSH's posix-rename."""
+    """Only what the draft of SFTP defines, without OpenSSH's posix-rename."""
 
     def offer(self, body: bytes, name: str) -> None:
-        """Write a receipt so that it is seen only whole."""
+        """Write a receipt under a temporary name, then rename it, so that clients see only whole files."""
         folder = self.root / self.outgoing
         temporary = folder / f".{name}.part"
         temporary.write_bytes(body)
         temporary.replace(folder / name)
 
     def place(self, path: str) -> Path:
-        """Turn a client's path into one below the root; raises PermissionError for what leads outside."""
+        """Resolve a client's path below the root; raises PermissionError for a path that leads outside."""
         inside = posixpath.normpath(posixpath.join("/", path)).lstrip("/")
         place = self.root / inside
-        # A link that someone else put into the folder could still lead outside.
+        # A symbolic link in the folder could still lead outside.
         if not place.parent.resolve().is_relative_to(self.root) or place.is_symlink():
             raise PermissionError(path)
         return place
 
     def arrives(self, old: Path, new: Path) -> bool:
-        """Tell whether a rename makes an envelope complete."""
+        """Return whether a rename completes an envelope."""
         folder = self.root / self.incoming
         return new.parent == folder and not is_unfinished(new.name) and is_unfinished(old.name)
 
@@ -83,7 +83,7 @@ class FolderSession(paramiko.SFTPServerInterface):
         return listed
 
     def stat(self, path: str) -> paramiko.SFTPAttributes | int:
-        """Tell size, mode and times."""
+        """Return size, mode and times."""
         try:
             return paramiko.SFTPAttributes.from_stat(self._box.place(path).stat())
         except OSError as error:
@@ -109,7 +109,7 @@ class FolderSession(paramiko.SFTPServerInterface):
         return SFTP_OK
 
     def rename(self, oldpath: str, newpath: str) -> int:
-        """Rename, failing when the new name is taken."""
+        """Rename; fails when the new name is taken."""
         try:
             if self._box.place(newpath).exists():
                 return SFTP_FAILURE
@@ -118,11 +118,11 @@ class FolderSession(paramiko.SFTPServerInterface):
         return self._replace(oldpath, newpath)
 
     def posix_rename(self, oldpath: str, newpath: str) -> int:
-        """Rename, replacing."""
+        """Rename and replace an existing file."""
         return SFTP_OP_UNSUPPORTED if self._box.plain else self._replace(oldpath, newpath)
 
     def _replace(self, old_path: str, new_path: str) -> int:
-        """Rename; an envelope that becomes complete by it is handed on first."""
+        """Rename and replace; an envelope that this completes is first passed to `on_message`."""
         try:
             old, new = self._box.place(old_path), self._box.place(new_path)
             if self._box.arrives(old, new):
@@ -136,7 +136,7 @@ class FolderSession(paramiko.SFTPServerInterface):
 
 
 class _OpenFile(paramiko.SFTPHandle):
-    """An open file, read and written by position, so that no state is kept between requests."""
+    """An open file, read and written at given offsets, so that no state is kept between requests."""
 
     def __init__(self, path: Path, flags: int) -> None:
         super().__init__(flags)

@@ -1,4 +1,4 @@
-"""The customs side as a real SFTP server: envelopes come into one folder, receipts lie in another."""
+"""The customs side as a real SFTP server: one folder for envelopes, one for receipts."""
 
 import base64
 import logging
@@ -18,10 +18,10 @@ BACKLOG = 64
 
 
 class SftpServer:
-    """Serves `root` with its folders `incoming` and `outgoing` to whoever holds an authorised key.
+    """Serves `root` with its folders `incoming` and `outgoing` to every client with an authorised key.
 
     `on_message(body, name)` is called, from the thread of that connection, for each file that gets its final
-    name in `incoming`, before the client is told so; if it raises, the rename fails and the file keeps its
+    name in `incoming`, before the client gets its answer; if it raises, the rename fails and the file keeps its
     temporary name. `start` may follow `stop`: same port, same files.
     """
 
@@ -39,9 +39,9 @@ class SftpServer:
         plain: bool = False,
         session: type[FolderSession] = FolderSession,
     ) -> None:
-        """Make the folders; `authorized_keys` is a file as OpenSSH has it, options not supported.
+        """Make the folders; `authorized_keys` is a file in OpenSSH's format, options not supported.
 
-        `plain`: as a server that does not know OpenSSH's extensions. `session`: what its clients meet.
+        `plain`: behave as a server without OpenSSH's extensions. `session`: the class that answers requests.
 
         Raises OSError or paramiko.SSHException when a key file cannot be read.
         """
@@ -97,7 +97,7 @@ class SftpServer:
             transport.sock.close()
 
     def offer(self, body: bytes, name: str) -> None:
-        """Put a receipt into `outgoing`: whole under its final name; it stays until a client removes it."""
+        """Put a receipt into `outgoing`, atomically; it stays until a client removes it."""
         self._box.offer(body, name)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -120,17 +120,17 @@ class SftpServer:
         transport.set_subsystem_handler("sftp", paramiko.SFTPServer, self._session, self._box)
         with self._lock:
             if self._stopping:
-                connection.close()  # a Transport that was never started closes nothing
+                connection.close()  # a Transport that was never started does not close its socket
                 return
             for ended in [known for known in self._transports if not known.is_active()]:
                 self._transports.remove(ended)
-                ended.sock.close()  # one whose thread ended in an error leaves it open
+                ended.sock.close()  # a thread that ended in an error leaves it open
             transport.start_server(event=threading.Event(), server=_Gate(self._authorized))
             self._transports.append(transport)
 
 
 class _Gate(paramiko.ServerInterface):
-    """Lets in any user name with an authorised key, to one thing: the SFTP subsystem."""
+    """Allows any user name with an authorised key, and only the SFTP subsystem."""
 
     def __init__(self, authorized: frozenset[bytes]) -> None:
         self._authorized = authorized
@@ -151,7 +151,7 @@ class _Gate(paramiko.ServerInterface):
 
 
 def _keep_quiet(transport: paramiko.Transport) -> None:
-    """Keep paramiko's log, such as of a client that vanishes, off stderr."""
+    """Keep paramiko's log, for instance about a client that disappears, off stderr."""
     logger = logging.getLogger(LOG_CHANNEL)
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

@@ -1,6 +1,6 @@
-"""E-Port's USB key, played: a WebSocket control with a card in it that is slow, dark, broken or locks itself.
+"""Simulates E-Port's USB key: a WebSocket control with a card that can be slow, mute, broken or locked.
 
-As docs/spec/ukey.md observes the real one. The card is a key and certificate in files; one signature at a time.
+Behaves as docs/spec/ukey.md observes the real one. The card is a key and certificate in files; one signature at a time.
 """
 
 import json
@@ -29,7 +29,7 @@ _Answer = tuple[bool, list[str]]
 
 
 class Card:
-    """The card and its reader; what is wrong with them may be changed at any time, by any thread."""
+    """The card and its reader; any thread may change their faults at any time."""
 
     def __init__(
         self, signer: Signer, config: UkeySection, sleep: Callable[[float], None] = time.sleep
@@ -40,23 +40,23 @@ class Card:
         self._random = random.Random(config.seed)  # noqa: S311 (plays faults)
         self._busy = threading.Lock()
         self.dark = config.dark
-        """Nothing is answered any more."""
+        """No request is answered any more."""
         self.reader_errors = config.reader_errors
         """Share of the signatures that fail in the reader."""
         self.pin = config.pin
         self.signed = 0
         self.wrong_pins = 0
-        """Since the last right one."""
+        """Wrong PINs since the last right one."""
         self.tries = 0
         """Requests that carried a PIN."""
 
     @property
     def locked(self) -> bool:
-        """Whether so many wrong PINs came that the card takes none any more."""
+        """Whether the card refuses every PIN after too many wrong ones."""
         return self.wrong_pins >= self._config.locks_after
 
     def answer(self, method: str, args: dict[str, Any]) -> _Answer | None:
-        """Do what is asked: (good, data or errors); None: no answer ever comes."""
+        """Execute a request and return (good, data or errors); None: never answered."""
         with self._busy:
             if self.dark:
                 return None
@@ -85,16 +85,16 @@ class Card:
 
 
 class UkeyServer:
-    """The control: a greeting, then one request, one answer, JSON text frames."""
+    """The control: sends a greeting, then one answer for each request, as JSON text frames."""
 
     def __init__(self, config: UkeySection) -> None:
-        """Read the card's files; listens once started. Raises SigningError, OSError."""
+        """Read the card's files; does not listen yet. Raises SigningError, OSError."""
         self._config = config
         self.card = Card(load_pem(config.key, config.certificate), config)
         self._server: Server | None = None
         self._stopped = threading.Event()
         self._earlier = ""
-        """The answer before, which `late_answers` lets come once more."""
+        """The previous answer, which `late_answers` sends once more."""
 
     @property
     def port(self) -> int:
@@ -111,7 +111,7 @@ class UkeyServer:
         threading.Thread(target=self._server.serve_forever, name="ukey-control", daemon=True).start()
 
     def stop(self) -> None:
-        """Let go of every connection."""
+        """Close the port and every connection."""
         self._stopped.set()
         if self._server is not None:
             self._server.shutdown()

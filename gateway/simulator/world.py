@@ -1,6 +1,6 @@
-"""A whole world on this machine: a site, a simulated customs side and a gateway, as processes on free ports.
+"""Starts a complete system on this machine: a site, simulated customs and a gateway, as processes on free ports.
 
-What `gateway demo` shows and what the end-to-end tests and benchmarks run on; nothing of it is a double.
+`gateway demo`, the end-to-end tests and the benchmarks use it; its gateway is the real one.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from gateway.errors import GatewayError
 TransportName = Literal["sftp", "amqp"]
 _SERVER_PORTS = range(20_000, 32_000)
 _PORTS = islice(cycle(_SERVER_PORTS), os.getpid() * 64 % len(_SERVER_PORTS), None)
-"""Processes that run side by side begin at different places."""
+"""Candidate ports; processes that run in parallel start at different ones."""
 _UNBOUNDED = "[quota]\nmessages_per_minute = 0\ndeclarations_per_minute = 0\nbytes_per_minute = 0\n"
-"""What is measured here is the gateway, not its quotas."""
+"""No quotas: demos, tests and benchmarks must not be limited by them."""
 _START_S = 60.0
 _STOP_S = 40.0
 
 
 class WatchedProcess:
-    """A process whose JSON log lines are kept in a file and can be waited for."""
+    """A process whose JSON log lines are written to a file and can be waited for."""
 
     def __init__(self, command: Sequence[str], log_file: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ class WatchedProcess:
     def wait_for(
         self, wanted: Callable[[Mapping[str, Any]], bool], timeout_s: float = _START_S
     ) -> dict[str, Any]:
-        """Return the first line, past or to come, that is wanted. Raises GatewayError."""
+        """Block until a log line, past or new, is `wanted` and return the first such line. Raises GatewayError."""
         seen = 0
         with self._changed:
 
@@ -90,17 +90,17 @@ class WatchedProcess:
         )
 
     def wait_for_event(self, name: str, timeout_s: float = _START_S) -> dict[str, Any]:
-        """Return the first line of this event."""
+        """Block until there is a line of this event and return the first. Raises GatewayError."""
         return self.wait_for(lambda line: line.get("event") == name, timeout_s)
 
     def stop(self) -> int:
-        """Ask the process to end and wait for it; returns its exit code."""
+        """Send SIGTERM, wait for the process and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self._join()
 
     def kill(self) -> int:
-        """SIGKILL."""
+        """Send SIGKILL, wait for the process and return its exit code."""
         if self.process.poll() is None:
             self.process.kill()
         return self._join()
@@ -119,7 +119,7 @@ class WatchedProcess:
 
 
 class LocalWorld:
-    """Start with `with Playground(folder) as world:`; everything is stopped at the end."""
+    """Simulated customs and a gateway; `with LocalWorld(folder) as world:` starts both, and stops them at the end."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class LocalWorld:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Read whole JSON lines; a last one that is still being written is left for the next time."""
+    """Read whole JSON lines; an unfinished last line is left out."""
     if not file.exists():
         return []
     return [
@@ -236,10 +236,10 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody has now, another one each time. Raises GatewayError.
+    """Return a free TCP port of the loopback interface, a different one each time. Raises GatewayError.
 
-    It lies below those that a system chooses from for outgoing connections (Linux: from 32768 on), so that none of
-    these takes it before the caller does, or while the caller's server is down.
+    It lies below the range that systems use for outgoing connections (Linux: from 32768 on), so that no such
+    connection takes it before the caller does, or while the caller's server is down.
     """
     for port in islice(_PORTS, len(_SERVER_PORTS)):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -252,7 +252,7 @@ def free_port() -> int:
 
 
 def _write_ssh_key(file: Path) -> str:
-    """Write a new private key; returns the public one as known_hosts and authorized_keys have it."""
+    """Write a new private key; returns the public one in the format of known_hosts and authorized_keys."""
     key = Ed25519PrivateKey.generate()
     file.touch(mode=0o600)
     file.write_bytes(

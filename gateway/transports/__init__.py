@@ -1,1 +1,1 @@
-"""What carries entries out and receipts in."""
+"""Transports that send entries, and feeds that receive receipts."""

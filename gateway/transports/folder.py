@@ -71,13 +71,13 @@ class FolderTransport:
         self._folder = config.send_dir
         self._mark = new_mark()
         self._left: Leftovers | None = None
-        """What earlier processes left half-written; None before we have looked."""
+        """Unfinished files of earlier processes; None before the folder was listed."""
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """Write all files, then fsync the folder once, then confirm them.
 
         A file of the same name is replaced. The folder itself is never created here: a missing mount must
-        not be mistaken for an empty one.
+        not look like an empty folder.
         """
         outcomes = [Delivery(entry=parcel.entry, error=self._try_to_write(parcel)) for parcel in parcels]
         try:
@@ -88,7 +88,7 @@ class FolderTransport:
         yield from outcomes
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""
 
     def _try_to_write(self, parcel: Parcel) -> DeliveryError | None:
         late = parcel.too_late()
@@ -169,7 +169,7 @@ class FolderDrop:
                 yield name, body
 
     def put_away(self, names: Sequence[str]) -> None:
-        """Remove or move, and fsync the folders, so that a power cut does not bring the files back."""
+        """Remove or move the files and fsync the folders, so that they do not reappear after a power cut."""
         try:
             for name in names:
                 with suppress(FileNotFoundError):
@@ -188,11 +188,11 @@ class FolderDrop:
         file.rename(place.with_name(other_name(file.name)) if place.exists() else place)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""
 
     def _whole_files(self, entries: Iterable[os.DirEntry[str]]) -> Iterator[Listed]:
         for entry in entries:
-            with suppress(FileNotFoundError):  # another reader was faster
+            with suppress(FileNotFoundError):  # another reader has removed it
                 facts = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(facts.st_mode):
                     continue
@@ -209,7 +209,7 @@ class FolderDrop:
 
 
 def explain(error: OSError, path: Path) -> DeliveryError:
-    """Translate: an operator can mend all of these without touching the message, so all are temporary."""
+    """Translate an OSError; all are temporary, because an operator can fix them without changing the message."""
     return DeliveryError(
         f"the folder cannot be used: {error.strerror or error}",
         where=str(path),
@@ -218,13 +218,13 @@ def explain(error: OSError, path: Path) -> DeliveryError:
 
 
 def _write(temporary: Path, body: bytes) -> None:
-    """Write through no link and into no pipe that whoever else uses the folder may have put there.
+    """Write and fsync a file; never through a link or into a pipe that another user of the folder put there.
 
-    For this user alone whatever the umask, and for the group of a folder with the setgid bit: it is about people.
+    Only this user may read it, whatever the umask, and the group if the folder has the setgid bit: it is personal data.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-        if stat.S_ISGID & temporary.parent.stat().st_mode:  # made for a group, who is to read what lies there
+        if stat.S_ISGID & temporary.parent.stat().st_mode:  # the folder's group is meant to read the files
             os.fchmod(file.fileno(), 0o660)
         file.write(body)
         file.flush()
@@ -232,7 +232,7 @@ def _write(temporary: Path, body: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let renames and removals in a folder outlast a power cut. Raises OSError."""
+    """Fsync a folder, so that renames and removals in it survive a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

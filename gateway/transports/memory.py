@@ -1,4 +1,4 @@
-"""An endpoint in memory: passes the same contract as the real ones, for tests of what stands above them."""
+"""An endpoint in memory with the same contract as the real ones, for tests of the code that uses them."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ def _accept(_parcel: Parcel) -> DeliveryError | None:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryEndpoint:
-    """What both ends share; `judge` says what becomes of a parcel, `up` whether anybody is there."""
+    """State that both ends share; `judge` returns the outcome of a parcel, `up`: whether the endpoint answers."""
 
     judge: Callable[[Parcel], DeliveryError | None] = _accept
     up: bool = True
@@ -24,7 +24,7 @@ class MemoryEndpoint:
     _offered: int = 0
 
     def offer(self, body: bytes, name: str) -> None:
-        """Lay a receipt ready; wakes a feed that waits."""
+        """Make a receipt available; wakes a waiting feed."""
         with self.changed:
             self._offered += 1
             self.waiting.append((self._offered, name, body))
@@ -46,7 +46,7 @@ class MemoryTransport:
             yield Delivery(entry=parcel.entry, error=error)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: there is no connection."""
 
 
 class MemoryFeed:

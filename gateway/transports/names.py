@@ -1,4 +1,4 @@
-"""Names in a drop folder: what a half-written file is called, and which files are whole."""
+"""File names in a drop folder: names of unfinished files, and which files are whole."""
 
 import posixpath
 import re
@@ -10,44 +10,44 @@ from gateway.errors import DeliveryError
 UNFINISHED = (
     *(".tmp", ".temp", ".part", ".reading"),
     *(".filepart", ".partial", ".crdownload", ".opdownload"),  # WinSCP, rsync, Chrome, Opera
-    *(".swp", ".swo", ".swx", "~"),  # vim; copies that editors keep
+    *(".swp", ".swo", ".swx", "~"),  # vim; backup copies of editors
 )
-"""Endings of files that somebody is writing or reading, in small letters."""
+"""Endings of files that are being written or read, in lower case."""
 LONGEST_BYTES = 255 - len("..01234567.part")
-"""What most file systems leave for a name when `temporary_name` has added its own part."""
+"""Longest file name on most file systems, less what `temporary_name` adds."""
 _TEMPORARY = re.compile(r"\.(?P<file_name>.+?)(\.[0-9a-f]{8})?\.part", re.DOTALL)
 
 
 def is_whole(name: str) -> bool:
-    """Tell whether a listed file is finished and may be taken: no dot-name, no unfinished ending.
+    """Return whether a listed file is finished and may be taken: no leading dot, no unfinished ending.
 
-    The one place that decides: for doors and receive folders, and for the names that we give.
+    The only place that decides this, for doors, receive folders and the names of files that we send.
     """
     return not name.startswith((".", "~$")) and not name.lower().endswith(UNFINISHED)
 
 
 def new_mark() -> str:
-    """Make what tells the temporary names of one writer from those of all others: 8 characters."""
+    """Return a random mark of 8 characters that distinguishes one writer's temporary names from all others'."""
     return secrets.token_hex(4)
 
 
 def temporary_name(file_name: str, mark: str) -> str:
-    """Name under which a file is written, in the same directory, until it is whole.
+    """Return the name under which a file is written, in the same directory, until it is whole.
 
-    `mark` belongs to one writer. Two that write the same file at once, or one that begins anew while a server still
-    carries out what its lost connection asked for, would otherwise give each other's half a file its final name.
+    `mark` belongs to one writer. Otherwise two writers of the same file, or one that starts again while a server still
+    executes requests of its lost connection, could give each other's unfinished file its final name.
     """
     return f".{file_name}.{mark}.part"
 
 
 def other_name(file_name: str) -> str:
-    """Make another name of the same ending, for a folder where the first is taken."""
+    """Return another name with the same ending, for a folder where the first is taken."""
     stem, ending = posixpath.splitext(file_name)
     return f"{stem}.{secrets.token_hex(4)}{ending}"
 
 
 def check_file_name(file_name: str) -> None:
-    """Refuse a name that would leave its directory or never be seen; raises DeliveryError, not temporary."""
+    """Refuse a name that leads out of its directory or that readers would skip; raises DeliveryError, not temporary."""
     fault = ""
     if not file_name or "/" in file_name or "\0" in file_name or not is_whole(file_name):
         fault = "is not a plain file name"
@@ -63,13 +63,13 @@ def check_file_name(file_name: str) -> None:
 
 
 class Leftovers:
-    """Temporary names of what was never finished, until the message is sent again."""
+    """Temporary names of unfinished files, kept until the message is sent again."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}
 
     def add(self, names: Iterable[str]) -> None:
-        """Remember those that are temporary names; also names without a mark, of earlier versions."""
+        """Remember the temporary names among these; also names without a mark, of earlier versions."""
         for name in names:
             if temporary := _TEMPORARY.fullmatch(name):
                 known = self._names.setdefault(temporary["file_name"], [])
@@ -77,5 +77,5 @@ class Leftovers:
                     known.append(name)
 
     def take(self, file_name: str) -> list[str]:
-        """Forget and return those of one file: whoever asks removes them."""
+        """Forget and return the names for one file; the caller removes them."""
         return self._names.pop(file_name, [])

@@ -1,4 +1,4 @@
-"""Files of a folder that are not taken: they are told of, and again every hour, so that none lies there unseen."""
+"""Reports files of a folder that are not taken, and again every hour, so that none stays unnoticed."""
 
 from collections.abc import Collection, Mapping
 from math import inf
@@ -9,26 +9,26 @@ from gateway.ports import Clock
 from gateway.transports.names import UNFINISHED
 
 LIES_S: Final = 3600.0
-"""How long a file may lie in a receive folder before that is worth a word, and between two words about it."""
+"""How long a file may lie in a receive folder before it is reported, and between two reports."""
 LEFT_AT_MOST: Final = 100
-"""Names of one listing that are kept with why they are left."""
+"""Names of one listing that are kept with the reason why they are left, at most."""
 _NAMED: Final = 5
-"""Names that one error tells."""
+"""Names in one error at most."""
 HALF: Final = "its name says that it is being written"
 NO_FILE: Final = "it is a link or a device"
 _EMPTY: Final = "it is empty, or never the same for long enough"
 
 
 def is_worth_a_word(name: str) -> bool:
-    """Tell whether somebody may wait for this half file: systems keep hidden files of their own everywhere."""
+    """Return whether to report this unfinished file: not if it is a hidden file of an operating system or program."""
     return not name.startswith(".") or name.lower().endswith(UNFINISHED)
 
 
 class NotTaken:
-    """What is known of the files of one folder that were listed and not taken."""
+    """The files of one folder that were listed and not taken."""
 
     def __init__(self, *, clock: Clock, lies_s: float) -> None:
-        """`lies_s`: how long a file may lie there without an error of its own; infinity: nothing is said of such."""
+        """`lies_s`: how long a file without an error may lie there before it is reported; infinity: never."""
         self._clock = clock
         self._lies_s = lies_s
         self._errors: dict[str, DeliveryError] = {}
@@ -37,7 +37,7 @@ class NotTaken:
         self._told: dict[str, float] = {}
 
     def listed(self, names: Collection[str], left: Mapping[str, str]) -> None:
-        """Learn from a listing: what may be taken, and what is left and why; whatever is gone is forgotten."""
+        """Record a listing: names that may be taken, and those left with the reason; forgets files that are gone."""
         now = self._clock()
         self._left = left
         self._since = {name: self._since.get(name, now) for name in (*names, *left)}
@@ -45,16 +45,16 @@ class NotTaken:
         self._told = {name: at for name, at in self._told.items() if name in self._since}
 
     def failed(self, name: str, error: DeliveryError) -> None:
-        """This file cannot be taken."""
+        """Record that this file cannot be taken."""
         self._errors[name] = error
 
     def taken(self, name: str) -> None:
-        """This one was."""
+        """Record that this file was taken."""
         self._errors.pop(name, None)
         self._since.pop(name, None)
 
     def untold(self, place: str) -> DeliveryError | None:
-        """Return what has to be said now, all in one; it counts as told then."""
+        """Return everything due for a report as one error, and mark it as reported; None when there is nothing."""
         now = self._clock()
         lying = {name for name, since in self._since.items() if now - since >= self._lies_s}
         new = [

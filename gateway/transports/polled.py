@@ -1,11 +1,11 @@
-"""A feed over a directory of files: list, read, and put out of the way once they are safe with us.
+"""A feed over a directory of files: lists and reads them, and removes or archives them once they are committed.
 
-A file is whole when it has its name (who writes it renames it then), or, for those who do not rename, when
-nothing has changed about it for a while. What was read and not put away, because of a crash between the commit
-and that, is read once more and known by its bytes: `spool.store.Spool.keep` is the ledger.
+A file is whole when it has its final name (writers rename it then) or, for writers that do not rename, when
+it has not changed for a while. A file that was read but not put away, because of a crash after the commit, is read
+again and recognised by its bytes in `spool.store.Spool.keep`.
 
 A directory gives no signal that a portable program could wait for (SFTP has none at all), so an empty one
-is looked at again after a short wait, bounded by the caller's time-out.
+is listed again after a short wait, bounded by the caller's time-out.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from gateway.transports.not_taken import NotTaken
 LISTED = 10_000
 """Names kept from one listing at most, so that memory does not grow with the backlog."""
 LARGEST_BYTES = 64 * 1024 * 1024
-"""A larger file is no receipt; it is left where it lies, and reported once nothing else is waiting."""
+"""A larger file is no receipt; it is left in place, and reported when nothing else is waiting."""
 UNKNOWN: Final = -1
-"""Size of a file in a directory that does not tell sizes."""
+"""Size of a file in a directory that does not report sizes."""
 
 
 class Listed(NamedTuple):
@@ -43,36 +43,36 @@ class Drop(Protocol):
 
     @property
     def place(self) -> str:
-        """Name the directory in errors."""
+        """Name of the directory in errors."""
         ...
 
     @property
     def left(self) -> Mapping[str, str]:
-        """What the last listing left out that somebody may wait for, and why; up to `not_taken.LEFT_AT_MOST`."""
+        """Files left out by the last listing that should be reported, and why; `not_taken.LEFT_AT_MOST` at most."""
         ...
 
     def files(self) -> Sequence[Listed]:
-        """Return up to `LISTED` files without an unfinished name, oldest first."""
+        """Return up to `LISTED` files with finished names, oldest first."""
         ...
 
     def read(self, names: Sequence[str]) -> Iterable[tuple[str, bytes | DeliveryError]]:
-        """Return the bytes of those files that are there, not empty and not being written.
+        """Return the bytes of those files that exist, are not empty and are not being written.
 
-        A file that cannot be taken comes with the error, so that it does not hold up the others.
+        A file that cannot be taken comes with its error, so that it does not block the others.
         """
         ...
 
     def put_away(self, names: Sequence[str]) -> None:
-        """Remove files, or move them to the archive folder; one that is not there any more is put away."""
+        """Remove files, or move them to the archive folder; a missing file counts as put away."""
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 def pause(seconds: float) -> None:
-    """Wait that long on a signal that nobody gives."""
+    """Block for this long."""
     threading.Event().wait(seconds)
 
 
@@ -89,9 +89,9 @@ class PolledFeed:
         wait: Callable[[float], None] = pause,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`stable_s`: how long size and time of a file must have been the same; 0: its name says it is whole.
+        """`stable_s`: how long size and time of a file must be unchanged; 0: a finished name is enough.
 
-        `lies_s`: how long a file may lie there before that is reported; infinity: never.
+        `lies_s`: how long a file may lie there before it is reported; infinity: never.
         """
         self._drop = drop
         self._poll_s = poll_s
@@ -102,13 +102,13 @@ class PolledFeed:
         self._handed_out: set[str] = set()
         self._stuck: set[str] = set()
         self._seen: dict[str, tuple[Listed, float]] = {}
-        """Files that may still grow, and since when each has been as it is."""
+        """Files that may still grow, and since when each is unchanged."""
         self._read: dict[str, tuple[bytes, float]] = {}
-        """Those whose size nobody tells: SHA-256 of what was read, and since when that has been the same."""
+        """For files of unknown size: SHA-256 of the bytes read, and since when it is the same."""
         self._not_taken = NotTaken(clock=clock, lies_s=lies_s)
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """See `gateway.ports.Feed.receive`; looks every `poll_s` seconds.
+        """See `gateway.ports.Feed.receive`; lists the directory every `poll_s` seconds.
 
         A file that cannot be taken is reported by DeliveryError, but only when nothing else has come, and once an hour.
         """
@@ -130,7 +130,7 @@ class PolledFeed:
             self._wait(min(left_s, self._poll_s))
 
     def done(self, arrivals: Sequence[Arrival]) -> None:
-        """See `gateway.ports.Feed.done`; puts the files away. Those that stay are read again after all others."""
+        """See `gateway.ports.Feed.done`; puts the files away. If that fails, they are read again after all others."""
         names = [str(arrival.token) for arrival in arrivals]
         try:
             self._drop.put_away(names)
@@ -141,7 +141,7 @@ class PolledFeed:
         self._handed_out.difference_update(names)
 
     def idle(self) -> None:
-        """See `gateway.ports.Feed.idle`; a file that was handed out needs no connection."""
+        """See `gateway.ports.Feed.idle`; does nothing: files handed out need no connection."""
 
     def close(self) -> None:
         """See `gateway.ports.Feed.close`; files not `done` stay where they are."""
@@ -163,12 +163,12 @@ class PolledFeed:
         for arrival in arrivals:
             self._handed_out.add(arrival.name)
             self._not_taken.taken(arrival.name)
-            self._seen.pop(arrival.name, None)  # what comes under this name later is another file
+            self._seen.pop(arrival.name, None)  # a later file of this name is another one
             self._read.pop(arrival.name, None)
         return arrivals
 
     def _is_whole(self, file: Listed, body: bytes) -> bool:
-        """Tell whether what was read is what has been the same for long enough."""
+        """Return whether the bytes read are those of a file that is unchanged for long enough."""
         if not self._stable_s or len(body) == file.size_bytes:
             return True
         if file.size_bytes != UNKNOWN:
@@ -188,7 +188,7 @@ class PolledFeed:
         self._waiting.extend(sorted(whole, key=lambda file: file.name in self._stuck))
 
     def _settled(self, listed: Sequence[Listed]) -> list[Listed]:
-        """Return the files that were the same, in every listing, for at least `stable_s`."""
+        """Return the files that were the same in every listing for at least `stable_s`."""
         now, before = self._clock(), self._seen
         self._seen = {}
         for file in listed:

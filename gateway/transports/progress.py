@@ -1,7 +1,7 @@
-"""Time-outs that count from the last progress, and connections that are cut for good.
+"""Time-outs that count from the last progress, and connections that are cut at once.
 
-How much the other side has taken is what was written less what the kernel still holds of it. So a slow line is not
-mistaken for a dead one, and a dead one not for one that is slow.
+The bytes that the other side has taken are those written less those that the kernel still holds. This distinguishes a
+slow connection from a dead one.
 """
 
 import errno
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 LOOK_S: Final = 1.0
-"""How often is looked whether the other side has taken anything."""
+"""Interval for checking whether the other side has taken anything."""
 _AT_MOST: Final = 30
-"""Time-outs that anything lasts at most, however it goes on: who sends a byte now and then is not served for ever."""
+"""Longest duration of an operation, in time-outs: also ends one with a peer that sends a byte now and then."""
 _COUNT: Final = struct.Struct("i")
 _LINGER: Final = struct.Struct("ii")
 _NOTSENT_LOWAT: Final = 25
 """`TCP_NOTSENT_LOWAT` of Linux."""
 UNSENT_BYTES: Final = 128 * 1024
-"""Of messages: while so much is unsent in the process, or again in the kernel, no more is begun."""
+"""Limit for unsent bytes of messages, in the process and again in the kernel: beyond it no message is begun."""
 
 
 class Progress:
-    """How long something may go on without any, and in all; whoever makes some also shows a sign of life."""
+    """Limits how long an operation may take without progress, and in all; progress also sends a heartbeat."""
 
     def __init__(self, timeout_s: float, lease: Lease = ENDLESS, *, clock: Clock = time.monotonic) -> None:
-        """`timeout_s` counts anew with each progress, some times; with the lease it is over in any case."""
+        """`timeout_s` restarts with each progress, up to `_AT_MOST` times in all; the lease ends it in any case."""
         self._timeout_s = timeout_s
         self._lease = lease
         self._clock = clock
@@ -48,25 +48,25 @@ class Progress:
 
     @property
     def left_s(self) -> float:
-        """What is left; ≤ 0: it has taken too long."""
+        """Seconds left; ≤ 0: it has taken too long."""
         return min(self._until - self._clock(), self._lease.left_s)
 
     def made(self) -> None:
-        """Begin to count anew."""
+        """Restart the time-out and send a heartbeat."""
         self._until = min(self._clock() + self._timeout_s, self._last)
         beat()
 
     def taken(self, count: int) -> None:
-        """Learn how many bytes the other side has taken in all; any more than before are progress."""
+        """Record how many bytes the other side has taken in all; any increase is progress."""
         if self._taken is not None and count > self._taken:
             self.made()
         self._taken = count if self._taken is None else max(self._taken, count)
 
 
 def is_ready_while_moving(pump: Callable[[float], bool], taken: Callable[[], int], timeout_s: float) -> bool:
-    """Wait with a connection; False: the other side has taken nothing for so long. Raises what the two raise.
+    """Block until a connection is ready; False: the other side took nothing for so long. Raises what both calls raise.
 
-    `pump` moves bytes until what is waited for is there, True, or until a monotonic time; `taken`: see `Progress.taken`.
+    `pump` moves bytes until the result is there (True) or until a monotonic time; `taken`: see `Progress.taken`.
     """
     progress = Progress(timeout_s)
     while not pump(time.monotonic() + min(LOOK_S, progress.left_s)):
@@ -77,7 +77,7 @@ def is_ready_while_moving(pump: Callable[[float], bool], taken: Callable[[], int
 
 
 def queued(connection: socket.socket) -> int:
-    """Return how many written bytes the other side's system has not taken. Raises OSError."""
+    """Return how many written bytes the other side's system has not acknowledged. Raises OSError."""
     if connection.fileno() < 0:
         raise OSError(errno.EBADF, "the connection is closed")
     (count,) = _COUNT.unpack(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_COUNT.size)))
@@ -85,17 +85,17 @@ def queued(connection: socket.socket) -> int:
 
 
 class PatientSocket(socket.socket):
-    """For who tries to write for ever: gives up once the other side has taken nothing for so long."""
+    """A socket for writers that retry for ever: aborts once the other side has taken nothing for `timeout_s`."""
 
     def __init__(self, connection: socket.socket, timeout_s: float) -> None:
-        """Takes the connection over."""
+        """Take over the connection."""
         super().__init__(connection.family, connection.type, connection.proto, fileno=connection.detach())
         self._timeout_s = timeout_s
         self._written = 0
         self._blocked: Progress | None = None
 
     def send(self, data: "Buffer", flags: int = 0, /) -> int:
-        """See `socket.send`. Raises TimeoutError where it may be tried again, ConnectionAbortedError where that is of no use."""
+        """See `socket.send`. Raises TimeoutError if the caller may retry, ConnectionAbortedError if that is useless."""
         try:
             count = super().send(data, flags)
         except TimeoutError as error:
@@ -110,15 +110,15 @@ class PatientSocket(socket.socket):
 
 
 def hold_little(connection: socket.socket) -> None:
-    """Let the kernel take only what it can send soon: what it has cannot be looked at again before it goes."""
-    with suppress(OSError):  # a system without it holds more
+    """Let the kernel buffer only what it can send soon: leases cannot be checked again for bytes that it holds."""
+    with suppress(OSError):  # a system without this option buffers more
         connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def cut_off(connection: socket.socket) -> None:
-    """Close, and have the kernel send nothing of what it still holds. May be called twice.
+    """Close a connection so that the kernel discards unsent bytes. May be called twice.
 
-    It is reset once no thread is in a call for it; those that are, are woken.
+    Wakes threads that are in a call on it; the reset is sent when the last one has returned.
     """
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
@@ -127,7 +127,7 @@ def cut_off(connection: socket.socket) -> None:
 
 
 def ended_amid(place: str) -> DeliveryError:
-    """Say that a lease ended while something was being sent: this was an attempt, and others may have what is left."""
+    """Return the error for a lease that ended while sending: an attempt; others may have claimed the rest."""
     return DeliveryError(
         "the claim ended while it was being sent",
         where=place,

@@ -1,1 +1,1 @@
-"""`gateway check`: the command, and the questions that it asks."""
+"""`gateway check`: the command and its probes."""

@@ -1,4 +1,4 @@
-"""What `gateway check` says of batches that may take longer than the claim on them holds (docs/adr/0036)."""
+"""`gateway check`: batches that may take longer than the lease on their claim (docs/adr/0036)."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,17 +10,17 @@ from gateway.config.links import Amqp, Folder, Link, Rabbitmq, Sftp, Webhook
 from gateway.delivery.lane import BATCH
 
 _PASSES: Final = {"sftp": 2}
-"""Of a batch over a channel: the receipts first, then what tells of them."""
+"""Upload rounds of one batch over a channel: the receipt files first, then the JSON files that name them."""
 
 
 def probe_batches(config: Config) -> Iterator[Check]:
-    """Name destinations whose batch does not fit; nothing where all do."""
+    """Report the destinations whose batch does not fit into `lease_s`; nothing when all fit."""
     for one in config.destination:
         yield from _fits(f"batch of {one.name}", one.link, one.batch, config.lease_s, "batch, ")
 
 
 def probe_batch(channel: Channel, lease_s: float) -> Iterator[Check]:
-    """The same for a channel; those of a webhook are checked when they are read."""
+    """Report the same for a channel; webhook channels are checked when their configuration is read."""
     deliver = channel.deliver
     name = f"batch of channel {channel.enterprise}/{deliver.name}"
     yield from _fits(name, deliver.link, BATCH, lease_s, passes=_PASSES.get(deliver.kind, 1))

@@ -1,4 +1,4 @@
-"""What `gateway check` says of the codes that declarations are named by: whose they are (docs/adr/0029)."""
+"""`gateway check`: to which enterprise the codes in declarations' keys are bound (docs/adr/0029)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,18 +19,18 @@ from spool.errors import SpoolError
 from spool.store import Spool
 
 _LOOKED_AT: Final = 1000
-"""Newest entries of the spool whose declarations are looked at."""
+"""How many of the newest spool entries are examined."""
 _SHOWN: Final = 20
-"""Codes that are named in one line."""
+"""Codes shown in one line at most."""
 
 Used = Mapping[EnterpriseId, frozenset[tuple[str, ...]]]
-"""Who declared lately, and with which codes together in one key."""
+"""Enterprise that declared lately → the sets of codes that it used together in one key."""
 
 
 def probe_bindings(config: Config) -> Iterator[Check]:
-    """Name the codes that the door refuses by now, of those in the spool; nothing where there is only one enterprise.
+    """Report the codes of recent declarations that a door would refuse now; nothing when there is only one enterprise.
 
-    Errors in what is read here are told by the probes of enterprises, rules and spool.
+    The probes of enterprises, rules and spool report the details of errors in what is read here.
     """
     try:
         found = load_enterprises(config.accept.enterprises_dir)
@@ -49,7 +49,7 @@ def probe_bindings(config: Config) -> Iterator[Check]:
 
 
 def _shared_codes(enterprises: Iterable[Enterprise], local_receivers: LocalReceivers) -> Iterator[Check]:
-    """Name the codes that two of one DXP id have: they may declare the same key, and its answers are nobody's then."""
+    """Report codes bound to several enterprises of one DXP id: both may declare one key, whose answers then match neither."""
     at: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in enterprises:
         for dxp_id in one.dxp_ids & local_receivers.crowded:
@@ -68,7 +68,7 @@ def _shared_codes(enterprises: Iterable[Enterprise], local_receivers: LocalRecei
 def _refused(
     one: Enterprise, keys: Iterable[tuple[str, ...]], local_receivers: LocalReceivers
 ) -> Iterator[Check]:
-    """Name what this enterprise declared lately and may not declare now."""
+    """Report codes that this enterprise used lately and may not use now."""
     foreign: set[str] = set()
     unbound: set[str] = set()
     for codes in keys:
@@ -92,7 +92,7 @@ def _refused(
 
 
 def _used(config: Config, catalogue: Catalogue) -> Used:
-    """Return with which codes the newest declarations of the spool are named."""
+    """Return the codes in the keys of the newest declarations in the spool."""
     used: defaultdict[EnterpriseId, set[tuple[str, ...]]] = defaultdict(set)
     with closing(build_spool(config)) as spool:
         views = spool.entries(after=max(0, _newest(spool) - _LOOKED_AT), limit=_LOOKED_AT)
@@ -106,7 +106,7 @@ def _used(config: Config, catalogue: Catalogue) -> Used:
 
 
 def _newest(spool: Spool) -> int:
-    """Return the number of the newest entry, found by halving: entries are listed in ascending order alone."""
+    """Return the number of the newest entry, by binary search: entries can be listed in ascending order only."""
     low, high = 0, 1
     while spool.entries(after=high, limit=1):
         low, high = high, 2 * high

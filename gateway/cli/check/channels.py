@@ -1,4 +1,4 @@
-"""The questions of `gateway check` about the channels on which enterprises get their answers."""
+"""`gateway check`: the channels on which enterprises get their answers."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ from gateway.transports.adapters import out_adapter_of
 
 
 def probe_channels(config: Config) -> Iterator[Check]:
-    """Connect to every channel, send nothing; nothing where an enterprise has none.
+    """Connect to every channel and send nothing.
 
-    One that cannot be reached is a warning: it is the enterprise's, its answers wait, and nobody else is held up.
+    An unreachable channel is a warning only: it belongs to one enterprise, whose answers wait; no other is delayed.
     """
     try:
         channels = load_channels(config.accept.enterprises_dir, lease_s=config.lease_s)

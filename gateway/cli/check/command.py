@@ -1,4 +1,4 @@
-"""`gateway check`: is the whole configuration in order, and can what it names be reached."""
+"""`gateway check`: checks the whole configuration, and that everything it names can be reached."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def check(file: Path, as_json: bool) -> None:
     eyes of the user that the state folder belongs to.
     """
     if not file.is_file():
-        load_config(file)  # says that there is none, exit code 2
+        load_config(file)  # raises: there is no such file, exit code 2
     checks = _checks(file)
     if as_json:
         for one in checks:
@@ -45,7 +45,7 @@ def _checks(file: Path) -> list[Check]:
     except ConfigError as error:
         return [failed("configuration", error)]
     found = Check(name="configuration", grade=Grade.OK, detail=str(file))
-    with as_owner_of(config.node.state_dir):  # what the service cannot read, this cannot either
+    with as_owner_of(config.node.state_dir):  # so that what the service cannot read fails here too
         try:
             load_config(file)
         except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What `gateway check` asks of the doors beside HTTP: can files be moved there, do the queues answer."""
+"""`gateway check`: the doors beside HTTP: whether files can be moved there and the queues answer."""
 
 import os
 import time
@@ -18,7 +18,7 @@ _PATIENCE_S: Final = 5.0
 
 
 def probe_doors(config: Config) -> Iterator[Check]:
-    """Look at every door; nothing where there is none. Takes and leaves nothing there."""
+    """Check every door, without taking or leaving anything there; nothing when there is none."""
     try:
         doors = load_doors(config.accept.enterprises_dir)
     except ConfigError as error:
@@ -67,7 +67,7 @@ def _reach_folders(door: FolderDoor) -> str:
 
 
 def _reach_amqp(door: AmqpDoor) -> str:
-    """Log in and ask for both ends; a peer that has no such address closes the link, or the session."""
+    """Log in and attach to both addresses; a peer without such an address closes the link or the session."""
     from gateway.transports.amqp10.session import AmqpSession  # noqa: PLC0415 (an extra)
 
     link = link_of(door)

@@ -1,4 +1,4 @@
-"""`gateway check`, the keys: do they load, how long do they last, does the device answer. Nothing is signed."""
+"""`gateway check`: whether keys load, when they expire, and whether their devices answer. Signs nothing."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +16,7 @@ from signing.keys.pool import Member
 
 
 def probe_keys(config: Config) -> Iterator[Check]:
-    """Look at every [[key]]; a device is asked for its certificate, which needs no PIN."""
+    """Check every [[key]]; asks a device for its certificate only, which needs no PIN."""
     rotating = {name for key in config.key if key.kind == "rotation" for name in key.members}
     superseded = _superseded(config)
     for table in config.key:
@@ -38,11 +38,11 @@ def probe_keys(config: Config) -> Iterator[Check]:
 
 
 def _superseded(config: Config) -> set[str]:
-    """Name the keys of rotations that have a successor with a longer certificate."""
+    """Return the names of keys in rotations that have a successor with a longer certificate."""
     found: set[str] = set()
     for table in config.key:
         if table.kind == "rotation":
-            with suppress(ConfigError):  # it is told where that key itself is looked at
+            with suppress(ConfigError):  # reported when that key itself is checked
                 members = Loader(health_dir=health_dir(config)).load(table.name, config.key).members
                 last = max(members, key=lambda one: one.not_after)
                 found |= {one.name for one in members if one is not last}

@@ -1,4 +1,4 @@
-"""The questions of `gateway check`, one function each: what is asked of, how it is, and how to mend it."""
+"""The probes of `gateway check`, one function each; each yields what was checked, its grade and a fix."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ _SOON: Final = timedelta(days=30)
 
 
 def probe(config: Config) -> Iterator[Check]:
-    """Look at everything that a configuration names; connects to destinations, changes nothing there."""
+    """Check everything that a configuration names; connects to destinations but changes nothing there."""
     yield from _rules(config)
     yield from probe_keys(config)
     yield from _issuers(config)
@@ -77,7 +77,7 @@ def _rules(config: Config) -> Iterator[Check]:
 
 
 def _issuers(config: Config) -> Iterator[Check]:
-    """Nothing where none are asked for."""
+    """Check the trusted issuers; nothing when none are configured."""
     name = "issuers"
     try:
         issuers = load_trust(config.verifying).issuers
@@ -96,7 +96,7 @@ def _issuers(config: Config) -> Iterator[Check]:
 
 
 def _journal_key(config: Config) -> Check:
-    """Show the public half; the key is made by the first start, not here."""
+    """Show the public half of the journal's key; the first start makes the key, not this check."""
     name = "key of the journal"
     if config.journal.key_file is None and not key_file(config).exists():
         return Check(name=name, grade=Grade.OK, detail="made at the first start")
@@ -268,7 +268,7 @@ def _destination(destination: Destination) -> Check:
 
 
 def _answers(config: Config) -> Iterator[Check]:
-    """Say which destinations may answer for which, where there are several."""
+    """Show which destinations may answer for which others, when there are several."""
     authorities = Authorities(config)
     for one in config.destination if len(config.destination) > 1 else ():
         others = [name for name in authorities.answers_for(one.name) if name != one.name]
@@ -277,7 +277,7 @@ def _answers(config: Config) -> Iterator[Check]:
 
 
 def _login_certificate(name: str, config: Sftp) -> Check:
-    """Warn in the last tenth of its life: authorities give such certificates for hours or for years."""
+    """Warn in the last tenth of its validity, at most 30 days before: these certificates last hours or years."""
     from gateway.transports.sftp.keys import read_login, until  # noqa: PLC0415 (only who uses it loads it)
 
     try:

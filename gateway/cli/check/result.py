@@ -1,4 +1,4 @@
-"""What `gateway check` says of one thing."""
+"""The result of one probe of `gateway check`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from spool.errors import SpoolError
 
 
 class Grade(StrEnum):
-    """How something is."""
+    """The outcome of a probe."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,16 +17,16 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One answer."""
+    """The result of one probe."""
 
     name: str
-    """What was looked at: `key node`, `destination customs`."""
+    """What was checked: `key node`, `destination customs`."""
     grade: Grade
     detail: str
     fix: str = ""
 
 
 def failed(name: str, error: GatewayError | SpoolError) -> Check:
-    """Turn an error into an answer."""
+    """Turn an error into a failed check."""
     detail = f"{error.what} ({error.where})" if error.where else error.what
     return Check(name=name, grade=Grade.FAIL, detail=detail, fix=error.fix)

@@ -1,4 +1,4 @@
-"""What `gateway check` asks of TLS at the door."""
+"""`gateway check`: TLS at the HTTP door."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def probe_tls(config: Config) -> Iterator[Check]:
-    """Look at certificate and key of the door; without them, at who can reach it in the clear."""
+    """Check certificate and key of the door; without TLS, warn if it listens beyond the loopback interface."""
     tls = config.accept.tls
     if tls is None:
         if config.accept.host not in _LOOPBACK:

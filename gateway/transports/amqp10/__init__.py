@@ -1,1 +1,1 @@
-"""AMQP 1.0, out and in."""
+"""AMQP 1.0: transport and feed."""

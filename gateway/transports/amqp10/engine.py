@@ -1,7 +1,7 @@
-"""Proton's engine by its C functions: what moves with every message, without an object for each of its steps.
+"""Uses Proton's C functions directly for each message, without a Python object for each step.
 
-The library's own objects cost several times what the protocol does: an event brings five of them along, and what
-is written goes through three copies. They serve where things happen once: logging in, links, faults.
+The library's objects cost several times what the protocol does: an event creates five of them, and written bytes
+are copied three times. They are used only for rare steps: login, links, faults.
 """
 
 import importlib
@@ -15,10 +15,10 @@ _MILLISECONDS: Final = 1000
 
 
 class Engine:
-    """The bytes and events of one connection; never blocks. Pointers it hands out are good until they are settled."""
+    """The bytes and events of one connection; never blocks. Pointers to deliveries are valid until they are settled."""
 
     def __init__(self, transport: Any, collector: Any) -> None:
-        """Both are objects of `proton`, which are kept alive here."""
+        """Takes objects of `proton` and keeps them alive."""
         wire = importlib.import_module("cproton")
         self.lib = wire.lib
         """The C functions."""
@@ -32,15 +32,15 @@ class Engine:
         self._out_address = self._ffi.from_buffer("char[]", self._out) + 0
         self._unsent = self._out_view[:0]
         self.written = 0
-        """Bytes that sockets have taken."""
+        """Bytes written to sockets."""
 
     @property
     def has_events(self) -> bool:
-        """Whether `listen` has something to tell."""
+        """Whether there are events for `listen`."""
         return bool(self.lib.pn_collector_more(self._collector))
 
     def listen(self, on_delivery: Callable[[Any], None], on_other: Callable[[Any], None]) -> None:
-        """Tell what has happened: a pointer for each delivery, an event of `proton` for all that is rare."""
+        """Call back for each event: with a pointer for a delivery, with an event of `proton` for the rare others."""
         lib, collector = self.lib, self._collector
         while event := lib.pn_collector_peek(collector):
             kind = lib.pn_event_type(event)
@@ -51,7 +51,7 @@ class Engine:
             lib.pn_collector_pop(collector)
 
     def tick(self, now: float) -> float:
-        """Let time pass (heartbeats); returns when to call again at the latest, in monotonic seconds; 0: no need."""
+        """Update the time (heartbeats); returns when to call again at the latest, in monotonic seconds; 0: no need."""
         due = self.lib.pn_transport_tick(self._transport, int(now * _MILLISECONDS))
         return float(due) / _MILLISECONDS
 
@@ -62,11 +62,11 @@ class Engine:
 
     @property
     def reads(self) -> bool:
-        """Whether there is room for bytes that are read."""
+        """Whether there is room for incoming bytes."""
         return bool(self.lib.pn_transport_capacity(self._transport) > 0)
 
     def write(self, to: socket.socket) -> bool:
-        """Write all that the socket takes now; says whether it took anything. Raises OSError."""
+        """Write all that the socket takes now; returns whether it took anything. Raises OSError."""
         moved = False
         try:
             while self._unsent or self._fill():
@@ -79,7 +79,7 @@ class Engine:
         return moved
 
     def _fill(self) -> bool:
-        """Gather what the engine gives in frames, so that it takes few calls of the system; False: nothing."""
+        """Collect the engine's frames in one buffer, to need few system calls; False: there are none."""
         lib, transport, size = self.lib, self._transport, 0
         while size < _WRITE_BYTES and (pending := lib.pn_transport_pending(transport)) > 0:
             taken = lib.pn_transport_peek(
@@ -91,9 +91,9 @@ class Engine:
         return size > 0
 
     def read(self, source: socket.socket) -> bool:
-        """Take in what the socket has; says whether there was anything. Raises OSError.
+        """Read what the socket has; returns whether there was anything. Raises OSError.
 
-        What is wrong with it becomes an event.
+        Protocol errors in the bytes become events.
         """
         room = self.lib.pn_transport_capacity(self._transport)
         try:
@@ -107,7 +107,7 @@ class Engine:
         return True
 
     def send(self, link: Any, tag: str, head: bytes, body: bytes) -> bool:
-        """Put one message on a sending link, whole or (False) not; nothing is on the wire before `write`."""
+        """Put one whole message on a sending link; False: it does not fit. Nothing is sent before `write`."""
         lib, borrowed, name = self.lib, self._ffi.from_buffer, tag.encode()
         lib.pn_delivery(link, (len(name), borrowed(name)))
         taken = lib.pn_link_send(link, borrowed(head), len(head))
@@ -115,18 +115,18 @@ class Engine:
         return bool(taken == len(head) + len(body) and lib.pn_link_advance(link))
 
     def receive(self, link: Any, delivery: Any) -> bytes:
-        """Take the message of a delivery from a receiving link."""
+        """Return the message of a delivery on a receiving link."""
         room = bytearray(self.lib.pn_delivery_pending(delivery))
         size = self.lib.pn_link_recv(link, self._ffi.from_buffer(room), len(room)) if room else 0
         self.lib.pn_link_advance(link)
         return bytes(room[: max(0, size)])
 
     def tag(self, delivery: Any) -> str:
-        """Return by what name a delivery was sent."""
+        """Return the tag under which a delivery was sent."""
         tag = self.lib.pn_delivery_tag(delivery)
         return str(self._ffi.unpack(tag.start, tag.size).decode())
 
 
 def pointer_of(thing: Any) -> Any:
-    """Return what the C functions know an object of `proton` by; good while the object is kept."""
+    """Return the C pointer of an object of `proton`; valid while the object exists."""
     return thing._impl  # noqa: SLF001 (the one door from the library's objects to its functions)

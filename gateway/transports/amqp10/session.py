@@ -1,6 +1,6 @@
-"""One AMQP 1.0 connection over a plain socket: Proton keeps the protocol, this file moves the bytes.
+"""One AMQP 1.0 connection over a plain socket: Proton handles the protocol, this file the I/O.
 
-Proton's engine does no I/O of its own, so that everything happens inside the caller's call: no thread, no
+Proton's engine does no I/O of its own, so everything happens inside the caller's call: no thread, no
 callback later, and a deadline on every wait.
 """
 
@@ -51,7 +51,7 @@ def load_proton() -> Any:
 
 
 def check_url(url: str) -> tuple[str, str, int]:
-    """Take a URL apart into scheme, host and port; raises ConfigError."""
+    """Split a URL into scheme, host and port; raises ConfigError."""
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS[parts.scheme]
@@ -76,12 +76,12 @@ class AmqpSession:
         self.where = f"{config.url} {config.user}".rstrip()
         self.name = f"gateway-{uuid.uuid4()}"
         self.on_delivery: Callable[[Any], None] = lambda _delivery: None
-        """Is called with a pointer, see `Engine`."""
+        """Called with a pointer to each delivery, see `Engine`."""
         self._fault: DeliveryError | None = None
         self._lease = ENDLESS
-        """Of what is unsent, the one that ends first."""
+        """The lease of the unsent messages that ends first."""
         self.takes_back = False
-        """Whether what is on its way is not to arrive any more when the connection is cut: it will be sent again."""
+        """Whether `close` discards unsent bytes: messages not yet settled will be sent again."""
         scheme, host, port = check_url(config.url)
         password = _password(config)
         try:
@@ -102,13 +102,13 @@ class AmqpSession:
             raise
 
     def attach(self, address: str, *, sending: bool) -> Any:
-        """Open a link and return it; whether the other side agrees shows itself on the next `pump`."""
+        """Open a link and return it; if the other side refuses, the next `pump` raises."""
         link = (
             self._session.sender(f"{self.name}-out") if sending else self._session.receiver(f"{self.name}-in")
         )
         end = link.target if sending else link.source
         end.address = address
-        # IBM MQ takes an address for a topic unless it is asked for a queue; others need no telling.
+        # IBM MQ treats an address as a topic unless a queue is requested; other brokers do not need this.
         end.capabilities.put_array(False, self.proton.Data.SYMBOL)
         end.capabilities.enter()
         end.capabilities.put_symbol(self.proton.symbol("queue"))
@@ -149,15 +149,15 @@ class AmqpSession:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much is unsent that writing should wait: what is written counts as begun."""
+        """Whether so much is unsent that writing should wait: a written message counts as begun."""
         return bool(self.engine.lib.pn_session_outgoing_bytes(self._session_pointer) >= UNSENT_BYTES)
 
     def keep_to(self, lease: Lease) -> None:
-        """Send nothing of what is unsent now once this lease is over."""
+        """Stop sending the bytes that are unsent now when this lease is over."""
         self._lease = earlier(self._lease, lease)
 
     def flush(self, deadline: float) -> None:
-        """Hand everything that was written to the operating system."""
+        """Pass all written bytes to the operating system."""
         self.wait(lambda: not self.engine.writes, deadline)
 
     def close(self) -> None:
@@ -167,7 +167,7 @@ class AmqpSession:
         self._socket.close()
 
     def say_goodbye(self, deadline: float) -> None:
-        """Close in good order if the other side plays along, and cut the connection."""
+        """Close the protocol cleanly if the other side answers in time, then close the connection."""
         with suppress(DeliveryError):
             self._connection.close()
             if self.pump(lambda: bool(self._connection.state & self.proton.Endpoint.REMOTE_CLOSED), deadline):
@@ -214,7 +214,7 @@ class AmqpSession:
         return bool(self._connection.state & self.proton.Endpoint.REMOTE_ACTIVE)
 
     def _turn(self) -> None:
-        """Take in what the engine has to say; raises the first fault after the events before it are handled."""
+        """Handle the engine's events; raises the first fault after all of them are handled."""
         self.engine.listen(self.on_delivery, self._handle)
         if self._fault is not None:
             self.close()
@@ -235,7 +235,7 @@ class AmqpSession:
             self._fail(None, "the broker cut the connection")
 
     def _fail(self, condition: Any, usual: str) -> None:
-        """Keep the first fault: what follows is mostly its consequence."""
+        """Record the first fault: later ones are mostly its consequences."""
         if self._fault is None:
             said, name = usual, ""
             if condition is not None:
@@ -244,13 +244,13 @@ class AmqpSession:
             self._fault = DeliveryError(said, where=self.where, fix=FIXES.get(name, USUAL_FIX))
 
     def _move(self, wait_s: float) -> bool:
-        """Write what there is; if nothing is, wait for the socket at most so long. False when nothing moved."""
+        """Write pending bytes; if there are none, wait for the socket up to `wait_s`. False when nothing moved."""
         engine, now = self.engine, time.monotonic()
         tick = engine.tick(now)
         if tick:
             wait_s = max(0.0, min(wait_s, tick - now))
         try:
-            # asking the engine may make it notice something
+            # querying the engine may create events
             if self._write() or engine.has_events:
                 return True
             reads = engine.reads
@@ -277,7 +277,7 @@ class AmqpSession:
         return moved
 
     def lost(self, said: str) -> DeliveryError:
-        """Say that the connection is of no use any more."""
+        """Return the error for a failed connection."""
         return DeliveryError(f"the AMQP connection failed: {said}", where=self.where, fix=USUAL_FIX)
 
 

@@ -15,7 +15,7 @@ from gateway.transports.amqp10.wire import decode, encode_head
 from spool.lease import Lease
 
 PASSING = frozenset({"amqp:resource-limit-exceeded", "amqp:resource-locked", "amqp:internal-error"})
-"""Conditions of a rejection that are about the peer's state and not about the message."""
+"""Conditions of a rejection that concern the peer's state, not the message."""
 GOODBYE_S = 1.0
 
 
@@ -30,10 +30,10 @@ class AmqpTransport:
         self._link: _Outlet | None = None
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
-        """See `gateway.ports.Transport.send`; the time-out counts from the last sign of progress.
+        """See `gateway.ports.Transport.send`; the time-out counts from the last progress.
 
-        A rejection that names a reason ends the parcel (`temporary=False`). One without, as brokers give it
-        when a queue is full, and a release may be followed by another attempt.
+        A rejection with a reason is final (`temporary=False`). After a rejection without one, which brokers give
+        when a queue is full, and after a release, another attempt may follow.
         """
         waiting = deque(parcels)
         flying: dict[str, int] = {}
@@ -62,17 +62,17 @@ class AmqpTransport:
             yield from (Delivery(entry=entry, error=error) for entry in begun)
             yield from (Delivery(entry=one.entry, error=one.too_late() or error) for one in waiting)
         finally:
-            if flying:  # the caller has stopped listening: what is on its way must not be met again
+            if flying:  # the caller has stopped iterating: later calls must not meet these verdicts
                 self._drop()
 
     def close(self) -> None:
-        """Close the connection in good order."""
+        """Close the connection cleanly."""
         if self._link is not None:
             self._link.session.say_goodbye(time.monotonic() + GOODBYE_S)
             self._link = None
 
     def _open(self) -> "_Outlet":
-        """Return the link, made anew when the other side has gone away since the last call."""
+        """Return the link; reconnects when the other side has closed it since the last call."""
         if self._link is not None:
             try:
                 self._link.session.pump(lambda: False, 0)
@@ -110,7 +110,7 @@ class AmqpFeed:
             raise
 
     def done(self, arrivals: Sequence[Arrival]) -> None:
-        """See `gateway.ports.Feed.done`; returns when the acceptances are on the wire."""
+        """See `gateway.ports.Feed.done`; returns when the acceptances are written to the socket."""
         if not arrivals:
             return
         link = self._link
@@ -130,7 +130,7 @@ class AmqpFeed:
             )
 
     def idle(self) -> None:
-        """See `gateway.ports.Feed.idle`; keeps to the peer's idle time-out."""
+        """See `gateway.ports.Feed.idle`; sends the heartbeats that the peer's idle time-out requires."""
         try:
             self._beat()
         except DeliveryError:
@@ -138,14 +138,14 @@ class AmqpFeed:
             raise
 
     def close(self) -> None:
-        """See `gateway.ports.Feed.close`; what is not `done` is released."""
+        """See `gateway.ports.Feed.close`; releases arrivals that are not `done`."""
         if self._link is not None:
             self._link.release()
             self._link.session.say_goodbye(time.monotonic() + GOODBYE_S)
             self._link = None
 
     def _beat(self) -> None:
-        """Move what can be moved at once. Raises DeliveryError."""
+        """Move bytes that can be moved without waiting. Raises DeliveryError."""
         if self._link is not None:
             self._link.session.pump(lambda: False, 0)
 
@@ -166,7 +166,7 @@ class AmqpFeed:
 
 
 class _Outlet:
-    """A sending link and the verdicts that have come in on it."""
+    """A sending link and the verdicts received on it."""
 
     def __init__(self, session: AmqpSession, address: str) -> None:
         self.session = session
@@ -182,16 +182,16 @@ class _Outlet:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be put now: the peer gives credit, and little is unsent."""
+        """Whether more may be put now: the peer has given credit, and little is unsent."""
         return bool(self._lib.pn_link_credit(self._sender) > 0 and not self.session.is_full)
 
     def takes(self, size_bytes: int) -> bool:
-        """Tell whether the peer takes a message of that size."""
+        """Return whether the peer accepts a message of this size."""
         largest = self._lib.pn_link_remote_max_message_size(self._sender)
         return bool(largest == 0 or size_bytes <= largest)
 
     def put(self, head: bytes, body: bytes, lease: Lease) -> str:
-        """Write one message and return its tag; nothing is on the wire before `settled`."""
+        """Write one message and return its tag; nothing is sent before `settled`."""
         self._sent += 1
         tag = str(self._sent)
         if not self._engine.send(self._sender, tag, head, body):
@@ -200,7 +200,7 @@ class _Outlet:
         return tag
 
     def settled(self, timeout_s: float, *, or_room: bool) -> Iterator[tuple[str, DeliveryError | None]]:
-        """Wait for verdicts (or for room to send more) and yield those that came.
+        """Block until there are verdicts (or room to send more) and yield those that came.
 
         The time-out counts from the last byte that the peer took.
         """
@@ -238,14 +238,14 @@ class _Outlet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Token:
-    """What is needed to settle an arrival, and only on the connection that it came by."""
+    """What is needed to settle an arrival; valid only on the connection by which it came."""
 
     link: "_Inlet"
     delivery: Any
 
 
 class _Inlet:
-    """A receiving link: what has come in, and what was handed out and is not settled."""
+    """A receiving link: the arrivals, and those handed out but not settled."""
 
     def __init__(self, session: AmqpSession, address: str, prefetch: int) -> None:
         self.session = session
@@ -257,14 +257,14 @@ class _Inlet:
         session.engine.lib.pn_link_flow(self._receiver, prefetch)
 
     def take(self, limit: int, deadline: float) -> list[Arrival]:
-        """Wait for the first, then take what is there."""
+        """Wait for the first arrival, then return those that are there, at most `limit`."""
         self.session.pump(lambda: bool(self._arrived), deadline)
         taken = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
         self._handed_out.update(_token(arrival) for arrival in taken)
         return taken
 
     def accept(self, tokens: Sequence[_Token], deadline: float) -> None:
-        """Settle as accepted and give the peer as much new credit."""
+        """Settle arrivals as accepted and give the peer as much new credit."""
         known = [token for token in tokens if token in self._handed_out]
         lib = self.session.engine.lib
         for token in known:
@@ -275,7 +275,7 @@ class _Inlet:
         self.session.flush(deadline)
 
     def release(self) -> None:
-        """Give everything back that is not settled."""
+        """Release all arrivals that are not settled."""
         lib = self.session.engine.lib
         for token in (*self._handed_out, *map(_token, self._arrived)):
             lib.pn_delivery_update(token.delivery, lib.PN_RELEASED)

@@ -1,4 +1,4 @@
-"""Envelope ⇄ AMQP 1.0 message: one durable message with the envelope as its binary data section.
+"""Encodes and decodes AMQP 1.0 messages: one durable message with the envelope as its binary data section.
 
 Only the few sections that an envelope needs are encoded (AMQP 1.0, part 3 section 3.2), straight into one
 byte string: nearly half of the sending time went into the library's general encoder.
@@ -34,7 +34,7 @@ def encode(parcel: Parcel) -> bytes:
 
 
 def encode_head(parcel: Parcel) -> bytes:
-    """Return the message up to where the envelope follows, which is the rest of it."""
+    """Return the start of the message; the envelope's bytes are the rest of it."""
     behind = _answering(parcel) if parcel.correlation_id else _behind_id(parcel.message_type)
     fields = _string(parcel.cop_msg_id) + behind
     return b"".join(
@@ -50,7 +50,7 @@ def encode_head(parcel: Parcel) -> bytes:
 
 
 def _answering(parcel: Parcel) -> bytes:
-    """Write the properties behind the id of what answers another message."""
+    """Encode the properties after the id, for an answer to another message."""
     return b"".join(
         (
             NULL + NULL,  # user-id, to
@@ -64,7 +64,7 @@ def _answering(parcel: Parcel) -> bytes:
 
 @lru_cache(maxsize=64)
 def _behind_id(message_type: str) -> bytes:
-    """Write the properties that messages of one type have in common."""
+    """Encode the properties after the id, which messages of one type have in common."""
     return b"".join(
         (
             NULL + NULL,  # user-id, to
@@ -76,15 +76,15 @@ def _behind_id(message_type: str) -> bytes:
 
 
 def decode(raw: bytes, proton: Any) -> tuple[bytes, str]:
-    """Return body and message id; what is no message with one body of bytes or text comes back whole.
+    """Return body and message id; anything but a message with one body of bytes or text is returned whole.
 
-    Text (an amqp-value section, as some brokers make of a text message) becomes UTF-8.
+    Text (an amqp-value section, into which some brokers turn a text message) becomes UTF-8.
     """
     return _decode_usual(raw) or _decode_any(raw, proton)
 
 
 def _decode_usual(raw: bytes) -> tuple[bytes, str] | None:
-    """Read a message of one data section whose message id is a text or missing; None: it is another, or none."""
+    """Decode a message with one data section and a text or no message id; None for any other bytes."""
     identity, at = "", 0
     try:
         while raw[at : at + 2] == b"\x00\x53":
@@ -111,7 +111,7 @@ def _decode_usual(raw: bytes) -> tuple[bytes, str] | None:
 
 
 def _first_text(raw: bytes, begin: int, sizes: struct.Struct) -> str | None:
-    """Read the first element of the list whose count stands at `begin`; None when it is no text."""
+    """Decode the first element of the list whose count is at `begin`; None when it is no text."""
     (count,) = sizes.unpack_from(raw, begin)
     at = begin + sizes.size
     if count == 0 or raw[at] == NULL[0]:
@@ -125,7 +125,7 @@ def _first_text(raw: bytes, begin: int, sizes: struct.Struct) -> str | None:
 
 
 def _decode_any(raw: bytes, proton: Any) -> tuple[bytes, str]:
-    """Let the library read it."""
+    """Decode any message with the library."""
     message = proton.Message()
     try:
         message.decode(raw)

@@ -1,1 +1,1 @@
-"""RabbitMQ (AMQP 0-9-1), out and in."""
+"""RabbitMQ (AMQP 0-9-1): transport and feed."""

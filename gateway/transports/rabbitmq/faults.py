@@ -1,4 +1,4 @@
-"""What a broker says when it will not, as errors with the cure."""
+"""Errors of a broker as DeliveryErrors, each with its fix."""
 
 import ssl
 
@@ -16,19 +16,19 @@ USUAL_FIX = "see that the broker runs and that the network lets us reach it; tri
 
 
 def closed(code: int, text: str, where: str) -> DeliveryError:
-    """The broker closed connection or channel."""
+    """Return the error for a connection or channel that the broker closed."""
     return DeliveryError(
         f"the broker closed the connection: {text or code}", where=where, fix=FIXES.get(code, USUAL_FIX)
     )
 
 
 def lost(said: str, where: str, *, fix: str = USUAL_FIX) -> DeliveryError:
-    """The connection cannot be made, or is gone."""
+    """Return the error for a connection that cannot be made or is lost."""
     return DeliveryError(f"the AMQP connection failed: {said}", where=where, fix=fix)
 
 
 def untrusted(error: ssl.SSLError, where: str) -> DeliveryError:
-    """TLS failed: whose certificate does who not trust."""
+    """Return the error for failed TLS: which side does not trust the other's certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return DeliveryError(
             f"the broker's certificate is not trusted: {error.verify_message or error.reason}",
@@ -47,7 +47,7 @@ def untrusted(error: ssl.SSLError, where: str) -> DeliveryError:
 
 
 def refused(host_errors: list[DeliveryError]) -> DeliveryError:
-    """None of the hosts would have us."""
+    """Return the error when no host accepted the connection."""
     if len(host_errors) == 1:
         return host_errors[0]
     return DeliveryError(
@@ -58,7 +58,7 @@ def refused(host_errors: list[DeliveryError]) -> DeliveryError:
 
 
 def returned(text: str, place: str) -> DeliveryError:
-    """A message came back: nobody could be found to put it into."""
+    """Return the error for a returned message: no queue was found for it."""
     return DeliveryError(
         f"no queue takes the envelope: {text}",
         where=place,
@@ -68,7 +68,7 @@ def returned(text: str, place: str) -> DeliveryError:
 
 
 def not_taken(place: str) -> DeliveryError:
-    """A message was refused by nack."""
+    """Return the error for a message refused by nack."""
     return DeliveryError(
         "the broker could not take the envelope",
         where=place,

@@ -1,4 +1,4 @@
-"""Where the brokers are and who we are there: addresses, queue templates, TLS and passwords, checked."""
+"""Checks and reads what a connection to the brokers needs: addresses, queue templates, TLS and passwords."""
 
 import re
 import ssl
@@ -23,7 +23,7 @@ class Host:
     encrypted: bool
 
     def __str__(self) -> str:
-        """Return it as it is configured."""
+        """Return it as a URL, as configured."""
         return f"{'amqps' if self.encrypted else 'amqp'}://{self.name}:{self.port}"
 
 
@@ -93,7 +93,7 @@ def route_of(template: str, parcel: Parcel) -> str:
 
 
 def route(template: str, parts: Mapping[str, str]) -> str:
-    """Fill the places of a template; raises ConfigError for one that we do not know."""
+    """Fill the placeholders of a template; raises ConfigError for an unknown one."""
     unknown = next((name for name in PLACES.findall(template) if name not in parts), None)
     if unknown is not None or set("{}") & set(PLACES.sub("", template)):
         raise ConfigError(
@@ -105,9 +105,9 @@ def route(template: str, parts: Mapping[str, str]) -> str:
 
 
 def tls_context(config: Rabbitmq) -> ssl.SSLContext:
-    """Return what encrypts: their certificate is checked always, ours is shown when configured.
+    """Return the TLS context: it always checks the broker's certificate, and presents ours when configured.
 
-    Read at each connection, so that a renewed certificate is taken up. Raises DeliveryError.
+    Files are read at each connection, so that a renewed certificate is used. Raises DeliveryError.
     """
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
@@ -115,7 +115,7 @@ def tls_context(config: Rabbitmq) -> ssl.SSLContext:
         raise _unusable("the authority", "ca_file", str(config.ca_file), error) from error
     if config.client_certificate is not None:
         files = f"{config.client_certificate}, {config.client_key or 'no client_key'}"
-        try:  # a password given here keeps OpenSSL from asking for one on the terminal
+        try:  # the empty password keeps OpenSSL from asking for one on the terminal
             context.load_cert_chain(config.client_certificate, config.client_key, password="")
         except OSError as error:
             raise _unusable("our certificate", "client_certificate and client_key", files, error) from error
@@ -131,7 +131,7 @@ def _unusable(what: str, keys: str, where: str, error: OSError) -> DeliveryError
 
 
 def password(config: Rabbitmq) -> str:
-    """Read the password, at each connection. Raises DeliveryError."""
+    """Read the password; called for each connection. Raises DeliveryError."""
     if config.password_file is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Both sides of a channel of RabbitMQ, and the line to whichever broker answers."""
+"""The publishing and the consuming side of a RabbitMQ channel, and the connection to the first broker that answers."""
 
 import time
 from collections import deque
@@ -19,18 +19,18 @@ from gateway.transports.rabbitmq.session import RabbitmqSession
 from gateway.transports.rabbitmq.wire import encode, message_name, method
 
 WINDOW = 500
-"""Published and not confirmed, at most."""
+"""Messages published and not confirmed, at most."""
 GOODBYE_S = 1.0
 
 
 class BrokerLink(Protocol):
-    """What stands on a connection."""
+    """The publishing or consuming side on a connection."""
 
     session: RabbitmqSession
 
     @property
     def is_worn(self) -> bool:
-        """Whether it should be replaced before it is used again."""
+        """Whether it must be replaced before it is used again."""
         ...
 
 
@@ -38,10 +38,10 @@ L = TypeVar("L", bound=BrokerLink)
 
 
 class BrokerConnection(Generic[L]):
-    """A link to the first broker of the list that answers, made anew when it is gone."""
+    """A link to the first broker of the list that answers; reconnects when it is lost."""
 
     def __init__(self, config: Rabbitmq, attach: Callable[[RabbitmqSession, float], L]) -> None:
-        """Raises ConfigError for what cannot work; connects on first use."""
+        """Raises ConfigError for an unusable configuration; connects on first use."""
         self._config = config
         self._hosts = check(config)
         self._at = 0
@@ -49,7 +49,7 @@ class BrokerConnection(Generic[L]):
         self.link: L | None = None
 
     def open(self) -> L:
-        """Return the link; raises DeliveryError when no broker will have us."""
+        """Return the link; raises DeliveryError when no broker accepts the connection."""
         if self.link is not None and (self.link.is_worn or not self._is_alive()):
             self.drop()
         if self.link is None:
@@ -57,7 +57,7 @@ class BrokerConnection(Generic[L]):
         return self.link
 
     def drop(self, *, failed: bool = False) -> None:
-        """Cut the connection; after a failure, the next one is to the next broker."""
+        """Cut the connection; after a failure, the next connection goes to the next broker."""
         if self.link is not None:
             self.link.session.close()
             self.link = None
@@ -65,17 +65,17 @@ class BrokerConnection(Generic[L]):
                 self._turn()
 
     def close(self) -> None:
-        """Close the connection in good order."""
+        """Close the connection cleanly."""
         if self.link is not None:
             self.link.session.say_goodbye(time.monotonic() + GOODBYE_S)
             self.link = None
 
     def deadline(self) -> float:
-        """Return when what begins now has taken too long."""
+        """Return the deadline of an operation that begins now, in monotonic seconds."""
         return time.monotonic() + self._config.timeout_s
 
     def beat(self) -> None:
-        """Move what can be moved at once, heartbeats too; raises DeliveryError when the connection is lost."""
+        """Move bytes without waiting, heartbeats too; raises DeliveryError when the connection is lost."""
         if self.link is not None:
             self.link.session.pump(lambda: False, 0)
 
@@ -104,7 +104,7 @@ class BrokerConnection(Generic[L]):
 
 
 class PublishLink:
-    """The publishing side of a channel, and the verdicts that have come in on it."""
+    """The publishing side of a channel, and the verdicts received on it."""
 
     def __init__(self, session: RabbitmqSession, deadline: float) -> None:
         self.session = session
@@ -121,10 +121,10 @@ class PublishLink:
 
     @property
     def is_worn(self) -> bool:
-        """Whether the broker may be about to cut us off, or goes on refusing without need.
+        """Whether the broker may be about to close the connection, or may refuse without reason.
 
-        What is published while it cuts us off would be in doubt. And RabbitMQ refuses for ever on a channel
-        that has met a quorum queue without a leader, even when it has one again (3.10).
+        The outcome of messages published while it closes would be unknown. And RabbitMQ keeps refusing on a channel
+        that has met a quorum queue without a leader, even when the queue has one again (3.10).
         """
         return self.session.is_stale or self._refused
 
@@ -134,15 +134,14 @@ class PublishLink:
         return len(self._flying) < WINDOW and not self.session.is_full and not self.session.blocked
 
     def takes(self, parcel: Parcel) -> bool:
-        """Tell whether this parcel may be published now.
+        """Return whether this parcel may be published now.
 
-        Not while another of its name is on its way: a return does not say which publish it answers but by
-        the message id.
+        Not while another with its name is not yet settled: a return identifies its publish only by the message id.
         """
         return self.has_room and parcel.cop_msg_id not in self._names
 
     def put(self, parcel: Parcel, exchange: str, routing_key: str) -> int:
-        """Write one message and return its delivery tag; nothing is on the wire before `settled`."""
+        """Write one message and return its delivery tag; nothing is sent before `settled`."""
         frames = encode(parcel, exchange, routing_key, self.session.frame_bytes)
         self.session.write(frames, parcel.lease)
         self._last_tag += 1
@@ -152,7 +151,7 @@ class PublishLink:
         return self._last_tag
 
     def settled(self, timeout_s: float, *, or_room: bool) -> Iterator[tuple[int, DeliveryError | None]]:
-        """Wait for verdicts (or for room to send more) and yield those that came.
+        """Block until there are verdicts (or room to send more) and yield those that came.
 
         The time-out counts from the last byte that the broker took.
         """
@@ -184,7 +183,7 @@ class PublishLink:
             self._verdicts.append((tag, error or (None if taken else not_taken(place))))
 
     def _came_back(self, said: Frame, properties: commands.Basic.Properties, _body: bytes) -> None:
-        """Remember a return: the confirm that follows it then means the opposite."""
+        """Record a return: the confirm that follows it then means a failure."""
         tag = self._names.get(message_name(properties))
         if not isinstance(said, commands.Basic.Return) or tag is None:
             self.session.refuse("the broker returned a message that was not sent")
@@ -194,14 +193,14 @@ class PublishLink:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """What is needed to acknowledge an arrival, and only on the connection that it came by."""
+    """What is needed to acknowledge an arrival; valid only on the connection by which it came."""
 
     link: "ConsumeLink"
     tag: int
 
 
 class ConsumeLink:
-    """The consumers of a channel: what has come in, and what is not acknowledged."""
+    """The consumers of a channel: the arrivals, and those not acknowledged."""
 
     def __init__(self, session: RabbitmqSession, config: Rabbitmq, deadline: float) -> None:
         self.session = session
@@ -211,21 +210,21 @@ class ConsumeLink:
         session.on_method, session.on_content = self._cancelled, self._heard
         session.call(commands.Basic.Qos(0, config.prefetch), commands.Basic.QosOk, deadline)
         for queue in config.receive_queues:
-            # The consumer's tag is the queue's name: this is how a cancel names it.
+            # The consumer tag is the queue's name, so that a cancel names the queue.
             session.call(commands.Basic.Consume(0, queue, queue[:255]), commands.Basic.ConsumeOk, deadline)
 
     @property
     def is_worn(self) -> bool:
-        """Never: what was handed out can only be acknowledged here."""
+        """Never: arrivals handed out can only be acknowledged on this connection."""
         return False
 
     def take(self, limit: int, deadline: float) -> list[Arrival]:
-        """Wait for the first, then take what is there."""
+        """Wait for the first arrival, then return those that are there, at most `limit`."""
         self.session.pump(lambda: bool(self._arrived), deadline)
         return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
     def acknowledge(self, tags: set[int], deadline: float) -> None:
-        """Acknowledge: all from the oldest on with one method, what lies beyond a gap one by one."""
+        """Acknowledge arrivals: all from the oldest up to the first gap with one method, later ones one by one."""
         left = tags & self._open.keys()
         together = 0
         for tag in self._open:

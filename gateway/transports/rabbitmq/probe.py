@@ -1,4 +1,4 @@
-"""Look whether a broker would have us, without sending or taking anything: for `gateway check`."""
+"""Tests a broker for `gateway check`: logs in, without sending or taking anything."""
 
 from pamqp import commands
 
@@ -9,9 +9,9 @@ from gateway.transports.rabbitmq.session import RabbitmqSession
 
 
 def reach(config: Rabbitmq) -> str:
-    """Log in and see that exchange and queues are there; returns what to tell.
+    """Log in and check that exchange and queues exist; returns the text to show.
 
-    A `send_queue` with places is not looked for. Raises ConfigError and DeliveryError.
+    A `send_queue` with placeholders is not checked. Raises ConfigError and DeliveryError.
     """
     line = BrokerConnection(config, lambda session, deadline: _Look(session, config, deadline))
     try:
@@ -22,7 +22,7 @@ def reach(config: Rabbitmq) -> str:
 
 
 def _asks(config: Rabbitmq) -> str:
-    """Say what the owner of the queues should be asked: AMQP 0-9-1 tells the arguments of no queue."""
+    """Return what to ask the owner of the queues: AMQP 0-9-1 cannot query the arguments of a queue."""
     if not config.receive_queues:
         return ""
     queues = ", ".join(config.receive_queues)
@@ -32,7 +32,7 @@ def _asks(config: Rabbitmq) -> str:
 
 
 class _Look:
-    """A connection on which everything was found."""
+    """A connection on which exchange and queues were found."""
 
     is_worn = False
 

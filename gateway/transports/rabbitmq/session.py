@@ -1,8 +1,7 @@
-"""One AMQP 0-9-1 connection with one channel over a plain socket: pamqp keeps the codec, this file the state.
+"""One AMQP 0-9-1 connection with one channel over a plain socket: pamqp encodes and decodes, this file keeps the state.
 
 Everything happens inside the caller's call: no thread, no callback later, and a deadline on every wait.
-Heartbeats are sent while somebody waits here; a connection left alone for longer is to be replaced
-(`is_stale`).
+Heartbeats are sent only during such calls; a connection unused for longer must be replaced (`is_stale`).
 """
 
 import select
@@ -43,7 +42,7 @@ from spool.lease import ENDLESS, Lease, earlier
 
 READ_BYTES = 256 * 1024
 FRAME_BYTES = 128 * 1024
-"""Largest frame that we offer to take; as RabbitMQ's own."""
+"""Largest frame that we offer to accept; RabbitMQ's default."""
 ABOUT: FieldTable = {
     "product": "customs-exchange-gateway",
     "capabilities": {
@@ -64,7 +63,7 @@ class RabbitmqSession:
         """Connect and log in; blocks until `deadline` (monotonic seconds) at most."""
         self.where = f"{host} {config.vhost} {config.user}".rstrip()
         self.blocked = ""
-        """Why the broker takes no messages just now; empty when it does."""
+        """Why the broker accepts no messages now; empty when it does."""
         self.on_method: Callable[[Frame], None] = lambda _method: None
         self.on_content: Callable[[Frame, commands.Basic.Properties, bytes], None] = lambda *_content: None
         self.frame_bytes = FRAME_BYTES
@@ -76,9 +75,9 @@ class RabbitmqSession:
         self._sent_at = self._heard_at = time.monotonic()
         self._written = 0
         self._lease = ENDLESS
-        """Of what is unsent, the one that ends first."""
+        """The lease of the unsent messages that ends first."""
         self.takes_back = False
-        """Whether what is on its way is not to arrive any more when the connection is cut: it will be sent again."""
+        """Whether `close` discards unsent bytes: messages not yet settled will be sent again."""
         self._socket = self._connect(config, host, deadline)
         try:
             self._log_in(config, deadline)
@@ -94,11 +93,11 @@ class RabbitmqSession:
 
     @property
     def is_stale(self) -> bool:
-        """Whether we were silent for so long that the broker may be about to give us up."""
+        """Whether we sent nothing for so long that the broker may be about to close the connection."""
         return bool(self._beat_s) and time.monotonic() - self._sent_at > self._beat_s
 
     def write(self, frames: bytes, lease: Lease = ENDLESS) -> None:
-        """Put frames behind what is unsent; nothing is on the wire before `pump`, and nothing once the lease is over."""
+        """Append frames to the unsent bytes; nothing is sent before `pump`, and nothing once the lease is over."""
         self._unsent += frames
         self._lease = earlier(self._lease, lease)
 
@@ -143,14 +142,14 @@ class RabbitmqSession:
         return lost(said or "no answer in time", self.where)
 
     def flush(self, deadline: float) -> None:
-        """Hand everything that was written to the operating system, while the other side is there."""
+        """Pass all written bytes to the operating system; raises if the connection has failed."""
         self.wait(lambda: not self._unsent, deadline)
         if self._fault is not None:
             self.close()
             raise self._fault
 
     def refuse(self, what: str, fix: str = USUAL_FIX) -> None:
-        """Give the connection up for a reason of the caller's; the next wait raises it."""
+        """Mark the connection as failed for the caller's reason; the next wait raises it."""
         self._fail(DeliveryError(what, where=self.where, fix=fix))
 
     def close(self) -> None:
@@ -160,7 +159,7 @@ class RabbitmqSession:
         self._socket.close()
 
     def say_goodbye(self, deadline: float) -> None:
-        """Close in good order if the other side plays along, and cut the connection."""
+        """Close the protocol cleanly if the other side answers in time, then close the connection."""
         with suppress(DeliveryError):
             self._replies.clear()
             self.write(method(commands.Connection.Close(200, "goodbye", 0, 0), 0))
@@ -218,7 +217,7 @@ class RabbitmqSession:
         return found
 
     def _move(self, wait_s: float) -> bool:
-        """Wait for the socket at most so long and move bytes both ways; False when nothing moved."""
+        """Wait for the socket up to `wait_s` and move bytes both ways; False when nothing moved."""
         now = time.monotonic()
         if self._beat_s:
             if now - self._sent_at >= self._beat_s / 2 and not self._unsent:
@@ -258,7 +257,7 @@ class RabbitmqSession:
         return count > 0
 
     def _receive(self) -> bool:
-        """Take in all that is there: TLS may hold bytes back of which `poll` knows nothing."""
+        """Read everything available: TLS may buffer bytes that `poll` does not see."""
         took = False
         with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             while self._fault is None:
@@ -315,13 +314,13 @@ class RabbitmqSession:
         self._fail(closed(code or 0, text, self.where))
 
     def _fail(self, fault: DeliveryError) -> None:
-        """Keep the first fault: what follows is mostly its consequence."""
+        """Record the first fault: later ones are mostly its consequences."""
         if self._fault is None:
             self._fault = fault
 
 
 class _Content:
-    """A message as it comes in, piece by piece."""
+    """An incoming message, assembled piece by piece."""
 
     def __init__(self, announced_by: Frame) -> None:
         self.method = announced_by

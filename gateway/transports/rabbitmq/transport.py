@@ -1,7 +1,7 @@
 """Envelopes over AMQP 0-9-1: published in a pipeline, delivered only when the broker has confirmed.
 
-A confirm says that the broker has the message on disk (persistent, in a durable or quorum queue). Queues are
-the site's own: nothing is declared here, and `mandatory` tells us when one is missing.
+A confirm means that the broker has the message on disk (persistent, in a durable or quorum queue). Queues belong
+to the site: nothing is declared here, and `mandatory` reports a missing one.
 """
 
 import re
@@ -16,19 +16,19 @@ from gateway.transports.rabbitmq.hosts import route_of
 from gateway.transports.rabbitmq.links import BrokerConnection, ConsumeLink, PublishLink, Token
 
 LARGEST = re.compile(r"message size \d+ .*max size (\d+)")
-"""How RabbitMQ refuses a message over its `max_message_size`: by closing the channel."""
+"""The text with which RabbitMQ closes the channel after a message over its `max_message_size`."""
 
 
 class RabbitmqTransport:
     """`gateway.ports.Transport` to `exchange` and `send_queue`."""
 
     def __init__(self, config: Rabbitmq) -> None:
-        """Raises ConfigError for what cannot work; connects on first use."""
+        """Raises ConfigError for an unusable configuration; connects on first use."""
         self._config = config
         self._line = BrokerConnection(config, PublishLink)
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
-        """See `gateway.ports.Transport.send`; the time-out counts from the last sign of progress."""
+        """See `gateway.ports.Transport.send`; the time-out counts from the last progress."""
         waiting = deque(parcels)
         flying: dict[int, Parcel] = {}
         try:
@@ -45,7 +45,7 @@ class RabbitmqTransport:
                 late = None if place < begun else one.too_late()
                 yield Delivery(entry=one.entry, error=late or _blame(one, error))
         finally:
-            if flying:  # the caller has stopped listening: what is on its way must not be met again
+            if flying:  # the caller has stopped iterating: later calls must not meet these verdicts
                 self._line.drop()
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class RabbitmqTransport:
             try:
                 routing_key = route_of(self._config.send_queue, parcel)
                 flying[link.put(parcel, self._config.exchange, routing_key)] = parcel
-            except DeliveryError as error:  # of this parcel alone: nothing is on the wire
+            except DeliveryError as error:  # concerns only this parcel, of which nothing was sent
                 yield Delivery(entry=parcel.entry, error=error)
 
 
@@ -72,7 +72,7 @@ class RabbitmqFeed:
     """`gateway.ports.Feed` from `receive_queues`; at most `prefetch` arrivals a queue are not `done`."""
 
     def __init__(self, config: Rabbitmq) -> None:
-        """Raises ConfigError for what cannot work; connects on first use."""
+        """Raises ConfigError for an unusable configuration; connects on first use."""
         self._config = config
         self._line = BrokerConnection(
             config, lambda session, deadline: ConsumeLink(session, config, deadline)
@@ -87,7 +87,7 @@ class RabbitmqFeed:
             raise
 
     def done(self, arrivals: Sequence[Arrival]) -> None:
-        """See `gateway.ports.Feed.done`; returns when the acknowledgements are on the wire."""
+        """See `gateway.ports.Feed.done`; returns when the acknowledgements are written to the socket."""
         if not arrivals:
             return
         link = self._line.link
@@ -107,7 +107,7 @@ class RabbitmqFeed:
             )
 
     def idle(self) -> None:
-        """See `gateway.ports.Feed.idle`; heartbeats go on."""
+        """See `gateway.ports.Feed.idle`; sends heartbeats."""
         try:
             self._line.beat()
         except DeliveryError:
@@ -115,12 +115,12 @@ class RabbitmqFeed:
             raise
 
     def close(self) -> None:
-        """See `gateway.ports.Feed.close`; what is not `done` goes back into its queue."""
+        """See `gateway.ports.Feed.close`; arrivals that are not `done` go back into their queues."""
         self._line.close()
 
 
 def _blame(parcel: Parcel, error: DeliveryError) -> DeliveryError:
-    """Say of a parcel that is larger than the broker takes that another attempt will not help."""
+    """Return the error for a parcel; not temporary if the parcel is larger than the broker accepts."""
     largest = LARGEST.search(error.what)
     if largest is None or len(parcel.body) <= int(largest[1]):
         return error

@@ -1,7 +1,7 @@
-"""Envelope → the AMQP 0-9-1 frames of one `basic.publish`, and the cutting of what comes in into frames.
+"""Encodes an envelope as the AMQP 0-9-1 frames of one `basic.publish`, and splits incoming bytes into frames.
 
-All that is rare goes through pamqp. A publish is put together here, straight into one byte string: pamqp's
-general encoder took most of the sending time (ADR 0010).
+Rare frames go through pamqp. A publish is encoded here, straight into one byte string: pamqp's general encoder took
+most of the sending time (ADR 0010).
 """
 
 import struct
@@ -15,7 +15,7 @@ from gateway.errors import DeliveryError
 from gateway.ports import XML, Parcel
 
 CHANNEL = 1
-"""The only channel that a connection of ours has."""
+"""The only channel of our connections."""
 HEARTBEAT = heartbeat.Heartbeat.marshal()
 PROTOCOL = header.ProtocolHeader(0, 9, 1).marshal()
 METHOD, HEADER, BODY, BEAT = 1, 2, 3, 8
@@ -23,19 +23,19 @@ END = b"\xce"
 AROUND_BYTES = 8
 """What a frame adds to its payload: type, channel, size, end."""
 SHORT_BYTES = 255
-"""What a short string holds, as a routing key and a message id are."""
+"""Longest short string, the type of a routing key and a message id."""
 PUBLISH = b"\x00\x3c\x00\x28\x00\x00"
 """Class, method and the reserved ticket of `basic.publish`."""
 MANDATORY = b"\x01"
 FLAGS = 0x8000 | 0x4000 | 0x1000 | 0x0080 | 0x0020
-"""content-type, content-encoding, delivery-mode, message-id and type are there, in this order."""
+"""Present: content-type, content-encoding, delivery-mode, message-id and type, in this order."""
 CORRELATION = 0x0400
-"""correlation-id is there too, before message-id."""
+"""Also present: correlation-id, before message-id."""
 PERSISTENT = b"\x05UTF-8\x02"
 PERSISTENT_XML = b"\x08text/xml" + PERSISTENT
 
 SIZE_AT = 11
-"""Where the frame of a content header holds the size of the body."""
+"""Offset of the body size in the frame of a content header."""
 UNREADABLE = (PAMQPException, ValueError, TypeError, LookupError, struct.error)
 
 Piece = Frame | header.ContentHeader | bytes | None
@@ -43,14 +43,14 @@ Piece = Frame | header.ContentHeader | bytes | None
 
 
 class RabbitmqProtocolError(Exception):
-    """What came in is not AMQP 0-9-1; the text says what it is."""
+    """The received bytes are not AMQP 0-9-1; the text says what they are."""
 
 
 def encode(parcel: Parcel, exchange: str, routing_key: str, frame_bytes: int) -> bytes:
     """Return the frames of a persistent, mandatory publish; its body is the exact envelope.
 
     message-id is the CopMsgId, type the message type. `frame_bytes` is the largest frame that the broker
-    takes. Raises DeliveryError, not temporary, when a name does not fit into the protocol.
+    accepts. Raises DeliveryError, not temporary, when a name is too long for the protocol.
     """
     route = PUBLISH + _short(exchange, "exchange") + _short(routing_key, "routing key") + MANDATORY
     properties = b"".join(
@@ -83,7 +83,7 @@ def method(value: Frame, channel: int = CHANNEL) -> bytes:
 
 
 def cut(received: bytearray, frame_bytes: int) -> Iterator[Piece]:
-    """Take whole frames off the front of `received` and yield what they hold; raises ProtocolError."""
+    """Remove whole frames from the front of `received` and yield their contents; raises RabbitmqProtocolError."""
     if received[:4] == b"AMQP":
         if len(received) >= len(PROTOCOL):
             version = ".".join(str(number) for number in received[4:8])
@@ -112,7 +112,7 @@ def _decode(kind: int, raw: bytes) -> Piece:
         _size, _channel, value = frame.unmarshal(raw)
     except UNREADABLE as error:
         if kind == HEADER and len(raw) > SIZE_AT + 8:
-            # One message with strange properties must not stop the queue: its body is what counts.
+            # One message with unreadable properties must not block the queue; only its body matters.
             return header.ContentHeader(body_size=struct.unpack_from(">Q", raw, SIZE_AT)[0])
         raise RabbitmqProtocolError(f"a frame cannot be read: {error}") from error
     if not isinstance(value, Frame | header.ContentHeader):

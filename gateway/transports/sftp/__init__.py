@@ -1,1 +1,1 @@
-"""SFTP, out and in."""
+"""SFTP: transport and feed."""

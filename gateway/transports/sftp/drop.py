@@ -28,10 +28,10 @@ class SftpDrop:
         self.place = f"{where(config)} {config.receive_dir}"
         self.left: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
-        """As listed, for servers that do not tell the size of an open file."""
+        """Sizes from the listing, for servers that do not report the size of an open file."""
 
     def files(self) -> Sequence[Listed]:
-        """List files by modification time, in seconds, then name; what has no known type counts as a file."""
+        """List files by modification time, in seconds, then name; an entry of unknown type counts as a file."""
         return self._link.use(self._list)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
@@ -39,7 +39,7 @@ class SftpDrop:
         yield from self._link.use(partial(self._fetch, names))
 
     def put_away(self, names: Sequence[str]) -> None:
-        """Remove or move all; raises DeliveryError for the first that stays."""
+        """Remove or move all; raises DeliveryError for the first that fails."""
         self._link.use(partial(self._move if self._archive else self._remove, names))
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class SftpDrop:
                 handles.append((name, reply.string()))
             elif reply.status != Status.NO_SUCH_FILE:
                 found.append((name, refused(f"a file cannot be read: {name}", reply, self.place)))
-        # The size is asked for after the first block: a file that another writes right now shows itself.
+        # The size is asked for after the first block: this reveals a file that is being written.
         asked = [ask for _, handle in handles for ask in (wire.read(handle, 0), _size_of(handle))]
         answers = session.ask(asked, progress)
         for (name, handle), block, attributes in zip(handles, answers[::2], answers[1::2], strict=True):
@@ -101,10 +101,10 @@ class SftpDrop:
                 raise refused(f"a collected file cannot be removed: {name}", reply, self.place)
 
     def _move(self, names: Sequence[str], session: SftpSession, progress: Progress) -> None:
-        """Rename into the archive folder, under another name where one is taken or may be.
+        """Rename into the archive folder, under another name if the name is or may be taken.
 
-        SFTP says of neither a missing folder nor a missing file which of the two it is, so what was not
-        renamed is looked for: a file that is gone was put away before.
+        SFTP does not distinguish a missing folder from a missing file, so files that were not renamed are looked
+        up: one that is gone was put away before.
         """
         taken = session.ask([wire.on_path(Kind.STAT, join(self._archive, name)) for name in names], progress)
         there = [name for name, reply in zip(names, taken, strict=True) if reply.status == Status.OK]
@@ -122,7 +122,7 @@ class SftpDrop:
     def _rename(
         self, names: Sequence[str], session: SftpSession, progress: Progress, *, keep: bool
     ) -> list[tuple[str, SftpReply]]:
-        """Move files under their names, or under others of the same ending; returns those that were not."""
+        """Move files under their names, or under others with the same ending; returns those that failed."""
         moves = [
             wire.rename(join(self._folder, name), join(self._archive, name if keep else other_name(name)))
             for name in names

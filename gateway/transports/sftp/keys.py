@@ -1,4 +1,4 @@
-"""Who the server must be and how we prove who we are: pinned keys, login keys, certificates of OpenSSH."""
+"""Keys that authenticate the server and us: pinned host keys, login keys, OpenSSH certificates."""
 
 import base64
 import time
@@ -26,7 +26,7 @@ from gateway.errors import ConfigError, DeliveryError
 AUTHORITY: Final = "@cert-authority"
 """Marks the key of an authority, as in known_hosts."""
 UNREADABLE = (OSError, ValueError, TypeError, UnsupportedAlgorithm, paramiko.SSHException)
-"""What the libraries raise for a file that is no key, or none that they know."""
+"""What the libraries raise for a file that is no key, or not a known kind of key."""
 _RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
 _PLAIN: Final = (
     "ssh-ed25519",
@@ -39,7 +39,7 @@ _PLAIN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """The one key that the server may show, or the one authority that must have certified what it shows."""
+    """The only key that the server may present, or the only authority that may have certified its key."""
 
     kind: str
     key: bytes
@@ -65,13 +65,13 @@ class HostKey:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """Signature algorithms to agree on, so that the server shows this key and no other of its keys."""
+        """Signature algorithms to negotiate, so that the server presents this key and not another one."""
         if self.certifies:
             return tuple(f"{name}-cert-v01@openssh.com" for name in _PLAIN)
         return _RSA if self.kind == "ssh-rsa" else (self.kind,)
 
     def fault(self, shown: paramiko.PKey, host: str) -> str:
-        """Say what is wrong with the key that a server has proved to hold; empty when it is the right one."""
+        """Return what is wrong with the key that a server has proved to hold; empty when it is the right one."""
         if not self.certifies:
             return "" if shown.asbytes() == self.key else "another key than the pinned one"
         blob = shown.public_blob
@@ -89,14 +89,14 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The key that we log in with, and its certificate if one is configured."""
+    """The login key, and its certificate if one is configured."""
 
     key: paramiko.PKey
     certificate: SSHCertificate | None
 
 
 def read_login(config: Sftp) -> Login:
-    """Read `key_file` and `certificate_file`; raises DeliveryError, temporary: new files can be put there."""
+    """Read `key_file` and `certificate_file`; raises DeliveryError, temporary, because the files can be replaced."""
     try:
         key = paramiko.PKey.from_path(config.key_file)
     except (*UNREADABLE, paramiko.pkey.UnknownKeyType) as error:
@@ -105,21 +105,21 @@ def read_login(config: Sftp) -> Login:
             where=str(config.key_file),
             fix="destination.sftp.key_file must name a private key of OpenSSH or PEM without a passphrase",
         ) from error
-    key.public_blob = None  # a certificate that only lies beside the key was not asked for
+    key.public_blob = None  # ignores a certificate beside the key that is not configured
     if config.certificate_file is None:
         return Login(key, None)
     return Login(key, _user_certificate(key, config.certificate_file))
 
 
 def until(certificate: SSHCertificate) -> datetime | None:
-    """Tell when a certificate ends; None when it never does."""
+    """Return when a certificate ends; None when it never does."""
     with suppress(OverflowError, ValueError, OSError):
         return datetime.fromtimestamp(certificate.valid_before, UTC)
     return None
 
 
 def _host_fault(certificate: SSHCertificate, host: str) -> str:
-    """Judge a certificate as `ssh` does, but one that names no host is for none."""
+    """Check a host certificate as `ssh` does, except that one without host names is valid for no host."""
     if certificate.type is not SSHCertificateType.HOST or certificate.critical_options:
         return "a certificate that is not meant for hosts"
     names = [name.decode("utf-8", "replace").lower() for name in certificate.valid_principals]
@@ -129,7 +129,7 @@ def _host_fault(certificate: SSHCertificate, host: str) -> str:
 
 
 def _user_certificate(key: paramiko.PKey, file: Path) -> SSHCertificate:
-    """Read a certificate and put it on the key."""
+    """Read a certificate and attach it to the key. Raises DeliveryError."""
     try:
         certificate = _parse(file.read_bytes())
         fault = _login_fault(certificate, key)

@@ -1,4 +1,4 @@
-"""What lies in a folder of an SFTP server."""
+"""Lists a folder of an SFTP server."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ from gateway.transports.sftp.session import SftpSession, refused
 from gateway.transports.sftp.wire import FileInfo, Kind, Status
 
 PAGES_AHEAD = 8
-"""Pages of a listing that are asked for at once."""
+"""Pages of a listing that are requested at once."""
 
 
 def listing(
     session: SftpSession, folder: str, what: str, place: str, progress: Progress
 ) -> Iterator[FileInfo]:
-    """Yield everything in a folder; to be walked to its end. Raises DeliveryError.
+    """Yield everything in a folder; the caller must iterate to the end. Raises DeliveryError.
 
-    `what` says what cannot be done and `place` where, in errors.
+    `what` and `place`: what failed and where, for errors.
     """
     (opened,) = session.ask([wire.on_path(Kind.OPENDIR, folder)], progress)
     if opened.status != Status.OK:

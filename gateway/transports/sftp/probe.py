@@ -1,4 +1,4 @@
-"""Look whether a server would have us, without sending or taking anything: for `gateway check`."""
+"""Tests a server for `gateway check`: logs in, without sending or taking anything."""
 
 from contextlib import ExitStack, closing
 
@@ -10,7 +10,7 @@ from gateway.transports.sftp.wire import Kind, Status, on_handle, on_path
 
 
 def reach(config: Sftp) -> str:
-    """Log in over all connections at once and see that the folders are there; returns what to tell.
+    """Log in over all connections at once and check that the folders exist; returns the text to show.
 
     Raises ConfigError and DeliveryError.
     """
@@ -44,7 +44,7 @@ def reach(config: Sftp) -> str:
 
 
 def _fault(session: SftpSession, folder: str, progress: Progress) -> str:
-    """Try to open a folder: some servers refuse to say anything of one by name; empty: it is there."""
+    """Try to open a folder, because some servers refuse STAT on folders; returns the fault, empty if it exists."""
     (opened,) = session.ask([on_path(Kind.OPENDIR, folder)], progress)
     if opened.status != Status.OK:
         return f"{folder} ({opened.text})"

@@ -1,4 +1,4 @@
-"""The bytes of an open file on an SFTP server, whatever the server tells of its size and sends at a time."""
+"""Reads an open file on an SFTP server, also if the server does not report its size or sends short blocks."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ from gateway.transports.sftp.wire import BLOCK_BYTES, SftpReply, Status
 
 BLOCKS_AHEAD = 64
 BLOCKS_ON_TRIAL = 2
-"""Asked for at once of a file whose size nobody tells."""
+"""Blocks requested at once of a file whose size is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFile:
-    """A file whose first block has been asked for."""
+    """A file whose first block has been requested."""
 
     handle: bytes
     block: SftpReply
     size_bytes: int
-    """As the server told it after that block; 0 where it does not tell that of an open file."""
+    """Size that the server reported after that block; 0 if it does not report it for open files."""
     listed_bytes: int
-    """As the listing had it; or `UNKNOWN`."""
+    """Size in the listing, or `UNKNOWN`."""
 
 
 def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> bytes | SftpReply | None:
-    """Return the bytes; or the answer that stands against it; or None: it is too large.
+    """Return the bytes, or the reply with the error, or None when the file is too large.
 
-    Empty: it is empty or does not have its size (any more). Without a size it is read to its end, which must be where
-    the listing has it, if that tells. Raises DeliveryError when the connection fails.
+    Empty bytes: the file is empty, or its bytes do not match its size (it is changing). A file of unknown size is read
+    to its end, which must match the size in the listing, if known. Raises DeliveryError when the connection fails.
     """
     if file.block.status != Status.OK:
         return b"" if file.block.status == Status.EOF else file.block
@@ -45,9 +45,9 @@ def read_whole(file: OpenFile, session: SftpSession, progress: Progress) -> byte
 
 
 def _read_on(file: OpenFile, session: SftpSession, progress: Progress) -> tuple[bytes, SftpReply | None]:
-    """Read on from the first block to the size, or to the end of the file; returns the last answer too.
+    """Read from the first block up to the size, or to the end of the file; returns the bytes and the last reply.
 
-    Some servers send less than they are asked for: then blocks of what they send are asked for.
+    Some servers send less than requested: then the next requests have the size that they send.
     """
     body, step = bytearray(file.block.string()), BLOCK_BYTES
     end: SftpReply | None = None
@@ -58,7 +58,7 @@ def _read_on(file: OpenFile, session: SftpSession, progress: Progress) -> tuple[
         replies = session.ask([wire.read(file.handle, place) for place in places], progress)
         for place, reply in zip(places, replies, strict=True):
             if place != len(body):
-                break  # after a short block the rest is asked for again
+                break  # after a short block the rest is requested again
             end = reply
             if reply.status != Status.OK:
                 break

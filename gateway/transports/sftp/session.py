@@ -1,4 +1,4 @@
-"""One SSH connection with one SFTP channel: pinned host key, login by key file, nothing looked for elsewhere."""
+"""One SSH connection with one SFTP channel: pinned host key, login by the configured key file only."""
 
 import logging
 import socket
@@ -17,7 +17,7 @@ from gateway.transports.sftp.wire import SftpProtocolError, SftpReply, SftpReque
 from spool.lease import ENDLESS, Lease
 
 FAILURES = (OSError, EOFError, paramiko.SSHException, SftpProtocolError)
-"""What paramiko and the wire raise when a connection is no good."""
+"""What paramiko and SftpWire raise when a connection fails."""
 KEEP_ALIVE_S = 15
 CIPHERS = (
     "aes128-gcm@openssh.com",
@@ -26,22 +26,22 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
-"""GCM first: it spares a pass over each packet; no CBC."""
+"""GCM first, because it needs one pass less over each packet; no CBC."""
 LOG_CHANNEL = "gateway.transports.ssh"
 T = TypeVar("T")
 
 
 class SftpSession:
-    """An open connection. Its methods raise DeliveryError, all temporary, with what to mend."""
+    """An open connection. Its methods raise DeliveryError, always temporary, with a fix."""
 
     def __init__(self, config: Sftp, host_key: HostKey, progress: Progress) -> None:
-        """Connect, check the host key, log in."""
+        """Connect, check the host key, log in; blocks as `progress` allows."""
         self._where = where(config)
         self._transport: paramiko.Transport | None = None
         self.mark = new_mark()
-        """Of the temporary names of what this session writes."""
+        """The mark in the temporary names of this session's files."""
         self.has_looked = False
-        """Whether the send folder was looked through for what earlier sessions left."""
+        """Whether the send folder was searched for unfinished files of earlier sessions."""
         try:
             self._transport = _transport(config, progress)
             _shake_hands(self._transport, config, host_key, progress)
@@ -66,7 +66,7 @@ class SftpSession:
 
     @property
     def extensions(self) -> frozenset[str]:
-        """What the server says that it can do beyond the draft."""
+        """Extensions to the draft that the server announces."""
         return self._wire.extensions
 
     def ask(self, requests: Sequence[SftpRequest], progress: Progress) -> list[SftpReply]:
@@ -96,9 +96,9 @@ class SftpLink:
         self._session: SftpSession | None = None
 
     def use(self, work: Callable[[SftpSession, Progress], T], lease: Lease = ENDLESS) -> T:
-        """Do `work(session, progress)`; a session that turns out to be dead is replaced and `work` done again.
+        """Run `work(session, progress)`; if the session turns out to be dead, open a new one and run `work` again.
 
-        It is given up after the time-out without progress, one for both tries, and when the lease is over. Raises what
+        Ends after the time-out without progress, which both tries share, or when the lease is over. Raises what
         `work` raises, and DeliveryError.
         """
         progress = Progress(self._config.timeout_s, lease)
@@ -128,12 +128,12 @@ class SftpLink:
 
 
 def where(config: Sftp) -> str:
-    """Name the server in errors."""
+    """Return the server's name for errors."""
     return f"sftp {config.user}@{config.host}:{config.port}"
 
 
 def lost(error: Exception, place: str) -> DeliveryError:
-    """Translate a failed connection."""
+    """Return the error for a failed connection."""
     said = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return DeliveryError(
         f"the SFTP connection failed: {said}",
@@ -143,7 +143,7 @@ def lost(error: Exception, place: str) -> DeliveryError:
 
 
 def refused(what: str, reply: SftpReply, place: str) -> DeliveryError:
-    """Translate a status that is no success; all of them can be mended without touching the message."""
+    """Return the error for a failed request; always temporary: it can be fixed without changing the message."""
     return DeliveryError(
         f"{what}: {reply.text}",
         where=place,
@@ -152,7 +152,7 @@ def refused(what: str, reply: SftpReply, place: str) -> DeliveryError:
 
 
 def join(folder: str, name: str) -> str:
-    """Path of a file in a folder of the server; an empty folder is where the login leads."""
+    """Return the path of a file in a folder of the server; an empty folder is the login's home folder."""
     return f"{folder.rstrip('/')}/{name}" if folder else name
 
 
@@ -165,7 +165,7 @@ def _transport(config: Sftp, progress: Progress) -> paramiko.Transport:
     except BaseException:
         connection.close()
         raise
-    # Errors come back as exceptions; without a handler of its own, paramiko's log would end up on stderr.
+    # Errors are raised as exceptions; without its own handler, paramiko's log would go to stderr.
     logger = logging.getLogger(LOG_CHANNEL)
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Envelopes by SFTP: groups of files, each over one of several connections; and the folder of answers."""
+"""Envelopes by SFTP: uploads groups of files over several connections, and collects from the folder of answers."""
 
 import time
 from collections import deque
@@ -23,12 +23,12 @@ from spool.lease import earlier
 POLL_S = 0.5
 GROUP = 64
 GROUP_BYTES = 4 * 1024 * 1024
-"""Files that are on their way together over one connection."""
+"""Size limit of a group: files that are uploaded together over one connection; `GROUP` limits their number."""
 
 FIRST_GROUP = 8
-"""Of them, while nothing is known of the line."""
+"""Files in a group while the speed of the connection is unknown."""
 _SHARE_OF_TIMEOUT = 4.0
-"""A group that takes more than this part of the time-out is too large for the line."""
+"""A group that takes more than the time-out divided by this is too large for the connection."""
 
 UploadGroup = Sequence[Parcel]
 Lost = dict["SftpLink", DeliveryError]
@@ -37,8 +37,8 @@ Lost = dict["SftpLink", DeliveryError]
 class SftpTransport:
     """`gateway.ports.Transport` into `send_dir` of an SFTP server, over `connections` connections.
 
-    A server carries out the requests of one connection one after the other, each fsync included; several
-    connections wait side by side. Each has a thread for as long as a call has files for it.
+    A server executes the requests of one connection one after the other, each fsync included; several
+    connections wait in parallel. Each has a thread as long as a call has files for it.
     """
 
     def __init__(self, config: Sftp) -> None:
@@ -53,9 +53,9 @@ class SftpTransport:
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
         """See `gateway.ports.Transport.send`; a file of the same name is replaced.
 
-        Files go in groups of up to 64 or 4 MiB, of fewer over a slow line, and a group is said to be delivered before
-        the next one begins. A connection that is lost fails the group that it carries; the others go on, and only when
-        none is left the rest fails at once.
+        Files go in groups of up to 64 or 4 MiB, fewer over a slow connection, and a group is reported before the next
+        one begins. A lost connection fails its current group; the others go on, and only when none is left the rest
+        fails at once.
         """
         lost: Lost = {}
         for batch in _without_repeats(parcels):
@@ -81,7 +81,7 @@ class SftpTransport:
             link.close()
 
     def _carry(self, link: SftpLink, groups: "Groups", lost: Lost) -> Iterator[Delivery]:
-        """Take groups until there are none, or the connection is lost and stands in `lost`."""
+        """Upload groups until there are none, or until the connection is lost and in `lost`."""
         while link not in lost and (group := groups.next()):
             going = []
             for parcel in group:
@@ -101,7 +101,7 @@ class SftpTransport:
         except DeliveryError as error:
             self._pace.failed()
             lost[link] = ended_amid(self._into.place) if lease.over else error
-            for parcel in group:  # a wrong name stays wrong
+            for parcel in group:  # an invalid name is reported in any case
                 yield Delivery(entry=parcel.entry, error=name_fault(parcel) or lost[link])
         else:
             self._pace.took(time.monotonic() - began)
@@ -125,18 +125,18 @@ class SftpTransport:
         carriers = [self._threads.submit(carry, link) for link in links]
         try:
             for _ in carriers:
-                yield from iter(said.get, None)  # until another one has ended
-        except GeneratorExit:  # the caller has stopped listening
+                yield from iter(said.get, None)  # until one more carrier has ended
+        except GeneratorExit:  # the caller has stopped iterating
             groups.clear()
             raise
-        finally:  # nobody may use a link after that
+        finally:  # no thread may use a link after this call
             wait(carriers)
         for carrier in carriers:
             carrier.result()
 
 
 class Pace:
-    """How many files go together: fewer when they take long, more again when they do not."""
+    """Adapts the size of groups: fewer files when they take long, more again when they do not."""
 
     def __init__(self, long_s: float) -> None:
         self._long_s = long_s
@@ -144,23 +144,23 @@ class Pace:
 
     @property
     def size_bytes(self) -> int:
-        """How much goes together."""
+        """Bytes in a group at most."""
         return GROUP_BYTES * self.files // GROUP
 
     def took(self, seconds: float) -> None:
-        """Learn from a group that went."""
+        """Record the duration of an uploaded group."""
         if seconds > self._long_s:
             self.failed()
         elif seconds < self._long_s / 4:
             self.files = min(GROUP, 2 * self.files)
 
     def failed(self) -> None:
-        """Learn from one that did not."""
+        """Record a failed group."""
         self.files = max(1, self.files // 2)
 
 
 class Groups:
-    """A batch, cut while it goes: by number, at most `share`, and by bytes; for several threads."""
+    """Splits a batch into groups while it is sent: by number, at most `share`, and by bytes; thread-safe."""
 
     def __init__(self, batch: Sequence[Parcel], share: int, pace: Pace) -> None:
         self._waiting = deque(batch)
@@ -181,7 +181,7 @@ class Groups:
             return group
 
     def clear(self) -> None:
-        """Let nothing more be taken."""
+        """Drop the rest of the batch."""
         with self._lock:
             self._waiting.clear()
 
@@ -189,7 +189,7 @@ class Groups:
 class SftpFeed(PolledFeed):
     """`gateway.ports.Feed` over `receive_dir`, oldest file first; `done` removes or archives the files.
 
-    SFTP cannot say that something has come, so an empty folder is listed again every `poll_s` seconds.
+    SFTP cannot report new files, so an empty folder is listed again every `poll_s` seconds.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class SftpFeed(PolledFeed):
 
 
 def _without_repeats(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
-    """Cut where a name comes again: two uploads to one name must not be mixed."""
+    """Split where a name repeats: two uploads to one name must not run together."""
     batch: dict[str, Parcel] = {}
     for parcel in parcels:
         if parcel.file_name in batch:

@@ -1,4 +1,4 @@
-"""Files into a folder of an SFTP server: temporary name, fsync, size check, rename, many in few round trips."""
+"""Uploads files into a folder of an SFTP server: temporary name, fsync, size check, rename, in few round trips."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from gateway.transports.sftp.wire import BLOCK_BYTES, Kind, SftpReply, SftpReque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendFolder:
-    """Where files go."""
+    """The folder that receives the files."""
 
     path: str
     place: str
-    """As errors name it."""
+    """Its name in errors."""
     left: Leftovers
-    """What was left there half-written, shared by all connections."""
+    """Unfinished files there; shared by all connections."""
 
 
 def upload(
     group: Sequence[Parcel], into: SendFolder, session: SftpSession, progress: Progress
 ) -> list[DeliveryError | None]:
-    """Open all, write and check all, rename all; the result stands in the order of the group.
+    """Open all files, write and check all, rename all; the results are in the order of the group.
 
-    What an earlier attempt left of these files is removed. Raises DeliveryError when the connection fails.
+    Removes unfinished copies from earlier attempts. Raises DeliveryError when the connection fails.
     """
     if not session.has_looked:
         into.left.add(_names(session, into, progress))
@@ -60,7 +60,7 @@ def upload(
 
 
 def name_fault(parcel: Parcel) -> DeliveryError | None:
-    """Judge a parcel's file name, which needs no connection."""
+    """Check a parcel's file name, without a connection."""
     try:
         check_file_name(parcel.file_name)
     except DeliveryError as error:
@@ -69,7 +69,7 @@ def name_fault(parcel: Parcel) -> DeliveryError | None:
 
 
 def _names(session: SftpSession, into: SendFolder, progress: Progress) -> list[str]:
-    """List the folder; nothing where it may not be read."""
+    """List the folder; nothing if that is not permitted."""
     try:
         files = listing(session, into.path, "the send folder cannot be listed", into.place, progress)
         return [file.name for file in files]
@@ -80,7 +80,7 @@ def _names(session: SftpSession, into: SendFolder, progress: Progress) -> list[s
 
 
 class _Upload:
-    """One file on its way: what to ask at each stage and what the answers mean; `error` ends it."""
+    """The upload of one file: builds the requests of each stage and evaluates the replies; `error` ends it."""
 
     def __init__(self, parcel: Parcel, into: SendFolder, session: SftpSession) -> None:
         self.error = name_fault(parcel)
@@ -96,7 +96,7 @@ class _Upload:
         self._plainly = False
 
     def open(self) -> list[SftpRequest]:
-        """What earlier attempts left under their temporary names is thrown away."""
+        """Open the temporary file; removes temporary files of earlier attempts."""
         return [
             *(wire.on_path(Kind.REMOVE, name) for name in self._left),
             wire.open_file(self._temporary, wire.WRITE | wire.CREATE | wire.TRUNCATE),
@@ -117,7 +117,7 @@ class _Upload:
         ]
 
     def written(self, replies: list[SftpReply]) -> None:
-        """Compare sizes: by name, else of the open file; a server that tells neither has confirmed each write."""
+        """Compare the size, by name, else of the open file; a server that reports neither has confirmed each write."""
         *done, opened, closed, named = replies
         if self._failed([*done, closed], "the file cannot be written"):
             return
@@ -134,7 +134,7 @@ class _Upload:
         return [wire.replace(self._temporary, self._final)]
 
     def renamed(self, replies: list[SftpReply]) -> None:
-        # Asked for also where it is not announced: some have it all the same, others refuse it in any way.
+        # Requested even if not announced: some servers support it all the same, others refuse with any status.
         status = replies[0].status
         unable = status == Status.UNSUPPORTED if self._replaces else status != Status.OK
         self._plainly = unable
@@ -142,14 +142,14 @@ class _Upload:
             self._failed(replies, "the file cannot be given its final name")
 
     def rename_plainly(self) -> list[SftpRequest]:
-        """For servers without the extension."""
+        """Rename without the extension, for servers that lack it."""
         return [wire.rename(self._temporary, self._final)] if self._plainly else []
 
     def renamed_plainly(self, replies: list[SftpReply]) -> None:
         self._plainly = self._plainly and replies[0].status != Status.OK
 
     def make_room(self) -> list[SftpRequest]:
-        """Where the name is taken perhaps: remove, then rename; a crash between leaves the temporary."""
+        """If the name may be taken: remove it, then rename; a crash in between leaves the temporary file."""
         if not self._plainly:
             return []
         return [wire.on_path(Kind.REMOVE, self._final), wire.rename(self._temporary, self._final)]

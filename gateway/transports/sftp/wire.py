@@ -1,8 +1,8 @@
 """SFTP version 3 requests over an SSH channel, many in flight at once.
 
-paramiko's own client waits for the answer to each open, close, stat and rename; over a batch of small files
-that waiting is most of the time. Requests are therefore packed here (draft-ietf-secsh-filexfer-02), written in
-one go, and their answers read back together.
+paramiko's own client waits for the answer to each open, close, stat and rename; with a batch of small files
+this takes most of the time. Therefore requests are encoded here (draft-ietf-secsh-filexfer-02), written
+together, and their answers read together.
 """
 
 import re
@@ -17,18 +17,18 @@ import paramiko
 from gateway.transports.progress import LOOK_S, Progress
 
 IN_FLIGHT = 128
-"""Requests that one window holds at most."""
+"""Requests in one window at most."""
 IN_FLIGHT_BYTES = 1024 * 1024
-"""Bytes of one window at most, there or back: less than the SSH window, so that neither side blocks."""
+"""Bytes of one window at most, in either direction: less than the SSH window, so that neither side blocks."""
 BLOCK_BYTES = 32 * 1024
-"""What every server takes in one read or write (draft section 3)."""
+"""Size that every server supports in one read or write (draft section 3)."""
 LARGEST_PACKET_BYTES = 4 * 1024 * 1024
 
 READ, WRITE, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
 HAS_SIZE, HAS_OWNER, HAS_MODE, HAS_TIMES, HAS_MORE = 0x01, 0x02, 0x04, 0x08, 0x80000000
 
 NO_FILE = re.compile(r"[dlcbps][-r][-w][-xsStT]")
-"""How the line for people begins (as `ls -l` has it) when it is about anything but a file."""
+"""Start of an entry's text line (as in `ls -l`) when the entry is not a file."""
 
 
 class Kind(IntEnum):
@@ -55,7 +55,7 @@ class Kind(IntEnum):
 
 
 class Status(IntEnum):
-    """Status codes (draft section 7) that are told apart."""
+    """Status codes (draft section 7) that are distinguished."""
 
     OK = 0
     EOF = 1
@@ -65,12 +65,12 @@ class Status(IntEnum):
 
 
 class SftpProtocolError(Exception):
-    """The other side broke the rules of SFTP, or closed the channel."""
+    """The other side violated the SFTP protocol, or closed the channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class SftpRequest:
-    """One request; `answer_bytes` is what its answer may weigh."""
+    """One request; `answer_bytes` is the expected size of its answer at most."""
 
     kind: Kind
     fields: bytes
@@ -79,25 +79,25 @@ class SftpRequest:
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What a server tells of a file; a mode and a time that it does not tell are 0."""
+    """A server's data about a file; mode and time are 0 if not reported."""
 
     name: str = ""
     size: int | None = None
     mode: int = 0
     modified: int = 0
     line: str = ""
-    """The same for people."""
+    """The same as text, as in `ls -l`."""
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is known for a folder."""
+        """Whether it is known to be a folder."""
         return stat.S_ISDIR(self.mode) or (
             not stat.S_IFMT(self.mode) and self.line[:1] == "d" and self._is_none
         )
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file, or not known for anything else: some servers tell no type."""
+        """Whether it is a regular file, or of unknown type: some servers report no type."""
         return stat.S_ISREG(self.mode) or (not stat.S_IFMT(self.mode) and not self._is_none)
 
     @property
@@ -106,7 +106,7 @@ class FileInfo:
 
 
 class SftpReply:
-    """One answer, read on demand; the readers raise ProtocolError when it is of another kind."""
+    """One answer, decoded on demand; the methods raise SftpProtocolError when it is of another kind."""
 
     __slots__ = ("_body", "kind")
 
@@ -121,7 +121,7 @@ class SftpReply:
 
     @property
     def text(self) -> str:
-        """The server's words beside a status."""
+        """The server's message with a status."""
         if self.kind != Kind.STATUS:
             return ""
         reader = _Reader(self._body)
@@ -153,12 +153,12 @@ class SftpReply:
 
 
 class SftpWire:
-    """The client's end of one `sftp` subsystem. Raises OSError, SSHException or ProtocolError when it fails."""
+    """The client's end of one `sftp` subsystem. Raises OSError, SSHException or SftpProtocolError when it fails."""
 
     def __init__(
         self, channel: paramiko.Channel, progress: Progress, *, queued: Callable[[], int] = lambda: 0
     ) -> None:
-        """Shake hands; `queued` says how many written bytes the other side's system has not taken."""
+        """Exchange versions; `queued` returns how many written bytes the other side's system has not acknowledged."""
         self._channel = channel
         self._queued = queued
         self._written = 0
@@ -171,7 +171,7 @@ class SftpWire:
         self.extensions = _extensions(body)
 
     def ask(self, requests: Sequence[SftpRequest], progress: Progress) -> list[SftpReply]:
-        """Send all requests and return their answers in the same order; the server does them in order."""
+        """Send all requests and return their answers in the same order; the server executes them in order."""
         replies: list[SftpReply] = []
         for window in _windows(requests):
             replies += self._exchange(window, progress)
@@ -197,7 +197,7 @@ class SftpWire:
         return [replies[place] for place in range(len(requests))]
 
     def _send(self, packets: bytes, progress: Progress) -> None:
-        """Write in pieces, each of them progress; none once the time is over."""
+        """Write in pieces, each of which counts as progress. Raises TimeoutError when the time is over."""
         at = 0
         while at < len(packets):
             self._channel.settimeout(_left(progress))
@@ -233,7 +233,7 @@ class SftpWire:
 
 
 class _Reader:
-    """Takes big-endian fields off the front of a packet."""
+    """Reads big-endian fields from the front of a packet."""
 
     __slots__ = ("_body", "_place")
 
@@ -273,13 +273,13 @@ class _Reader:
 
 
 def text(value: str | bytes) -> bytes:
-    """Pack a string field; names travel as UTF-8."""
+    """Encode a string field; names are UTF-8."""
     raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     return struct.pack(">I", len(raw)) + raw
 
 
 def open_file(path: str, flags: int) -> SftpRequest:
-    """Open; the answer holds the handle."""
+    """Open a file; the answer has the handle."""
     return SftpRequest(Kind.OPEN, text(path) + struct.pack(">II", flags, 0))
 
 
@@ -294,7 +294,7 @@ def read(handle: bytes, offset: int) -> SftpRequest:
 
 
 def on_handle(kind: Kind, handle: bytes) -> SftpRequest:
-    """CLOSE, FSTAT or READDIR; a page of a folder weighs up to some ten thousand bytes."""
+    """CLOSE, FSTAT or READDIR; a page of a folder has up to some ten thousand bytes."""
     return SftpRequest(kind, text(handle), BLOCK_BYTES if kind is Kind.READDIR else 256)
 
 
@@ -304,12 +304,12 @@ def on_path(kind: Kind, path: str) -> SftpRequest:
 
 
 def rename(old: str, new: str) -> SftpRequest:
-    """Rename as the draft has it: fails when the new name is taken."""
+    """Rename as the draft defines it: fails when the new name is taken."""
     return SftpRequest(Kind.RENAME, text(old) + text(new))
 
 
 def replace(old: str, new: str) -> SftpRequest:
-    """Rename as POSIX has it: takes the place of what has the new name (OpenSSH extension)."""
+    """Rename as POSIX defines it: replaces an existing file (OpenSSH extension)."""
     return SftpRequest(Kind.EXTENDED, text("posix-rename@openssh.com") + text(old) + text(new))
 
 

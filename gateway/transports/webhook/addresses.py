@@ -1,7 +1,7 @@
-"""Which addresses a webhook may be sent to: found once, judged, and then connected to as they are.
+"""Resolves a webhook's host and checks that its addresses are allowed.
 
-A name is looked up once for each connection and the address that was judged is the one connected to, so a name that
-means something else a moment later (DNS rebinding) leads nowhere else.
+A name is looked up once for each connection, and the connection goes to the checked address, so that a name whose
+address changes a moment later (DNS rebinding) has no effect.
 """
 
 import ipaddress
@@ -14,11 +14,11 @@ from typing import Any, Final
 from gateway.errors import DeliveryError
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-"""Family, and what `socket.connect` takes."""
+"""Family, and the argument for `socket.connect`."""
 LookUp = Callable[[str, int], Sequence[Address]]
 
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All of IPv6 that IANA has given out for the internet; what lies elsewhere is for something else."""
+"""All IPv6 addresses that IANA has assigned to the internet; others have special purposes."""
 _SPECIAL_6: Final = tuple(
     ipaddress.IPv6Network(one)
     for one in ("2001::/23", "2001:db8::/32", "3fff::/20")  # protocols and Teredo, documentation
@@ -31,18 +31,18 @@ _SPECIAL_4: Final = tuple(
         "224.0.0.0/3",
     )
 )  # fmt: skip
-"""Of IPv4 everything else is of the internet (IANA, IPv4 and IPv6 Special-Purpose Address Registries, 2025)."""
+"""All other IPv4 addresses are public (IANA, IPv4 and IPv6 Special-Purpose Address Registries, 2025)."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def look_up(host: str, port: int) -> list[Address]:
-    """Ask the system; blocks as long as that takes. Raises OSError."""
+    """Look a name up with the system's resolver; blocks without a time-out. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, address) for family, _, _, _, address in found]
 
 
 def is_public(address: str) -> bool:
-    """Say whether an address is one of the internet; an IPv4 address inside one of IPv6 is judged for itself."""
+    """Return whether an address is public; of an IPv6 address that contains an IPv4 one, the IPv4 one is checked."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         inner = _inner(found)
@@ -53,7 +53,7 @@ def is_public(address: str) -> bool:
 
 
 def _inner(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that a packet for `found` would end up at: mapped, 6to4 or NAT64."""
+    """Return the IPv4 address to which a packet for `found` would go: mapped, 6to4 or NAT64."""
     if found in _NAT64:
         return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     return found.ipv4_mapped or found.sixtofour
@@ -62,10 +62,10 @@ def _inner(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 def addresses_of(
     host: str, port: int, *, allow_private: bool, timeout_s: float, look_up: LookUp = look_up
 ) -> list[Address]:
-    """Return where a host may be reached, at least one. Raises DeliveryError.
+    """Return the allowed addresses of a host, at least one. Raises DeliveryError.
 
-    The system's look-up knows no time-out, so it has a thread of its own, which may outlive this call for as long as
-    the resolver takes to give up.
+    The system's look-up has no time-out, so it runs in its own thread, which may outlive this call until the resolver
+    gives up.
     """
     answer: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
 

@@ -1,7 +1,7 @@
-"""HTTP/1.1 to one server, over one connection that is kept: a request within a deadline, an answer within a bound.
+"""HTTP/1.1 client for one server over one kept connection, with a deadline and a limit on the answer's size.
 
-The deadline is of the whole request, whatever the other side does: each wait on the socket gets what is left of it.
-Of the answer the status counts; what comes behind it is read for a moment, so that the connection can be used again.
+The deadline is for the whole request, whatever the other side does: each wait on the socket gets the time that is left.
+Only status and headers matter; the rest of the answer is read for a moment, so that the connection can be used again.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from gateway.transports.webhook.addresses import Address
 from spool.lease import ENDLESS, Lease
 
 LARGEST_BYTES: Final = 64 * 1024
-"""Of an answer, head and body."""
+"""Size of an answer, head and body, at most."""
 _LEFTOVER_S: Final = 0.5
-"""How long the rest of an answer is waited for."""
+"""Time limit for the rest of an answer."""
 _CHUNK: Final = 16 * 1024
 _FINAL: Final = 200
 """Answers below are preliminary (RFC 9110, section 15.2)."""
@@ -32,19 +32,19 @@ _FINAL: Final = 200
 
 @dataclass(slots=True)
 class WebhookResponse:
-    """What a server answered; filled by the parser."""
+    """The response of a server; filled by the parser."""
 
     status: int = 0
     """0: not yet."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Names in lower case; of several with one name the last."""
+    """Names in lower case; the last one if a name is repeated."""
     whole: bool = False
     keep: bool = False
-    """Whether the server takes another request on this connection."""
+    """Whether the server accepts another request on this connection."""
 
 
 class _Listener:
-    """Calls of `httptools.HttpResponseParser` → a Reply."""
+    """Fills a WebhookResponse from the callbacks of `httptools.HttpResponseParser`."""
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
@@ -66,7 +66,7 @@ class _Listener:
 
 
 class WebhookConnection:
-    """A connection to one server, made when it is needed."""
+    """A connection to one server, opened when needed."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class WebhookConnection:
         context: ssl.SSLContext | None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`addresses` says where the server is, within so many seconds; `context`: None sends in the clear."""
+        """`addresses` returns the server's addresses within so many seconds; `context`: None means plain HTTP."""
         self._host = url.hostname or ""
         self._authority = url.netloc
         self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -88,7 +88,7 @@ class WebhookConnection:
     def post(
         self, headers: Mapping[str, str], body: bytes, *, timeout_s: float, lease: Lease = ENDLESS
     ) -> WebhookResponse:
-        """Send one request, nothing of it once the lease is over, and return the answer to it. Raises DeliveryError."""
+        """Send one request, but no bytes once the lease is over, and return the response. Raises DeliveryError."""
         deadline = self._clock() + timeout_s
         request = self._request(headers, body)
         kept = self._socket is not None
@@ -98,7 +98,7 @@ class WebhookConnection:
             except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 if not kept:
                     raise
-                self.close()  # the server has closed a connection that was idle: nothing was answered
+                self.close()  # the server had closed the idle connection without an answer
                 return self._exchange(request, deadline, lease)
         except DeliveryError:
             self.close()
@@ -115,7 +115,7 @@ class WebhookConnection:
             raise self._explained(error, timeout_s) from error
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -146,7 +146,7 @@ class WebhookConnection:
         return listener.reply
 
     def _finish(self, connection: socket.socket, listener: _Listener, size: int, until: float) -> None:
-        """Read the rest of the answer, for a while and to a bound; the connection is kept only behind all of it."""
+        """Read the rest of the answer, up to a time and a size; close the connection unless the answer is complete."""
         with contextlib.suppress(OSError, httptools.HttpParserError):
             while not listener.reply.whole and size <= LARGEST_BYTES and self._clock() < until:
                 size += self._read(connection, listener, until)

@@ -1,6 +1,6 @@
-"""Notices by signed HTTP requests, as the Standard Webhooks specification has them (docs/delivery.md).
+"""Sends notices as signed HTTP requests by the Standard Webhooks specification (docs/delivery.md).
 
-Three headers go with each request: `webhook-id`, the same for every attempt; `webhook-timestamp`, of this attempt;
+Each request has three headers: `webhook-id`, the same for every attempt; `webhook-timestamp`, of this attempt;
 `webhook-signature`, HMAC-SHA256 over `<id>.<timestamp>.<body>` with the secret that only the two sides know.
 """
 
@@ -30,7 +30,7 @@ _ASK_TO_WAIT: Final = (429, 503)
 
 
 class WebhookTransport:
-    """`gateway.ports.Transport` to one URL, one request after the other over a connection that is kept."""
+    """`gateway.ports.Transport` to one URL, one request after the other over a kept connection."""
 
     def __init__(
         self, config: Webhook, *, look_up: LookUp = look_up, now: Callable[[], float] = time.time
@@ -55,11 +55,11 @@ class WebhookTransport:
         )
 
     def connect(self) -> None:
-        """Connect and send nothing, to see whether one could. Raises DeliveryError."""
+        """Connect without sending anything, for `gateway check`. Raises DeliveryError."""
         self._link.connect(timeout_s=self._timeout_s)
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
-        """See `gateway.ports.Transport.send`; every answer 2xx is a confirmation, a redirect is not followed."""
+        """See `gateway.ports.Transport.send`; any 2xx status confirms, redirects are not followed."""
         for parcel in parcels:
             error: DeliveryError | None = None
             try:
@@ -115,7 +115,7 @@ class WebhookTransport:
 
 
 def read_secrets(file: Path) -> tuple[bytes, ...]:
-    """Read the secrets of a channel, a line each, one or two. Raises ConfigError, which names none."""
+    """Read the one or two secrets of a channel, one a line. Raises ConfigError, without a secret in its text."""
     try:
         lines = file.read_text("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
@@ -142,7 +142,7 @@ def _bad_secret(what: str, file: Path) -> ConfigError:
 
 
 def signature(secrets: Sequence[bytes], delivery: str, timestamp: str, body: bytes) -> str:
-    """Return the header's text: a signature by each secret."""
+    """Return the value of `webhook-signature`: one signature for each secret."""
     signed = f"{delivery}.{timestamp}.".encode() + body
     digests = (hmac.digest(secret, signed, hashlib.sha256) for secret in secrets)
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
@@ -160,7 +160,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _retry_after(reply: WebhookResponse, now: float) -> float:
-    """Read the header (RFC 9110, section 10.2.3), seconds or a date; 0: it says nothing that we understand."""
+    """Return the seconds of Retry-After (RFC 9110, section 10.2.3), seconds or a date; 0 if absent or invalid."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 (some thirty years)
         return float(text)
