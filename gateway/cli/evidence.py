@@ -16,7 +16,7 @@ from gateway.config.gateway_toml import Config, load_config
 from gateway.errors import ConfigError
 from gateway.evidence.bundle import encode
 from gateway.evidence.exporter import EvidenceExporter
-from gateway.evidence.verification import Finding, FindingMark, verify_bundle
+from gateway.evidence.verification import EvidenceFinding, FindingMark, verify_bundle
 from gateway.keys.node_key import node_key
 from gateway.upkeep.retention import archive_dir
 from spool.archive import Archive
@@ -95,7 +95,7 @@ def verify(document: Path, keys: tuple[str, ...], origin: str, as_json: bool) ->
         click.get_current_context().exit(NOT_IN_ORDER)
 
 
-def _tell(findings: Sequence[Finding], *, holds: bool) -> None:
+def _tell(findings: Sequence[EvidenceFinding], *, holds: bool) -> None:
     for mark in (FindingMark.BROKEN, FindingMark.PROVEN, FindingMark.OPEN):
         for one in findings:
             if one.mark is mark:

@@ -33,7 +33,7 @@ class FindingMark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class EvidenceFinding:
     """One sentence of the verdict, in both languages."""
 
     mark: FindingMark
@@ -41,10 +41,10 @@ class Finding:
     text_zh: str
 
 
-Findings = Iterator[Finding]
+Findings = Iterator[EvidenceFinding]
 
 
-def verify_bundle(content: bytes, keys: Sequence[VerifierKey], *, origin: str = "") -> list[Finding]:
+def verify_bundle(content: bytes, keys: Sequence[VerifierKey], *, origin: str = "") -> list[EvidenceFinding]:
     """Verify a file; it holds when no finding is BROKEN. `origin`: the log's; empty: any log that the keys signed."""
     try:
         bundle = form.decode(content)
@@ -68,16 +68,16 @@ def verify_bundle(content: bytes, keys: Sequence[VerifierKey], *, origin: str = 
     return [*findings, *_open(bundle)]
 
 
-def _proven(text: str, text_zh: str) -> Finding:
-    return Finding(mark=FindingMark.PROVEN, text=text, text_zh=text_zh)
+def _proven(text: str, text_zh: str) -> EvidenceFinding:
+    return EvidenceFinding(mark=FindingMark.PROVEN, text=text, text_zh=text_zh)
 
 
-def _broken(text: str, text_zh: str) -> Finding:
-    return Finding(mark=FindingMark.BROKEN, text=text, text_zh=text_zh)
+def _broken(text: str, text_zh: str) -> EvidenceFinding:
+    return EvidenceFinding(mark=FindingMark.BROKEN, text=text, text_zh=text_zh)
 
 
-def _unproven(text: str, text_zh: str) -> Finding:
-    return Finding(mark=FindingMark.OPEN, text=text, text_zh=text_zh)
+def _unproven(text: str, text_zh: str) -> EvidenceFinding:
+    return EvidenceFinding(mark=FindingMark.OPEN, text=text, text_zh=text_zh)
 
 
 def _said(note: str, keys: Sequence[VerifierKey]) -> Checkpoint | None:
@@ -267,7 +267,7 @@ def _business(bundle: Bundle, sent: SentPart, known: SentFacts) -> Findings:
             )
 
 
-def _carried(body: bytes, known: SentFacts) -> Finding:
+def _carried(body: bytes, known: SentFacts) -> EvidenceFinding:
     try:
         if _digest(unwrap(body).business) == known.sha256:
             return _proven(
@@ -385,6 +385,6 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def readable(finding: Finding) -> dict[str, str]:
+def readable(finding: EvidenceFinding) -> dict[str, str]:
     """Return the JSON form of a finding."""
     return msgspec.to_builtins(finding, str_keys=True)  # type: ignore[no-any-return]

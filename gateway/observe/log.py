@@ -23,7 +23,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class EventSpec:
     """What an event name means to an operator."""
 
     level: Level
@@ -32,257 +32,265 @@ class Event:
     """What to do about it; empty when nothing needs doing."""
 
 
-EVENTS: Final[Mapping[str, Event]] = {
-    "node.started": Event(level="info", meaning="the supervisor has started every role"),
-    "node.listening": Event(level="info", meaning="the HTTP door is open at `address`"),
-    "node.draining": Event(level="info", meaning="asked to stop; roles finish what they hold"),
-    "node.stopped": Event(level="info", meaning="every role has ended"),
-    "node.reloaded": Event(level="info", meaning="configuration and enterprises were read again"),
-    "node.reload_failed": Event(
+EVENTS: Final[Mapping[str, EventSpec]] = {
+    "node.started": EventSpec(level="info", meaning="the supervisor has started every role"),
+    "node.listening": EventSpec(level="info", meaning="the HTTP door is open at `address`"),
+    "node.draining": EventSpec(level="info", meaning="asked to stop; roles finish what they hold"),
+    "node.stopped": EventSpec(level="info", meaning="every role has ended"),
+    "node.reloaded": EventSpec(level="info", meaning="configuration and enterprises were read again"),
+    "node.reload_failed": EventSpec(
         level="error",
         meaning="the new configuration cannot be used; the old one stays in force",
         do="mend it; SIGHUP again, which a change in the folder of enterprises does not need",
     ),
-    "config.left_out": Event(
+    "config.left_out": EventSpec(
         level="error",
         meaning="an enterprise, channel, door or mapping (`kind`, `part`) cannot be used; the node goes on without it, what"
         " waits for it stays",
         do="`error` says what to mend; a change in the folder of enterprises is taken up by itself, else SIGHUP",
     ),
-    "role.started": Event(level="info", meaning="a role process runs"),
-    "role.stopped": Event(level="info", meaning="a role process ended as asked"),
-    "role.restarted": Event(
+    "role.started": EventSpec(level="info", meaning="a role process runs"),
+    "role.stopped": EventSpec(level="info", meaning="a role process ended as asked"),
+    "role.restarted": EventSpec(
         level="warning", meaning="a role process died and was started again", do="look at the lines before it"
     ),
-    "role.hung": Event(
+    "role.hung": EventSpec(
         level="error",
         meaning="a role has been silent for `silent_s`; it is killed and started again",
         do="when it does not stop, report it with the lines before it; a storage that stalls does the same",
     ),
-    "judge.killed": Event(
+    "judge.killed": EventSpec(
         level="warning",
         meaning="an input took more `processor`, `time` or `memory` (`reason`) than one may, and ended its judge; its"
         " sender was told `too-expensive`",
         do="`message.refused` or `receipt.orphaned` says whose it was; [judges] has the limits",
     ),
-    "role.failed": Event(
+    "role.failed": EventSpec(
         level="error",
         meaning="a role met an error it cannot answer and ends",
         do="the error says what to mend",
     ),
-    "request.failed": Event(
+    "request.failed": EventSpec(
         level="error",
         meaning="a request or a message met a defect; the caller was told `internal-error`. One and the same is told"
         " once a minute, `times` counts since the last line",
         do="report it with its `trace`",
     ),
-    "thread.failed": Event(
+    "thread.failed": EventSpec(
         level="error",
         meaning="a thread of a role met an error it cannot answer and ended; told as `request.failed` is",
         do="report it with its `trace`",
     ),
-    "library.warned": Event(
+    "library.warned": EventSpec(
         level="warning",
         meaning="a library we use had to say something, about a malformed request for instance; lines of one kind once"
         " a minute, `times` counts since the last",
     ),
-    "connection.refused": Event(
+    "connection.refused": EventSpec(
         level="warning",
         meaning="`refused` connections found no place, the last from `address`; `limit` says whether one address or all"
         " together have too many; said once a minute",
         do="look who it is; accept.max_connections, accept.max_connections_per_address; trusted_proxies for a proxy",
     ),
-    "descriptors.exhausted": Event(
+    "descriptors.exhausted": EventSpec(
         level="error",
         meaning="the process may open nothing more; new connections wait, those that are open go on",
         do="raise LimitNOFILE of the service, or lower accept.max_connections; see what else opens files",
     ),
-    "login.failed": Event(
+    "login.failed": EventSpec(
         level="warning",
         meaning="a caller at `address` was not recognised or not let in; at most a line a minute for each address,"
         " `failures` counts since the last",
         do="when it does not stop, ask the enterprise, or close the way from there",
     ),
-    "door.failed": Event(
+    "door.failed": EventSpec(
         level="warning",
         meaning="messages cannot be taken in, told or put away at the `door` of an enterprise for now; it is tried"
         " again by itself, and what was taken is safe",
         do="`error` says what to mend",
     ),
-    "door.closed": Event(
+    "door.closed": EventSpec(
         level="warning",
         meaning="nothing is taken in at the `door` of an enterprise, `reason` says why; what is there waits there",
         do="as for `spool.watermark`",
     ),
-    "door.opened": Event(level="info", meaning="a `door` that was closed takes messages in again"),
-    "door.answer_lost": Event(
+    "door.opened": EventSpec(level="info", meaning="a `door` that was closed takes messages in again"),
+    "door.answer_lost": EventSpec(
         level="error",
         meaning="the reply queue of an enterprise will never take an answer; the message itself is settled",
         do="`error` says why; tell the platform what `message.accepted` or `message.refused` says",
     ),
-    "message.accepted": Event(level="info", meaning="a message is in the spool, on disk"),
-    "message.duplicate": Event(level="info", meaning="the same bytes came again; the first answer was given"),
-    "message.refused": Event(level="info", meaning="a message was not taken; `problem` and `rules` say why"),
-    "message.delivered": Event(
+    "message.accepted": EventSpec(level="info", meaning="a message is in the spool, on disk"),
+    "message.duplicate": EventSpec(
+        level="info", meaning="the same bytes came again; the first answer was given"
+    ),
+    "message.refused": EventSpec(
+        level="info", meaning="a message was not taken; `problem` and `rules` say why"
+    ),
+    "message.delivered": EventSpec(
         level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
     ),
-    "mail.full": Event(
+    "mail.full": EventSpec(
         level="warning",
         meaning="an enterprise has as much unread mail of others as it takes; senders are answered 2001, and no copies are"
         " made for it",
         do="ask it to acknowledge what it has read, or see who floods it: mail_from, mail_messages, mail_bytes",
     ),
-    "message.answered": Event(
+    "message.answered": EventSpec(
         level="warning",
         meaning="a link brought a message for a receiver nobody knows; a DxpRep goes back over that link",
         do="register the enterprise that should have it, or tell the sender",
     ),
-    "entry.sent": Event(level="info", meaning="the destination confirmed the message"),
-    "entry.deferred": Event(
+    "entry.sent": EventSpec(level="info", meaning="the destination confirmed the message"),
+    "entry.deferred": EventSpec(
         level="warning", meaning="an attempt failed; the next one is at `next_attempt_at`"
     ),
-    "entry.bounced": Event(
+    "entry.bounced": EventSpec(
         level="warning",
         meaning="an answer of the exchange, `error`, asks for the message once more; it goes at `next_attempt_at`",
         do="nothing; when it does not stop, ask the exchange what is wrong there",
     ),
-    "entry.dead": Event(
+    "entry.dead": EventSpec(
         level="error",
         meaning="no further attempt will be made",
         do="mend what `error` names, then `gateway spool retry ID`",
     ),
-    "entry.postponed": Event(
+    "entry.postponed": EventSpec(
         level="warning",
         meaning="the key that has to sign it cannot now, or its claim was over before it was sent; tried again at"
         " `next_attempt_at`, no attempt is counted",
         do="where `error` names the claim: the line is slow, or the process was stopped; see `gateway check`",
     ),
-    "key.quarantined": Event(
+    "key.quarantined": EventSpec(
         level="warning",
         meaning="a signing key does not answer or fails; it is left alone, then probed, longer each time",
         do="`error` says what to mend; what needs no such key goes on",
     ),
-    "key.locked": Event(
+    "key.locked": EventSpec(
         level="error",
         meaning="a device refused its PIN; it is not tried again by itself",
         do="write the right PIN into its file, then SIGHUP: a card locks itself after a few wrong ones",
     ),
-    "key.restored": Event(level="info", meaning="a key that was in quarantine signs again"),
-    "destination.down": Event(
+    "key.restored": EventSpec(level="info", meaning="a key that was in quarantine signs again"),
+    "destination.down": EventSpec(
         level="warning",
         meaning="a whole batch failed; the destination is left alone for a while, then probed with one entry",
         do="`error` says what to mend",
     ),
-    "destination.up": Event(level="info", meaning="a destination that was down takes entries again"),
-    "receipt.received": Event(level="info", meaning="answers of customs were collected and are on disk"),
-    "receipt.matched": Event(level="info", meaning="an answer was put on the timeline of its declaration"),
-    "receipt.duplicate": Event(level="info", meaning="an answer that was known already came again"),
-    "receipt.orphaned": Event(
+    "destination.up": EventSpec(level="info", meaning="a destination that was down takes entries again"),
+    "receipt.received": EventSpec(level="info", meaning="answers of customs were collected and are on disk"),
+    "receipt.matched": EventSpec(
+        level="info", meaning="an answer was put on the timeline of its declaration"
+    ),
+    "receipt.duplicate": EventSpec(level="info", meaning="an answer that was known already came again"),
+    "receipt.orphaned": EventSpec(
         level="warning",
         meaning="an answer nobody was found for; it is kept",
         do="`gateway receipts orphans` shows it",
     ),
-    "declaration.overdue": Event(
+    "declaration.overdue": EventSpec(
         level="warning",
         meaning="`declarations` of a message have no answer of `layer` after the time that is usual, `usual_s`; told once",
         do="`gateway trace MESSAGE_ID`; if many are, ask the exchange or customs whether they are behind",
     ),
-    "feed.failed": Event(
+    "feed.failed": EventSpec(
         level="warning", meaning="answers cannot be collected for now", do="`error` says what to mend"
     ),
-    "notice.delivered": Event(
+    "notice.delivered": EventSpec(
         level="info",
         meaning="an enterprise has acknowledged its answers up to `cursor`, or every channel of it has delivered them",
     ),
-    "notice.sent": Event(level="info", meaning="a channel of an enterprise took an answer"),
-    "notice.deferred": Event(
+    "notice.sent": EventSpec(level="info", meaning="a channel of an enterprise took an answer"),
+    "notice.deferred": EventSpec(
         level="warning",
         meaning="a channel did not take an answer; it is tried again at `next_attempt_at`",
     ),
-    "notice.dead": Event(
+    "notice.dead": EventSpec(
         level="error",
         meaning="no further attempt will be made to deliver this answer on this channel",
         do="see to what `error` names, then `gateway spool retry ID`; the enterprise can fetch it by HTTP meanwhile",
     ),
-    "channel.down": Event(
+    "channel.down": EventSpec(
         level="warning",
         meaning="a channel of an enterprise fails; it is left alone for a while, then probed with one answer",
         do="`error` says what to mend; no other channel is held up",
     ),
-    "channel.up": Event(level="info", meaning="a channel that was down takes answers again"),
-    "channel.gone": Event(
+    "channel.up": EventSpec(level="info", meaning="a channel that was down takes answers again"),
+    "channel.gone": EventSpec(
         level="error",
         meaning="a webhook answered 410: nothing is sent to it any more, its answers wait",
         do="ask the enterprise; change or remove the channel in its file, then SIGHUP, which also tries it again",
     ),
-    "lease.expired": Event(level="warning", meaning="claims of a silent process were made ready again"),
-    "claims.left": Event(
+    "lease.expired": EventSpec(level="warning", meaning="claims of a silent process were made ready again"),
+    "claims.left": EventSpec(
         level="info",
         meaning="a reload left `entries` to the processes that have them in hand; nothing is lost and no attempt is counted",
     ),
-    "clock.set_back": Event(
+    "clock.set_back": EventSpec(
         level="warning",
         meaning="`entries` waited for a time that a clock ahead of this one had set; they go now",
         do="see to the time service of the node, or of the database's host",
     ),
-    "certificate.expiring": Event(
+    "certificate.expiring": EventSpec(
         level="warning",
         meaning="a signing certificate ends within 90, 30, 14, 7 or 1 days (`within_days`; 0: it has ended);"
         " told once a day",
         do='get a new one and put it beside the old: kind = "rotation"',
     ),
-    "login.expiring": Event(
+    "login.expiring": EventSpec(
         level="warning",
         meaning="a token or HMAC key (`kind`) of an enterprise ends within 90, 30, 14, 7 or 1 days (`within_days`; 0: it"
         " has ended); told once a day",
         do="give the enterprise another: `gateway enterprise rotate-token`, or a second [[hmac]]",
     ),
-    "spool.unavailable": Event(
+    "spool.unavailable": EventSpec(
         level="error",
         meaning="the spool could not do what a request needed, and the caller was asked to come again; or a role waits for it",
         do="`error` says what to mend, or who keeps a lock",
     ),
-    "spool.tidy_failed": Event(
+    "spool.tidy_failed": EventSpec(
         level="warning",
         meaning="the write-ahead log of the spool could not be emptied; it grows meanwhile, nothing is lost",
         do="`error` says what to mend; it is tried again every second",
     ),
-    "spool.watermark": Event(
+    "spool.watermark": EventSpec(
         level="warning",
         meaning="the spool has crossed the watermark `mark`; with `refuses` new messages are answered 503",
         do="free disk space, or see why the destinations do not take what waits; nothing accepted is lost",
     ),
-    "spool.watermark_cleared": Event(level="info", meaning="the spool is on the right side of `mark` again"),
-    "spool.purged": Event(level="info", meaning="old messages were archived and have left the spool"),
-    "spool.purge_failed": Event(
+    "spool.watermark_cleared": EventSpec(
+        level="info", meaning="the spool is on the right side of `mark` again"
+    ),
+    "spool.purged": EventSpec(level="info", meaning="old messages were archived and have left the spool"),
+    "spool.purge_failed": EventSpec(
         level="error",
         meaning="old messages could not be archived or purged; nothing was lost",
         do="`error` says what to mend; it is tried again within the hour",
     ),
-    "signer.listening": Event(level="info", meaning="the remote signer is open at `address`"),
-    "signer.signed": Event(
+    "signer.listening": EventSpec(level="info", meaning="the remote signer is open at `address`"),
+    "signer.signed": EventSpec(
         level="info", meaning="a client of the remote signer got a signature of bytes with this `sha256`"
     ),
-    "signer.refused": Event(
+    "signer.refused": EventSpec(
         level="warning",
         meaning="a connection or request at the remote signer got no signature, `reason` says why; lines of one kind once"
         " a minute, `times` counts since the last",
         do="when it does not stop: ask whoever runs the client, or close the way from `address`",
     ),
-    "journal.sealed": Event(
+    "journal.sealed": EventSpec(
         level="info", meaning="`events` lines of the journal got their places in the log; it has `size` now"
     ),
-    "journal.seal_failed": Event(
+    "journal.seal_failed": EventSpec(
         level="error",
         meaning="the log could not be continued; nothing was lost, proofs wait",
         do="`error` says what to mend; it is tried again within a minute",
     ),
-    "log.lost": Event(
+    "log.lost": EventSpec(
         level="warning",
         meaning="`lines` of this process could not be written until a moment ago: the disk of the log was full, or nobody read it",
         do="free disk space; what happened to messages is in the journal (`gateway trace`)",
     ),
-    "simulator.listening": Event(level="info", meaning="the simulated customs side is open at `address`"),
+    "simulator.listening": EventSpec(level="info", meaning="the simulated customs side is open at `address`"),
 }
 
 _PERSONAL: Final = re.compile(

@@ -30,7 +30,7 @@ _NO_NAMES: Final = frozenset({"msgSeqNo", "logisticsStatus"})
 """Parts of a key that are not free text."""
 
 
-class Timing(StrEnum):
+class MarkerTiming(StrEnum):
     """When and how often the answers are sent."""
 
     USUAL = "usual"
@@ -57,7 +57,7 @@ class Magic:
     platform: SimulatedRefusal | None = None
     passing: SimulatedRefusal | None = None
     """What the exchange answers to the first attempt, before it accepts the second."""
-    timing: Timing = Timing.USUAL
+    timing: MarkerTiming = MarkerTiming.USUAL
 
 
 _DATABASE, *_ = PASSING
@@ -99,11 +99,11 @@ MAGIC: Final[tuple[Magic, ...]] = (
           says_zh="交换平台系统错误一次，网关自动重发后正常通过",
           gets="DxpRep 3001, then as `-TOK`", passing=_DATABASE),
     Magic(marker="-TLATE", says="accepted, every answer late (`script.late_s`, 5 s)", says_zh="正常通过，回执延迟",
-          gets="as `-TOK`", timing=Timing.LATE),
+          gets="as `-TOK`", timing=MarkerTiming.LATE),
     Magic(marker="-TTWICE", says="accepted, customs says everything twice", says_zh="正常通过，海关重复发送每个回执，网关去重",
-          gets="as `-TOK`, each answer once: the gateway knows the second", timing=Timing.TWICE),
+          gets="as `-TOK`, each answer once: the gateway knows the second", timing=MarkerTiming.TWICE),
     Magic(marker="-TMIX", says="accepted, the answers in reversed order", says_zh="正常通过，回执逆序到达",
-          gets="as `-TOK`, the last first", timing=Timing.REVERSED),
+          gets="as `-TOK`, the last first", timing=MarkerTiming.REVERSED),
     Magic(marker="-TNONE", says="never answered", says_zh="永无回执", gets="nothing", fate=PlannedFate.SILENT),
 )  # fmt: skip
 _BY_MARKER: Final = {magic.marker: magic for magic in MAGIC}

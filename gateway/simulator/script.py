@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from gateway.config.sections import Count, Section
 from gateway.model import MessageType
-from gateway.simulator.markers import Magic, Timing, magic_of
+from gateway.simulator.markers import Magic, MarkerTiming, magic_of
 from gateway.simulator.plan import Plan, PlannedFate, PlannedOutcome, PlannedStep
 from gateway.simulator.refusals import PASSING, PLATFORM, REASONS, SimulatedRefusal, refusals
 
@@ -190,15 +190,15 @@ class Script(Section, kw_only=True):
             for place, step in enumerate(steps)
         )
 
-    def _magically(self, steps: tuple[PlannedStep, ...], timing: Timing) -> tuple[PlannedStep, ...]:
+    def _magically(self, steps: tuple[PlannedStep, ...], timing: MarkerTiming) -> tuple[PlannedStep, ...]:
         match timing:
-            case Timing.USUAL:
+            case MarkerTiming.USUAL:
                 return steps
-            case Timing.LATE:
+            case MarkerTiming.LATE:
                 return tuple(replace(step, due_s=(step.at_s + self.late_s,)) for step in steps)
-            case Timing.TWICE:
+            case MarkerTiming.TWICE:
                 return tuple(replace(step, due_s=(step.at_s, step.at_s)) for step in steps)
-            case Timing.REVERSED:
+            case MarkerTiming.REVERSED:
                 instants = [step.at_s for step in reversed(steps)]
                 return tuple(replace(step, due_s=(due,)) for step, due in zip(steps, instants, strict=True))
             case _:
