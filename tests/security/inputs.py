@@ -10,7 +10,6 @@ from typing import Final
 
 from gateway.cli.document_check import check_document
 from gateway.config.gateway_toml import LimitsConfig
-from gateway.doors.http.forms import last_of
 from gateway.doors.http.query_parameters import in_query
 from gateway.doors.http.request_signature import malformed, read_request_signature
 from gateway.errors import EnvelopeError, Refused
@@ -116,7 +115,7 @@ def asked(query: bytes) -> tuple[Fault, ...]:
     """Read a query as the door does."""
     text = query.decode("latin-1")
     in_query(text, "dry_run")
-    last_of(text, "mapping")
+    in_query(text, "mapping")
     return ()
 
 

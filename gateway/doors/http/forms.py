@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
 
+from gateway.doors.http.query_parameters import in_query
 from gateway.doors.http.services import HttpServices, ProblemError
 from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.source import printable
@@ -24,7 +24,7 @@ class BodyForm:
 
 def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm | None:
     """Say how a body is translated; None when no mapping is asked for. Raises Problem."""
-    name = last_of(query, "mapping")
+    name = in_query(query, "mapping")
     if not name:
         return None
     mapping = services.mappings.get(name)
@@ -53,11 +53,6 @@ def needs_mapping(content_type: str) -> tuple[Fault, ...]:
             fix="ask with ?mapping=NAME; whoever runs the gateway knows the names",
         ),
     )
-
-
-def last_of(query: str, name: str) -> str:
-    """Give the value of a parameter, the last if it stands twice; empty when it is not there."""
-    return dict(parse_qsl(query, keep_blank_values=True)).get(name, "")
 
 
 def _charset(content_type: str) -> str:

@@ -30,16 +30,18 @@ from gateway.doors.http.query_parameters import (
     receipt_id,
     text,
 )
-from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.doors.http.services import (
     RETRY_AFTER_S,
     HttpResponse,
     HttpServices,
     ProblemError,
     caller_of,
+    check_announced,
+    check_promised,
     log_failure,
     ok_response,
     problem_response,
+    too_large,
 )
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
@@ -184,19 +186,18 @@ def _header(request: Request, name: bytes) -> str:
 async def _read(request: Request, limit: int) -> bytes:
     """Read the body, never more than the limit, and only the one that was signed."""
     announced = _header(request, b"content-length")
-    if announced.isdigit() and int(announced) > limit:
-        raise ProblemError("too-large", headers={"Connection": "close"})
+    check_announced(announced, limit)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise ProblemError("too-large", headers={"Connection": "close"})
+            raise too_large()
         parts.append(part)
     body = b"".join(parts)
     signature = _shown(request).signature
-    if signature is not None and hashlib.sha256(body).hexdigest() != signature.content_sha256:
-        raise ProblemError("unauthorised", OTHER_BODY)
+    if signature is not None:
+        check_promised(body, signature.content_sha256)
     return body
 
 

@@ -1,5 +1,6 @@
 """What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from gateway.config.in_force import ConfigState
 from gateway.doors.http.authenticate import Authenticator, Unauthenticated
 from gateway.doors.http.credentials import Credentials
 from gateway.doors.http.long_poll import LongPoll
+from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.evidence.exporter import EvidenceExporter
 from gateway.mapping.language import SourceMapping
 from gateway.model import Enterprise, Fault
@@ -86,6 +88,25 @@ def caller_of(shown: Credentials, services: HttpServices) -> Enterprise:
     if isinstance(found, Unauthenticated):
         raise ProblemError(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
     return found
+
+
+def too_large() -> ProblemError:
+    """Return the problem of a body over the limit; the connection ends, so that the rest need not be read."""
+    return ProblemError("too-large", headers={"Connection": "close"})
+
+
+def check_announced(content_length: str, at_most: int) -> None:
+    """Check the announced length of a body, in bytes; an empty text announces nothing. Raises ProblemError."""
+    if content_length.isdigit() and int(content_length) > at_most:
+        raise too_large()
+
+
+def check_promised(body: bytes, promised: str) -> bytes:
+    """Return the SHA-256 of a body. Raises ProblemError when the signed request promised another one (hex)."""
+    digest = hashlib.sha256(body)
+    if promised and digest.hexdigest() != promised:
+        raise ProblemError("unauthorised", OTHER_BODY)
+    return digest.digest()
 
 
 def ok_response(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> HttpResponse:

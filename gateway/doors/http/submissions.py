@@ -14,7 +14,6 @@ from gateway.doors.http.credentials import Credentials
 from gateway.doors.http.forms import BodyForm, form_of, needs_mapping
 from gateway.doors.http.operations import MESSAGE_FORMS
 from gateway.doors.http.query_parameters import check_media_type, check_query, flag, in_query, request_name
-from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.doors.http.responses import PATH, over_quota, to_response
 from gateway.doors.http.services import (
     RETRY_AFTER_S,
@@ -22,8 +21,11 @@ from gateway.doors.http.services import (
     HttpServices,
     ProblemError,
     caller_of,
+    check_announced,
+    check_promised,
     log_failure,
     ok_response,
+    too_large,
 )
 from gateway.judges.judge import Examine, Judge, JudgeVerdict, Translate, on_message
 from gateway.judges.pool import Pool
@@ -105,8 +107,7 @@ class Submissions:
         refusals = () if dry_run else self._services.gauge.refusals()
         if refusals:
             raise ProblemError("unavailable", *refusals, headers={"Retry-After": _REFUSED_FOR_S})
-        if head.content_length.isdigit() and int(head.content_length) > self.size_bytes:
-            raise _too_large()
+        check_announced(head.content_length, self.size_bytes)
         if caller.quota is not None:
             self._see_quota(caller, head, dry_run=dry_run)
         promised = "" if head.shown.signature is None else head.shown.signature.content_sha256
@@ -122,7 +123,7 @@ class Submissions:
 
     def too_large(self) -> HttpResponse:
         """Answer a body that has come to more than `size_bytes`."""
-        return self._failed(_too_large())
+        return self._failed(too_large())
 
     def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
         """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
@@ -141,9 +142,7 @@ class Submissions:
         What is not found sound at once may have been taken before, and is not judged then: its certificate may have
         ended since. Raises ProblemError.
         """
-        digest = hashlib.sha256(body) if admitted.promised else None
-        if digest is not None and digest.hexdigest() != admitted.promised:
-            raise ProblemError("unauthorised", OTHER_BODY)
+        sha256 = check_promised(body, admitted.promised) if admitted.promised else None
         form, caller = admitted.form, admitted.caller
         full = self._full.to(caller.id)
         if form is not None:
@@ -166,8 +165,9 @@ class Submissions:
         if admitted.dry_run or isinstance(judged, ExaminedSubmission):
             go_on()
             return
-        sha256 = (digest or hashlib.sha256(body)).digest()
-        asked = Submission(owner=caller.id, sha256=sha256, request_key=admitted.request_key)
+        asked = Submission(
+            owner=caller.id, sha256=sha256 or hashlib.sha256(body).digest(), request_key=admitted.request_key
+        )
         self._recall.ask(asked, lambda reply: self._try(lambda: go_on(reply), tell))
 
     def _recalled(
@@ -222,7 +222,3 @@ class Submissions:
 
     def _failed(self, error: Exception) -> HttpResponse:
         return log_failure(error, PATH, _OPERATION, self._services.meter)
-
-
-def _too_large() -> ProblemError:
-    return ProblemError("too-large", headers={"Connection": "close"})
