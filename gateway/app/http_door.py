@@ -92,7 +92,7 @@ def http_door(
             rules=judge.rules,
             size_bytes=config.accept.limits.size_bytes,
             refuse_wait_s=config.signing.refuse_wait_s,
-            callers=Authenticator(
+            authenticator=Authenticator(
                 judge.enterprises.values(),
                 trusted_proxies=trusted,
                 nonces=Nonces(config.node.state_dir / "nonces"),

@@ -78,7 +78,7 @@ def cursor_of(uid: str) -> int:
     return int(uid.rpartition("/")[2])
 
 
-def begin(channel: Channel, spool: Spool) -> int:
+def begun_at(channel: Channel, spool: Spool) -> int:
     """Return how far a channel's notices are in the spool; a new one begins behind what is acknowledged."""
     reached = spool.mark(channel.lane)
     if reached is None:

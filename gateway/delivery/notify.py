@@ -23,7 +23,7 @@ from gateway.errors import DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.observe.log import gathered, log
 from gateway.ports import Clock
 from gateway.processes.stop import Stop
-from gateway.sending.claims import begin
+from gateway.sending.claims import take_up_claims
 from spool.entry import Claimed, Fate, Settlement
 from spool.store import Spool, Topic
 
@@ -69,7 +69,7 @@ class Notify:
                 channel,
                 config=config,
                 build=build,
-                reached=notices.begin(channel, spool),
+                reached=notices.begun_at(channel, spool),
                 clock=clock,
                 chance=chance,
             )
@@ -82,12 +82,12 @@ class Notify:
 
     def run(self, stop: Stop) -> None:
         """Bring home until asked to stop; what is in hand is finished first."""
-        begin(self._spool, self._claimant)
+        take_up_claims(self._spool, self._claimant)
         with self._spool.listen(Topic.NOTICES) as waiter:
             heard = True
             while not stop():
                 more = self.step(heard=heard)
-                stop.pause(0.0 if more else self._patience(), [waiter.fileno(), self._workers.fileno()])
+                stop.pause(0.0 if more else self._wait_s(), [waiter.fileno(), self._workers.fileno()])
                 heard = waiter.wait(0.0) or more
                 if heard and not more:
                     stop.pause(_GATHER_S)
@@ -115,7 +115,7 @@ class Notify:
         for lane in self._lanes:
             lane.close()
 
-    def _patience(self) -> float:
+    def _wait_s(self) -> float:
         """Return how long nothing will be to do unless something rings."""
         room = [self._workers.has_room(slow=slow) for slow in (False, True)]
         waits = [lane.wait_s() for lane in self._lanes if room[lane.slow]]

@@ -385,6 +385,6 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def readable(finding: EvidenceFinding) -> dict[str, str]:
+def json_form(finding: EvidenceFinding) -> dict[str, str]:
     """Return the JSON form of a finding."""
     return msgspec.to_builtins(finding, str_keys=True)  # type: ignore[no-any-return]

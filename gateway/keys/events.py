@@ -4,7 +4,7 @@ from gateway.observe.log import log
 from signing.keys.queue import Change
 
 
-def tell(change: Change) -> None:
+def log_key_change(change: Change) -> None:
     """Log that a key is not as it was before."""
     match change.what:
         case "quarantined":

@@ -24,7 +24,7 @@ from gateway.config.links import Port
 from gateway.config.sections import Count, Seconds, Section
 from gateway.errors import ConfigError
 from gateway.keys.backlog import HEALTH
-from gateway.keys.events import tell
+from gateway.keys.events import log_key_change
 from gateway.keys.keyring import Loader
 from gateway.keys.signer_http import (
     SignerBounds,
@@ -105,7 +105,11 @@ class SignerService:
         self._clients = {key.name: frozenset(key.clients or config.signer.clients) for key in config.key}
         self.lines: dict[str, SigningQueue[tuple[bytes, str]]] = {
             name: SigningQueue(
-                key, hold_s=self.config.wait_s, depth=self.config.line, changed=tell, opened=_nobody_waits
+                key,
+                hold_s=self.config.wait_s,
+                depth=self.config.line,
+                changed=log_key_change,
+                opened=_nobody_waits,
             )
             for name, key in self.keys.items()
         }

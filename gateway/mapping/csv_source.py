@@ -12,7 +12,7 @@ from typing import Final
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.mapping.lossy_numbers import lost
-from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
+from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, shortened
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 
@@ -113,7 +113,7 @@ class _WrongError(Exception):
 
 def _doubled(header: _Row, columns: Mapping[str, int]) -> Iterator[_WrongError]:
     for at, cell in enumerate(header.cells):
-        name = printable(cell.strip())
+        name = shortened(cell.strip())
         if name and columns[cell.strip()] != at:
             what = f"the column {name} stands twice in the header"
             zh, fix = f"标题行中列“{name}”重复", "rename one of them"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from gateway.mapping.source import NoTextError, Spot, printable
+from gateway.mapping.source import NoTextError, Spot, shortened
 from gateway.model import Fault
 
 
@@ -83,13 +83,13 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
     label = f"{element} ({name_zh})" if name_zh else element
     label_zh = f"{name_zh}（{element}）" if name_zh else element
     return SourceFault(
-        source=printable(wrong.spot.text, 200),
+        source=shortened(wrong.spot.text, 200),
         path=path,
         line=wrong.spot.line,
         column=wrong.spot.column,
         element=element,
         name_zh=name_zh,
-        value=printable(wrong.value),
+        value=shortened(wrong.value),
         rule=wrong.rule,
         message=en.format(label=label, **wrong.facts),
         message_zh=zh.format(label=label_zh, **wrong.facts),
@@ -100,5 +100,5 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
 def told_of(fault: Fault, spot: Spot) -> SourceFault:
     """Give a fault of the document its place in the source."""
     return SourceFault(
-        **{**asdict(fault), "line": spot.line, "column": spot.column}, source=printable(spot.text, 200)
+        **{**asdict(fault), "line": spot.line, "column": spot.column}, source=shortened(spot.text, 200)
     )

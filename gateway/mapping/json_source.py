@@ -12,7 +12,7 @@ from typing import Final
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.lossy_numbers import lost
-from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, printable
+from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, shortened
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
@@ -237,7 +237,7 @@ class _Reader:
                 raise self._unexpected("a key in double quotes")
             key = self._string()
             if key in members:
-                name = printable(key, 40)
+                name = shortened(key, 40)
                 what, zh = f"the key {name!r} stands twice in one object", f"对象中键“{name}”重复"
                 raise _WrongError(key_at, "duplicate_key", what, zh, "keep one of them")
             self._sign(":")
@@ -267,7 +267,7 @@ class _Reader:
 
     def _unexpected(self, expected: str) -> _WrongError:
         found = self._text[self._at : self._at + 1]
-        there = f"found {printable(found)!r}" if found else "the document ends"
+        there = f"found {shortened(found)!r}" if found else "the document ends"
         return _WrongError(
             self._at, "not_json", f"not JSON: {expected} was expected, {there}", "不是有效的JSON"
         )

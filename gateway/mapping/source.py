@@ -128,7 +128,7 @@ def decoded(body: bytes, charset: str) -> str:
         ) from wrong
 
 
-def printable(text: str, most: int = 100) -> str:
+def shortened(text: str, most: int = 100) -> str:
     """Cut a text for an answer and take out what could not be written there."""
     return NOT_IN_XML.sub("\ufffd", text[:most])
 

@@ -52,6 +52,6 @@ class Stop:
             self._told_at = time.monotonic()
             log("spool.unavailable", error=str(error))
 
-    def pause(self, seconds: float, ears: Iterable[int] = ()) -> None:
+    def pause(self, seconds: float, descriptors: Iterable[int] = ()) -> None:
         """Wait so long, or until it is set, or until one of the descriptors is readable."""
-        select.select([self._descriptor, *ears], [], [], max(0.0, seconds))
+        select.select([self._descriptor, *descriptors], [], [], max(0.0, seconds))

@@ -23,9 +23,9 @@ from gateway.receipts.ownership import Candidate, Match, Question, Unmatched
 from gateway.receipts.transfer import COPIES, Passage, Transfer
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.loading import Rules
-from gateway.sending.resend import ResendPolicy, tell
+from gateway.sending.resend import ResendPolicy, log_ended
 from gateway.xml.envelope import root_name
-from gateway.xml.readable import readable
+from gateway.xml.readable import as_utf8
 from spool.entry import (
     Bounce,
     Collected,
@@ -153,7 +153,7 @@ class ReceiptFiler:
         with gathered():
             for filing, filed in zip(filings, done, strict=True):
                 _log_filed(filing, filed)
-                tell(filed.ended)
+                log_ended(filed.ended)
         if copies:
             self.file_waiting()
         return [text for filing in filings for texts in filing.learned.values() for text in texts]
@@ -266,7 +266,7 @@ class ReceiptFiler:
 
     def _says_answer(self, passage: Passage) -> bool:
         """Say whether what cannot be read calls itself an answer: its root element if it can be seen, else its envelope."""
-        named = (root_name(readable(passage.business)), passage.envelope.msg_type if passage.envelope else "")
+        named = (root_name(as_utf8(passage.business)), passage.envelope.msg_type if passage.envelope else "")
         name = next((one for one in named if one == DXP_REP or _CEB.match(one)), "")
         known = self._rules.catalogue.by_name(name) or self._rules.catalogue.by_name(f"{name}Message")
         return bool(name) and (known is None or known.direction is not Direction.DECLARATION)

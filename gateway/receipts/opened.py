@@ -23,7 +23,7 @@ from gateway.rules.catalogue import Catalogue
 from gateway.rules.explain import own_text
 from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, Unwrapped, envelope_in, unwrap, unwrap_tree
-from gateway.xml.readable import readable, without_header
+from gateway.xml.readable import as_utf8, without_header
 
 LIMITS: Final = LimitsConfig(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
 """A collected message may be larger than one handed in: a CEB900 holds the whole original."""
@@ -75,7 +75,7 @@ def unwrap_collected(raw: bytes) -> Unwrapped:
     try:
         return unwrap(body)
     except EnvelopeError:
-        document = readable(body)
+        document = as_utf8(body)
         if document is body:
             raise
         return unwrap(document)
@@ -94,13 +94,13 @@ def cut_to(business: bytes, keep: Collection[int]) -> bytes:
     """Cut all but the bodies of the given indexes (as in `Answer.index`) out of a receipt document.
 
     See `bodies.cut`. The same object comes back when there is nothing to cut; what cannot be read or cut in the
-    encoding that it is labelled with is cut in UTF-8 (`readable`). Raises EnvelopeError.
+    encoding that it is labelled with is cut in UTF-8 (`as_utf8`). Raises EnvelopeError.
     """
     root, document = _parse(business)
     try:
         left = cut(document, root, keep)
     except EnvelopeError:
-        in_utf8 = readable(document)
+        in_utf8 = as_utf8(document)
         if in_utf8 is document:
             raise
         left = cut(in_utf8, _parse(in_utf8)[0], keep)
@@ -112,7 +112,7 @@ def _parse(body: bytes) -> tuple[etree._Element, bytes]:
     try:
         return decode(body, LIMITS), body
     except Refused as refused:
-        document = readable(body) if refused.problem in _FORM else body
+        document = as_utf8(body) if refused.problem in _FORM else body
         if document != body:
             with suppress(Refused):
                 return decode(document, LIMITS), document

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.facts import travel_facts
-from gateway.keys.events import tell
+from gateway.keys.events import log_key_change
 from gateway.ports import Parcel
 from signing.keys.files import Signer
 from signing.keys.pool import SigningKey
@@ -56,7 +56,7 @@ class DeviceSigning:
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
         self._lines: dict[str, SigningQueue[Prepared]] = {
             name: SigningQueue(
-                key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=tell, opened=self._ring
+                key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=log_key_change, opened=self._ring
             )
             for name, key in keys.items()
         }
@@ -64,7 +64,7 @@ class DeviceSigning:
         self._given: dict[int, ReadyParcel] = {}
         self._done: list[ReadyParcel] = []
 
-    def ears(self) -> tuple[int, ...]:
+    def descriptors(self) -> tuple[int, ...]:
         """Return a descriptor that is readable when `take` has something or a key has room again; or none."""
         return (self._bell,) if self._lines else ()
 
@@ -99,7 +99,7 @@ class DeviceSigning:
             done, self._done = self._done, []
         return done
 
-    def patience_s(self) -> float | None:
+    def wait_s(self) -> float | None:
         """Return seconds until `take` should be called although nothing rang; None: no need."""
         times = [line.tend() for line in self._lines.values()]
         return min((time for time in times if time is not None), default=None)

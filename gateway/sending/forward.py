@@ -16,7 +16,7 @@ from gateway.processes.heartbeat import beat
 from gateway.processes.stop import Stop
 from gateway.sending.attempts import Attempts
 from gateway.sending.breaker import Breaker
-from gateway.sending.claims import begin
+from gateway.sending.claims import take_up_claims
 from gateway.sending.device_signing import DeviceSigning, Prepared, ReadyParcel
 from gateway.sending.envelope_builder import EnvelopeBuilder
 from gateway.sending.records import note_keys
@@ -81,13 +81,13 @@ class Forward:
     def run(self, stop: Stop) -> None:
         """Carry entries until asked to stop; what is in hand is finished first."""
         note_keys(self._spool, self._keyring.signers())
-        begin(self._spool, self._claimant)
+        take_up_claims(self._spool, self._claimant)
         with self._spool.listen(Topic.ENTRIES) as waiter:
             while not stop():
                 wanted = self._breaker.allowance()
                 carried = self.step()
                 if not carried:
-                    stop.pause(self._patience(), [waiter.fileno(), *self.ears()])
+                    stop.pause(self._wait_s(), [waiter.fileno(), *self.descriptors()])
                     stop.pause(self._linger_s)
                     waiter.wait(0.0)
                 elif carried < wanted:
@@ -96,13 +96,13 @@ class Forward:
             [self._attempts.postponed(one.entry, _STOPPING) for one in self._device_signing.close()]
         )
 
-    def ears(self) -> tuple[int, ...]:
+    def descriptors(self) -> tuple[int, ...]:
         """Return descriptors that are readable when a device has signed something, or may sign again."""
-        return self._device_signing.ears()
+        return self._device_signing.descriptors()
 
-    def _patience(self) -> float:
+    def _wait_s(self) -> float:
         times = [_IDLE_S]
-        if (look_s := self._device_signing.patience_s()) is not None:
+        if (look_s := self._device_signing.wait_s()) is not None:
             times.append(look_s)
         if self._breaker.wait_s() > 0:
             times.append(self._breaker.wait_s())

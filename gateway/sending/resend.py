@@ -75,7 +75,7 @@ class ResendPolicy:
         return Bounce(entry=entry.entry, claim=entry.claim, next_at=next_at, reason=said)
 
 
-def tell(ended: Iterable[Ended]) -> None:
+def log_ended(ended: Iterable[Ended]) -> None:
     """Log what was sent back or became a dead letter without its forwarder."""
     for one in ended:
         about = {

@@ -11,7 +11,7 @@ from gateway.processes.stop import Stop
 from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.rematching import Rematching
-from gateway.sending.resend import tell
+from gateway.sending.resend import log_ended
 from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.retention import Retention
 from gateway.upkeep.token_expiry import TokenExpiry
@@ -109,7 +109,7 @@ class Keep:
         freed = self._spool.recover()
         if freed:
             log("lease.expired", entries=len(freed))
-            tell(one for one in freed if one.state is State.DEAD)
+            log_ended(one for one in freed if one.state is State.DEAD)
         self._look_at_answers()
 
     def _look_at_answers(self) -> None:

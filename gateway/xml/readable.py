@@ -40,7 +40,7 @@ _BEFORE: Final = re.compile(rb"(?>\xef\xbb\xbf|[ \t\r\n\0])*")
 _LABEL: Final = re.compile(r"(<\?xml\s[^<>]{0,200}?\bencoding\s*=\s*)([\"'])([^\"'<>]{0,60})\2")
 
 
-def readable(document: bytes) -> bytes:
+def as_utf8(document: bytes) -> bytes:
     """Write a document in UTF-8, with that label, and nothing around it; the same object when that cannot be done."""
     codec = _codec(document)
     if codec is None:

@@ -317,7 +317,7 @@ def test_the_work_for_an_answer_does_not_tell_what_is_anothers_from_what_is_not_
         services = SimpleNamespace(
             spool=Watcher(spool, calls),
             archive=Watcher(archive, calls),
-            callers=callers,
+            authenticator=callers,
             rules=app.rules,
             meter=Meter(),
             metrics_token="",

@@ -55,7 +55,7 @@ def test_headers_of_any_content_never_are_an_error_of_ours(
 ) -> None:
     first = dict(reversed(headers))
     shown = credentials_of(first, headers, Peer(address), method="POST", url=b"/v1/messages?" + query)
-    found = CALLERS.recognise(shown)
+    found = CALLERS.authenticate(shown)
     assert isinstance(found, Unauthenticated)
     assert found.problem == "unauthorised"
     assert 0 <= found.delay_s <= 3

@@ -15,7 +15,7 @@ from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
 from gateway.observe.log import configure_logs, reset_logs
 from gateway.rules.loading import load_rules
-from gateway.sending.resend import ResendPolicy, tell
+from gateway.sending.resend import ResendPolicy, log_ended
 from spool.entry import Bounce, Ended, Latest, Travelled
 from spool.lifecycle import State
 from tests.spooling import START
@@ -149,7 +149,7 @@ def test_what_came_back_is_logged_with_its_next_attempt_and_what_died_as_an_erro
     home = replace(back, destination="@home/ann/hook", state=State.DEAD)
     configure_logs("info")
     try:
-        tell([back, replace(back, state=State.DEAD), home])
+        log_ended([back, replace(back, state=State.DEAD), home])
     finally:
         reset_logs()
     first, second, third = (json.loads(line) for line in capfdbinary.readouterr().out.splitlines())

@@ -86,7 +86,7 @@ class World:
         while not done():
             steps += 1
             if not self.forward.step():
-                assert select([*self.forward.ears()], [], [], PATIENCE_S)[0], "nothing rang"
+                assert select([*self.forward.descriptors()], [], [], PATIENCE_S)[0], "nothing rang"
         return steps
 
     def sent(self, uids: list[str]) -> int:

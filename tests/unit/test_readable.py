@@ -17,7 +17,7 @@ from gateway.receipts.transfer import Transfer
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.loading import Rules, load_rules
 from gateway.xml.envelope import wrap
-from gateway.xml.readable import readable
+from gateway.xml.readable import as_utf8
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
@@ -198,4 +198,4 @@ def test_answer_that_says_so_inside_alone_is_no_mail_either(spool: SqliteSpool, 
     ],
 )
 def test_hardly_any_bytes_are_no_obstacle(document: bytes, form: bytes) -> None:
-    assert readable(document) == form
+    assert as_utf8(document) == form

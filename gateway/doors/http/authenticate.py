@@ -80,7 +80,7 @@ class Authenticator:
         self._logins = logins
         self._clock = clock
 
-    def recognise(self, shown: Credentials) -> Enterprise | Unauthenticated:
+    def authenticate(self, shown: Credentials) -> Enterprise | Unauthenticated:
         """Say who shows this, or how to answer somebody unknown. Raises SpoolError."""
         try:
             found = self._find(shown)

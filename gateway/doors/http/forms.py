@@ -6,7 +6,7 @@ from typing import Final
 from gateway.doors.http.query_parameters import in_query
 from gateway.doors.http.services import HttpServices, ProblemError
 from gateway.mapping.language import SourceKind, SourceMapping
-from gateway.mapping.source import printable
+from gateway.mapping.source import shortened
 from gateway.model import Fault
 
 _MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
@@ -29,7 +29,7 @@ def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm |
         return None
     mapping = services.mappings.get(name)
     if mapping is None:
-        raise ProblemError("unknown-mapping", _unknown(printable(name)))
+        raise ProblemError("unknown-mapping", _unknown(shortened(name)))
     media = media_type(content_type)
     if media not in _UNSAID and media != _MEDIA[mapping.source]:
         raise ProblemError("unsupported-media-type", _other_form(mapping))

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from gateway.doors.http.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
 from gateway.doors.http.services import ProblemError
-from gateway.mapping.source import printable
+from gateway.mapping.source import shortened
 from gateway.model import Fault
 from gateway.rules.catalogue import Catalogue
 from gateway.views.api import CURSOR_AT_MOST
@@ -61,7 +61,7 @@ def check_query(query: str, operation: str) -> None:
         if name not in known:
             near = get_close_matches(name[:_NAME_LOOKED_AT].lower(), known, n=1, cutoff=_NEAR)
             raise _bad(
-                printable(name),
+                shortened(name),
                 "unknown_parameter",
                 f"{operation} has no query parameter of this name",
                 "该接口没有此查询参数",

@@ -42,7 +42,7 @@ class HttpServices:
     size_bytes: int
     refuse_wait_s: float
     """`signing.refuse_wait_s`."""
-    callers: Authenticator
+    authenticator: Authenticator
     long_poll: LongPoll
     gauge: Gauge
     meter: Meter
@@ -84,7 +84,7 @@ class ProblemError(Exception):
 
 def caller_of(shown: Credentials, services: HttpServices) -> Enterprise:
     """Say who is asking. Raises Problem."""
-    found = services.callers.recognise(shown)
+    found = services.authenticator.authenticate(shown)
     if isinstance(found, Unauthenticated):
         raise ProblemError(found.problem, *found.faults, headers=found.headers, delay_s=found.delay_s)
     return found
