@@ -1,4 +1,4 @@
-"""Whom a declaration message names to get copies of it and of the answers to it: BaseSubscribe (spec ceb/messages.md)."""
+"""Subscribers that a message names for copies of it and of its answers: BaseSubscribe (spec ceb/messages.md)."""
 
 from typing import Final
 
@@ -15,9 +15,9 @@ NONE: Final = Subscribers()
 
 
 def subscribers_of(body: bytes) -> Subscribers:
-    """Read the BaseSubscribe elements of a document that was examined; costs a search where there is none.
+    """Read the BaseSubscribe elements of an examined document; costs only one search where there are none.
 
-    A DXP id is ASCII: any other names nobody of this node.
+    A DXP id is ASCII; any other address names no enterprise of this node.
     """
     if _MARK not in body:
         return NONE
