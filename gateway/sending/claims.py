@@ -1,4 +1,4 @@
-"""What a process does first about claims: those of its own earlier life, and those of the generation before it."""
+"""Cleans up claims at the start of a process: its own from before a crash, and those of earlier generations."""
 
 from gateway.observe.log import log
 from gateway.sending.resend import tell
@@ -8,7 +8,7 @@ from spool.store import Spool
 
 
 def begin(spool: Spool, claimant: str) -> None:
-    """Make ready what this claimant held when it died; leave to earlier generations, which may live, what they hold."""
+    """Release the entries that this claimant held when it died; earlier generations may still run and keep theirs."""
     recovered = spool.recover(claimant=claimant)
     if recovered:
         log("lease.expired", claimant=claimant, entries=len(recovered))
