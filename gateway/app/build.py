@@ -1,4 +1,4 @@
-"""The composition root: the only file that builds adapters and wires them up."""
+"""The composition root: the only file that builds adapters and connects them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -59,7 +59,8 @@ from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
 _NICE: Final = 5
-"""Of all roles but accept: a platform waits for its answer, nobody waits for the others to the millisecond."""
+"""Of all roles but accept: a platform waits for the answer of accept, nothing waits for the others to the
+millisecond."""
 
 
 class App:
@@ -68,9 +69,9 @@ class App:
     def __init__(self, file: Path, *, operator: bool = False, generation: int = 1) -> None:
         """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
 
-        What is wrong in an enterprise's file or in a mapping is `left_out`.
-        `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
-        `generation`: how many configurations this node has had since its start, with this one.
+        What is wrong in an enterprise's file or in a mapping is listed in `left_out`.
+        `operator`: an operator asked for it (SIGHUP), so PINs that were refused may be tried again.
+        `generation`: number of configurations of this node since its start, including this one.
         """
         self.file = file
         self.generation = generation
@@ -103,19 +104,19 @@ class App:
             mappings=self.mappings,
         )
         self._line: JudgeLink | None = None
-        """Where the roles ask for judges; None before there are roles."""
+        """Link on which the roles ask for judges; None before there are roles."""
 
     def close(self) -> None:
-        """Let go of what roles that were made here and are not started again would need."""
+        """Close what roles built here would need, if they are not to be started again."""
         if self._line is not None:
             self._line.close()
 
     def keyring(self) -> Keyring:
-        """Load the private keys, into the memory of this process. Raises ConfigError."""
+        """Load the private keys into the memory of this process. Raises ConfigError."""
         return Loader(health_dir=health_dir(self.config)).load_all(self.config.key)
 
     def _look_at_keys(self, *, operator: bool) -> PublicKeyring:
-        """Load every private key that roles will need, to see that it can be. Raises ConfigError."""
+        """Load every private key that roles will need, to check that this works. Raises ConfigError."""
         self._tls()
         return (
             Loader(health_dir=health_dir(self.config), operator=operator).load_all(self.config.key).public()
@@ -125,7 +126,7 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema now, in both of its forms, so that forked roles share them."""
+        """Compile every schema now, in all forms, so that forked roles share them."""
         schemas = self.rules.schemas
         for kind in self.rules.catalogue.declarations():
             for prefix in PREFIXES:
@@ -135,7 +136,10 @@ class App:
                 schemas.schema_for(root, view)
 
     def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
-        """Open the spool, for one thread; `wait_s`, for another's lock, is begun anew until `stop` is set, if given."""
+        """Open the spool, for one thread.
+
+        `wait_s`: length of one wait for another process's lock; waits are repeated until `stop` is set, if given.
+        """
         return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
 
     def forward(self, destination: Destination, number: int, stop: Stop | None = None) -> Forward:
@@ -150,21 +154,21 @@ class App:
         )
 
     def local(self, spool: Spool) -> Forward:
-        """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
+        """Build the forward role of messages to this node; it pauses after signals, as most are not for it."""
         return Forward(
             spool=spool,
             transport=LocalTransport(
                 spool=spool, filer=self.filer(spool), local_receivers=bounded(self.local_receivers, spool)
             ),
             destination=Destination(name=LOCAL),
-            keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
+            keyring=Keyring(keys={}),  # these messages came in their own envelope: nothing is signed
             config=self.config,
             claimant=self._claimant(f"forward/{LOCAL}"),
             linger_s=_LOCAL_LINGER_S,
         )
 
     def filer(self, spool: Spool) -> ReceiptFiler:
-        """Build what files arrivals."""
+        """Build the receipt filer."""
         return ReceiptFiler(
             spool=spool,
             rules=self.rules,
@@ -184,7 +188,7 @@ class App:
         )
 
     def notify(self, spool: Spool) -> Notify:
-        """Build the notify role: of all channels of this configuration."""
+        """Build the notify role, for all channels of this configuration."""
         from gateway.views.api import receipt_view  # noqa: PLC0415 (only who shows answers loads it)
 
         return Notify(
@@ -231,9 +235,9 @@ class App:
     def roles(
         self, names: Collection[str], door: OpenDoor | None, last_reload: LastReload | None = None
     ) -> list[Role]:
-        """Return the processes of these roles, and who judges for them.
+        """Return the processes of these roles, and the one that runs the judges.
 
-        `door` is what accept serves; `last_reload`: where it sees how reloads went.
+        `door` is served by accept; `last_reload`: where accept reads the results of reloads.
         """
         state = ConfigState(left_out=self.left_out, last_reload=last_reload or LastReload())
         line = self._line = JudgeLink()
@@ -318,13 +322,13 @@ def _role(name: str, build: Callable[[Stop], Forward | Collect | Notify], *, wai
 
 
 def _waits_s(destination: Destination) -> float:
-    """Say how long a role may wait for the other side at a time: to connect, to log in, to ask and to be answered."""
+    """Return how long a role may wait for the other side at a time: to connect, log in, ask and be answered."""
     link = destination.sftp or destination.rabbitmq or destination.amqp
     return 0.0 if link is None else 4 * link.timeout_s
 
 
 def _secret(file: Path | None) -> str:
-    """Read a file that holds one secret; empty when none is named. Raises ConfigError."""
+    """Read a file that holds one secret; empty when none is configured. Raises ConfigError."""
     if file is None:
         return ""
     try:
@@ -337,7 +341,7 @@ def _secret(file: Path | None) -> str:
 
 
 def load_trust(verifying: Verifying) -> Trust:
-    """Read what `[verifying]` names. Raises ConfigError."""
+    """Load the trust settings of `[verifying]`. Raises ConfigError."""
     try:
         issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
     except SigningError as error:
@@ -346,7 +350,7 @@ def load_trust(verifying: Verifying) -> Trust:
 
 
 def build_transport(destination: Destination) -> Transport:
-    """Build what carries entries to this destination; connects on first use."""
+    """Build the transport of this destination; connects on first use."""
     if destination.sftp is not None:
         from gateway.transports.sftp.transport import SftpTransport  # noqa: PLC0415 (only who uses it loads it)
 
@@ -365,7 +369,7 @@ def build_transport(destination: Destination) -> Transport:
 
 
 def build_channel(deliver: Deliver) -> Transport:
-    """Build what carries answers home on a channel; connects on first use. Raises ConfigError."""
+    """Build the transport of a channel; connects on first use. Raises ConfigError."""
     if deliver.webhook is not None:
         from gateway.transports.webhook.transport import WebhookTransport  # noqa: PLC0415 (only who uses it loads it)
 
@@ -374,7 +378,7 @@ def build_channel(deliver: Deliver) -> Transport:
 
 
 def way_of(deliver: Deliver) -> Destination:
-    """Return a channel that is no webhook as the destination that it is like."""
+    """Return a channel that is not a webhook as an equivalent destination."""
     return Destination(
         name=deliver.name,
         sftp=deliver.sftp,
@@ -385,7 +389,7 @@ def way_of(deliver: Deliver) -> Destination:
 
 
 def build_feed(destination: Destination) -> Feed:
-    """Build what brings in the answers of this destination; connects on first use."""
+    """Build the feed of this destination; connects on first use."""
     if destination.sftp is not None:
         from gateway.transports.sftp.transport import SftpFeed  # noqa: PLC0415 (only who uses it loads it)
 
