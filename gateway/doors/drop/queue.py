@@ -1,7 +1,7 @@
-"""The door that is a queue: a message is acknowledged when it is on disk and its answer is in the reply queue.
+"""The queue door: acknowledges a message once it is on disk and its answer is in the reply queue.
 
 The answer is the document that HTTP would have sent. Its correlation id is the message id of what it answers;
-its own id follows from both, so that an answer that comes twice can be known.
+its own id is derived from both, so that a repeated answer can be recognised.
 """
 
 import hashlib
@@ -19,23 +19,23 @@ from gateway.ports import Arrival, Feed, Parcel, Transport
 
 
 class QueueAdapter:
-    """`gateway.doors.drop.loop.Hatch` over a queue and a reply queue."""
+    """`gateway.doors.drop.loop.DropAdapter` for a queue and a reply queue."""
 
     def __init__(self, feed: Feed, replies: Transport, *, enterprise: str) -> None:
         self._feed = feed
         self._replies = replies
         self._enterprise = enterprise
         self._one_by_one = False
-        """Whether answers could not be sent last time: some brokers cut a connection that has several under way then."""
+        """Whether sending answers failed last time: some brokers then cut a connection with several in progress."""
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """See `Hatch.receive`."""
+        """Receive as `DropAdapter.receive`."""
         return self._feed.receive(limit=limit, timeout_s=timeout_s)
 
     def tell(self, answered: Sequence[Answered]) -> Reported:
-        """See `Hatch.tell`; an answer that the reply queue will never take is logged and given up.
+        """Send the answers as `DropAdapter.tell`; one that the reply queue will never take is logged and dropped.
 
-        The message itself is settled by then; asking for it again and again would help nobody.
+        The message itself is settled by then; receiving it again would not help.
         """
         told: list[Answered] = []
         for some in [[one] for one in answered] if self._one_by_one else [answered]:
@@ -47,7 +47,7 @@ class QueueAdapter:
         return Reported(told)
 
     def _send(self, answered: Sequence[Answered], told: list[Answered]) -> DeliveryError | None:
-        """Send answers and put down in `told` whose were; returns why others can be sent later only."""
+        """Send answers and add the sent ones to `told`; returns the error if others have to be sent later."""
         failed: DeliveryError | None = None
         for delivery in self._replies.send(list(_parcels(answered))):
             if delivery.error is not None and delivery.error.temporary:
@@ -59,15 +59,15 @@ class QueueAdapter:
         return failed
 
     def done(self, answered: Sequence[Answered]) -> None:
-        """See `Hatch.done`; acknowledges."""
+        """Acknowledge the messages; see `DropAdapter.done`."""
         self._feed.done([one.arrival for one in answered])
 
     def idle(self) -> None:
-        """See `Hatch.idle`; heartbeats go on."""
+        """Keep up the heartbeats; see `DropAdapter.idle`."""
         self._feed.idle()
 
     def close(self) -> None:
-        """See `Hatch.close`."""
+        """Close as `DropAdapter.close`."""
         self._feed.close()
         self._replies.close()
 
@@ -88,13 +88,13 @@ def _parcels(answered: Sequence[Answered]) -> Iterator[Parcel]:
 
 
 def rabbitmq_of(door: RabbitmqDoor) -> Rabbitmq:
-    """Return the settings of a link from the queue and into the reply queue."""
+    """Return the settings of a link that reads the queue and writes the reply queue."""
     common = _common(door, RabbitmqBroker)
     return Rabbitmq(**common, send_queue=door.reply_queue, receive_queues=(door.queue,))
 
 
 def amqp_of(door: AmqpDoor) -> Amqp:
-    """As `rabbitmq_of`."""
+    """Return the same as `rabbitmq_of`."""
     return Amqp(**_common(door, AmqpBroker), send_address=door.reply_queue, receive_address=door.queue)
 
 
