@@ -92,7 +92,7 @@ class DropLoop:
         self._closed = ""
 
     def step(self, timeout_s: float) -> bool:
-        """Process one batch, waiting at most `timeout_s` for its first arrival. Returns False if there is nothing to do.
+        """Process one batch; wait at most `timeout_s` for its first arrival. Returns False if there is nothing to do.
 
         A failing door pauses, longer each time, and never delays another door.
         """
@@ -132,7 +132,7 @@ class DropLoop:
         return True
 
     def _tell(self) -> bool:
-        """Report answers and finish their arrivals; a failed report is retried later. Returns whether all were reported.
+        """Report answers and finish their arrivals; failed reports are retried later. Says whether all were reported.
 
         Unreported arrivals stay in hand meanwhile, and the connection is kept alive: a broker counts how often it
         delivers the same message again.

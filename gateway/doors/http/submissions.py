@@ -1,4 +1,4 @@
-"""POST /v1/messages from its head to its answer, with no task of its own: of all requests these are the many.
+"""POST /v1/messages from head to answer, without a task of its own: most requests are submissions.
 
 Everything up to the commit is done when the last byte is there, everything after it when the commit is on disk.
 """
@@ -38,7 +38,7 @@ from spool.entry import Conflict, Duplicate, Submission
 
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
-"""At a watermark: room is not made in a moment."""
+"""Retry-After at a watermark: freeing space takes a while."""
 _BUSY: Final = Fault(
     rule="judges_busy",
     message="too many of your messages wait to be checked; nothing was taken",
@@ -50,7 +50,7 @@ Tell = Callable[[HttpResponse], None]
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What is asked of a submission's request line and headers; a header that is not there is empty."""
+    """The parts of request line and headers that a submission needs; a missing header is empty."""
 
     shown: Credentials
     content_type: str
@@ -68,16 +68,19 @@ class Admitted(Struct, frozen=True):
     request_key: str
     dry_run: bool
     promised: str = ""
-    """Hex SHA-256 that a signed request promises of its body; empty: none."""
+    """Hex SHA-256 of the body that a signed request announces; empty: none."""
     form: BodyForm | None = None
-    """How the body is translated; None: it is a message as it is."""
+    """How the body is translated; None: it is a message already."""
 
 
 class Submissions:
-    """Takes them in; for one event loop."""
+    """Handles submissions; for one event loop."""
 
     def __init__(self, services: HttpServices, *, judge: Judge, pool: Pool, full: Full) -> None:
-        """`judge` judges at once what it can; everything else goes to the pool. `full`: whose mailbox is."""
+        """Store the services.
+
+        `judge` checks short cases at once; all others go to the pool. `full`: says whose mailbox is full.
+        """
         self._services = services
         self._judge = judge
         self._pool = pool
@@ -86,7 +89,7 @@ class Submissions:
         self.size_bytes = services.size_bytes
 
     def admit(self, head: Head) -> Admitted | HttpResponse:
-        """Judge a head before the body is read; an Answer says why it need not come. Never raises."""
+        """Check a head before the body is read; an HttpResponse says why the body is not needed. Never raises."""
         try:
             return self._admit(head)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
@@ -113,7 +116,7 @@ class Submissions:
         return Admitted(caller, began, request_key, dry_run, promised, form)
 
     def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
-        """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""
+        """Refuse, before the body is read, what exceeds a quota whatever the body is. Raises ProblemError."""
         announced = int(head.content_length) if head.content_length.isdigit() else 0
         cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
         over = self._services.intake.quotas.over(caller, cost)
@@ -121,15 +124,15 @@ class Submissions:
             raise over_quota(over)
 
     def too_large(self) -> HttpResponse:
-        """Answer a body that has come to more than `size_bytes`."""
+        """Return the answer to a body of more than `size_bytes`."""
         return self._failed(_too_large())
 
     def take(self, admitted: Admitted, body: bytes, tell: Tell) -> None:
-        """Judge a body and put it on disk; `tell` gets the answer, now or later, once. Never raises itself."""
+        """Check a body and store it; `tell` gets the answer, now or later, once. Never raises itself."""
         self._answer_with(lambda: self._take(admitted, body, tell), tell)
 
     def _answer_with(self, work: Callable[[], HttpResponse | None], tell: Tell) -> None:
-        """Do some work, and tell the answer that it has at once. Never raises itself."""
+        """Call `work`, and send its answer if it returns one. Never raises itself."""
         try:
             answer = work()
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
@@ -138,10 +141,10 @@ class Submissions:
             tell(answer)
 
     def _take(self, admitted: Admitted, body: bytes, tell: Tell) -> HttpResponse | None:
-        """Return the answer that is known at once; None: it comes later.
+        """Return the answer if it is known at once; None: it comes later.
 
-        What is not found sound at once may have been taken before, and is not judged then: its certificate may have
-        ended since.
+        A body not found sound at once may have been accepted before, and is then not checked again: its certificate
+        may have expired since.
         """
         digest = hashlib.sha256(body) if admitted.promised else None
         if digest is not None and digest.hexdigest() != admitted.promised:
@@ -176,7 +179,7 @@ class Submissions:
     def _recalled(
         self, reply: Duplicate | Conflict | Exception, admitted: Admitted, body: bytes
     ) -> HttpResponse:
-        """Answer bytes that were taken before."""
+        """Answer a body that was accepted before."""
         if isinstance(reply, Exception):
             raise reply
         return self._answer(self._services.intake.recalled(reply, body, admitted.caller), admitted)
@@ -184,7 +187,7 @@ class Submissions:
     def _ask_judge(
         self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell
     ) -> HttpResponse | None:
-        """Hand it to a judge that may be killed. Raises Problem when none will have it."""
+        """Submit the question to a judge that may be killed. Raises ProblemError when the queue is full."""
 
         def judged(verdict: JudgeVerdict | Exception) -> None:
             self._answer_with(lambda: self._take_judged(on_message(verdict), admitted, body, tell), tell)
@@ -196,7 +199,7 @@ class Submissions:
     def _take_judged(
         self, judged: ExaminedSubmission | Refusal, admitted: Admitted, body: bytes, tell: Tell
     ) -> HttpResponse | None:
-        """Return the answer that is known at once; None: it comes with the commit."""
+        """Return the answer if it is known at once; None: it comes with the commit."""
         if admitted.dry_run:
             return self._dry_run(judged, body, admitted.caller)
         busy = self._services.intake.take(
@@ -216,7 +219,7 @@ class Submissions:
         return ok_response(api.first_view("", judged.header, judged.new.sha256.hex(), state="valid"))
 
     def _answer(self, outcome: SubmissionResult | Exception, admitted: Admitted) -> HttpResponse:
-        """Say what became of a submission, and count it. Never raises."""
+        """Return the answer to a submission, and count it. Never raises."""
         meter = self._services.meter
         try:
             if isinstance(outcome, AcceptedSubmission):
