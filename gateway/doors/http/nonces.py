@@ -46,7 +46,7 @@ class _Read:
 
 
 class Nonces:
-    """Registry of used nonces for one event loop; several processes may share the folder."""
+    """The used nonces, for one event loop; several processes may share the folder."""
 
     def __init__(self, folder: Path, *, most: int = MOST, most_of_all: int = MOST_OF_ALL) -> None:
         self._folder = folder
