@@ -110,7 +110,9 @@ def build(services: HttpServices) -> Starlette:
 
 
 async def _never(_request: Request) -> Response:
-    raise AssertionError("submissions are taken out of the stream of requests before")  # by doors.wire
+    raise AssertionError(
+        "submissions are taken out of the stream of requests before"
+    )  # by doors.http.protocol
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
