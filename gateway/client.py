@@ -1,4 +1,4 @@
-"""A client of the HTTP API for platforms: one kept connection, patient with a gateway that restarts.
+"""Client of the HTTP API for platforms: keeps one connection and retries while the gateway restarts.
 
 Everything may be sent again: the same bytes under the same Idempotency-Key are the same message
 (docs/http-api.md, Submit), so a lost answer never makes two messages out of one.
@@ -38,7 +38,7 @@ _backoff = wait_random_exponential(multiplier=0.2, max=5.0)
 
 
 class ProblemView(Struct, frozen=True, kw_only=True):
-    """An RFC 9457 answer of the gateway: why it did not take or give something."""
+    """An RFC 9457 problem document of the gateway: why it refused a request."""
 
     status: int
     code: str = ""
@@ -51,11 +51,11 @@ class ProblemView(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """The message is the gateway's to deliver."""
+    """The gateway has accepted the message and will deliver it."""
 
     message: AcceptedView
     first: bool
-    """False when it was accepted before."""
+    """False when the same message was accepted before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class _Reply:
 
 
 class _NotNow(Exception):  # noqa: N818 (not an error, a reason to wait)
-    """Trying again may help."""
+    """The request failed for now; a retry may help."""
 
     def __init__(self, what: str, pause_s: float = 0.0) -> None:
         super().__init__(what)
@@ -89,10 +89,11 @@ class GatewayClient:
         timeout_s: float = 30.0,
         patience_s: float = 60.0,
     ) -> None:
-        """Connects on first use. `url` is `http://host:port` or `https://…`; raises ConfigError.
+        """Store the settings; the connection is made on first use.
 
-        Who we are is proved by the token, by signing each request with `hmac_key`, or by the certificate in `tls`,
-        which for `https` also says whose certificates are believed.
+        `url` is `http://host:port` or `https://…`. The caller is proved by the token, by signing each request with
+        `hmac_key`, or by the client certificate in `tls`; for `https`, `tls` also says which certificates are
+        trusted. Raises ConfigError.
         """
         self._url = _checked(url)
         self._token = token
@@ -103,7 +104,7 @@ class GatewayClient:
         self._connection: http.client.HTTPConnection | None = None
 
     def submit(self, body: bytes) -> Submitted | ProblemView:
-        """Hand in a message: XML of customs or a DxpMsg, exactly these bytes."""
+        """Submit a message, XML of customs or a DxpMsg; exactly these bytes are sent."""
         reply = self._ask("POST", "/v1/messages", body, {
             "Content-Type": "application/xml",
             "Idempotency-Key": hashlib.sha256(body).hexdigest(),
@@ -114,25 +115,25 @@ class GatewayClient:
         return Submitted(message=view, first=reply.status == http.HTTPStatus.ACCEPTED)
 
     def dry_run(self, body: bytes) -> AcceptedView | ProblemView:
-        """Have a message checked as `submit` would, and nothing kept: its `id` is empty, its `state` `valid`."""
+        """Check a message as `submit` would, storing nothing: its `id` is empty, its `state` is `valid`."""
         headers = {"Content-Type": "application/xml"}
         return self._read(self._ask("POST", "/v1/messages?dry_run=true", body, headers), AcceptedView)
 
     def message(self, uid: str) -> StatusView | ProblemView:
-        """Ask how a message stands."""
+        """Return the state of a message."""
         return self._read(self._ask("GET", f"/v1/messages/{quote(uid, safe='')}"), StatusView)
 
     def content(self, uid: str) -> bytes | ProblemView:
-        """Fetch the accepted bytes of a message."""
+        """Return the accepted bytes of a message."""
         return self._bytes(f"/v1/messages/{quote(uid, safe='')}/content")
 
     def evidence(self, uid: str, *, redact: bool = False) -> bytes | ProblemView:
-        """Fetch the file that proves a message's life; waits until the log covers it, within the patience."""
+        """Return the evidence file of a message; waits until the log covers it, at most `patience_s`."""
         asked = "?redact=true" if redact else ""
         return self._bytes(f"/v1/messages/{quote(uid, safe='')}/evidence{asked}")
 
     def declaration(self, message_type: str, key: str) -> TimelineView | ProblemView:
-        """Ask for all answers about a declaration; `key` as `agentCode=X copNo=Y`."""
+        """Return all answers about a declaration; `key` as `agentCode=X copNo=Y`."""
         return self._read(
             self._ask("GET", f"/v1/declarations?{urlencode({'type': message_type, 'key': key})}"),
             TimelineView,
@@ -141,17 +142,17 @@ class GatewayClient:
     def receipts(
         self, *, after: int | None = None, limit: int = 100, wait_s: int = 0
     ) -> ReceiptsView | ProblemView:
-        """Fetch what came after a cursor, without one after the last acknowledged; waits up to `wait_s`."""
+        """Fetch the receipts after a cursor (default: the last one acknowledged); waits up to `wait_s`."""
         asked = {"limit": limit, "wait": wait_s} | ({} if after is None else {"after": after})
         return self._read(self._ask("GET", f"/v1/receipts?{urlencode(asked)}", wait_s=wait_s), ReceiptsView)
 
     def pages(
         self, *, after: int | None = None, limit: int = 100, wait_s: int = 30, once: bool = False
     ) -> Iterator[ReceiptsView]:
-        """Yield every page that holds something, as it comes, for ever; with `once` until one has nothing.
+        """Yield every page that has receipts, without end; with `once`, until a page is empty.
 
-        Store a page, then `acknowledge` its cursor: whoever ends in between gets it again. Raises DeliveryError,
-        for a problem too.
+        Store a page, then `acknowledge` its cursor: a page that was not acknowledged comes again. Raises
+        DeliveryError, also for a problem document.
         """
         while True:
             page = self.receipts(after=after, limit=limit, wait_s=wait_s)
@@ -169,18 +170,18 @@ class GatewayClient:
             after = page.cursor
 
     def receipt_content(self, receipt: str) -> bytes | ProblemView:
-        """Fetch the bytes of a receipt, by its id."""
+        """Return the bytes of a receipt, by its id."""
         return self._bytes(f"/v1/receipts/{quote(receipt, safe='')}/content")
 
     def acknowledge(self, cursor: int) -> CursorView | ProblemView:
-        """Tell that everything up to the cursor is safe here."""
+        """Confirm that all receipts up to the cursor are stored at the caller."""
         body = msgspec.json.encode(AcknowledgementView(cursor=cursor))
         return self._read(
             self._ask("POST", "/v1/receipts/ack", body, {"Content-Type": "application/json"}), CursorView
         )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -258,7 +259,7 @@ class GatewayClient:
         )
 
     def _proof(self, method: str, target: str, body: bytes) -> Mapping[str, str]:
-        """Return the headers that say who we are; a signature is another one for each attempt."""
+        """Return the headers that authenticate the caller; a signature is made anew for each attempt."""
         if self._hmac_key is None:
             return {"Authorization": f"Bearer {self._token}"} if self._token else {}
         request = RequestSignature(
@@ -280,7 +281,7 @@ class GatewayClient:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Wait as long as the gateway asked for, else longer and longer; in seconds."""
+    """Return the pause before the next attempt, in seconds: what the gateway asked for, else growing."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.pause_s if isinstance(error, _NotNow) else 0.0
     return min(asked, _LONGEST_PAUSE_S) or _backoff(state)

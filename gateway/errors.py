@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from gateway.model import Fault
 
 FAULTS_SHOWN: Final = 200
-"""Faults that are given of one document; how many more there are is said behind them."""
+"""Most faults reported for one document; the number of further ones is reported after them."""
 FAULTS_COUNTED: Final = 500
-"""Faults that are looked for in one document, so that there is something to say of how many more there are."""
+"""Most faults counted in one document, so that the number of those not shown can be reported."""
 
 
 class GatewayError(Exception):
-    """Base of all errors raised on purpose; `str()` is one sentence a stranger at 3 a.m. can act on."""
+    """Base of all errors raised on purpose; `str()` is one sentence that an operator can act on."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         """Keep the three parts apart, so that a screen can lay them out and a log can name them."""
@@ -43,11 +43,11 @@ class EnvelopeError(GatewayError):
 
 
 class TooExpensive(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)
-    """Judging an input took more of the machine than one input may: `[judges]` of the configuration."""
+    """Checking one input took more time or memory than `[judges]` of the configuration allows."""
 
 
 class DeliveryError(GatewayError):
-    """One attempt to hand an entry to a destination failed; `temporary` says whether another may help."""
+    """One attempt to hand an entry to a destination failed; `temporary` says whether another attempt may help."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class DeliveryError(GatewayError):
         temporary: bool = True,
         retry_after_s: float = 0.0,
     ) -> None:
-        """Unknown errors count as temporary: attempts are bounded, so the worst case is a dead letter.
+        """Count unknown errors as temporary: attempts are bounded, so the worst case is a dead letter.
 
-        `what` and `where` may hold a peer's own words; they are escaped. `retry_after_s`: how long the other side
-        asks us to stay away; 0: it did not say.
+        `what` and `where` may hold text of the peer; they are escaped. `retry_after_s`: how long the other side
+        asks us to wait; 0: it did not say.
         """
         super().__init__(escaped(what), where=escaped(where), fix=fix)
         self.temporary = temporary
@@ -69,11 +69,11 @@ class DeliveryError(GatewayError):
 
 
 class LeaseEndedError(DeliveryError):
-    """Nothing was sent: the claim has ended, or ends before this could be confirmed. It is no failed attempt."""
+    """Nothing was sent: the claim has ended, or would end before the confirmation. Not counted as a failed attempt."""
 
 
 class ReceiverGoneError(DeliveryError):
-    """The other side says that it wants nothing any more: nothing is sent until somebody here says otherwise."""
+    """The other side wants no further requests: nothing is sent until an operator here resumes it."""
 
 
 class Refused(GatewayError):  # noqa: N818 (a verdict on the input, not an error of ours)

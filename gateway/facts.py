@@ -1,4 +1,4 @@
-"""What the gateway writes beside the bytes in the spool, opaque there and typed here."""
+"""Typed data that the gateway stores in the spool beside the bytes; the spool does not read it."""
 
 from collections.abc import Mapping
 
@@ -10,28 +10,28 @@ from signing.xml.xmldsig import Draft
 
 
 class DeclaredFacts(Struct, frozen=True, kw_only=True):
-    """One declaration as the answer to a submission names it."""
+    """One declaration, as named in the response to a submission."""
 
     key: Mapping[str, str]
     guid: str = ""
 
 
 class TravelFacts(Struct, frozen=True, kw_only=True):
-    """What the way out needs to know of a message; read alone in less time where it has many declarations."""
+    """What sending needs to know of a message; decoding only this is faster where it has many declarations."""
 
     sender: str
     receiver: str
     signature_before: str
     signed: bool
     wrapped: bool
-    """The spooled bytes are a DxpMsg of the sender's own, or a DxpRep of ours; nothing in them may change."""
+    """The spooled bytes are the sender's own DxpMsg, or a DxpRep of ours; nothing in them may change."""
     key_name: str = ""
-    """Which signing key the enterprise asks for; empty: the default."""
+    """Name of the signing key that the enterprise asks for; empty: the default."""
     draft: Draft | None = None
 
 
 class MessageFacts(TravelFacts, frozen=True, kw_only=True):
-    """The same, and what the answer to its submission says."""
+    """`TravelFacts`, and what the response to the submission says."""
 
     edition: str
     family: str
@@ -39,12 +39,12 @@ class MessageFacts(TravelFacts, frozen=True, kw_only=True):
 
 
 class WayFacts(Struct, frozen=True, kw_only=True):
-    """What one way out of a message has of its own."""
+    """What is specific to one way of a message, that is to one of its entries."""
 
     receivers: tuple[str, ...] = ()
-    """ReceiverIds of its envelope; empty: that of the message."""
+    """ReceiverIds of its envelope; empty: the one of the message."""
     cut: bool = False
-    """Of an envelope that stays here: it names others too, who must not get it."""
+    """For an envelope that stays at this node: it names other receivers too, which must not get it."""
     sub_msg_id: str = ""
     """SubMsgId of its DxpMsgSv when the message was split over several receivers (docs/spec/dxp.md, DxpMsgSv)."""
     response_code: str = ""
@@ -54,7 +54,7 @@ class WayFacts(Struct, frozen=True, kw_only=True):
 
 
 class SentFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the journal says of one delivery: enough to make the very bytes anew, or to recognise them."""
+    """Journal data of one sent entry: enough to rebuild exactly its bytes, or to recognise them."""
 
     sha256: str
     """Hex, of the business bytes."""
@@ -64,19 +64,19 @@ class SentFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     destination: str
     cop_msg_id: str
     by: str
-    """Which transport confirmed it: `sftp`, `rabbitmq`, `amqp`, `folder`; `@local`: it stayed here."""
+    """The transport that confirmed it: `sftp`, `rabbitmq`, `amqp`, `folder`; `@local`: delivered at this node."""
     entry: int
-    """Number of the entry: a message may go several ways."""
+    """Number of the entry: a message may have several."""
     span: tuple[int, int] | None = None
-    """Where the inserted ds:Signature stands in the business bytes; none: they went out as they came."""
+    """Position of the inserted ds:Signature in the business bytes; None: they were sent as they came."""
     value: str = ""
-    """Its SignatureValue: with `key`, all of it that cannot be computed from the accepted bytes."""
+    """Its SignatureValue: with `key`, all that cannot be computed from the accepted bytes."""
     key: str = ""
-    """Hex SHA-256 of its KeyInfo, which is in the journal under `key <SHA-256>`."""
+    """Hex SHA-256 of its KeyInfo, which the journal has under `key <SHA-256>`."""
 
 
 class KeyFacts(Struct, frozen=True, kw_only=True):
-    """What the journal says of a signing key, once, before its first use: all public."""
+    """Journal data of a signing key, written once, before its first use; all of it is public."""
 
     key_info: str
     """The ds:KeyInfo element, with the certificate."""
@@ -92,13 +92,13 @@ class DeclarationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     codes: Mapping[str, str]
     dxp_id: str
     sender: str = ""
-    """SenderId of its envelope, to which answers may go as well; empty: `dxp_id`."""
+    """SenderId of its envelope, to which answers may also be addressed; empty: `dxp_id`."""
     subscribers: tuple[str, ...] = ()
     """DXP ids that get copies of the answers about it."""
 
 
 class AnswerFacts(Struct, frozen=True, kw_only=True):
-    """What an owner is told of one answer."""
+    """What is stored of one answer for its owner."""
 
     layer: str
     info: str
@@ -137,7 +137,7 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
 
 
 def of_response(*, sender: str, receiver: str) -> bytes:
-    """Encode the facts of a DxpRep of our own, which goes out as it is."""
+    """Encode the facts of a DxpRep of our own, which is sent as it is."""
     facts = MessageFacts(
         edition="",
         family="",
@@ -152,14 +152,14 @@ def of_response(*, sender: str, receiver: str) -> bytes:
 
 
 def of_way(way: WayFacts) -> bytes:
-    """Encode what a way has of its own; nothing for one that has nothing."""
+    """Encode the facts of a way; empty when all are default."""
     return b"" if way == _PLAIN_WAY else _encode(way)
 
 
 def of_declaration(
     declaration: Declaration, dxp_id: str, subscribers: tuple[str, ...] = (), *, sender: str = ""
 ) -> bytes:
-    """Encode what correlation needs, and who gets copies of the answers."""
+    """Encode what correlation needs, and the subscribers that get copies of the answers."""
     return _encode(
         DeclarationFacts(
             message_type=declaration.message_type,
@@ -173,17 +173,17 @@ def of_declaration(
 
 
 def of_sent(sent: SentFacts) -> str:
-    """Encode what the journal says of a delivery."""
+    """Encode the journal data of a sent entry."""
     return _encode(sent).decode()
 
 
 def of_key(key: KeyFacts) -> str:
-    """Encode what the journal says of a signing key."""
+    """Encode the journal data of a signing key."""
     return _encode(key).decode()
 
 
 def of_answer(answer: Answer) -> bytes:
-    """Encode what the owner is told."""
+    """Encode what is stored of an answer for its owner."""
     return _encode(
         AnswerFacts(
             layer=answer.layer.value, info=answer.info, cop_msg_id=answer.cop_msg_id, fields=answer.fields
@@ -197,7 +197,7 @@ def message_facts(facts: bytes) -> MessageFacts:
 
 
 def travel_facts(facts: bytes) -> TravelFacts:
-    """Decode of `of_message` what the way out needs."""
+    """Decode, from `of_message`, only what sending needs."""
     return _travel.decode(facts)
 
 
@@ -207,7 +207,7 @@ def way_facts(facts: bytes) -> WayFacts:
 
 
 def sent_facts(detail: str) -> SentFacts | None:
-    """Decode `of_sent`; None for a line of an older version, which says less."""
+    """Decode `of_sent`; None for a journal line of an older version, which holds less."""
     try:
         return _sent.decode(detail)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""The names of a declaration: the texts by which the spool finds it, and which version of it a message brings.
+"""Names of a declaration: the texts by which the spool finds it, and the text of its version.
 
 A name is made of the fields that the catalogue gives as the key of its message type, never of a guid: customs makes up
 its own for a receipt (docs/spec/messages.md, Correlating a receipt).
@@ -12,7 +12,7 @@ from gateway.model import Declaration, MessageType, by_value
 from gateway.rules.catalogue import Catalogue
 
 SHORTEST_KEY: Final = 2
-"""No key of the catalogue has fewer fields."""
+"""Least number of fields of a key in the catalogue."""
 _ESCAPED: Final = {"%": "%25", "=": "%3D", " ": "%20"}
 
 
@@ -20,7 +20,7 @@ def identity(declaration: Declaration) -> str:
     """Name a declaration in one line: `CEB621Message agentCode=X copNo=Y`, fields in catalogue order.
 
     Equal for all submissions of one declaration. Every key of the catalogue has two fields or more; where
-    fewer are given they name nothing by themselves, and the numbers given count too.
+    fewer are given, they identify nothing by themselves, and the numbers given are added.
     """
     whole = len(declaration.key) >= SHORTEST_KEY
     fields = declaration.key if whole else {**declaration.key, **declaration.numbers}
@@ -28,16 +28,16 @@ def identity(declaration: Declaration) -> str:
 
 
 def version(declaration: Declaration) -> str:
-    """Name which version of it this is: one may have one content only (docs/adr/0003). Empty: not told."""
+    """Name the version of a declaration; one version may have one content only (docs/adr/0003). Empty: not given."""
     time, kind = declaration.app_time, declaration.app_type
     return f"{time} {kind}" if time and kind else time
 
 
 def handles(declaration: Declaration, message_type: MessageType) -> tuple[str, ...]:
-    """Give the shorter texts by which an answer may ask: the handle field, else the numbers declared.
+    """Return the shorter texts that an answer may be looked up by: the handle field, else the declared numbers.
 
-    Numbers that an enterprise merely claims count only where it gave no key to go by; all others are
-    learned from customs, so that nobody draws a stranger's answers by declaring its numbers.
+    Declared numbers count only where the enterprise gave no full key; all others are learned from customs. So nobody
+    gets another enterprise's answers by declaring its numbers.
     """
     if message_type.handle in declaration.key:
         return (
@@ -55,7 +55,7 @@ def handles(declaration: Declaration, message_type: MessageType) -> tuple[str, .
 
 
 def spellings(text: str, catalogue: Catalogue) -> tuple[str, ...]:
-    """Give the identities that a text may mean, as people write it: by value where its fields are whole numbers."""
+    """Return the identities that a text written by a person may mean: whole-number fields are compared by value."""
     name, fields = parse_identity(text)
     kind = catalogue.by_name(name)
     if kind is None or kind.integers.isdisjoint(fields):
@@ -65,7 +65,7 @@ def spellings(text: str, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def parse_identity(text: str) -> tuple[str, dict[str, str]]:
-    """Read what `identity` wrote: the message type and the fields with their values."""
+    """Parse the text that `identity` wrote: the message type, and the fields with their values."""
     message_type, *fields = text.split(" ")
     pairs = [field.partition("=") for field in fields]
     if "%" not in text:  # nearly always
@@ -74,11 +74,11 @@ def parse_identity(text: str) -> tuple[str, dict[str, str]]:
 
 
 def lookup_text(message_type: str, fields: Iterable[tuple[str, str]]) -> str:
-    """Write the text under which the spool finds a declaration: a message type and some of its fields."""
+    """Write a look-up text of a declaration: its message type and some of its fields."""
     parts = [f"{name}={value if value.isalnum() else _escape(value)}" for name, value in fields]
     return " ".join([message_type, *parts])
 
 
 def _escape(value: str) -> str:
-    """Percent-escape what has a meaning in these texts, and any other white space."""
+    """Percent-escape the characters that have a meaning in these texts, and any other white space."""
     return "".join(_ESCAPED.get(char) or (f"%{ord(char):02X}" if char.isspace() else char) for char in value)

@@ -1,4 +1,4 @@
-"""The nouns of the field as frozen values; no behaviour beyond what a value can say about itself."""
+"""The terms of the field as immutable values, with no behaviour beyond questions about the value itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ from signing.xml.xmldsig import Draft
 MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (docs/spec/dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)
-"""Short name of a tenant, as its file in the enterprises folder is called."""
+"""Short name of a tenant: the name of its file in the enterprises folder."""
 NODE_ITSELF: Final = EnterpriseId("@node")
-"""Owner of what the node says on its own account; no enterprise is called so."""
+"""Owner of the messages that the node sends on its own behalf; no enterprise can have this name."""
 DXP_REP: Final = "DxpRep"
 """Message type of the exchange platform's own answers (docs/spec/dxp.md, DxpRep)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing wrong with a document: where it is, what people call the field, and what to do."""
+    """One thing wrong with a document: where it is, the common name of the field, and what to do."""
 
     path: str = ""
     """XPath of the node, local names with 1-based positions: `/CEB311Message/Order[1]/OrderHead/orderNo`."""
@@ -50,7 +50,7 @@ class Family(StrEnum):
 
 
 class Direction(StrEnum):
-    """Who says it: `declaration` enterprise to customs, `receipt` customs to enterprise."""
+    """Who speaks: `declaration` from enterprise to customs, `receipt` from customs to enterprise."""
 
     DECLARATION = "declaration"
     RECEIPT = "receipt"
@@ -82,7 +82,7 @@ class MessageType:
     codes: tuple[str, ...] = ()
     """Owner codes and other fields that help to tell two owners apart when a receipt repeats them."""
     key_codes: tuple[str, ...] = ()
-    """Fields of the key that say whose it is: `("ebpCode", "ebcCode")`; the others its owner makes up."""
+    """Fields of the key that name its owner: `("ebpCode", "ebcCode")`; the owner makes up the others."""
     integers: frozenset[str] = frozenset()
     """Fields of key, numbers and codes that are whole numbers, compared by value; all others by character."""
     answered_by: tuple[str, ...] = ()
@@ -126,7 +126,7 @@ class Code:
     advice_zh: str = ""
     advice_en: str = ""
     retry: str = ""
-    """`retry` as it is, `fix` and send again, or `never`; empty where the question does not arise."""
+    """`retry`: send the same again, `fix`: correct it first, or `never`; empty where the question does not arise."""
     source: str = ""
 
 
@@ -146,7 +146,7 @@ class Declaration:
 
 
 def by_value(text: str) -> str:
-    """Write a whole number in the one way all its spellings have in common: `01` and `+1` are `1` (xs:int)."""
+    """Return the canonical spelling of a whole number: `01` and `+1` become `1` (xs:int); other text is unchanged."""
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text.removeprefix("+"))
     if not (digits.isascii() and digits.isdigit()):
         return text
@@ -156,7 +156,7 @@ def by_value(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What `identify` learns of a declaration message without judging it."""
+    """What `identify` reads from a declaration message, without validating it."""
 
     message_type: MessageType
     edition: str
@@ -182,7 +182,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A declaration message that passed every stage and that the gateway is willing to answer for."""
+    """A declaration message that passed every stage, so that the gateway can accept it."""
 
     body: bytes
     """The CEB document, byte for byte as handed in (or as decoded from the DxpMsg handed in)."""
@@ -192,52 +192,52 @@ class Message:
     wrapped: bytes = b""
     """That DxpMsg, byte for byte; empty otherwise."""
     draft: Draft | None = None
-    """What signing needs of an unsigned document, made while its tree was at hand."""
+    """What signing an unsigned document needs, prepared while it was parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HmacKey:
-    """What an enterprise signs its requests with."""
+    """A key with which an enterprise signs its requests."""
 
     id: str
-    """Public: X-Gateway-Key names it."""
+    """Public; the header X-Gateway-Key names it."""
     secret: bytes = field(repr=False)
     until: datetime | None = None
-    """From then on it proves nothing; None: it has no end."""
+    """The key is not valid from then on; None: it never expires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """How much an enterprise may hand in; 0: no bound."""
+    """How much an enterprise may hand in; 0: no limit."""
 
     messages_per_minute: int = 0
     declarations_per_minute: int = 0
     bytes_per_minute: int = 0
     open_entries: int = 0
-    """Entries of its that wait to go out."""
+    """Its entries that wait to be sent."""
 
 
 ANYBODY: Final = "*"
-"""In place of the name of an enterprise: every one."""
+"""Stands for every enterprise, in place of a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """From whom of the same node an enterprise takes messages and copies into its stream, and how much unread."""
+    """Senders of this node from which an enterprise takes messages and copies, and how much unread mail it may have."""
 
     senders: frozenset[str] = frozenset()
-    """Names of enterprises, or `ANYBODY`; empty: nobody."""
+    """Names of enterprises, or `ANYBODY`; empty: no sender."""
     messages: int = 1000
     size_bytes: int = 64 * 1024 * 1024
 
     def takes_from(self, sender: EnterpriseId) -> bool:
-        """Say whether this enterprise may put something in."""
+        """Say whether messages of this sender are taken."""
         return sender in self.senders or ANYBODY in self.senders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enterprise:
-    """A tenant: who may hand in messages, how it is recognised, and for which customs identities it speaks."""
+    """A tenant: how its requests are authenticated, and for which customs identities it may act."""
 
     id: EnterpriseId
     name: str
@@ -246,23 +246,23 @@ class Enterprise:
     acts_for: frozenset[str] = frozenset()
     """Codes in the keys of its declarations that are bound to it, beside `cop_codes`: `ebcCode`, `agentCode` …"""
     token_sha256: tuple[str, ...] = ()
-    """Lower-case hex SHA-256 of each bearer token that is valid, the newest last; a token itself is never kept."""
+    """Lower-case hex SHA-256 of each valid bearer token, the newest last; the token itself is never stored."""
     token_until: Mapping[str, datetime] = field(default_factory=dict)
-    """Of these, those that have an end → from when on they prove nothing."""
+    """Of these, the tokens that expire → when."""
     certificate_sha256: frozenset[str] = frozenset()
-    """Lower-case hex SHA-256 of each client certificate (DER) that is its own."""
+    """Lower-case hex SHA-256 of each of its client certificates (DER)."""
     hmac_keys: tuple[HmacKey, ...] = ()
     message_types: frozenset[str] = frozenset()
     """What it may hand in, `CEB311Message`; empty: every type."""
     addresses: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Where its requests may come from; empty: anywhere."""
+    """Networks that its requests may come from; empty: anywhere."""
     quota: Quota | None = None
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
     disabled: bool = False
     mailbox: Mailbox = Mailbox()
     lanes: tuple[str, ...] = ()
-    """Destinations in the spool of the channels that bring its answers home."""
+    """Spool destinations of the channels that deliver its answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,20 +270,20 @@ class Subscribers:
     """The DXP ids that a message names in BaseSubscribe, each once (docs/spec/messages.md, BaseSubscribe)."""
 
     data: tuple[str, ...] = ()
-    """Status ALL or DATA: they get the message."""
+    """Status ALL or DATA: these get the message."""
     receipts: tuple[str, ...] = ()
-    """Status ALL or RET: they get what customs answers."""
+    """Status ALL or RET: these get the answers of customs."""
 
 
 class Layer(StrEnum):
     """The three layers of customs' answers (docs/spec/dxp.md, Three layers of answers)."""
 
     TRANSPORT = "transport"
-    """DxpRep: the exchange platform speaks."""
+    """DxpRep: answer of the exchange platform."""
     FORMAT = "format"
-    """CEB900: the format check speaks."""
+    """CEB900: answer of the format check."""
     BUSINESS = "business"
-    """CEBnnn receipt: customs speaks."""
+    """CEBnnn receipt: answer of customs."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -302,11 +302,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     numbers: Mapping[str, str]
     codes: Mapping[str, str]
     cop_msg_id: str = ""
-    """The CopMsgId it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
+    """The CopMsgId that it refers to: DxpRep OriHead, CEB900 oriCopMsgId."""
     sender_id: str = ""
-    """Whose CopMsgId that is: DxpRep OriHead; a CEB900 does not say it."""
+    """Sender of the message with that CopMsgId: DxpRep OriHead; a CEB900 does not have it."""
     receiver_ids: tuple[str, ...] = ()
-    """The receivers of the envelope it refers to: DxpRep OriHead."""
+    """The receivers of the envelope that it refers to: DxpRep OriHead."""
     digest: str = ""
     """Hex SHA-256 of the canonical body: equal for identical bodies."""
     fields: Mapping[str, str] = {}
@@ -314,7 +314,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A collected message opened: its envelope, its business bytes, its answers."""
+    """A collected message, opened: its envelope, its business bytes, its answers."""
 
     envelope: Envelope | None
     business: bytes
@@ -325,7 +325,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """An identity and an instant, handed to pure code that must not ask for either."""
+    """An id and a time, passed to pure code that must not generate either."""
 
     id: str
     time: datetime

@@ -1,8 +1,8 @@
-r"""Text from outside, made safe for a terminal, a database, a log: what no reader should obey is written out.
+r"""Text from outside, made safe for a terminal, a database or a log: characters that could act are written as escapes.
 
-Control characters (C0, DEL, C1), format characters (bidirectional marks, zero width), surrogates, line and paragraph
-separators, and what Unicode has not assigned or leaves to private use. A byte that is no UTF-8, which Python carries as a
-surrogate (PEP 383), becomes `\xb6`, any other character its escape in Python.
+Escaped are control characters (C0, DEL, C1), format characters (bidirectional marks, zero width), surrogates, line
+and paragraph separators, and code points that Unicode has not assigned or leaves to private use. A byte that is not
+UTF-8, which Python carries as a surrogate (PEP 383), becomes `\xb6`, any other character its Python escape.
 """
 
 import hashlib
@@ -11,19 +11,19 @@ import unicodedata
 from typing import Final
 
 LONGEST: Final = 1000
-"""Characters that are left of a text that is stored."""
+"""Most characters of a text that are stored."""
 _RAW: Final = range(0xDC80, 0xDD00)
 
 
 def printable(text: str) -> str:
-    """Write a text for a terminal; line ends are written out too, so that nothing looks like a line of ours."""
+    """Escape a text for a terminal; line ends are escaped too, so that no text can imitate a line of ours."""
     return text if text.isprintable() else "".join(map(_written, text))
 
 
 def escaped(text: str, at_most: int = LONGEST) -> str:
-    """Write a name or a word of a stranger for a database or a log.
+    """Escape a name or text from outside for a database or a log.
 
-    What is longer is cut, with the beginning of its SHA-256 behind it: two different ones stay different.
+    A longer text is cut, and the beginning of its SHA-256 is appended: two different texts stay different.
     """
     if len(text) <= at_most and text.isprintable():
         return text
@@ -35,7 +35,7 @@ def escaped(text: str, at_most: int = LONGEST) -> str:
 
 
 def is_plain(body: bytes) -> bool:
-    """Say whether bytes are UTF-8 text of lines and tabs that can be shown as they are; a mark before them may be."""
+    """Say whether bytes are UTF-8 text of lines and tabs that can be shown unchanged; a byte order mark is allowed."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -59,7 +59,7 @@ _UNSAFE: Final = re.compile(
 
 
 def safe_json(document: bytes) -> bytes:
-    """Escape in JSON what a terminal acts on, which can only stand in a string there; C0 is escaped already."""
+    """Escape in JSON the characters that a terminal acts on; they can only occur in strings. C0 is escaped already."""
     if document.isascii() and b"\x7f" not in document:
         return document
     return _UNSAFE.sub(_escaped, document.decode()).encode()

@@ -1,4 +1,4 @@
-"""The composition root: the only file that builds adapters and wires them up."""
+"""The composition root: the only file that builds adapters and connects them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -60,7 +60,8 @@ from spool.store import Spool
 
 _LOCAL_LINGER_S: Final = 0.05
 _NICE: Final = 5
-"""Of all roles but accept: a platform waits for its answer, nobody waits for the others to the millisecond."""
+"""Of all roles but accept: a platform waits for the answer of accept, nothing waits for the others to the
+millisecond."""
 
 
 class App:
@@ -69,9 +70,9 @@ class App:
     def __init__(self, file: Path, *, operator: bool = False, generation: int = 1) -> None:
         """Read the configuration, the rules, the enterprises and what is public of the keys. Raises GatewayError.
 
-        What is wrong in an enterprise's file or in a mapping is `left_out`.
-        `operator`: somebody asks for it (SIGHUP), so that PINs that were refused may be tried again.
-        `generation`: how many configurations this node has had since its start, with this one.
+        What is wrong in an enterprise's file or in a mapping is listed in `left_out`.
+        `operator`: an operator asked for it (SIGHUP), so PINs that were refused may be tried again.
+        `generation`: number of configurations of this node since its start, including this one.
         """
         self.file = file
         self.generation = generation
@@ -104,19 +105,19 @@ class App:
             mappings=self.mappings,
         )
         self._line: JudgeLink | None = None
-        """Where the roles ask for judges; None before there are roles."""
+        """Link on which the roles ask for judges; None before there are roles."""
 
     def close(self) -> None:
-        """Let go of what roles that were made here and are not started again would need."""
+        """Close what roles built here would need, if they are not to be started again."""
         if self._line is not None:
             self._line.close()
 
     def keyring(self) -> Keyring:
-        """Load the private keys, into the memory of this process. Raises ConfigError."""
+        """Load the private keys into the memory of this process. Raises ConfigError."""
         return Loader(health_dir=health_dir(self.config)).load_all(self.config.key)
 
     def _look_at_keys(self, *, operator: bool) -> PublicKeyring:
-        """Load every private key that roles will need, to see that it can be. Raises ConfigError."""
+        """Load every private key that roles will need, to check that this works. Raises ConfigError."""
         self._tls()
         return (
             Loader(health_dir=health_dir(self.config), operator=operator).load_all(self.config.key).public()
@@ -126,7 +127,7 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema now, in both of its forms, so that forked roles share them."""
+        """Compile every schema now, in all forms, so that forked roles share them."""
         schemas = self.rules.schemas
         for kind in self.rules.catalogue.declarations():
             for prefix in PREFIXES:
@@ -136,7 +137,10 @@ class App:
                 schemas.schema_for(root, view)
 
     def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
-        """Open the spool, for one thread; `wait_s`, for another's lock, is begun anew until `stop` is set, if given."""
+        """Open the spool, for one thread.
+
+        `wait_s`: length of one wait for another process's lock; waits are repeated until `stop` is set, if given.
+        """
         return build_spool(self.config, wait_s=wait_s, on_wait=None if stop is None else stop.waited)
 
     def forward(self, destination: Destination, number: int, stop: Stop | None = None) -> Forward:
@@ -151,21 +155,21 @@ class App:
         )
 
     def local(self, spool: Spool) -> Forward:
-        """Build the forward role of what stays here; most signals are not meant for it, so it takes its time."""
+        """Build the forward role of messages to this node; it pauses after signals, as most are not for it."""
         return Forward(
             spool=spool,
             transport=LocalTransport(
                 spool=spool, filer=self.filer(spool), local_receivers=bounded(self.local_receivers, spool)
             ),
             destination=Destination(name=LOCAL),
-            keyring=Keyring(keys={}),  # what stays here came in an envelope of its own: nothing is signed
+            keyring=Keyring(keys={}),  # these messages came in their own envelope: nothing is signed
             config=self.config,
             claimant=self._claimant(f"forward/{LOCAL}"),
             linger_s=_LOCAL_LINGER_S,
         )
 
     def filer(self, spool: Spool) -> ReceiptFiler:
-        """Build what files arrivals."""
+        """Build the receipt filer."""
         return ReceiptFiler(
             spool=spool,
             rules=self.rules,
@@ -185,7 +189,7 @@ class App:
         )
 
     def notify(self, spool: Spool) -> Notify:
-        """Build the notify role: of all channels of this configuration."""
+        """Build the notify role, for all channels of this configuration."""
         from gateway.views.api import receipt_view  # noqa: PLC0415 (only who shows answers loads it)
 
         return Notify(
@@ -232,9 +236,9 @@ class App:
     def roles(
         self, names: Collection[str], door: OpenDoor | None, last_reload: LastReload | None = None
     ) -> list[Role]:
-        """Return the processes of these roles, and who judges for them.
+        """Return the processes of these roles, and the one that runs the judges.
 
-        `door` is what accept serves; `last_reload`: where it sees how reloads went.
+        `door` is served by accept; `last_reload`: where accept reads the results of reloads.
         """
         state = ConfigState(left_out=self.left_out, last_reload=last_reload or LastReload())
         line = self._line = JudgeLink()
@@ -324,7 +328,7 @@ def _waits_s(destination: Destination) -> float:
 
 
 def _secret(file: Path | None) -> str:
-    """Read a file that holds one secret; empty when none is named. Raises ConfigError."""
+    """Read a file that holds one secret; empty when none is configured. Raises ConfigError."""
     if file is None:
         return ""
     try:
@@ -337,7 +341,7 @@ def _secret(file: Path | None) -> str:
 
 
 def load_trust(verifying: Verifying) -> Trust:
-    """Read what `[verifying]` names. Raises ConfigError."""
+    """Load the trust settings of `[verifying]`. Raises ConfigError."""
     try:
         issuers = None if verifying.issuers_file is None else Issuers.load(verifying.issuers_file)
     except SigningError as error:

@@ -1,7 +1,7 @@
-"""Builds the doors beside HTTP, as processes: one for all folders, one for each queue.
+"""Builds the drop doors, as processes: one for all folders, one for each queue.
 
-A folder costs a look now and then, so that one process keeps hundreds; a broker that does not answer keeps
-its caller waiting, so that each queue has a process of its own.
+A folder only costs a check now and then, so one process serves hundreds; a broker that does not answer blocks
+its caller, so each queue has its own process.
 """
 
 import socket
@@ -32,24 +32,24 @@ from gateway.upkeep.watermarks import Gauge
 from spool.store import Spool
 
 _LISTEN_S: Final = 1.0
-"""How long a queue is listened to before SIGTERM is looked for."""
+"""How long a queue is waited for before SIGTERM is checked."""
 _BREATH_S: Final = 0.05
-"""Between two such times; and a bound for a door that is left alone."""
+"""Pause between two such waits; also limits the retry rate of a failing door."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """The doors of all enterprises."""
+    """The drop doors of all enterprises."""
 
     config: Config
     doors: Mapping[EnterpriseId, Sequence[Door]]
     judge: Judge
     line: socket.socket
-    """Where judges are asked for."""
+    """Socket on which judges are asked for."""
     open_spool: Callable[[], Spool]
 
     def roles(self) -> list[Role]:
-        """Return the processes; a disabled enterprise has none: what is at its doors stays there."""
+        """Return the processes; a disabled enterprise has none: messages at its doors stay there."""
         folders = [(owner, door) for owner, door in self._open() if isinstance(door, FolderDoor)]
         roles = [self._role("accept/folders", folders, wait_s=0.0, pause_s=POLL_S)] if folders else []
         count: dict[str, int] = {}
@@ -63,7 +63,7 @@ class Doors:
 
     def _open(self) -> Iterator[tuple[Enterprise, Door]]:
         for owner, doors in self.doors.items():
-            enterprise = self.judge.enterprises.get(owner)  # none: its file came between two readings
+            enterprise = self.judge.enterprises.get(owner)  # None: its file appeared between two readings
             if enterprise is not None and not enterprise.disabled:
                 yield from ((enterprise, door) for door in doors)
 
@@ -94,7 +94,7 @@ class Doors:
         return Role(name=name, run=run, waits_s=waits_s)
 
     def submitter(self, spool: Spool, figures: DoorFigures, asking: Asking) -> BatchSubmitter:
-        """Build what takes messages in, for one process."""
+        """Build the batch submitter of one process."""
         commit = BatchCommit(spool)
         full = Full(spool, self.judge.local_receivers)
         intake = Intake(

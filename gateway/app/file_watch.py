@@ -1,4 +1,4 @@
-"""Notices that the files of a folder have changed and are at rest again: names, sizes, times; bytes are not read."""
+"""Detects that the files of a folder have changed and are stable again, by names, sizes and times, not by content."""
 
 import os
 from pathlib import Path
@@ -7,22 +7,22 @@ FolderSnapshot = frozenset[tuple[str, int, int, int]]
 
 
 class FolderWatch:
-    """Compares what is in a folder with what was there when it was last taken up."""
+    """Compares the files of a folder with those that were loaded last."""
 
     def __init__(self, folder: Path) -> None:
-        """What is there now counts as taken up."""
+        """Take the present files as loaded."""
         self._folder = folder
         self._taken = self._before = _look(folder)
 
     def follow(self, folder: Path) -> None:
-        """Watch this folder from now on, and take what is in it for taken up; call it before it is read."""
+        """Watch this folder from now on, taking its present files as loaded; call it before the folder is read."""
         self._folder = folder
         self._taken = self._before = _look(folder)
 
     def changed(self) -> bool:
-        """Say whether there is something to take up; only when two looks agree, so that nothing half done is.
+        """Say whether there are changes to load; only when two checks agree, so that nothing half-written is loaded.
 
-        Says so once: what is there then counts as taken up, be it of use or not.
+        Returns True once per change: the present files then count as loaded, whether they are usable or not.
         """
         now = _look(self._folder)
         resting, self._before = now == self._before, now
@@ -33,7 +33,7 @@ class FolderWatch:
 
 
 def _look(folder: Path) -> FolderSnapshot:
-    """Look at every file; a folder that is not there looks empty, a file that has just gone is left out."""
+    """List every file; a missing folder counts as empty, a file that has just disappeared is left out."""
     found = set()
     try:
         with os.scandir(folder) as files:

@@ -1,4 +1,4 @@
-"""Builds the HTTP door: everything that its handlers work with, in the process and the event loop that serve it."""
+"""Builds the HTTP door: all that its handlers use, in the process and the event loop that serve it."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -56,10 +56,10 @@ def http_door(
     handover: Handover,
     secured: bool,
 ) -> Iterator[HttpDoor]:
-    """Build what is served, and close it. Raises SpoolError.
+    """Build what is served, and close it at the end. Raises SpoolError.
 
-    `judge` judges here what takes a moment; `line`: where judges for the rest are asked for.
-    `metrics_token`: what `/metrics` asks for; empty: that its caller is on this machine.
+    `judge` judges short cases in this process; `line`: where judges for all others are asked for.
+    `metrics_token`: token that `/metrics` requires; empty: its caller must be on this machine.
     """
     meter = Meter()
     bounds = bounds_of(config.accept)

@@ -1,4 +1,4 @@
-"""Configuration → the spool it names: the one place that knows what a spool can be made of."""
+"""Opens the spool that the configuration names; the only place that knows the kinds of spools."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ from spool.locking import WAIT_S, OnWait
 from spool.store import Spool
 
 ROLE_WAIT_S: Final = 2.0
-"""How long a role with a loop of its own waits for one at a time: it gives a sign of life in between."""
+"""Longest single lock wait of a role that has its own loop: it sends a heartbeat between waits."""
 
 
 def build_spool(config: Config, *, wait_s: float = WAIT_S, on_wait: OnWait | None = None) -> Spool:
     """Open the spool, for one thread of one process. Raises ConfigError and SpoolError.
 
-    SQLite: makes or brings up to date the file. PostgreSQL: the first use does so and connects.
-    `wait_s`: how long one wait for another process's lock takes; `on_wait`: see `spool.locking`.
+    SQLite: creates or upgrades the file. PostgreSQL: does so, and connects, on first use.
+    `wait_s`: length of one wait for another process's lock; `on_wait`: see `spool.locking`.
     """
     if config.spool.kind == "sqlite":
         from spool.sqlite import SqliteSpool  # noqa: PLC0415 (only who uses it loads it)

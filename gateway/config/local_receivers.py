@@ -27,7 +27,7 @@ class LocalReceivers:
     mailboxes: Mapping[EnterpriseId, Mailbox] = field(default_factory=dict)
     """From whom each takes mail; who is not here takes none."""
     full: Callable[[EnterpriseId], bool] = _never
-    """Says whether somebody has as much mail as it takes (`roles.mail`)."""
+    """Says whether somebody has as much mail as it takes (`gateway.submission.mail_limit`)."""
     bound: Mapping[str, frozenset[EnterpriseId]] = field(default_factory=dict)
     """Code in the keys of declarations → to whom the operator bound it (docs/adr/0029)."""
     crowded: frozenset[str] = frozenset()

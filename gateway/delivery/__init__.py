@@ -1,1 +1,1 @@
-"""Receipts brought home to their enterprises, a channel each."""
+"""Delivers receipts to their enterprises, on each of their channels."""

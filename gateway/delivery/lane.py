@@ -1,4 +1,4 @@
-"""One channel while the notify role runs: what is under way on it, whether it is well, and when to look at it again."""
+"""State of one channel while the notify role runs: deliveries in progress, health, and when to check it again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from spool.entry import Claimed
 
 _SLOW_S: Final = 2.0
 _STREAK: Final = 2
-"""So many failures in a row are the channel's; a single one may be about what was delivered."""
+"""After so many failures in a row the channel counts as down; a single failure may be due to what was delivered."""
 BATCH: Final = 32
-"""Entries that go together where one connection carries them."""
+"""Entries sent together where one connection carries several."""
 _WEBHOOK_BATCH: Final = 1
 
 Letter = tuple[Claimed, tuple[Parcel, ...]]
@@ -30,7 +30,7 @@ Build = Callable[[Deliver], Transport]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryResult:
-    """What became of one delivery: `error` is None exactly when the other side confirmed all of it."""
+    """Result of one delivery: `error` is None exactly when the other side confirmed all of it."""
 
     entry: Claimed
     error: DeliveryError | None
@@ -41,7 +41,7 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What became of the deliveries that one thread had in hand."""
+    """Results of the deliveries that one thread carried."""
 
     lane: "Lane"
     outcomes: tuple[DeliveryResult, ...]
@@ -51,7 +51,7 @@ class Round:
 
 
 class Lane:
-    """State of one channel in one process; used by the role's own thread but for `carry`."""
+    """State of one channel in one process; used by the role's own thread only, except `_carry`."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Lane:
         clock: Clock,
         chance: Callable[[], float],
     ) -> None:
-        """`build` makes what carries; `reached`: how far its notices are in the spool."""
+        """`build` makes the transport; `reached`: cursor up to which the channel's notices are in the spool."""
         webhook = channel.deliver.webhook
         self.channel = channel
         self.name = channel.lane
@@ -81,17 +81,17 @@ class Lane:
         self._streak = 0
         self.reached = reached
         self.open = 0
-        """Entries on their way, about."""
+        """Approximate number of unfinished entries."""
         self.look_at = 0.0
         """When to look for entries, by the clock."""
         self.slow = True
-        """Until it was quick."""
+        """True until a delivery was fast."""
         self.gone = False
-        """The other side wants nothing any more."""
+        """The other side wants no further deliveries."""
 
     @property
     def down(self) -> bool:
-        """Whether it is left alone for now."""
+        """Whether the last round failed as a whole (`Breaker.down`)."""
         return self._breaker.down
 
     def allowance(self) -> int:
@@ -102,21 +102,21 @@ class Lane:
         return max(0, min(free, self._breaker.allowance() - self._in_hand))
 
     def wait_s(self) -> float:
-        """Return seconds until it makes sense to look; infinity: something else has to happen first."""
+        """Return seconds until the next check makes sense; infinity: another event has to come first."""
         rest_s = self._breaker.wait_s()
         if rest_s <= 0 and not self.allowance():
             return inf
         return inf if self.gone else max(self.look_at - self._clock(), rest_s)
 
     def work(self, letters: Sequence[Letter]) -> Callable[[], Round]:
-        """Take these in hand; returns what a thread has to do."""
+        """Reserve the channel for these deliveries; returns the work for a thread."""
         self._rounds += 1
         self._in_hand += len(letters)
         transport = self._transports.pop() if self._transports else None
         return lambda: self._carry(letters, transport)
 
     def finish(self, done: Round) -> tuple[bool, bool]:
-        """Learn from a round; says whether the channel was down before it, and is now."""
+        """Learn from a round; returns whether the channel was down before it, and is now."""
         was_down = self.down
         self._rounds -= 1
         self._in_hand -= len(done.outcomes)
@@ -134,19 +134,19 @@ class Lane:
         return was_down, self.down
 
     def close(self) -> None:
-        """Let go of connections; nothing may be under way."""
+        """Close the connections; no delivery may be in progress."""
         for transport in self._transports:
             transport.close()
         self._transports.clear()
 
     def _carry(self, letters: Sequence[Letter], transport: Transport | None) -> Round:
-        """In a thread of the crew: deliver, one parcel of each letter behind the other."""
+        """Deliver, one parcel of each delivery after the other; runs in a thread of the worker pool."""
         began = self._clock()
         errors: dict[int, DeliveryError | None] = {}
         try:
             transport = transport or self._build(self.channel.deliver)
             errors = _send(transport, letters)
-        except GatewayError as error:  # a secret or a key file that cannot be read, for instance
+        except GatewayError as error:  # for instance a secret or a key file that cannot be read
             lost = error if isinstance(error, DeliveryError) else DeliveryError(str(error))
             _put_down(transport)
             transport = None
@@ -167,7 +167,7 @@ class Lane:
 
 
 def _send(transport: Transport, letters: Sequence[Letter]) -> dict[int, DeliveryError | None]:
-    """Send the first parcels of all, then the second ones of those whose first was confirmed."""
+    """Send the first parcel of each delivery, then the second of those whose first was confirmed."""
     errors: dict[int, DeliveryError | None] = {}
     for parcels in zip_longest(*(parcels for _, parcels in letters)):
         able = [one for one in parcels if one is not None and errors.get(one.entry) is None]

@@ -1,7 +1,7 @@
-"""Notices → entries on their way home: each notice is put into the spool once for each channel of its enterprise.
+"""Turns notices into entries for delivery: each notice is put into the spool once for each channel of its enterprise.
 
-What is put is small and names the notice; what is delivered is made of the spool when its turn has come. The same
-notice for the same channel is the same bytes, so putting it twice, after a crash or by two nodes, changes nothing.
+The entry is small and names the notice; the delivery is rendered from the spool when it is sent. The same
+notice for the same channel gives the same bytes, so putting it twice, after a crash or by two nodes, changes nothing.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ UNDELIVERED: Final = (State.READY, State.SENDING, State.HELD, State.DEAD)
 
 
 class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes of an entry: which notice to bring where."""
+    """Delivery reference, the bytes of an entry: which notice to deliver, and on which channel."""
 
     enterprise: str
     channel: str
@@ -37,15 +37,15 @@ _decode = msgspec.json.Decoder(DeliveryRef).decode
 
 
 def delivery_ref_of(body: bytes) -> DeliveryRef:
-    """Read what `delivery_message_of` wrote."""
+    """Decode the delivery reference that `delivery_message_of` wrote."""
     return _decode(body)
 
 
 def delivery_message_of(notice: Notice, channel: Channel) -> NewMessage:
-    """Make the entry that brings a notice home on a channel.
+    """Make the entry that delivers a notice on a channel.
 
-    Its subjects stand for the declarations that the notice is about, under names of their own: they order what goes
-    out on one lane, no answer is ever compared with them, and no search for a declaration finds them.
+    Its subjects stand for the declarations of the notice, under separate names: they only order the entries
+    of one lane; no answer is compared with them, and no search for a declaration finds them.
     """
     ref = DeliveryRef(
         enterprise=channel.enterprise,
@@ -74,7 +74,7 @@ def _stand_in(identity: str) -> str:
 
 
 def cursor_of(uid: str) -> int:
-    """Return the cursor of the notice that an entry brings home."""
+    """Return the cursor of the notice that an entry delivers."""
     return int(uid.rpartition("/")[2])
 
 
@@ -95,9 +95,9 @@ def queue(notices: Sequence[Notice], channel: Channel, spool: Spool) -> None:
 
 
 def home_up_to(channel: Channel, reached: int, spool: Spool) -> int:
-    """Return the cursor up to which everything is delivered or was given up; `reached`: the channel's mark.
+    """Return the cursor up to which everything is delivered or discarded; `reached`: the channel's mark.
 
-    Dead letters are not delivered: they hold it until an operator has decided.
+    A dead letter is not delivered: the cursor stays before it until an operator has decided.
     """
     first = spool.entries(Wanted(destination=channel.lane, states=UNDELIVERED), limit=1)
     return cursor_of(first[0].uid) - 1 if first else reached

@@ -1,7 +1,7 @@
-"""The notify role: notices go into the spool, then home on every channel, each on its own.
+"""The notify role: puts notices into the spool, then delivers them on every channel independently.
 
-The loop owns the spool and never waits for a channel: deliveries are in the hands of a bounded crew, a bounded number
-for each channel. What is slow, dead or hangs holds up itself alone.
+The loop alone uses the spool and never waits for a channel: a bounded worker pool carries the deliveries, a bounded
+number for each channel. A slow, dead or hanging channel delays only itself.
 """
 
 import json
@@ -28,18 +28,18 @@ from spool.entry import Claimed, Fate, Settlement
 from spool.store import Spool, Topic
 
 _TICK_S: Final = 5.0
-"""A signal may get lost, an operator may have acted; this is how long that can cost."""
+"""Longest delay of what no signal reports: a signal may get lost, an operator may have acted."""
 _GATHER_S: Final = 0.05
-"""How long notices are let gather: a batch costs a commit for each channel."""
+"""Wait for further notices: a batch costs one commit for each channel."""
 _LOOK_BACK_S: Final = 0.5
-"""How often at most is looked what has been delivered on every channel."""
+"""Least time between two checks of what has been delivered on every channel."""
 _PAGE: Final = 200
 OPEN_AT_MOST: Final = 1000
-"""Entries of one channel on their way; what is behind them waits as notices, which are there anyway."""
+"""Most unfinished entries of one channel; further notices wait in the stream."""
 
 
 class Notify:
-    """One process for all channels; several nodes share them by the claims."""
+    """One process for all channels; several nodes share the channels by claims."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class Notify:
         chance: Callable[[], float] = random.random,
         incomplete: Collection[str] = (),
     ) -> None:
-        """`build` makes the transport of a channel, in a thread of the crew.
+        """`build` makes the transport of a channel, in a thread of the worker pool.
 
-        `incomplete`: enterprises that have channels more, which cannot be used now: nothing is acknowledged for them.
+        `incomplete`: enterprises with further channels that are unusable now: nothing is acknowledged for them.
         """
         self._spool = spool
         self._letters = letters
@@ -78,7 +78,7 @@ class Notify:
         self._incomplete = incomplete
         self._tick_at = self._look_back_at = 0.0
         self._moved: set[str] = set()
-        """Enterprises of whose deliveries some have ended since `_acknowledge` looked."""
+        """Enterprises with deliveries that ended since the last `_acknowledge`."""
 
     def run(self, stop: Stop) -> None:
         """Bring home until asked to stop; what is in hand is finished first."""
@@ -95,9 +95,9 @@ class Notify:
         self._settle(self._workers.take())
 
     def step(self, *, heard: bool = True) -> bool:
-        """Do everything that can be done without waiting; says whether there are more notices to take in.
+        """Do everything that needs no waiting; says whether there are more notices to take in.
 
-        `heard`: something was filed for somebody.
+        `heard`: notices were filed since the last call.
         """
         self._settle(self._workers.take())
         ticks = self._clock() >= self._tick_at
@@ -106,12 +106,12 @@ class Notify:
         more = self._take_in() if heard or ticks else False
         for lane in self._lanes:
             self._claim(lane)
-        self._lanes.append(self._lanes.pop(0))  # another is the first the next time, where room is scarce
+        self._lanes.append(self._lanes.pop(0))  # another channel is first next time, where room is scarce
         self._acknowledge()
         return more
 
     def close(self) -> None:
-        """Let go of the connections; nothing may be under way."""
+        """Close the connections; no delivery may be in progress."""
         for lane in self._lanes:
             lane.close()
 
@@ -123,7 +123,7 @@ class Notify:
         return max(0.001, min([*waits, *(at - self._clock() for at in marks)]))
 
     def _tick(self) -> None:
-        """Look at what nobody tells us of: the clock, and what an operator did."""
+        """Check what no signal reports: the clock, and what an operator did."""
         self._tick_at = self._clock() + _TICK_S
         waiting = {one.destination: one.entries for one in self._spool.backlog(at_most=OPEN_AT_MOST)}
         for lane in self._lanes:
@@ -154,7 +154,7 @@ class Notify:
         return more
 
     def _claim(self, lane: Lane) -> None:
-        """Take in hand what is due on a channel, as far as it and the crew have room."""
+        """Claim and start what is due on a channel, as far as the channel and the worker pool have room."""
         while lane.wait_s() <= 0 and self._workers.has_room(slow=lane.slow):
             limit = min(lane.allowance(), lane.batch)
             if limit <= 0:
@@ -230,7 +230,7 @@ class Notify:
         )
 
     def _acknowledge(self) -> None:
-        """Acknowledge for each enterprise what has been delivered on every channel that it has."""
+        """Acknowledge for each enterprise what has been delivered on all of its channels."""
         if not self._moved or self._clock() < self._look_back_at:
             return
         self._look_back_at = self._clock() + _LOOK_BACK_S

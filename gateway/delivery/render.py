@@ -1,4 +1,4 @@
-"""What a delivery consists of: the JSON form of a notice and the receipt's bytes, as each kind of channel takes them."""
+"""Renders deliveries: the JSON form of a notice and the receipt's bytes, as each kind of channel takes them."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from spool.store import Spool
 
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9]")
 _KIND_LENGTH: Final = 40
-"""What a link calls the type of a message may be any text: it becomes part of names."""
+"""Most characters of the message type in names; a link may give any text as type."""
 
 
 class DeliveryForm(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,24 +32,24 @@ class DeliveryForm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     receipt: object
     """As in `GET /v1/receipts`."""
     receipt_base64: bytes | None = None
-    """The bytes of the receipt, where they come in the same piece."""
+    """The bytes of the receipt, where they are in the same parcel."""
     receipt_file: str = ""
-    """The name of the file with them, where they come in one of their own."""
+    """Name of the file with these bytes, where they are in a separate one."""
 
 
 class DeliveryRenderer:
-    """Writes deliveries from what the spool holds."""
+    """Renders deliveries from the content of the spool."""
 
     def __init__(self, *, spool: Spool, catalogue: Catalogue, show: Callable[[Notice], object]) -> None:
-        """`show` gives the form of a notice that the HTTP API shows."""
+        """`show` returns the form of a notice that the HTTP API shows."""
         self._spool = spool
         self._catalogue = catalogue
         self._show = show
 
     def write(self, entry: Claimed, channel: Channel) -> tuple[Parcel, ...]:
-        """Return the parcels of a delivery, to be sent one behind the other.
+        """Return the parcels of a delivery, to be sent one after the other.
 
-        Raises DeliveryError, not temporary, when what it is about is not in the spool any more.
+        Raises DeliveryError, not temporary, when its receipt is no longer in the spool.
         """
         ref = delivery_ref_of(entry.body)
         found = self._spool.notices(entry.owner, after=ref.notice - 1, limit=1)

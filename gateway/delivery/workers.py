@@ -1,7 +1,7 @@
-"""The threads that carry deliveries: few in all, and never all of them in the hands of channels that are slow.
+"""The worker pool for deliveries: a few threads, never all of them used by slow channels.
 
-A channel counts as slow until it has once been quick, and again when a delivery failed or took long. However many
-of them hang, half of the threads are left to those that do not.
+A channel counts as slow until one delivery was fast, and again when a delivery failed or took long. However many
+slow channels hang, half of the threads stay free for the others.
 """
 
 import os
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class WorkerPool(Generic[T]):
-    """Bounded threads; what they made is taken by the one who started them."""
+    """A bounded thread pool; the thread that starts work also takes the results."""
 
     def __init__(self, size: int) -> None:
         """`size`: at least 2."""
@@ -27,25 +27,25 @@ class WorkerPool(Generic[T]):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way or waits to be taken."""
+        """Whether no work is in progress and no result waits to be taken."""
         return self._busy == 0
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when `take` has something."""
+        """Return a descriptor that is readable when `take` has results."""
         return self._bell
 
     def has_room(self, *, slow: bool) -> bool:
-        """Say whether one more may begin for a channel like this."""
+        """Say whether more work may start for a channel of this speed."""
         return self._busy < self._size and not (slow and self._slow >= self._size // 2)
 
     def start(self, work: Callable[[], T], *, slow: bool) -> None:
-        """Begin; only when there is room."""
+        """Start work; only when there is room."""
         self._busy += 1
         self._slow += slow
         self._pool.submit(work).add_done_callback(lambda done: self._finished(done, slow))
 
     def take(self) -> list[T]:
-        """Return what is done."""
+        """Return the results so far."""
         try:
             os.eventfd_read(self._bell)
         except BlockingIOError:
@@ -59,7 +59,7 @@ class WorkerPool(Generic[T]):
         return found
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work in progress."""
         self._pool.shutdown()
 
     def _finished(self, done: Future[T], slow: bool) -> None:

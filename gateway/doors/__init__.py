@@ -1,1 +1,1 @@
-"""What lets messages in."""
+"""Doors: where messages come in."""

@@ -1,1 +1,1 @@
-"""What comes back: collect, open, correlate, file, try again, find overdue."""
+"""Receipts: collect, open, correlate, file, rematch orphans, find overdue answers."""

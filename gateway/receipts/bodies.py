@@ -1,7 +1,8 @@
-"""What in a receipt is a body and what is the frame around them: opening and cutting ask here, and nowhere else.
+"""What is a body of a receipt and what is the frame around the bodies; opening and cutting both use this file only.
 
-A body is somebody's; the frame is nobody's. Whoever owns all bodies gets the document as it came. Whoever owns some
-gets those, whole, in the frame that concerns everybody (docs/adr/0030): the XML declaration and the tags of the root.
+A body belongs to one owner, the frame to none. The owner of all bodies gets the document as it came. The owner of
+some gets those, whole, in the part of the frame that concerns everybody (docs/adr/0030): the XML declaration and the
+tags of the root.
 """
 
 import re
@@ -30,28 +31,29 @@ _COMMON: Final = re.compile(rb"guid|version|ver|Id|xmlns(?::.*)?", re.DOTALL)
 
 
 def is_body(name: str, root: str) -> bool:
-    """Say by local names whether a child of the root is a body; in whatever namespace it is."""
+    """Say by local names whether a child of the root is a body, in any namespace."""
     return name == _RESPONSE if root == DXP_REP else name not in _WRAPPERS
 
 
 def bodies_of(root: etree._Element) -> list[etree._Element]:
-    """Give the bodies in document order; the place of one is its `Answer.index`."""
+    """Return the bodies in document order; the position of a body is its `Answer.index`."""
     name = local_name(root)
     return [child for child in root.iterchildren(etree.Element) if is_body(local_name(child), name)]
 
 
 def local_name(element: etree._Element) -> str:
-    """Give the name of an element without its namespace."""
+    """Return the name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def cut(document: bytes, root: etree._Element, keep: Collection[int]) -> bytes:
-    """Give the document with these bodies alone; the same object when it has no other.
+    """Return the document with these bodies only; the same object when it has no others.
 
-    Every byte of a body that is kept stays, and white space around all of them. Of the rest there are the XML
+    Every byte of a kept body stays, and the white space around the bodies. Of the rest, only these stay: the XML
     declaration, the root's tags with the attributes that its schemas know, and the RecevierId of a DxpRep when one of
-    the bodies names it as its sender; no comment, processing instruction or text between bodies, no wrapper, no
-    signature (it is over the whole). `root` is the tree of the document. Raises EnvelopeError.
+    the kept bodies names it as its sender. Removed are comments, processing instructions, text between bodies,
+    wrappers and the signature (it covers the whole document). `root` is the tree of the document. Raises
+    EnvelopeError.
     """
     bodies = bodies_of(root)
     kept = [body for index, body in enumerate(bodies) if index in keep]
@@ -76,7 +78,7 @@ def cut(document: bytes, root: etree._Element, keep: Collection[int]) -> bytes:
 
 
 def _receiver(root: etree._Element, kept: list[etree._Element]) -> Iterator[etree._Element]:
-    """Give the elements of the frame that say no more than the bodies that are kept."""
+    """Yield the elements of the frame that disclose no more than the kept bodies do."""
     senders = {own_text(sender).strip() for body in kept for sender in body.iterfind(_SENDER)}
     for child in root.iterchildren(etree.Element):
         bare = local_name(child) == _RECEIVER and len(child) == 0 and not child.attrib
@@ -85,7 +87,7 @@ def _receiver(root: etree._Element, kept: list[etree._Element]) -> Iterator[etre
 
 
 def _prolog(before: bytes) -> tuple[bytes, ...]:
-    """Give what stands before the root, without comments and processing instructions."""
+    """Return what precedes the root, without comments and processing instructions."""
     at = len(UTF8_MARK) if before.startswith(UTF8_MARK) else 0
     found = _DECLARATION.match(before, at)
     if found is not None:
@@ -94,14 +96,14 @@ def _prolog(before: bytes) -> tuple[bytes, ...]:
 
 
 def _blank(between: bytes) -> bytes:
-    """Give what stands between elements if it is white space alone, else a line break for all of it."""
+    """Return the text between elements if it is only white space, else one line break."""
     return between if not between or between.isspace() else b"\n"
 
 
 def _start_tag(document: bytes, at: int) -> tuple[bytes, int]:
-    """Write the root's start tag with the attributes that concern everybody; says where it ends in the document.
+    """Return the root's start tag with the attributes that concern everybody, and where it ends in the document.
 
-    Every encoding that is read has ASCII as ASCII.
+    ASCII characters are single bytes in every encoding that is accepted.
     """
     found = _START_TAG.match(document, at)
     if found is None:

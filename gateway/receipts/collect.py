@@ -1,4 +1,4 @@
-"""The collect role: keep what comes raw, tell the other side, then find out whose it is."""
+"""The collect role: store each arrival raw, acknowledge it to the other side, then file it."""
 
 import hashlib
 import time
@@ -22,18 +22,18 @@ _WAIT_S = 2.0
 _AGAIN_S = 0.5
 _SLOWEST_S = 30.0
 _GATHER_S = 0.25
-"""How long a batch that was not full lets the next one gather: a batch costs two commits."""
+"""Pause after a batch that was not full, so that the next one fills up: each batch costs two commits."""
 _BEAT_S = 1.0
-"""How often a connection is looked after while the spool is waited for."""
+"""Interval for keeping the connection alive while waiting for the spool."""
 _NAME_AT_MOST = 200
-"""Characters of the name of a file or message that are kept."""
+"""Most characters stored of the name of a file or message."""
 
 
 class Collect:
-    """One process that brings in what one destination has for us.
+    """One process that collects from one destination.
 
-    While the spool cannot be written, what was received stays in hand and its connection open, and nothing more is
-    received: what goes back to a broker again and again is dropped there in the end (delivery limits).
+    While the spool cannot be written, the received arrivals stay in memory, the connection stays open, and nothing
+    more is received: a broker drops a message that is returned to it too often (delivery limits).
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Collect:
         self._destination = destination
         self._filer = filer
         self._in_hand: Sequence[Arrival] = ()
-        """Received, and not in the spool yet."""
+        """Received, but not in the spool yet."""
         self._is_writable = False
-        """Whether the spool could be written when it was last asked to."""
+        """Whether the last write to the spool succeeded."""
 
     def run(self, stop: Stop) -> None:
         """Collect until asked to stop. Raises SpoolError when waiting does not help."""
@@ -71,7 +71,7 @@ class Collect:
                     stop.pause(_GATHER_S)
 
     def step(self) -> int:
-        """Take in one batch; returns how many arrivals it had. Raises DeliveryError, SpoolError."""
+        """Collect one batch; returns the number of its arrivals. Raises DeliveryError, SpoolError."""
         try:
             return self._step()
         except SpoolError:
@@ -105,13 +105,13 @@ class Collect:
         return len(kept)
 
     def _try_the_spool(self) -> None:
-        """Write a mark, and file what a crash or a spool that could not be written has left. Raises SpoolError."""
+        """Write a mark, and file what a crash or an unwritable spool left unfiled. Raises SpoolError."""
         self._spool.put((), marks={f"collect/{self._destination}": time.time_ns()})
         self._filer.file_waiting()
         self._is_writable = True
 
     def _done(self, kept: Sequence[Arrival]) -> DeliveryError | None:
-        """Tell the other side; what it cannot be told comes again, and is filed all the same."""
+        """Acknowledge arrivals to the other side; on an error they come again, but are filed now all the same."""
         try:
             self._feed.done(kept)
         except DeliveryError as error:
@@ -119,7 +119,7 @@ class Collect:
         return None
 
     def _rest(self, seconds: float, stop: Stop) -> None:
-        """Wait, and keep up the connection that what is in hand came by."""
+        """Wait, and keep alive the connection that the unstored arrivals came by."""
         end = time.monotonic() + seconds
         while not stop() and (left_s := end - time.monotonic()) > 0:
             try:
@@ -133,5 +133,5 @@ class Collect:
         log("feed.failed", destination=self._destination, attempt=attempt, error=str(error))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._feed.close()

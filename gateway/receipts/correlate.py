@@ -1,4 +1,4 @@
-"""Receipt bodies + what we know → whose they are: by business key, never by guid.
+"""Finds the owner of each receipt body by business key and customs' numbers, never by guid.
 
 Customs makes up its own guid for a receipt, so only what the enterprise declared (its key) and what
 customs assigned earlier (its numbers) can lead back (docs/spec/messages.md, Correlating a receipt). The
@@ -17,11 +17,11 @@ from gateway.receipts.ownership import UNKNOWN, Candidate, Fitting, Match, Quest
 from gateway.rules.catalogue import Catalogue
 
 Find = Callable[[Sequence[str]], Iterable[Candidate]]
-"""Gives all that look-up texts lead to; of each declaration the newest version last."""
+"""Returns all candidates that look-up texts lead to; of each declaration the newest version last."""
 
 
 def lookups(answer: Answer, catalogue: Catalogue) -> tuple[str, ...]:
-    """Give the texts to look an answer's declaration up by, strongest first: keys, handles, numbers.
+    """Return the texts to look an answer's declaration up by, strongest first: keys, handles, numbers.
 
     Empty for DxpRep and CEB900, which refer to the envelope's CopMsgId, and for unknown receipts.
     """
@@ -31,14 +31,14 @@ def lookups(answer: Answer, catalogue: Catalogue) -> tuple[str, ...]:
 def match(
     question: Question, catalogue: Catalogue, find: Find, local_receivers: LocalReceivers = NOBODY
 ) -> Match | Unmatched:
-    """Look an answer up and choose, as `correlate` does among all that its look-up texts lead to."""
+    """Look up one answer and choose its owner, as `correlate` does among all candidates."""
     return match_all([question], catalogue, find, local_receivers)[0]
 
 
 def match_all(
     questions: Sequence[Question], catalogue: Catalogue, find: Find, local_receivers: LocalReceivers = NOBODY
 ) -> list[Match | Unmatched]:
-    """Look answers up and choose for each by itself, as `match`; all are looked up together.
+    """Look up all answers together, and choose for each separately, as `match`.
 
     What is weaker is looked up only where nothing stronger decides: nearly every answer has the whole key. What
     nothing leads to may be led to by a number that another of these answers teaches: a 816 comes milliseconds
@@ -77,7 +77,7 @@ def _match_by_each_other(
     left: list[int],
     local_receivers: LocalReceivers,
 ) -> None:
-    """Choose for those `left` by numbers that answers matched before teach, as if these had been filed first."""
+    """Match the answers in `left` by numbers that matched answers teach, as if those had been filed first."""
     left = [place for place in left if questions[place].answer.numbers]
     teachers = list(range(len(questions))) if left else []
     taught: dict[str, dict[int, Candidate]] = {}
@@ -103,7 +103,7 @@ def _teach(taught: dict[str, dict[int, Candidate]], answer: Answer, outcome: Mat
 
 
 def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
-    """Give the texts of the numbers an answer taught us, to index for the declaration it matched.
+    """Return the texts of the numbers that an answer teaches, to index for the declaration it matched.
 
     816 and 818 carry only invtNo, 792 only sumNo (docs/spec/messages.md, Correlating 4).
     """
@@ -111,7 +111,7 @@ def learned(answer: Answer, declared_type_name: str) -> tuple[str, ...]:
 
 
 def _tiers(answer: Answer, catalogue: Catalogue) -> Iterator[tuple[str, ...]]:
-    """Yield the look-up texts that are equally strong together: those of rank 0, of rank 1, of rank 2."""
+    """Yield the look-up texts in groups of equal strength: by key, by handle, by number."""
     if answer.layer is Layer.BUSINESS:
         answered = catalogue.for_answer(answer.message_type)
         for texts in _TIERS:
@@ -123,7 +123,7 @@ def _by_key(answer: Answer, answered: Iterable[MessageType]) -> Iterator[str]:
     for kind in answered:
         if kind.key and key.keys() >= set(kind.key):
             yield lookup_text(kind.name, [(name, key[name]) for name in kind.key])
-            if not kind.integers.isdisjoint(kind.key):  # spools of earlier versions have it as it was written
+            if not kind.integers.isdisjoint(kind.key):  # spools of earlier versions have the text as written
                 yield lookup_text(
                     kind.name, [(name, answer.fields.get(name) or key[name]) for name in kind.key]
                 )

@@ -1,4 +1,4 @@
-"""Files what was collected: opens it, finds whose it is, and writes timelines, mail and orphans in one commit."""
+"""Files collected messages: opens them, finds the owners, and writes timelines, mail and orphans in one commit."""
 
 import json
 import re
@@ -43,9 +43,9 @@ from spool.store import Spool
 _BATCH = 64
 _BEIJING: Final = timezone(timedelta(hours=8))
 TOO_EXPENSIVE: Final = "too expensive to open"
-"""Why an arrival that took more of the machine than one may is an orphan; it is never tried again by itself."""
+"""Reason of an orphan whose opening took too much time or memory; it is never retried automatically."""
 Opener = Callable[[bytes], Opened]
-"""Opens what was collected. Raises EnvelopeError and TooExpensive."""
+"""Opens a collected message. Raises EnvelopeError and TooExpensive."""
 UNREADABLE: Final = "unreadable"
 """Kind of an arrival that could not be opened."""
 _CEB: Final = re.compile(r"CEB\d{3}")
@@ -54,13 +54,13 @@ _CEB: Final = re.compile(r"CEB\d{3}")
 class ReceiptFiler:
     """Files raw arrivals: opens them, finds the owners, writes timelines, delivers mail, keeps orphans.
 
-    What an answer asks to have sent again comes back in the same commit.
+    An entry that an answer asks to send again is put back in the same commit.
     """
 
     def __init__(
         self, *, spool: Spool, rules: Rules, config: Config, transfer: Transfer, opener: Opener | None = None
     ) -> None:
-        """`opener`: by whom arrivals are opened; None: here, however long one takes."""
+        """`opener`: opens arrivals; None: they are opened in this process, without a time limit."""
         self._open_raw: Opener = opener or partial(open_collected, catalogue=rules.catalogue)
         self._spool = spool
         self._rules = rules
@@ -69,7 +69,7 @@ class ReceiptFiler:
         self._transfer = transfer
 
     def file_waiting(self) -> int:
-        """File everything kept and not yet filed; returns how many arrivals that were."""
+        """File everything that is kept and not yet filed; returns the number of arrivals."""
         total = 0
         while raws := self._spool.unfiled(_BATCH):
             beat()
@@ -82,8 +82,8 @@ class ReceiptFiler:
     def rematch(self, orphans: Sequence[Orphan], *, only: str = "") -> int:
         """Try orphans again with what is known now; returns how many found their owner.
 
-        Those that wait for what one of these teaches are tried too. `only`: of several owners that an answer may
-        be for it is this one's, somebody has decided; what contradicts it stays an orphan.
+        Orphans that wait for what one of these teaches are tried too. `only`: an operator has decided that the
+        answers belong to this owner, where several fit; an answer that contradicts this stays an orphan.
         """
         matched: set[int] = set()
         waiting = list(orphans)
@@ -97,7 +97,7 @@ class ReceiptFiler:
         return len(matched)
 
     def _try_again(self, orphans: Sequence[Orphan], only: str) -> tuple[set[int], list[str]]:
-        """Return which found their owner, and what they teach."""
+        """Return which orphans found their owner, and the look-up texts that they teach."""
         by_arrival: dict[int, dict[int, Orphan]] = {}
         for orphan in orphans:
             by_arrival.setdefault(orphan.arrival, {})[orphan.index] = orphan
@@ -134,20 +134,20 @@ class ReceiptFiler:
             return _Case(raw=raw, opened=None, answers=(), error=TOO_EXPENSIVE, given_up=True)
         except EnvelopeError as error:
             return _Case(raw=raw, opened=None, answers=(), error=str(error))
-        mail = COPIES in raw.origins  # who it is for is in its envelope, whatever it answers
+        mail = COPIES in raw.origins  # the envelope names the receiver, whatever the content answers
         return _Case(raw=raw, opened=opened, answers=() if mail else opened.answers, error="", mail=mail)
 
     def _write(self, plans: Sequence["_Plan"]) -> None:
-        """File, and then whatever waited for what that taught."""
+        """File, then rematch the orphans that waited for what was learned."""
         taught = self._file(plans)
         if taught and (waiting := self._spool.orphans(texts=taught)):
             self.rematch(waiting)
 
     def _file(self, plans: Sequence["_Plan"], *, resolves: Sequence[int] = ()) -> list[str]:
-        """File in one commit; returns the texts that it taught."""
+        """File in one commit; returns the look-up texts that were learned."""
         copies = [copy for plan in plans for copy in plan.copies]
         filings = [plan.filing for plan in plans]
-        if copies:  # before the commit that files what they are of: made anew after a crash, and then known
+        if copies:  # before their originals are filed: after a crash they are made again, and then known
             self._spool.keep(copies)
         done = self._spool.file(filings, resolves=resolves)
         with gathered():
@@ -159,7 +159,7 @@ class ReceiptFiler:
         return [text for filing in filings for texts in filing.learned.values() for text in texts]
 
     def _plans(self, cases: Sequence["_Case"], only: str = "") -> list["_Plan"]:
-        """Find whose the answers of all these arrivals are, together, and say what each arrival turned out to be."""
+        """Find the owners of all answers in these arrivals together, and plan what to write of each arrival."""
         origins = dict.fromkeys(case.raw.origins for case in cases if case.answers)
         outcomes = {
             one: self._outcomes([case for case in cases if case.raw.origins == one], only) for one in origins
@@ -170,7 +170,7 @@ class ReceiptFiler:
         ]
 
     def _outcomes(self, cases: Sequence["_Case"], only: str) -> Iterator["_About"]:
-        """Find whose the business answers of arrivals of one origin are; what did not go there is out."""
+        """Yield the owners of the business answers of one origin, leaving out declarations that were sent elsewhere."""
         carried = Carried(self._spool, self._authorities, cases[0].raw.origins)
 
         def find(texts: Sequence[str]) -> Iterator[Candidate]:
@@ -191,7 +191,7 @@ class ReceiptFiler:
             yield about
 
     def _plan(self, case: "_Case", outcomes: Iterator["_About"]) -> "_Plan":
-        """Say what an arrival with answers turned out to be; `outcomes` go on with those of its business answers."""
+        """Plan what to write of an arrival with answers; `outcomes` yields next those of its business answers."""
         assert case.opened is not None  # noqa: S101 (it has answers)
         rows: list[TimelineRow] = []
         orphans: list[OrphanBody] = []
@@ -229,7 +229,7 @@ class ReceiptFiler:
         return _Plan(filing=filing, copies=tuple(copies))
 
     def _mail(self, case: "_Case") -> Filing:
-        """File what holds no answer: a message for whoever the envelope names, or for nobody."""
+        """File an arrival without answers: mail for the receivers that the envelope names, or an orphan."""
         kind = case.opened.message_type if case.opened else UNREADABLE
         why = case.error or f"{kind} holds no answer"
         envelope = case.opened.envelope if case.opened else None
@@ -256,7 +256,10 @@ class ReceiptFiler:
         )
 
     def _may_be_mail(self, case: "_Case") -> bool:
-        """An empty receipt or DxpRep is none: answers go by what they say, not by the envelope."""
+        """Say whether an arrival may be mail.
+
+        A receipt or DxpRep without bodies is not: answers are not routed by envelope.
+        """
         if case.given_up:
             return False
         if case.opened is None or case.mail:
@@ -272,9 +275,10 @@ class ReceiptFiler:
         return bool(name) and (known is None or known.direction is not Direction.DECLARATION)
 
     def _referred(self, answer: Answer, case: "_Case") -> "_About":
-        """Find whose declarations went in the envelope an answer names, and what it asks to have sent again.
+        """Find the declarations sent in the envelope that an answer names, and what it asks to send again.
 
-        A CopMsgId is its sender's own. A CEB900 does not say whose; it goes to the sender of the original.
+        A CopMsgId is unique per sender only. A CEB900 does not name the sender; it is addressed to the sender of the
+        original.
         """
         raw = case.raw
         senders = (answer.sender_id,) if answer.sender_id else self._transfer.ours(case.receivers)
@@ -302,11 +306,11 @@ class _Plan(Struct, frozen=True, kw_only=True):
 
     filing: Filing
     copies: tuple[Collected, ...] = ()
-    """Of its answers, for subscribers of this node: to be kept before."""
+    """Copies of its answers for subscribers of this node, to be stored before the filing."""
 
 
 class _About(Struct, frozen=True, kw_only=True):
-    """What an answer is about."""
+    """What an answer refers to."""
 
     declarations: tuple[tuple[int, str], ...] = ()
     """Each with its message type."""
@@ -315,7 +319,7 @@ class _About(Struct, frozen=True, kw_only=True):
     bounces: tuple[Bounce, ...] = ()
     owner: str = ""
     subscribers: tuple[str, ...] = ()
-    """DXP ids that the owner wants to get a copy of the answer."""
+    """DXP ids to which the owner wants a copy of the answer sent."""
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -324,17 +328,17 @@ class _Case(Struct, frozen=True, kw_only=True):
     answers: tuple[Answer, ...]
     error: str
     mail: bool = False
-    """A copy for a subscriber."""
+    """It is a copy for a subscriber."""
     given_up: bool = False
-    """Opening it took too much."""
+    """Opening it took too much time or memory."""
     late: frozenset[int] = frozenset()
-    """Bodies that were nobody's before; one that no destination had the right to bring counts as new."""
+    """Bodies that had no owner before; a body without authority at that time counts as new."""
     again: bool = False
-    """It was filed before: nobody is answered a second time."""
+    """It was filed before: its sender is not answered a second time."""
 
     @property
     def receivers(self) -> Sequence[str]:
-        """To whom its envelope was addressed."""
+        """Receivers of its envelope."""
         return self.opened.envelope.receiver_ids if self.opened and self.opened.envelope else ()
 
 
@@ -386,7 +390,7 @@ def _row(answer: Answer, declaration: int, told: bytes, received_at: datetime) -
 
 
 def _orphan(answer: Answer, reason: str, catalogue: Catalogue) -> OrphanBody:
-    """Keep with an answer the texts that would lead to its owner: keys and numbers, or the CopMsgId it names."""
+    """Keep an answer with the look-up texts that would lead to its owner: keys, numbers, or the CopMsgId it names."""
     texts = (answer.cop_msg_id,) if answer.cop_msg_id else lookups(answer, catalogue)
     named = {**answer.key, **answer.numbers, **({"copMsgId": answer.cop_msg_id} if answer.cop_msg_id else {})}
     return OrphanBody(
@@ -403,7 +407,7 @@ def _orphaned(raw: RawArrival, kind: str, cop_msg_id: str, reason: str) -> Filin
 
 
 def _is_mail(filing: Filing) -> bool:
-    """Say whether it is a message for somebody; an answer that cannot be read is shown, and stays an orphan."""
+    """Say whether a filing is mail; an unreadable answer is shown to its addressee, but stays an orphan."""
     return bool(filing.addressees) and not (filing.orphans and filing.kind == UNREADABLE)
 
 

@@ -1,8 +1,8 @@
-"""The transport to ourselves: what it carries is kept and filed as if a link had brought it.
+"""Transport to receivers of this node: what it carries is kept and filed as if a link had brought it.
 
-An entry to `@local` is a promise like any other: written in the commit that accepts the message, kept until it is
-settled. Bytes kept before are not kept twice and filed mail is not filed twice, so a crash between here and the
-settlement delivers nothing a second time.
+An entry to `@local` is like any other: written in the commit that accepts the message, and kept until it is
+settled. Bytes already kept are not kept twice and filed mail is not filed twice, so a crash between filing and
+settling delivers nothing a second time.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class LocalTransport:
         self._local_receivers = local_receivers
 
     def send(self, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
-        """See `gateway.ports.Transport.send`; delivered means filed."""
+        """Send as `gateway.ports.Transport.send`; delivered means filed."""
         errors: dict[int, DeliveryError | None] = {}
         able = list(parcels)
         try:
@@ -45,10 +45,10 @@ class LocalTransport:
             yield Delivery(entry=entry, error=obstacle)
 
     def close(self) -> None:
-        """Nothing is held open: the spool is the role's."""
+        """Do nothing: the only open resource is the spool, which the role closes."""
 
     def _obstacle(self, parcel: Parcel) -> DeliveryError | None:
-        """Say why a message cannot be delivered: who lives here, and how full it is, may have changed since it was accepted."""
+        """Say why a message cannot be delivered: receivers and full mailboxes may have changed since acceptance."""
         if root_name(parcel.body) == DXP_REP:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What customs sent → opened: which layer speaks, and one `Answer` for each body, not yet matched.
+"""Opens messages from customs: determines the layer, and returns one `Answer` for each body, not yet matched.
 
 Three layers are told apart: DxpRep (the exchange platform), CEB900 (the format check) and any other CEB
 receipt (docs/spec/dxp.md, DxpRep). Receipts are not validated: real ones have elements in places where the
@@ -26,16 +26,17 @@ from gateway.xml.envelope import DXP, Unwrapped, envelope_in, unwrap, unwrap_tre
 from gateway.xml.readable import as_utf8, without_header
 
 LIMITS: Final = LimitsConfig(size_bytes=16 * 1024 * 1024, depth=64, elements=500_000)
-"""A collected message may be larger than one handed in: a CEB900 holds the whole original."""
+"""A collected message may be larger than a submitted one: a CEB900 holds the whole original."""
 
 _FORM: Final = frozenset({"not-xml", "wrong-encoding"})
-"""Problems that another form of the same document may not have."""
+"""Problems that a re-encoded form of the same document may not have."""
 _FORMAT_CHECK: Final = "CEB900Message"
 _ORIGINAL: Final = "oriBizMessage"
 _ALIASES: Final = {"logisticsNo": "logisticNo"}
 """The spec's table of 816 says logisticNo, real messages say logisticsNo (docs/spec/messages.md, 816)."""
 _PLACE_CHARACTERS: Final = 300
-"""Of the place of a leaf, `TaxListRd[2]/gnum`: one that takes more is no field of customs', and is not listed."""
+"""Most characters in the path of a leaf, `TaxListRd[2]/gnum`: a leaf with a longer path is no field of customs and is
+left out."""
 _GENERIC: Final = ("returnStatus", "returnTime", "returnInfo")
 
 
@@ -49,14 +50,14 @@ def open_collected(raw: bytes, catalogue: Catalogue) -> Opened:
 
 
 def open_plain(raw: bytes, catalogue: Catalogue) -> Opened | None:
-    """Do as `open_collected` in time that the size bounds; None for what is not in its plain form."""
+    """Do as `open_collected`, in time bounded by the size; None for what is not in plain form."""
     body = without_header(raw)
     envelope, business = read_envelope(body) or (None, body)
     return _open_plain(envelope, business, catalogue)
 
 
 def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
-    """Open what `open_collected` opens, in whatever form it comes. Raises as that."""
+    """Open what `open_collected` opens, in any form. Raises the same errors."""
     root, document = _parse(body)
     envelope: Envelope | None = None
     if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
@@ -70,7 +71,7 @@ def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
 
 
 def unwrap_collected(raw: bytes) -> Unwrapped:
-    """Open the envelope alone, whatever is in it; one leading 0x00 byte is skipped. Raises EnvelopeError."""
+    """Open only the envelope, whatever is in it; one leading 0x00 byte is skipped. Raises EnvelopeError."""
     body = without_header(raw)
     try:
         return unwrap(body)
@@ -82,7 +83,7 @@ def unwrap_collected(raw: bytes) -> Unwrapped:
 
 
 def part_of(opened: Opened, keep: Collection[int]) -> bytes:
-    """Give what the owner of these bodies may see of a receipt: all of it, byte for byte, when no other is in it.
+    """Return what the owner of these bodies may see of a receipt: all of it, byte for byte, when it owns every body.
 
     Raises EnvelopeError when it cannot be cut.
     """
@@ -91,7 +92,7 @@ def part_of(opened: Opened, keep: Collection[int]) -> bytes:
 
 
 def cut_to(business: bytes, keep: Collection[int]) -> bytes:
-    """Cut all but the bodies of the given indexes (as in `Answer.index`) out of a receipt document.
+    """Remove all bodies from a receipt document but those with the given indexes (as in `Answer.index`).
 
     See `bodies.cut`. The same object comes back when there is nothing to cut; what cannot be read or cut in the
     encoding that it is labelled with is cut in UTF-8 (`as_utf8`). Raises EnvelopeError.
@@ -108,7 +109,7 @@ def cut_to(business: bytes, keep: Collection[int]) -> bytes:
 
 
 def _parse(body: bytes) -> tuple[etree._Element, bytes]:
-    """Give the tree and the bytes that it is of: the document as it came, or in a form that can be read."""
+    """Return the tree and the bytes it was parsed from: the document as it came, or in a form that can be read."""
     try:
         return decode(body, LIMITS), body
     except Refused as refused:
@@ -124,7 +125,7 @@ def _parse(body: bytes) -> tuple[etree._Element, bytes]:
 
 
 def _open_plain(envelope: Envelope | None, business: bytes, catalogue: Catalogue) -> Opened | None:
-    """Open a known receipt in its plain form; None for any other."""
+    """Open a known receipt in plain form; None for any other."""
     document = read_document(business)
     kind = None if document is None else catalogue.by_name(document.name)
     if document is None or kind is None or kind.direction is Direction.DECLARATION:
@@ -141,7 +142,7 @@ def _open_plain(envelope: Envelope | None, business: bytes, catalogue: Catalogue
 
 
 def _plain_fields(body: PlainBody, head: str) -> dict[str, str]:
-    """Do as `_fields`."""
+    """Return the same as `_fields`."""
     if not body.rows:
         return _numbered(body.leaves)
     seen: Counter[str] = Counter()
@@ -158,7 +159,7 @@ def _plain_fields(body: PlainBody, head: str) -> dict[str, str]:
 
 
 def _numbered(leaves: LeafTexts) -> dict[str, str]:
-    """Name the leaves of one row; from the second of a name on with a position."""
+    """Name the leaves of one row; repeated names get a position from the second on."""
     fields = {name: text.strip() for name, text in leaves}
     if len(fields) == len(leaves):
         return fields
@@ -175,7 +176,7 @@ def _place(name: str, position: int) -> str:
 
 
 def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, MessageType | None]:
-    """Name the type; an official sample has the root `CEB214`, so the ending may be missing."""
+    """Return the message type; an official sample has the root `CEB214`, so the ending may be missing."""
     name = local_name(root)
     for known in (name, f"{name}Message"):
         kind = catalogue.by_name(known)
@@ -191,7 +192,7 @@ def _message_type(root: etree._Element, catalogue: Catalogue) -> tuple[str, Mess
 
 
 def _responses(root: etree._Element) -> tuple[Answer, ...]:
-    """One answer for each Response of a DxpRep; its day, `NoticeTime`, as 8 digits."""
+    """Return one answer for each Response of a DxpRep; the time is its day, `NoticeTime`, as 8 digits."""
     return tuple(_response(index, element) for index, element in enumerate(bodies_of(root)))
 
 
@@ -247,7 +248,7 @@ def _answer(index: int, fields: dict[str, str], digest: str, name: str, kind: Me
 
 
 def _fields(body: etree._Element, head: str) -> dict[str, str]:
-    """Every leaf by name: those of the body and its head plainly, deeper ones as `TaxListRd[2]/gnum`."""
+    """Return every leaf by name: those of the body and its head by plain name, deeper ones as `TaxListRd[2]/gnum`."""
     found: dict[str, str] = {}
     for name, element in _leaves(body, head):
         text = own_text(element)
@@ -261,7 +262,7 @@ def _fields(body: etree._Element, head: str) -> dict[str, str]:
 
 
 def _leaves(body: etree._Element, head: str, above: str = "") -> Iterator[tuple[str, etree._Element]]:
-    """Name every leaf; from the second of a name on, and for those that hold others, with a position."""
+    """Yield every leaf with its name; repeated names get a position from the second on, names above a leaf always."""
     seen: dict[str, int] = {}
     for child in body.iterchildren(etree.Element):
         name = local_name(child)
@@ -281,7 +282,7 @@ def _is_leaf(element: etree._Element) -> bool:
 
 
 def _values(kind: MessageType, names: Iterable[str], fields: Mapping[str, str]) -> dict[str, str]:
-    """Pick what is given and not empty, in the spelling that all texts of one value have in common."""
+    """Pick the fields that are given and not empty, whole numbers in their canonical spelling."""
     picked = {
         name: text
         for name in names
@@ -294,9 +295,9 @@ def _values(kind: MessageType, names: Iterable[str], fields: Mapping[str, str]) 
 
 
 def _digest(body: etree._Element) -> str:
-    """Hex SHA-256 of the exclusive canonical form: equal for the same body in another message."""
+    """Return the hex SHA-256 of the exclusive canonical form: equal for the same body in another message."""
     try:
         canonical = etree.tostring(body, method="c14n", exclusive=True)
-    except etree.LxmlError:  # a namespace name that C14N refuses: the text as it stands must do
+    except etree.LxmlError:  # C14N refuses a namespace name: use the text as it stands
         canonical = etree.tostring(body, with_tail=False)
     return sha256(canonical).hexdigest()

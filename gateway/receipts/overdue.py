@@ -1,8 +1,9 @@
-"""Answers that do not come are told once, when they have been waited for longer than usual (docs/adr/0023).
+"""Reports answers that do not come, once, when they are later than usual (docs/adr/0023).
 
-The keeper walks along what was sent, as far behind the present as an answer usually takes: one walk for each layer and
-each time in the table of patience. What it finds silent is set down in the spool and told; what is answered later is
-taken back. Nothing is written for a message that is answered in time, and nothing at all when it is accepted.
+The keep role scans the sent entries, delayed by the time that an answer usually takes: one scan for each layer and
+each time in the table of response times. What has no answer is recorded in the spool as overdue and reported; what is
+answered later is taken back. Nothing is written for a message that is answered in time, and nothing when a message is
+accepted.
 """
 
 import time
@@ -21,18 +22,18 @@ from spool.entry import Overdue, Silent
 from spool.store import Spool
 
 _STRETCH: Final = 2000
-"""Entries that one look goes along at most."""
+"""Most entries in one step of a scan."""
 _ROUND_S: Final = 1.0
-"""How long one round walks at most."""
+"""Longest time that one round scans."""
 _BACK: Final = timedelta(days=1)
-"""What was overdue before that when a walk begins for the first time is old news."""
+"""On its first run a scan reports nothing that was overdue earlier than this before now."""
 _TAKE_BACK_ROUNDS: Final = 12
 _TAKEN_AT_ONCE: Final = 1000
 _OPEN: Final = frozenset({CodeClass.PROGRESS, CodeClass.HOLD, CodeClass.UNKNOWN})
 
 
 class OverdueScan:
-    """Walks and takes back, a little in every round."""
+    """Scans for overdue answers and takes back answered ones, a little in every round."""
 
     def __init__(self, spool: Spool, rules: Rules) -> None:
         self._spool = spool
@@ -52,7 +53,7 @@ class OverdueScan:
         self._after = 0
 
     def look(self, now: datetime) -> int:
-        """Tell of what has become overdue; returns how many declarations that were, each once for a layer."""
+        """Report what has become overdue; returns the number of declarations, each once per layer."""
         until = time.monotonic() + _ROUND_S
         told = 0
         for layer, usual_s, silent in self._walks:
@@ -67,7 +68,7 @@ class OverdueScan:
         return told
 
     def take_back(self) -> None:
-        """Go on taking back what is answered by now, from the oldest to the newest and over again."""
+        """Continue taking back what has been answered, from the oldest to the newest, then over again."""
         self._after = self._spool.end_overdue(
             list(self._silences.values()), after=self._after, limit=_TAKEN_AT_ONCE
         )
@@ -89,10 +90,10 @@ class OverdueScan:
 
 
 def silence(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Overdue:
-    """Say which answers leave a layer silent.
+    """Define which answers leave a layer overdue.
 
-    Those that ask for the same once more, and before a decision all that decide nothing. An answer with a status that
-    no table knows ends every silence.
+    These are answers that ask to send the same again and, for the decision layer, all that decide nothing. An answer
+    with an unknown status always ends the waiting.
     """
     passing = {f"DxpRep {code}" for code, one in rules.codes.platform.items() if one.retry == AGAIN}
     if layer == "decision":

@@ -1,7 +1,8 @@
-"""Whose an answer is, of the declarations that its look-up texts led to (the rule: docs/adr/0029).
+"""Chooses the owner of an answer among the declarations that its look-up texts led to (the rule: docs/adr/0029).
 
-To whom customs addressed it counts first, then by what it was found: a whole key, the one field that every receipt
-repeats, a number that customs gave, a number that was only claimed. An answer goes to one owner or to nobody.
+First counts the receiver that customs addressed, then what the declaration was found by: a whole key, the one field
+that every receipt repeats, a number assigned by customs, a number only claimed. An answer goes to one owner or to
+nobody.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -16,14 +17,14 @@ from gateway.identity import SHORTEST_KEY
 from gateway.model import Answer, EnterpriseId
 
 MOST: Final = 200
-"""Declarations of one owner that one answer may be about; what fits more of them is nobody's (`ambiguous`)."""
+"""Most declarations of one owner that one answer may be about; an answer that fits more has no owner (`ambiguous`)."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A declaration that one of an answer's look-up texts led to, as one of its versions says."""
+    """A declaration that one look-up text of an answer led to, as one of its versions states it."""
 
     ref: int
-    """The spool's number of the declaration; means nothing here."""
+    """The spool's number of the declaration; opaque here."""
     owner: EnterpriseId
     message_type: str
     found_by: str
@@ -31,16 +32,17 @@ class Candidate(Struct, frozen=True, kw_only=True):
     key: Mapping[str, str]
     codes: Mapping[str, str]
     dxp_id: str
-    """BaseTransfer.dxpId of the declaration: where customs' answers to it go."""
+    """BaseTransfer.dxpId of the declaration: customs sends its answers there."""
     sender: str = ""
-    """SenderId of its envelope where that is another one: answers may go there as well."""
+    """SenderId of its envelope, where it differs: answers may be sent there too."""
     claimed: bool = False
-    """Found by a number that it came with: customs has not said so, as it has of those learned from answers."""
+    """Found by a number that the declaration came with; customs has not confirmed it, unlike numbers learned from
+    answers."""
     subscribers: tuple[str, ...] = ()
-    """DXP ids that get copies of the answers; nothing is judged by them."""
+    """DXP ids that get copies of the answers; not used for choosing."""
 
     def lives_at(self, dxp_ids: Collection[str]) -> bool:
-        """Say whether answers to it go to one of these."""
+        """Say whether answers to it go to one of these DXP ids."""
         return self.dxp_id in dxp_ids or (self.sender != "" and self.sender in dxp_ids)
 
 
@@ -49,23 +51,24 @@ class Question(Struct, frozen=True):
 
     answer: Answer
     receiver_ids: Collection[str]
-    """To whom its envelope was addressed."""
+    """Receivers of its envelope."""
     late: bool = False
-    """It was nobody's when it came, and is tried again: somebody may have declared something because of it."""
+    """It had no owner when it came and is tried again: somebody may have submitted a declaration because of it."""
 
 
 class Match(Struct, frozen=True, kw_only=True):
-    """The declarations answered, all of one owner; of each the newest version that fits."""
+    """The answered declarations, all of one owner; of each the newest version that fits."""
 
     candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """Nobody gets it."""
+    """The answer has no owner."""
 
     reason: Literal["unknown", "ambiguous"]
-    """`unknown`: no candidate fits. `ambiguous`: several owners' do, and a guess could hit a stranger, or too many."""
+    """`unknown`: no candidate fits. `ambiguous`: several owners fit, and a guess could reach the wrong one, or too
+    many declarations fit."""
 
 
 UNKNOWN: Final = Unmatched(reason="unknown")
@@ -73,7 +76,7 @@ _AMBIGUOUS: Final = Unmatched(reason="ambiguous")
 
 
 class Rank(IntEnum):
-    """By what a candidate was found; the lowest decides."""
+    """What a candidate was found by; the lowest rank decides."""
 
     KEY = 0
     HANDLE = 1
@@ -82,17 +85,17 @@ class Rank(IntEnum):
 
 
 class Fitting:
-    """The candidates that may be what one question is about: gathered one by one, bounded for each owner."""
+    """The candidates that one question may be about: added one by one, bounded for each owner."""
 
     def __init__(self, question: Question, local_receivers: LocalReceivers) -> None:
         self._question = question
         self._local_receivers = local_receivers
         self._tenants = [one for one in question.receiver_ids if one in local_receivers]
-        """Those of our own whom the envelope names; the node's own id and unknown ones say nothing."""
+        """Receivers of the envelope that are our enterprises; the node's own id and unknown ids are ignored."""
         self._found: dict[EnterpriseId, dict[tuple[int, str], tuple[Rank, Candidate]]] = {}
 
     def add(self, candidate: Candidate) -> None:
-        """Take in a candidate unless it cannot be meant; later ones of one declaration replace earlier ones."""
+        """Add a candidate unless it is excluded; later versions of one declaration replace earlier ones."""
         rank = rank_of(candidate, self._question.answer)
         if self._may_be(candidate, rank):
             mine = self._found.setdefault(candidate.owner, {})
@@ -113,18 +116,21 @@ class Fitting:
         return not self._question.late or self._may_come_late(candidate, rank)
 
     def _lives_alone(self, candidate: Candidate) -> bool:
-        """Say whether the answer was addressed to this one, and to nobody else here."""
+        """Say whether the answer was addressed to this candidate's owner and to no other enterprise here."""
         addressed = candidate.lives_at(self._question.receiver_ids)
         return addressed and not self._local_receivers.among_strangers(self._tenants)
 
     def _may_come_late(self, candidate: Candidate, rank: Rank) -> bool:
-        """Say whether a declaration may have an answer that came before it and was kept where others can learn of it."""
+        """Say whether a declaration submitted after the answer may still be matched to it.
+
+        Others may have learned of the kept answer meanwhile, and declared because of it.
+        """
         if rank is Rank.LEARNED or not self._local_receivers.among_strangers(self._tenants):
             return True
         return any(candidate.owner in owners for owners in self._entitled())
 
     def _entitled(self) -> list[Collection[EnterpriseId]]:
-        """Return to whom the codes in the answer's key are bound; others it says may be of who was declared for."""
+        """Return the enterprises bound to the codes in the answer's key; its other codes may name third parties."""
         bound = self._local_receivers.bound
         return [
             bound[text]
@@ -133,7 +139,7 @@ class Fitting:
         ]
 
     def choose(self) -> Match | Unmatched:
-        """Choose among those gathered so far; never guess between owners."""
+        """Choose among the candidates added so far; never guesses between owners."""
         if not self._found:
             return UNKNOWN
         ranked = [one for mine in self._found.values() for one in mine.values()]
@@ -151,7 +157,7 @@ class Fitting:
         return Match(candidates=tuple(declarations.values()))
 
     def _preferences(self, taught: Collection[int]) -> Iterator[Callable[[Candidate], bool]]:
-        """Yield what tells owners apart that are equal so far, strongest first; what nobody has tells nothing."""
+        """Yield the criteria that distinguish owners, strongest first; one that no candidate meets is ignored."""
         answer, receivers, entitled = (
             self._question.answer, self._question.receiver_ids, self._entitled()
         )  # fmt: skip
@@ -164,7 +170,7 @@ class Fitting:
 def correlate(
     question: Question, candidates: Iterable[Candidate], local_receivers: LocalReceivers
 ) -> Match | Unmatched:
-    """Choose among all that an answer's look-up texts led to."""
+    """Choose among all candidates that an answer's look-up texts led to."""
     fitting = Fitting(question, local_receivers)
     for candidate in candidates:
         fitting.add(candidate)
@@ -172,7 +178,7 @@ def correlate(
 
 
 def rank_of(candidate: Candidate, answer: Answer) -> Rank:
-    """Tell by what it was found."""
+    """Return the rank of what a candidate was found by."""
     names = [part.partition("=")[0] for part in candidate.found_by.split(" ")[1:]]
     if any(name not in answer.key for name in names):
         return Rank.CLAIMED if candidate.claimed else Rank.LEARNED

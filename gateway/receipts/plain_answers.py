@@ -1,9 +1,10 @@
-"""Collected messages in their plain form, read without a tree: a tenth of the time, and the same answers.
+"""Reads collected messages in plain form without a tree: a tenth of the time, and the same answers.
 
-Plain is what E-Port sends day by day: UTF-8, namespaces declared where they always are, elements in their usual
-order, bodies that are rows of leaves, or of such rows: the head and the lists of a tax bill. The patterns match nothing that a parser would read another way: no entity,
-CDATA section, comment, carriage return, prefix or attribute inside. What does not match is no fault: it is read by
-`gateway.receipts.opened`, which knows every form and says what is wrong.
+Plain form is what E-Port sends every day: UTF-8, namespaces declared at the usual place, elements in the usual order,
+bodies that are rows of leaves or of such rows (the head and the lists of a tax bill). The patterns match nothing that
+a parser would read differently: no entity, CDATA section, comment, carriage return, prefix or attribute inside. What
+does not match is not a fault: it is read by `gateway.receipts.opened`, which knows every form and reports what is
+wrong.
 """
 
 import binascii
@@ -18,7 +19,7 @@ from gateway.model import Envelope
 _CEB: Final = "http://www.chinaport.gov.cn/ceb"
 _DXP: Final = "http://www.chinaport.gov.cn/dxp"
 _MOST_BYTES: Final = 1024 * 1024
-"""Far below every limit of the parser and of `collected.LIMITS`."""
+"""Far below every limit of the parser and of `opened.LIMITS`."""
 
 _WS: Final = r"[ \t\n]*+"
 _DECLARATION: Final = (
@@ -26,11 +27,11 @@ _DECLARATION: Final = (
 )
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,99}+"
 _NO_TEXT: Final = r"<>&\x00-\x08\x0b-\x1f\ufffe\uffff"
-"""Markup, and characters that are no XML; a carriage return would be read as something else."""
+"""Markup, and characters that are not allowed in XML; a parser would change a carriage return."""
 _TEXT: Final = f"[^{_NO_TEXT}]*+"
 _VALUE: Final = f'"[^"{_NO_TEXT}]*+"'
 _OTHER: Final = r'(?: xmlns:(?!xml)[a-z]{1,9}[0-9]?="http://[A-Za-z0-9./-]++#?")?'
-"""A prefix that nothing uses: no name here has one."""
+"""Declaration of a prefix that nothing uses: no name here has one."""
 
 
 def _leaf(name: str, text: str = _TEXT) -> str:
@@ -74,17 +75,17 @@ _ROOT: Final = re.compile(
 )
 _BODY: Final = re.compile(rf"<({_NAME})>((?>(?:{_WS}<({_NAME})>{_TEXT}</\3>)*){_WS})</\1>{_WS}")
 _LEAF: Final = re.compile("<([A-Za-z_][^>]*+)>([^<]*+)")
-"""A start tag and its text, in what `_BODY` has let pass."""
+"""A start tag and its text, in text that `_BODY` has matched."""
 _NESTED: Final = re.compile(
     rf"<({_NAME})>((?>(?:{_WS}<({_NAME})>(?:{_TEXT}|(?>(?:{_WS}<({_NAME})>{_TEXT}</\4>)+){_WS})</\3>)*){_WS})</\1>{_WS}"
 )
-"""As `_BODY`, where a child may be a row of leaves itself."""
+"""Like `_BODY`, but a child may itself be a row of leaves."""
 _CHILD: Final = re.compile(
     rf"<([A-Za-z_][^>]*+)>(?:([^<]*+)</\1>|((?>(?:{_WS}<[A-Za-z_][^>]*+>[^<]*+</[^>]++>)+){_WS})</\1>)"
 )
-"""A child, in what `_NESTED` has let pass: its name and its text, or the row inside."""
+"""A child, in text that `_NESTED` has matched: its name and its text, or the row inside."""
 _MOST_SHAPED: Final = 1500
-"""Characters of all leaves' names in a body that an expression is made of; usual ones have 100 to 500."""
+"""Most characters of all leaf names in a body for which an expression is built; usual bodies have 100 to 500."""
 _RECEIVER: Final = re.compile("<ReceiverId>([^<]*+)")
 
 
@@ -106,9 +107,10 @@ class PlainBody(NamedTuple):
 
     name: str
     leaves: LeafTexts
-    """Those of the body itself, when it has nothing else."""
+    """The leaves of the body itself, when all its children are leaves."""
     digest: str
-    """As `Answer.digest`: of the exclusive canonical form, which here is the text as it stands, its namespace added."""
+    """As `Answer.digest`: of the exclusive canonical form, which here is the text as it stands with its namespace
+    added."""
     rows: tuple[PlainRow, ...] = ()
     """Every child, when one of them is a row of leaves; else empty."""
 
@@ -122,7 +124,7 @@ class PlainDocument:
 
 
 def read_envelope(body: bytes) -> tuple[Envelope, bytes] | None:
-    """Open a DxpMsg or DxpMsgSv: what it says, and the bytes inside. None when it is not plain."""
+    """Open a DxpMsg or DxpMsgSv; returns its header and the bytes inside, or None when it is not plain."""
     text = _text(body)
     if text is None:
         return None
@@ -169,9 +171,7 @@ def read_document(body: bytes) -> PlainDocument | None:
             break
         bodies.append(PlainBody(name, leaves, _digest(name, inner)))
         at = found.end()
-        if len(bodies) == 1 and text.startswith(
-            f"<{name}>", at
-        ):  # most often all have the shape of the first
+        if len(bodies) == 1 and text.startswith(f"<{name}>", at):  # usually all have the shape of the first
             names = tuple(leaf for leaf, _ in leaves)
             alike = _shaped(name, names) if sum(map(len, names)) <= _MOST_SHAPED else None
     if text[at:].rstrip(" \t\n") != f"</{root[1]}>":
@@ -189,9 +189,9 @@ def _rows(inner: str) -> tuple[PlainRow, ...]:
 
 @lru_cache(maxsize=128)
 def _shaped(name: str, leaves: tuple[str, ...]) -> re.Pattern[str]:
-    """Match what `_BODY` matches, where it has just these leaves; their texts are groups.
+    """Return a pattern that matches what `_BODY` matches, for exactly these leaves; their texts are groups.
 
-    The names are strangers': at most `_MOST_SHAPED` characters, so that what is kept of them is bounded.
+    The names come from outside: at most `_MOST_SHAPED` characters, so that the cache is bounded.
     """
     row = "".join(f"{_WS}<{leaf}>({_TEXT})</{leaf}>" for leaf in leaves)
     return re.compile(f"<({name})>({row}{_WS})</{name}>{_WS}")

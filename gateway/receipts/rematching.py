@@ -1,9 +1,9 @@
-"""Orphans find home by themselves: tried again when what their texts point at has changed, and only then.
+"""Retries orphans automatically, but only when what their look-up texts point at has changed.
 
 A message may be accepted after the answer to it came, or two processes file at once and neither sees what the other
-learns. So the keeper walks over the orphans in every round. Nearly all of them point at nothing and cost a look into
-three indexes; those that do point somewhere and still are nobody's (two owners fit) are not opened again before
-something more is there.
+learns. So the keep role scans the orphans in every round. Nearly all of them point at nothing and cost a look-up in
+three indexes; those that point at something and still have no owner (two owners fit) are not opened again before
+there is more.
 """
 
 import time
@@ -16,23 +16,23 @@ from spool.store import Spool
 
 _PAGE: Final = 500
 _ROUND_S: Final = 1.0
-"""How long one round looks at most."""
+"""Longest time that one round scans."""
 _REMEMBERED: Final = 100_000
-"""Orphans that were tried in vain; with more the oldest are tried once more."""
+"""Most orphans remembered as tried without success; beyond that, the oldest are tried once more."""
 
 
 class Rematching:
-    """Walks over the orphans, a stretch a round, and begins again at the end."""
+    """Scans the orphans, some in every round, and begins again at the end."""
 
     def __init__(self, spool: Spool, filer: ReceiptFiler) -> None:
         self._spool = spool
         self._filer = filer
         self._after = 0
         self._tried: dict[int, int] = {}
-        """Orphan → what it pointed at when it was tried."""
+        """Orphan → how much it pointed at when it was tried."""
 
     def look(self) -> int:
-        """Try again those for whom something came; returns how many found their owner."""
+        """Try again the orphans that now point at more; returns how many found their owner."""
         until = time.monotonic() + _ROUND_S
         matched = 0
         while time.monotonic() < until:
@@ -45,7 +45,10 @@ class Rematching:
         return matched
 
     def look_at_mail(self) -> int:
-        """Try again what came for an enterprise that nobody knew, and what could not be read, but for what was too expensive to open; returns as `look`."""
+        """Try again mail for receivers that were unknown, and unreadable arrivals; returns as `look`.
+
+        Arrivals that were too expensive to open are left out.
+        """
         matched = after = 0
         while page := self._spool.orphans_after(after, limit=_PAGE):
             matched += self._try([one for one in page if one.index < 0 and one.reason != TOO_EXPENSIVE])

@@ -1,7 +1,7 @@
-"""What this node does as the last one on a way: mail for our own enterprises, an answer for nobody's.
+"""What this node does as the last node on the way: deliver mail to our enterprises, answer for unknown receivers.
 
-Receipts are no concern of this file: they find their owner by business key (docs/adr/0008), whoever the envelope
-names, and are never answered; neither is a DxpRep. So two nodes cannot answer each other for ever.
+Receipts are not handled here: they find their owner by business key (docs/adr/0008), whatever the envelope
+names, and are never answered; neither is a DxpRep. So two nodes cannot answer each other without end.
 """
 
 import hashlib
@@ -30,30 +30,30 @@ COPIES: Final = "@copies"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """Where a collected message goes that is no answer of customs."""
+    """Where a collected message goes that is not an answer of customs."""
 
     envelope: Envelope | None = None
     business: bytes = b""
-    """What is in the envelope."""
+    """Content of the envelope."""
     addressees: tuple[EnterpriseId, ...] = ()
-    """Our own enterprises that it is for."""
+    """Our enterprises that it is for."""
     refused: tuple[str, ...] = ()
-    """Receivers that nobody knows, to be answered to the link it came from."""
+    """Unknown receivers, to be reported to the link it came from."""
     reason: str = ""
-    """Why it is kept as an orphan; empty: it is none."""
+    """Why it is kept as an orphan; empty: it is not."""
 
 
 class Transfer:
-    """Judges what links bring for the enterprises of this node."""
+    """Decides where messages from links go among the enterprises of this node."""
 
     def __init__(self, *, local_receivers: LocalReceivers, config: Config) -> None:
-        """`config`: our own ids, and which links speak to us as to a transfer node."""
+        """`config`: our own ids, and the links on which we are a transfer node."""
         self.local_receivers = local_receivers
         self._node = config.node
         self._links = {one.name for one in config.destination if one.envelope == "DxpMsgSv"}
 
     def passage(self, raw: RawArrival, why: str) -> Passage:
-        """Judge by the envelope alone; `why` it is an orphan when it is for nobody and cannot be answered.
+        """Decide by the envelope alone; `why` is the reason of the orphan when it is for nobody and cannot be answered.
 
         Only a link on which we are a transfer node is answered: a terminal never sends a DxpRep. In a copy of
         a divided message (SubMsgId) receivers that are not ours are somebody else's (docs/spec/dxp.md, DxpMsgSv). Nobody is
@@ -86,7 +86,7 @@ class Transfer:
         )
 
     def ours(self, receivers: Iterable[str]) -> tuple[str, ...]:
-        """Return the DXP ids among them that enterprises of ours have."""
+        """Return those of the DXP ids that belong to our enterprises."""
         return tuple(dict.fromkeys(one for one in receivers if one in self.local_receivers))
 
     def subscribers(self, named: Iterable[str], owner: str) -> list[str]:
@@ -96,10 +96,10 @@ class Transfer:
     def copy(
         self, raw: RawArrival, opened: Opened, subscriber: str, indexes: Collection[int]
     ) -> list[Collected]:
-        """Make what a subscriber of this node gets of an answer: these bodies alone, in an envelope of ours.
+        """Make the copy of an answer for a subscriber of this node: these bodies only, in an envelope of ours.
 
-        Empty when nobody here, or more than one, has the DXP id. The same answer makes the same bytes, however often
-        and in whatever envelope it comes.
+        Empty when no enterprise here, or more than one, has the DXP id. The same answer always makes the same bytes,
+        however often and in whatever envelope it comes.
         """
         if self.local_receivers.owner(subscriber) is None:
             return []
@@ -117,9 +117,9 @@ class Transfer:
         return [Collected(feed=COPIES, name=head.cop_msg_id, body=body, sha256=hashlib.sha256(body).digest())]
 
     def answer(self, raw: RawArrival, passage: Passage, spool: Spool) -> str:
-        """Write a DxpRep for the receivers that nobody knows, as an entry to the link it came from.
+        """Write a DxpRep for the unknown receivers, as an entry to the link it came from.
 
-        One commit; the same arrival again is answered once. Says why when it cannot be answered, else empty.
+        One commit; the same arrival again is answered only once. Returns why it cannot be answered, else empty.
         """
         assert passage.envelope is not None  # noqa: S101 (without one nothing is refused)
         original = passage.envelope
@@ -152,7 +152,7 @@ class Transfer:
 
 
 def _written(said: str) -> str:
-    """Turn customs' 14 or 17 digits into the text of a CreatTime; empty when it is neither."""
+    """Convert customs' 14 or 17 digits into the text of a CreatTime; empty when it is neither."""
     if len(said) < 14 or not (said.isascii() and said.isdigit()):  # noqa: PLR2004 (yyyymmddhhmmss)
         return ""
     return f"{said[:4]}-{said[4:6]}-{said[6:8]}T{said[8:10]}:{said[10:12]}:{said[12:14]}"

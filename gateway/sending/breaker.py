@@ -1,7 +1,7 @@
-"""Leaves a destination alone while it is down, and comes back slowly: one entry, then two, then four.
+"""Stops sending to a destination while it is down, and resumes slowly: one entry, then two, then four.
 
-While it is open nothing is claimed, so an outage of hours costs the waiting entries neither attempts nor
-their order; only those that were in hand when it began are deferred.
+While the breaker is open nothing is claimed, so an outage of hours costs the waiting entries neither attempts nor
+their order; only the entries claimed when it began are deferred.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _CEILING_S: Final = 30.0
 
 
 class Breaker:
-    """For one destination in one process."""
+    """Breaker of one destination in one process."""
 
     def __init__(self, full: int, *, clock: Clock, chance: Callable[[], float]) -> None:
-        """`full`: entries in a batch when all is well; `chance` in [0, 1) spreads probes of many processes."""
+        """`full`: largest batch; `chance` in [0, 1) spreads the probes of many processes."""
         self._full = full
         self._clock = clock
         self._chance = chance
@@ -32,18 +32,18 @@ class Breaker:
         return self._failures > 0
 
     def allowance(self) -> int:
-        """Return how many entries the next batch may have: 0 while the destination is left alone."""
+        """Return how many entries the next batch may have; 0 while the breaker is open."""
         return 0 if self.wait_s() > 0 else self._size
 
     def wait_s(self) -> float:
-        """Return seconds until the next probe; 0 when there is nothing to wait for."""
+        """Return seconds until the next probe; 0 when the breaker is closed."""
         return max(0.0, self._until - self._clock())
 
     def report(self, *, delivered: int, failed: int, late: int = 0) -> None:
-        """Learn from one batch; `failed` counts temporary failures, a refused entry says nothing of the link.
+        """Learn from one batch; `failed` counts only temporary failures: a refused entry says nothing about the link.
 
-        `late`: what was not begun, for the batch took longer than its lease allows. Where not all went, the next batch
-        is no larger than what went.
+        `late`: parcels that were not begun because the batch took longer than its lease allows. After a partial
+        failure the next batch is no larger than the number delivered.
         """
         if failed and not delivered:
             self._failures += 1

@@ -1,4 +1,4 @@
-"""What a process does first about claims: those of its own earlier life, and those of the generation before it."""
+"""Cleans up claims at the start of a process: its own from before a crash, and those of earlier generations."""
 
 from gateway.observe.log import log
 from gateway.sending.resend import log_ended

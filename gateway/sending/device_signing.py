@@ -1,6 +1,6 @@
-"""Where a forward process has things signed that a device must sign, beside everything else it does.
+"""Signing queues of a forward process: devices sign in their own threads, beside everything else the process does.
 
-Nothing here runs for messages that are signed already or whose key is in memory.
+Not used for messages that are signed already or whose key is in memory.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from spool.entry import Claimed
 
 
 class Prepared(NamedTuple):
-    """What goes out of one entry, and what is remembered of it."""
+    """The parcel of an entry, and what is recorded of it."""
 
     parcel: Parcel
     digest: bytes
     """SHA-256 of the business bytes."""
     record: str
-    """`facts.SentFacts`, for the journal once it is confirmed."""
+    """`facts.SentFacts`, written to the journal once the parcel is confirmed."""
 
 
 Work = Callable[[Claimed, Mapping[str, Signer]], Prepared]
@@ -37,7 +37,7 @@ _SHARE_OF_LEASE: Final = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyParcel:
-    """What became of an entry that was put in line."""
+    """Result of an entry that was queued for signing."""
 
     entry: Claimed
     result: Future[Prepared] = field(repr=False)
@@ -45,12 +45,12 @@ class ReadyParcel:
 
 
 class DeviceSigning:
-    """The lines of one forward process, by the name of the key."""
+    """The signing queues of one forward process, by the name of the key."""
 
     def __init__(
         self, keys: Mapping[str, SigningKey], *, default_key: str, lease_s: float, batch: int, work: Work
     ) -> None:
-        """`work` makes the parcel of an entry with the keys it is given, in a thread of the line."""
+        """`work` makes the parcel of an entry with the given keys, in a thread of the signing queue."""
         self._default = default_key
         self._work = work
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
@@ -69,11 +69,11 @@ class DeviceSigning:
         return (self._bell,) if self._lines else ()
 
     def room(self) -> dict[str, int]:
-        """Return for each key how many entries may be put in line for it."""
+        """Return for each key how many entries may be queued for it."""
         return {name: line.room() for name, line in self._lines.items()}
 
     def takes(self, entry: Claimed) -> bool:
-        """Put an entry in line if a device has to sign it; False when it is nothing for here."""
+        """Queue an entry if a device has to sign it; False when no device has to."""
         if not self._lines:
             return False
         facts = travel_facts(entry.facts)
@@ -88,7 +88,7 @@ class DeviceSigning:
         return True
 
     def take(self) -> list[ReadyParcel]:
-        """Return what is done, signed or not; and what took too long."""
+        """Return the finished entries, signed or failed, including those that took too long."""
         if not self._lines:
             return []
         with contextlib.suppress(BlockingIOError):
@@ -105,13 +105,13 @@ class DeviceSigning:
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> list[ReadyParcel]:
-        """End every line; returns what is still here, done or given back."""
+        """Close every signing queue; returns the remaining entries, done or given back."""
         for line in self._lines.values():
             line.close()
         return self.take()
 
     def _finished(self, entry: int, _result: Future[Prepared]) -> None:
-        """Called by whichever thread ended it."""
+        """Record a result; called by the thread that finished it."""
         with self._lock:
             self._done.append(self._given.pop(entry))
         self._ring()

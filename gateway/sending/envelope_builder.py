@@ -1,4 +1,4 @@
-"""An entry → the parcel that goes out: signed, checked that nothing else changed, sealed, and recorded."""
+"""Turns an entry into the parcel to send: signed, checked that nothing else changed, wrapped, and recorded."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from spool.entry import Claimed
 
 
 class EnvelopeBuilder:
-    """Makes the parcels of one destination."""
+    """Builds the parcels of one destination."""
 
     def __init__(self, destination: Destination, config: Config) -> None:
         self._destination = destination
@@ -35,9 +35,9 @@ class EnvelopeBuilder:
         self._by = carrier(destination)
 
     def prepare(self, entry: Claimed, signers: Mapping[str, Signer]) -> Prepared:
-        """Make the parcel of an entry, the SHA-256 of the business bytes in it, and the record of both.
+        """Build the parcel of an entry, the SHA-256 of its business bytes, and the record of both.
 
-        The same entry gives the same envelope each time, but for an SM2 signature in it, which is another one each
+        The same entry gives the same envelope each time, except for an SM2 signature, which differs each
         time (docs/adr/0003). Raises SigningError, EnvelopeError, and DeliveryError when the self-check fails.
         """
         facts = travel_facts(entry.facts)
@@ -62,7 +62,7 @@ class EnvelopeBuilder:
 def enclose(
     entry: Claimed, facts: TravelFacts, business: bytes, destination: Destination, config: Config
 ) -> tuple[Parcel, bytes]:
-    """Put signed business bytes in their envelope, or take the sender's own; returns the business bytes with it."""
+    """Wrap signed business bytes, or use the sender's own envelope; also returns the business bytes."""
     way = way_facts(entry.way)
     name = file_name(entry.kind, entry.uid, way.sub_msg_id)  # two senders may use one CopMsgId
     if facts.wrapped:
@@ -85,9 +85,9 @@ def enclose(
 
 
 def _own(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> tuple[bytes, bytes]:
-    """Return the business bytes and the envelope of what came in one: as it came, wherever that is possible.
+    """Return the business bytes and the envelope of a message that came in one, unchanged wherever possible.
 
-    A link gets a copy that names its receivers only; who cannot be reached is answered with a DxpRep.
+    A link gets a copy that names only its receivers; for unreachable receivers a DxpRep is returned.
     """
     if entry.kind == DXP_REP:
         return entry.body, entry.body
@@ -143,7 +143,7 @@ def _signed(entry: Claimed, facts: TravelFacts, signer: Signer) -> Signed:
 
 
 def _only_inserted(accepted: bytes, signed: Signed) -> bool:
-    """Say whether cutting the span out gives back the accepted bytes (`xmldsig.cut`, without a copy of them)."""
+    """Say whether removing the span gives back the accepted bytes (as `xmldsig.cut`, without copying them)."""
     start, end = signed.span
     rest = memoryview(accepted)
     return (
@@ -165,7 +165,7 @@ def _envelope(entry: Claimed, facts: TravelFacts, way: WayFacts) -> Envelope:
 
 
 def _transfer_head(entry: Claimed, way: WayFacts, destination: Destination, config: Config) -> TransferHead:
-    """Head a DxpMsgSv; its MsgId is made from the entry's number, so each copy has one of its own."""
+    """Return the head of a DxpMsgSv; its MsgId is made from the entry's number, so each copy has its own."""
     return TransferHead(
         msg_id=transfer_msg_id(config.node.node_id, entry.accepted_at, entry.entry),
         sub_msg_id=way.sub_msg_id,

@@ -1,4 +1,4 @@
-"""The forward role: claim, sign, check that nothing else changed, seal, send, settle."""
+"""The forward role: claim, sign, check that nothing else changed, wrap, send, settle."""
 
 import random
 import time
@@ -27,12 +27,12 @@ from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
 _SETTLE_WITHIN_S = 1.0
-"""What is confirmed is settled in groups, but not later than with the next confirmation after so long: on a slow line
+"""Confirmed entries are settled in groups, but at the latest with the next confirmation after this time: on a slow line
 each at once, so that none is sent again because the lease of its batch has ended."""
 _GATHER_S = 0.1
-"""How long a batch that was not full lets the next one gather: a batch costs two commits and a round trip."""
+"""Pause after a batch that was not full, so that the next one fills up: a batch costs two commits and a round trip."""
 _IDLE_S = 5.0
-"""A signal may get lost; this is how long that can cost."""
+"""Longest wait without a signal, because a signal may get lost."""
 
 
 _STOPPING: Final = KeyUnavailable(
@@ -42,7 +42,7 @@ _UNREACHABLE: Final = KeyUnavailable("the destination was down when the key had 
 
 
 class Forward:
-    """One process that carries the entries of one destination."""
+    """One process that sends the entries of one destination."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Forward:
         chance: Callable[[], float] = random.random,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`linger_s`: how long to stay away after a signal, where few of them are meant for this destination."""
+        """`linger_s`: pause after a signal, where few signals are for this destination."""
         self._linger_s = linger_s
         self._spool = spool
         self._transport = transport
@@ -79,7 +79,7 @@ class Forward:
         self._clock = clock
 
     def run(self, stop: Stop) -> None:
-        """Carry entries until asked to stop; what is in hand is finished first."""
+        """Send entries until asked to stop; claimed entries are finished first."""
         note_keys(self._spool, self._keyring.signers())
         take_up_claims(self._spool, self._claimant)
         with self._spool.listen(Topic.ENTRIES) as waiter:
@@ -114,7 +114,7 @@ class Forward:
         return max(0.001, min(times))
 
     def step(self) -> int:
-        """Carry one batch; returns how many entries it had, 0 while the destination is left alone."""
+        """Send one batch; returns how many entries it had, 0 while the breaker is open."""
         allowance = self._breaker.allowance()
         signed = self._device_signing.take()
         limit = allowance - len(signed)
@@ -135,7 +135,7 @@ class Forward:
         return len(claimed) + len(signed)
 
     def _carry(self, claimed: Sequence[Claimed], signed: Sequence[ReadyParcel], *, reachable: bool) -> None:
-        """Send what was claimed just now and what a device has signed meanwhile; settle all of it."""
+        """Send the entries claimed just now and those that a device has signed meanwhile; settle all of them."""
         done: list[Settlement] = []
         ready: dict[int, tuple[Claimed, Prepared]] = {}
         parcels: list[Parcel] = []
@@ -146,7 +146,7 @@ class Forward:
                 self._collect(one.entry, one.result.result, parcels, ready, done)
         prepare = self._builder.prepare
         for entry in claimed:
-            beat()  # a batch of the largest messages takes a while to sign
+            beat()  # signing a batch of the largest messages takes a while
             if not self._device_signing.takes(entry):
                 self._collect(entry, partial(prepare, entry, self._signers), parcels, ready, done)
         delivered = failed = late = 0
@@ -181,7 +181,7 @@ class Forward:
         ready: dict[int, tuple[Claimed, Prepared]],
         done: list[Settlement],
     ) -> None:
-        """Put the parcel of an entry with the others, or settle why there is none."""
+        """Add the parcel of an entry to the batch, or settle the entry if there is none."""
         try:
             prepared = made()
         except KeyUnavailable as error:
@@ -220,5 +220,5 @@ class Forward:
         )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._transport.close()

@@ -11,15 +11,15 @@ from gateway.xml.envelope import creat_time, wrap_response
 
 NO_RECEIVER: Final = "指定的接收方不存在 / no such receiver"
 NO_RECEIVER_FOR_YOU: Final = "指定的接收方不存在，或不接收贵企业的报文 / no such receiver, or it takes nothing, or nothing more for now, from you"
-"""To an enterprise of ours: whether another one is here is not said."""
+"""For an enterprise of this node: does not disclose whether the receiver is here."""
 
 
 def no_receiver(
     original: Envelope, receivers: Sequence[str], *, node: Node, at: datetime, what: str = NO_RECEIVER
 ) -> bytes:
-    """Write the DxpRep that says of these receivers that there are none, or `what` else; the same each time.
+    """Build the DxpRep that reports these receivers as unknown, with the text `what`; the same bytes each time.
 
-    `at`: when the original came to us; NoticeTime is that day in Beijing. Raises EnvelopeError when the
+    `at`: when the original was received; NoticeTime is that day in Beijing. Raises EnvelopeError when the
     original's own header cannot be repeated.
     """
     named = ", ".join(receivers)

@@ -1,4 +1,4 @@
-"""What the journal is told of a delivery, so that its bytes can be made anew and proven later (docs/adr/0018)."""
+"""What the journal records of a sent entry, so that its bytes can be rebuilt and proven later (docs/adr/0018)."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ _VALUE = b"<ds:SignatureValue>"
 
 
 def key_uid(digest: str) -> str:
-    """Return under what a signing key stands in the journal; `digest`: hex SHA-256 of its KeyInfo."""
+    """Return the uid of a signing key in the journal; `digest`: hex SHA-256 of its KeyInfo."""
     return f"key {digest}"
 
 
 def note_keys(spool: Spool, signers: Iterable[Signer]) -> None:
-    """Write the keys that are not in the journal yet, before the first use of one; only what is public."""
+    """Write the keys that are not in the journal yet, before their first use; only public data."""
     new = [
         Note(
             event="key.used",
@@ -43,7 +43,7 @@ def note_keys(spool: Spool, signers: Iterable[Signer]) -> None:
 
 
 class SignatureRecord(NamedTuple):
-    """The one that was inserted into the business bytes."""
+    """The signature that was inserted into the business bytes."""
 
     span: Range
     key_info: str
@@ -53,7 +53,7 @@ class SignatureRecord(NamedTuple):
 def record_of(
     parcel: Parcel, business: bytes, *, sha256: str, signature: SignatureRecord | None, to: str, by: str
 ) -> str:
-    """Write `facts.SentFacts` for a parcel that goes out; `sha256`: hex, of the business bytes; `by`: see `carrier`."""
+    """Write `facts.SentFacts` for a parcel; `sha256`: hex, of the business bytes; `by`: see `carrier`."""
     value = key = ""
     if signature is not None:
         begin = business.index(_VALUE, signature.span[0]) + len(_VALUE)
@@ -76,7 +76,7 @@ def record_of(
 
 
 def carrier(destination: Destination) -> str:
-    """Return what confirms a delivery there: the name of its transport."""
+    """Return what confirms an entry at this destination: the name of its transport."""
     if destination.name == LOCAL:
         return LOCAL
     return destination.kind

@@ -1,8 +1,8 @@
-"""Answers that ask for another attempt: which entry they are about, and when it goes again (docs/adr/0014).
+"""Answers that ask for another attempt: which entry they refer to, and when it is sent again (docs/adr/0014).
 
 Only answers that name the CopMsgId of an envelope count, those of the exchange platform (DxpRep) and of the format
-check (CEB900): they say that the message went no further. A receipt of customs names a declaration, which may
-stand in other messages too, beside others that were taken; it goes to its owner alone.
+check (CEB900): they mean that the message went no further. A receipt of customs names a declaration, which may
+also be in other messages, together with accepted ones; it only goes to its owner.
 """
 
 import random
@@ -21,11 +21,11 @@ from spool.lifecycle import State
 from spool.retry import RetryPolicy
 
 AGAIN: Final = "retry"
-"""`Code.retry` of a code that asks for the same message once more (mappings/codes.toml)."""
+"""`Code.retry` of a code that asks to send the same message again (mappings/codes.toml)."""
 
 
 def policy_of(config: Config, destination: Destination | Deliver) -> RetryPolicy:
-    """Return the bounds of the back-off to a destination or on a channel: its own, else the common ones."""
+    """Return the back-off limits of a destination or channel: its own, else the common ones."""
     retry = destination.retry or config.retry
     return RetryPolicy(
         first_s=retry.first_s,
@@ -36,7 +36,7 @@ def policy_of(config: Config, destination: Destination | Deliver) -> RetryPolicy
 
 
 class ResendPolicy:
-    """Judges answers by what their codes ask for and by the back-off of the destination they came from."""
+    """Resend policy: decides by the codes of an answer and the back-off of the destination it came from."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class ResendPolicy:
         self._clock = clock
 
     def judge(self, answer: Answer, travelled: Travelled, *, origin: str, receipt: int) -> Bounce | None:
-        """Return what an answer asks for; None when it asks for nothing, or of no entry in particular.
+        """Return the resend that an answer asks for; None when it asks for none, or for no particular entry.
 
-        `origin` is the destination whose feed brought it: it speaks of what was sent there and of nothing else.
+        `origin` is the destination whose feed brought the answer: the answer counts only for entries sent there.
         """
         policy = self._policies.get(origin)
         meaning = _meaning(answer, self._codes)
@@ -104,7 +104,10 @@ def _meaning(answer: Answer, codes: Codes) -> Code | None:
 
 
 def _answered(answer: Answer, entries: list[Latest]) -> Latest | None:
-    """Of several copies to one destination, one for each receiver, the answer names the receivers of its own."""
+    """Return the entry that an answer refers to.
+
+    Of several copies to one destination, one for each receiver, it is the one with the answer's receivers.
+    """
     if len(entries) > 1:
         named = frozenset(answer.receiver_ids)
         entries = [one for one in entries if frozenset(way_facts(one.facts).receivers) == named]

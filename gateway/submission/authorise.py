@@ -1,4 +1,4 @@
-"""Header and caller → nothing, or why this caller may not send it."""
+"""Checks from the header whether this caller may send the message, and reports why not."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ from gateway.errors import Refused
 from gateway.model import Declaration, Enterprise, Envelope, Fault, Header, MessageType
 
 _FAULTS: Final = 200
-"""Of foreign codes that are named."""
+"""Most faults reported about codes of others."""
 _CODES_ZH: Final = {
     "ebpCode": "电商平台代码",
     "ebcCode": "电商企业代码",
@@ -25,9 +25,9 @@ def authorise(
 ) -> None:
     """Let a caller speak only as itself (docs/spec/messages.md, BaseTransfer: copCode is the access client).
 
-    A field that is missing is for `validate` to name. `sender_id`: of the caller's own envelope, if there is one.
+    A missing field is left to `validate`. `sender_id`: of the caller's own envelope, if there is one.
     Raises Refused `not-your-identity`, rules `disabled`, `type_not_yours`, `not_yours`, `code_of_another` and
-    `code_not_bound`, with a fault for each; nothing in them tells which other enterprise.
+    `code_not_bound`, with a fault for each; no fault names the other enterprise.
     """
     foreign = islice(_foreign_keys(header, caller, local_receivers, sender_id), _FAULTS)
     _refuse([*_disabled(caller), *_other_type(header, caller), *_not_yours(header, caller), *foreign])
@@ -80,10 +80,10 @@ def _not_yours(header: Header, caller: Enterprise) -> Iterator[Fault]:
 def _foreign_keys(
     header: Header, caller: Enterprise, local_receivers: LocalReceivers, sender_id: str
 ) -> Iterator[Fault]:
-    """Let nobody declare another's key (docs/adr/0029).
+    """Yield faults for declarations under the key of another enterprise (docs/adr/0029).
 
-    A key is the caller's when none of its codes is bound to others alone; where answers come to an address that it
-    shares with others, one of them must be bound to it.
+    A key is the caller's when none of its codes is bound only to others; where answers go to an address that the
+    caller shares with others, one of the codes must be bound to the caller.
     """
     if not local_receivers.bound:
         return

@@ -1,8 +1,8 @@
-"""Group commit: what many callers hand in at the same time goes to disk together, in one fsync.
+"""Group commit: submissions of many callers that arrive at the same time are committed together, with one fsync.
 
-`GroupCommit` lives in the event loop and has no thread: while a commit is on its way to the disk, further requests
-pile up in their sockets, are all read in the next turn of the loop, and are the next commit. Threads of
-one interpreter would take each other's time instead.
+`GroupCommit` runs in the event loop without a thread: while a commit is written to disk, further requests
+wait in their sockets, are all read in the next turn of the loop, and form the next commit. Threads of
+one interpreter would only slow each other down.
 """
 
 import asyncio
@@ -20,32 +20,33 @@ from spool.locking import HELD_S
 from spool.store import Spool
 
 _LINGER_S: Final = 0.003
-"""How long a commit waits for company when the last one had some: a commit costs as much as several
-messages, and 3 ms is little to a caller that is one of many. One that is alone does not wait."""
+"""How long a commit waits for further items when the last one had several: a commit costs as much as several
+messages, and 3 ms is little to one of many callers. A single caller does not wait."""
 
 OnCommitted = Callable[[PutResult | Exception | None], None]
-"""Hears what became of an item; None: a note is on disk."""
+"""Called with the result of an item; None: a note is on disk."""
 Committed = Callable[[int, float], None]
-"""Is told how many items a commit took and how many seconds."""
+"""Called with the number of items of a commit and the seconds that it took."""
 
 
 class Commit(Protocol):
-    """What puts items on disk."""
+    """Puts items on disk."""
 
     def enter(self, item: NewMessage | Note, on_done: OnCommitted) -> None:
-        """Put an item on disk, now or later; `on_done` hears of it then, or gets what kept it from there."""
+        """Put an item on disk, now or later; `on_done` then gets the result, or the exception that prevented it."""
         ...
 
 
 def _unheard(_items: int, _seconds: float) -> None:
-    """Nobody counts."""
+    """Do nothing: no counter is set."""
 
 
 class GroupCommit:
-    """Gathers what arrives while the disk is busy, and commits it together.
+    """Collects what arrives while the disk is busy, and commits it together.
 
-    While another process has the spool nobody is kept waiting but those who hand in: the loop goes on, and comes back
-    when it is the spool's turn. Those who have waited for `HELD_S`, and whoever comes then, are told who has it.
+    While another process holds the spool, only the submitters wait: the event loop goes on, and is called back when
+    the spool is free. Those who have waited for `HELD_S`, and those who come after that, get an error that names the
+    holder.
     """
 
     def __init__(
@@ -55,20 +56,20 @@ class GroupCommit:
         batch: int,
         committed: Committed = _unheard,
     ) -> None:
-        """`batch`: items in a commit at most."""
+        """`batch`: most items in one commit."""
         self._spool = spool
         self._batch = batch
         self._committed = committed
         self._waiting: list[tuple[NewMessage | Note, OnCommitted]] = []
         self._timer: asyncio.Handle | None = None
         self._patience: asyncio.Handle | None = None
-        """Runs while the spool is another's."""
+        """Set while another process holds the spool."""
         self._in_company = False
 
     def enter(self, item: NewMessage | Note, on_done: OnCommitted) -> None:
-        """Put an item on disk; `on_done` hears of it then, or gets the exception that kept it from there.
+        """Put an item on disk; `on_done` then gets the result, or the exception that prevented it.
 
-        That is a SpoolError, temporary when trying again may help, unless there is a defect.
+        That exception is a SpoolError, temporary when a retry may help, unless there is a defect.
         """
         self._waiting.append((item, on_done))
         if self._patience is not None:
@@ -82,7 +83,10 @@ class GroupCommit:
             )
 
     def _commit(self) -> None:
-        """Put what waits on disk, and let the callers know; blocks for as long as the disk does, and for nobody else."""
+        """Commit the waiting items and notify the callers.
+
+        Blocks the event loop while the disk writes, but never for another process.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -108,7 +112,7 @@ class GroupCommit:
             self._spool.pass_on()
 
     def _wait_for_it(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let those who wait go on waiting, unless somebody has had the spool for too long."""
+        """Keep the items waiting, unless the spool has been held for too long."""
         held_up = self._spool.held_up()
         if held_up is not None:
             _tell(self._taken_out(), repeat(held_up))
@@ -125,13 +129,13 @@ class GroupCommit:
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
-    """From any thread."""
-    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+    """Schedule a call in the loop; may be called from any thread."""
+    with suppress(RuntimeError):  # the loop has ended, so no caller waits
         loop.call_soon_threadsafe(what)
 
 
 class BatchCommit:
-    """Gathers until it is told that this is all, and commits it together: for a plain loop."""
+    """Collects items until `commit` is called, and commits them together; for code without an event loop."""
 
     def __init__(self, spool: Spool, *, committed: Committed = _unheard) -> None:
         self._spool = spool
@@ -143,14 +147,14 @@ class BatchCommit:
         self._waiting.append((item, on_done))
 
     def commit(self) -> None:
-        """Put everything that waits on disk, and let the callers know."""
+        """Commit all waiting items and notify the callers."""
         batch, self._waiting = self._waiting, []
         if batch:
             _put(self._spool, batch, self._committed)
 
 
 def _put(spool: Spool, batch: Sequence[tuple[NewMessage | Note, OnCommitted]], committed: Committed) -> None:
-    """Make one commit of it and tell every caller what became of its own."""
+    """Write the batch in one commit and notify every caller of its result."""
     began = time.monotonic()
     offers = [item for item, _ in batch if isinstance(item, NewMessage)]
     notes = [item for item, _ in batch if isinstance(item, Note)]
@@ -168,7 +172,7 @@ def _put(spool: Spool, batch: Sequence[tuple[NewMessage | Note, OnCommitted]], c
 def _tell(
     batch: Sequence[tuple[NewMessage | Note, OnCommitted]], outcomes: Iterator[PutResult | Exception | None]
 ) -> None:
-    """Tell every caller what became of its own."""
+    """Notify every caller of its result."""
     deaf: list[Exception] = []
     with gathered():
         for (_, on_done), outcome in zip(batch, outcomes, strict=False):

@@ -1,4 +1,4 @@
-"""Document → header: which message it is, who says it speaks, and which declarations are in it."""
+"""Reads the header of a document: which message it is, who it claims to be from, and its declarations."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -24,7 +24,7 @@ _NAMES_ZH: Final = {"copNo": "企业内部编号", "coElNo": "企业内部编号
 def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header:
     """Read what can be read of a declaration message (docs/spec/messages.md, Root and wrapper).
 
-    Judges nothing but the root: what is missing stays empty and is for `validate` to name. Raises Refused
+    Checks only the root: missing fields stay empty and are left to `validate`. Raises Refused
     `unknown-message` (rules `unknown_root`, `wrong_namespace`, `not_a_declaration`).
     """
     kind = _kind(root, catalogue)
@@ -45,8 +45,9 @@ def identify(root: etree._Element, catalogue: Catalogue, edition: str) -> Header
 def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ...]:
     """Name the declarations that no answer could be matched to (docs/spec/messages.md, Correlating 3).
 
-    An answer finds back by the whole key, by the one field every receipt repeats, or by a number given. `by_number`:
-    not where its address is shared with others, who could claim the same number. The first `FAULTS_COUNTED` are named.
+    An answer is matched by the whole key, by the one field that every receipt repeats, or by a given number.
+    `by_number`: False where the address is shared with others, who could claim the same number. At most
+    `FAULTS_COUNTED` faults.
     """
     found = (
         _no_business_key(header.message_type, declaration, number)
@@ -57,7 +58,7 @@ def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ..
 
 
 def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
-    """Make a declaration of the texts found in its head, by name; what is not found stays empty or absent."""
+    """Build a declaration from the texts found in its head, by name; what is not found stays empty or absent."""
     return Declaration(
         message_type=kind.name,
         key=_values(kind, kind.key, found),
@@ -70,7 +71,7 @@ def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
 
 
 def texts(holder: etree._Element, names: tuple[str, ...]) -> dict[str, str]:
-    """Give the stripped texts of the named children that are there and not empty; the first one counts."""
+    """Return the stripped, non-empty texts of the named children; the first of each name counts."""
     found: dict[str, str] = {}
     for child in holder.iterchildren(*_tags(names)):
         text = own_text(child).strip()
@@ -141,7 +142,7 @@ def _declarations(root: etree._Element, kind: MessageType) -> Iterator[Declarati
 
 
 def _values(kind: MessageType, names: Iterable[str], found: Mapping[str, str]) -> dict[str, str]:
-    """Pick what is there, in the spelling that all texts of one value have in common (catalogue, [compare])."""
+    """Pick the fields that are present, whole numbers in their canonical spelling (catalogue, [compare])."""
     picked = {name: found[name] for name in names if name in found}
     for name in kind.integers:
         if name in picked:

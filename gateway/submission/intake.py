@@ -1,4 +1,4 @@
-"""The accept role: bodies in, one fsynced commit for many of them, and only then an answer."""
+"""The accept role: takes checked bodies, stores many of them in one fsynced commit, and answers after it."""
 
 import hashlib
 import json
@@ -25,48 +25,48 @@ _PROBLEMS: Final = {
     "cop_msg_id": "cop-msg-id-taken",
     "request_key": "idempotency-key-taken",
 }
-"""`Conflict.reason` → code of the problem."""
+"""`Conflict.reason` → problem code."""
 
 
 class ExaminedSubmission(Struct, frozen=True, kw_only=True):
-    """A message that was judged and found sound: all that taking it in needs."""
+    """A message that passed every check, with all that accepting it needs."""
 
     header: Header
     new: NewMessage
     enveloped: bool
-    """It came in a DxpMsg of the sender's own."""
+    """It came in the sender's own DxpMsg."""
 
 
 class AcceptedSubmission(Struct, frozen=True, kw_only=True):
-    """The message is ours to deliver."""
+    """The gateway has accepted the message and will deliver it."""
 
     uid: MessageId
     sha256: str
-    """Hex, of the bytes as handed in."""
+    """Hex, of the submitted bytes."""
     header: Header | None
     """None: these bytes had been accepted before."""
 
     @property
     def first(self) -> bool:
-        """Whether they are accepted now."""
+        """Whether the message was accepted just now."""
         return self.header is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictingSubmission:
-    """The message contradicts one that was accepted before (409)."""
+    """The message conflicts with one that was accepted before (409)."""
 
     clash: Conflict
 
     @property
     def problem(self) -> str:
-        """Code of the problem, as the table of problems has it."""
+        """Problem code, as in the table of problems."""
         return _PROBLEMS[self.clash.reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """Nothing was taken: what waits for the key that has to sign it would keep that busy for too long."""
+    """The message was not accepted: the queue of its signing key is too long already."""
 
     queue: KeyBacklog
 
@@ -76,12 +76,12 @@ OnSubmitted = Callable[[SubmissionResult | Exception], None]
 
 
 class Intake:
-    """What a door does with a body that was judged: put it in the spool, say what became of it."""
+    """What every door does with a checked body: store it in the spool and report the result."""
 
     def __init__(
         self, *, config: Config, spool: Spool, commit: Commit, queues: Backlogs, quotas: Quotas
     ) -> None:
-        """All are used by the caller's thread."""
+        """All arguments are used in the caller's thread."""
         self._spool = spool
         self.quotas = quotas
         self._config = config
@@ -90,7 +90,7 @@ class Intake:
         self._commit = commit
 
     def charge(self, body: bytes, caller: Enterprise) -> None:
-        """Count a body that was judged and not taken: judging is most of the work."""
+        """Charge a body to the quota that was checked but not accepted: checking is most of the work."""
         if caller.quota is not None:
             self.quotas.charge(caller, Cost(size_bytes=len(body)))
 
@@ -124,7 +124,7 @@ class Intake:
     def recalled(
         self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
     ) -> AcceptedSubmission | ConflictingSubmission:
-        """Give the first answer to bytes that were taken before; they need not be judged."""
+        """Return the first answer to bytes that were accepted before; they are not checked again."""
         self.charge(body, caller)
         sha256 = hashlib.sha256(body).hexdigest()
         if isinstance(reply, Conflict):
@@ -154,14 +154,14 @@ class Intake:
         return self.quotas.spend(caller, cost)
 
     def _resource(self, ready: ExaminedSubmission, caller: Enterprise) -> str:
-        """Name the device that has to sign it; empty: none has to."""
+        """Return the device key that has to sign the message; empty: none."""
         if not self._devices or ready.header.signed or ready.enveloped:
             return ""
         name = caller.key or self._config.signing.default_key
         return name if name in self._devices else ""
 
     def _refuse(self, body: bytes, caller: Enterprise, refusal: Refusal, on_done: OnSubmitted) -> None:
-        """Count, log and journal why a body was not taken; nothing of the body itself. `on_done` hears once that is on disk."""
+        """Charge, log and journal a refused body, without its content; `on_done` is called once that is on disk."""
         self.charge(body, caller)
         why = {
             "sha256": hashlib.sha256(body).hexdigest(),
@@ -181,7 +181,7 @@ class Intake:
 def _outcome(
     reply: PutResult | Exception | None, new: NewMessage, header: Header
 ) -> SubmissionResult | Exception:
-    """Say what became of an offer, and log it."""
+    """Return the result of a new message, and log it."""
     if isinstance(reply, Exception):
         return reply
     assert reply is not None  # noqa: S101 (an offer has one)
@@ -202,7 +202,7 @@ def _outcome(
 
 
 def _contradicted(clash: Conflict, sha256: str, *, owner: str, kind: str = "") -> ConflictingSubmission:
-    """Log it and say it; `kind`: empty where nobody has looked what it is."""
+    """Log and return a conflict; `kind`: empty where the type was not determined."""
     contradicted = ConflictingSubmission(clash=clash)
     log(
         "message.refused",

@@ -1,7 +1,7 @@
-"""Bytes that were taken before get their first answer, whatever would be said of them today (docs/adr/0037).
+"""Bytes that were accepted before get their first answer again, whatever the check would say today (docs/adr/0037).
 
-A certificate that has ended since, other rules or another registration make nothing of it undone. `Recall` is for the
-event loop: what is asked in one turn of it is one look-up.
+An expired certificate, new rules or a changed registration do not undo an acceptance. `Recall` is for the
+event loop: all questions of one turn of the loop share one look-up.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ from spool.entry import Conflict, Duplicate, Submission
 from spool.store import Spool
 
 Heard = Callable[[Duplicate | Conflict | Exception | None], None]
-"""Hears what the spool says of some bytes (`Spool.taken`), or what kept it from saying it."""
+"""Called with the spool's reply about some bytes (`Spool.taken`), or with the exception that prevented it."""
 
 
 class Recall:
-    """Asks the spool for what many callers hand in at the same time."""
+    """Asks the spool about the submissions of many callers at once."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._waiting: list[tuple[Submission, Heard]] = []
 
     def ask(self, submission: Submission, heard: Heard) -> None:
-        """Ask with the next look-up; `heard` gets the reply, and never raises."""
+        """Ask with the next look-up; `heard` gets the reply and must not raise."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._look_up)
         self._waiting.append((submission, heard))

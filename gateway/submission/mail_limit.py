@@ -1,4 +1,4 @@
-"""How much mail of others an enterprise has in its stream, unread; what is more is refused at the door."""
+"""Limit of unread mail from others in an enterprise's stream; a door refuses what is beyond it."""
 
 import time
 from collections.abc import Callable
@@ -11,26 +11,26 @@ from gateway.observe.log import log
 from spool.store import Spool
 
 _COUNT_S: Final = 1.0
-"""How long a count is believed, and by how much mail may go beyond its bound."""
+"""How long a count is used; mail may exceed the limit by what comes in this time."""
 
 
 class Full:
-    """Says whether an enterprise has as much unread mail as it takes; for one thread, which is that of the spool."""
+    """Says whether an enterprise has as much unread mail as it allows; only for the thread that uses the spool."""
 
     def __init__(
         self, spool: Spool, local_receivers: LocalReceivers, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` counts seconds."""
+        """`clock` returns seconds."""
         self._spool = spool
         self._local_receivers = local_receivers
         self._clock = clock
         self._known: dict[EnterpriseId, tuple[float, bool]] = {}
-        """Until when an answer holds, and the answer."""
+        """Until when a result is valid, and the result."""
         self._takers: dict[EnterpriseId, tuple[EnterpriseId, ...]] = {}
-        """Sender → who takes mail of its."""
+        """Sender → enterprises that take mail of this sender."""
 
     def __call__(self, owner: EnterpriseId) -> bool:
-        """Count anew, if the last count is too old. Raises SpoolError."""
+        """Say whether an enterprise's mail is full; counts again if the last count is too old. Raises SpoolError."""
         now = self._clock()
         until, full = self._known.get(owner, (now, False))
         if now >= until:
@@ -39,7 +39,7 @@ class Full:
         return full
 
     def to(self, sender: EnterpriseId) -> tuple[EnterpriseId, ...]:
-        """Return who takes mail of this sender, and has as much as it takes. Raises SpoolError."""
+        """Return the enterprises that take mail of this sender and are full. Raises SpoolError."""
         takers = self._takers.get(sender)
         if takers is None:
             boxes = self._local_receivers.mailboxes.items()
@@ -58,5 +58,5 @@ class Full:
 
 
 def bounded(local_receivers: LocalReceivers, spool: Spool) -> LocalReceivers:
-    """Let no more mail in than each enterprise takes."""
+    """Return the receivers with the mail limits of each enterprise applied."""
     return replace(local_receivers, full=Full(spool, local_receivers))

@@ -1,4 +1,4 @@
-"""An examined message → what the spool takes: its id, its declarations, and every way it goes, fixed once and for all."""
+"""Turns an examined message into a new message for the spool: its id, its declarations, and all its ways, now final."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from gateway.xml.divide import divisible
 from spool.entry import NewMessage, Subject, Way
 
 COPY: Final = "copy"
-"""The part of the way to a subscriber; with a number from the second on."""
+"""Part name of the way to a subscriber; numbered from the second on."""
 
 
 def new_message_of(
@@ -32,9 +32,9 @@ def new_message_of(
     resource: str = "",
     origin: Mapping[str, str] | None = None,
 ) -> NewMessage:
-    """Turn an examined message into what the spool takes; everything about its way is fixed here.
+    """Turn an examined message into a new message for the spool; its ways are fixed here.
 
-    `resource`: the device that has to sign it; `origin`: what a translated document was made of. Raises Refused as
+    `resource`: the device that has to sign it; `origin`: the source of a translated document. Raises Refused as
     `ways_of`.
     """
     header, sender = message.header, _sender(message, config)
@@ -65,10 +65,10 @@ def new_message_of(
 def copies(
     named: Sequence[str], caller: Enterprise, ways: Sequence[Way], local_receivers: LocalReceivers
 ) -> tuple[Way, ...]:
-    """Return the ways to subscribers of this node, one for each, so that none is named to another.
+    """Return the ways to subscribers of this node, one for each, so that no subscriber sees another.
 
-    Not to those who get it anyway or take no mail from the caller, and not for an id that nobody here or more than one
-    enterprise has.
+    Left out are those that get the message anyway or take no mail from the caller, and ids that no enterprise here,
+    or more than one, has.
     """
     served = {one for way in ways if way.destination == LOCAL for one in facts.way_facts(way.facts).receivers}
     found = tuple(
@@ -112,10 +112,10 @@ def ways_of(
     config: Config,
     local_receivers: LocalReceivers = NOBODY,
 ) -> tuple[Way, ...]:
-    """Return every way out, all under one CopMsgId.
+    """Return every way of a message, all under one CopMsgId.
 
     Raises Refused: `no-route` when there is none, `invalid-envelope` when receivers of a DxpMsg go different
-    ways and its own signature forbids to divide it.
+    ways and its own signature forbids dividing it.
     """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
     sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
@@ -150,7 +150,7 @@ def ways_of(
 
 
 def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
-    """Say whether somebody gets a copy of the sender's own DxpMsg that names some of its receivers only."""
+    """Say whether some way needs a copy of the sender's own DxpMsg that names only part of its receivers."""
     return bool(message.wrapped) and any(
         leg.receivers and (leg.destination != LOCAL or leg.cut) for leg in chosen
     )
@@ -184,7 +184,7 @@ _SIGNED_ENVELOPE = Fault(
 
 
 def new_message_id(now: datetime) -> MessageId:
-    """Return an upper-case UUID, version 7: ids of one time lie together in the spool's indexes."""
+    """Return an upper-case UUID, version 7: ids of the same time are adjacent in the spool's indexes."""
     milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
     time, random = f"{milliseconds:012X}", os.urandom(10).hex().upper()
     variant = "89AB"[int(random[3], 16) & 3]

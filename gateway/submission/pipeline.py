@@ -1,4 +1,4 @@
-"""The stages in order: the bytes of one caller become a message we answer for, or everything wrong with them."""
+"""Runs the stages in order: the bytes of one caller become a checked message, or a list of everything wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from signing.keys.suite import RSA_SHA1, Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a body is not taken: a key of `gateway.problems.PROBLEMS`, and every fault found."""
+    """Why a body is refused: a key of `gateway.problems.PROBLEMS`, and every fault found."""
 
     problem: str
     faults: tuple[Fault, ...]
@@ -42,12 +42,12 @@ def examine(
     trust: Trust = ANYONE,
     local_receivers: LocalReceivers = NOBODY,
 ) -> Message | Refusal:
-    """Turn a CEB document or a DxpMsg into a message, or say everything wrong with it. Never raises Refused.
+    """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
-    A bare document may come unsigned (view `declared`), because the gateway signs it; what is inside a DxpMsg
-    goes out as it is, so it must be all that customs demands (view `sendable`). With the suite that will
-    sign it, an unsigned document also gets its draft. `trust` is what is asked of one that comes signed; `local_receivers` says
-    whose the codes are that declarations are named by.
+    A bare document may come unsigned (view `declared`), because the gateway signs it; the content of a DxpMsg
+    is sent as it is, so it must have all that customs demands (view `sendable`). With the suite that will
+    sign it, an unsigned document also gets its draft. `trust` is required of a signed document's certificate;
+    `local_receivers` says to whom the codes in the keys of declarations are bound.
     """
     plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
     if plain is not None:
@@ -76,7 +76,7 @@ def examine_plain(
     suite: Suite | None = None,
     local_receivers: LocalReceivers = NOBODY,
 ) -> Message | Refusal | None:
-    """Do as `examine` in time that the size of the body bounds; None: it is not in plain form, or not valid."""
+    """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
         return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
@@ -87,7 +87,7 @@ def examine_plain(
 def _examine_plain(
     plain: Plain, caller: Enterprise, suite: Suite | None, local_receivers: LocalReceivers
 ) -> Message:
-    """Examine what is known to be a valid document; raises Refused for the rest of what may be wrong with it."""
+    """Check the rest of a document that is known to be valid. Raises Refused."""
     header = plain.header
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
@@ -144,19 +144,19 @@ def _examine_wrapped(
 def _faults(
     document: etree._Element, header: Header, rules: Rules, view: View, *, alone: bool
 ) -> list[Fault]:
-    """Everything wrong with the document itself; `alone`: its answers come to an address of nobody else."""
+    """Return everything wrong with the document itself; `alone`: its answers go to an address that no other shares."""
     nameless = uncorrelatable(header, by_number=alone)
     return [*validate(document, rules.schemas, view), *nameless] or _anonymous(header)
 
 
 def _all_in_order(problem: str, faults: Sequence[Fault], contradicting: Sequence[Fault] = ()) -> None:
-    """Raise Refused for what is there; a sound message that contradicts itself is what it is over two messages."""
+    """Raise Refused if there are faults; a sound message with contradictions only is `conflicting-version`."""
     if faults or contradicting:
         raise Refused(problem if faults else "conflicting-version", shown_of((*faults, *contradicting)))
 
 
 def _anonymous(header: Header) -> list[Fault]:
-    """Name what must be there for us to know who speaks, should a schema ever leave it open."""
+    """Return faults for fields that identify the sender, should a schema ever make them optional."""
     named = {"copCode": header.cop_code, "dxpId": header.dxp_id}
     return [
         Fault(

@@ -1,7 +1,7 @@
-"""Bytes → header in one pass, for an unsigned message in plain form; everything else is left to the tree.
+"""Reads the header in one pass, for an unsigned message in plain form; everything else is left to the tree parser.
 
-The outcome is that of decode, identify and validate (view `declared`): `read_plain` gives the header that
-they would give for a valid document, or None, and then nothing is said about the document.
+The outcome is that of decode, identify and validate (view `declared`): `read_plain` returns the header that
+they would return for a valid document, or None, which says nothing about the document.
 """
 
 import re
@@ -21,7 +21,7 @@ from signing.xml.markup import MOST_NAMESPACES
 from signing.xml.xmldsig import Draft, draft_canonical
 
 _NAMESPACES: Final = frozenset({CEB, DS, XSI, "http://www.w3.org/2001/XMLSchema"})
-"""Declared on a root in practice; others are left to the tree."""
+"""Namespaces declared on a root in practice; a document with others is left to the tree parser."""
 _START: Final = re.compile(
     r"""(?>(?:<\?xml\ version="1\.0"(?:\ encoding="[Uu][Tt][Ff]-8")?(?:\ standalone="(?:yes|no)")?[ ]?\?>)?)[ \t\n]*+
         <(?:(?P<prefix>[a-z]++):)?(?P<name>[A-Za-z0-9]++)
@@ -49,14 +49,14 @@ class Plain:
     inside: int
     """Byte offset behind the root start tag as written."""
     place: int
-    """Byte offset of the root end tag, where a Signature goes."""
+    """Byte offset of the root end tag, where a Signature is inserted."""
     end: int
     """Byte offset behind the root end tag."""
 
     def draft(self, suite: Suite) -> Draft:
-        """Make ready for signing; never raises.
+        """Prepare the signing; never raises.
 
-        From the root start tag to the root end tag plain form is canonical form, but for that tag itself and CR LF.
+        From the root start tag to the root end tag, plain form is canonical form, except that tag itself and CR LF.
         """
         start = start_tag(self.name, self.namespaces, self.attributes).encode()
         rest = self.body[self.inside : self.end].replace(b"\r\n", b"\n")
@@ -64,9 +64,9 @@ class Plain:
 
 
 def read_plain(body: bytes, forms: PlainForms, limits: LimitsConfig) -> Plain | None:
-    """Read and judge an unsigned declaration message in plain form; None when it is not one, or is over a limit.
+    """Read and check an unsigned declaration message in plain form; None when it is not one, or exceeds a limit.
 
-    Nor is one that names a version of a declaration twice: whether they say the same is for the tree to tell.
+    Also None when it names a version of a declaration twice: the tree parser compares the two.
     """
     if len(body) > limits.size_bytes or _many_elements(body, limits.elements):
         return None
@@ -115,7 +115,7 @@ def _many_elements(body: bytes, most: int) -> bool:
 
 
 def _root(start: re.Match[str], form: PlainForm) -> tuple[Mapping[str, str], Namespaces] | None:
-    """Sort out the attributes of the root: (attributes, namespaces), None where they are not all in order."""
+    """Return (attributes, namespaces) of the root, None where one of them is not allowed."""
     attributes: dict[str, str] = {}
     namespaces: dict[str | None, str] = {}
     pairs = _ATTRIBUTE.findall(start["attributes"])
@@ -138,7 +138,7 @@ def _root(start: re.Match[str], form: PlainForm) -> tuple[Mapping[str, str], Nam
 
 
 def _inside(text: str, at: int, form: PlainForm) -> tuple[list[re.Match[str]], re.Match[str]] | None:
-    """Match what is inside the root, and that nothing but white space is behind it: (bodies, what follows them)."""
+    """Match the content of the root up to the end of the document; returns (bodies, what follows them) or None."""
     before = form.before.pattern.match(text, at)
     if before is None:
         return None

@@ -1,8 +1,8 @@
-"""Quotas: how much an enterprise may hand in, by token buckets in the memory of whoever takes messages in.
+"""Quotas: how much an enterprise may hand in, by token buckets in the memory of the accepting process.
 
-A bucket holds what one minute allows and fills evenly. What costs more than a whole bucket, a large message say, is
-let through when the bucket is full and leaves it in debt; so whatever is refused passes after the time that is told.
-A process that starts begins with full buckets: a quota keeps order, it is no account.
+A bucket holds what one minute allows and fills evenly. An item that costs more than a whole bucket, such as a large
+message, passes when the bucket is full and leaves it negative; so whatever is refused passes after the reported time.
+A starting process begins with full buckets: a quota limits load, it is not used for accounting.
 """
 
 import time
@@ -17,13 +17,13 @@ from spool.store import Spool
 
 _MINUTE_S: Final = 60.0
 _COUNT_S: Final = 1.0
-"""How long a count of open entries is believed."""
+"""How long a count of open entries is used."""
 _DRAIN_S: Final = 15.0
-"""When to come again for open entries: how fast they go, nobody knows."""
+"""Retry time reported for open entries: how fast they are sent is not known."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What one message takes."""
+    """Cost of one message."""
 
     size_bytes: int
     declarations: int = 0
@@ -31,22 +31,22 @@ class Cost(Struct, frozen=True, kw_only=True):
 
 
 class OverQuota(Struct, frozen=True, kw_only=True):
-    """Nothing was taken: the enterprise has used up a quota."""
+    """The message was not accepted: the enterprise has used up a quota."""
 
     quota: str
-    """Its key in `[quota]`."""
+    """Name of the quota in `[quota]`."""
     limit: int
     wait_s: float
-    """After so long it passes, if nothing else is handed in meanwhile."""
+    """After this time the message passes, if nothing else is handed in meanwhile."""
 
     @property
     def retry_after(self) -> str:
-        """Whole seconds, as the header wants them."""
+        """Whole seconds, for the header Retry-After."""
         return str(max(1, ceil(self.wait_s)))
 
     @property
     def fault(self) -> Fault:
-        """Tell the caller."""
+        """The fault to report to the caller."""
         what, what_zh = _NAMES[self.quota]
         return Fault(
             rule=f"quota_{self.quota}",
@@ -65,7 +65,7 @@ _NAMES: Final = {
 
 
 class _Bucket:
-    """So much a minute; `level` is what is left and below zero when in debt."""
+    """A limit per minute; the level is what is left, negative after an oversized item."""
 
     def __init__(self, a_minute: int, now: float) -> None:
         self.a_minute = a_minute
@@ -73,7 +73,7 @@ class _Bucket:
         self._at = now
 
     def wait_s(self, cost: int, now: float) -> float:
-        """Return for how long there is not enough; 0: there is."""
+        """Return in how many seconds there is enough; 0: now."""
         elapsed, self._at = now - self._at, now
         self._level = min(self.a_minute, self._level + elapsed * self.a_minute / _MINUTE_S)
         lacking = min(cost, self.a_minute) - self._level
@@ -84,7 +84,7 @@ class _Bucket:
 
 
 class _Account:
-    """One enterprise."""
+    """The buckets of one enterprise."""
 
     def __init__(self, quota: Quota, now: float) -> None:
         self.buckets = {
@@ -99,16 +99,16 @@ class _Account:
 
 
 class Quotas:
-    """Keeps the accounts; for one thread, which is that of the spool. Costs nothing where there is no quota."""
+    """All quota accounts; only for the thread that uses the spool. Costs nothing for enterprises without a quota."""
 
     def __init__(self, spool: Spool, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` counts seconds."""
+        """`clock` returns seconds."""
         self._spool = spool
         self._clock = clock
         self._accounts: dict[EnterpriseId, _Account] = {}
 
     def over(self, caller: Enterprise, cost: Cost) -> OverQuota | None:
-        """Say whether this would be too much, and take nothing. Raises SpoolError."""
+        """Say whether this would exceed a quota, charging nothing. Raises SpoolError."""
         if caller.quota is None:
             return None
         now = self._clock()
@@ -121,7 +121,7 @@ class Quotas:
         return worst
 
     def spend(self, caller: Enterprise, cost: Cost) -> OverQuota | None:
-        """Take all of it, or nothing and say why. Raises SpoolError."""
+        """Charge all of it, or nothing and return why. Raises SpoolError."""
         if caller.quota is None:
             return None
         over = self.over(caller, cost)
@@ -130,13 +130,13 @@ class Quotas:
         return over
 
     def charge(self, caller: Enterprise, cost: Cost) -> None:
-        """Take it whatever is left: the work was done."""
+        """Charge it even beyond the quota: the work was done."""
         if caller.quota is None:
             return
         account = self._account(caller.id, caller.quota, self._clock())
         for bucket, of in account.buckets.values():
             bucket.take(getattr(cost, of))
-        if cost.declarations:  # it is about to be in the spool
+        if cost.declarations:  # the message is about to be in the spool
             account.open += cost.messages
 
     def _account(self, name: EnterpriseId, quota: Quota, now: float) -> _Account:

@@ -1,4 +1,4 @@
-"""One version of a declaration twice in one message: with other content it contradicts itself (docs/adr/0037)."""
+"""Finds versions of a declaration that are twice in one message with different content (docs/adr/0037)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from gateway.rules.explain import line_of, own_text
 from gateway.submission.identify import CEB
 
 _NAME_SHOWN: Final = 200
-"""Characters of a declaration's name that a fault shows: any that is valid has fewer."""
+"""Most characters of a declaration's name in a fault; a valid name is shorter."""
 _Content = tuple[tuple[object, ...], ...]
 
 
 def named_twice(declarations: Sequence[Declaration]) -> bool:
-    """Say whether one version of a declaration stands there more than once."""
+    """Say whether one version of a declaration is there more than once."""
     if len(declarations) == 1:
         return False
     told = [named for one in declarations if (named := _named(one)) is not None]
@@ -27,7 +27,7 @@ def named_twice(declarations: Sequence[Declaration]) -> bool:
 
 
 def contradictions(root: etree._Element, header: Header) -> tuple[Fault, ...]:
-    """Name both places of every version that is there twice with other content, the first `FAULTS_COUNTED`.
+    """Return faults at both places of every version given twice with different content, at most `FAULTS_COUNTED`.
 
     Content is what the elements say: white space around texts, comments and prefixes are none of it. With equal content
     nothing is in doubt, and customs answers the second as a duplicate of the first (docs/spec/codes.md, -401007).
@@ -54,13 +54,13 @@ def _contradictions(root: etree._Element, header: Header) -> Iterator[Fault]:
 
 
 def _named(one: Declaration) -> tuple[str, str] | None:
-    """Name a version of a declaration; None where that is not told, or there is too little of a key to name one."""
+    """Return the name of a version; None where no version is given, or the key is too incomplete to name one."""
     told = version(one)
     return (identity(one), told) if told and (one.numbers or len(one.key) >= SHORTEST_KEY) else None
 
 
 def _content(body: etree._Element) -> _Content:
-    """Give what a body says: name, text, attributes and number of children of each element, in order."""
+    """Return the content of a body: name, text, attributes and number of children of each element, in order."""
     return tuple(
         (
             str(one.tag),

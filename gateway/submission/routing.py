@@ -1,6 +1,6 @@
-"""Which ways a message goes out: the [[route]] tables of gateway.toml, the first that fits decides.
+"""Chooses the ways of a message by the [[route]] tables of gateway.toml; the first route that fits decides.
 
-Pure: the same message under the same CopMsgId always gets the same ways from one configuration.
+Pure: one configuration always gives the same message under the same CopMsgId the same ways.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ RECEIVER_UNKNOWN: Final = "2001"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What the conditions of a route look at."""
+    """The properties of a message that the conditions of a route test."""
 
     cop_msg_id: str
     enterprise: EnterpriseId
@@ -29,7 +29,7 @@ class Traits:
     customs_codes: frozenset[str]
     """Of all declarations; empty when one of them has none."""
     wrapped: bool
-    """Came in a DxpMsg of the sender's own, whose receivers stay as they are."""
+    """Came in the sender's own DxpMsg, whose receivers stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +40,15 @@ class Leg:
     part: str = ""
     """`1` to `5` when the message is split over its receivers, else empty; the SubMsgId of a DxpMsgSv."""
     receivers: tuple[str, ...] = ()
-    """ReceiverIds of this envelope; empty: those that the message has anyway."""
+    """ReceiverIds of this envelope; empty: those of the message."""
     cut: bool = False
-    """The envelope names others too, who must not get it: only these receivers may stay in this copy."""
+    """The envelope names other receivers too, which must not get it: this copy keeps only the receivers given here."""
     response_code: str = ""
-    """Not to be carried: to be answered to its sender with this code, for these receivers."""
+    """Not to be sent: its sender is answered with this code, for these receivers."""
 
 
 def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_msg_id: str) -> Traits:
-    """Tell what a message is to the routes; `sender` is the SenderId of an envelope that we make."""
+    """Return the properties of a message for routing; `sender` is the SenderId for an envelope made by the gateway."""
     kind = message.header.message_type
     own = message.envelope
     codes = [one.codes.get("customsCode", "") for one in message.header.declarations]
@@ -67,8 +67,8 @@ def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_ms
 def legs(traits: Traits, config: Config, local_receivers: LocalReceivers = NOBODY) -> tuple[Leg, ...]:
     """Return the ways out, in the order of the configuration; none when nothing fits.
 
-    Without [[route]] tables: the first destination that carries the family. A route never takes a message to
-    a destination that does not carry its family: it does not fit then. No two legs have the same destination
+    Without [[route]] tables: the first destination that carries the family. A route never sends a message to
+    a destination that does not carry its family: the route does not fit then. No two legs have the same destination
     and part.
 
     Each receiver of the sender's own DxpMsg is looked up alone: one of our own enterprises is served here,
@@ -119,7 +119,7 @@ def _routed(traits: Traits, config: Config) -> tuple[Leg, ...]:
 
 
 def first_able(family: str, config: Config) -> tuple[Leg, ...]:
-    """Return the way that a message goes where no route says anything: to the first that carries its family."""
+    """Return the way of a message when there are no routes: the first destination that carries its family."""
     for one in config.destination:
         if family in one.families:
             return (Leg(destination=one.name),)
@@ -127,7 +127,7 @@ def first_able(family: str, config: Config) -> tuple[Leg, ...]:
 
 
 def fits(route: RouteConfig, traits: Traits, number: int) -> bool:
-    """Tell whether every condition of a route holds; `number` is its place among the routes, from 0."""
+    """Say whether every condition of a route holds; `number` is its position among the routes, from 0."""
     return (
         _holds(route.receiver, traits.receivers)
         and _holds(route.sender, (traits.sender,))
@@ -154,7 +154,7 @@ def _texts(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
 def _in_share(share: float, cop_msg_id: str, number: int) -> bool:
     """Choose by a hash, so that a greater share keeps what a smaller one had chosen.
 
-    The number goes into it: each route takes its share of what comes to it, whatever those before it took.
+    The number is part of the hash: each route takes its share of what reaches it, whatever earlier routes took.
     """
     if share >= 100:  # noqa: PLR2004 (per cent)
         return True

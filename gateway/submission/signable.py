@@ -1,7 +1,7 @@
-"""An unsigned document that was examined → its draft, or why nobody could sign it.
+"""Makes the draft of an examined unsigned document, or reports why it cannot be signed.
 
-What the gateway takes it must be able to send: what has no canonical form, or a Signature where none belongs,
-is refused at the door, not at the forwarder with everything behind it waiting.
+The gateway must be able to send what it accepts: a document without canonical form, or with a Signature in a wrong
+place, is refused at the door, so that it does not block the forwarder later.
 """
 
 import re
@@ -23,7 +23,7 @@ _SHOWN: Final = 100
 
 
 def drafted(body: bytes, root: etree._Element, header: Header, suite: Suite) -> Draft:
-    """Make all that signing needs and no key. Raises Refused `invalid-message`.
+    """Prepare everything for signing that needs no key. Raises Refused `invalid-message`.
 
     Rules `signature_inside`, `relative_namespace` (Canonical XML 1.0, 1.3) and `not_signable`.
     """

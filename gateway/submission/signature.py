@@ -1,4 +1,4 @@
-"""A message that came signed → nothing, or why its signature does not hold."""
+"""Verifies the signature of a message that came signed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,14 +17,14 @@ _CERTIFICATE_FIX: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """What is asked of the certificate of a signed message, beside its period."""
+    """What is required of the certificate of a signed message, beside its period."""
 
     issuers: Issuers | None = None
-    """Who must have issued it; None: anybody may."""
+    """The accepted issuers; None: any issuer."""
     company_oid: str = ""
-    """Where it names the company, which must be copCode or copName; empty: it need not."""
+    """OID of the field that names the company, which must be copCode or copName; empty: not checked."""
     rsa_bits: int = SOUND_RSA_BITS
-    """How many bits an RSA key must have."""
+    """Least bits of an RSA key."""
 
 
 ANYONE: Final = Trust()
@@ -33,7 +33,7 @@ ANYONE: Final = Trust()
 def check_signature(body: bytes, header: Header, trust: Trust) -> None:
     """Verify a signed document as customs does (docs/spec/signing.md, What is digested, What is signed, Traps).
 
-    An unsigned one passes: the gateway signs it on its way out. Raises Refused `invalid-signature` with a
+    An unsigned one passes: the gateway signs it before sending. Raises Refused `invalid-signature` with a
     fault for each reason.
     """
     if not header.signed:

@@ -15,9 +15,9 @@ NONE: Final = Subscribers()
 
 
 def subscribers_of(body: bytes) -> Subscribers:
-    """Read the BaseSubscribe elements of a document that was examined; costs a search where there is none.
+    """Read the BaseSubscribe elements of an examined document; costs only one search where there are none.
 
-    A DXP id is ASCII: any other names nobody of this node.
+    A DXP id is ASCII; any other address names no enterprise of this node.
     """
     if _MARK not in body:
         return NONE

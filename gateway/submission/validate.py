@@ -1,8 +1,8 @@
-"""Document and schema to nothing, or every fault with its place and the field's Chinese name.
+"""Validates a document against its schema; returns every fault with its place and the field's Chinese name.
 
-The verdict is libxml2's, with one addition: Base64 that it would pass although no decoder does. A valid document
-costs one run of libxml2 and a look at its Base64; only a refused one is looked at again, to say
-what is wrong with it.
+The verdict is libxml2's, with one addition: Base64 that libxml2 passes although no decoder can read it. A valid
+document costs one run of libxml2 and a check of its Base64; only an invalid one is examined again, to explain what is
+wrong with it.
 """
 
 import re
@@ -21,13 +21,13 @@ from gateway.rules.fault_texts import VALUE_SHOWN, FaultPlace, fault
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
 
 _CROWD: Final = 1000
-"""Children of one element from which on libxml2 must not report on a tree: each report walks all siblings
+"""Beyond so many children of one element, libxml2 must not report on a tree: each report walks all siblings
 before it, so that 20,000 wrong rows of a list take a second and 200,000 minutes."""
 _CROWDED: Final = etree.XPath(f"boolean(descendant-or-self::*[count(*) > {_CROWD}])")
 _PIECE_BYTES: Final = 65536
 _REASON_READ: Final = 4000
 _REASON_SHOWN: Final = 500
-"""Characters of libxml2's words: texts and names of the document stand in them."""
+"""Most characters of libxml2's message, which quotes texts and names of the document."""
 _CEB: Final = f"{{{CEB_NAMESPACE}}}"
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/= \t\r\n]")
 _NAMES_IN_BRACES: Final = re.compile(r"\{[^}]*\}")
@@ -51,7 +51,7 @@ def validate(
     *,
     limit: int = FAULTS_COUNTED,
 ) -> tuple[Fault, ...]:
-    """Judge a document as `view` demands: empty means valid, else 1 to `limit` faults, most in document order.
+    """Validate a document in a `view`: empty means valid, else 1 to `limit` faults, mostly in document order.
 
     Lines are 0 from line 65535 on, and columns always: a parsed tree does not keep them. No I/O once the
     schema of that root is compiled. Raises `RulesError` only for a schema that does not compile.
@@ -72,7 +72,7 @@ def validate(
 def _faults(
     root: etree._Element, schemas: Schemas, view: View, reports: list[_Report], limit: int
 ) -> tuple[Fault, ...]:
-    """Explain what libxml2 reported; what the explanation has no words for is given in libxml2's."""
+    """Explain what libxml2 reported; what the explanation does not cover is reported in libxml2's words."""
     explanation = Explanation(schemas.grammar_for(local(root)), view)
     found = list(islice(explanation.faults(root, schemas.declaration(local(root))), limit))
     if len(found) < limit:
@@ -85,7 +85,7 @@ def _faults(
 def _is_crowded(root: etree._Element) -> bool:
     """Say whether some element has so many children that reports on the tree would take too long.
 
-    In a CEB message only the lists of the root and of its bodies are unbounded, and what a Signature holds.
+    In a CEB message only the lists of the root and of its bodies, and the content of a Signature, are unbounded.
     """
     if not str(root.tag).startswith(_CEB):
         return bool(_CROWDED(root))
@@ -95,7 +95,7 @@ def _is_crowded(root: etree._Element) -> bool:
 
 
 def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault] = ()) -> Iterator[Fault]:
-    """Name the elements whose Base64 holds other characters: libxml2 passes over them, decoding fails."""
+    """Yield faults for elements whose Base64 has other characters: libxml2 accepts them, but decoding fails."""
     for node in _base64(root, schemas):
         text = own_text(node)
         if _NOT_BASE64.search(text):
@@ -109,7 +109,7 @@ def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault
 
 
 def _base64(root: etree._Element, schemas: Schemas) -> Iterator[etree._Element]:
-    """Give the elements that hold Base64; of a CEB message no schema looks into a ds:Signature but the root's."""
+    """Yield the elements that hold Base64; in a CEB message no schema covers a ds:Signature but the root's."""
     tags = schemas.base64_tags(local(root))
     if tags:
         yield from root.iter(*tags)
@@ -123,7 +123,7 @@ def _reports(schema: etree.XMLSchema) -> list[_Report]:
 
 
 def _reports_of_stream(root: etree._Element, schema: etree.XMLSchema, limit: int) -> list[_Report]:
-    """Let libxml2 judge the document as a stream: reports name no node, and it stops after `limit` of them.
+    """Let libxml2 validate the document as a stream: reports name no node, and it stops after `limit` of them.
 
     Empty means valid.
     """
@@ -137,7 +137,7 @@ def _reports_of_stream(root: etree._Element, schema: etree.XMLSchema, limit: int
             if len(parser.feed_error_log) > limit:
                 break
         parser.close()
-    except etree.XMLSyntaxError as err:  # lxml's way to say "invalid" at the end; the log has the reasons
+    except etree.XMLSyntaxError as err:  # lxml reports "invalid" so at the end; the log has the reasons
         return list(islice(parser.feed_error_log, limit)) or [_Unsaid(message=str(err))]
     return []
 
@@ -154,7 +154,7 @@ class _Unsaid:
 def _unexplained(
     root: etree._Element, schemas: Schemas, reports: Iterable[_Report], touched: Iterable[etree._Element]
 ) -> Iterator[Fault]:
-    """Give the reports on places that the explanation said nothing about, one a place."""
+    """Yield faults for reports on places that the explanation did not cover, one per place."""
     placed = [report for report in reports if report.path is not None]
     if not placed:
         return
@@ -187,12 +187,12 @@ def _in_libxml2_words(root: etree._Element, schemas: Schemas, report: _Report | 
 
 
 def _below_root(path: str) -> str:
-    """Cut the first step off a path of libxml2: `/ceb:CEB311Message/ceb:Order[2]` to `/ceb:Order[2]`."""
+    """Remove the first step from a path of libxml2: `/ceb:CEB311Message/ceb:Order[2]` to `/ceb:Order[2]`."""
     return path[len(path.split("/", 2)[1]) + 1 :] if path else ""
 
 
 def _node_at(root: etree._Element, path: str) -> etree._Element:
-    """Follow a path of libxml2 (names with prefixes as written, `*` for a default namespace) as far as it goes."""
+    """Follow a path of libxml2 (names with prefixes as written, `*` for a default namespace) as far as it exists."""
     node = root
     for step in path.split("/")[1:]:
         name, _, position = step.rstrip("]").partition("[")
@@ -206,7 +206,7 @@ def _written(node: etree._Element) -> str:
 
 
 def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> Fault:
-    """Say that the root is no known message, or that it is one in another namespace."""
+    """Return the fault of a root that is no known message, or is one in another namespace."""
     line = line_of(root)
     if name in schemas.roots:
         decl = schemas.declaration(name)

@@ -1,1 +1,1 @@
-"""What has to be done now and then: retention, checkpoints, watermarks, expiries."""
+"""Periodic maintenance: retention, checkpoints, watermarks, expiries."""

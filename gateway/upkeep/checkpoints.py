@@ -1,4 +1,4 @@
-"""Sealing: every minute, or after many lines, what the journal says gets its place in the log, and a checkpoint."""
+"""Seals the log: every minute, or after many journal lines, gives new lines their places and signs a checkpoint."""
 
 import time
 from typing import Final
@@ -11,16 +11,16 @@ from spool.note import Checkpoint, NodeKey
 from spool.store import Spool
 
 _BATCH: Final = 4096
-"""Lines that one commit takes at most: some 30 ms of hashing, outside of the commit."""
+"""Most journal lines sealed in one commit: some 30 ms of hashing, outside of the commit."""
 
 
 class Sealer:
-    """Continues the log of a spool, for one node; of several nodes on one database each may do it at any time."""
+    """Seals the log of a spool, for one node; several nodes on one database may do so at any time."""
 
     def __init__(
         self, spool: Spool, key: NodeKey, *, every_s: float, events: int, clock: Clock = time.monotonic
     ) -> None:
-        """`every_s`, `events`: whichever comes first."""
+        """`every_s`, `events`: whichever is reached first."""
         self._spool = spool
         self._key = key
         self._every_s = every_s
@@ -29,7 +29,7 @@ class Sealer:
         self._next = clock()
 
     def look(self, stop: Stop | None = None) -> int:
-        """Seal if it is time to; returns how many lines it took. What fails is told, and tried later."""
+        """Seal if it is time to; returns how many lines were sealed. A failure is logged and retried later."""
         try:
             if self._clock() < self._next and self._spool.unsealed() < self._events:
                 return 0
@@ -40,12 +40,12 @@ class Sealer:
             return 0
 
     def finish(self) -> None:
-        """Seal what there is before the process ends, so that a node at rest can prove all that it has done."""
+        """Seal everything before the process ends, so that a stopped node can prove all that it has done."""
         self._next = self._clock()
         self.look()
 
     def seal(self, stop: Stop | None = None) -> int:
-        """Seal what can be sealed; returns how many lines that were. Raises SpoolError."""
+        """Seal all unsealed lines, until stopped; returns how many were sealed. Raises SpoolError."""
         total, taken = 0, _BATCH
         while taken == _BATCH and not (stop is not None and stop()):
             taken = self._spool.seal(self.sign, limit=_BATCH)

@@ -1,4 +1,4 @@
-"""The keep role: what has to be done now and then so that the others need not think of it."""
+"""The keep role: periodic maintenance for the whole node, so that other roles need not do it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _TIDY_S: Final = 1.0
 _DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
 _HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
 _PURGE_S: Final = 2.0
-"""How long one round purges at most."""
+"""Longest time that one round purges."""
 
 
 class Keep:
@@ -46,9 +46,9 @@ class Keep:
         sealer: Sealer | None = None,
         overdue_scan: OverdueScan | None = None,
     ) -> None:
-        """`sealer`: None where nobody asks for proofs; `retention`: None keeps everything for ever.
+        """`sealer`: None when no proofs are wanted; `retention`: None keeps everything for ever.
 
-        `overdue_scan`: None tells nobody of answers that do not come. `waits_s`: destination → its longest back-off.
+        `overdue_scan`: None reports no missing answers. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, filer)
@@ -62,12 +62,12 @@ class Keep:
         self._sealer = sealer
         self._overdue_scan = overdue_scan
         self._untidy = False
-        """Tidying has failed, and was told of."""
+        """Tidying has failed, and this was logged."""
         self._next_purge = 0
         self._rounds = 0
 
     def run(self, stop: Stop) -> None:
-        """Make the round every few seconds until asked to stop."""
+        """Do a round every few seconds until asked to stop."""
         while not stop():
             self.round()
             if self._sealer is not None:
@@ -84,7 +84,7 @@ class Keep:
             self._sealer.finish()
 
     def _tidy(self, stop: Stop) -> None:
-        """Wait for the next round, and meanwhile keep the spool's own work out of everybody's way."""
+        """Wait for the next round; meanwhile run the spool's own maintenance, so that it delays no other process."""
         for _ in range(round(_ROUND_S / _TIDY_S)):
             if stop():
                 return
@@ -92,7 +92,7 @@ class Keep:
             stop.pause(_TIDY_S)
 
     def _tidy_once(self) -> None:
-        """What fails is told once, and tried again: until then the database's log grows, and nothing else."""
+        """Tidy; a failure is logged once and retried. Until it succeeds, only the database's log grows."""
         try:
             self._spool.tidy()
             self._untidy = False
@@ -102,7 +102,7 @@ class Keep:
             self._untidy = True
 
     def round(self) -> None:
-        """Look at the watermarks, the clock, the orphans, and free what silent processes hold."""
+        """Check watermarks, repair the clock, release the entries of unresponsive processes, and check the answers."""
         self._watch.look(self._gauge.crossed())
         for destination, wait_s in self._waits_s.items():
             self._repair_clock(destination, wait_s)
@@ -113,12 +113,12 @@ class Keep:
         self._look_at_answers()
 
     def _look_at_answers(self) -> None:
-        """Match those that something came for, and tell of those that do not come."""
+        """Rematch orphans that point at something new, and report answers that do not come."""
         try:
             self._rematching.look()
             if self._overdue_scan is not None:
                 self._overdue_scan.look(datetime.now(UTC))
-        except SpoolError as error:  # it was purged a moment ago, or the disk is full: the next round goes on
+        except SpoolError as error:  # a message was just purged, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 
     def _repair_clock(self, destination: str, wait_s: float) -> None:
@@ -129,7 +129,7 @@ class Keep:
             log("clock.set_back", destination=destination, entries=near)
 
     def purge(self, stop: Stop, retention: Retention) -> bool:
-        """Archive and purge for a while; says whether there is more. What fails is logged and tried later."""
+        """Archive and purge for a limited time; says whether there is more. A failure is logged and retried later."""
         until = time.monotonic() + _PURGE_S
         purged, more = 0, True
         try:
@@ -145,7 +145,7 @@ class Keep:
         return more
 
     def look_at_certificates(self) -> None:
-        """Warn of signing certificates that end soon, or have ended."""
+        """Warn of signing certificates that expire soon, or have expired."""
         now = datetime.now(UTC)
         for name, member in self._keyring.ends():
             step = step_of(member.not_after, now)
@@ -159,7 +159,7 @@ class Keep:
                 )
 
     def look_at_logins(self) -> None:
-        """Warn of tokens and HMAC keys of enterprises that end soon, or have ended."""
+        """Warn of enterprises' tokens and HMAC keys that expire soon, or have expired."""
         now = datetime.now(UTC)
         for one in self._endings:
             step = step_of(one.until, now)

@@ -1,4 +1,4 @@
-"""What people change about enterprises and keys, as lines of the journal: who, what, when, and never a secret."""
+"""Changes that people make to enterprises and keys, as journal lines: who, what, when, and never a secret."""
 
 import getpass
 import os
@@ -14,11 +14,11 @@ from spool.entry import Note
 from spool.store import Spool
 
 UID = "acts"
-"""Under what all of them stand in the journal."""
+"""Uid of all these lines in the journal."""
 
 
 class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the journal says of one act, beside its event and its time."""
+    """What the journal records of one change, beside its event and its time."""
 
     by: str
     """Login name; `root for ann` when ann used sudo."""
@@ -29,7 +29,7 @@ class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def who() -> str:
-    """Name who runs this process, as far as the system knows."""
+    """Return the user who runs this process, as far as the system knows."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a user without a name
@@ -39,12 +39,12 @@ def who() -> str:
 
 
 def note(event: str, act: Act) -> Note:
-    """Make the journal's line."""
+    """Make a journal line of a change."""
     return Note(event=event, uid=UID, detail=msgspec.json.encode(act).decode())
 
 
 def write(spool: Spool, *notes: Note) -> None:
-    """Put lines into the journal, in one commit. Raises SpoolError."""
+    """Write lines to the journal, in one commit. Raises SpoolError."""
     if notes:
         spool.put((), notes=notes)
 
@@ -55,7 +55,7 @@ def taken_up(
     old_keys: PublicKeyring,
     new_keys: PublicKeyring,
 ) -> Iterator[Note]:
-    """Say what a reload changes: what somebody has written into the files, which do not say who."""
+    """Yield what a reload changes: edits of the files, which do not say who made them."""
     by = "the files, at a reload"
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)

@@ -1,4 +1,4 @@
-"""Retention: what is over for long enough goes into the archive, and only then out of the spool."""
+"""Retention: messages that ended long enough ago are archived, and only then removed from the spool."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from spool.store import Spool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveBatch:
-    """What became of one batch."""
+    """Result of one batch."""
 
     found: tuple[str, ...]
-    """Uids of messages that were over."""
+    """Uids of messages that are old enough."""
     archived: int
-    """How many were not in today's archive yet."""
+    """How many were not yet in today's archive."""
     purged: tuple[str, ...]
-    """Uids that left the spool."""
+    """Uids removed from the spool."""
     more: bool
-    """Whether to go on: not everything has been looked at."""
+    """Whether to continue: the spool has not been scanned to its end."""
 
 
 class Retention:
-    """Goes through the spool from the oldest message on, a batch at a time."""
+    """Scans the spool from the oldest message on, a batch at a time."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Retention:
         batch: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`days`: how long a message stays after it is over, at least 1."""
+        """`days`: how long a message stays after it has ended, at least 1."""
         self._spool = spool
         self._archive = archive
         self._days = days
@@ -47,8 +47,8 @@ class Retention:
     def step(self, *, dry_run: bool = False) -> ArchiveBatch:
         """Archive and purge one batch, or only find it. Raises SpoolError; nothing is lost then.
 
-        The archive is on disk before the commit that purges. Whoever dies in between archives again, which
-        changes nothing.
+        The archive is on disk before the commit that purges. After a crash in between, the batch is archived again,
+        which changes nothing.
         """
         before = self._clock() - timedelta(days=self._days)
         old = self._spool.old(before, limit=self._batch, cursor=self._cursor)
@@ -64,12 +64,12 @@ class Retention:
 
 
 def archive_dir(config: Config) -> Path:
-    """Return where the archive is."""
+    """Return the folder of the archive."""
     return config.retention.archive_dir or config.node.state_dir / "archive"
 
 
 def retention(config: Config, spool: Spool, *, days: int | None = None) -> Retention:
-    """Build what the configuration says; `days` in place of its own."""
+    """Build the retention that the configuration describes; `days` overrides its own."""
     return Retention(
         spool=spool,
         archive=Archive(archive_dir(config)),

@@ -1,4 +1,4 @@
-"""Tokens and HMAC keys that have an end: somebody has to think of the next one in time."""
+"""Tokens and HMAC keys that expire: their successors have to be issued in time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,17 +11,17 @@ from gateway.model import Enterprise
 
 
 class TokenExpiry(Struct, frozen=True, kw_only=True):
-    """One of them."""
+    """One token or HMAC key that expires."""
 
     enterprise: str
     kind: Literal["token", "hmac"]
     proof: str
-    """First digits of the token's SHA-256, or id of the HMAC key: both tell nothing of the secret."""
+    """First digits of the token's SHA-256, or id of the HMAC key: neither reveals the secret."""
     until: datetime
 
 
 def token_expiries(enterprises: Iterable[Enterprise]) -> tuple[TokenExpiry, ...]:
-    """Find them all; who is disabled has none to think of."""
+    """Return all tokens and keys that expire; those of disabled enterprises are left out."""
     found: list[TokenExpiry] = []
     for one in enterprises:
         if one.disabled:
@@ -39,7 +39,7 @@ def token_expiries(enterprises: Iterable[Enterprise]) -> tuple[TokenExpiry, ...]
 
 
 def expiry_family(found: Iterable[TokenExpiry]) -> GaugeMetricFamily:
-    """Tell Prometheus how long they last."""
+    """Return the remaining time of each as a Prometheus metric."""
     left = GaugeMetricFamily(
         "gateway_login_seconds_left",
         "Until a token or HMAC key of an enterprise that has an end proves nothing any more",

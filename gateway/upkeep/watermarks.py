@@ -1,6 +1,6 @@
-"""Watermarks: how full the spool may get before we warn, and before the door refuses new work.
+"""Watermarks: how full the spool may become before a warning, and before new messages are refused.
 
-Receipts, reading, sending and collecting go on whatever the marks say: they make room or need little.
+Receipts, reading, sending and collecting continue at any level: they free space or need little.
 """
 
 import shutil
@@ -19,24 +19,24 @@ from spool.store import Spool
 
 _REST_S: Final = 1.0
 _SHARE: Final = 100
-"""Looking takes at most one part in so many of the time, whatever the depth."""
+"""The check takes at most one part in so many of the time, at any depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillLevel:
-    """What the marks are compared with."""
+    """The values that are compared with the marks."""
 
     free_bytes: int
     """On the file system of the state folder, for this user."""
     entries: int = 0
-    """Unsettled, counted no further than the highest mark."""
+    """Unsettled entries, counted no further than the highest mark."""
     oldest_s: float = 0.0
-    """Age of the oldest message that waits to go and is not held back."""
+    """Age of the oldest message that waits to be sent and is not held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossed:
-    """A mark that a reading is on the wrong side of."""
+    """A mark that a value has crossed."""
 
     measure: Literal["free_bytes", "depth", "age_s"]
     refuses: bool
@@ -46,14 +46,14 @@ class Crossed:
 
     @property
     def name(self) -> str:
-        """The mark as it is called in gateway.toml."""
+        """Name of the mark in gateway.toml."""
         if self.measure == "age_s":
             return "age_warn_s"
         return f"{self.measure}_{'refuse' if self.refuses else 'warn'}"
 
 
 def crossed(reading: FillLevel, marks: Watermarks) -> tuple[Crossed, ...]:
-    """Compare a reading with the marks; a mark of 0 is never crossed."""
+    """Return the marks that the values have crossed; a mark of 0 is never crossed."""
     found = [
         Crossed(measure="free_bytes", refuses=refuses, mark=mark, value=reading.free_bytes)
         for mark, refuses in ((marks.free_bytes_warn, False), (marks.free_bytes_refuse, True))
@@ -70,7 +70,7 @@ def crossed(reading: FillLevel, marks: Watermarks) -> tuple[Crossed, ...]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much this user may still write there. Raises SpoolError."""
+    """Return how many bytes this user may still write there. Raises SpoolError."""
     try:
         return shutil.disk_usage(folder).free
     except OSError as error:
@@ -80,7 +80,7 @@ def free_bytes(folder: Path) -> int:
 
 
 class Gauge:
-    """Looks at disk and spool when asked, at most once a second, and remembers what it saw."""
+    """Measures disk and spool when asked, at most once a second, and caches the result."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Gauge:
         state_dir: Path,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`spool` is used by whoever asks, in their thread; `clock` counts seconds."""
+        """`spool` is used in the caller's thread; `clock` returns seconds."""
         self._marks = marks
         self._spool = spool
         self._state_dir = state_dir
@@ -99,7 +99,7 @@ class Gauge:
         self._until = float("-inf")
 
     def crossed(self) -> tuple[Crossed, ...]:
-        """Return the marks that are crossed. Raises SpoolError."""
+        """Return the crossed marks. Raises SpoolError."""
         began = self._clock()
         if began >= self._until:
             self._seen = crossed(self.read(), self._marks)
@@ -108,17 +108,17 @@ class Gauge:
         return self._seen
 
     def refusals(self) -> tuple[Fault, ...]:
-        """Return why nothing may be taken in now; empty: it may. Raises SpoolError."""
+        """Return why no message may be accepted now; empty: it may. Raises SpoolError."""
         return tuple(_fault(one) for one in self.crossed() if one.refuses)
 
     def read(self) -> FillLevel:
-        """Look now. Raises SpoolError."""
+        """Measure now. Raises SpoolError."""
         free = free_bytes(self._state_dir)
         marks = self._marks
         at_most = max(marks.depth_warn, marks.depth_refuse)
         if not at_most and not marks.age_warn_s:
             return FillLevel(free_bytes=free)
-        # what waits for a channel of an enterprise is no reason to refuse what goes to customs
+        # a backlog of an enterprise's channel is no reason to refuse messages to customs
         backlogs = [
             one for one in self._spool.backlog(at_most=at_most) if not one.destination.startswith(HOME)
         ]
@@ -131,13 +131,13 @@ class Gauge:
 
 
 class WatermarkWatch:
-    """Logs each mark once when it is crossed and once when that is over."""
+    """Logs each mark once when it is crossed and once when it no longer is."""
 
     def __init__(self) -> None:
         self._before: dict[str, Crossed] = {}
 
     def look(self, found: tuple[Crossed, ...]) -> None:
-        """Compare with the last look."""
+        """Compare with the marks of the last call."""
         now = {one.name: one for one in found}
         for name, one in now.items():
             if name not in self._before:

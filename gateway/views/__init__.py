@@ -1,1 +1,1 @@
-"""What HTTP and the command line both show."""
+"""Views that HTTP and the command line both show."""

@@ -1,8 +1,8 @@
-"""What an enterprise is told of the way of its messages: a closed set of phrases, by kind of cause.
+"""Texts about the progress of messages that an enterprise may see: a closed set of phrases, by kind of cause.
 
-What a destination, a key or the spool said when it failed names hosts, users, paths and commands of whoever runs the gateway.
-That stays in `gateway trace` and in the log. Nothing of it can get into a phrase: those take numbers, times and ids of
-messages and nothing else (docs/http-api.md).
+Errors of a destination, a key or the spool name hosts, users, paths and commands of whoever runs the gateway. They
+stay in `gateway trace` and in the log. Nothing of them can get into a phrase: phrases take only numbers, times and
+ids of messages (docs/http-api.md).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Fact = int | datetime | tuple[MessageId, ...]
 
 
 class Phrase(NamedTuple):
-    """The same in both languages."""
+    """The same text in both languages."""
 
     en: str
     zh: str
@@ -110,14 +110,14 @@ _PHRASES: Final[Mapping[Cause, Phrase]] = MappingProxyType(
 
 
 def phrase(cause: Cause, **facts: Fact) -> Phrase:
-    """Say it. Raises KeyError when a fact is missing."""
+    """Return the phrase of a cause. Raises KeyError when a fact is missing."""
     words = {name: _written(fact) for name, fact in facts.items()}
     en, zh = _PHRASES[cause]
     return Phrase(en.format(**words), zh.format(**words))
 
 
 def failure_of(view: MessageView) -> Phrase:
-    """Say what is wrong with an entry, if anything is: all that an enterprise hears of `MessageView.error`."""
+    """Return what is wrong with an entry, if anything: all that an enterprise sees of `MessageView.error`."""
     if not view.error:
         return NOTHING
     match view.state:
@@ -130,7 +130,7 @@ def failure_of(view: MessageView) -> Phrase:
 
 
 def dead_of(view: MessageView) -> Cause:
-    """Say why an entry is dead."""
+    """Return why an entry is dead."""
     return Cause.OVERTAKEN if view.error.startswith(OVERTAKEN) else Cause.DEAD
 
 

@@ -1,7 +1,7 @@
-"""How a declaration stands, worked out from its messages, its timeline and its owner's cursor whenever somebody asks.
+"""The standing of a declaration, computed on request from its messages, its timeline and its owner's cursor.
 
-Nothing of it is stored, so none of it can be wrong for long. Said of its newest message: an answer that came before
-that one was accepted is about an earlier one, unless there is no earlier one.
+Nothing of it is stored, so it cannot become outdated. It refers to the newest message: an answer that came before
+that message was accepted belongs to an earlier one, unless there is no earlier one.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -34,7 +34,7 @@ DECLARATIONS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Heard:
-    """What was heard of the newest message, by layer."""
+    """Answers to the newest message, by layer."""
 
     transport: str
     format: str
@@ -45,7 +45,7 @@ class _Heard:
 def standings(
     spool: Spool, rules: Rules, owner: str, text: str, now: datetime, *, lanes: Collection[str] = ()
 ) -> tuple[StandingView, ...]:
-    """Say how the owner's declarations stand that the identity or handle names; `lanes` are its channels' lanes."""
+    """Return the standings of the owner's declarations of this identity or handle; `lanes`: its channels' lanes."""
     names = dict.fromkeys(one.identity for one in spool.find([text], owner=owner))
     acknowledged = spool.acknowledged(owner)
     made = (
@@ -73,9 +73,9 @@ def standing(
     undelivered: Collection[int] = (),
     now: datetime,
 ) -> StandingView | None:
-    """Say how one declaration stands; None when no message speaks of it any more. `messages`: newest first.
+    """Return the standing of one declaration; None when no message is left. `messages`: newest first.
 
-    `undelivered`: cursors of notices that are still on their way home.
+    `undelivered`: cursors of notices that are not delivered yet.
     """
     if not messages:
         return None
@@ -115,9 +115,9 @@ def standing(
 def undelivered(
     spool: Spool, lanes: Collection[str], rows: Iterable[TimelineEntry], acknowledged: int
 ) -> frozenset[int]:
-    """Name the notices of these answers that one of the channels has still to bring home.
+    """Return the notices of these answers that some channel has still to deliver.
 
-    Without a channel there are none: an answer is at home as soon as it stands in the stream.
+    Without a channel there are none: an answer in the stream counts as delivered.
     """
     notices = {row.notice for row in rows if row.notice > acknowledged}
     return frozenset(
@@ -133,7 +133,7 @@ def _is_over(spool: Spool, delivery: str) -> bool:
 def overdue_of(
     view: MessageView, answers: Iterable[AnswerView], response_times: ResponseTimes, now: datetime
 ) -> tuple[OverdueView, ...]:
-    """Say which layers have been silent about a declaration of this message for longer than usual."""
+    """Return the layers whose answer to this message is later than usual."""
     if view.state is not State.SENT or view.sent_at is None or view.destination == LOCAL:
         return ()
     counted = [one for one in answers if not asks_for_another_attempt(one)]
@@ -166,7 +166,7 @@ def _heard(rows: Sequence[TimelineEntry], codes: Codes) -> _Heard:
 
 
 def _said(answers: Sequence[AnswerView]) -> str:
-    """Sum up what one layer said, the newest last; what is not known to refuse does not."""
+    """Summarise the answers of one layer, the newest last; only a status known to refuse counts as refused."""
     if not answers:
         return "unanswered"
     if asks_for_another_attempt(answers[-1]):
@@ -179,7 +179,7 @@ def _refuses(answer: AnswerView) -> bool:
 
 
 def _slowest(ways: Sequence[MessageView]) -> MessageView:
-    """Choose of a message's ways the one that is furthest from being sent."""
+    """Return the way of a message that is furthest from being sent."""
     return min(ways, key=lambda one: (one.sent_at is not None, one.state is State.DISCARDED, one.entry))
 
 

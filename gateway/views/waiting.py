@@ -1,4 +1,4 @@
-"""Who has to do something next about a message: the one line that everybody wants to read first."""
+"""Who has to act next on a message: the one line that everybody wants to read first."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, assert_never
@@ -25,12 +25,12 @@ _DECIDED: Final[Mapping[str, DeclarationOutcome]] = {
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """Who has to do something next."""
+    """Who has to act next."""
 
     who: Who
-    """`gateway` (it goes by itself), `key` (that signs it cannot now), `destination` (does not take it), `message`
-    (another goes first), `operator`, `exchange` (its word on the envelope), `customs`, `enterprise` (to mend it, or to
-    fetch its answers), `nobody`."""
+    """`gateway` (it continues by itself), `key` (which cannot sign it now), `destination` (does not take it), `message`
+    (another goes first), `operator`, `exchange` (its answer to the envelope), `customs`, `enterprise` (to correct it,
+    or to fetch its answers), `nobody`."""
     why: Phrase
 
 
@@ -44,7 +44,7 @@ def waits_for(
     """Say who a message waits for; `answers` are the timelines of its declarations, one each.
 
     `to_fetch`: answers that the enterprise has not acknowledged. `exchange_answers`: the exchange platform usually
-    says a word about each envelope, so that its silence is its own.
+    answers each envelope, so that a missing answer is the exchange's.
     """
     match view.state:
         case State.READY:
@@ -64,11 +64,11 @@ def waits_for(
 
 
 def outcome_of(answers: Iterable[AnswerView]) -> DeclarationOutcome:
-    """Say what customs decided about a declaration: the newest answer that decides anything counts.
+    """Return customs' decision about a declaration: the newest answer that decides anything counts.
 
-    A tax bill or a note that comes after the release leaves it released. When the exchange asks for another
-    attempt, nobody has decided anything: the gateway makes it. Nor does a refusal of a delivery alone, because it came
-    twice or behind a newer one (`unknown` in `mappings/codes.toml`).
+    A tax bill or a note that comes after the release leaves it released. A request of the exchange for another
+    attempt decides nothing: the gateway makes the attempt. Nor does the refusal of a delivery alone, because it came
+    twice or after a newer one (`unknown` in `mappings/codes.toml`).
     """
     decided = [
         (one.time, _DECIDED[one.meaning.kind])
@@ -79,7 +79,7 @@ def outcome_of(answers: Iterable[AnswerView]) -> DeclarationOutcome:
 
 
 def asks_for_another_attempt(answer: AnswerView) -> bool:
-    """Say whether the exchange or the format check asks for the same message once more (docs/adr/0014)."""
+    """Say whether the exchange or the format check asks to send the same message again (docs/adr/0014)."""
     return answer.layer != Layer.BUSINESS and answer.meaning.retry == AGAIN
 
 
@@ -98,7 +98,7 @@ def _ready(view: MessageView) -> Waiting:
 def _sent(
     view: MessageView, answers: Sequence[Sequence[AnswerView]], to_fetch: int, *, exchange_answers: bool
 ) -> Waiting:
-    """The slowest of its declarations counts; an enterprise of ours owes no answer."""
+    """The slowest of its declarations counts; a receiver of this node owes no answer."""
     of, unanswered = len(answers), sum(not timeline for timeline in answers)
     if view.destination.startswith(HOME) or (view.destination == LOCAL and unanswered):
         here = view.destination == LOCAL

@@ -1,7 +1,7 @@
-"""Where folders and queues hand in: one commit for all that came, and for each the answer HTTP would give.
+"""Submits messages from folders and queues: one commit for a batch, and for each message the answer HTTP would give.
 
-Two answers of HTTP are none here: where a platform would be told to come again later (503, 429), what it laid there
-simply stays where it is until the gateway can take it.
+Two HTTP answers are not given here: where a platform would be asked to retry later (503, 429), its message
+simply stays where it is until the gateway can accept it.
 """
 
 import time
@@ -29,13 +29,13 @@ from spool.store import Spool
 
 _Result = SubmissionResult | Exception
 _TURN_S: Final = 1.0
-"""So long a batch is judged; what is left of it waits for the next turn of its door."""
+"""Longest time to check one batch; the rest waits for the next turn of its door."""
 _LATER: Final = frozenset({"unavailable", "quota-exceeded"})
 """Problems that end by themselves."""
 
 
 class BatchSubmitter:
-    """Takes batches in; for one process."""
+    """Submits batches; one for each process."""
 
     def __init__(
         self,
@@ -50,7 +50,10 @@ class BatchSubmitter:
         figures: DoorFigures,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`intake` enters into `commit`; `judge` comes back, whatever it gets; `size_bytes`: what one message may have."""
+        """Store the settings.
+
+        `intake` writes to `commit`; `judge` always returns, whatever it gets; `size_bytes`: largest message.
+        """
         self.figures = figures
         self._judge = judge
         self._clock = clock
@@ -62,21 +65,21 @@ class BatchSubmitter:
         self.size_bytes = size_bytes
 
     def closed(self) -> str:
-        """Say why nothing may be taken in now; empty: it may."""
+        """Return why nothing may be accepted now; empty: it may."""
         try:
             return "; ".join(fault.message for fault in self._gauge.refusals())
         except SpoolError as error:
             return str(error)
 
     def judge(self, arrivals: Sequence[Arrival], caller: Enterprise, door: str) -> list[HttpResponse | None]:
-        """Judge all, put them on disk in one commit, and answer each in order; None: not now, ask again.
+        """Check all arrivals, commit them at once, and return an answer for each in order; None: not now, try again.
 
         `door`: its kind.
         """
         results = self._results(arrivals, caller)
         if len(arrivals) > 1:
             for index, arrival in enumerate(arrivals):
-                if _is_lasting(results[index]):  # perhaps the fault of one of the others
+                if _is_lasting(results[index]):  # perhaps caused by one of the others
                     results[index] = self._results([arrival], caller)[0]
         answers = []
         for arrival, result in zip(arrivals, results, strict=True):
@@ -96,7 +99,7 @@ class BatchSubmitter:
             return [error] * len(arrivals)
         until = self._clock() + _TURN_S
         for index, arrival in enumerate(arrivals):
-            if index and self._clock() > until:  # others wait for their turn at this desk
+            if index and self._clock() > until:  # other doors wait for their turn
                 results[index:] = [ProblemError("unavailable")] * (len(arrivals) - index)
                 break
             on_done = partial(results.__setitem__, index)
@@ -112,7 +115,10 @@ class BatchSubmitter:
         return results
 
     def _known(self, arrivals: Sequence[Arrival], caller: Enterprise) -> dict[int, Duplicate | Conflict]:
-        """Find by place what was taken before, in one look-up: that is not judged (see `gateway.submission.known_bytes`)."""
+        """Return by position, in one look-up, which arrivals were accepted before.
+
+        These are not checked again (see `gateway.submission.known_bytes`).
+        """
         bodies = {index: one.body for index, one in enumerate(arrivals) if len(one.body) <= self.size_bytes}
         asked = [Submission(owner=caller.id, sha256=sha256(body).digest()) for body in bodies.values()]
         replies = zip(bodies, self._spool.taken(asked), strict=True)
@@ -130,7 +136,7 @@ class BatchSubmitter:
     def _answer(
         self, result: _Result, arrival: Arrival, caller: Enterprise
     ) -> tuple[HttpResponse | None, str]:
-        """Return what to tell, and what to count it as."""
+        """Return the answer, and the name under which it is counted."""
         instance = quote(arrival.name, errors="replace")
         try:
             answer = to_response(result, caller, self._spool, self._refuse_wait_s)
@@ -148,12 +154,12 @@ class BatchSubmitter:
 
 
 def is_taken(answer: HttpResponse) -> bool:
-    """Tell whether an answer says that the message is ours to deliver."""
+    """Say whether an answer means that the gateway accepted the message."""
     return answer.status < 300  # noqa: PLR2004
 
 
 def _is_lasting(result: _Result) -> bool:
-    """Tell whether it could not be judged or taken, and waiting alone may not help."""
+    """Say whether a message could not be checked or stored, and waiting alone may not help."""
     if isinstance(result, SpoolError):
         return not result.temporary
     return isinstance(result, Exception) and not isinstance(result, ProblemError)

@@ -1,7 +1,7 @@
-"""The door that is a folder: files that somebody else's programs lay there, whom we do not trust.
+"""The folder door: takes in files that untrusted programs put into a folder.
 
-Reports are written before the file is moved, and the file is moved last: what is found again after a crash is
-known by its bytes and gets the same report.
+Reports are written before the file is moved, and the file is moved last: a file found again after a crash is
+recognised by its bytes and gets the same report.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class FolderDropAdapter:
     """`gateway.doors.drop.loop.Hatch` over a folder."""
 
     def __init__(self, door: FolderDoor, *, size_bytes: int, enterprise: str) -> None:
-        """`size_bytes`: of a larger file no more than one byte beyond that is read."""
+        """`size_bytes`: largest message; of a larger file one byte more is read."""
         self._door = door
         self._enterprise = enterprise
         self._drop = DoorDrop(door.dir, size_bytes)
@@ -54,13 +54,13 @@ class FolderDropAdapter:
         self._problems = FolderTransport(Folder(send_dir=door.rejected_dir, receive_dir=door.dir))
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """See `Hatch.receive`; what cannot be a message is turned away."""
+        """Receive as `DropAdapter.receive`; entries that cannot be messages are rejected."""
         arrivals = self._feed.receive(limit=limit, timeout_s=timeout_s)
         self._turn_away(self._drop.take_unfit())
         return arrivals
 
     def tell(self, answered: Sequence[Answered]) -> Reported:
-        """See `Hatch.tell`; writes the reports."""
+        """Write the reports; see `DropAdapter.tell`."""
         taken = [one for one in answered if is_taken(one.answer)]
         refused = [one for one in answered if not is_taken(one.answer)]
         try:
@@ -71,7 +71,7 @@ class FolderDropAdapter:
         return Reported(answered)
 
     def done(self, answered: Sequence[Answered]) -> None:
-        """See `Hatch.done`; moves the files."""
+        """Move the files; see `DropAdapter.done`."""
         for one in answered:
             if not is_taken(one.answer):
                 self._drop.decide(one.arrival.name, self._door.rejected_dir, replace=True)
@@ -80,10 +80,10 @@ class FolderDropAdapter:
         self._feed.done([one.arrival for one in answered])
 
     def idle(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def close(self) -> None:
-        """See `Hatch.close`."""
+        """Close as `DropAdapter.close`."""
         self._feed.close()
 
     def _turn_away(self, unfit: Mapping[str, Unfit]) -> None:
@@ -115,7 +115,7 @@ def _write(folder: FolderTransport, reports: Sequence[tuple[str, str, bytes]]) -
 
 
 def report_name(name: str, ending: str) -> str:
-    """Name the report about a file: its name and the ending; where that is too long, SHA-256 of the name."""
+    """Return the name of a file's report: its name and the ending; if that is too long, SHA-256 of the name instead."""
     raw = name.encode("utf-8", "surrogateescape")
     if len(raw) + len(ending) <= LONGEST_BYTES:
         return name + ending

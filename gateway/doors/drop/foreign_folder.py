@@ -1,7 +1,8 @@
-"""The files of a folder that somebody else writes into at the same time: what was read is what is put away.
+"""Reads files of a folder that others write to at the same time, and makes sure that only what was read is moved.
 
-Files are opened without following links and never larger than allowed. A file that was replaced or grew after it
-was read is another file: it stays, and is read in its turn. To tell, it is first given a hidden name of ours.
+Files are opened without following links, and never more than the allowed size is read. A file that was replaced or
+grew after it was read is a different file: it stays, and is read later. To check this, the file first gets a hidden
+name of ours.
 """
 
 import heapq
@@ -20,20 +21,20 @@ from gateway.transports.names import LONGEST_BYTES, is_whole, new_mark, other_na
 from gateway.transports.polled import LISTED, Listed
 
 _UNFIT_AT_MOST: Final = 100
-"""Of one listing."""
+"""Most unfit entries reported of one listing."""
 _HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.reading", re.DOTALL)
 
 
 class Unfit(Enum):
-    """Why something cannot be a message, whatever is in it; folders are left alone."""
+    """Why an entry cannot be a message, whatever is in it; subfolders are ignored."""
 
     NOT_A_FILE = auto()
     UNREADABLE = auto()
-    """Its owner lets nobody else read it."""
+    """The gateway has no permission to read it."""
 
 
 class _Identity(NamedTuple):
-    """Which file it is, and whether it has changed."""
+    """Identifies a file, and whether it has changed."""
 
     device: int
     inode: int
@@ -47,13 +48,13 @@ class _Target(NamedTuple):
 
 
 class DoorDrop:
-    """`gateway.transports.polled.Drop` over the folder of a door."""
+    """`gateway.transports.polled.Drop` for the folder of a door."""
 
     def __init__(self, folder: Path, size_bytes: int) -> None:
-        """`size_bytes`: a larger file is read, and listed, as one byte more than that."""
+        """`size_bytes`: largest message; a larger file is read, and listed, as one byte more."""
         self._folder = folder
         self.place = str(folder)
-        self.left: dict[str, str] = {}  # what the platform is still writing is its own business
+        self.left: dict[str, str] = {}  # unfinished files of the platform are not reported
         self._at_most = size_bytes + 1
         self._mark = new_mark()
         self._read: dict[str, _Identity] = {}
@@ -62,7 +63,7 @@ class DoorDrop:
         self._looked = False
 
     def files(self) -> Sequence[Listed]:
-        """List regular files with whole names, by modification time in nanoseconds."""
+        """List regular files with finished names, by modification time in nanoseconds."""
         try:
             if not self._looked:
                 self._give_back_all()
@@ -74,7 +75,7 @@ class DoorDrop:
             raise explain(error, self._folder) from error
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | DeliveryError]]:
-        """Read regular files; one that is gone, or changes meanwhile, is left for the next listing."""
+        """Read regular files; one that has gone, or changes meanwhile, is left for the next listing."""
         for name in names:
             try:
                 body, identity = self._read_one(name)
@@ -91,19 +92,19 @@ class DoorDrop:
                 yield name, body
 
     def take_unfit(self) -> dict[str, Unfit]:
-        """Return, once, what was found since the last listing began and cannot be read."""
+        """Return, once, the entries found since the last listing began that cannot be messages."""
         found, self._unfit = self._unfit, {}
         return found
 
     def decide(self, name: str, target: Path, *, replace: bool) -> None:
-        """Say where `put_away` has to move a file that was read; without a word it is removed.
+        """Set where `put_away` moves a file that was read; a file without a target is removed.
 
-        `replace`: a file of that name there; else this one gets another name.
+        `replace`: overwrite a file of that name; otherwise the moved file gets another name.
         """
         self._targets[name] = _Target(target, replace)
 
     def put_away(self, names: Sequence[str]) -> None:
-        """Move or remove what was read under these names, and fsync the folders."""
+        """Move or remove the files that were read under these names, and fsync the folders."""
         targets = {target.folder for name in names if (target := self._targets.get(name)) is not None}
         try:
             for name in names:
@@ -115,7 +116,7 @@ class DoorDrop:
             raise explain(error, Path(error.filename2 or error.filename or self._folder).parent) from error
 
     def move(self, names: Sequence[str], target: Path) -> None:
-        """Move whatever has these names, and fsync the folders."""
+        """Move the entries with these names, and fsync the folders."""
         try:
             for name in names:
                 with suppress(FileNotFoundError):
@@ -126,7 +127,7 @@ class DoorDrop:
             raise explain(error, target) from error
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def _regular(self, entries: Iterator[os.DirEntry[str]]) -> Iterator[Listed]:
         for entry in entries:
@@ -140,7 +141,7 @@ class DoorDrop:
                     self._unfit[entry.name] = Unfit.NOT_A_FILE
 
     def _read_one(self, name: str) -> tuple[bytes | None, _Identity]:
-        """Return no body when it is no regular file any more, or is being written."""
+        """Return no body when the entry is no longer a regular file, or is being written."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(self._folder / name, flags), "rb") as file:
             before = os.fstat(file.fileno())
@@ -168,7 +169,7 @@ class DoorDrop:
         hidden.rename(place.with_name(other_name(name)) if os.path.lexists(place) else place)
 
     def _give_back_all(self) -> None:
-        """Let what an earlier process left under a hidden name be read again."""
+        """Rename back the files that an earlier process left under hidden names, so that they are read again."""
         for hidden in list(self._folder.iterdir()):
             if found := _HIDDEN.fullmatch(hidden.name):
                 with suppress(FileNotFoundError):
@@ -176,7 +177,7 @@ class DoorDrop:
 
 
 def _hidden(name: str, mark: str) -> str:
-    """Name a file that is about to be put away, so that `_give_back_all` finds its name in it, or the end of it."""
+    """Return the hidden name of a file to be moved; it contains the name, or its end, for `_give_back_all`."""
     raw = os.fsencode(name)[-LONGEST_BYTES + len(".reading") :].lstrip(b".")
     return f".{os.fsdecode(raw)}.{mark}.reading"
 

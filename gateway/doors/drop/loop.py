@@ -1,6 +1,6 @@
-"""One door of one enterprise, kept open: take in what came, commit, tell, put away, and again.
+"""The drop loop of one door of one enterprise: receive, commit, report, move away or acknowledge, repeat.
 
-What dies in between is at worst done once more: what was committed is known by its bytes.
+After a crash in between, a step is at worst repeated: what was committed is recognised by its bytes.
 """
 
 import time
@@ -17,7 +17,7 @@ from gateway.processes.stop import Stop
 from spool.retry import backoff_s
 
 _BATCH: Final = 16
-"""Messages in hand at a time: at most so many times the size that one may have are in memory."""
+"""Most messages in hand at a time: this limits memory to so many times the largest message."""
 _REST_S: Final = 1.0
 """How long what cannot be taken now is left alone."""
 _AGAIN_S: Final = 0.5
@@ -25,51 +25,51 @@ _SLOWEST_S: Final = 30.0
 
 
 class Answered(NamedTuple):
-    """What came, and what its sender is told."""
+    """An arrival, and the answer for its sender."""
 
     arrival: Arrival
     answer: HttpResponse
 
 
 class Reported(NamedTuple):
-    """Whose senders know their answer now, and why others could not be told."""
+    """The arrivals whose senders have their answer now, and the error that prevented others."""
 
     answered: Sequence[Answered]
     failed: DeliveryError | None = None
 
 
 class DropAdapter(Protocol):
-    """Where one enterprise hands in.
+    """Access to the place where one enterprise drops messages.
 
-    Every method but `tell` and `close` raises DeliveryError; what was handed out and is not done comes again then.
+    Every method but `tell` and `close` raises DeliveryError; arrivals that are not done come again then.
     """
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
-        """As `gateway.ports.Feed.receive`."""
+        """Receive as `gateway.ports.Feed.receive`."""
         ...
 
     def tell(self, answered: Sequence[Answered]) -> Reported:
-        """Let the senders know, durably; may be called again for the same, and then tells the same.
+        """Report the answers to the senders, durably; may be called again for the same ones, with the same result.
 
-        After a failure nothing comes again by itself: what was handed out is still in hand.
+        After a failure nothing comes again by itself: the arrivals stay in hand.
         """
         ...
 
     def done(self, answered: Sequence[Answered]) -> None:
-        """Put away what was told."""
+        """Move away or acknowledge what was reported."""
         ...
 
     def idle(self) -> None:
-        """Keep up the connection while nothing is taken in."""
+        """Keep the connection alive while nothing is received."""
         ...
 
     def close(self) -> None:
-        """Let go of connections; what is not done comes again."""
+        """Close the connections; what is not done comes again."""
         ...
 
 
 class DropLoop:
-    """Keeps one door."""
+    """Runs one door."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class DropLoop:
         self._submitter = submitter
         self._clock = clock
         self._left: Sequence[Arrival] = ()
-        """In hand, and could not be taken."""
+        """Arrivals in hand that could not be accepted yet."""
         self._untold: Sequence[Answered] = ()
-        """Decided, on disk where it was taken, and its sender does not know."""
+        """Answers, on disk where the message was accepted, that are not reported yet."""
         self._rest_until = float("-inf")
         self._failures = 0
         self._closed = ""
 
     def step(self, timeout_s: float) -> bool:
-        """Take in one batch; wait so long for its first. Returns False when there is nothing to do now.
+        """Process one batch; wait at most `timeout_s` for its first arrival. Returns False if there is nothing to do.
 
-        A door that fails is left alone for a while, longer each time, and never holds up another.
+        A failing door pauses, longer each time, and never delays another door.
         """
         if self._clock() < self._rest_until:
             return False
@@ -134,10 +134,10 @@ class DropLoop:
         return True
 
     def _tell(self) -> bool:
-        """Tell and put away; what could not be told is told again. Returns whether all was told.
+        """Report answers and finish their arrivals; failed reports are retried later. Says whether all were reported.
 
-        What is in hand meanwhile stays there, and its connection is kept up: a broker counts how often it
-        delivers the same again.
+        Unreported arrivals stay in hand meanwhile, and the connection is kept alive: a broker counts how often it
+        delivers the same message again.
         """
         if not self._untold:
             return True
@@ -166,7 +166,7 @@ class DropLoop:
         self._stands(in_order=False)
 
     def _is_closed(self) -> bool:
-        """Ask the watermarks; log when that changes."""
+        """Check the watermarks; a change is logged."""
         before, self._closed = self._closed, self._submitter.closed()
         if self._closed and not before:
             log("door.closed", enterprise=self._caller.id, door=self._kind, reason=self._closed)
@@ -181,14 +181,14 @@ class DropLoop:
         self._rest_until = self._clock() + seconds
 
     def close(self) -> None:
-        """Let go of the door."""
+        """Close the door."""
         self._adapter.close()
 
 
 def run_drop_loops(loops: Sequence[DropLoop], stop: Stop, *, wait_s: float, pause_s: float) -> None:
-    """Go from door to door until asked to stop; what is in hand then is finished.
+    """Run the doors in turn until asked to stop; arrivals in hand then are finished.
 
-    `wait_s`: how long one door may be waited at; `pause_s`: how long after a round in which nothing came.
+    `wait_s`: longest wait at one door; `pause_s`: pause after a round without arrivals.
     """
     while not stop():
         busy = False

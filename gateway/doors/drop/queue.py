@@ -1,7 +1,7 @@
-"""The door that is a queue: a message is acknowledged when it is on disk and its answer is in the reply queue.
+"""The queue door: acknowledges a message once it is on disk and its answer is in the reply queue.
 
 The answer is the document that HTTP would have sent. Its correlation id is the message id of what it answers;
-its own id follows from both, so that an answer that comes twice can be known.
+its own id is derived from both, so that a repeated answer can be recognised.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class QueueDropAdapter:
         self._replies = replies
         self._enterprise = enterprise
         self._one_by_one = False
-        """Whether answers could not be sent last time: some brokers cut a connection that has several under way then."""
+        """Whether sending answers failed last time: some brokers then cut a connection with several in progress."""
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
         """See `DropAdapter.receive`."""
@@ -34,7 +34,7 @@ class QueueDropAdapter:
     def tell(self, answered: Sequence[Answered]) -> Reported:
         """See `DropAdapter.tell`; an answer that the reply queue will never take is logged and given up.
 
-        The message itself is settled by then; asking for it again and again would help nobody.
+        The message itself is settled by then; receiving it again would not help.
         """
         told: list[Answered] = []
         for some in [[one] for one in answered] if self._one_by_one else [answered]:
@@ -46,7 +46,7 @@ class QueueDropAdapter:
         return Reported(told)
 
     def _send(self, answered: Sequence[Answered], told: list[Answered]) -> DeliveryError | None:
-        """Send answers and put down in `told` whose were; returns why others can be sent later only."""
+        """Send answers and add the sent ones to `told`; returns the error if others have to be sent later."""
         failed: DeliveryError | None = None
         for delivery in self._replies.send(list(_parcels(answered))):
             if delivery.error is not None and delivery.error.temporary:

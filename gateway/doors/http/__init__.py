@@ -1,1 +1,1 @@
-"""The HTTP API: its protocol, its operations, who is calling."""
+"""The HTTP API: its protocol, its operations, the authentication of callers."""

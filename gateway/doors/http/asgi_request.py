@@ -1,4 +1,4 @@
-"""One request on its way through the application (ASGI): its body in, its whole answer out."""
+"""One request handled by the application (ASGI): passes its body in, and its complete answer out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,11 +15,11 @@ AsgiApp = Callable[
 ]
 
 UNREAD_BYTES: Final = 64 * 1024
-"""Of a body nobody has asked for yet; beyond that the connection is not read."""
+"""Unread bytes of a body, beyond which the connection is not read."""
 
 
 class AppRequest:
-    """Runs the application for one request, as a task of its own."""
+    """Runs the application for one request, in its own task."""
 
     def __init__(
         self,
@@ -32,9 +32,11 @@ class AppRequest:
         flow: Callable[[bool], None],
         proceed: Callable[[], None],
     ) -> None:
-        """`tell` gets the answer, `failed` makes one of an exception, `known` the id of the enterprise that asks.
+        """Store the callbacks.
 
-        `flow` is told whether more may be read, `proceed` that the body is asked for: the caller may wait for that.
+        `tell` gets the answer, `failed` makes one from an exception, `known` gets the id of the calling enterprise.
+        `flow` is called with whether more may be read, `proceed` when the body is requested: the caller may wait for
+        that.
         """
         self._head = head
         self._peer = peer
@@ -53,11 +55,11 @@ class AppRequest:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, app: AsgiApp) -> None:
-        """Run it."""
+        """Start the task."""
         self._task = asyncio.get_running_loop().create_task(self._run(app))
 
     def more(self, part: bytes, *, last: bool) -> None:
-        """Take in what has come of the body."""
+        """Add a part of the body."""
         if part:
             self._parts.append(part)
             self._unread += len(part)
@@ -67,7 +69,7 @@ class AppRequest:
         self._come.set()
 
     def gone(self) -> None:
-        """Stop: nobody is there any more."""
+        """Cancel the task: the caller has gone."""
         if self._task is not None:
             self._task.cancel()
 

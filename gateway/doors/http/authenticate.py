@@ -1,7 +1,7 @@
-"""The one place where a caller is recognised: by a signature, a bearer token or a client certificate.
+"""Authenticates callers, in one place: by signature, bearer token or client certificate.
 
-Tokens and certificates are found by their SHA-256, in a table. How long that takes may tell a little of the digest of
-what was shown, which whoever shows it knows already, and nothing of the tokens in the table: to come nearer to one
+Tokens and certificates are looked up by SHA-256 in a table. The time of the look-up may reveal a little about the
+digest of what was shown, which its sender knows already, and nothing about the tokens in the table: to approach one
 of them by its digest means to invert SHA-256. HMACs are compared in constant time.
 """
 
@@ -33,7 +33,7 @@ _WAYS: Final = {"WWW-Authenticate": 'Bearer realm="gateway"'}
 
 
 class Unauthenticated(Struct, frozen=True, kw_only=True):
-    """Somebody who is not let in: what to answer, and when."""
+    """Result of a failed authentication: what to answer, and after which delay."""
 
     problem: str
     faults: tuple[Fault, ...] = ()
@@ -42,7 +42,7 @@ class Unauthenticated(Struct, frozen=True, kw_only=True):
 
 
 class _Failure(Exception):  # noqa: N818 (it is an outcome)
-    """The proof does not hold; `reason` is for the log, the faults are for the caller."""
+    """The proof is not valid; `reason` is for the log, the faults are for the caller."""
 
     def __init__(self, way: str, reason: str, *faults: Fault, enterprise: str = "") -> None:
         super().__init__(reason)
@@ -57,7 +57,7 @@ class _Full(Exception):  # noqa: N818 (it is an outcome)
 
 
 class Authenticator:
-    """Knows everybody; for one event loop."""
+    """Authenticates callers of all enterprises; for one event loop."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Authenticator:
         logins: Logins,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds since 1970."""
+        """`clock` returns seconds since 1970."""
         known = [one for one in enterprises if not one.disabled]
         self._tokens = {digest: one for one in known for digest in one.token_sha256}
         self._certificates = {digest: one for one in known for digest in one.certificate_sha256}
@@ -122,12 +122,12 @@ class Authenticator:
         return found
 
     def _in_time(self, way: str, until: datetime | None, found: Enterprise) -> None:
-        """See that what proves it has not ended: who shows it may know when it did."""
+        """Check that the proof has not expired; its owner may learn when it did."""
         if until is not None and self._clock() >= until.timestamp():
             raise _Failure(way, "expired", _expired(way, until), enterprise=found.id)
 
     def _agreeing(self, found: Enterprise, shown: Credentials, way: str) -> Enterprise:
-        """See that a certificate that is shown too is not another enterprise's."""
+        """Check that a client certificate shown too does not belong to another enterprise."""
         certificate = shown.peer.certificate
         if certificate and self._certificates.get(certificate, found) is not found:
             raise _Failure(way, "certificate of another", enterprise=found.id)
@@ -156,7 +156,7 @@ class Authenticator:
                 return found
 
     def _address(self, shown: Credentials) -> str:
-        """Return where a request comes from: behind trusted proxies, the last address that is none of them."""
+        """Return the address of a request: behind trusted proxies, the last address that is not one of them."""
         address = shown.peer.address
         hops = shown.forwarded.split(",") if self._trusted and shown.forwarded else []
         while hops and within(address, self._trusted):

@@ -1,4 +1,4 @@
-"""One connection of the HTTP door as such: where it stands, how it is read, how it ends."""
+"""One connection of the HTTP door: its phase, reading and closing, without the requests."""
 
 import asyncio
 from enum import Enum, auto
@@ -9,29 +9,29 @@ from gateway.doors.http.credentials import NOBODY, Peer, peer_of
 from gateway.doors.http.service import Service
 
 READ_BYTES: Final = 64 * 1024
-"""What one read of a socket brings at most, and what is left unwritten before a connection is waited for."""
+"""Most bytes of one read, and unsent bytes from which on the connection is waited for."""
 NEVER: Final = float("inf")
 
 
 class Phase(Enum):
-    """Where a connection stands."""
+    """Phase of a connection."""
 
     WAITING = auto()
-    """For a request."""
+    """Waits for a request."""
     HEAD = auto()
     """A head has begun."""
     BODY = auto()
-    """A body is on its way; its request may be answered already."""
+    """A body is being received; its request may be answered already."""
     ANSWERING = auto()
-    """The request is whole, its answer is being made."""
+    """The request is complete, its answer is being made."""
     LINGERING = auto()
-    """The last answer is given; what is still coming is passed over, so that the answer is not lost with it."""
+    """The last answer is sent; further input is discarded, so that the answer is not lost with a reset."""
     CLOSED = auto()
-    """Closed by us; what was written may still be on its way."""
+    """Closed by us; written data may still be in transit."""
 
 
 class Connection(asyncio.Protocol):
-    """What DoorProtocol reads requests from and writes answers to."""
+    """Base of DoorProtocol, which reads requests from it and writes answers to it."""
 
     transport: asyncio.Transport
     peer: Peer = NOBODY
@@ -44,17 +44,17 @@ class Connection(asyncio.Protocol):
         self._due = self._loop.time() + service.bounds.head_s
         """When the present phase must be over, by the clock of the loop."""
         self._held = b""
-        """What was read and is not looked at yet."""
+        """Read, but not parsed yet."""
         self._received = 0
         """Bytes of the present phase."""
         self._paused = False
         self._unread: tuple[str, int] | None = None
-        """Whose the present answer is, and its bytes, as they are counted while it waits to be read."""
+        """Owner and counted bytes of the present answer while it waits to be read."""
         self.made = False
-        """Whether the connection speaks; with TLS, after the handshake."""
+        """Whether the connection is established; with TLS, after the handshake."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Look at who is there, once for all requests of the connection."""
+        """Determine the peer, once for all requests of the connection."""
         self.made = True
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=READ_BYTES)
@@ -67,18 +67,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def secured(self) -> bool:
-        """Whether TLS is spoken here."""
+        """Whether the connection uses TLS."""
         return self.transport.get_extra_info("ssl_object") is not None
 
     def abort(self) -> None:
-        """Close at once, whatever is still to be written."""
+        """Close at once, discarding unsent data."""
         self._phase = Phase.CLOSED
         self._held = b""
         self._due = NEVER
         self.transport.abort()
 
     def _linger(self) -> None:
-        """Close our half, and for a moment pass over what was on its way: a reset would take the answer along."""
+        """Close our half and discard input for a moment: a reset would destroy the answer."""
         self._phase = Phase.LINGERING
         self._held = b""
         self._received = 0
@@ -94,14 +94,14 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _flushed_by(self) -> float:
-        """Return when what is written must have been read, and what was on its way have come."""
+        """Return when written data must have been read and input in transit must have arrived."""
         bounds, unread = self._service.bounds, self.transport.get_write_buffer_size()
         return self._loop.time() + (bounds.due_s(unread) if unread else bounds.linger_s)
 
     def _has_room(self, size_bytes: int) -> bool:
-        """Count an answer that may have to wait until it is read; False when too many wait already.
+        """Count an answer that may have to wait until it is read; False when too many bytes wait already.
 
-        One larger than all that an owner may have waiting counts as so much: nobody could get it otherwise.
+        An answer larger than an owner's whole share counts as that share: otherwise nobody could ever get it.
         """
         if size_bytes <= READ_BYTES:
             return True
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _has_read(self) -> None:
-        """Count it no more."""
+        """Stop counting the present answer."""
         if self._unread is not None:
             self._service.unread.shrink(*self._unread)
             self._unread = None

@@ -1,7 +1,7 @@
-"""How many connections there may be, in all and of one address, and who makes room when there are too many.
+"""Limits the connections, in total and per address, and chooses which one is closed when there are too many.
 
-A stranger is a connection on which nobody with a right to be here has asked for anything yet. At a limit the stranger who
-has been there longest goes, so that whoever comes and says who he is has always a place, however many say nothing.
+An unauthenticated connection is one on which no authenticated request has come yet. At a limit, the oldest of them
+is closed. So a caller that authenticates always finds a slot, however many connections stay silent.
 """
 
 from collections import Counter, defaultdict
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 _NETWORK_BITS = 64
-"""What one subscriber has of IPv6: its addresses count as one."""
+"""Prefix of one IPv6 subscriber: its addresses count as one."""
 
 
 _SHARE = 4
-"""One in so many of all places is what one enterprise can hold for sure."""
+"""Each enterprise is guaranteed this fraction (one in so many) of all slots."""
 
 
 class ConnectionSlot:
@@ -22,7 +22,7 @@ class ConnectionSlot:
     __slots__ = ("address", "drop", "owner")
 
     def __init__(self, address: str, drop: Callable[[], object]) -> None:
-        """`drop` ends the connection at once; afterwards the place is left."""
+        """`drop` ends the connection at once; its slot is released afterwards."""
         self.address = network_of(address)
         self.drop = drop
         self.owner = ""
@@ -32,7 +32,7 @@ class ConnectionSlots:
     """All connections of one process; for one event loop."""
 
     def __init__(self, *, most: int, most_of_address: int, exempt: Callable[[str], bool]) -> None:
-        """`exempt` says of which addresses as many may come as want to: the proxies before the door."""
+        """`exempt` says for an address whether it has no limit of its own: the proxies before the door."""
         self._most = most
         self._most_of_address = most_of_address
         self._exempt = exempt
@@ -46,9 +46,9 @@ class ConnectionSlots:
         return len(self._all)
 
     def full(self, address: str) -> str:
-        """Say which limit one more of this address would break, `address` or `all`; empty: none.
+        """Return the limit that one more connection of this address would break, `address` or `all`; empty: none.
 
-        Sends a stranger away to make room where it can.
+        Closes an unauthenticated connection to make room, if there is one.
         """
         counted = network_of(address)
         if self._of[counted] >= self._most_of_address and not self._exempt(address):
@@ -59,7 +59,7 @@ class ConnectionSlots:
         return ""
 
     def make_room(self) -> bool:
-        """Send the stranger away who has been here longest; False when there is none."""
+        """Close the oldest unauthenticated connection; False when there is none."""
         return self._make_room(self._strangers)
 
     def _make_room(self, among: dict[ConnectionSlot, None]) -> bool:
@@ -71,21 +71,24 @@ class ConnectionSlots:
         return True
 
     def enter(self, place: ConnectionSlot) -> None:
-        """Count a connection, as a stranger's."""
+        """Add a connection, as unauthenticated."""
         self._all.add(place)
         self._of[place.address] += 1
         self._strangers[place] = None
         self._strangers_of[place.address][place] = None
 
     def know(self, place: ConnectionSlot, owner: str) -> None:
-        """Know whose it is. Beyond its share an enterprise is as easily sent away as a stranger."""
+        """Record the owner of a connection.
+
+        Beyond its share, an enterprise's further connections are treated as unauthenticated.
+        """
         if place in self._strangers and self._owned[owner] < max(1, self._most // _SHARE):
             self._forget_stranger(place)
             self._owned[owner] += 1
             place.owner = owner
 
     def leave(self, place: ConnectionSlot) -> None:
-        """Count it no more; again does nothing."""
+        """Remove a connection; a second call does nothing."""
         if place not in self._all:
             return
         self._all.remove(place)
@@ -110,7 +113,7 @@ def _count_down(counts: Counter[str], name: str) -> None:
 
 
 def network_of(address: str) -> str:
-    """Return what is counted as one address: an IPv6 address by its network."""
+    """Return what counts as one address: an IPv6 address by its network."""
     if ":" not in address:
         return address
     try:

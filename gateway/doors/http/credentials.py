@@ -1,4 +1,4 @@
-"""What a request shows of who sends it: a connection, a token, a certificate, a signature; nothing is judged."""
+"""The credentials of a request: connection, token, certificate, signature; nothing is checked here."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _FORWARDED: Final = b"x-forwarded-for"
 
 
 class Peer(Struct, frozen=True):
-    """Who is at the other end of a connection."""
+    """The other end of a connection."""
 
     address: str = ""
     """IP address; empty when there is none."""
@@ -24,17 +24,17 @@ NOBODY: Final = Peer()
 
 
 class Credentials(Struct, frozen=True):
-    """Everything that can tell who is asking."""
+    """Everything that can identify the caller."""
 
     peer: Peer
     authorization: str = ""
     signature: RequestSignature | None = None
     forwarded: str = ""
-    """X-Forwarded-For, all of them joined; whoever is in between can write anything there."""
+    """All X-Forwarded-For headers joined; anybody in between can write anything there."""
 
 
 def peer_of(transport: Any, client: tuple[str, int] | None) -> Peer:
-    """Look at a connection, once when it is made."""
+    """Return the peer of a connection, once when it is made."""
     secured = transport.get_extra_info("ssl_object")
     certificate = None if secured is None else secured.getpeercert(binary_form=True)
     return Peer(
@@ -50,7 +50,7 @@ def credentials_of(
     method: str,
     url: bytes,
 ) -> Credentials:
-    """Collect what a request shows; `first`: of several headers with one name the first, names in lower case."""
+    """Collect the credentials of a request; `first`: the first header of each name, names in lower case."""
     forwarded = ""
     if _FORWARDED in first:
         forwarded = str(b",".join(value for name, value in headers if name == _FORWARDED), "latin-1")

@@ -1,7 +1,7 @@
-"""Failed logins: each address that fails again and again waits longer for its answer, and the log says so.
+"""Failed logins: an address that fails repeatedly gets its answers later and later, and the log reports it.
 
-Only failures wait, by a timer that holds up nobody else; a proof that is right is answered at once, also from an
-address that others fail from. Guessing is hopeless anyway with 256 random bits: this keeps scanners and broken
+Only failures are delayed, by a timer that delays no other request; a valid proof is answered at once, also from an
+address with failures of others. Guessing 256 random bits is hopeless anyway: this keeps scanners and broken
 clients cheap, and visible.
 """
 
@@ -15,12 +15,12 @@ from gateway.observe.log import log
 from spool.retry import backoff_s
 
 _FREE: Final = 5
-"""Failures in a row that are answered at once: a client with an old token is no attack."""
+"""Failures in a row that are answered at once: a client with an old token is not an attack."""
 _FIRST_S: Final = 0.1
 _PEACE_S: Final = 300.0
-"""An address that did not fail for so long begins anew."""
+"""An address without failures for this time starts from zero."""
 _QUIET_S: Final = 60.0
-"""Of one address at most a line in so many seconds, and `_LINES` of all."""
+"""At most one log line per address in this time, and `_LINES` in total."""
 _LINES: Final = 60
 
 
@@ -29,17 +29,17 @@ class _Record:
     failures: int
     last: float
     said: int
-    """How many of the failures the log knows of."""
+    """How many of the failures have been logged."""
     said_at: float
 
 
 class Logins:
-    """Remembers who failed; for one event loop. Bounded: the address that is longest at peace is forgotten."""
+    """Remembers failed addresses; for one event loop. Bounded: the address whose last failure is oldest is dropped."""
 
     def __init__(
         self, *, longest_s: float, most: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`longest_s`: the longest delay, 0 for none; `most`: addresses remembered; `clock` counts seconds."""
+        """`longest_s`: the longest delay, 0 for none; `most`: addresses remembered; `clock` returns seconds."""
         self._longest_s = longest_s
         self._most = most
         self._clock = clock
@@ -47,9 +47,9 @@ class Logins:
         self._minute = (clock(), 0)
 
     def failed(self, address: str, *, way: str, reason: str, enterprise: str = "") -> float:
-        """Take note of a failure; returns for how many seconds its answer is to wait.
+        """Record a failure; returns for how many seconds its answer is delayed.
 
-        `way` and `reason` are words of ours; `enterprise` only when the caller proved or named it.
+        `way` and `reason` are constants of ours; `enterprise` only when the caller proved or named it.
         """
         now = self._clock()
         where = _neighbourhood(address)
@@ -64,13 +64,13 @@ class Logins:
         if self._may_say(record, now):
             count = record.failures - record.said
             record.said, record.said_at = record.failures, now
-            known = address if where else ""  # what a proxy passes on may be any text
+            known = address if where else ""  # an address passed on by a proxy may be any text
             log("login.failed", address=known, way=way, reason=reason, enterprise=enterprise, failures=count)
         beyond = record.failures - _FREE
         return 0.0 if beyond <= 0 else backoff_s(beyond, first_s=_FIRST_S, ceiling_s=self._longest_s)
 
     def _may_say(self, record: _Record, now: float) -> bool:
-        """Take one of the lines that may be written, if there is one for this address."""
+        """Reserve one of the allowed log lines, if there is one for this address."""
         if now - record.said_at < _QUIET_S:
             return False
         began, lines = self._minute
@@ -83,7 +83,7 @@ class Logins:
 
 
 def _neighbourhood(address: str) -> str:
-    """Return what one user can easily change within: of IPv6 the first 64 bits; empty for what is no address."""
+    """Return what one user can easily change addresses within: of IPv6 the first 64 bits; empty for a non-address."""
     try:
         known = ip_address(address)
     except ValueError:

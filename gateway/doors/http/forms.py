@@ -1,4 +1,4 @@
-"""What form a body has: a message as it is, or JSON or CSV that `?mapping=` says how to translate."""
+"""Form of a body: a message as it is, or JSON or CSV to be translated by `?mapping=`."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ from gateway.model import Fault
 
 _MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
 _UNSAID: Final = frozenset({"", "application/octet-stream"})
-"""A client that names no form means that of the mapping."""
+"""A client that names no media type means the one of the mapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,12 @@ def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm |
 
 
 def media_type(content_type: str) -> str:
-    """Give the type alone, in lower case."""
+    """Return the media type without parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def needs_mapping(content_type: str) -> tuple[Fault, ...]:
-    """Say what is missing where JSON or CSV comes alone."""
+    """Return the fault of JSON or CSV without a mapping."""
     if media_type(content_type) not in _MEDIA.values():
         return ()
     return (

@@ -1,4 +1,4 @@
-"""Where the body of a request ends: by its length, or by its chunks (RFC 9112, 6 and 7)."""
+"""Finds the end of a request's body: by its length, or by its chunks (RFC 9112, 6 and 7)."""
 
 import re
 from typing import Final, Protocol
@@ -6,27 +6,27 @@ from typing import Final, Protocol
 from gateway.doors.http.request_head import MalformedHead
 
 _SIZE_LINE_BYTES: Final = 256
-"""A chunk's size with its extensions, which nobody reads."""
+"""Longest line with a chunk's size and its extensions, which are ignored."""
 _TRAILER_BYTES: Final = 8 * 1024
-"""Fields after the body; they are passed over."""
+"""Most bytes of fields after the body; they are ignored."""
 _CHUNKS_AT_ONCE: Final = 1000
 _LEAST_CHUNK_BYTES: Final = 64
-"""On average, beyond the first chunks: what is cut smaller costs more to join than it carries."""
+"""Least average size of further chunks: smaller ones cost more to join than they carry."""
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
 class Framing(Protocol):
-    """Cuts the body of one request out of what comes on its connection."""
+    """Extracts the body of one request from the input of its connection."""
 
     whole: bool
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what is of the body, and what comes after it once it is `whole`. Raises Unreadable."""
+        """Return the part of the body, and what comes after it once it is `whole`. Raises MalformedHead."""
         ...
 
 
 class LengthFraming:
-    """A body of so many bytes."""
+    """A body of known length."""
 
     __slots__ = ("_left", "whole")
 
@@ -35,7 +35,7 @@ class LengthFraming:
         self.whole = not length
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """As the Protocol says."""
+        """Do as `Framing.take`."""
         left = self._left
         self._left = max(0, left - len(data))
         self.whole = not self._left
@@ -43,22 +43,22 @@ class LengthFraming:
 
 
 class ChunkedFraming:
-    """A body in chunks; keeps no more of them than a line that is not whole."""
+    """A body in chunks; buffers no more than an incomplete line."""
 
     __slots__ = ("_chunks", "_held", "_left", "_size", "_trailer", "whole")
 
     def __init__(self) -> None:
         self._held = b""
         self._left = 0
-        """Bytes of the present chunk, with its line end, that are still to come."""
+        """Bytes of the present chunk, including its line end, still to come."""
         self._trailer: int | None = None
-        """Bytes of the fields after the body so far; None: it is not at its end."""
+        """Bytes of the fields after the body so far; None: the body has not ended."""
         self._chunks = 0
         self._size = 0
         self.whole = False
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """As the Protocol says."""
+        """Do as `Framing.take`."""
         data = self._held + data
         parts: list[bytes] = []
         at = 0
@@ -77,7 +77,7 @@ class ChunkedFraming:
         return b"".join(parts), data[at:] if self.whole else b""
 
     def _in_chunk(self, data: bytes, at: int, parts: list[bytes]) -> int:
-        """Take what is there of the present chunk; return where it ends."""
+        """Take the available part of the present chunk; return where it ends."""
         of_chunk = data[at : at + max(0, self._left - 2)]
         if of_chunk:
             parts.append(of_chunk)
@@ -93,7 +93,7 @@ class ChunkedFraming:
         return at
 
     def _line(self, line: bytes) -> None:
-        """Read a line: the size of the next chunk, or a field after the last."""
+        """Parse a line: the size of the next chunk, or a field after the last."""
         if self._trailer is not None:
             self._trailer += len(line) + 2
             self.whole = not line
@@ -119,7 +119,7 @@ class ChunkedFraming:
         self._left = size + 2
 
     def _check_unfinished(self, data: bytes, at: int) -> None:
-        """See that a line that is not whole does not grow without end, and has not ended in another way."""
+        """Check that an incomplete line is not too long and contains no bare line feed."""
         if b"\n" in data[at:] or len(data) - at > (
             _SIZE_LINE_BYTES if self._trailer is None else _TRAILER_BYTES
         ):
@@ -127,7 +127,7 @@ class ChunkedFraming:
 
 
 def framing(length: int | None) -> Framing:
-    """Return what finds the end of a body that has this length; None: it comes in chunks."""
+    """Return the framing of a body of this length; None: it comes in chunks."""
     return ChunkedFraming() if length is None else LengthFraming(length)
 
 

@@ -59,7 +59,7 @@ from spool.errors import SpoolError
 
 _UNAVAILABLE: Final = RateLimit()
 _SEALED_WITHIN_S = "5"
-"""A log is sealed every few seconds while there is something to seal, once a minute at least."""
+"""A log is sealed every few seconds while there is something to seal, and at least once a minute."""
 _UNSEALED = Fault(
     rule="not_sealed",
     message="the log does not cover the last events of this message yet",
@@ -84,17 +84,17 @@ Handler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]
 
 
 def build(services: HttpServices) -> Starlette:
-    """Build what answers everything but submissions; `services.spool` is used by its event loop alone."""
+    """Build the application that answers everything but submissions; only its event loop uses `services.spool`."""
 
     def at(path: str, handler: Handler, method: str) -> Route:
         return Route(path, _guarded(handler, services, f"{method} {path}"), methods=[method])
 
     app = Starlette(
         exception_handlers={404: _elsewhere, 405: _elsewhere},
-        routes=[  # tried in this order: what is asked for most comes first
+        routes=[  # tried in this order: the most frequent first
             at("/v1/receipts", _get_receipts, "GET"),
             at("/v1/receipts/ack", _post_ack, "POST"),
-            Route("/v1/messages", _never, methods=["POST"]),  # for its 405
+            Route("/v1/messages", _never, methods=["POST"]),  # only for its 405
             at("/v1/messages/{id}", _get_message, "GET"),
             at("/v1/messages/{id}/content", _get_content, "GET"),
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
@@ -107,16 +107,18 @@ def build(services: HttpServices) -> Starlette:
             _open("/docs", lambda: HTMLResponse(page(), headers=PAGE_HEADERS)),
         ],
     )
-    app.router.redirect_slashes = False  # it would send callers to the host that they named themselves
+    app.router.redirect_slashes = False  # a redirect would go to the host that the caller named itself
     return app
 
 
 async def _never(_request: Request) -> Response:
-    raise AssertionError("submissions are taken out of the stream of requests before")  # by doors.wire
+    raise AssertionError(
+        "submissions are taken out of the stream of requests before"
+    )  # by doors.http.protocol
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
-    """Answer for what has no handler: no such path, or another method."""
+    """Answer requests without a handler: unknown path, or another method."""
     known = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     headers = error.headers if isinstance(error, HTTPException) else None
     problem = "method-not-allowed" if known else "not-found"
@@ -137,7 +139,7 @@ def _guarded(
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
             answer = log_failure(error, request.url.path, operation, services.meter)
             if answer.delay_s:
-                await asyncio.sleep(answer.delay_s)  # a timer of this request alone
+                await asyncio.sleep(answer.delay_s)  # a timer of this request only
             return _response(answer)
         services.meter.answered(operation)
         return response
@@ -146,7 +148,7 @@ def _guarded(
 
 
 def _open(path: str, answer: Callable[[], Response]) -> Route:
-    """Route to what anybody may ask."""
+    """Route an operation that needs no authentication."""
 
     def asked(request: Request) -> Response:
         try:
@@ -176,7 +178,7 @@ def _shown(request: Request) -> Credentials:
 
 
 def _header(request: Request, name: bytes) -> str:
-    """Read one header, its name in lower case; empty when it is not there."""
+    """Return one header, its name in lower case; empty when it is missing."""
     for key, value in request.scope["headers"]:
         if key == name:
             return str(value, "latin-1")
@@ -184,7 +186,7 @@ def _header(request: Request, name: bytes) -> str:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """Read the body, never more than the limit, and only the one that was signed."""
+    """Read the body, at most `limit` bytes; refuse one that is not the signed one."""
     announced = _header(request, b"content-length")
     check_announced(announced, limit)
     parts: list[bytes] = []
@@ -221,7 +223,7 @@ async def _get_evidence(request: Request, services: HttpServices, caller: Enterp
     there = services.spool.message(uid)
     mine = there is not None and there.owner == caller.id
     found = services.spool.export(uid) if mine else None
-    if found is None and (shelved := services.archive.get(uid)) is not None:  # looked for whoever's it is
+    if found is None and (shelved := services.archive.get(uid)) is not None:  # looked up for any owner
         found = shelved.message
     if found is None or found.ways[0].owner != caller.id:
         raise ProblemError("not-found")
@@ -292,7 +294,7 @@ async def _post_ack(request: Request, services: HttpServices, caller: Enterprise
 
 
 def _alive(services: HttpServices) -> Response:
-    """Say what keeps this process from its work. It is alive all the same: to start it again would not help."""
+    """Answer as alive, with what prevents the process from working: a restart would not help."""
     return _health("alive", _held_up(services, "/healthz"))
 
 
@@ -310,7 +312,7 @@ def _health(
 
 
 def _held_up(services: HttpServices, path: str) -> list[Phrase]:
-    """Say whether somebody keeps the spool from being written; the log says who."""
+    """Return whether another process prevents writing to the spool; the log names it."""
     held_up = services.spool.held_up()
     if held_up is None:
         return []
@@ -320,7 +322,7 @@ def _held_up(services: HttpServices, path: str) -> list[Phrase]:
 
 
 def _ready(services: HttpServices) -> Response:
-    """Say whether it can accept, to anybody: how much is wrong, and no names."""
+    """Say whether the gateway can accept messages; anybody may ask, so it reports counts but no names."""
     warnings = list(_not_in_force(services.config_state))
     try:
         services.spool.acknowledged("")
@@ -336,7 +338,7 @@ def _ready(services: HttpServices) -> Response:
 
 
 def _not_in_force(state: ConfigState) -> Iterator[Phrase]:
-    """Say what of the configuration is not in force; the log and the metrics name it."""
+    """Return which parts of the configuration are not in force; the log and the metrics name them."""
     failed_at = state.last_reload.failed_at
     if failed_at is not None:
         yield phrase(Cause.NOT_RELOADED, at=failed_at)
@@ -348,7 +350,7 @@ def _figures(services: HttpServices) -> Callable[[Request], Awaitable[Response]]
     wanted = hashlib.sha256(f"Bearer {services.metrics_token}".encode()).digest()
 
     async def figures(request: Request) -> Response:
-        """Write the figures, in a thread: a deep spool takes a while to read, and requests must not wait."""
+        """Render the metrics in a thread: a deep spool takes a while to read, and requests must not wait."""
         if not services.metrics_token and not (services.near and "x-forwarded-for" not in request.headers):
             return _response(problem_response("unauthorised", request.url.path, (_NO_TOKEN,), _ASKED))
         header = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")

@@ -1,8 +1,8 @@
-"""Passes open connections from a door that ends to the one that comes after it, so that a reload cuts off nobody.
+"""Passes open connections from an ending door process to its successor, so that a reload cuts no connection.
 
-A connection between two requests is a descriptor and the bytes that were read too early; both travel over a pair of
-sockets that every process of the door inherits. Whoever is at the other end of the connection notices nothing, and what
-it is sending meanwhile waits in the kernel. TLS cannot be passed: its state is in the process (ADR 0026).
+A connection between two requests is a descriptor and the bytes already read of the next one; both travel over a pair
+of sockets that every process of the door inherits. The other end of the connection notices nothing, and what it sends
+meanwhile waits in the kernel. TLS cannot be passed on: its state is in the process (ADR 0026).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Final
 _BYTES: Final = 256 * 1024
 """More than any connection holds between two requests."""
 _END: Final = b"\0"
-"""Behind the name of the enterprise, which has none."""
+"""Ends the name of the enterprise, which cannot contain it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +23,14 @@ class Passed:
 
     connection: socket.socket
     held: bytes
-    """What was read of it and belongs to its next request."""
+    """Bytes already read, of its next request."""
     owner: str
-    """Which enterprise has used it; empty: none."""
+    """The enterprise that has used it; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """The pair of sockets; what lies in it when no process of the door is left is closed by the kernel."""
+    """The pair of sockets; the kernel closes what is in it when no process of the door is left."""
 
     giving: socket.socket
     taking: socket.socket
@@ -47,7 +47,7 @@ class Handover:
     def give(self, descriptor: int, held: bytes, owner: str) -> bool:
         """Pass a connection on; False when there is no room at the moment. Our own descriptor stays open.
 
-        Raises OSError when this one can never be passed.
+        Raises OSError when this connection can never be passed on.
         """
         try:
             socket.send_fds(self.giving, [owner.encode() + _END + held], [descriptor])

@@ -1,4 +1,4 @@
-"""Takes connections in: as many as there are places for, and never so fast that those who are in have to wait."""
+"""Accepts connections: up to the number of slots, and never so fast that open connections have to wait."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from gateway.doors.http.service import Service
 from gateway.observe.log import log
 
 _AT_ONCE: Final = 64
-"""Connections that are taken in before anybody else has a turn."""
+"""Most connections accepted before the event loop does other work."""
 _STRANGERS_AT_ONCE: Final = 16
-"""So many are sent away when there is no descriptor left."""
+"""Unauthenticated connections closed when there is no descriptor left."""
 _AGAIN_S: Final = 0.1
-"""After this long accepting is tried again when there was no descriptor."""
+"""Pause before accepting again when there was no descriptor."""
 _SAY_AGAIN_S: Final = 60.0
 _TICK_S: Final = 1.0
 _DRAINING_TICK_S: Final = 0.05
@@ -26,7 +26,7 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class Listener:
-    """The listening socket of one process and the connections that came from it."""
+    """The listening socket of one process and the connections accepted from it."""
 
     def __init__(self, door: OpenDoor, service: Service, tls: SSLContext | None) -> None:
         self._door = door
@@ -36,23 +36,23 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._exhausted = False
         self._refused: dict[str, int] = {}
-        """Reason → connections refused since it was last said."""
+        """Reason → connections refused since the last log line."""
         self._say_at: dict[str, float] = {}
         self._open = False
         self._empty = asyncio.Event()
         self._ticking = self._loop.call_later(_TICK_S, self._tick, _TICK_S)
 
     def open(self) -> None:
-        """Begin to take connections in, new ones and those of the process before."""
+        """Begin to accept connections, new ones and those passed on by the previous process."""
         self._open = True
         self._loop.add_reader(self._door.listening, self._accept)
         self._loop.add_reader(self._door.handover.taking, self._take_over)
 
     async def drain(self, limit_s: float) -> None:
-        """Take in who has come, then nobody; return when everybody is gone or passed on, or after `limit_s`.
+        """Accept what has arrived, then no more; return when all connections are gone or passed on, or after `limit_s`.
 
-        What lies in the sockets by now is read and answered first: if nobody comes after this process, it is the last
-        that can.
+        Requests already in the sockets are read and answered first: without a successor, this is the last process
+        that can answer them.
         """
         self._accept()
         self._open = False
@@ -71,7 +71,7 @@ class Listener:
         self._ticking.cancel()
 
     def _tick(self, again_s: float) -> None:
-        """Look after what takes too long."""
+        """Check all connections for time limits."""
         self._ticking = self._loop.call_later(again_s, self._tick, again_s)
         now = self._loop.time()
         self._service.tick()
@@ -115,7 +115,7 @@ class Listener:
         held: bytes = b"",
         owner: str = "",
     ) -> None:
-        """Give a connection its place, and once it speaks (TLS), its protocol."""
+        """Give a connection its slot and, once established (TLS), its protocol."""
         service = self._service
         place = ConnectionSlot(address, connection.close)
         protocol = DoorProtocol(service, place, held)
@@ -153,20 +153,20 @@ class Listener:
             self._adopt(passed)
 
     def _adopt(self, passed: Passed) -> None:
-        """Go on with a connection where the process before has left off."""
+        """Continue a connection where the previous process stopped."""
         try:
             address = str(passed.connection.getpeername()[0])
-        except OSError:  # it has gone meanwhile
+        except OSError:  # closed meanwhile
             passed.connection.close()
             return
-        if self._tls is not None:  # the door was without TLS and has it now
+        if self._tls is not None:  # the door had no TLS before, and has it now
             passed.connection.close()
             return
 
         self._serve(passed.connection, address, None, held=passed.held, owner=passed.owner)
 
     def _wait_for_descriptors(self, error: OSError) -> None:
-        """Leave those who wait in the queue of the kernel; who is in goes on, but for some strangers."""
+        """Leave new connections in the kernel's queue for a while, and close some unauthenticated ones."""
         for _ in range(_STRANGERS_AT_ONCE):
             self._service.places.make_room()
         self._loop.remove_reader(self._door.listening)
@@ -180,7 +180,7 @@ class Listener:
             self._loop.add_reader(self._door.listening, self._accept)
 
     def _say_refused(self, reason: str, address: str) -> None:
-        """Say that connections are refused, and no more than once a minute for each reason."""
+        """Log that connections are refused, at most once a minute for each reason."""
         self._refused[reason] = self._refused.get(reason, 0) + 1
         now = self._loop.time()
         if now >= self._say_at.get(reason, now):

@@ -1,4 +1,4 @@
-"""Lets long polls sleep until the spool has news for their own enterprise."""
+"""Long poll: requests for receipts wait until the spool has new ones for their enterprise."""
 
 import asyncio
 from collections import defaultdict
@@ -16,13 +16,13 @@ class LongPoll:
         self._spool = spool
         self._most = polls_of_enterprise
         self._waiting: defaultdict[str, dict[asyncio.Future[None], int]] = defaultdict(dict)
-        """Enterprise → who waits, and for what lies after which cursor."""
+        """Enterprise → waiting requests, each with its cursor."""
         self.silent = False
         """No more waiting: the process is about to end."""
 
     @asynccontextmanager
     async def ringing(self) -> AsyncIterator[None]:
-        """Listen while the block lasts."""
+        """Listen to the spool's signal while the block lasts."""
         loop = asyncio.get_running_loop()
         with self._spool.listen(Topic.NOTICES) as waiter:
             loop.add_reader(waiter.fileno(), self._ring, waiter)
@@ -32,16 +32,16 @@ class LongPoll:
                 loop.remove_reader(waiter.fileno())
 
     def dismiss(self) -> None:
-        """Send everybody home who waits, now and from now on."""
+        """Wake all waiting requests, and let none wait from now on."""
         self.silent = True
         self._wake_all()
 
     def full(self, owner: str) -> bool:
-        """Say whether as many requests of this enterprise wait as may."""
+        """Say whether this enterprise has as many waiting requests as allowed."""
         return owner in self._waiting and len(self._waiting[owner]) >= self._most
 
     async def heard(self, owner: str, after: int, seconds: float) -> None:
-        """Return when there is news for `owner` after this cursor, or after `seconds`."""
+        """Return when there are notices for `owner` after this cursor, or after `seconds`."""
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[owner][news] = after
         try:
@@ -55,14 +55,14 @@ class LongPoll:
                 del self._waiting[owner]
 
     def _ring(self, waiter: Waiter) -> None:
-        """Wake those for whom there is something: one question for all who wait, whoever the news is for."""
+        """Wake the requests that have new notices: one query for all that wait."""
         waiter.wait(0.0)
         if not self._waiting:
             return
         try:
             newest = self._spool.newest_notices(tuple(self._waiting))
         except SpoolError:
-            self._wake_all()  # each finds out for itself, and says so to its caller
+            self._wake_all()  # each request then finds the error and reports it to its caller
             return
         for owner, cursor in newest.items():
             for news, after in self._waiting[owner].items():

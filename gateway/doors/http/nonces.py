@@ -1,8 +1,8 @@
-"""Nonces of signed requests that were used, until their timestamps are too old to be used again.
+"""Used nonces of signed requests, kept until their timestamps are too old to be accepted.
 
-They are kept in files in `state_dir`, a file for each enterprise and ten minutes of timestamps, which every accept
-process of the node reads and writes under one lock: a replay is refused after a restart too, and while two processes
-overlap at a reload. Nothing is synced: a power failure may take the last moments, a crash of ours does not.
+They are stored in files in `state_dir`, one for each enterprise and ten minutes of timestamps, which every accept
+process of the node reads and writes under one lock: a replay is refused also after a restart, and while two processes
+overlap at a reload. Nothing is synced: a power failure may lose the last moments, a crash of the process does not.
 """
 
 import os
@@ -20,33 +20,33 @@ from spool.errors import SpoolError
 from spool.locking import FileLock
 
 _SPAN_S: Final = 2 * WINDOW_S
-"""Timestamps that share a file. Those that can still be used lie in two files at most."""
+"""Span of timestamps in one file. Timestamps still accepted are in at most two files."""
 _BYTES: Final = 16
 MOST: Final = 100_000
-"""Nonces of one enterprise in one file; about 10 MB of memory."""
+"""Most nonces of one enterprise in one file; about 10 MB of memory."""
 MOST_OF_ALL: Final = 1_000_000
-"""Nonces in memory, of all enterprises together; about 100 MB."""
+"""Most nonces in memory, of all enterprises together; about 100 MB."""
 
 
 class Use(Enum):
-    """What became of a nonce."""
+    """Result of using a nonce."""
 
     FIRST = auto()
     AGAIN = auto()
     FULL = auto()
-    """More requests than can be remembered; it was not looked at and may come again later."""
+    """Too many requests to remember; the nonce was not checked and may be used later."""
 
 
 @dataclass(slots=True)
 class _Read:
-    """How much of a file is known."""
+    """How much of a file has been read."""
 
     size: int = 0
     digests: set[bytes] = field(default_factory=set)
 
 
 class Nonces:
-    """For one event loop; several processes may have the same folder."""
+    """The used nonces, for one event loop; several processes may share the folder."""
 
     def __init__(self, folder: Path, *, most: int = MOST, most_of_all: int = MOST_OF_ALL) -> None:
         self._folder = folder
@@ -60,7 +60,7 @@ class Nonces:
     def use(self, enterprise: str, key: str, timestamp: int, nonce: str, *, now: float) -> Use:
         """Use a nonce of an enterprise; `now` and `timestamp` in seconds since 1970. Raises SpoolError.
 
-        Blocks for as long as another process of the node needs for the same, or for a moment (`DOOR_WAIT_S`).
+        Blocks while another process of the node does the same, at most `DOOR_WAIT_S`.
         """
         span = timestamp // _SPAN_S
         digest = blake2b(f"{key}\n{timestamp}\n{nonce}".encode(), digest_size=_BYTES).digest()
@@ -76,7 +76,7 @@ class Nonces:
 
     def _use(self, descriptor: int, known: _Read, digest: bytes) -> Use:
         size = os.fstat(descriptor).st_size
-        whole = size - size % _BYTES  # what a process began to write when it was killed is nobody's
+        whole = size - size % _BYTES  # the incomplete record of a killed process does not count
         if whole > known.size:
             fresh = os.pread(descriptor, whole - known.size, known.size)
             known.digests.update(fresh[at : at + _BYTES] for at in range(0, len(fresh), _BYTES))
@@ -93,7 +93,7 @@ class Nonces:
         return Use.FIRST
 
     def _forget(self, oldest: int) -> None:
-        """Let go of every file whose timestamps can no longer be used; files before `oldest` are such."""
+        """Forget and delete the files before span `oldest`, whose timestamps are no longer accepted."""
         if oldest == self._oldest:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class Nonces:
 
     @contextmanager
     def _locked(self, file: Path) -> Iterator[int]:
-        """Open a file, made when it is not there, while nobody else may use any; gives the descriptor."""
+        """Open a file, creating it if needed, under the lock of all nonce files; yields the descriptor."""
         if self._lock is None:
             self._lock = FileLock(
                 self._folder.with_name(f"{self._folder.name}.lock"),
@@ -123,5 +123,5 @@ class Nonces:
 
 
 def free_in_s(now: float) -> int:
-    """Say when timestamps of now go into another file, where there is room again: whole seconds, at least one."""
+    """Return in how many seconds new timestamps go to another file, which has room: whole seconds, at least one."""
     return max(1, int(_SPAN_S - now % _SPAN_S) + 1)

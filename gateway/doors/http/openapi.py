@@ -39,7 +39,7 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("MeaningView", "retry"): ["retry", "fix", "never", ""],
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
-"""View and field → all that it may say; a platform can count on no other value."""
+"""View and field → all its possible values; the API never returns others."""
 TITLE: Final = "Customs exchange gateway"
 ABOUT: Final = (
     "Hand in declarations, bring customs' answers home. Whatever cannot be done is answered with an RFC 9457"
@@ -69,7 +69,7 @@ def document() -> dict[str, Any]:
 
 
 def example() -> bytes:
-    """Return a message that a fresh site takes: a payment note of the demonstration enterprise, invented data."""
+    """Return a message that a fresh site accepts: a payment note of the demonstration enterprise, invented data."""
     names = {"cop_code": "4400000001", "dxp_id": "DXPENT0000000001"}
     return compose("CEB411Message", rng=random.Random(1), **names).body  # type: ignore[arg-type]  # noqa: S311
 
@@ -92,7 +92,7 @@ _SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
     "metrics": {"type": "http", "scheme": "bearer", "description": "The monitor's token"},
 }
 _WAYS_IN: Final = ("token", "certificate", "signature")
-"""Each is enough."""
+"""Each of them is sufficient."""
 
 
 def _operation(one: Operation) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _header(one: HeaderSpec) -> dict[str, Any]:
 
 
 def _views() -> dict[str, Any]:
-    """Describe every view: msgspec knows the types, the docstrings what they mean, `_VALUES` what they may say."""
+    """Describe every view: types from msgspec, meanings from the docstrings, possible values from `_VALUES`."""
     kinds = {reply.view for one in OPERATIONS for reply in one.replies.values() if reply.view is not None}
     kinds |= {one.body_view for one in OPERATIONS if one.body_view is not None}
     named = sorted(kinds, key=lambda view: view.__name__)
@@ -199,7 +199,7 @@ def _views() -> dict[str, Any]:
 
 
 def _field_docs() -> dict[tuple[str, str], str]:
-    """Return view and field → the docstring under the field, which only the source has."""
+    """Return view and field → the docstring under the field, which is only in the source."""
     return {
         (view.name, name): text
         for view in ast.parse(inspect.getsource(api)).body

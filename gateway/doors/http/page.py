@@ -1,4 +1,4 @@
-"""The contract for people (`/docs`): one page out of the table of operations, nothing from elsewhere."""
+"""The API contract for people (`/docs`): one page made from the table of operations, without external resources."""
 
 import html
 from base64 import b64encode
@@ -35,7 +35,7 @@ PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "Referrer-Policy": "no-referrer",
     }
 )
-"""Nothing but the one style is loaded or run, and nobody frames it."""
+"""Only this one style is loaded, no script runs, and the page cannot be framed."""
 _CURL: Final = """\
 curl -i -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/xml' \\
      --data-binary @payment.xml $URL/v1/messages"""
@@ -174,6 +174,6 @@ def _problems() -> str:
 
 
 def _text(text: str) -> str:
-    """Write a text with `code` in it."""
+    """Write a text as HTML, with `code` in it."""
     parts = html.escape(text).split("`")
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))

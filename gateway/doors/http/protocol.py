@@ -1,9 +1,9 @@
-"""One connection of the HTTP door: one request after the other, each answered before the next is looked at.
+"""One connection of the HTTP door: requests one after the other, each answered before the next is parsed.
 
-Nothing of a request is read before the answer to the one before it is on its way, so a connection holds one head or one
-body and what one read of the socket brought beyond it, answers keep the order of requests whatever comes after them, and
-what a stranger sends is bounded before anybody is asked who he is. Submissions go to their commit and back without a
-task; everything else is given to the application (ADR 0026).
+Nothing of a request is parsed before the answer to the previous one is being sent. So a connection holds one head or
+one body and at most one socket read beyond it, answers keep the order of requests, and what an unauthenticated caller
+sends is bounded. Submissions go to their commit and back without a task; all other requests go to the application
+(ADR 0026).
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class DoorProtocol(Connection):
     """The requests of one connection, one after the other."""
 
     def __init__(self, service: Service, place: ConnectionSlot, held: bytes = b"") -> None:
-        """`held`: what the process before has read of it and not looked at."""
+        """`held`: bytes that the previous process has read but not parsed."""
         super().__init__(service, place)
         self._held = held
         self._framing: Framing = LengthFraming(0)
@@ -38,20 +38,20 @@ class DoorProtocol(Connection):
         """The answer has no body (HEAD)."""
         self._began = 0.0
         self._slow = False
-        """The caller is slow to read what it is told."""
+        """The caller reads its answer slowly."""
         self._draining = False
 
     # what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Go on with what was read before."""
+        """Continue with the bytes read before."""
         super().connection_made(transport)
         self._service.connections.add(self)
         if self._held:
             self._loop.call_soon(self._next)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the name of the Protocol)
-        """Forget everything that was begun."""
+        """Drop everything that was begun."""
         self._phase = Phase.CLOSED
         self._service.connections.discard(self)
         self._service.places.leave(self.place)
@@ -61,7 +61,7 @@ class DoorProtocol(Connection):
             request.gone()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come."""
+        """Process input, depending on the phase."""
         match self._phase:
             case Phase.WAITING | Phase.HEAD:
                 self._held = self._held + data if self._held else data
@@ -80,7 +80,7 @@ class DoorProtocol(Connection):
                 pass
 
     def eof_received(self) -> bool:
-        """Answer what was asked as a whole before, even if nothing more will come."""
+        """Still answer a complete request when no more input will come."""
         if self._phase is not Phase.ANSWERING or isinstance(self._request, AppRequest) or self.secured:
             return False
         self._keep_alive = False
@@ -88,13 +88,13 @@ class DoorProtocol(Connection):
         return True
 
     def pause_writing(self) -> None:
-        """Wait for a caller that is slow to read: no further request of its is looked at."""
+        """Wait for a slow reader: no further request is parsed."""
         self._slow = True
         if self._phase in (Phase.WAITING, Phase.HEAD):
             self._await_next()
 
     def resume_writing(self) -> None:
-        """Go on with its next request."""
+        """Continue with the next request."""
         self._slow = False
         self._has_read()
         if self._phase in (Phase.WAITING, Phase.HEAD):
@@ -104,7 +104,7 @@ class DoorProtocol(Connection):
 
     @property
     def between_requests(self) -> bool:
-        """Whether nothing of it is in this process but bytes that were read too early."""
+        """Whether this process holds nothing of the connection but bytes read too early."""
         return (
             self._phase in (Phase.WAITING, Phase.HEAD)
             and not self.transport.get_write_buffer_size()
@@ -112,7 +112,7 @@ class DoorProtocol(Connection):
         )
 
     def check(self, now: float) -> None:
-        """End what has taken too long. A caller in the middle of a request is told."""
+        """End what has taken too long; a caller in the middle of a request gets an answer."""
         if now < self._due:
             return
         if self._phase in (Phase.HEAD, Phase.BODY) and not self._slow:
@@ -123,13 +123,13 @@ class DoorProtocol(Connection):
             self.abort()
 
     def drain(self) -> None:
-        """Be about to leave this process: after the next answer, or when `leave` is called between two requests."""
+        """Prepare to leave this process: after the next answer, or between two requests when `leave` is called."""
         self._draining = True
         if self._phase is Phase.WAITING:
             self._due = min(self._due, self._loop.time() + self._service.bounds.silent_s)
 
     def leave(self) -> bool:
-        """Pass the connection on to the process that comes after this one; False when that cannot be done now."""
+        """Pass the connection on to the successor process; False when that cannot be done now."""
         if self.between_requests and self._service.pass_on(self, self._held):
             self.abort()
             return True
@@ -138,7 +138,7 @@ class DoorProtocol(Connection):
     # one request
 
     def _read(self) -> None:
-        """Begin the next request if its head is whole."""
+        """Begin the next request if its head is complete."""
         held = self._held.lstrip(b"\r\n") if self._held[:1] in {b"\r", b"\n"} else self._held
         try:
             end = held.find(END)
@@ -200,7 +200,7 @@ class DoorProtocol(Connection):
         self._take_in_held()
 
     def _take_in_held(self) -> None:
-        """Take in what is there of the body."""
+        """Process the bytes of the body that are there already."""
         self._phase = Phase.BODY
         self._due = self._began + self._service.bounds.body_s
         held, self._held = self._held, b""
@@ -209,12 +209,12 @@ class DoorProtocol(Connection):
             self._resume()
 
     def _proceed(self, head: RequestHead) -> None:
-        """Ask for the body if the caller waits for that."""
+        """Send `100 Continue` if the caller waits for it."""
         if head.expects and not self._received and self._phase is Phase.BODY:
             self.transport.write(_CONTINUE)
 
     def _take_in(self, data: bytes) -> None:
-        """Take in a part of the body."""
+        """Process a part of the body."""
         try:
             part, rest = self._framing.take(data)
         except MalformedHead as error:
@@ -236,7 +236,7 @@ class DoorProtocol(Connection):
             self._request.more(part, last=last)
 
     def _pass_over(self) -> None:
-        """Look whether the body of a request that is refused is here; what is not here yet is not read."""
+        """Check whether the whole body of a refused request is here; the rest of it is not read."""
         try:
             _, rest = self._framing.take(self._held)
         except MalformedHead:
@@ -246,7 +246,7 @@ class DoorProtocol(Connection):
         self._due = NEVER
 
     def _answer_in(self, seconds: float, answer: HttpResponse) -> None:
-        """Answer now, or after a while in which nothing more is read of this connection."""
+        """Answer now, or after a delay in which nothing more is read of this connection."""
         if not seconds:
             self.answer(answer)
             return
@@ -254,7 +254,7 @@ class DoorProtocol(Connection):
         self._loop.call_later(seconds, self.answer, answer)
 
     def _refuse(self, error: MalformedHead) -> None:
-        """Say why nothing more is read, and end the connection."""
+        """Answer with the problem and end the connection."""
         request, self._request = self._request, None
         if request is not None:
             request.gone()
@@ -265,7 +265,7 @@ class DoorProtocol(Connection):
     # its answer
 
     def answer(self, answer: HttpResponse) -> None:
-        """Answer the present request; once the caller has gone, nothing."""
+        """Answer the present request; does nothing once the caller has gone."""
         if self._phase in (Phase.LINGERING, Phase.CLOSED) or self.transport.is_closing():
             return
         if not self._bodiless and not self._has_room(len(answer.body)):

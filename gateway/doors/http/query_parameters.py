@@ -1,6 +1,6 @@
-"""Reads what a request asks for as strictly as the contract says: what is out of bounds is refused, not bent.
+"""Reads request parameters as strictly as the contract says: a value out of bounds is refused, not corrected.
 
-A wrong guess would be worse than a question: `?dry_run=yes` must not hand a declaration in (ADR 0024).
+A wrong guess would be worse than an error: `?dry_run=yes` must not submit a declaration (ADR 0024).
 """
 
 import re
@@ -23,7 +23,7 @@ from gateway.views.api import CURSOR_AT_MOST
 _UID: Final = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.ASCII)
 _ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _NAME_LOOKED_AT: Final = 50
-"""Characters of an unknown name that are compared with those there are."""
+"""Most characters of an unknown name that are compared with the known ones."""
 _NEAR: Final = 0.5
 _TEXTS: Final = {
     "type": (re.compile(r"CEB[0-9]{3}Message", re.ASCII), "write it as CEB621Message"),
@@ -35,7 +35,7 @@ _TEXTS: Final = {
 
 
 def number(request: Request, name: str, *, least: int, most: int) -> int | None:
-    """Read a whole number of the query; None when it is not there. Raises Problem when it is out of bounds."""
+    """Read a whole number of the query; None when it is missing. Raises ProblemError when it is out of bounds."""
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -50,12 +50,12 @@ def number(request: Request, name: str, *, least: int, most: int) -> int | None:
 
 
 def in_query(query: str, name: str) -> str | None:
-    """Give the value of a parameter, the last if it stands twice; None when it is not there."""
+    """Return the value of a parameter, the last if it is there twice; None when it is missing."""
     return dict(parse_qsl(query, keep_blank_values=True)).get(name)
 
 
 def check_query(query: str, operation: str) -> None:
-    """Refuse a parameter that the operation, `POST /v1/messages`, does not know, by the nearest one. Raises Problem."""
+    """Refuse a parameter that an operation (`POST /v1/messages`) lacks, suggesting the nearest. Raises ProblemError."""
     known = QUERIES[operation]
     for name, _ in parse_qsl(query, keep_blank_values=True):
         if name not in known:
@@ -70,7 +70,7 @@ def check_query(query: str, operation: str) -> None:
 
 
 def flag(name: str, text: str | None) -> bool:
-    """Read `true` or `false`; nothing is false. Raises Problem for anything else."""
+    """Read `true` or `false`; a missing value is false. Raises ProblemError for anything else."""
     if text is None or text == "false":
         return False
     if text != "true":
@@ -79,7 +79,7 @@ def flag(name: str, text: str | None) -> bool:
 
 
 def text(request: Request, name: str) -> str:
-    """Read a text that must be there. Raises Problem when it is not, or is not of its form."""
+    """Read a required text. Raises ProblemError when it is missing, or not of its form."""
     found = request.query_params.get(name)
     form, fix = _TEXTS[name]
     if found is None:
@@ -90,7 +90,7 @@ def text(request: Request, name: str) -> str:
 
 
 def message_id(request: Request) -> str:
-    """Read the id of a message from the path. Raises Problem: what can be nobody's id is not looked for."""
+    """Read the id of a message from the path. Raises ProblemError, without a look-up, for what cannot be an id."""
     found = str(request.path_params["id"]).upper()
     if not _UID.fullmatch(found):
         raise ProblemError("not-found")
@@ -98,7 +98,7 @@ def message_id(request: Request) -> str:
 
 
 def receipt_id(request: Request) -> int:
-    """Read the id of a receipt from the path. Raises Problem: what can be nobody's id is not looked for."""
+    """Read the id of a receipt from the path. Raises ProblemError, without a look-up, for what cannot be an id."""
     found = str(request.path_params["id"])
     if not _ARRIVAL.fullmatch(found):
         raise ProblemError("not-found")
@@ -106,13 +106,13 @@ def receipt_id(request: Request) -> int:
 
 
 class _Acknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
-    """AcknowledgementView as JSON may write it."""
+    """AcknowledgementView with the number types that JSON allows."""
 
     cursor: int | float
 
 
 def cursor_in(body: bytes) -> int:
-    """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises Problem."""
+    """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises ProblemError."""
     fix = 'send {"cursor": 42}'
     try:
         found = msgspec.json.decode(body, type=_Acknowledgement).cursor
@@ -125,7 +125,7 @@ def cursor_in(body: bytes) -> int:
 
 
 def beyond(newest: int) -> ProblemError:
-    """Say that a cursor is beyond the newest receipt there is."""
+    """Return the problem of a cursor beyond the newest receipt."""
     return _bad(
         "/cursor",
         "beyond_the_newest",
@@ -136,9 +136,9 @@ def beyond(newest: int) -> ProblemError:
 
 
 def check_key(message_type: str, key: str, catalogue: Catalogue) -> None:
-    """Refuse a type or a key that could name no declaration. Raises Problem.
+    """Refuse a type or a key that cannot name a declaration. Raises ProblemError.
 
-    For a key that nothing was found by: some older declarations are named by less than a whole key.
+    Call it only after nothing was found: some older declarations are named by less than a whole key.
     """
     kinds = {kind.name: kind for kind in catalogue.declarations()}
     kind = kinds.get(message_type)
@@ -158,7 +158,7 @@ def check_key(message_type: str, key: str, catalogue: Catalogue) -> None:
 
 
 def request_name(text: str) -> str:
-    """Check an Idempotency-Key, empty: none. Raises Problem: cut short, two keys could become one."""
+    """Check an Idempotency-Key, empty: none. Raises ProblemError instead of cutting: two keys could become one."""
     if text and (len(text) > IDEMPOTENCY_KEY_AT_MOST or not (text.isascii() and text.isprintable())):
         raise _bad(
             "Idempotency-Key",
@@ -170,7 +170,7 @@ def request_name(text: str) -> str:
 
 
 def check_media_type(content_type: str, known: Sequence[str], *better: Fault) -> None:
-    """Check a Content-Type; none at all is as good as a known one. Raises Problem, with a better fault if there is one."""
+    """Check a Content-Type; a missing one is accepted. Raises ProblemError, with the `better` fault if given."""
     form = content_type.partition(";")[0].strip().lower()
     if form and form not in known:
         raise ProblemError(

@@ -1,8 +1,8 @@
-"""The head of a request: bytes → RequestHead, or why nothing is done with it.
+"""The head of a request: parses bytes into a RequestHead, or refuses the request.
 
-llhttp reads the grammar; what it lets pass and this door does not is looked at here: other versions, a Host that is
-missing or stands twice, a target that is no path. A head is read once it is whole and alone, so that nothing which comes
-after it, the fields after a chunked body among them, can ever count as part of it (RFC 9112; ADR 0026).
+llhttp parses the grammar; what it accepts and this door does not is checked here: other versions, a missing or
+repeated Host, a target that is not a path. A head is parsed once it is complete, and alone, so that nothing that
+comes after it, such as the fields after a chunked body, can ever count as part of it (RFC 9112; ADR 0026).
 """
 
 import re
@@ -24,11 +24,11 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'*+(),;=:%\[\]-]*")
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
-"""Headers that two readers could understand in two ways if they stood twice."""
+"""Headers that two readers could understand differently if they were repeated."""
 
 
 class MalformedHead(Exception):  # noqa: N818 (it is an answer)
-    """A request that is answered without being read to its end, and after which its connection ends."""
+    """A request that is answered without being read to its end; its connection is closed after the answer."""
 
     def __init__(self, problem: str, message: str, message_zh: str, fix: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
 
     method: str
     target: bytes
-    """As it came."""
+    """As received."""
     path: str
     """Percent-decoded, without the query."""
     raw_path: bytes
@@ -51,7 +51,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     headers: list[tuple[bytes, bytes]]
     """In their order, names in lower case."""
     first: dict[bytes, bytes]
-    """Of several headers with one name the first."""
+    """The first header of each name."""
     length: int | None
     """Bytes of the body; None: it comes in chunks."""
     keep_alive: bool
@@ -61,7 +61,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
 
 
 def look_at_beginning(begun: bytes) -> None:
-    """Look at a head that is not whole yet: what can become none is not waited for. Raises Unreadable."""
+    """Check an incomplete head, refusing early what cannot become a valid one. Raises MalformedHead."""
     line, found, _ = begun.partition(b"\r\n")
     if found:
         _read_line(line)
@@ -76,7 +76,7 @@ def look_at_beginning(begun: bytes) -> None:
 
 
 def read_head(head: bytes) -> RequestHead:
-    """Read a head with its closing empty line. Raises Unreadable."""
+    """Parse a head including its closing empty line. Raises MalformedHead."""
     if len(head) > HEAD_BYTES:
         look_at_beginning(head)
     method, target, minor = _read_line(head[: head.index(b"\r\n")])
@@ -85,7 +85,7 @@ def read_head(head: bytes) -> RequestHead:
     try:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:
-        pass  # nobody is upgraded: what was asked for is answered as if it had not been (RFC 9110, 7.8)
+        pass  # upgrades are ignored: the request is answered as if none had been asked for (RFC 9110, 7.8)
     except httptools.HttpParserError as error:
         raise fields.refusal or _no_http() from error
     headers = fields.headers
@@ -112,7 +112,7 @@ def read_head(head: bytes) -> RequestHead:
 
 
 class _Fields:
-    """What llhttp calls while it reads one head."""
+    """Callbacks of llhttp while it parses one head."""
 
     __slots__ = ("headers", "refusal", "whole")
 

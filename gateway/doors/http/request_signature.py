@@ -23,7 +23,7 @@ from msgspec import Struct
 from gateway.model import Fault
 
 WINDOW_S: Final = 300
-"""How far a timestamp may lie from our clock, both ways."""
+"""Most seconds between a timestamp and our clock, in both directions."""
 NO_BODY: Final = hashlib.sha256(b"").hexdigest()
 _KEY: Final = "X-Gateway-Key"
 _TIMESTAMP: Final = "X-Gateway-Timestamp"
@@ -43,15 +43,15 @@ _FORMS: Final = {
 
 
 SIGNED: Final = frozenset({b"x-gateway-key", b"x-gateway-signature"})
-"""A request with one of these headers wants to be known by its signature."""
+"""A request with one of these headers is authenticated by its signature."""
 
 
 class RequestSignature(Struct, frozen=True, kw_only=True):
-    """What a signed request says of itself; a header that is not there is empty, nothing is checked yet."""
+    """The headers of a signed request; a missing header is empty, nothing is checked yet."""
 
     method: str
     target: str
-    """Path, and `?` and query where there is one."""
+    """Path, with `?` and query where there is one."""
     key: str
     timestamp: str
     nonce: str
@@ -83,7 +83,7 @@ def _target(url: bytes) -> str:
 
 
 def signature_of(request: RequestSignature, secret: bytes) -> str:
-    """Sign; hex in lower case."""
+    """Return the signature: hex in lower case."""
     lines = (request.method, request.target, request.timestamp, request.nonce, request.content_sha256)
     return hmac.new(secret, "\n".join(lines).encode("latin-1"), hashlib.sha256).hexdigest()
 
@@ -100,7 +100,7 @@ def signed_headers(request: RequestSignature, secret: bytes) -> dict[str, str]:
 
 
 def malformed(request: RequestSignature) -> tuple[Fault, ...]:
-    """Say which headers are missing or not of the right form; nothing of that depends on a secret."""
+    """Return a fault for each header that is missing or malformed; no fault depends on a secret."""
     values = (request.key, request.timestamp, request.nonce, request.content_sha256, request.signature)
     return tuple(
         Fault(
@@ -116,7 +116,7 @@ def malformed(request: RequestSignature) -> tuple[Fault, ...]:
 
 
 def wrong_clock(now: float) -> Fault:
-    """Tell whoever signed rightly that the timestamp is too far from our time, `now` in seconds since 1970."""
+    """Return the fault of a correctly signed request whose timestamp is too far from `now`, seconds since 1970."""
     return Fault(
         element=_TIMESTAMP,
         rule="signature_time",

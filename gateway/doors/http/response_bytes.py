@@ -1,4 +1,4 @@
-"""An answer as it goes over the wire: one write for all of it."""
+"""Serialises an answer for the connection, as one write."""
 
 from http import HTTPStatus
 from typing import Final
@@ -11,7 +11,7 @@ _STATUS: Final = {
 
 
 def answer_bytes(answer: HttpResponse, common: bytes, *, keep_alive: bool, bodiless: bool) -> bytes:
-    """Write status, headers and body; `common`: headers of every answer. `bodiless`: to a HEAD."""
+    """Write status, headers and body; `common`: headers of every answer; `bodiless`: answer to a HEAD."""
     text = "".join([f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items()])
     text += f"content-length: {len(answer.body)}\r\ncontent-type: {answer.media_type}\r\n"
     if not keep_alive and "Connection" not in answer.headers:

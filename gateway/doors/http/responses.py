@@ -1,4 +1,4 @@
-"""What became of a message → what its sender is told: the same at every door."""
+"""Turns the result of a submission into the answer to its sender, the same at every door."""
 
 from math import ceil
 from typing import Final
@@ -20,9 +20,9 @@ PATH: Final = "/v1/messages"
 def to_response(
     outcome: SubmissionResult | Exception, caller: Enterprise, spool: Spool, refuse_wait_s: float
 ) -> HttpResponse:
-    """Say what became of it: 202 with the id, or 200 when it had been taken before.
+    """Return the answer: 202 with the id, or 200 when the message had been accepted before.
 
-    Raises Problem when nothing was taken, and the exception that the outcome is.
+    Raises ProblemError when the message was not accepted, or the exception in `outcome`.
     """
     match outcome:
         case AcceptedSubmission():
@@ -49,12 +49,12 @@ def to_response(
 
 
 def over_quota(over: OverQuota) -> ProblemError:
-    """Say that it was too much, and from when on it will not be."""
+    """Return the problem of an exceeded quota, with Retry-After."""
     return ProblemError("quota-exceeded", over.fault, headers={"Retry-After": over.retry_after})
 
 
 def _retry_after(wait_s: float) -> str:
-    """Say when the queue will be short enough, if it goes on as it is: whole seconds, one hour at most."""
+    """Return when the queue will be short enough, at its present speed: whole seconds, one hour at most."""
     return str(max(1, min(3600, ceil(min(3600.0, wait_s)))))
 
 

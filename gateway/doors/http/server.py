@@ -1,4 +1,4 @@
-"""Serves the HTTP door on a listening socket until SIGTERM, then finishes what it has begun."""
+"""Serves the HTTP door on a listening socket until SIGTERM, then finishes the requests begun."""
 
 import asyncio
 import signal
@@ -30,9 +30,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; returns when every request that was begun has its answer.
 
-    `build` is called once, in the running event loop; what it made is closed when everybody is gone.
+    `build` is called once, in the running event loop; its result is closed when all connections are gone.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a loop that can be told of it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a loop to handle it
     asyncio.run(_serve(door, build, tls))
 
 
@@ -47,7 +47,7 @@ async def _serve(
 
 
 async def _beat() -> None:
-    """Let the supervisor hear that the loop goes round."""
+    """Send the supervisor heartbeats while the loop runs."""
     while True:
         beat()
         await asyncio.sleep(_BEAT_S)
@@ -60,5 +60,5 @@ async def _until_asked_to_stop(door: OpenDoor, served: HttpDoor, tls: SSLContext
     listener = Listener(door, served.service, tls)
     listener.open()
     await asked.wait()
-    served.long_poll.dismiss()  # long polls would keep the door open
+    served.long_poll.dismiss()  # waiting long polls would keep the door open
     await listener.drain(_DRAIN_S)

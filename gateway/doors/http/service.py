@@ -1,4 +1,4 @@
-"""What all connections of one process share."""
+"""State and services that all connections of one process share."""
 
 import time
 from email.utils import formatdate
@@ -33,7 +33,7 @@ _TOO_MUCH_UNREAD: Final = Fault(
 
 
 class Service:
-    """One for the life of the process; for one event loop."""
+    """One instance for the life of the process; for one event loop."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Service:
         handover: Handover | None = None,
         secured: bool = False,
     ) -> None:
-        """`handover`: where connections go when the process ends; `secured`: the door speaks TLS."""
+        """`handover`: where connections are passed on when the process ends; `secured`: the door uses TLS."""
         self.submissions = submissions
         self.app = app
         self.bounds = bounds
@@ -62,16 +62,16 @@ class Service:
         self.tick()
 
     def tick(self) -> None:
-        """Know what time it is: asked once a second, said in every answer."""
+        """Update the Date header of every answer; called once a second."""
         self.common = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode("ascii") + self._headers
 
     def know(self, place: ConnectionSlot, owner: str) -> None:
-        """Know that an enterprise is at the other end of a connection."""
+        """Record the enterprise of a connection, once."""
         if not place.owner:
             self.places.know(place, owner)
 
     def pass_on(self, connection: "DoorProtocol", held: bytes) -> bool:
-        """Give a connection to the process that comes after this one; False when that cannot be done, or not yet."""
+        """Pass a connection on to the successor process; False when that cannot be done, or not yet."""
         if self._handover is None or connection.secured:
             return False
         descriptor: int = connection.transport.get_extra_info("socket").fileno()
@@ -81,14 +81,14 @@ class Service:
             return False
 
     def log_failure(self, error: Exception, path: str) -> HttpResponse:
-        """Answer for an exception that no handler was ready for."""
+        """Return the answer for an exception that no handler caught."""
         return log_failure(error, path, path, self._meter)
 
     def too_much_under_way(self) -> HttpResponse:
-        """Answer a body for which there is no room at the moment."""
+        """Return the answer to a body for which there is no room at the moment."""
         headers = {"Retry-After": RETRY_AFTER_S, "Connection": "close"}
         return problem_response("unavailable", "", (_TOO_MUCH,), headers)
 
     def too_much_unread(self) -> HttpResponse:
-        """Say in place of an answer that there is no room for it while others are not read."""
+        """Return the answer that replaces one for which there is no room until others are read."""
         return problem_response("unavailable", "", (_TOO_MUCH_UNREAD,), {"Retry-After": RETRY_AFTER_S})

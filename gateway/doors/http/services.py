@@ -1,4 +1,4 @@
-"""What every handler of the HTTP door works with: who is asking, how to say yes, how to say no."""
+"""Services that every handler of the HTTP door uses: authentication, success and problem responses."""
 
 import hashlib
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServices:
-    """What the handlers need; one for the life of the process."""
+    """What the handlers need; one instance for the life of the process."""
 
     intake: Intake
     spool: Spool
@@ -51,26 +51,26 @@ class HttpServices:
     mappings: Mapping[str, SourceMapping]
     """By name."""
     metrics_token: str
-    """What `/metrics` asks for; empty: that its caller is on this machine."""
+    """Token that `/metrics` requires; empty: its caller must be on this machine."""
     config_state: ConfigState
     near: bool
-    """The door is on loopback, and nobody is known to pass on to it what comes from elsewhere."""
+    """The door is on loopback, and no proxy is configured that forwards requests from elsewhere to it."""
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """A whole answer, ready to be written."""
+    """A complete answer, ready to be written."""
 
     status: int
     body: bytes
     media_type: str
     headers: Mapping[str, str]
-    """Beside length and type. With `Connection: close` the connection ends after it."""
+    """Besides length and type. With `Connection: close` the connection ends after it."""
     delay_s: float = 0.0
-    """How long it is to be held back; only of what is said to somebody unknown."""
+    """Delay before sending; only for answers to unauthenticated callers."""
 
 
 class ProblemError(Exception):
-    """An RFC 9457 answer on its way out."""
+    """An RFC 9457 answer, raised as an exception."""
 
     def __init__(
         self, problem: str, *faults: Fault, headers: Mapping[str, str] | None = None, delay_s: float = 0.0
@@ -110,7 +110,7 @@ def check_promised(body: bytes, promised: str) -> bytes:
 
 
 def ok_response(value: object, status: int = 200, headers: Mapping[str, str] = _NONE) -> HttpResponse:
-    """Answer with a view."""
+    """Return the answer with a view."""
     return HttpResponse(status, _encode(value), "application/json", headers)
 
 
@@ -122,7 +122,7 @@ def problem_response(
     *,
     delay_s: float = 0.0,
 ) -> HttpResponse:
-    """Answer with the document of a problem; `path` is what was asked for."""
+    """Return the answer with the document of a problem; `path` is what was requested."""
     document = problem_document(problem, faults, instance=path)
     return HttpResponse(
         PROBLEMS[problem].status.value, _encode(document), MEDIA_TYPE, headers or _NONE, delay_s
@@ -130,7 +130,7 @@ def problem_response(
 
 
 def log_failure(error: Exception, path: str, operation: str, meter: Meter) -> HttpResponse:
-    """Answer a request that ended in an exception, count it, and log what is no fault of its caller."""
+    """Return the answer for a request that ended in an exception; count it, and log what is not the caller's fault."""
     match error:
         case ProblemError():
             meter.answered(operation, error.problem)

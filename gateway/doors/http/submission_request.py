@@ -1,4 +1,4 @@
-"""One submission on its connection: its body in, bounded, then handed on whole."""
+"""One submission on its connection: collects its body, within limits, then submits it whole."""
 
 from gateway.doors.http.credentials import Peer, credentials_of
 from gateway.doors.http.request_head import RequestHead
@@ -8,7 +8,7 @@ from gateway.doors.http.submissions import Admitted, Head, Tell
 
 
 class SubmissionRequest:
-    """A submission that was admitted by its head."""
+    """A submission whose head was admitted."""
 
     __slots__ = ("_admitted", "_counted", "_parts", "_service", "_size", "_tell")
 
@@ -19,10 +19,10 @@ class SubmissionRequest:
         self._parts: list[bytes] = []
         self._size = 0
         self._counted = 0
-        """Bytes that are counted among those under way; none of a body that comes at once."""
+        """Bytes counted as under way; none of a body that comes in one part."""
 
     def more(self, part: bytes, *, last: bool) -> None:
-        """Take in what has come of the body; when it is whole, hand it on."""
+        """Add a part of the body; submit the body when it is complete."""
         self._parts.append(part)
         self._size += len(part)
         submissions = self._service.submissions
@@ -38,7 +38,7 @@ class SubmissionRequest:
             self._end(self._service.too_much_under_way())
 
     def gone(self) -> None:
-        """Let go of what has come."""
+        """Drop the received parts."""
         self._parts = []
         self._service.under_way.shrink(self._admitted.caller.id, self._counted)
         self._counted = 0
@@ -49,7 +49,7 @@ class SubmissionRequest:
 
 
 def submission_head(head: RequestHead, peer: Peer) -> Head:
-    """Return what a submission is judged by before its body."""
+    """Return the part of a head by which a submission is admitted."""
     first = head.first
 
     def value(name: bytes) -> str:

@@ -1,4 +1,4 @@
-"""POST /v1/messages from its head to its answer, with no task of its own: of all requests these are the many.
+"""POST /v1/messages from head to answer, without a task of its own: most requests are submissions.
 
 Everything up to the commit is done when the last byte is there, everything after it when the commit is on disk.
 """
@@ -40,7 +40,7 @@ from spool.entry import Conflict, Duplicate, Submission
 
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
-"""At a watermark: room is not made in a moment."""
+"""Retry-After at a watermark: freeing space takes a while."""
 _BUSY: Final = Fault(
     rule="judges_busy",
     message="too many of your messages wait to be checked; nothing was taken",
@@ -52,7 +52,7 @@ Tell = Callable[[HttpResponse], None]
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What is asked of a submission's request line and headers; a header that is not there is empty."""
+    """The parts of request line and headers that a submission needs; a missing header is empty."""
 
     shown: Credentials
     content_type: str
@@ -70,16 +70,19 @@ class Admitted(Struct, frozen=True):
     request_key: str
     dry_run: bool
     promised: str = ""
-    """Hex SHA-256 that a signed request promises of its body; empty: none."""
+    """Hex SHA-256 of the body that a signed request announces; empty: none."""
     form: BodyForm | None = None
-    """How the body is translated; None: it is a message as it is."""
+    """How the body is translated; None: it is a message already."""
 
 
 class Submissions:
-    """Takes them in; for one event loop."""
+    """Handles submissions; for one event loop."""
 
     def __init__(self, services: HttpServices, *, judge: Judge, pool: Pool, full: Full) -> None:
-        """`judge` judges at once what it can; everything else goes to the pool. `full`: whose mailbox is."""
+        """Store the services.
+
+        `judge` checks short cases at once; all others go to the pool. `full`: says whose mailbox is full.
+        """
         self._services = services
         self._judge = judge
         self._pool = pool
@@ -88,7 +91,7 @@ class Submissions:
         self.size_bytes = services.size_bytes
 
     def admit(self, head: Head) -> Admitted | HttpResponse:
-        """Judge a head before the body is read; an Answer says why it need not come. Never raises."""
+        """Check a head before the body is read; an HttpResponse says why the body is not needed. Never raises."""
         try:
             return self._admit(head)
         except Exception as error:  # noqa: BLE001 (the caller gets an answer, the log the reason)
@@ -114,7 +117,7 @@ class Submissions:
         return Admitted(caller, began, request_key, dry_run, promised, form)
 
     def _see_quota(self, caller: Enterprise, head: Head, *, dry_run: bool) -> None:
-        """Refuse before the body is read what would be too much whatever is in it. Raises Problem."""
+        """Refuse, before the body is read, what exceeds a quota whatever the body is. Raises ProblemError."""
         announced = int(head.content_length) if head.content_length.isdigit() else 0
         cost = Cost(size_bytes=announced, declarations=0 if dry_run else 1)
         over = self._services.intake.quotas.over(caller, cost)
@@ -173,7 +176,7 @@ class Submissions:
     def _recalled(
         self, reply: Duplicate | Conflict | Exception, admitted: Admitted, body: bytes
     ) -> HttpResponse:
-        """Answer bytes that were taken before."""
+        """Answer a body that was accepted before."""
         if isinstance(reply, Exception):
             raise reply
         return self._answer(self._services.intake.recalled(reply, body, admitted.caller), admitted)
@@ -209,7 +212,7 @@ class Submissions:
         return ok_response(api.first_view("", judged.header, judged.new.sha256.hex(), state="valid"))
 
     def _answer(self, outcome: SubmissionResult | Exception, admitted: Admitted) -> HttpResponse:
-        """Say what became of a submission, and count it. Never raises."""
+        """Return the answer to a submission, and count it. Never raises."""
         meter = self._services.meter
         try:
             if isinstance(outcome, AcceptedSubmission):

@@ -1,4 +1,4 @@
-"""TLS at the door: who we are, and whose client certificates are believed."""
+"""TLS of the door: our certificate, and the issuers of client certificates that are trusted."""
 
 import ssl
 from asyncio import sslproto
@@ -8,14 +8,14 @@ from gateway.config.gateway_toml import Tls
 from gateway.errors import ConfigError
 
 _READ_BYTES: Final = 32 * 1024
-"""What a connection reads at once; asyncio sets as much aside for each, 256 KB unless told otherwise."""
+"""Bytes that a connection reads at once; asyncio allocates this for each, 256 KB by default."""
 
 
 def door_context(tls: Tls) -> ssl.SSLContext:
     """Load what `[accept.tls]` names, TLS 1.2 at least. Raises ConfigError.
 
-    With `client_ca` a caller may show a certificate; one that its issuers did not issue, or that has run out, ends
-    the handshake. Whose it is, the enterprises' files say.
+    With `client_ca` a caller may show a certificate; one from another issuer, or an expired one, ends
+    the handshake. The enterprises' files say which enterprise a certificate belongs to.
     """
     sslproto.SSLProtocol.max_size = _READ_BYTES
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -43,5 +43,5 @@ def door_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Give none, in place of a prompt on the terminal."""
+    """Raise, instead of prompting for a password on the terminal."""
     raise ValueError("the key has a password")
