@@ -196,7 +196,7 @@ class App:
             spool=spool,
             channels=self.channels,
             incomplete={one.enterprise for one in self.left_out if one.kind == "channel"},
-            letters=DeliveryRenderer(
+            deliveries=DeliveryRenderer(
                 spool=spool,
                 catalogue=self.rules.catalogue,
                 show=lambda notice: receipt_view(notice, self.rules.codes),

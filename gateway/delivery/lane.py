@@ -24,7 +24,7 @@ BATCH: Final = 32
 """Entries sent together where one connection carries several."""
 _WEBHOOK_BATCH: Final = 1
 
-Letter = tuple[Claimed, tuple[Parcel, ...]]
+RenderedDelivery = tuple[Claimed, tuple[Parcel, ...]]
 Build = Callable[[Deliver], Transport]
 
 
@@ -108,12 +108,12 @@ class Lane:
             return inf
         return inf if self.gone else max(self.look_at - self._clock(), rest_s)
 
-    def work(self, letters: Sequence[Letter]) -> Callable[[], Round]:
+    def work(self, deliveries: Sequence[RenderedDelivery]) -> Callable[[], Round]:
         """Reserve the channel for these deliveries; returns the work for a thread."""
         self._rounds += 1
-        self._in_hand += len(letters)
+        self._in_hand += len(deliveries)
         transport = self._transports.pop() if self._transports else None
-        return lambda: self._carry(letters, transport)
+        return lambda: self._carry(deliveries, transport)
 
     def finish(self, done: Round) -> tuple[bool, bool]:
         """Learn from a round; returns whether the channel was down before it, and is now."""
@@ -139,13 +139,13 @@ class Lane:
             transport.close()
         self._transports.clear()
 
-    def _carry(self, letters: Sequence[Letter], transport: Transport | None) -> Round:
+    def _carry(self, deliveries: Sequence[RenderedDelivery], transport: Transport | None) -> Round:
         """Deliver, one parcel of each delivery after the other; runs in a thread of the worker pool."""
         began = self._clock()
         errors: dict[int, DeliveryError | None] = {}
         try:
             transport = transport or self._build(self.channel.deliver)
-            errors = _send(transport, letters)
+            errors = _send(transport, deliveries)
         except GatewayError as error:  # for instance a secret or a key file that cannot be read
             lost = error if isinstance(error, DeliveryError) else DeliveryError(str(error))
             _put_down(transport)
@@ -159,17 +159,17 @@ class Lane:
         return Round(
             lane=self,
             outcomes=tuple(
-                _outcome(entry, parcels, errors.get(entry.entry, lost)) for entry, parcels in letters
+                _outcome(entry, parcels, errors.get(entry.entry, lost)) for entry, parcels in deliveries
             ),
             took_s=self._clock() - began,
             transport=transport,
         )
 
 
-def _send(transport: Transport, letters: Sequence[Letter]) -> dict[int, DeliveryError | None]:
+def _send(transport: Transport, deliveries: Sequence[RenderedDelivery]) -> dict[int, DeliveryError | None]:
     """Send the first parcel of each delivery, then the second of those whose first was confirmed."""
     errors: dict[int, DeliveryError | None] = {}
-    for parcels in zip_longest(*(parcels for _, parcels in letters)):
+    for parcels in zip_longest(*(parcels for _, parcels in deliveries)):
         able = [one for one in parcels if one is not None and errors.get(one.entry) is None]
         errors |= {one.entry: DeliveryError("the transport did not say what became of it") for one in able}
         errors |= {delivery.entry: delivery.error for delivery in transport.send(able)}

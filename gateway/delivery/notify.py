@@ -16,7 +16,7 @@ from typing import Final
 from gateway.config.channels import Channel
 from gateway.config.gateway_toml import Config
 from gateway.delivery import notices
-from gateway.delivery.lane import Build, DeliveryResult, Lane, Letter, Round
+from gateway.delivery.lane import Build, DeliveryResult, Lane, RenderedDelivery, Round
 from gateway.delivery.render import DeliveryRenderer
 from gateway.delivery.workers import WorkerPool
 from gateway.errors import DeliveryError, LeaseEndedError, ReceiverGoneError
@@ -46,7 +46,7 @@ class Notify:
         *,
         spool: Spool,
         channels: Sequence[Channel],
-        letters: DeliveryRenderer,
+        deliveries: DeliveryRenderer,
         build: Build,
         config: Config,
         claimant: str,
@@ -59,7 +59,7 @@ class Notify:
         `incomplete`: enterprises with further channels that are unusable now: nothing is acknowledged for them.
         """
         self._spool = spool
-        self._letters = letters
+        self._deliveries = deliveries
         self._config = config
         self._claimant = claimant
         self._clock = clock
@@ -165,20 +165,20 @@ class Notify:
                 wait_s = inf if due is None else (due - datetime.now(UTC)).total_seconds()
                 lane.look_at = self._clock() + max(0.001, wait_s)
                 return
-            letters = self._written(claimed, lane)
-            if letters:
-                self._workers.start(lane.work(letters), slow=lane.slow)
+            deliveries = self._written(claimed, lane)
+            if deliveries:
+                self._workers.start(lane.work(deliveries), slow=lane.slow)
 
-    def _written(self, claimed: Sequence[Claimed], lane: Lane) -> list[Letter]:
-        letters: list[Letter] = []
+    def _written(self, claimed: Sequence[Claimed], lane: Lane) -> list[RenderedDelivery]:
+        deliveries: list[RenderedDelivery] = []
         for entry in claimed:
             try:
-                letters.append((entry, self._letters.write(entry, lane.channel)))
+                deliveries.append((entry, self._deliveries.write(entry, lane.channel)))
             except DeliveryError as error:
                 self._spool.settle([lane.attempts.failed(entry, error)])
                 lane.open -= 1
                 self._moved.add(entry.owner)
-        return letters
+        return deliveries
 
     def _settle(self, rounds: Sequence[Round]) -> None:
         if not rounds:

@@ -20,7 +20,7 @@ class WorkerPool(Generic[T]):
         """`size`: at least 2."""
         self._size = size
         self._pool = ThreadPoolExecutor(size, "deliver")
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._done: SimpleQueue[tuple[bool, Future[T]]] = SimpleQueue()
         self._busy = 0
         self._slow = 0
@@ -32,7 +32,7 @@ class WorkerPool(Generic[T]):
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `take` has results."""
-        return self._bell
+        return self._wakeup
 
     def has_room(self, *, slow: bool) -> bool:
         """Say whether more work may start for a channel of this speed."""
@@ -47,7 +47,7 @@ class WorkerPool(Generic[T]):
     def take(self) -> list[T]:
         """Return the results so far."""
         try:
-            os.eventfd_read(self._bell)
+            os.eventfd_read(self._wakeup)
         except BlockingIOError:
             return []
         found: list[T] = []
@@ -64,4 +64,4 @@ class WorkerPool(Generic[T]):
 
     def _finished(self, done: Future[T], slow: bool) -> None:
         self._done.put((slow, done))
-        os.eventfd_write(self._bell, 1)
+        os.eventfd_write(self._wakeup, 1)

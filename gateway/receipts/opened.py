@@ -61,8 +61,8 @@ def open_by_tree(body: bytes, catalogue: Catalogue) -> Opened:
     root, document = _parse(body)
     envelope: Envelope | None = None
     if root.tag in (f"{{{DXP}}}DxpMsg", f"{{{DXP}}}DxpMsgSv"):
-        unsealed = unwrap_tree(root, document)
-        envelope, body = unsealed.envelope, unsealed.business
+        unwrapped = unwrap_tree(root, document)
+        envelope, body = unwrapped.envelope, unwrapped.business
         root, _ = _parse(body)
     if root.tag == f"{{{DXP}}}DxpRep":
         return Opened(envelope=envelope, business=body, message_type="DxpRep", answers=_responses(root))

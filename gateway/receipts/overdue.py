@@ -39,7 +39,7 @@ class OverdueScan:
         self._spool = spool
         self._response_times = rules.response_times
         names = [kind.name for kind in rules.catalogue.declarations()]
-        self._silences = {layer: silence(layer, tuple(names), rules) for layer in LAYERS}
+        self._silences = {layer: overdue_of_layer(layer, tuple(names), rules) for layer in LAYERS}
         self._walks = [
             (layer, usual_s, Overdue(
                 layer=layer,
@@ -89,7 +89,7 @@ class OverdueScan:
         return len(new), look.more
 
 
-def silence(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Overdue:
+def overdue_of_layer(layer: LayerName, kinds: tuple[str, ...], rules: Rules) -> Overdue:
     """Define which answers leave a layer overdue.
 
     These are answers that ask to send the same again and, for the decision layer, all that decide nothing. An answer

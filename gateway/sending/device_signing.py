@@ -53,7 +53,7 @@ class DeviceSigning:
         """`work` makes the parcel of an entry with the given keys, in a thread of the signing queue."""
         self._default = default_key
         self._work = work
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if keys else -1
         self._lines: dict[str, SigningQueue[Prepared]] = {
             name: SigningQueue(
                 key, hold_s=lease_s / _SHARE_OF_LEASE, depth=batch, changed=log_key_change, opened=self._ring
@@ -66,7 +66,7 @@ class DeviceSigning:
 
     def descriptors(self) -> tuple[int, ...]:
         """Return a descriptor that is readable when `take` has something or a key has room again; or none."""
-        return (self._bell,) if self._lines else ()
+        return (self._wakeup,) if self._lines else ()
 
     def room(self) -> dict[str, int]:
         """Return for each key how many entries may be queued for it."""
@@ -92,7 +92,7 @@ class DeviceSigning:
         if not self._lines:
             return []
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
+            os.eventfd_read(self._wakeup)
         for line in self._lines.values():
             line.tend()
         with self._lock:
@@ -117,4 +117,4 @@ class DeviceSigning:
         self._ring()
 
     def _ring(self) -> None:
-        os.eventfd_write(self._bell, 1)
+        os.eventfd_write(self._wakeup, 1)

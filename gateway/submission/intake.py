@@ -56,12 +56,12 @@ class AcceptedSubmission(Struct, frozen=True, kw_only=True):
 class ConflictingSubmission:
     """The message conflicts with one that was accepted before (409)."""
 
-    clash: Conflict
+    conflict: Conflict
 
     @property
     def problem(self) -> str:
         """Problem code, as in the table of problems."""
-        return _PROBLEMS[self.clash.reason]
+        return _PROBLEMS[self.conflict.reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,14 +201,14 @@ def _outcome(
     )
 
 
-def _contradicted(clash: Conflict, sha256: str, *, owner: str, kind: str = "") -> ConflictingSubmission:
+def _contradicted(conflict: Conflict, sha256: str, *, owner: str, kind: str = "") -> ConflictingSubmission:
     """Log and return a conflict; `kind`: empty where the type was not determined."""
-    contradicted = ConflictingSubmission(clash=clash)
+    contradicted = ConflictingSubmission(conflict=conflict)
     log(
         "message.refused",
-        message_id=clash.uid,
+        message_id=conflict.uid,
         problem=contradicted.problem,
-        rules=[clash.reason],
+        rules=[conflict.reason],
         sha256=sha256,
         enterprise=owner,
         message_type=kind,

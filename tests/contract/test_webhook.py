@@ -51,9 +51,9 @@ def config(receiver: Receiver, **settings: object) -> Webhook:
     return Webhook(**{**given, **settings})  # type: ignore[arg-type]
 
 
-def send(settings: Webhook, *letters: Parcel) -> list[DeliveryError | None]:
+def send(settings: Webhook, *deliveries: Parcel) -> list[DeliveryError | None]:
     with closing(WebhookTransport(settings)) as transport:
-        return [delivery.error for delivery in transport.send(letters or [letter()])]
+        return [delivery.error for delivery in transport.send(deliveries or [letter()])]
 
 
 def failure(settings: Webhook) -> DeliveryError:

@@ -45,13 +45,13 @@ def secret(file: Path, letter: str) -> Path:
     return file
 
 
-def send(port: int, secret_file: Path, *letters: Parcel, age_s: float = 0.0) -> list[str]:
+def send(port: int, secret_file: Path, *deliveries: Parcel, age_s: float = 0.0) -> list[str]:
     """Return what each delivery met; empty: it was taken."""
     config = Webhook(
         url=f"http://127.0.0.1:{port}/", secret_file=secret_file, allow_private=True, timeout_s=10
     )
     with closing(WebhookTransport(config, now=lambda: time.time() - age_s)) as transport:
-        return [delivery.error.what if delivery.error else "" for delivery in transport.send(letters)]
+        return [delivery.error.what if delivery.error else "" for delivery in transport.send(deliveries)]
 
 
 def test_the_receiver_of_the_page_keeps_what_is_genuine_once_and_refuses_the_rest(

@@ -42,8 +42,8 @@ def to_response(
             raise ProblemError("unavailable", _busy_fault(queue), headers=after)
         case OverQuota():
             raise over_quota(outcome)
-        case ConflictingSubmission(clash=clash):
-            raise ProblemError(outcome.problem, _clash_fault(clash))
+        case ConflictingSubmission(conflict=conflict):
+            raise ProblemError(outcome.problem, _conflict_fault(conflict))
         case Exception():
             raise outcome
 
@@ -67,7 +67,7 @@ def _busy_fault(queue: KeyBacklog) -> Fault:
     )
 
 
-_CLASHES: Final = {
+_CONFLICTS: Final = {
     "version": (
         "a message with this declaration, appType and appTime was accepted before, with other bytes",
         "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
@@ -86,13 +86,13 @@ _CLASHES: Final = {
 }
 
 
-def _clash_fault(clash: Conflict) -> Fault:
-    message, message_zh, fix = _CLASHES[clash.reason]
-    named = f": {', '.join(clash.identities)}" if clash.identities else ""
-    earlier = f" (message {clash.uid})" if clash.uid else ""
-    earlier_zh = f"（报文{clash.uid}）" if clash.uid else ""
+def _conflict_fault(conflict: Conflict) -> Fault:
+    message, message_zh, fix = _CONFLICTS[conflict.reason]
+    named = f": {', '.join(conflict.identities)}" if conflict.identities else ""
+    earlier = f" (message {conflict.uid})" if conflict.uid else ""
+    earlier_zh = f"（报文{conflict.uid}）" if conflict.uid else ""
     return Fault(
-        rule=f"conflict_{clash.reason}",
+        rule=f"conflict_{conflict.reason}",
         message=f"{message}{earlier}{named}",
         message_zh=f"{message_zh}{earlier_zh}{named}",
         fix=fix,
