@@ -1,7 +1,7 @@
 """Sign what platforms upload by notice 2018 No. 179: real-time payment data, JSON (docs/spec/signing.md, section 6).
 
-The signing string is made of the very text of the members, compact as it is sent; so nothing is parsed
-and written again: the members are found in the text, and certNo and signValue are spliced in behind them.
+The signing string consists of the exact text of the members, compact as it is sent. So the JSON is not parsed
+and written again: the members are located in the text, and certNo and signValue are inserted after them.
 """
 
 import json
@@ -14,7 +14,7 @@ from signing.errors import SigningError
 from signing.keys.files import Signer
 
 MEMBERS: Final = ("sessionID", "payExchangeInfoHead", "payExchangeInfoLists", "serviceTime")
-"""What is handed in, in this order; certNo and signValue follow."""
+"""The members of the input, in this order; certNo and signValue follow."""
 
 _STRING_OR_SPACE = re.compile(r'"(?>(?:[^"\\]|\\.)*)"|\s+', re.DOTALL)
 _PLAIN = re.compile(r'"([^"\\]*)"')
@@ -25,17 +25,17 @@ _FIX: Final = "write it compact, without white space between members and values,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """The text of an upload that is not signed yet, and its members."""
+    """The text of an unsigned upload, and its members."""
 
     text: str
     end: int
-    """Where the closing brace of the whole stands in `text`."""
+    """Offset in `text` of the closing brace of the whole object."""
     members: tuple[str, ...]
     """The text of each value, in the order of `MEMBERS`."""
 
     @property
     def signing_string(self) -> str:
-        """What is signed, as UTF-8: quotes around each value, those inside not escaped."""
+        """The text that is signed, as UTF-8: quotes around each value, quotes inside not escaped."""
         session, head, lists, time = self.members
         values = (_unquoted(session), head, lists, _unquoted(time))
         return _BARS.join(f'"{name}":"{value}"' for name, value in zip(MEMBERS, values, strict=True))
@@ -44,7 +44,7 @@ class Upload:
 def sign_upload(body: bytes, signer: Signer) -> bytes:
     """Add certNo and signValue to an upload; no other byte changes. Blocks as `signer.sign` does.
 
-    Raises SigningError for what is not compact JSON in UTF-8 with exactly `MEMBERS`, and what `signer` raises.
+    Raises SigningError unless `body` is compact JSON in UTF-8 with exactly `MEMBERS`, and what `signer` raises.
     """
     upload = read_upload(body)
     value = b64encode(signer.sign(upload.signing_string.encode())).decode()
@@ -53,7 +53,7 @@ def sign_upload(body: bytes, signer: Signer) -> bytes:
 
 
 def read_upload(body: bytes) -> Upload:
-    """Find the members in the text; raises SigningError as `sign_upload` does."""
+    """Locate the members in the text; raises SigningError as `sign_upload` does."""
     try:
         text = body.decode("utf-8")
         known = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
@@ -85,7 +85,7 @@ def _no_number(name: str) -> float:
 
 
 def _refuse_space(text: str) -> None:
-    """White space between tokens would be signed, but is gone when customs reads the values."""
+    """Raise SigningError for white space between tokens: it would be signed, but customs reads values without it."""
     for found in _STRING_OR_SPACE.finditer(text):
         if not found[0].startswith('"'):
             line = text.count("\n", 0, found.start()) + 1
@@ -97,7 +97,7 @@ def _refuse_space(text: str) -> None:
 
 
 def _members(text: str) -> tuple[str, ...]:
-    """Cut the text of each value out of a compact object that is known to be well-formed."""
+    """Return the text of each value of a compact object that is known to be well-formed."""
     decoder = json.JSONDecoder()
     members = []
     at = 1

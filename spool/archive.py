@@ -1,10 +1,10 @@
-"""The archive of settled messages: one compressed file a day, appended to safely, with an index beside it.
+"""The archive of settled messages: one compressed file per day, with crash-safe appends, and an index.
 
-`2026-11-11.tar.gz` is a tar archive in gzip members, one member a message: its bytes, every raw answer about
-it and `record.json`, which holds the rest. Standard tools read it: `tar -xzf`. `2026-11-11.index` says where a
-message lies and by which texts it is found; it holds hashes of these texts only, and is made anew from the
-archive when it is gone. A day is that of archiving: files of past days are never touched again and may be
-moved away, each with its index.
+`2026-11-11.tar.gz` is a tar archive of gzip members, one member per message: its bytes, every raw answer about
+it, and `record.json` with the rest. Standard tools read it: `tar -xzf`. `2026-11-11.index` has the position of
+each message and the texts by which it is found, only as hashes; it is rebuilt from the archive when it is
+missing. The day is the day of archiving: files of past days are never changed again and may be moved away,
+each with its index.
 """
 
 import gzip
@@ -40,14 +40,14 @@ _TABLES: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelved:
-    """An archived message and the file it lies in."""
+    """An archived message and the file that contains it."""
 
     file: Path
     message: Archived
 
 
 class Archive:
-    """The files of one folder. One process appends at a time, any may read; raises SpoolError."""
+    """The files of one folder. One process appends at a time, any process may read; raises SpoolError."""
 
     def __init__(
         self,
@@ -56,15 +56,15 @@ class Archive:
         *,
         wait_s: float = WAIT_S,
     ) -> None:
-        """Nothing is made before the first message is appended. `wait_s`: how long another process is waited for."""
+        """Create nothing before the first append. `wait_s`: longest wait for another process."""
         self._folder = folder
         self._clock = clock
         self._wait_s = wait_s
 
     def append(self, messages: Sequence[Archived]) -> int:
-        """Write messages to today's file and its index; returns how many were not there as they are.
+        """Write messages to today's file and its index; returns how many were new or changed.
 
-        When this returns, they are on disk. A message that is there in the same form is not written twice.
+        When this returns, they are on disk. A message that is already there unchanged is not written twice.
         """
         if not messages:
             return 0
@@ -80,7 +80,7 @@ class Archive:
             return len(new)
 
     def search(self, text: str, *, limit: int = 20) -> list[str]:
-        """Return uids of messages that the text may mean, as `Spool.search`, or the number of a receipt."""
+        """Return uids of messages that the text may mean, as in `Spool.search`; also by the number of a receipt."""
         with self._told():
             for asked in (text, f"={text}", f"{RECEIPT}{text}"):
                 found = [uid for index in self._indexes() for uid in _uids(index, asked, limit, self._wait_s)]
@@ -89,7 +89,7 @@ class Archive:
         return []
 
     def get(self, uid: str) -> Shelved | None:
-        """Return one message, as it was archived last; None when it is not here."""
+        """Return the latest archived form of one message; None when it is not here."""
         with self._told():
             for index in self._indexes():
                 with closing(_existing(index, self._wait_s)) as connection:
@@ -102,7 +102,7 @@ class Archive:
         return None
 
     def lines(self) -> Iterator[JournalLine]:
-        """Return the journal lines of every message in every file; reads all of them, some come more than once."""
+        """Yield the journal lines of every message in every file; reads all files, and may repeat lines."""
         with self._told():
             for file in sorted(self._folder.glob(f"*{_ARCHIVE}")):
                 with _reading(file) as archive:
@@ -110,7 +110,7 @@ class Archive:
                         yield from _unpacked(content, file).history
 
     def _indexes(self) -> list[Path]:
-        """Name the indexes, newest first; one that is gone is made anew."""
+        """Return the indexes, newest first; rebuilds missing ones."""
         for file in self._folder.glob(f"*{_ARCHIVE}"):
             if not _index_of(file).exists():
                 with self._alone(), _in_step(file, self._wait_s):
@@ -119,7 +119,7 @@ class Archive:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Make the folder, and keep other writers out of it; the lock dies with its holder."""
+        """Create the folder and lock out other writers; the lock ends with its holder's process."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (
             closing(FileLock(self._folder / ".lock", "the archive's lock", wait_s=self._wait_s)) as lock,
@@ -129,7 +129,7 @@ class Archive:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say in our own words what the system or SQLite says."""
+        """Convert OSError and SQLite errors to SpoolError."""
         try:
             yield
         except OSError as error:
@@ -150,14 +150,16 @@ class Archive:
 
 @contextmanager
 def _in_step(file: Path, wait_s: float) -> Iterator[tuple[int, sqlite3.Connection]]:
-    """Open a day's file and its index, and bring them together: a crash may have come between the two."""
+    """Open a day's file and its index and make them consistent: a crash may have happened between the two writes."""
     lost = file.exists() and not _index_of(file).exists()
     with closing(_index(_index_of(file), wait_s)) as connection, _opened(file) as archive:
         end = _catch_up(archive, connection, file)
         if lost and end < os.fstat(archive).st_size:
             _index_of(file).unlink()
             raise _damaged(file, f"cannot be read from byte {end} on")
-        os.ftruncate(archive, end)  # a torn member: it was never in the index, so nothing of it was purged
+        os.ftruncate(
+            archive, end
+        )  # an incomplete member: it was never in the index, so nothing of it was purged
         yield archive, connection
 
 
@@ -227,7 +229,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _catch_up(archive: int, connection: sqlite3.Connection, file: Path) -> int:
-    """Enter whole members that the index does not have; returns where they end."""
+    """Add complete members that are missing in the index; returns the offset where they end."""
     (end,) = connection.execute("SELECT coalesce(max(offset + length), 0) FROM member").fetchone()
     size = os.fstat(archive).st_size
     if size < end:
@@ -240,7 +242,7 @@ def _catch_up(archive: int, connection: sqlite3.Connection, file: Path) -> int:
 
 
 def _members(archive: int, start: int, size: int) -> Iterator[tuple[int, int, bytes]]:
-    """Read whole gzip members from here on: offset, length, content; ends at one that is not whole."""
+    """Yield (offset, length, content) of complete gzip members from `start`; stops at an incomplete one."""
     while start < size:
         member = zlib.decompressobj(wbits=31)
         content, position = [], start
@@ -271,7 +273,7 @@ def _not_there(
 
 
 def _written(archive: int, contents: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Append each as a gzip member and bring all to disk; returns offsets and lengths."""
+    """Append each as a gzip member and sync to disk; returns offsets and lengths."""
     offset = os.lseek(archive, 0, os.SEEK_END)
     members = [gzip.compress(content, compresslevel=6, mtime=0) for content in contents]
     places = []
@@ -296,7 +298,7 @@ def _sync_folder(folder: Path) -> None:
 def _enter(
     connection: sqlite3.Connection, message: Archived, content: bytes, offset: int, length: int
 ) -> None:
-    """Enter a message in the index, in the caller's transaction; what came later counts."""
+    """Add a message to the index, in the caller's transaction; a later form replaces an earlier one."""
     (number,) = connection.execute(
         "INSERT INTO member (uid, digest, offset, length) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uid) DO UPDATE"
         " SET digest = ?2, offset = ?3, length = ?4 RETURNING number",
@@ -334,5 +336,5 @@ def _digest(content: bytes) -> bytes:
 
 
 def _hash(text: str) -> int:
-    """Return 64 bits, signed as SQLite has them: two texts with one hash are not to be expected."""
+    """Return 64 bits, signed as in SQLite; collisions are not expected."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,4 +1,4 @@
-"""An archived message: everything the spool knows of it as one value, and as the tar entries it is kept in."""
+"""An archived message: all that the spool knows of it as one value, and its form as tar entries."""
 
 import io
 import tarfile
@@ -14,7 +14,7 @@ from spool.entry import JournalLine, MessageView, TimelineEntry
 _RECORD: Final = "record.json"
 _BODY: Final = "body"
 RECEIPT: Final = "receipt-"
-"""Stands before the number of a raw answer, as the name of its file and as a text it is found by."""
+"""Prefix of the number of a raw answer, in its file name and in the text by which it is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,12 @@ class ArchivedDeclaration:
     facts: bytes
     handles: tuple[str, ...]
     answers: tuple[TimelineEntry, ...]
-    """In the order of customs' own time."""
+    """Ordered by customs' own time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedReceipt:
-    """A raw answer that speaks of one of the declarations, as it came."""
+    """A raw answer about one of the declarations, unchanged."""
 
     id: int
     feed: str
@@ -44,7 +44,7 @@ class ArchivedReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archived:
-    """Everything the spool knows of one settled message."""
+    """All that the spool knows of one settled message."""
 
     ways: tuple[MessageView, ...]
     """The message with each of its entries; at least one."""
@@ -64,17 +64,17 @@ class Archived:
 
     @property
     def answers(self) -> int:
-        """How many answers its declarations have."""
+        """Number of answers of its declarations."""
         return sum(len(rows) for rows in self.timelines.values())
 
     @property
     def timelines(self) -> dict[str, tuple[TimelineEntry, ...]]:
-        """Answers by the identity of the declaration, which may stand in a message in several versions."""
+        """Answers by the identity of the declaration; a message may contain several versions of it."""
         return {one.identity: one.answers for one in self.declarations}
 
 
 def packed(message: Archived) -> bytes:
-    """Return a message as tar entries: without the end mark, so that many make one archive."""
+    """Return a message as tar entries, without the end-of-archive mark, so that many form one archive."""
     folder = quote(message.uid, safe="")
     bare = replace(message, body=b"", receipts=tuple(replace(one, body=b"") for one in message.receipts))
     parts = [(_RECORD, msgspec.json.encode(bare)), (_BODY, message.body)]
@@ -90,7 +90,7 @@ def packed(message: Archived) -> bytes:
 
 
 def unpacked(content: bytes) -> Archived:
-    """Return what was packed; ValueError when it is none."""
+    """Undo `packed`; raises ValueError for other bytes."""
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             parts = {
@@ -107,7 +107,7 @@ def unpacked(content: bytes) -> Archived:
 
 
 def texts_of(message: Archived) -> set[str]:
-    """Return by what it is found; `=value` for a bare value, as it stands behind a name."""
+    """Return the texts by which a message is found; `=value` for a value without its name."""
     texts = {message.uid, *(way.cop_msg_id for way in message.ways)}
     for receipt in message.receipts:
         texts |= {receipt.cop_msg_id, f"{RECEIPT}{receipt.id}"}

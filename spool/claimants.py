@@ -1,8 +1,8 @@
-"""Names of those who hold claims: a process, and which generation of it.
+"""Names of the holders of claims: a process and its generation.
 
-A reload starts the next generation of a process while the one before still finishes what it has in hand. `port/0` is the
-first, `port/0#2` the second. What a generation before the present one holds is put under `port/0#0`: it stays theirs until
-they have settled it or the lease ends, and an end of the lease says nothing about what they held.
+A reload starts the next generation of a process while the previous one still finishes its work. `port/0` is the first,
+`port/0#2` the second. Claims of generations before the present one are renamed to `port/0#0`: they remain valid until
+they are settled or the lease ends, and such an end does not count against the entry.
 """
 
 import re
@@ -10,12 +10,12 @@ from typing import Final
 
 MARK: Final = "#"
 LEFT: Final = f"{MARK}0"
-"""Ends the names under which claims of earlier generations are."""
+"""Suffix of the name for claims of earlier generations."""
 _NUMBERED: Final = re.compile(rf"{MARK}(\d+)\Z")
 
 
 def generation(name: str, number: int) -> str:
-    """Name a generation of a claimant; `number` ≥ 1."""
+    """Return the name of a generation of a claimant; `number` ≥ 1."""
     return name if number == 1 else f"{name}{MARK}{number}"
 
 
@@ -25,5 +25,5 @@ def first_of(claimant: str) -> str:
 
 
 def counts(claimant: str) -> bool:
-    """Say whether a claim that ended without a word of this claimant may be a sign that the entry ends its holders."""
+    """Whether a claim of this claimant that ends unsettled may mean that the entry kills its holders."""
     return not claimant.endswith(LEFT)

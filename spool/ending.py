@@ -1,6 +1,6 @@
-"""How the end of an attempt moves an entry: pure, and the same for every spool.
+"""Decide how the end of an attempt changes an entry: pure, and the same for every spool.
 
-Times are numbers here, microseconds since 1970, as the databases hold them.
+Times are numbers here, microseconds since 1970, as in the databases.
 """
 
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from spool.entry import UNCOUNTED, Ended, Fate, Settlement
 from spool.lifecycle import Event, State, after
 
 ABANDONED_AT_MOST: Final = 5
-"""So often in a row a claim may end without a word of its holder; then the entry is a dead letter."""
+"""After so many claims in a row that ended unsettled, the entry becomes a dead letter."""
 APART: Final = 2_000_000
 """Microseconds between entries that were abandoned more than once: longer than a process takes to die and
-come back, so that the one that kills its forwarder is soon alone with it."""
+restart, so that an entry that kills its forwarder is soon claimed alone."""
 FARTHEST: Final = 256 * APART
-"""Microseconds within which all of them are back."""
+"""Microseconds within which all of them are due again."""
 OVERTAKEN: Final = "overtaken by the newer message"
-"""So begins the error of an entry that is dead because a newer message about the same has gone."""
+"""Start of the error of an entry that is dead because a newer message about the same declaration has been sent."""
 UNFINISHED: Final = "found unfinished; sent again under the same id"
 _ABANDONED: Final = (
     f"whoever had it in hand fell silent {ABANDONED_AT_MOST} times in a row: it may be what kills them;"
@@ -41,7 +41,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Whose(NamedTuple):
-    """What is told of an entry besides how it stands."""
+    """The identification of an entry, without its state."""
 
     entry: int
     uid: str
@@ -54,11 +54,11 @@ class Whose(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What is to be written of an entry whose attempt has ended."""
+    """What to write about an entry whose attempt has ended."""
 
     state: State
     failed: bool
-    """One more failed attempt."""
+    """Counts as a failed attempt."""
     due: int
     error: str
     sent_sha256: bytes
@@ -67,14 +67,14 @@ class Ending(NamedTuple):
 
 
 class EndVerdict(NamedTuple):
-    """What an answer asks for."""
+    """What an answer requires for its entry."""
 
     reason: str
     due: int | None
-    """When to send again; None: not any more."""
+    """When to send again; None: never."""
 
     def overtaken_by(self, uid: str | None) -> "EndVerdict":
-        """Return what becomes of it when a newer message about the same has gone meanwhile; None: none has.
+        """Return the verdict if message `uid`, newer and about the same declaration, has been sent; None: none has.
 
         Customs refuses an older version that arrives after a newer one (docs/spec/codes.md, -301014).
         """
@@ -82,7 +82,7 @@ class EndVerdict(NamedTuple):
 
 
 def settled(settlement: Settlement, *, now: int, due: int, verdict: EndVerdict | None = None) -> Ending:
-    """Judge the end of an attempt; `verdict` is that of an answer that was faster than the settlement."""
+    """Decide the end of an attempt; `verdict` is of an answer that came before the settlement."""
     fate, error = settlement.fate, settlement.error
     state = _STATES[fate]
     line = (settlement.noun + _HAPPENED[fate], error or settlement.record)
@@ -93,7 +93,7 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: EndVerdict |
 
 
 def bounced(state: State, verdict: EndVerdict, *, now: int) -> Ending:
-    """Judge what an answer does to an entry; raises LifecycleError unless the state is SENT."""
+    """Decide what an answer does to an entry; raises LifecycleError unless the state is SENT."""
     again = verdict.due is not None
     return Ending(
         state=after(state, Event.BOUNCED if again else Event.UNDELIVERABLE),
@@ -106,11 +106,11 @@ def bounced(state: State, verdict: EndVerdict, *, now: int) -> Ending:
 
 
 class Abandoned(NamedTuple):
-    """What is to be written of an entry whose claim ended without a word."""
+    """What to write about an entry whose claim ended unsettled."""
 
     entry: int
     times: int
-    """How often in a row that is now."""
+    """How often in a row this has happened, this time included."""
     state: State
     due: int
     event: str
@@ -118,11 +118,11 @@ class Abandoned(NamedTuple):
 
 
 def abandoned(lost: Iterable[tuple[int, int, str]], *, now: int) -> list[Abandoned]:
-    """Judge claims that ended without a word: (entry, how often that had happened before, claimant) each.
+    """Decide claims that ended unsettled: (entry, how often that had happened before, claimant) each.
 
-    The first time all come back at once, for a process is killed now and then and nothing is wrong with what it
-    held. From the second time on they come back one by one, those with the fewest first. Who ended because another
-    generation took over ended for that reason, whatever it held: it is not counted.
+    After the first time all entries are due at once, because a process is killed now and then and its entries are
+    not the cause. From the second time on they become due one by one, those with the fewest times first. A claim of
+    an earlier generation ended because the next one took over, so it is not counted.
     """
     judged: list[Abandoned] = []
     place = 0
@@ -146,7 +146,7 @@ def abandoned(lost: Iterable[tuple[int, int, str]], *, now: int) -> list[Abandon
 
 
 def ended(whose: Whose, state: State, *, due: int, why: str, failed: bool = False) -> Ended:
-    """Tell how an entry stands after its attempt; `failed` counts one more."""
+    """Return the state of an entry after its attempt; `failed` counts one more attempt."""
     return Ended(
         uid=whose.uid,
         owner=whose.owner,

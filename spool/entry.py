@@ -1,11 +1,10 @@
-"""What goes into the spool and what comes out, as frozen values; texts and bytes are opaque here.
+"""The input and output values of the spool, frozen; texts and bytes are opaque here.
 
-What there are many of in one call is a Struct: made in a fifth of the time a frozen dataclass takes. All times
-are aware UTC datetimes. `owner` is whoever handed something in and may see its answers.
-An *identity* names one declaration of one owner's world (the spool compares it, never reads it); a
-*handle* is any other text by which an answer may point at it.
+All times are aware UTC datetimes. `owner` is the enterprise that submitted something and may see its answers.
+An *identity* names one declaration of one owner (the spool compares it but does not interpret it); a
+*handle* is any other text by which an answer may refer to it.
 
-What is made for each message or answer is a msgspec.Struct: a frozen dataclass takes five to ten times as long to make.
+Values made for each message or answer are a msgspec.Struct: a frozen dataclass takes five to ten times as long to make.
 """
 
 from collections.abc import Mapping
@@ -22,32 +21,32 @@ from spool.lifecycle import State
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """One declaration inside an offer."""
+    """One declaration in a new message."""
 
     identity: str
     version: str = ""
-    """Which version of the declaration this is; empty: not told, never compared."""
+    """Version of the declaration; empty: unknown, never compared."""
     handles: tuple[str, ...] = ()
     facts: bytes = b""
-    """Opaque to the spool; given back with the declaration."""
+    """Opaque to the spool; returned with the declaration."""
 
 
 class Way(Struct, frozen=True, kw_only=True):
-    """One way out of a message: it becomes one entry, with a fate of its own."""
+    """One destination of a message: it becomes one entry, with its own state."""
 
     destination: str
     cop_msg_id: str
-    """The id under which the entry travels, fixed now and for ever."""
+    """The CopMsgId of the entry; it never changes."""
     sender: str = ""
-    """Under whose id it travels: a CopMsgId is its sender's own. Empty: not told."""
+    """SenderId of the envelope: a CopMsgId is unique only for its sender. Empty: unknown."""
     part: str = ""
-    """Tells ways with one CopMsgId to one destination apart (one receiver each)."""
+    """Distinguishes ways with the same CopMsgId and destination (one receiver each)."""
     facts: bytes = b""
-    """Opaque to the spool; given back with the entry."""
+    """Opaque to the spool; returned with the entry."""
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
-    """A message to take in, with the ways it goes out."""
+    """A message to store, with its ways."""
 
     uid: str
     """Public id of the message, unique."""
@@ -57,25 +56,25 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     """32 bytes; the same bytes of the same owner are the same message."""
     body: bytes
     facts: bytes
-    """Opaque to the spool; given back with the message and its entry."""
+    """Opaque to the spool; returned with the message and its entry."""
     ways: tuple[Way, ...]
-    """A CopMsgId of a sender's belongs to one message; with destination and part it names one entry of it."""
+    """A CopMsgId of a sender belongs to one message; with destination and part it names one of its entries."""
     priority: int = 1
     """0 goes before 1 before 2, within one owner."""
     request_key: str = ""
     """The owner's own name for the request (Idempotency-Key): it belongs to one message, and other bytes
-    under it are a clash. Empty: none."""
+    under it are a conflict. Empty: none."""
     subjects: tuple[Subject, ...] = ()
     resource: str = ""
-    """What its entries need to go, by an opaque name; a claim takes no more of those than it has room for."""
+    """Opaque name of what its entries need to be sent; a claim takes at most as many as it has room for."""
     origin: Mapping[str, str] | None = None
-    """What the bytes were made of, for the journal alone; None: they are as they were handed in."""
+    """What the bytes were made from, only for the journal; None: they are as they were submitted."""
     event: str = "message.accepted"
-    """How the journal calls its coming into the spool."""
+    """Event of the journal line for its acceptance."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """Bytes that somebody hands in, before anybody has looked what they are; the fields are those of a `NewMessage`."""
+    """Submitted bytes that have not been examined yet; the fields are those of a `NewMessage`."""
 
     owner: str
     sha256: bytes
@@ -83,35 +82,35 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True, kw_only=True):
-    """A line for the journal about something that is not kept."""
+    """A line for the journal about something that is not stored."""
 
     event: str
     uid: str = ""
-    """The message it is about, if there is one."""
+    """The message that it concerns, if any."""
     detail: str = ""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """The offer is in the spool and durable."""
+    """The new message is in the spool and durable."""
 
     uid: str
 
 
 class Duplicate(Struct, frozen=True, kw_only=True):
-    """The offer was taken before; nothing was written."""
+    """The message was accepted before; nothing was written."""
 
     uid: str
 
 
 class Conflict(Struct, frozen=True, kw_only=True):
-    """The offer contradicts what was taken before; nothing was written.
+    """The new message contradicts one that was accepted before; nothing was written.
 
-    `reason` is `version` (a declaration version with other bytes), `cop_msg_id` (taken by another
-    message of the same sender, wherever that goes) or `request_key` (the key of a message with other bytes).
+    `reason` is `version` (a declaration version with other bytes), `cop_msg_id` (used by another message
+    of the same sender, to any destination) or `request_key` (the key of a message with other bytes).
     """
 
     uid: str
-    """The message that stands in the way; empty when it is another owner's."""
+    """The earlier message; empty when it belongs to another owner."""
     reason: str
     identities: tuple[str, ...] = ()
 
@@ -120,11 +119,11 @@ PutResult = Accepted | Duplicate | Conflict
 
 
 class Claimed(Struct, frozen=True, kw_only=True, gc=False):
-    """An entry in the hands of one process until its lease ends."""
+    """An entry that one process holds until its lease ends."""
 
     entry: int
     claim: int
-    """Proof of the claim; a settlement with another number is void."""
+    """Number that proves the claim; a settlement with another number is void."""
     uid: str
     owner: str
     kind: str
@@ -134,12 +133,12 @@ class Claimed(Struct, frozen=True, kw_only=True, gc=False):
     """Failed attempts so far."""
     accepted_at: datetime
     facts: bytes
-    """Of the message."""
+    """Facts of the message."""
     way: bytes
     """Facts of this way."""
     body: bytes
     lease: Lease = ENDLESS
-    """Until when it is in these hands."""
+    """How long the claim is valid."""
 
 
 class Fate(StrEnum):
@@ -148,12 +147,12 @@ class Fate(StrEnum):
     DELIVERED = "delivered"
     DEFERRED = "deferred"
     POSTPONED = "postponed"
-    """Nothing was attempted, for want of what it needs: tried again later, and no attempt is counted."""
+    """Not attempted, because what it needs was missing: tried again later, and not counted as an attempt."""
     UNDELIVERABLE = "undeliverable"
 
 
 UNCOUNTED: Final = frozenset({Fate.DELIVERED, Fate.POSTPONED})
-"""Fates that are no failed attempt."""
+"""Fates that do not count as a failed attempt."""
 
 
 class Settlement(Struct, frozen=True, kw_only=True, gc=False):
@@ -164,17 +163,17 @@ class Settlement(Struct, frozen=True, kw_only=True, gc=False):
     fate: Fate
     error: str = ""
     next_at: datetime | None = None
-    """For DEFERRED and POSTPONED: not before then."""
+    """For DEFERRED and POSTPONED: earliest time of the next attempt."""
     sent_sha256: bytes = b""
     """For DELIVERED: SHA-256 of the business bytes that the destination confirmed."""
     record: str = ""
     """For DELIVERED: what was sent and who confirmed it, for the journal."""
     noun: str = "entry"
-    """What the journal calls it: the event is `<noun>.sent`, `<noun>.deferred` and so on."""
+    """Prefix of the journal event: `<noun>.sent`, `<noun>.deferred` and so on."""
 
 
 class Collected(Struct, frozen=True, kw_only=True):
-    """A raw answer as it came."""
+    """A raw answer, unchanged."""
 
     feed: str
     name: str
@@ -183,7 +182,7 @@ class Collected(Struct, frozen=True, kw_only=True):
 
 
 class RawArrival(Struct, frozen=True, kw_only=True):
-    """A raw answer kept and not yet filed."""
+    """A stored raw answer that is not filed yet."""
 
     id: int
     feed: str
@@ -195,19 +194,19 @@ class RawArrival(Struct, frozen=True, kw_only=True):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """All feeds that brought it, the first one first."""
+        """All feeds that brought it, in order of arrival."""
         return (self.feed, *self.also)
 
 
 class Unread(Struct, frozen=True, kw_only=True):
-    """What is in an owner's stream as a whole, about none of its declarations, and not acknowledged."""
+    """The unacknowledged messages in an owner's stream that are addressed to it as a whole, not to a declaration."""
 
     messages: int
     size_bytes: int
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """A declaration that some text points at."""
+    """A declaration that a text refers to."""
 
     declaration: int
     owner: str
@@ -218,21 +217,21 @@ class Found(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """An entry of a message that travelled, and its latest attempt."""
+    """An entry of a message that was sent, and its latest attempt."""
 
     entry: int
     claim: int
-    """Names the attempt."""
+    """Number of the attempt."""
     destination: str
     attempts: int
     """Failed attempts so far."""
     facts: bytes
-    """Of its way."""
+    """Facts of its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Travelled:
-    """The message of one sender that travelled under a CopMsgId, with its declarations and its entries."""
+    """The message of one sender that was sent under a CopMsgId, with its declarations and its entries."""
 
     uid: str
     owner: str
@@ -244,19 +243,19 @@ class Travelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounce:
-    """An answer that ends an attempt after all: its entry is to be sent again, or not any more.
+    """An answer that turns a sent attempt into a failure: its entry must be resent, or is dead.
 
-    It holds for that one attempt, while that is the entry's latest, and only if the answer came after the
-    attempt had begun. An entry that a later one of the same declaration has overtaken is not sent again.
+    It applies only to that attempt, only while it is the entry's latest, and only if the answer came after the
+    attempt had begun. An entry that was overtaken by a later one of the same declaration is not resent.
     """
 
     entry: int
     claim: int
-    """Of the attempt that the answer is about."""
+    """Number of the attempt that the answer is about."""
     next_at: datetime | None
-    """Not before then; None: it has had all its attempts."""
+    """Earliest time of the next attempt; None: all attempts are used up."""
     reason: str
-    """Not empty."""
+    """Never empty."""
 
 
 class TimelineRow(Struct, frozen=True, kw_only=True):
@@ -264,38 +263,38 @@ class TimelineRow(Struct, frozen=True, kw_only=True):
 
     declaration: int
     at: str
-    """When customs says it happened, 17 digits; orders the timeline."""
+    """Customs' own time of the answer, 17 digits; orders the timeline."""
     kind: str
     status: str
     facts: bytes
     digest: str
-    """Two answers with one digest about one declaration are one answer."""
+    """Two answers about one declaration with the same digest are the same answer."""
     index: int
     """Position of the body in its arrival."""
 
 
 class Filing(Struct, frozen=True, kw_only=True):
-    """What one arrival turned out to be; filed in one commit."""
+    """The evaluated content of one arrival, filed in one commit."""
 
     arrival: int
     kind: str
     cop_msg_id: str
-    """Of the arrival's own envelope."""
+    """CopMsgId of the arrival's own envelope."""
     rows: tuple[TimelineRow, ...] = ()
     orphans: tuple["OrphanBody", ...] = ()
     learned: Mapping[int, tuple[str, ...]] = {}
-    """Declaration → handles that this arrival taught us."""
+    """Declaration → new handles from this arrival."""
     addressees: tuple[str, ...] = ()
-    """Owners that the arrival as a whole is for, whatever is in it; each hears of it once."""
+    """Owners to whom the arrival as a whole is addressed, whatever its content; each is notified once."""
     remark: str = ""
-    """More about it for the journal."""
+    """Further text for the journal."""
     bounces: tuple[Bounce, ...] = ()
-    """What it asks to have sent again."""
+    """The attempts that it turns into failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrphanBody:
-    """A body that nobody can be found for, kept; `lookups` are the texts that would find somebody."""
+    """A stored body that matches no declaration; `lookups` are the texts that would match one."""
 
     index: int
     reason: str
@@ -305,7 +304,7 @@ class OrphanBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An entry whose attempt was ended by somebody else than the holder of its claim."""
+    """An entry whose attempt was not ended by the holder of its claim."""
 
     uid: str
     owner: str
@@ -321,19 +320,19 @@ class Ended:
 
 
 class Filed(Struct, frozen=True, kw_only=True):
-    """What filing did: rows that were new, by owner, rows known before, entries that were sent back."""
+    """The result of a filing: new rows by owner, duplicate rows, entries whose attempt it ended."""
 
     arrival: int
     matched: Mapping[str, int]
     duplicates: int
     orphaned: int
     delivered: tuple[str, ...] = ()
-    """Addressees that hear of it now; those that had heard before are not among them."""
+    """Addressees that are notified now; those notified before are not included."""
     ended: tuple[Ended, ...] = ()
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """One arrival as far as it concerns one owner, waiting to be brought home."""
+    """The part of one arrival that concerns one owner, waiting to be delivered."""
 
     cursor: int
     arrival: int
@@ -343,7 +342,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class TimelineEntry(Struct, frozen=True, kw_only=True):
-    """A row of a timeline as it is read."""
+    """A row of a timeline, as read from the spool."""
 
     identity: str
     at: str
@@ -355,12 +354,12 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     arrival: int
     received_at: datetime
     notice: int = 0
-    """Cursor of the notice by which its owner hears of it; 0 where an archive of an older version does not say."""
+    """Cursor of the notice to its owner; 0 if from an archive of an older version that lacks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageView:
-    """A message and one of its entries as they stand now."""
+    """The current state of a message and one of its entries."""
 
     uid: str
     owner: str
@@ -376,7 +375,7 @@ class MessageView:
     attempts: int
     due_at: datetime
     waits_for: tuple[str, ...]
-    """Uids of the messages that have to go first."""
+    """Uids of the messages that must be sent first."""
     error: str
     sent_at: datetime | None
     sent_sha256: bytes
@@ -387,14 +386,14 @@ class MessageView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which entries to look at; what is empty lets everything pass."""
+    """A filter for entries; an empty field matches all."""
 
     states: tuple[State, ...] = ()
     destination: str = ""
     owner: str = ""
     kind: str = ""
     error: str = ""
-    """A part of their error."""
+    """A substring of their error."""
 
 
 ANY: Final = Wanted()
@@ -402,7 +401,7 @@ ANY: Final = Wanted()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """An answer nobody was found for."""
+    """An answer that matched no declaration."""
 
     id: int
     arrival: int
@@ -414,29 +413,29 @@ class Orphan:
     facts: bytes
     received_at: datetime
     pointers: int = 0
-    """How many declarations and entries its texts point at now; told by `Spool.orphans_after` alone."""
+    """Number of declarations and entries that its texts refer to now; set only by `Spool.orphans_after`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """What counts as no answer."""
+    """The criteria of one overdue scan."""
 
     layer: str
-    """A name for it; opaque here."""
+    """The name of the layer; opaque here."""
     kinds: tuple[str, ...]
-    """Of messages that are looked at."""
+    """Kinds of the messages to scan."""
     passing: tuple[str, ...] = ()
-    """Answers, each as kind, blank, status, that leave it a silence."""
+    """Answers, each as kind, blank, status, that do not count as the expected answer."""
     except_to: tuple[str, ...] = ()
-    """Destinations that owe no answer."""
+    """Destinations from which no answer is expected."""
 
 
 class Silent(Struct, frozen=True, kw_only=True):
-    """A declaration that has no answer since its message was accepted."""
+    """A declaration without an answer since its message was accepted."""
 
     declaration: int
     message: int
-    """The spool's number of it."""
+    """The spool's number of the message."""
     layer: str
     uid: str
     owner: str
@@ -448,13 +447,13 @@ class Silent(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanStep:
-    """What a walk over sent entries found on one stretch of its way."""
+    """The result of one step of a scan over sent entries."""
 
     silent: tuple[Silent, ...]
     at: str | None
-    """How far it has come; opaque. None: there was nothing to look at."""
+    """Opaque position that the scan has reached; None: there was nothing to scan."""
     more: bool
-    """There was more to look at."""
+    """Whether more is left to scan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -466,53 +465,53 @@ class JournalLine:
     uid: str
     detail: str
     number: int = 0
-    """Of the line, ascending; 0 where an archive of an older version does not say."""
+    """Number of the line, ascending; 0 if from an archive of an older version that lacks it."""
 
 
 AGE_CLASSES: Final[Mapping[int, str]] = MappingProxyType(
     {10: "10s", 60: "1m", 600: "10m", 3600: "1h", 86400: "1d", -1: "older"}
 )
-"""Upper bound of each class of age in seconds, as `Depth.age_s` says it → its name."""
+"""Upper bound of each age class in seconds, as in `Depth.age_s` → its name."""
 AGE_BOUNDS_S: Final = tuple(bound for bound in AGE_CLASSES if bound > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """How many entries of one state one destination has, in one class of age."""
+    """Number of entries of one destination, state and age class."""
 
     destination: str
     state: State
     age_s: int
-    """Upper bound of the age class in seconds; the last class has none and says -1."""
+    """Upper bound of the age class in seconds; -1 for the last class, which has none."""
     entries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Old:
-    """Messages that may be archived and purged, and where to go on looking."""
+    """Messages that may be archived and purged, and where the search continues."""
 
     uids: tuple[str, ...]
     cursor: str
-    """Opaque; empty when nothing younger is left to look at."""
+    """Opaque; empty when no younger message is left to check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits to go to one destination."""
+    """The entries that wait to be sent to one destination."""
 
     destination: str
     entries: int
-    """Unsettled ones; counted no further than asked for."""
+    """Number of unsettled entries, counted only up to the given limit."""
     oldest: datetime | None
-    """When the oldest message was accepted that is not held back; None when there is none."""
+    """Acceptance time of the oldest message that is not held; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """What waits for somebody outside."""
+    """Counts of what waits for an action from outside."""
 
     orphans: int
     unacknowledged: Mapping[str, int]
-    """Owner → notices after the cursor that it has acknowledged."""
+    """Owner → number of notices after its acknowledged cursor."""
     overdue: Mapping[str, int] = field(default_factory=dict)
-    """Layer → declarations whose answer is overdue, see `Spool.set_overdue`."""
+    """Layer → number of declarations whose answer is overdue, see `Spool.set_overdue`."""

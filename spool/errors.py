@@ -1,11 +1,11 @@
-"""What the spool raises on purpose."""
+"""The exceptions of the spool."""
 
 
 class SpoolError(Exception):
-    """The spool cannot do what was asked; `temporary` says whether waiting may help (a full disk)."""
+    """The spool cannot do what was requested; `temporary`: waiting may help (a full disk)."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "", temporary: bool = False) -> None:
-        """Keep the parts apart for whoever shows them."""
+        """Store the parts separately, for display."""
         super().__init__(what)
         self.what = what
         self.where = where

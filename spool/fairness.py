@@ -1,7 +1,7 @@
-"""Whose turn it is: the entries of an owner that need nothing, and apart from them those that need something.
+"""Fair keys ("turns"): one group of entries per owner and resource; claims take from the groups in rotation.
 
-What entries need (a key that signs slowly, say) is opaque here. A claim takes of those that need it only as
-many as there is room for; entries that need something else, or nothing, never stand behind them.
+A resource that entries need (for example a slow signing key) is opaque here. A claim takes only as many
+entries of a resource as there is room for; they never block entries that need another resource, or none.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,28 +9,28 @@ from typing import Final
 
 _MARK: Final = "\x1f"
 NEEDY_BELOW: Final = "\x20"
-"""Every turn that needs something is below this, every owner's own above: owners begin with no control character."""
+"""Sorts above every turn with a resource and below every other: owners do not start with a control character."""
 
 
 def fair_key_of(owner: str, needs: str) -> str:
-    """Name the turn of an owner's entries that need this; empty: nothing."""
+    """Return the turn of an owner's entries that need this resource; empty: none."""
     return f"{_MARK}{needs}{_MARK}{owner}" if needs else owner
 
 
 def resource_of(turn: str) -> str:
-    """Return what the entries of a turn need; empty: nothing."""
+    """Return the resource that the entries of a turn need; empty: none."""
     return turn.split(_MARK, 2)[1] if turn.startswith(_MARK) else ""
 
 
 def behind(turn: str) -> str:
-    """Return a text that all turns with the same need are below, and every other later turn is above."""
+    """Return a text that sorts above all turns with the same resource, and below every later turn."""
     return f"{_MARK}{resource_of(turn)}{NEEDY_BELOW}"
 
 
 def in_turn(turns: Sequence[str], last: Mapping[str, str], needs: Collection[str]) -> list[str]:
-    """Let those that share one of these needs change places, so that the first is the one after the last served.
+    """Rotate the turns of each of these resources among their places: first the one after the last served.
 
-    `last`: need → the turn that was served last. Claims that have room for few begin with another each time.
+    `last`: resource → the turn that was served last. So claims with little room start with another turn each time.
     """
     ordered = list(turns)
     for need in needs:

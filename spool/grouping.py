@@ -1,4 +1,4 @@
-"""What an operator sees of many entries: ids by how they begin, and entries of one error as one thing."""
+"""Group many entries for an operator: ids by prefix, and entries with the same error together."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -9,33 +9,33 @@ from typing import Any, Final
 from spool.lifecycle import State
 
 LEAST: Final = 4
-"""Characters that the beginning of an id has at least."""
+"""Least characters of an id prefix."""
 _BEGINNING: Final = re.compile(rf"[0-9A-F-]{{{LEAST},36}}")
 
 
 def bounds(beginning: str) -> tuple[str, str] | None:
-    """Give the least text that begins like this, and one above all ids that do; None: no id of a message does.
+    """Return a lower and an upper bound of all ids with this prefix; None: no message id can have it.
 
-    In the order of any collation: ids are UUIDs in capitals, and Z stands behind all that is in them.
+    Valid for any collation: ids are UUIDs in capitals, and Z sorts after all their characters.
     """
     return (beginning, beginning + "Z") if _BEGINNING.fullmatch(beginning) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryGroup:
-    """Entries of one destination and state that have the same error, or all those of its rarer errors."""
+    """Entries of one destination and state with the same error, or with any of its rarer errors."""
 
     destination: str
     state: State
     error: str
-    """Empty: none, or several."""
+    """Empty: no error, or several."""
     errors: int
-    """How many different ones; more than 1 where the rarer ones are taken together."""
+    """Number of different errors; more than 1 for the group of the rarer ones."""
     entries: int
     oldest: datetime
-    """When the first of them was accepted."""
+    """Acceptance time of the oldest."""
     uid: str
-    """The message of the entry that was made first."""
+    """The message of the entry that was created first."""
 
 
 GROUPED: Final = (
@@ -48,12 +48,12 @@ GROUPED: Final = (
     " min(oldest), min(first) FROM ranked WHERE place > ? GROUP BY destination, state)"
     " SELECT s.*, (SELECT m.uid FROM entry e JOIN message m ON m.id = e.message WHERE e.id = s.first) FROM summed s"
 )
-"""A row for each destination, state and error, the largest of a destination and state and the sum of all others, of
-what a condition lets pass; in both dialects."""
+"""SQL for both dialects: of the entries that match a condition, one row per destination, state and error for the
+largest groups of a destination and state, and one row for all others together."""
 
 
 def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> EntryGroup:
-    """Make the value from a row of `GROUPED`, whichever backend counts as what."""
+    """Make the value from a row of `GROUPED`, with the number types of either backend."""
     destination, state, error, errors, entries, oldest, _, uid = row
     return EntryGroup(
         destination=destination,
@@ -67,7 +67,7 @@ def group_of(row: Sequence[Any], to_time: Callable[[int], datetime]) -> EntryGro
 
 
 def in_order(groups: Iterable[EntryGroup]) -> list[EntryGroup]:
-    """Sort by destination and state, within these the largest first and the rarer ones of all last."""
+    """Sort by destination and state, then the largest first and the group of rarer errors last."""
     return sorted(
         groups, key=lambda one: (one.destination, one.state, one.errors > 1, -one.entries, one.error)
     )

@@ -1,7 +1,7 @@
-"""What the spool itself writes into the detail of journal lines: compact JSON, digests and numbers, no personal data.
+"""The details of the spool's own journal lines: compact JSON, digests and numbers, no personal data.
 
-A line is what is hashed and proven later (docs/adr/0018), so it names all that a proof needs: of a message the digest
-of its bytes, of an answer the digest of its raw bytes and whose declarations it was found to be about.
+A line is hashed and proven later (docs/adr/0018), so it contains all that a proof needs: for a message the digest
+of its bytes, for an answer the digest of its raw bytes and the owner of the matched declarations.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def name_of(cop_msg_id: str, arrival: int) -> str:
-    """Return under what an answer stands in the journal: its envelope's CopMsgId, else its number."""
+    """Return the name of an answer in the journal: its envelope's CopMsgId, else its number."""
     return cop_msg_id or f"receipt {arrival}"
 
 
 def accepted(new: NewMessage) -> str:
-    """Say of a message what was taken in, and from whom."""
+    """Return the detail of an accepted message: what was accepted, and from which owner."""
     taken = {
         "sha256": new.sha256.hex(),
         "size": len(new.body),
@@ -30,9 +30,9 @@ def accepted(new: NewMessage) -> str:
 
 
 def filed(filing: Filing, done: Filed, sha256: bytes) -> Iterator[str]:
-    """Say of an answer what became of it: a line for each owner that hears of it, one for nobody if none does.
+    """Yield the details of a filed answer: one for each owner that is notified, or one without an owner.
 
-    No line names two owners, so each can be shown to whom it is about. `sha256`: of the raw bytes.
+    No line names two owners, so each can be shown to its owner. `sha256`: of the raw bytes.
     """
     told = {"receipt": filing.arrival, "sha256": sha256.hex(), "type": filing.kind}
     counts = {"known": done.duplicates, "orphaned": done.orphaned}

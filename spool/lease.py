@@ -1,8 +1,8 @@
-"""Until when a claim is its holder's, as the holder itself can tell, also when it was stopped meanwhile.
+"""The lease of a claim as its holder can check it, even after the holder was suspended.
 
-Taken before the claim is written, so that it ends no later than the spool's own time of it. Two clocks tell the end,
-whichever is first: CLOCK_BOOTTIME, which goes on while the process or the machine is frozen and which nobody sets; and
-the time of day, by which the spool gives claims to others: when that is set forward, they are others' at once.
+Started before the claim is written, so that it ends no later than the spool's own lease. Two clocks decide the end,
+whichever is first: CLOCK_BOOTTIME, which runs while the process or the machine is suspended and cannot be set; and the
+time of day, by which the spool gives claims to others: if it is set forward, others may have them at once.
 """
 
 import time
@@ -14,24 +14,24 @@ from msgspec import Struct
 
 
 class Lease(Struct, frozen=True, gc=False):
-    """Good in the process that took it, and in its threads."""
+    """Valid in the process that started it, in all its threads."""
 
     begun: float
     """By CLOCK_BOOTTIME, in seconds."""
     ends: float
-    """By the same."""
+    """By CLOCK_BOOTTIME, in seconds."""
     ends_at: float
     """By the time of day, in seconds since 1970."""
 
     @classmethod
     def of(cls, seconds: float) -> "Lease":
-        """Return a lease that begins now."""
+        """Return a lease that starts now."""
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         return cls(begun, begun + seconds, datetime.now(UTC).timestamp() + seconds)
 
     @property
     def left_s(self) -> float:
-        """How long it goes on; ≤ 0: it is over."""
+        """Seconds left; ≤ 0: it is over."""
         if self.ends == inf:
             return inf
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -39,12 +39,12 @@ class Lease(Struct, frozen=True, gc=False):
 
     @property
     def over(self) -> bool:
-        """Whether what was claimed may be others' by now."""
+        """Whether another process may hold the claim by now."""
         return self.left_s <= 0
 
     @property
     def late(self) -> bool:
-        """Whether half of it is over: what begins now might not be confirmed and settled before the end."""
+        """Whether half of it is over: an attempt started now might not be settled before the end."""
         return self.left_s < (self.ends - self.begun) / 2
 
 
@@ -52,5 +52,5 @@ ENDLESS: Final = Lease(0.0, inf, inf)
 
 
 def earlier(one: Lease, other: Lease) -> Lease:
-    """Return which of two ends first."""
+    """Return the lease that ends first."""
     return one if one.ends <= other.ends else other

@@ -1,4 +1,4 @@
-"""THE state machine of an entry: states × events → state, as one table; no other file assigns a state."""
+"""The state machine of an entry: states × events → state, as one table; no other file assigns a state."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,18 +8,18 @@ from spool.errors import LifecycleError
 
 
 class State(StrEnum):
-    """Where an entry stands."""
+    """The state of an entry."""
 
     READY = "ready"
-    """Accepted and durable; waits for its turn, its time or the entries before it."""
+    """Accepted and durable; waits for its turn, its due time or earlier entries."""
     SENDING = "sending"
     """Claimed by one process under a lease."""
     SENT = "sent"
-    """The destination confirmed it; answers go to the timelines of its declarations, one may bring it back."""
+    """The destination confirmed it; answers go to the timelines of its declarations, and one may reopen it."""
     HELD = "held"
-    """An operator keeps it back."""
+    """Held by an operator."""
     DEAD = "dead"
-    """Attempts used up, or it can never go as it is; waits for an operator."""
+    """Attempts used up, or it can never be sent as it is; waits for an operator."""
     DISCARDED = "discarded"
     """An operator gave it up, with a reason."""
 
@@ -30,11 +30,11 @@ class Event(StrEnum):
     CLAIMED = "claimed"
     DELIVERED = "delivered"
     DEFERRED = "deferred"
-    """Failed for now, or found after a crash: it will be tried again under the same id."""
+    """Failed for now, or found unsettled after a crash: it will be tried again under the same id."""
     UNDELIVERABLE = "undeliverable"
-    """Cannot go as it is, or has had all its attempts."""
+    """Cannot be sent as it is, or all attempts are used up."""
     BOUNCED = "bounced"
-    """The other side took it, then answered that it has to be sent again: as it is, under the same id."""
+    """The other side accepted it, then answered that it must be sent again, unchanged and under the same id."""
     HELD = "held"
     RELEASED = "released"
     RETRIED = "retried"
@@ -60,20 +60,20 @@ NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 
 UNSETTLED: Final = frozenset({State.READY, State.SENDING, State.HELD})
-"""States in which a later entry of the same declaration has to wait for this one."""
+"""States in which later entries of the same declaration wait for this one."""
 
 OVER: Final = frozenset({State.SENT, State.DISCARDED})
-"""States in which nothing more has to happen; of the two, SENT may be left again."""
+"""States in which nothing more needs to happen; SENT can still be left again."""
 
 OPERATORS: Final = frozenset({Event.HELD, Event.RELEASED, Event.RETRIED, Event.DISCARDED})
-"""Events that an operator may bring about; all others belong to the holder of a claim, or to an answer."""
+"""Events that an operator may cause; all others are caused by the holder of a claim or by an answer."""
 
 ANSWERS: Final = frozenset({Event.BOUNCED, Event.UNDELIVERABLE})
-"""Events that an answer may bring about, once the entry is sent (docs/adr/0014)."""
+"""Events that an answer may cause after the entry was sent (docs/adr/0014)."""
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that follows; raises LifecycleError when the table knows no such step."""
+    """Return the next state; raises LifecycleError when the table has no such step."""
     try:
         return NEXT[state][event]
     except KeyError:

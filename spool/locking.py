@@ -1,8 +1,8 @@
-"""A lock of the kernel on a file, whose holder may be any process of this machine, and waits for it that end.
+"""A kernel lock on a file between all processes of this machine, with waits that time out.
 
-`flock` hands over at once and in turn, and dies with its holder, but cannot be given a time. So what cannot be had at
-once is asked for by a thread, and whoever wants it waits for the thread. When that has waited for long enough, the
-thread stays in the kernel's queue: what it gets when nobody wants it any more, it gives back.
+`flock` passes the lock on at once and in order, and releases it when the holder dies, but has no time-out. So if the
+lock is not free, a thread waits for it, and the caller waits for the thread. After the caller's time-out the thread
+stays in the kernel's queue, and releases the lock if nobody wants it any more.
 """
 
 import fcntl
@@ -17,25 +17,25 @@ from typing import Final
 from spool.errors import SpoolError
 
 WAIT_S: Final = 10.0
-"""How long one wait for another process's lock takes at most, where nobody says otherwise."""
+"""Default limit of one wait for another process's lock."""
 HELD_S: Final = 5.0
-"""Nobody in good order keeps a lock for so long, however slow the disk and however many stand in line."""
+"""No healthy process holds a lock for so long, however slow the disk and however long the queue."""
 OnWait = Callable[[SpoolError], None]
-"""Hears that a wait was in vain: the same is waited for again when it returns, and given up when it raises."""
+"""Called after a wait that timed out: the wait is repeated when it returns, and given up when it raises."""
 _LOCKS: Final = Path("/proc/locks")
 _STOPPED: Final = {"T": ", stopped", "t": ", stopped by a debugger", "D": ", waits for a disk", "Z": ", dead"}
 
 
 class FileLock:
-    """Exclusive, between processes and between objects; one object is used by one thread at a time."""
+    """An exclusive lock between processes and between objects; one thread at a time uses one object."""
 
     def __init__(
         self, file: Path, what: str, *, wait_s: float = WAIT_S, on_wait: OnWait | None = None
     ) -> None:
-        """Open the file, made when it is not there. Raises OSError.
+        """Open the file, and create it if it is missing. Raises OSError.
 
-        `what` is locked, for messages. `wait_s`: for how long a wait may block; without `on_wait`, for how long all may
-        together until it is had again, so that whoever asks often stands still no longer than who asks once.
+        `what`: name of what is locked, for messages. `wait_s`: how long one wait may block; without `on_wait`, how long
+        all waits together may block until the lock is obtained, so that repeated attempts block no longer than one.
         """
         self._file = file
         self._what = what
@@ -44,20 +44,20 @@ class FileLock:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._news = threading.Condition()
         self._asking = False
-        """A thread waits for the kernel; until it is done, nobody else may ask for this descriptor."""
+        """A thread waits in the kernel; until it is done, no other attempt may use this descriptor."""
         self._wanted = False
         self._closed = False
         self._failure: SpoolError | None = None
         self._since = 0.0
         self._blocked_s = 0.0
-        """For how long waits have blocked since then."""
+        """How long waits have blocked since `_since`."""
         self._ahead = False
-        """It was reserved, and whoever takes it next has it already."""
+        """The lock was reserved: the next caller of `acquire` already has it."""
         self._told: Callable[[], None] | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold it while the block lasts. Raises a temporary SpoolError that names the holder."""
+        """Hold the lock during the block. Blocks; raises a temporary SpoolError that names the holder."""
         self.acquire()
         try:
             yield
@@ -65,7 +65,7 @@ class FileLock:
             self.release()
 
     def acquire(self) -> None:
-        """Take it. Raises a temporary SpoolError that names the holder."""
+        """Acquire the lock. Blocks; raises a temporary SpoolError that names the holder."""
         while not self._taken():
             error = self._in_vain()
             if self._on_wait is None:
@@ -73,13 +73,13 @@ class FileLock:
             self._on_wait(error)
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def reserve(self, told: Callable[[], None]) -> bool:
-        """Take it for whoever acquires it here next, without blocking. Raises as `acquire`, but for waiting.
+        """Acquire the lock for the next caller of `acquire`, without blocking. Raises as `acquire`, except for waiting.
 
-        False: it is not free; `told` is called, by another thread and once, when it has been reserved.
+        False: it is not free; `told` is called once, by another thread, when it has been reserved.
         """
         with self._news:
             self._told = None
@@ -91,14 +91,17 @@ class FileLock:
             return self._ahead
 
     def pass_on(self) -> None:
-        """Give back what was reserved, if nobody has taken it since."""
+        """Release a reserved lock, if no caller has acquired it since."""
         with self._news:
             if self._ahead:
                 self._ahead = False
                 self.release()
 
     def held_up(self) -> SpoolError | None:
-        """Say who keeps it for longer than anybody in good order; None: nobody. Does not block; not while it is held here."""
+        """Return an error that names a process holding it for `HELD_S` or more, else None.
+
+        Does not block; must not be called while the lock is held here.
+        """
         with self._news:
             if self._ahead:
                 return None
@@ -109,7 +112,7 @@ class FileLock:
         return self._in_vain() if long_ago else None
 
     def close(self) -> None:
-        """Let go of the file; again does nothing."""
+        """Close the file; a second call does nothing."""
         with self._news:
             if not self._closed:
                 self._closed = True
@@ -141,7 +144,7 @@ class FileLock:
         return granted
 
     def _ask(self) -> bool:
-        """Take it if it is free; let the thread ask if it is not."""
+        """Acquire the lock if it is free; otherwise start the thread that waits for it."""
         if self._asking:
             return False
         try:
@@ -155,7 +158,7 @@ class FileLock:
         return True
 
     def _wait(self) -> None:
-        """In the thread: wait for as long as it takes, then hand over."""
+        """In the thread: wait without limit, then pass the lock to the waiting caller or release it."""
         failure = None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
@@ -170,7 +173,7 @@ class FileLock:
             elif failure is None and told is not None and not self._closed:
                 self._ahead = True
             elif failure is None:
-                self.release()  # a process that was forked meanwhile has the same lock: closing would not end it
+                self.release()  # a process forked meanwhile shares the lock: closing the file would not release it
             if self._closed:
                 os.close(self._descriptor)
         if told is not None:
@@ -188,7 +191,7 @@ class FileLock:
 
 
 def held_by(who: str, what: str, waited_s: float, *, where: str) -> SpoolError:
-    """Say that somebody keeps a lock for longer than one waits."""
+    """Make the error for a lock that `who` held for the whole wait."""
     return SpoolError(
         f"{who} holds {what}; waited for {waited_s:.1f} s",
         where=where,
@@ -198,9 +201,9 @@ def held_by(who: str, what: str, waited_s: float, *, where: str) -> SpoolError:
 
 
 def holder_of(file: Path, kind: str, byte: int | None = None) -> str:
-    """Name the process that holds a lock on a file; empty when the kernel does not tell.
+    """Return the process that holds a lock on a file; empty when the kernel does not report it.
 
-    `kind` is FLOCK or POSIX; `byte`: the lock that covers it, of several.
+    `kind` is FLOCK or POSIX; `byte`: only a lock that covers this byte.
     """
     try:
         there = file.stat()

@@ -1,8 +1,8 @@
-"""A Merkle tree over hashes, as RFC 6962 (section 2.1) has it: append, root, inclusion and consistency proofs. No I/O.
+"""A Merkle tree over hashes by RFC 6962 (section 2.1): append, root, inclusion and consistency proofs. No I/O.
 
-The tree is kept in tiles of 256 hashes, as C2SP tlog-tiles lays them out: tile (0, n) holds the hashes of leaves
-256n to 256n+255, tile (1, n) the roots of 256 full tiles of level 0, and so on. Whoever has the tiles has every node:
-one of eight levels is stored, those between are hashed when they are asked for. Only the last tile of a level grows.
+The tree is stored in tiles of 256 hashes, in the layout of C2SP tlog-tiles: tile (0, n) holds the hashes of leaves
+256n to 256n+255, tile (1, n) the roots of 256 full tiles of level 0, and so on. The tiles contain every node: one of
+eight levels is stored, the levels between are computed on demand. Only the last tile of a level grows.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ _WIDTH: Final = 1 << _HEIGHT
 _TILE_BYTES: Final = _WIDTH * SIZE
 
 Read = Callable[[int, int], bytes]
-"""(level, number) → the tile's hashes one after the other; at least those that the tree's size calls for."""
+"""(level, number) → the concatenated hashes of the tile; at least those that the tree's size requires."""
 Tiles = dict[tuple[int, int], bytes]
 
 
 class ProofError(Exception):
-    """A proof does not have the form that the index and the sizes call for, or does not lead to the root."""
+    """A proof does not have the form that index and sizes require, or does not lead to the root."""
 
 
 def leaf_hash(content: bytes) -> bytes:
@@ -37,7 +37,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A tree of so many leaves whose tiles can be read."""
+    """A tree of `size` leaves whose tiles can be read."""
 
     def __init__(self, size: int, read: Read) -> None:
         self._size = size
@@ -48,15 +48,15 @@ class Tree:
         return self._over(0, self._size) if self._size else EMPTY
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
-        """Prove that a leaf is in the tree (RFC 6962, 2.1.1); the lowest neighbour first. Raises ProofError."""
+        """Return the proof that a leaf is in the tree (RFC 6962, 2.1.1), lowest sibling first. Raises ProofError."""
         if not 0 <= index < self._size:
             raise ProofError(f"there is no leaf {index} among {self._size}")
         return tuple(self._path(index, 0, self._size))
 
     def consistency(self, old: int) -> tuple[bytes, ...]:
-        """Prove that the tree of the first `old` leaves is the beginning of this one (RFC 6962, 2.1.2).
+        """Return the proof that the tree of the first `old` leaves is the beginning of this one (RFC 6962, 2.1.2).
 
-        Empty for none of the leaves, and for all of them. Raises ProofError.
+        Empty if `old` is 0 or all leaves. Raises ProofError.
         """
         if not 0 <= old <= self._size:
             raise ProofError(f"{old} leaves are not the beginning of {self._size}")
@@ -79,7 +79,7 @@ class Tree:
         return [*self._steps(old, middle, high, whole=False), self._over(low, middle)]
 
     def _over(self, low: int, high: int) -> bytes:
-        """Hash the leaves from `low` to before `high`, which are a subtree of this tree."""
+        """Return the hash over the leaves from `low` to before `high`, which form a subtree of this tree."""
         count = high - low
         if count & (count - 1) == 0:
             return self._node(count.bit_length() - 1, low // count)
@@ -97,7 +97,7 @@ class Tree:
 
 
 class Frontier:
-    """The right edge of a growing tree: enough for the root at each size, whatever the number of leaves."""
+    """The right edge of a growing tree: enough to compute the root at each size."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -113,7 +113,7 @@ class Frontier:
         self.size += 1
 
     def root(self) -> bytes:
-        """Return the root of all that was pushed."""
+        """Return the root of all leaves pushed so far."""
         if not self._peaks:
             return EMPTY
         *rest, root = self._peaks
@@ -123,7 +123,7 @@ class Frontier:
 
 
 def grown(size: int, leaves: Sequence[bytes], read: Read) -> Tiles:
-    """Append hashes of leaves to a tree of `size` leaves: returns every tile that is new or longer than before."""
+    """Append leaf hashes to a tree of `size` leaves; returns every new or longer tile. Raises ProofError."""
     tiles: Tiles = {}
     level, first, added = 0, size, b"".join(leaves)
     while added:
@@ -199,7 +199,7 @@ def _split(count: int) -> int:
 
 
 def _fold(hashes: bytes) -> bytes:
-    """Return the root over hashes whose number is a power of two."""
+    """Return the root over hashes, whose number must be a power of two."""
     sha256 = hashlib.sha256
     while len(hashes) > SIZE:
         pair = 2 * SIZE

@@ -1,9 +1,9 @@
 """Checkpoints of the log: the texts that a node signs, and their verification. No I/O, no clock.
 
-The forms are those of C2SP: a signed note, a checkpoint in it (tlog-checkpoint: origin, size, root), Ed25519
-signatures, and public keys as one line `name+id+key`, which any other tool for such logs reads as well.
+The formats are those of C2SP: a signed note, a checkpoint in it (tlog-checkpoint: origin, size, root), Ed25519
+signatures, and public keys as one line `name+id+key`, which other tools for such logs can read as well.
 
-Whoever trusts a key trusts it under every name: nodes that share one sign with it, each under its own.
+A trusted key is trusted under every name: nodes that share a key sign with it, each under its own name.
 """
 
 import binascii
@@ -26,12 +26,12 @@ _LINES: Final = 3
 
 
 class NoteError(Exception):
-    """A note, a key, or a signature that does not hold; the text says what is wrong with it."""
+    """An invalid note, key or signature; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a node vouches for: the first `size` events of the log `origin` have this root, and no others."""
+    """A node's statement that exactly the first `size` events of the log `origin` have this root."""
 
     origin: str
     size: int
@@ -40,7 +40,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierKey:
-    """Whose signature is asked for."""
+    """A public key under a name."""
 
     name: str
     key: bytes
@@ -48,7 +48,7 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The four bytes by which a signature names its key."""
+        """The four bytes that identify the key in a signature."""
         return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.key).digest()[:_ID_BYTES]
 
     def __str__(self) -> str:
@@ -64,21 +64,21 @@ class NodeKey:
 
     @property
     def public(self) -> VerifierKey:
-        """What others verify with."""
+        """The public half, for verification."""
         return VerifierKey(name=self.name, key=self.private.public_key().public_bytes_raw())
 
     def signed(self, checkpoint: Checkpoint) -> str:
-        """Write the note: the checkpoint and our signature."""
+        """Return the note: the checkpoint and our signature."""
         return self.note(_written(checkpoint))
 
     def note(self, text: str) -> str:
-        """Sign a text of whole lines; none of the callers' texts can be taken for another's by its first line."""
+        """Sign a text of whole lines; its first line must differ from that of every other kind of text we sign."""
         signature = b64encode(self.public.id + self.private.sign(text.encode())).decode()
         return f"{text}\n{_DASH}{self.name} {signature}\n"
 
 
 def verifier_key(text: str) -> VerifierKey:
-    """Read a public key from its line. Raises NoteError."""
+    """Parse a public key from its line. Raises NoteError."""
     name, _, rest = text.strip().partition("+")
     number, _, code = rest.partition("+")
     try:
@@ -92,7 +92,7 @@ def verifier_key(text: str) -> VerifierKey:
 
 
 def read(note: str) -> Checkpoint:
-    """Read what a note says, whoever signed it. Raises NoteError."""
+    """Read the checkpoint in a note without verifying its signatures. Raises NoteError."""
     lines = _halves(note)[0].split("\n")
     if len(lines) < _LINES + 1:
         raise NoteError("a checkpoint has three lines: origin, size, root")
@@ -108,7 +108,7 @@ def read(note: str) -> Checkpoint:
 
 
 def verified(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
-    """Read a checkpoint that one of these keys has signed, under whichever name. Raises NoteError as `opened`."""
+    """Read a checkpoint that one of these keys has signed, under any name. Raises NoteError as `opened`."""
     opened(note, keys)
     return read(note)
 
@@ -116,7 +116,7 @@ def verified(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
 def opened(note: str, keys: Sequence[VerifierKey]) -> str:
     """Return the text of a note that one of these keys has signed.
 
-    Raises NoteError when none has, or a signature by one of them is wrong.
+    Raises NoteError when none has, or when a signature by one of them is invalid.
     """
     text, signatures = _halves(note)
     found = False

@@ -1,22 +1,22 @@
-"""Which message some bytes were taken as before: one judgement for both backends."""
+"""Find the message as which some bytes were accepted before: one decision for both backends."""
 
 from collections.abc import Mapping
 
 from spool.entry import Conflict, Duplicate, NewMessage, Submission
 
 Requests = Mapping[tuple[str, str | bytes], str]
-"""Owner and SHA-256 of the bytes, or owner and request key → uid of what was taken."""
+"""Owner and SHA-256 of the bytes, or owner and request key → uid of the accepted message."""
 
 
 def recognised(one: Submission, requests: Requests) -> Duplicate | Conflict | None:
-    """Find the same bytes; None when they are new, whatever message has the request key."""
+    """Return the result for bytes that were accepted before; None if they are new, even if the request key is not."""
     return taken_before(one, requests) if (one.owner, one.sha256) in requests else None
 
 
 def taken_before(new: NewMessage | Submission, requests: Requests) -> Duplicate | Conflict | None:
-    """Find the same bytes, or a message that has the offer's request key: with other bytes that is a clash.
+    """Return Duplicate for bytes accepted before, Conflict if the request key belongs to other bytes, else None.
 
-    Also when these bytes were taken as another message: a key names one message, whoever asks when.
+    Conflict even if these bytes were accepted as another message: a key always names one message.
     """
     same = requests.get((new.owner, new.sha256))
     named = requests.get((new.owner, new.request_key)) if new.request_key else None

@@ -1,8 +1,8 @@
-"""From lines of the journal to leaves of the Merkle log: pure, and the same for every spool (docs/adr/0018).
+"""Turn lines of the journal into leaves of the Merkle log: pure, and the same for every spool (docs/adr/0018).
 
-The journal is what the others write, in the commits they make anyway. Sealing takes lines that can no longer change
-places, gives them consecutive indexes, and writes their hashes (`spool.merkle`) and a signed checkpoint beside them,
-in one commit of its own. What a line says then cannot be changed, taken out or moved without being found.
+The roles write journal lines in their normal commits. Sealing takes lines whose order can no longer change, gives
+them consecutive indexes, and writes their hashes (`spool.merkle`) and a signed checkpoint in one commit of its own.
+From then on, any change, removal or move of a line is detected.
 """
 
 import struct
@@ -22,36 +22,36 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 Row = tuple[int, int, str, str, str]
-"""A line as the databases hold it: number, microseconds since 1970, event, uid, detail."""
+"""A line as in the databases: number, microseconds since 1970, event, uid, detail."""
 Sign = Callable[[str, int, bytes], str]
-"""(origin of the log, empty at its beginning; size; root) → the signed note."""
+"""(origin of the log, empty for a new log; size; root) → the signed note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A checkpoint as the spool keeps it."""
+    """A checkpoint as stored in the spool."""
 
     size: int
-    """Events in the log."""
+    """Number of events in the log."""
     at: datetime
     note: str
-    """Signed (`spool.note`)."""
+    """The signed note (`spool.note`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaves:
-    """Which lines of the journal one sealing took."""
+    """The lines of the journal that one sealing took."""
 
     first: int
-    """Index of the first of them in the log."""
+    """Index of the first line in the log."""
     numbers: tuple[int, ...]
-    """Of the lines, ascending; the indexes are consecutive. None: lines up to `highest` are left out on purpose."""
+    """Line numbers, ascending; the indexes are consecutive. Empty: lines up to `highest` are omitted on purpose."""
     highest: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What one sealing writes."""
+    """The data that one sealing writes."""
 
     leaves: Leaves
     tiles: Tiles
@@ -60,10 +60,10 @@ class Growth:
 
 
 def content(number: int, at: int, event: str, uid: str, detail: str) -> bytes:
-    """Write what is hashed of a line; one way to write each line, no other.
+    """Return the bytes of a line that are hashed; each line has exactly one encoding.
 
-    `journal/1`, line feed; number and microseconds since 1970, 8 bytes each; the three texts in UTF-8, each behind
-    its length in 4 bytes. Whole numbers are big-endian.
+    `journal/1`, line feed; number and microseconds since 1970, 8 bytes each; the three texts in UTF-8, each after
+    its length in 4 bytes. Integers are big-endian.
     """
     said, about, more = (
         event.encode(),
@@ -81,7 +81,7 @@ def leaf_of(line: JournalLine) -> bytes:
 
 
 def growth(size: int, rows: Sequence[Row], read: Read) -> Growth:
-    """Append lines, ascending by number, to a log of `size` leaves. Raises ProofError when its tiles are short."""
+    """Append lines, ascending by number, to a log of `size` leaves. Raises ProofError when tiles are too short."""
     tiles = grown(size, [leaf_hash(content(*row)) for row in rows], read)
     after = size + len(rows)
 
@@ -98,13 +98,13 @@ def growth(size: int, rows: Sequence[Row], read: Read) -> Growth:
 
 
 def packed(numbers: Sequence[int]) -> bytes:
-    """Pack ascending numbers: their distances, compressed; a byte or two each."""
+    """Pack ascending numbers as compressed differences; a byte or two each."""
     distances = [after - before for before, after in zip((0, *numbers), numbers, strict=False)]
     return zlib.compress(struct.pack(f"!{len(distances)}q", *distances), level=1)
 
 
 def unpacked(code: bytes) -> tuple[int, ...]:
-    """Return what was packed."""
+    """Undo `packed`."""
     raw = zlib.decompress(code)
     numbers, last = [], 0
     for distance in struct.unpack(f"!{len(raw) // 8}q", raw):

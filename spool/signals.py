@@ -1,8 +1,8 @@
-"""Waking other processes of one machine: a datagram socket per listener in a folder, no broker, no polling.
+"""Wake other processes of one machine: a datagram socket per listener in a folder, no broker, no polling.
 
-A signal is a hint that looking may be worth it, never the news itself: one that gets lost (a full
-buffer, a listener that just died) costs the listener its time-out, nothing else. So nothing that
-goes wrong with a signal is an error of whoever gave it.
+A signal is only a hint that the listener should check for work; it carries no data. A lost signal (a full
+buffer, a listener that just died) only makes the listener wait for its time-out. So no failure of a signal
+is an error of the sender.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _ADDRESS_BYTES = 107
-"""What sun_path of a Unix socket address holds, without its closing NUL (man 7 unix)."""
+"""Most bytes in sun_path of a Unix socket address, without its closing NUL (man 7 unix)."""
 
 
 class SocketWaiter:
-    """The receiving end."""
+    """The receiver of signals."""
 
     def __init__(self, receiver: socket.socket) -> None:
         self._receiver = receiver
@@ -31,20 +31,20 @@ class SocketWaiter:
         return self._receiver.fileno()
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until a signal or the end of the time; swallow every signal that is there."""
+        """Block until a signal or the time-out; discard all pending signals; returns whether there was one."""
         ready = self._poll.poll(max(0.0, timeout_s) * 1000)
         self.drain()
         return bool(ready)
 
     def drain(self) -> None:
-        """Forget the signals heard so far."""
+        """Discard the signals received so far."""
         with contextlib.suppress(BlockingIOError):
             while self._receiver.recv(16):
                 pass
 
 
 class Signals:
-    """The sockets of one folder, which may lie as deep as it likes."""
+    """The sockets of one folder, whose path may be of any length."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,7 +55,7 @@ class Signals:
 
     @contextmanager
     def listen(self, topic: str) -> Iterator[SocketWaiter]:
-        """Bind a socket under the topic; unbound at the end, or swept away after a crash."""
+        """Bind a socket for the topic; it is removed at the end, or by the next `wake` after a crash."""
         name = f"{topic}-{os.getpid()}-{secrets.token_hex(8)}.s"
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
@@ -68,7 +68,7 @@ class Signals:
                 (self._folder / name).unlink()
 
     def wake(self, topic: str) -> None:
-        """Signal every listener of the topic; remove the sockets of the dead. Never raises OSError."""
+        """Signal every listener of the topic; remove sockets of dead processes. Never raises OSError."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self._folder):  # noqa: PTH208 (ten times as fast as Path.glob)
                 if name.startswith(f"{topic}-") and name.endswith(".s"):
@@ -80,7 +80,7 @@ class Signals:
         except ConnectionRefusedError:
             (self._folder / name).unlink(missing_ok=True)  # its process is gone
         except OSError:
-            pass  # its buffer is full of signals already, or it went meanwhile: a hint is lost
+            pass  # its buffer is already full of signals, or it has just ended: a hint is lost
 
     def _address(self, name: str) -> str:
         """Return a path that fits into a socket address."""
@@ -89,7 +89,7 @@ class Signals:
         return path if short else f"/proc/self/fd/{self._descriptor}/{name}"
 
     def close(self) -> None:
-        """Let go of the sending socket and the folder; again does nothing."""
+        """Close the sending socket and the folder; a second call does nothing."""
         self._sender.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)

@@ -1,7 +1,7 @@
-"""The Spool door: everything the roles may ask of the only memory. One Protocol, one suite of tests.
+"""The Spool interface: all operations of the roles on the one durable store. One Protocol, one suite of tests.
 
-A method that writes is one commit: when it returns, what it says is on disk. Methods that raise
-SpoolError have written nothing.
+A method that writes is one commit: when it returns, the changes are on disk. A method that raises
+SpoolError has written nothing.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -54,30 +54,30 @@ NO_MARKS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Topic(StrEnum):
-    """What a process can wait for."""
+    """The topics that a process can wait for."""
 
     ENTRIES = "entries"
-    """Something may be claimable."""
+    """Entries may be claimable."""
     NOTICES = "notices"
-    """Something was filed for somebody."""
+    """A notice was filed for an owner."""
 
 
 class Waiter(Protocol):
-    """Ears on one topic."""
+    """A listener on one topic."""
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when something happened, for an event loop."""
+        """Return a descriptor that is readable after a signal, for an event loop."""
         ...
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until something happened or the time is over; say which; forget what was heard."""
+        """Block until a signal or the time-out; returns whether there was a signal; discards pending signals."""
         ...
 
 
 class Spool(Protocol):
     """Durable entries, answers and their timelines."""
 
-    # what comes in
+    # incoming messages
 
     def put(
         self,
@@ -86,26 +86,26 @@ class Spool(Protocol):
         notes: Sequence[Note] = (),
         marks: Mapping[str, int] = NO_MARKS,
     ) -> list[PutResult]:
-        """Take in offers, in order, and write notes in the journal, in one commit; one reply an offer.
+        """Store new messages, in order, and write notes to the journal, in one commit; one result per message.
 
-        `marks`: name → how far somebody has got with the stream that the offers were made from, kept in the same
-        commit; no mark goes backwards.
+        `marks`: name → position reached in the stream from which the messages were made, stored in the same commit;
+        no mark goes backwards.
         """
         ...
 
     def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
-        """Say of each what `put` would say of an offer with these bytes that were taken before; None: they were not.
+        """Return for each what `put` would return if these bytes were accepted before; None: they were not.
 
-        Looks only among what the same owner handed in, and writes nothing. A request key of other bytes says nothing
-        before these are known: None.
+        Checks only submissions of the same owner, and writes nothing. For unknown bytes with the request key of other
+        bytes, the result is None too.
         """
         ...
 
     def mark(self, name: str) -> int | None:
-        """Return how far that mark has got; None when it was never set."""
+        """Return the position of that mark; None when it was never set."""
         ...
 
-    # what goes out
+    # sending
 
     def claim(
         self,
@@ -116,58 +116,58 @@ class Spool(Protocol):
         lease_s: float,
         room: Mapping[str, int] = NO_BOUNDS,
     ) -> list[Claimed]:
-        """Take up to `limit` entries whose turn has come, in turn from each owner that has any.
+        """Claim up to `limit` entries that are due, in rotation from each owner that has any.
 
-        Within an owner by priority, then oldest due first. Owners take turns from one call to the next, so
-        a thousand entries of one do not hold up the single one of another. `room`: of entries that need
-        this (`NewMessage.needs`), only so many; they hold up none that need something else.
+        Within an owner by priority, then oldest due first. The rotation continues from one call to the next, so
+        a thousand entries of one owner do not delay the single one of another. `room`: resource → most entries
+        that need it (`NewMessage.resource`); they do not delay entries that need something else.
         """
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
-        """End attempts; void claims are passed over. Returns how many took effect."""
+        """End attempts; settlements of void claims are skipped. Returns how many took effect."""
         ...
 
     def recover(self, *, claimant: str | None = None) -> list[Ended]:
-        """Make ready what `claimant` had claimed (it died), or, without a name, whose lease is over.
+        """Make ready the entries that `claimant` had claimed (it died), or, without a name, those with an ended lease.
 
-        With the first generation of a claimant (`spool.claimants`) all later ones have died that there were.
-        What has been found like this `ending.ABANDONED_AT_MOST` times in a row, and never settled in between,
-        is dead: it may be what kills its forwarders. From the second time on entries come back one by one.
+        If `claimant` is the first generation (`spool.claimants`), all later generations count as dead too. An entry
+        recovered `ending.ABANDONED_AT_MOST` times in a row without a settlement becomes dead, because it may be
+        what kills its forwarders. From the second time on, entries become due one by one.
         """
         ...
 
     def leave(self, claimant: str) -> int:
-        """Leave claims of earlier generations of `claimant` to those who hold them; returns how many were not left before.
+        """Leave the claims of earlier generations of `claimant` to their holders; returns how many are newly left.
 
-        They may still be settled. The end of their lease counts for nothing: `recover` makes them ready as they were.
+        They may still be settled. The end of their lease is not counted: `recover` makes them ready as they were.
         """
         ...
 
     def repair_clock(self, destination: str, *, wait_s: float, lease_s: float) -> int:
-        """Bring near what lies further ahead than it can have been put: the clock was set back since.
+        """Repair times that lie further ahead than they can have been set, because the clock was set back since.
 
-        An entry that was neither deferred nor postponed is due at once, one whose turn is more than `wait_s` (the longest
-        back-off) away is due at once too, whether or not it waits for others, and no lease holds longer than `lease_s`
-        from now. Returns how many it brought near, some thousand in one commit: call it until there are none. Costs one
-        look when the clock is right.
+        An entry that was neither deferred nor postponed becomes due at once; so does one whose due time is more than
+        `wait_s` (the longest back-off) away, whether or not it waits for others; no lease lasts longer than `lease_s`
+        from now. Returns how many were repaired, some thousand in one commit: call it until it returns 0. Costs one
+        query when the clock is right.
         """
         ...
 
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
-        """Return when the next waiting entry may be claimed; None when nothing waits for its time.
+        """Return when the next waiting entry may be claimed; None when no entry waits for its due time.
 
-        Entries that need one of `full` are left out.
+        Entries that need one of the resources in `full` are left out.
         """
         ...
 
-    # what comes back
+    # receipts
 
     def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice, but who else brings them is. Returns how many were new.
+        """Store raw answers; known bytes are not stored again, but a new feed is recorded. Returns how many were new.
 
-        Bytes that asked for another attempt and come again under another name are said again, about a later
-        attempt perhaps: they are to be filed again, as received now.
+        Bytes that asked for another attempt and come again under another name may concern a later attempt: they
+        must be filed again, as received now.
         """
         ...
 
@@ -180,26 +180,26 @@ class Spool(Protocol):
         ...
 
     def find(self, texts: Sequence[str], *, owner: str | None = None) -> Iterator[Found]:
-        """Yield every declaration that one of the texts, identities or handles, points at; with `owner` only theirs.
+        """Yield every declaration that one of the texts (identities or handles) refers to; with `owner` only theirs.
 
-        A declaration comes once for each different facts of its versions, the newest last. All of them come, a page
-        at a time; what is written meanwhile may be among them.
+        A declaration is yielded once for each different facts of its versions, the newest last. All are read page by
+        page, so declarations written meanwhile may be included.
         """
         ...
 
     def carriers(self, declarations: Collection[int]) -> dict[int, set[str]]:
-        """Return to which destinations messages about each of these declarations go or went."""
+        """Return, for each of these declarations, the destinations of the messages about it."""
         ...
 
     def travelled(self, cop_msg_id: str, senders: Collection[str] = ()) -> Travelled | None:
-        """Return the one message that goes out under this CopMsgId of one of these senders, see `travelling.meant`."""
+        """Return the one message sent under this CopMsgId by one of these senders, see `travelling.meant`."""
         ...
 
     def file(self, filings: Sequence[Filing], *, resolves: Sequence[int] = ()) -> list[Filed]:
-        """File what arrivals turned out to be, and mark orphans as resolved, in one commit.
+        """File evaluated arrivals, and mark orphans as resolved, in one commit.
 
-        Entries that bounce are moved in the same commit; one whose attempt is still to be settled, as soon as
-        it is settled as delivered.
+        Entries that bounce change in the same commit; an entry whose attempt is not settled yet, as soon as it is
+        settled as delivered.
         """
         ...
 
@@ -208,16 +208,16 @@ class Spool(Protocol):
         ...
 
     def orphans_after(self, after: int, *, limit: int) -> list[Orphan]:
-        """Return up to `limit` unresolved orphans of a higher number, ascending, each with its `pointers`.
+        """Return up to `limit` unresolved orphans with numbers above `after`, ascending, each with its `pointers`.
 
-        Cheap for those that nothing points at, which are nearly all.
+        Cheap for those whose texts match nothing, which are nearly all.
         """
         ...
 
-    # bringing home
+    # delivery to owners
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
-        """Return what was filed for this owner after the cursor, in cursor order."""
+        """Return the notices filed for this owner after the cursor, in cursor order."""
         ...
 
     def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
@@ -225,36 +225,36 @@ class Spool(Protocol):
         ...
 
     def filed_for(self, owner: str, arrival: int) -> list[TimelineEntry]:
-        """Return the rows of one arrival that are this owner's."""
+        """Return the rows of one arrival that belong to this owner."""
         ...
 
     def addressed(self, owner: str, arrival: int) -> bool:
-        """Say whether an arrival was filed as a whole for this owner."""
+        """Whether an arrival was filed as a whole for this owner."""
         ...
 
     def unread(self, owner: str, *, at_most: int) -> Unread:
-        """Return how much an owner was addressed as a whole and has not acknowledged; no more messages are counted.
+        """Return the unacknowledged messages addressed to an owner as a whole; at most `at_most` are counted.
 
-        Cheap, whatever else waits for the owner: the price grows with `at_most` alone.
+        The cost depends only on `at_most`, whatever else waits for the owner.
         """
         ...
 
     def acknowledge(self, owner: str, cursor: int) -> int:
-        """Remember how far the owner has read (never backwards); returns the cursor that holds."""
+        """Record how far the owner has read (never backwards); returns the cursor now in effect."""
         ...
 
     def acknowledged(self, owner: str) -> int:
-        """Return how far the owner has read; 0 at first."""
+        """Return how far the owner has read; 0 initially."""
         ...
 
-    # looking
+    # views
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
-        """Return one message with its first entry; with `owner` only if it is theirs."""
+        """Return one message with its first entry; with `owner` only if it belongs to them."""
         ...
 
     def ways(self, uid: str) -> list[MessageView]:
-        """Return one message with each of its entries, in the order of the offer's ways."""
+        """Return one message with each of its entries, in the order of its ways."""
         ...
 
     def body(self, uid: str) -> bytes | None:
@@ -262,11 +262,11 @@ class Spool(Protocol):
         ...
 
     def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
-        """Return the answers about declarations that the identity or handle names, by `at`."""
+        """Return the answers about declarations with this identity or handle, ordered by `at`."""
         ...
 
     def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
-        """Return entries of messages about declarations that the identity or handle names, newest first."""
+        """Return entries of messages about declarations with this identity or handle, newest first."""
         ...
 
     def search(self, text: str, *, limit: int = 20) -> list[str]:
@@ -274,32 +274,32 @@ class Spool(Protocol):
         ...
 
     def beginning(self, text: str, *, limit: int) -> list[str]:
-        """Return up to `limit` ids of messages that begin like this, in their order; see `grouping.bounds`."""
+        """Return up to `limit` ids of messages with this prefix, sorted; see `grouping.bounds`."""
         ...
 
     def entries(self, wanted: Wanted = ANY, *, after: int = 0, limit: int = 100) -> list[MessageView]:
-        """Return up to `limit` entries that are wanted, oldest first.
+        """Return up to `limit` entries that match `wanted`, oldest first.
 
-        To go on, ask again with `after` the number of the last one, `MessageView.entry`.
+        For the next page, call again with `after` = `MessageView.entry` of the last one.
         """
         ...
 
     def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
-        """Let an operator's event happen to these messages' entries, all or those to one destination.
+        """Apply an operator's event to the entries of these messages, all or those of one destination.
 
         Raises LifecycleError when none of a message's entries allows it.
         """
         ...
 
     def depths(self) -> list[Depth]:
-        """Return how many unsettled or dead entries each destination has, by state and age."""
+        """Return the number of unsettled or dead entries by destination, state and age."""
         ...
 
     def groups(self, wanted: Wanted = ANY, *, each: int) -> list[EntryGroup]:
-        """Return what is wanted of the unsettled and dead entries, those of one destination, state and error together.
+        """Return the unsettled and dead entries that match `wanted`, grouped by destination, state and error.
 
-        Of each destination and state the `each` largest, and one of all others: what fails in many ways is no more
-        than what fails in one.
+        For each destination and state the `each` largest groups, and one group of all others, so that many different
+        errors do not make the result long.
         """
         ...
 
@@ -307,102 +307,102 @@ class Spool(Protocol):
         """Return the journal lines of one message, oldest first."""
         ...
 
-    # measuring
+    # metrics
 
     def backlog(self, *, at_most: int) -> list[Backlog]:
-        """Return what waits for each destination; no more than `at_most` entries of each are counted.
+        """Return the backlog of each destination; at most `at_most` entries of each are counted.
 
-        Cheap, whatever waits: the price grows with `at_most` alone.
+        The cost depends only on `at_most`, whatever waits.
         """
         ...
 
     def needed(self, *, at_most: int) -> Mapping[str, int]:
-        """Return how many entries could go but for what they need, by that; of each turn no more are counted.
+        """Return, by resource, how many entries lack only that; at most `at_most` of each turn are counted.
 
-        Cheap when nobody needs anything; the price grows with `at_most`.
+        Cheap when no entry needs a resource; the cost grows with `at_most`.
         """
         ...
 
     def waiting(self, owner: str, *, at_most: int) -> int:
-        """Return how many entries of an owner could go now, whatever they need; no more than `at_most` are counted.
+        """Return how many entries of an owner could go now, whatever they need; at most `at_most` are counted.
 
-        Those that wait for an earlier entry, are held or are on their way are not among them. Cheap, whatever
-        waits: the price grows with `at_most` alone.
+        Entries that wait for an earlier one, are held or are being sent are not included. The cost depends only on
+        `at_most`, whatever waits.
         """
         ...
 
     def outstanding(self) -> Outstanding:
-        """Return what waits for somebody outside: orphans, and notices by owner."""
+        """Return counts of what waits for an action from outside: orphans, and notices by owner."""
         ...
 
-    # answers that do not come
+    # overdue answers
 
     def silent(
         self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
     ) -> ScanStep:
-        """Look at up to `limit` sent entries on from where this walk was last left, but none sent after `until`.
+        """Scan up to `limit` sent entries from the stored position of this walk on, but none sent after `until`.
 
-        Finds their declarations with no answer, but passing ones, since the message was accepted; of the first message
-        about a declaration earlier answers count too, for they came before it. A walk that was never left anywhere
-        begins at `start`. Writes nothing.
+        Finds declarations without an answer, other than passing ones, since their message was accepted; for the first
+        message about a declaration earlier answers count too, as they came before it. A walk without a stored position
+        starts at `start`. Writes nothing.
         """
         ...
 
     def set_overdue(self, walk: str, at: str, silent: Sequence[Silent]) -> list[Silent]:
-        """Leave the walk at `ScanStep.at`, and set down what is overdue; returns what was not set down before."""
+        """Store the walk's position `ScanStep.at`, and record what is overdue; returns what was not recorded before."""
         ...
 
     def overdue(self, *, after: int = 0, limit: int) -> list[Silent]:
-        """Return up to `limit` of what was set down, of messages with a higher number than `after`, those in order.
+        """Return up to `limit` recorded overdue answers of messages with numbers above `after`, ordered by number.
 
-        Some may have been answered since, until `end_overdue`. All of the last message are among them, be it more
-        than `limit`.
+        Some may have been answered since, until `end_overdue`. Those of the last message are complete, even if that
+        exceeds `limit`.
         """
         ...
 
     def end_overdue(self, silences: Sequence[Overdue], *, after: int, limit: int) -> int:
-        """Take back what was set down and is answered by now, as `overdue` returns it; returns the last message's number.
+        """Delete recorded overdue answers that have come by now, page by page as `overdue`.
 
-        0: there was none.
+        Returns the number of the last message; 0: there was none.
         """
         ...
 
     # retention
 
     def old(self, before: datetime, *, limit: int, cursor: str = "") -> Old:
-        """Return up to `limit` messages that were over before this time, oldest first.
+        """Return up to `limit` messages that were finished before this time, oldest first.
 
-        Over means: accepted before it, every entry sent or discarded before it, no answer about one of
-        its declarations since, and every notice of such an answer acknowledged. One call looks at a
-        bounded number of messages; the next one goes on at the cursor, until that is empty.
+        Finished means: accepted before it, every entry sent or discarded before it, no answer about one of
+        its declarations since, and every notice of such an answer acknowledged. One call checks a limited
+        number of messages; the next one continues at the cursor, until that is empty.
         """
         ...
 
     def export(self, uid: str) -> Archived | None:
-        """Return everything that is known of one message; None when there is none of that id."""
+        """Return all data of one message; None when no message has that id."""
         ...
 
     def purge(self, archived: Sequence[Archived], *, before: datetime) -> list[str]:
-        """Take messages out of the spool that were over before this time, in one commit.
+        """Delete messages that were finished before this time from the spool, in one commit.
 
-        One that is not over, or has other answers than at its export, stays as it is. Declarations that
-        no other message speaks of go with them, and raw answers that speak of nobody else. Returns the
-        uids that went.
+        A message that is not finished, or has other answers than at its export, is kept. Declarations that
+        are in no other message are deleted too, and raw answers about no other declaration. Returns the
+        deleted uids.
         """
         ...
 
     # the log: Merkle hashes over the journal (docs/adr/0018)
 
     def seal(self, sign: Sign, *, limit: int) -> int:
-        """Take up to `limit` lines of the journal into the log, and a checkpoint by `sign`, in one commit.
+        """Add up to `limit` lines of the journal to the log, with a checkpoint by `sign`, in one commit.
 
-        Lines go in the order of their numbers, none is ever passed over; those that others may still come before
-        wait for the next call. Returns how many it took; 0 also when another process was faster.
+        Lines are added in the order of their numbers, and none is ever skipped; lines before which others may still
+        be written wait for the next call. Returns how many were added; 0 also when another process was faster.
         """
         ...
 
     def unsealed(self) -> int:
-        """Return how many lines are not in the log yet, or a little more: numbers may be missing."""
+        """Return how many lines are not in the log yet; may be slightly too high, because numbers may be missing."""
         ...
 
     def tile(self, level: int, number: int) -> bytes:
@@ -422,44 +422,44 @@ class Spool(Protocol):
         ...
 
     def leaves(self, *, after: int, limit: int) -> list[Leaves]:
-        """Return what sealings took whose highest line is above `after`, oldest first."""
+        """Return the leaves of the sealings whose highest line is above `after`, oldest first."""
         ...
 
     def lines(self, *, after: int, up_to: int) -> list[JournalLine]:
-        """Return the lines of the journal with these numbers, `after` not among them, ascending."""
+        """Return the lines of the journal with numbers above `after` up to `up_to`, ascending."""
         ...
 
-    # being kept in order
+    # maintenance
 
     def tidy(self) -> None:
-        """Do what the store has to do for itself now and then, so that no commit has to; call it every second.
+        """Do the store's own maintenance, so that no commit has to; call it every second.
 
-        Others read and write meanwhile. Cheap when there is nothing to do.
+        Does not block other readers and writers. Cheap when there is nothing to do.
         """
         ...
 
     def reserve(self, told: Callable[[], None]) -> bool:
-        """Have the next write begin without a wait, where writers stand in one line: True when it can begin now.
+        """Reserve the next write, if the store has one queue of writers; True: it can begin now without waiting.
 
-        Does not block. Else `told` is called once by another thread when it can; what writes meanwhile may take that
-        turn, so ask again then. Whoever has reserved writes, or passes it on.
+        Does not block. If False, `told` is called once by another thread when it can begin; another write of this
+        process may use that turn, so call again then. After True, the caller must write or call `pass_on`.
         """
         ...
 
     def pass_on(self) -> None:
-        """Give back what was reserved and not used."""
+        """Release a reservation that was not used."""
         ...
 
     def held_up(self) -> SpoolError | None:
-        """Say who keeps writers waiting for longer than anybody may; None: nobody, as far as is known. Does not block."""
+        """Return an error that names a process blocking writers for too long; None if none is known. Does not block."""
         ...
 
-    # being woken
+    # wake-ups
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
-        """Start to listen; what happens from now on wakes the waiter, from any process."""
+        """Start to listen; from now on, signals from any process wake the waiter."""
         ...
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close files."""
         ...

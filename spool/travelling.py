@@ -1,4 +1,4 @@
-"""Which message an answer to a CopMsgId is about: a CopMsgId is its sender's own, and two senders may use the same one."""
+"""Find the message that an answer to a CopMsgId is about: two senders may use the same CopMsgId."""
 
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from spool.entry import Latest
 
 UNTOLD: Final = ""
-"""Sender of entries of an older layout, which did not tell it, and of what nobody answers by CopMsgId."""
+"""Sender of entries of an older layout, which did not store it, and of entries never answered by CopMsgId."""
 MOST: Final = 1000
-"""Entries looked at under one CopMsgId; no message has so many."""
+"""Most entries read under one CopMsgId; no message has so many."""
 COLUMNS: Final = (
     "id, claim, destination, attempts, facts, message, sender,"
     " EXISTS (SELECT 1 FROM message m WHERE m.id = entry.message AND m.uid = entry.cop_msg_id)"
@@ -16,7 +16,7 @@ COLUMNS: Final = (
 
 
 class TravelledEntry(NamedTuple):
-    """A row of `entry`, as far as it is looked at here; `COLUMNS` reads it."""
+    """The columns of `entry` that are needed here; `COLUMNS` selects them."""
 
     id: int
     claim: int
@@ -26,11 +26,11 @@ class TravelledEntry(NamedTuple):
     message: int
     sender: str
     is_ours: bool
-    """Whether this gateway made the CopMsgId up; nobody can have known it before the message was taken."""
+    """Whether this gateway created the CopMsgId, so that nobody can have known it before the message was accepted."""
 
     @property
     def latest(self) -> Latest:
-        """The entry as the caller gets it."""
+        """The entry as returned to the caller."""
         return Latest(
             entry=self.id,
             claim=self.claim,
@@ -41,10 +41,10 @@ class TravelledEntry(NamedTuple):
 
 
 def meant(entries: Sequence[TravelledEntry], senders: Collection[str]) -> Sequence[TravelledEntry]:
-    """Choose among the entries under one CopMsgId those of the one message that is meant; none when several may be.
+    """Return the entries of the one message meant, among those under one CopMsgId; empty if several are possible.
 
-    `senders`: the SenderIds that the answer names. Where it names some, only theirs count, or else those whose sender
-    is not told; where it names none, the message that this gateway gave the CopMsgId to, or else one that is alone under it.
+    `senders`: the SenderIds in the answer. If there are any, their entries count, or else those with unknown sender;
+    if there are none, the message to which this gateway gave the CopMsgId, or else the only one that has it.
     """
     if senders:
         own = [one for one in entries if one.sender in senders]
@@ -55,5 +55,5 @@ def meant(entries: Sequence[TravelledEntry], senders: Collection[str]) -> Sequen
 
 
 def clashes(sender: str, owner: str, *, with_sender: str, with_owner: str) -> bool:
-    """Say whether an owner's new message of this sender may not have the CopMsgId that another entry has."""
+    """Whether an owner's new message of this sender conflicts with another entry that has the same CopMsgId."""
     return with_sender == sender or (with_sender == UNTOLD and with_owner == owner)

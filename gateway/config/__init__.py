@@ -1,1 +1,1 @@
-"""gateway.toml and the files of enterprises → frozen values, checked whole before anything starts."""
+"""gateway.toml and the files of enterprises → frozen values, fully checked before anything starts."""

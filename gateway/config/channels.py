@@ -1,4 +1,4 @@
-"""`[[deliver]]` of an enterprise's file: the channels on which its answers are brought home, checked as a whole."""
+"""`[[deliver]]` of an enterprise's file: the channels that deliver its answers, checked as a whole."""
 
 import re
 from dataclasses import dataclass
@@ -48,13 +48,13 @@ class Deliver(Section, kw_only=True):
     rabbitmq: OutRabbitmq | None = None
     amqp: OutAmqp | None = None
     content: Literal["json", "raw"] = "json"
-    """What a queue gets: the JSON form with the receipt in it, or the receipt's bytes alone."""
+    """What a queue gets: JSON that contains the receipt, or only the bytes of the receipt."""
     retry: Retry | None = None
-    """In place of the common `[retry]`."""
+    """Replaces the common `[retry]`."""
 
     @property
     def kind(self) -> str:
-        """Which of the tables is there."""
+        """The name of the table that is present; empty if there is none."""
         return next((kind for kind in KINDS if getattr(self, kind) is not None), "")
 
     @property
@@ -70,14 +70,14 @@ class Deliver(Section, kw_only=True):
 
 KINDS: Final = ("webhook", "folder", "sftp", "rabbitmq", "amqp")
 _IN_ONLY: Final = ("receive_dir", "receive_queues", "receive_address", "archive_dir", "stable_s", "prefetch")
-"""Settings of the way in, which a channel does not have."""
+"""Settings for receiving, which a channel does not have."""
 _QUEUES: Final = ("rabbitmq", "amqp")
 _URL: Final = re.compile(r"https?://[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One `[[deliver]]` with whose it is."""
+    """One `[[deliver]]` with its enterprise."""
 
     enterprise: str
     deliver: Deliver
@@ -89,7 +89,7 @@ class Channel:
 
 
 def check_deliver(tables: tuple[Deliver, ...], file: Path) -> None:
-    """See what one key alone cannot say; `tables` as read, before paths are made absolute. Raises ConfigError."""
+    """Check rules that involve several keys; `tables` as read, before paths are made absolute. Raises ConfigError."""
     names = [one.name for one in tables]
     if len(set(names)) != len(names):
         raise ConfigError("two [[deliver]] tables have one name", where=str(file), fix="rename one of them")
@@ -106,7 +106,7 @@ def check_deliver(tables: tuple[Deliver, ...], file: Path) -> None:
 
 
 def target_of(webhook: Webhook) -> SplitResult:
-    """Take the URL apart. Raises ConfigError."""
+    """Parse and check the URL. Raises ConfigError."""
     fault = ""
     try:
         url = urlsplit(webhook.url)

@@ -1,4 +1,4 @@
-"""`[[door]]` of an enterprise's file: how its messages come in, beside HTTP."""
+"""`[[door]]` of an enterprise's file: how its messages come in, other than by HTTP."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os.path import normpath
@@ -14,21 +14,21 @@ from gateway.model import EnterpriseId
 
 QueueName = Annotated[str, Meta(min_length=1, max_length=255)]
 Prefetch = Annotated[int, Meta(ge=1, le=1000)]
-"""Messages that are with us and not acknowledged; each is held in memory whole."""
+"""Most unacknowledged messages; each is held in memory as a whole."""
 
 
 class FolderDoor(Section, kw_only=True, tag_field="kind", tag="folder"):
-    """`kind = "folder"`: files that somebody lays there, by SFTP, FTP or a mount. All folders on one file system."""
+    """`kind = "folder"`: files put there by SFTP, FTP or a mount. All folders must be on one file system."""
 
     dir: Path
     reports_dir: Path
-    """Where `<name>.accepted.json` is written."""
+    """Folder for `<name>.accepted.json`."""
     rejected_dir: Path
-    """Where a refused file is moved, beside its `<name>.problem.json`."""
+    """Folder for refused files, each with its `<name>.problem.json`."""
     done_dir: Path | None = None
-    """Where accepted files are moved; without one they are removed."""
+    """Folder for accepted files; without one they are removed."""
     stable_s: NotNegative = 5.0
-    """Take a file when size and time have stayed the same so long; 0: who writes it renames it when it is whole."""
+    """Take a file when size and time have been unchanged so long; 0: the writer renames it when it is complete."""
 
     def folders(self) -> dict[str, Path]:
         """Return every folder by the name of its key."""
@@ -41,7 +41,7 @@ class RabbitmqDoor(RabbitmqBroker, kw_only=True, tag_field="kind", tag="rabbitmq
 
     queue: QueueName
     reply_queue: QueueName
-    """Where every message is answered: with what HTTP would have answered."""
+    """Queue for the answer to each message, the same as over HTTP."""
     prefetch: Prefetch = 20
 
 
@@ -50,7 +50,7 @@ class AmqpDoor(AmqpBroker, kw_only=True, tag_field="kind", tag="amqp"):
 
     queue: QueueName
     reply_queue: QueueName
-    """As of `kind = "rabbitmq"`."""
+    """As for `kind = "rabbitmq"`."""
     prefetch: Prefetch = 20
 
 
@@ -58,19 +58,19 @@ Door = FolderDoor | RabbitmqDoor | AmqpDoor
 
 
 def kind_of(door: Door) -> str:
-    """Return the `kind` of a door as its table says it."""
+    """Return the `kind` of a door as in its table."""
     return str(door.__struct_config__.tag)
 
 
 class DoorId(NamedTuple):
-    """A door by whose it is and its number in the file, from 1."""
+    """A door, identified by its enterprise and its number in the file, from 1."""
 
     owner: EnterpriseId
     number: int
 
 
 def check_doors(doors: Mapping[EnterpriseId, Sequence[Door]], where: Path) -> None:
-    """See that no door is in another's way. Raises ConfigError for the first of `conflicts`."""
+    """Check that no two doors conflict. Raises ConfigError for the first of `conflicts`."""
     for error in conflicts(
         {DoorId(owner, n): door for owner, own in doors.items() for n, door in enumerate(own, 1)}, where
     ).values():
@@ -78,9 +78,9 @@ def check_doors(doors: Mapping[EnterpriseId, Sequence[Door]], where: Path) -> No
 
 
 def conflicts(doors: Mapping[DoorId, Door], where: Path) -> dict[DoorId, ConfigError]:
-    """Find doors that take from one place, that take from where one puts, and of two enterprises that share any.
+    """Find doors with the same source, a source that is another's target, or a place shared with another enterprise.
 
-    What is found in a place that two enterprises share could be either's: all doors in a conflict are named.
+    A file in a shared place could belong to either enterprise, so all doors in a conflict are returned.
     """
     takers, putters = _by_place(doors, _sources), _by_place(doors, _targets)
     found: dict[DoorId, ConfigError] = {}

@@ -1,4 +1,4 @@
-"""The folder of enterprises: a TOML file each → who may hand in what, and how it is recognised."""
+"""Read the folder of enterprises, one TOML file each: what each may submit, and how it is authenticated."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,56 +20,56 @@ from gateway.model import Enterprise, EnterpriseId, HmacKey, Mailbox, Quota
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Fingerprint = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")]
-"""SHA-256, also as `openssl x509 -fingerprint -sha256` writes it."""
+"""SHA-256, also in the form that `openssl x509 -fingerprint -sha256` prints."""
 _SECRET_BYTES: Final = 32
 TOKENS: Final = 10
-"""Tokens of one enterprise that are valid at once, at most; as many certificates and HMAC keys."""
+"""Most tokens of one enterprise that are valid at the same time; the same for certificates and HMAC keys."""
 
 
 class HmacTable(Section, kw_only=True):
-    """`[[hmac]]`: a key that signs requests; several are valid at once."""
+    """`[[hmac]]`: a key that signs requests; several may be valid at the same time."""
 
     key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    """What X-Gateway-Key says; no two enterprises have the same."""
+    """The value of X-Gateway-Key; no two enterprises may have the same."""
     secret_file: Path
-    """At least 32 bytes, spaces around them left out; a relative path counts from the folder of this file."""
+    """At least 32 bytes, without white space around them; a relative path starts at the folder of this file."""
     until: date | None = None
-    """Its last day, UTC; none: it has no end."""
+    """Its last day, UTC; None: no end."""
 
 
 class EnterpriseFile(Section, kw_only=True):
-    """`enterprises/<id>.toml`; relative paths count from the folder of enterprises."""
+    """`enterprises/<id>.toml`; relative paths start at the folder of enterprises."""
 
     name: str
     cop_codes: Annotated[tuple[str, ...], Meta(min_length=1)]
     dxp_ids: Annotated[tuple[str, ...], Meta(min_length=1)]
     acts_for: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
-    """Codes in the keys of its declarations that are its own, beside `cop_codes`."""
+    """Further codes in the keys of its declarations that belong to it, in addition to `cop_codes`."""
     token_sha256: Sha256 | Annotated[tuple[Sha256, ...], Meta(max_length=TOKENS)] = ()
     token_until: Mapping[Sha256, date] = msgspec.field(default_factory=dict)
-    """SHA-256 of a token → its last day, UTC; those without one have no end."""
+    """SHA-256 of a token → its last day, UTC; tokens not listed have no end."""
     certificate_sha256: Annotated[tuple[Fingerprint, ...], Meta(max_length=TOKENS)] = ()
     hmac: Annotated[tuple[HmacTable, ...], Meta(max_length=TOKENS)] = ()
     message_types: tuple[Annotated[str, Meta(pattern=r"^CEB\d{3}Message$")], ...] = ()
     addresses: tuple[str, ...] = ()
     mail_from: tuple[str, ...] = ()
-    """Enterprises of this node, `"*"` for all, that may put messages and copies in its stream; none: nobody may."""
+    """Enterprises of this node, `"*"` for all, that may put messages and copies in its stream; empty: none."""
     mail_messages: Count = 1000
-    """So many unread ones at most, and so many bytes of them."""
+    """Most unread messages of others; `mail_bytes` is the limit of their bytes."""
     mail_bytes: Count = 64 * 1024 * 1024
     quota: QuotaTable | None = None
     key: str = ""
     disabled: bool = False
     door: tuple[Door, ...] = ()
-    """Where its messages come in, beside HTTP."""
+    """How its messages come in, other than by HTTP."""
     deliver: tuple[Deliver, ...] = ()
-    """The channels on which answers are brought home; none: it fetches them."""
+    """The channels that deliver its answers; empty: it fetches them."""
 
 
 def load_enterprises(folder: Path, default: QuotaTable | None = None) -> dict[EnterpriseId, Enterprise]:
     """Read every `*.toml` of the folder, in name order. Raises ConfigError.
 
-    `default`: the quota of those whose files have none.
+    `default`: the quota of enterprises whose files have none.
     """
     return {
         EnterpriseId(file.stem): enterprise_of(_read(file), file, default)
@@ -78,14 +78,14 @@ def load_enterprises(folder: Path, default: QuotaTable | None = None) -> dict[En
 
 
 def load_doors(folder: Path) -> dict[EnterpriseId, tuple[Door, ...]]:
-    """Read the doors of every enterprise that has some, paths absolute. Raises ConfigError."""
+    """Read the doors of every enterprise that has any, with absolute paths. Raises ConfigError."""
     read = {EnterpriseId(file.stem): absolute(_read(file), folder).door for file in enterprise_files(folder)}
     check_doors(read, folder)
     return {owner: doors for owner, doors in read.items() if doors}
 
 
 def enterprise_files(folder: Path) -> Iterator[Path]:
-    """Find the files, in name order. Raises ConfigError when there is no folder."""
+    """Return the files in name order. Raises ConfigError when there is no folder."""
     if not folder.is_dir():
         raise ConfigError(
             "there is no folder of enterprises", where=str(folder), fix="create it, or run `gateway init DIR`"
@@ -96,7 +96,7 @@ def enterprise_files(folder: Path) -> Iterator[Path]:
 def load_channels(folder: Path, *, lease_s: float) -> tuple[Channel, ...]:
     """Read the channels of all enterprises that are not disabled; paths are absolute. Raises ConfigError.
 
-    Who is disabled gets nothing: the answers wait. `lease_s`: how long a claim holds, longer than a delivery takes.
+    A disabled enterprise gets nothing: its answers wait. `lease_s`: the lease of a claim, longer than a delivery.
     """
     return tuple(
         Channel(enterprise=file.stem, deliver=deliver)
@@ -112,7 +112,7 @@ def _channels(read: EnterpriseFile, file: Path, lease_s: float) -> tuple[Deliver
 
 
 def check_times(read: EnterpriseFile, file: Path, lease_s: float) -> None:
-    """See that no delivery may outlast its claim. Raises ConfigError."""
+    """Check that no delivery can take longer than its lease. Raises ConfigError."""
     for one in read.deliver:
         if one.webhook is not None and one.webhook.timeout_s > lease_s / 2:
             raise ConfigError(
@@ -127,14 +127,14 @@ def _read(file: Path) -> EnterpriseFile:
 
 
 def checked(table: Mapping[str, Any], file: Path) -> EnterpriseFile:
-    """Check what was read from the file of an enterprise. Raises ConfigError."""
+    """Check the content of an enterprise's file. Raises ConfigError."""
     read = section_of(table, EnterpriseFile, file)
     check_deliver(read.deliver, file)
     return read
 
 
 def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) -> Enterprise:
-    """Make an enterprise of its file; `default`: its quota when the file has none. Raises ConfigError."""
+    """Make an Enterprise from its file; `default`: its quota if the file has none. Raises ConfigError."""
     tokens = (read.token_sha256,) if isinstance(read.token_sha256, str) else read.token_sha256
     quota = read.quota or default
     if unknown := read.token_until.keys() - set(tokens):
@@ -171,7 +171,7 @@ def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) 
 
 
 def _end_of(day: date) -> datetime:
-    """Return the end of a day, which the day after begins."""
+    """Return the end of a day: the start of the next."""
     return datetime.combine(day, time.min, UTC) + timedelta(days=1)
 
 
@@ -204,7 +204,7 @@ def _quota(table: QuotaTable) -> Quota:
 
 
 def shared_proofs(enterprises: Mapping[EnterpriseId, Enterprise]) -> dict[EnterpriseId, str]:
-    """Name each enterprise that could be taken for another one, and by what; never a secret."""
+    """Return each enterprise that has the same proof as another one, with the kind of the proof; never a secret."""
     kinds: dict[str, dict[EnterpriseId, Iterable[str]]] = {
         "token": {name: one.token_sha256 for name, one in enterprises.items()},
         "client certificate": {name: one.certificate_sha256 for name, one in enterprises.items()},

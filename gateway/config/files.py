@@ -1,4 +1,4 @@
-"""TOML files → checked sections: what every configuration file is read by."""
+"""TOML files → checked sections, for every configuration file."""
 
 import re
 import tomllib
@@ -43,7 +43,7 @@ EXAMPLES: Final = {
     "messages_per_minute": "messages_per_minute = 600",
     "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
 }
-"""Key → what a right one looks like, for messages about wrong ones."""
+"""Key → an example of a correct value, for error messages."""
 
 
 def read_section(file: Path, kind: type[S]) -> S:
@@ -52,7 +52,7 @@ def read_section(file: Path, kind: type[S]) -> S:
 
 
 def read_table(file: Path) -> dict[str, Any]:
-    """Read a TOML file, whatever is in it. Raises ConfigError."""
+    """Read a TOML file without checking its content. Raises ConfigError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -66,7 +66,7 @@ def read_table(file: Path) -> dict[str, Any]:
 
 
 def section_of(table: Mapping[str, Any], kind: type[S], file: Path) -> S:
-    """Check what was read from a file; unknown keys are errors. Raises ConfigError."""
+    """Check the content of a file; unknown keys are errors. Raises ConfigError."""
     try:
         return msgspec.convert(table, kind, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
@@ -80,7 +80,7 @@ def _decode_path(kind: type[Any], value: Any) -> Any:
 
 
 def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
-    """Say which key is wrong and what a right one looks like; msgspec ends with `at `$.a.b``."""
+    """Make an error that names the wrong key and shows a correct value; msgspec's text ends with `at `$.a.b``."""
     text, _, place = str(error).partition(" - at ")
     key = place.strip("`").removeprefix("$").lstrip(".")
     names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
@@ -96,7 +96,7 @@ def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
 
 
 def absolute(value: S, base: Path) -> S:
-    """Let every relative path of a section count from `base`."""
+    """Return the section with every relative path joined to `base`."""
     changes: dict[str, Any] = {}
     for name in value.__struct_fields__:
         field = getattr(value, name)

@@ -1,7 +1,7 @@
-"""gateway.toml → one frozen Config, checked whole before anything starts.
+"""gateway.toml → one frozen Config, fully checked before anything starts.
 
-Unknown keys are errors. Relative paths count from the folder of the file. Secrets are never values
-here: they are paths of files, read by whoever needs them.
+Unknown keys are errors. Relative paths start at the folder of the file. Secrets are never values here, only
+paths of files, which the code that needs a secret reads.
 """
 
 import re
@@ -30,26 +30,26 @@ FAMILIES: Final[tuple[FamilyName, ...]] = ("import", "export")
 KINDS: Final = ("sftp", "rabbitmq", "amqp", "folder")
 """The tables of a destination that say how it is reached; exactly one is there."""
 LOCAL: Final = "@local"
-"""The destination of what stays at this node; no [[destination]] can be called so."""
+"""The destination of messages that stay at this node; no [[destination]] can have this name."""
 HOME: Final = "@home"
-"""What the destinations of notices begin with, `@home/<enterprise>/<channel>`."""
+"""Prefix of the destinations of notices, `@home/<enterprise>/<channel>`."""
 
 
 class Node(Section, kw_only=True):
-    """`[node]`: who we are."""
+    """`[node]`: the identity of this node."""
 
     name: Annotated[str, Meta(min_length=1, max_length=40)]
     state_dir: Path
     dxp_id: DxpId
-    """Our own DXP id: SenderId where a message names none that fits."""
+    """Our own DXP id: SenderId if a message has none of the right length."""
     node_id: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000000"
     """8-digit transfer node id, for DxpMsgSv (docs/spec/dxp.md, DxpMsgSv)."""
     hung_after_s: Seconds = 60.0
-    """A role that has been silent for so long is killed and started again."""
+    """A role without a heartbeat for so long is killed and started again."""
 
 
 class LimitsConfig(Section, kw_only=True):
-    """`[accept.limits]`: what a message may be at most."""
+    """`[accept.limits]`: the largest allowed message."""
 
     size_bytes: Count = 4 * 1024 * 1024
     depth: Count = 64
@@ -60,11 +60,11 @@ class Tls(Section, kw_only=True):
     """`[accept.tls]`: TLS at the door itself, 1.2 or later."""
 
     certificate: Path
-    """PEM: the door's own, then those between it and its issuer."""
+    """PEM: the door's own certificate, then the intermediate ones."""
     key: Path
     """PEM, without a password."""
     client_ca: Path | None = None
-    """PEM of the issuers of client certificates; with it callers may show one, and a foreign one is refused."""
+    """PEM of the issuers of client certificates; callers may then send one, and one of another issuer is refused."""
 
 
 class Accept(Section, kw_only=True):
@@ -74,80 +74,80 @@ class Accept(Section, kw_only=True):
     port: Port = 8080
     enterprises_dir: Path = Path("enterprises")
     mappings_dir: Path | None = None
-    """Folder of own mappings from JSON and CSV, beside those shipped (docs/mappings.md)."""
+    """Folder of own mappings from JSON and CSV, in addition to those shipped (docs/mappings.md)."""
     limits: LimitsConfig = LimitsConfig()
     commit_batch: Count = 256
-    """Messages that one commit takes at most."""
+    """Most messages in one commit."""
     tls: Tls | None = None
     """Without it, plain HTTP."""
     trusted_proxies: tuple[str, ...] = ()
-    """Networks of proxies whose X-Forwarded-For is believed."""
+    """Networks of proxies whose X-Forwarded-For is trusted."""
     max_connections: Count = 2048
-    """Open at the same time; fewer where the process may not have that many descriptors."""
+    """Most open connections; fewer if the process may not have that many descriptors."""
     max_connections_per_address: Count = 256
-    """Of one IPv4 address or IPv6 /64; trusted proxies may have as many as they want."""
+    """Most of one IPv4 address or IPv6 /64; trusted proxies have no such limit."""
     max_polls_per_enterprise: Count = 16
-    """Requests that wait for receipts (`wait=`) at the same time."""
+    """Most long polls for receipts (`wait=`) at the same time."""
     head_s: Seconds = 10.0
-    """For request line and headers, from their first byte; also for a TLS handshake, and for the first request to begin."""
+    """For request line and headers, from the first byte; also for a TLS handshake, and until the first request."""
     body_s: Seconds = 20.0
-    """For a body, and as long again as it takes at `least_bytes_per_s`; for an answer, to be read, the same."""
+    """For a body, plus its size divided by `least_bytes_per_s`; the same for the client to read an answer."""
     least_bytes_per_s: Count = 4096
     idle_s: Seconds = 75.0
-    """How long a connection is kept between two requests: a platform that submits now and then keeps its own."""
+    """How long an idle connection is kept, so that a platform that submits now and then keeps its own."""
     login_delay_s: Annotated[float, Meta(ge=0, le=10)] = 3.0
-    """How long an answer to somebody unknown is held back at most, when one address fails again and again; 0: never."""
+    """Longest delay of an answer to an unauthenticated caller when one address fails repeatedly; 0: no delay."""
 
 
 class Judges(Section, kw_only=True):
-    """`[judges]`: the processes that judge whatever may take long, and what one input may take of them."""
+    """`[judges]`: the processes that judge inputs which may be expensive, and the limits for one input."""
 
     processes: Count = 4
-    """At a time, for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
+    """Most at a time for the HTTP door; for one enterprise at most half. Folders, queues and feeds have one each."""
     cpu_s: Seconds = 10.0
-    """Of the processor, for one input; what takes longer is refused as `too-expensive`."""
+    """Processor time for one input; an input that takes longer is refused as `too-expensive`."""
     memory_mb: Count = 320
-    """For one input; the kernel stops a judge at twice as much."""
+    """Memory for one input; the kernel stops a judge at twice as much."""
     waiting_mb: Count = 64
-    """Of what waits to be judged; for one enterprise no more than is still free."""
+    """Most megabytes of inputs that wait to be judged; for one enterprise at most what is still free."""
 
 
 class RulesConfig(Section, kw_only=True):
-    """`[rules]`: which schemas and tables."""
+    """`[rules]`: which schemas and tables to use."""
 
     edition: str = "202205"
     rules_dir: Path | None = None
-    """Folder with `xsd/` and `mappings/` to use in place of the built-in ones."""
+    """Folder with `xsd/` and `mappings/` to use instead of the built-in ones."""
 
 
 class Signing(Section, kw_only=True):
-    """`[signing]`: which key signs what is handed in unsigned."""
+    """`[signing]`: which key signs messages that are submitted unsigned."""
 
     default_key: str
     refuse_wait_s: Annotated[float, Meta(ge=0)] = 0.0
-    """Refuse unsigned messages while those that wait for their key would keep it busy for longer; 0: never."""
+    """Refuse unsigned messages while those that wait for their key would take it longer than this; 0: never."""
 
 
 class Verifying(Section, kw_only=True):
-    """`[verifying]`: what is asked of the certificate of a message that comes signed, beside its period."""
+    """`[verifying]`: demands on the certificate of a message that comes signed, in addition to its period."""
 
     issuers_file: Path | None = None
-    """PEM certificates of the issuers it must have; without it, any."""
+    """PEM certificates of the accepted issuers; None: any issuer."""
     company_oid: Annotated[str, Meta(pattern=r"^([0-2](\.(0|[1-9]\d*))+)?$")] = ""
-    """The part of subject or extensions that must be the copCode or copName of the message; empty: none."""
+    """OID in subject or extensions whose value must be the copCode or copName of the message; empty: no check."""
     rsa_bits: Annotated[int, Meta(ge=1024, le=8192)] = 2048
-    """How many bits its key must have, where it is one of RSA. Customs' oldest certificates have 1024."""
+    """Least bits of an RSA key. Customs' oldest certificates have 1024."""
 
 
 class Retry(Section, kw_only=True):
-    """`[retry]`: when a failed attempt is tried again."""
+    """`[retry]`: when a failed attempt is repeated."""
 
     first_s: Seconds = 2.0
     ceiling_s: Seconds = 600.0
     attempts: Count = 200
     """After so many failed attempts an entry becomes a dead letter."""
     max_age_s: Seconds = 259_200.0
-    """So long after its acceptance a failed attempt is its last, if the waits between its attempts can have taken so long."""
+    """An attempt that fails so long after acceptance is the last, if the waits between attempts can add up to that."""
 
 
 class Destination(Section, kw_only=True):
@@ -155,7 +155,7 @@ class Destination(Section, kw_only=True):
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
     families: tuple[FamilyName, ...] = FAMILIES
-    """What it carries: nothing else is ever sent there."""
+    """The families that it carries: no other is ever sent there."""
     envelope: Literal["DxpMsg", "DxpMsgSv"] = "DxpMsg"
     end_node: Annotated[str, Meta(pattern=r"^\d{8}$")] = "00000002"
     """EndNode of DxpMsgSv: the node of the receiver (docs/spec/dxp.md, DxpMsgSv, Real ids)."""
@@ -164,17 +164,17 @@ class Destination(Section, kw_only=True):
     amqp: Amqp | None = None
     folder: Folder | None = None
     batch: Count = 64
-    """Entries that one claim takes at most."""
+    """Most entries in one claim."""
     active: Count = 1
     """Forward processes for this destination."""
     retry: Retry | None = None
-    """In place of the common `[retry]`."""
+    """Replaces the common `[retry]`."""
     retry_on_answer: bool = True
-    """Send again what an answer of the exchange asks to have sent again, as DxpRep 3001 to 3999 do."""
+    """Resend a message when an answer of the exchange asks for it, as DxpRep 3001 to 3999 do."""
     authority: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "customs"
-    """Who is at the other end: destinations of one authority may answer for each other."""
+    """The authority at the other end: destinations of one authority may answer for each other."""
     answers_for: tuple[str, ...] | None = None
-    """Names of the destinations that it may answer for beside itself, in place of those of its authority."""
+    """Names of other destinations that it may answer for, instead of all those of its authority."""
     leading_zero: bool = False
     """Put one 0x00 byte before all that is sent, as some links into the customs network want it
     (docs/spec/dxp.md, How public gateways use the queues). On what comes in, such a byte is always skipped."""
@@ -196,35 +196,35 @@ class Destination(Section, kw_only=True):
 
 
 class RouteConfig(Section, kw_only=True):
-    """`[[route]]`: where a message goes that meets every condition; the first that fits decides.
+    """`[[route]]`: the destinations of a message that meets every condition; the first matching route decides.
 
-    A condition is one text or a list of which one must hold; one that is not given holds for every message.
+    A condition is one text, or a list of which one must match; an absent condition matches every message.
     """
 
     to: Annotated[tuple[str, ...], Meta(min_length=1)]
-    """Names of destinations: each gets the message, with a fate of its own."""
+    """Names of destinations: each gets the message, as an entry of its own."""
     receiver: DxpIds = ()
     """ReceiverId: that of the catalogue, or one of those in the sender's own DxpMsg."""
     sender: DxpIds = ()
-    """SenderId as it will stand in the envelope."""
+    """SenderId that the envelope will have."""
     enterprise: str | tuple[str, ...] = ()
     message_type: TypeName | tuple[TypeName, ...] = ()
     family: FamilyName | None = None
     customs_code: CustomsCode | tuple[CustomsCode, ...] = ()
-    """Must hold for every declaration of the message; types without a customsCode never fit."""
+    """Must match for every declaration of the message; types without a customsCode never match."""
     share: Annotated[float, Meta(ge=0, le=100)] = 100.0
     """Percentage of the messages that meet the other conditions, chosen by the CopMsgId."""
     receivers: Annotated[tuple[DxpId, ...], Meta(max_length=5)] = ()
-    """ReceiverIds in place of that of the catalogue, for what is handed in without an envelope."""
+    """ReceiverIds instead of that of the catalogue, for messages submitted without an envelope."""
     split: bool = False
-    """A copy for each of `receivers`, not one envelope that names them all."""
+    """Send a copy to each of `receivers` instead of one envelope that names them all."""
 
 
 class SpoolTable(Section, kw_only=True):
-    """`[spool]`: what the spool is made of."""
+    """`[spool]`: which database holds the spool."""
 
     kind: Literal["sqlite", "postgres"] = "sqlite"
-    """One node: a file in `state_dir`. Several nodes: one PostgreSQL; each node has a name of its own."""
+    """One node: a file in `state_dir`. Several nodes: one PostgreSQL; each node needs its own name."""
     dsn: str = ""
     """Only for `postgres`: libpq's connection string, `host=… dbname=… user=…`, without the password."""
     password_file: Path | None = None
@@ -235,82 +235,82 @@ class Watermarks(Section, kw_only=True):
 
     free_bytes_warn: Watermark = 2 * 1024**3
     free_bytes_refuse: Watermark = 512 * 1024**2
-    """With less than that free on the disk of `state_dir` the door refuses new messages."""
+    """With fewer free bytes on the disk of `state_dir`, the door refuses new messages."""
     age_warn_s: NotNegative = 0.0
-    """Age of the oldest message that waits to go and is not held back."""
+    """Age of the oldest message that waits to be sent and is not held."""
     depth_warn: Watermark = 0
     depth_refuse: Watermark = 0
-    """Unsettled entries: with so many the door refuses new messages."""
+    """With so many unsettled entries, the door refuses new messages."""
 
 
 class RetentionConfig(Section, kw_only=True):
-    """`[retention]`: how long messages that are over stay in the spool."""
+    """`[retention]`: how long finished messages stay in the spool."""
 
     days: Annotated[int, Meta(ge=0, le=36_500)] = 0
-    """After so many days without anything happening they are archived and purged; 0: never."""
+    """After so many days without an event they are archived and purged; 0: never."""
     archive_dir: Path | None = None
     """Default: `archive` in `state_dir`."""
     batch: Annotated[int, Meta(ge=1, le=1000)] = 50
-    """Messages that one commit purges at most."""
+    """Most messages that one commit purges."""
 
 
 class NotifyConfig(Section, kw_only=True):
-    """`[notify]`: bringing answers home on the channels of the enterprises."""
+    """`[notify]`: delivery of answers on the channels of the enterprises."""
 
     parallel: Annotated[int, Meta(ge=2, le=512)] = 32
-    """Deliveries under way at the same time; channels that are slow or fail share half of them."""
+    """Most deliveries at the same time; channels that are slow or fail share half of them."""
 
 
 class Journal(Section, kw_only=True):
     """`[journal]`: the log that proves what happened to every message."""
 
     key_file: Path | None = None
-    """PEM of the Ed25519 key that signs its checkpoints; default: `keys/node-journal.key` in `state_dir`, made at
-    the first start."""
+    """PEM of the Ed25519 key that signs its checkpoints; default: `keys/node-journal.key` in `state_dir`, created
+    at the first start."""
     every_s: Seconds = 60.0
-    """How long a line waits at most for the checkpoint that proves it."""
+    """Longest time that a line waits for the checkpoint that proves it."""
     events: Count = 20_000
-    """With so many lines waiting a checkpoint comes earlier."""
+    """When so many lines wait, the checkpoint is made earlier."""
 
 
 LayerName = Literal["transport", "format", "business", "decision"]
-"""Of answers that may be overdue, see mappings/patience.toml."""
+"""Layer of an answer that may be overdue, see mappings/patience.toml."""
 ClockTime = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 
 
 class PatienceRow(Section, kw_only=True):
-    """`[[patience]]`: how long an answer usually takes, in place of mappings/patience.toml; a later row wins."""
+    """`[[patience]]`: how long an answer usually takes, overriding mappings/patience.toml; a later row wins."""
 
     layer: LayerName
     message_type: TypeName | tuple[TypeName, ...] = ()
-    """Without one: every type that has no time of its own."""
+    """Empty: every type without its own time."""
     usual_s: Annotated[int, Meta(ge=0, le=31_536_000)]
     """0: never overdue."""
 
 
 class BusyHours(Section, kw_only=True, rename={"from_": "from"}):
-    """`[[busy_hours]]`: what was sent then, Beijing time, may take `factor` times as long."""
+    """`[[busy_hours]]`: the answer to a message sent in these hours, Beijing time, may take `factor` times as long."""
 
     from_: ClockTime
     to: ClockTime
     factor: Annotated[int, Meta(ge=1, le=100)]
     days: tuple[Annotated[str, Meta(pattern=r"^\d\d-\d\d$")], ...] = ()
-    """`MM-DD`; without: every day."""
+    """`MM-DD`; empty: every day."""
 
 
 class Metrics(Section, kw_only=True):
     """`[metrics]`: `GET /metrics`."""
 
     token_file: Path | None = None
-    """A file with the bearer token that it asks for; without one it is for callers on this machine alone."""
+    """File with the bearer token that it requires; without one, only callers on this machine may read it."""
 
 
 Bound = Annotated[int, Meta(ge=0, le=10**15)]
-"""Of a quota; 0: none."""
+"""A limit of a quota; 0: no limit."""
 
 
 class QuotaTable(Section, kw_only=True):
-    """`[quota]` of an enterprise's file: how much it may hand in."""
+    """`[quota]` of an enterprise's file: how much it may submit."""
 
     messages_per_minute: Bound = 0
     declarations_per_minute: Bound = 0
@@ -319,7 +319,7 @@ class QuotaTable(Section, kw_only=True):
 
 
 class DefaultQuota(QuotaTable, kw_only=True):
-    """`[quota]` of gateway.toml: of enterprises whose files have none; about what a node can take."""
+    """`[quota]` of gateway.toml: for enterprises whose files have none; about the capacity of a node."""
 
     messages_per_minute: Bound = 60_000
     declarations_per_minute: Bound = 600_000
@@ -345,18 +345,18 @@ class Config(Section, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     patience: tuple[PatienceRow, ...] = ()
     busy_hours: tuple[BusyHours, ...] | None = None
-    """In place of all hours in mappings/patience.toml; None: those."""
+    """Replaces all hours in mappings/patience.toml; None: use those."""
     metrics: Metrics = Metrics()
     quota: DefaultQuota = DefaultQuota()
     journal: Journal = Journal()
     notify: NotifyConfig = NotifyConfig()
     lease_s: Seconds = 60.0
-    """How long a claim on an entry holds if its process falls silent."""
+    """How long a claim on an entry lasts if its process stops renewing it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 def nobody_from_elsewhere(accept: Accept) -> bool:
-    """Say whether the door can be reached from this machine alone, and no proxy is known to pass on to it."""
+    """Whether the door can be reached only from this machine, and no proxy is configured."""
     return not accept.trusted_proxies and is_loopback(accept.host)
 
 
@@ -370,7 +370,7 @@ def load_config(file: Path) -> Config:
 
 
 def _check(config: Config, file: Path) -> None:
-    """What one key alone cannot say."""
+    """Check rules that involve several keys. Raises ConfigError."""
     keys = [key.name for key in config.key]
     names = [destination.name for destination in config.destination]
     for kind, found in (("key", keys), ("destination", names)):
@@ -431,7 +431,7 @@ def _check_bounds(config: Config, file: Path) -> None:
 
 
 def _check_archive(destination: Destination, file: Path) -> None:
-    """See that what was collected is not put where it would be collected again, or sent from."""
+    """Check that collected files are not moved to where they would be collected again or sent from."""
     place = destination.sftp or destination.folder
     if place is None or not place.archive_dir:
         return
@@ -475,7 +475,7 @@ def _check_route(route: RouteConfig, config: Config, where: str, *, last: bool) 
 
 
 def _check_families(config: Config, file: Path) -> None:
-    """Find a family that a destination carries and that no route takes anywhere."""
+    """Raise ConfigError for a family that a destination carries but no route covers."""
     for family in FAMILIES:
         carried = any(family in destination.families for destination in config.destination)
         if carried and not any(
@@ -495,7 +495,7 @@ _UNCONDITIONAL: Final = {
 
 
 def families_of(route: RouteConfig, config: Config) -> frozenset[str]:
-    """Return the families that may take a route: it asks for them and all its destinations carry them."""
+    """Return the families that a route covers: those of its condition that all its destinations carry."""
     families = frozenset[str](FAMILIES if route.family is None else (route.family,))
     for destination in config.destination:
         if destination.name in route.to:

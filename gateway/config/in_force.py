@@ -1,4 +1,4 @@
-"""Whether what the files of the configuration say is in force: for `/metrics` and `/readyz`."""
+"""Report whether the configuration in the files is the one in force, for `/metrics` and `/readyz`."""
 
 import time
 from collections.abc import Sequence
@@ -17,41 +17,41 @@ _TIME: Final = Struct("d")
 
 
 class LastReload:
-    """How the last reload went: a time in memory that the roles share with the supervisor, who reloads."""
+    """The result of the last reload: a time in memory that the roles share with the supervisor, which reloads."""
 
     def __init__(self) -> None:
         self._shared = mmap(-1, _TIME.size)
 
     def succeeded(self) -> None:
-        """Say that the files are in force."""
+        """Record that the configuration in the files is in force."""
         _TIME.pack_into(self._shared, 0, 0.0)
 
     def failed(self) -> None:
-        """Say that they are not, and that what was in force before still is."""
+        """Record that it is not, and that the previous configuration stays in force."""
         _TIME.pack_into(self._shared, 0, time.time())
 
     @property
     def failed_at(self) -> datetime | None:
-        """When it failed; None: it did not."""
+        """When the last reload failed; None: it succeeded."""
         (at,) = _TIME.unpack_from(self._shared)
         return datetime.fromtimestamp(at, UTC) if at else None
 
 
 def tell_left_out(parts: Sequence[LeftOut]) -> None:
-    """Log each, at a start and at every reload."""
+    """Log each part, at the start and at every reload."""
     for one in parts:
         log("config.left_out", kind=one.kind, part=one.part, enterprise=one.enterprise, error=one.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigState:
-    """Of one running node."""
+    """The state of the configuration of one running node."""
 
     left_out: Sequence[LeftOut]
     last_reload: LastReload
 
     def families(self) -> list[GaugeMetricFamily]:
-        """Tell Prometheus, with names."""
+        """Return the metrics, with the names of the parts left out."""
         reload = GaugeMetricFamily(
             "gateway_reload_failed",
             "1 when the last reload failed and the configuration before it is in force, else 0",

@@ -1,4 +1,4 @@
-"""`[[key]]`: where signing keys are, each in a table, checked as a whole."""
+"""`[[key]]`: the signing keys, one table each, checked as a whole."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ class Pkcs11(Section, kw_only=True):
     """`[key.pkcs11]`: a key in an HSM or a token; needs the extra `pkcs11`."""
 
     module: Path
-    """The maker's shared library."""
+    """The manufacturer's shared library."""
     token: str
     """Label of the token."""
     label: str = ""
-    """CKA_LABEL of the private key; or"""
+    """CKA_LABEL of the private key; at least one of `label` and `id` is needed."""
     id: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2})*$")] = ""
     """CKA_ID, hex."""
 
@@ -30,58 +30,58 @@ class Ukey(Section, kw_only=True):
     sign_method: str = "cus-sec_SpcSignDataAsPEM"
     certificate_method: str = "cus-sec_SpcGetSignCertAsPEM"
     harmless_errors: tuple[str, ...] = ("读卡器", "50070")
-    """Texts of errors that cannot be about the PIN; every other one counts as a wrong PIN."""
+    """Texts of errors that are unrelated to the PIN; every other error counts as a wrong PIN."""
 
 
 class Remote(Section, kw_only=True):
-    """`[key.remote]`: a key that `gateway signer` serves elsewhere (docs/signer.md)."""
+    """`[key.remote]`: a key that `gateway signer` serves on another machine (docs/signer.md)."""
 
     url: str
     """`https://host:port`."""
     key: str
-    """What the signer calls it."""
+    """The signer's name for the key."""
     ca_file: Path
     client_certificate: Path
     client_key: Path
 
 
 class KeyConfig(Section, kw_only=True):
-    """`[[key]]`: one signing key, or several that stand in for each other."""
+    """`[[key]]`: one signing key, or several that replace each other."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
     kind: Literal["pem", "pkcs12", "pkcs11", "ukey", "remote", "pool", "rotation"]
     file: Path | None = None
     """For `pem` and `pkcs12`."""
     certificate: Path | None = None
-    """PEM or DER; for every kind that has one of its own and is not `pkcs12`."""
+    """PEM or DER; for every kind except `pkcs12`, `pool` and `rotation`."""
     password_file: Path | None = None
     """Password of the file, PIN of the device."""
     password_env: str = ""
-    """Name of the environment variable that holds it, in place of a file."""
+    """Name of the environment variable with the password or PIN, instead of a file."""
     suite: Literal["", "rsa-sha1", "sm2-sm3", "sm2-sha1"] = ""
     """Must fit the certificate; empty: `rsa-sha1` or `sm2-sm3` (docs/spec/signing.md, Structure)."""
     pkcs11: Pkcs11 | None = None
     ukey: Ukey | None = None
     remote: Remote | None = None
     members: tuple[str, ...] = ()
-    """For `pool`, which sign side by side, and `rotation`, of which the newest certificate that has begun does."""
+    """For `pool`, whose members sign in parallel, and `rotation`, where the newest certificate already valid signs."""
     rate_per_minute: Annotated[float, Meta(ge=0)] | None = None
     """Signatures at most; default 250 for `ukey` (docs/spec/ukey.md), else 0: no bound."""
     parallel: Count | None = None
-    """Signatures at one time; default 4 for `remote`, else 1."""
+    """Signatures at the same time; default 4 for `remote`, else 1."""
     clients: tuple[str, ...] = ()
-    """In signer.toml: common names of the certificates that may use it, in place of those of `[signer]`."""
+    """In signer.toml: common names of the certificates that may use it, instead of those of `[signer]`."""
     timeout_s: Seconds = 5.0
-    """A device that gives no answer for so long is dark: quarantined, then probed."""
+    """A device without an answer for so long is quarantined, then probed."""
 
 
 DEVICES: Final = frozenset({"pkcs11", "ukey", "remote"})
-"""Kinds of keys outside this process: they may be slow, dark or locked."""
+"""Kinds of keys outside this process: they may be slow, unreachable or locked."""
 GROUPS: Final = frozenset({"pool", "rotation"})
 
 
 def check_names(kind: str, found: Sequence[str], file: Path) -> None:
-    """There is one at least, and no name twice. Raises ConfigError."""
+    """Check that there is at least one table, and no name twice. Raises ConfigError."""
     if not found:
         raise ConfigError(f"no [[{kind}]] is configured", where=str(file), fix=f"add a [[{kind}]] table")
     if len(set(found)) != len(found):
@@ -89,7 +89,7 @@ def check_names(kind: str, found: Sequence[str], file: Path) -> None:
 
 
 def check_keys(keys: Sequence[KeyConfig], file: Path, *, lease_s: float) -> None:
-    """See that every key has what its kind needs and nothing else. Raises ConfigError."""
+    """Check that every key has what its kind needs and nothing else. Raises ConfigError."""
     single = {key.name for key in keys if key.kind not in GROUPS}
     for key in keys:
         where = f"{file}, key {key.name}"
@@ -171,17 +171,17 @@ _PARALLEL: Final = 4
 
 
 def rate_of(table: KeyConfig) -> float:
-    """Return how many signatures a minute a key may make; 0: no bound."""
+    """Return how many signatures a minute a key may make; 0: no limit."""
     default = _UKEY_A_MINUTE if table.kind == "ukey" else 0.0
     return default if table.rate_per_minute is None else table.rate_per_minute
 
 
 def parallel_of(table: KeyConfig) -> int:
-    """Return how many signatures a key may make at one time."""
+    """Return how many signatures a key may make at the same time."""
     return table.parallel or (_PARALLEL if table.kind == "remote" else 1)
 
 
 def device_keys(keys: Sequence[KeyConfig]) -> frozenset[str]:
-    """Name the keys that need a device to sign: entries that wait for one stand in a line of their own."""
+    """Return the names of keys that need a device to sign: entries that wait for one have a queue of their own."""
     devices = {key.name for key in keys if key.kind in DEVICES}
     return frozenset(devices | {key.name for key in keys if devices.intersection(key.members)})

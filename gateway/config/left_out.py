@@ -1,4 +1,4 @@
-"""Parts of the configuration that cannot be used, and that a node goes without: a slip in one stops nobody else."""
+"""Parts of the configuration that cannot be used and are left out: an error in one does not stop the others."""
 
 from typing import Literal
 
@@ -8,22 +8,22 @@ from gateway.errors import GatewayError
 
 
 class LeftOut(Struct, frozen=True, kw_only=True):
-    """One of them."""
+    """One part that is left out."""
 
     kind: Literal["enterprise", "channel", "door", "mapping"]
     part: str
-    """Its name: `acme`; `acme/erp` and `acme/2` of a channel or door of acme, the second; `orders` of a mapping."""
+    """Its name: `acme`; `acme/erp` for a channel of acme, `acme/2` for its second door; `orders` for a mapping."""
     error: str
-    """What is wrong, where, and how to mend it."""
+    """What is wrong, where, and how to fix it."""
 
     @property
     def enterprise(self) -> str:
-        """Whose it is; empty for a mapping."""
+        """The enterprise that it belongs to; empty for a mapping."""
         return "" if self.kind == "mapping" else self.part.partition("/")[0]
 
 
 def left_out(
     kind: Literal["enterprise", "channel", "door", "mapping"], part: str, error: GatewayError
 ) -> LeftOut:
-    """Make one of the error that its check raised."""
+    """Make a LeftOut from the error that the check raised."""
     return LeftOut(kind=kind, part=part, error=str(error))

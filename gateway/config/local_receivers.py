@@ -20,57 +20,57 @@ _LONGEST: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalReceivers:
-    """The DXP ids of our own enterprises, also of those that are disabled: their mail waits for them."""
+    """The DXP ids of our own enterprises, also of disabled ones, whose mail is kept for them."""
 
     holders: Mapping[str, tuple[EnterpriseId, ...]]
-    """DXP id → who has it; several enterprises may share one."""
+    """DXP id → its enterprises; several may share one."""
     mailboxes: Mapping[EnterpriseId, Mailbox] = field(default_factory=dict)
-    """From whom each takes mail; who is not here takes none."""
+    """Whose mail each enterprise accepts; one that is not listed accepts none."""
     full: Callable[[EnterpriseId], bool] = _never
     """Says whether somebody has as much mail as it takes (`gateway.submission.mail_limit`)."""
     bound: Mapping[str, frozenset[EnterpriseId]] = field(default_factory=dict)
-    """Code in the keys of declarations → to whom the operator bound it (docs/adr/0029)."""
+    """Code in the keys of declarations → the enterprises to which the operator bound it (docs/adr/0029)."""
     crowded: frozenset[str] = frozenset()
     """DXP ids at which several enterprises that are not disabled get their answers."""
     incomplete: bool = False
-    """Somebody lives here whose DXP ids are not known: a file that cannot be read (docs/adr/0032)."""
+    """The DXP ids of an enterprise are not known, because its file cannot be read (docs/adr/0032)."""
 
     def __contains__(self, receiver: str) -> bool:
-        """Say whether a receiver is one of our own."""
+        """Whether a receiver is one of our own enterprises."""
         return receiver in self.holders
 
     def owner(self, receiver: str) -> EnterpriseId | None:
-        """Return whose mail it is; None when nobody has the id, or several do: a guess could hit a stranger."""
+        """Return the one enterprise with this id; None for none or several: a guess could reach the wrong one."""
         holders = self.holders.get(receiver, ())
         return holders[0] if len(holders) == 1 else None
 
     def mailbox(self, owner: EnterpriseId) -> Mailbox:
-        """Return what an enterprise takes of others."""
+        """Return what mail of others an enterprise accepts."""
         return self.mailboxes.get(owner, _CLOSED)
 
     def lets_in(self, receiver: str, sender: EnterpriseId) -> bool:
-        """Say whether somebody who has this DXP id takes mail from that enterprise, as everybody does from itself."""
+        """Whether an enterprise with this DXP id accepts mail from `sender`; each accepts its own."""
         return any(
             one == sender or (self.mailbox(one).takes_from(sender) and not self.full(one))
             for one in self.holders.get(receiver, ())
         )
 
     def shared(self, receivers: Iterable[str]) -> tuple[str, ...]:
-        """Return those that more than one enterprise has."""
+        """Return the ids that more than one enterprise has."""
         return tuple(one for one in receivers if len(self.holders.get(one, ())) > 1)
 
     def among_strangers(self, receivers: Collection[str]) -> bool:
-        """Say whether what is addressed to these may be for one of several enterprises; to none: for any."""
+        """Whether a message to these receivers may be for one of several enterprises; if none is ours, for any."""
         named = [self.holders[one] for one in receivers if one in self.holders] or self.holders.values()
         return len({holder for holders in named for holder in holders}) > 1
 
 
 NOBODY = LocalReceivers(holders={})
-"""Where no enterprise lives."""
+"""The local receivers of a node without enterprises."""
 
 
 def local_receivers_of(enterprises: Collection[Enterprise]) -> LocalReceivers:
-    """Tell who lives here, from the registered enterprises."""
+    """Make the local receivers from the registered enterprises."""
     holders: defaultdict[str, list[EnterpriseId]] = defaultdict(list)
     bound: defaultdict[str, set[EnterpriseId]] = defaultdict(set)
     for enterprise in enterprises:
@@ -87,7 +87,7 @@ def local_receivers_of(enterprises: Collection[Enterprise]) -> LocalReceivers:
 
 
 def _crowded(enterprises: Collection[Enterprise]) -> frozenset[str]:
-    """Return the DXP ids that are not one enterprise's alone; those too long for an envelope share the node's."""
+    """Return the DXP ids that several enterprises share; ids too long for an envelope all share the node's."""
     found: defaultdict[str, set[EnterpriseId]] = defaultdict(set)
     enabled = [one for one in enterprises if not one.disabled]
     for enterprise in enabled:

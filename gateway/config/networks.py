@@ -1,4 +1,4 @@
-"""Networks of IP addresses, as configuration files name them: `10.1.0.0/16`, `2001:db8::/32`, `203.0.113.7`."""
+"""Networks of IP addresses as in configuration files: `10.1.0.0/16`, `2001:db8::/32`, `203.0.113.7`."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,7 +9,7 @@ Network = IPv4Network | IPv6Network
 
 
 def networks(texts: Iterable[str], where: str) -> tuple[Network, ...]:
-    """Read networks; `where` names file and key. Raises ConfigError."""
+    """Parse networks; `where` names file and key. Raises ConfigError."""
     return tuple(_network(text, where) for text in texts)
 
 
@@ -25,7 +25,7 @@ def _network(text: str, where: str) -> Network:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host to listen at is this machine's own; of names only localhost is."""
+    """Whether a listening host is a loopback address; the only such name is localhost."""
     if host == "localhost":
         return True
     try:
@@ -35,11 +35,11 @@ def is_loopback(host: str) -> bool:
 
 
 def within(address: str, among: Sequence[Network]) -> bool:
-    """Say whether an address is in one of the networks; what is no address is in none."""
+    """Whether an address is in one of the networks; False if the text is not an address."""
     try:
         known = ip_address(address)
     except ValueError:
         return False
     if isinstance(known, IPv6Address) and known.ipv4_mapped is not None:
-        known = known.ipv4_mapped  # as a socket that listens on both shows an IPv4 peer
+        known = known.ipv4_mapped  # a dual-stack socket reports IPv4 peers in this form
     return any(known in network for network in among)

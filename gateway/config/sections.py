@@ -1,4 +1,4 @@
-"""What every table of a configuration file is made of."""
+"""The base class and common types of every table of a configuration file."""
 
 from typing import Annotated, dataclass_transform
 

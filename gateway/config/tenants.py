@@ -1,7 +1,7 @@
-"""The folder of enterprises as a node takes it up: what cannot be used is left out, and everybody else is served.
+"""Load the folder of enterprises for a running node: parts with errors are left out, all others are served.
 
-A slip in one [[door]] or [[deliver]] leaves out that one; any other leaves out its enterprise, which then counts as
-disabled: nobody is recognised as it, and what waits for it and its mail stay.
+An error in one [[door]] or [[deliver]] leaves out only that one; any other error leaves out its enterprise, which then
+counts as disabled: no caller is authenticated as it, and what waits for it and its mail are kept.
 """
 
 import tomllib
@@ -29,24 +29,24 @@ from gateway.model import Enterprise, EnterpriseId, Mailbox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenants:
-    """Who is served, and what is not."""
+    """The enterprises, doors and channels that are served, and the parts left out."""
 
     enterprises: Mapping[EnterpriseId, Enterprise]
-    """Also those left out, disabled, as far as their files can be read: nobody else gets their DXP ids and codes."""
+    """Those left out too, as disabled, as far as their files can be read: no other gets their DXP ids and codes."""
     doors: Mapping[EnterpriseId, tuple[Door, ...]]
     channels: tuple[Channel, ...]
-    """Of those that are not disabled."""
+    """Of enterprises that are not disabled."""
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def has_unknown_ids(self) -> bool:
-        """Whether somebody is left out whose file does not even say its DXP ids."""
+        """Whether an enterprise is left out whose DXP ids cannot be read from its file."""
         return any(not one.dxp_ids for one in self.enterprises.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """One file."""
+    """The content of one file."""
 
     enterprise: Enterprise
     doors: Mapping[DoorId, Door]
@@ -55,9 +55,9 @@ class _Loaded:
 
 
 def load_tenants(folder: Path, *, default: QuotaTable | None, lease_s: float) -> Tenants:
-    """Read every file of the folder. Raises ConfigError when there is none.
+    """Read every file of the folder. Raises ConfigError when there is no folder.
 
-    `default`: the quota of those whose files have none; `lease_s`: how long a claim on a delivery holds.
+    `default`: the quota of enterprises whose files have none; `lease_s`: the lease of a claim on a delivery.
     """
     loaded = [_load(file, default, lease_s) for file in enterprise_files(folder)]
     wrong = [part for one in loaded for part in one.left_out]
@@ -133,23 +133,23 @@ def _load(file: Path, default: QuotaTable | None, lease_s: float) -> _Loaded:
 
 
 def load_alone(folder: Path, owner: EnterpriseId, default: QuotaTable | None) -> Enterprise | None:
-    """Read the one file of an enterprise, whatever is in the others, in its doors and in its channels. Raises ConfigError.
+    """Read the file of one enterprise, ignoring errors in other files, its doors and its channels. Raises ConfigError.
 
-    None: there is no such file. It has no `lanes`.
+    Returns None when there is no such file. The enterprise has no `lanes`.
     """
     file = next((file for file in enterprise_files(folder) if file.stem == owner), None)
     return None if file is None else _alone(file, default)[2]
 
 
 def _alone(file: Path, default: QuotaTable | None) -> tuple[dict[str, Any], dict[str, Any], Enterprise]:
-    """Read a file: all of it, and what is not its doors and channels, which makes the enterprise. Raises ConfigError."""
+    """Read a file: (whole table, table without doors and channels, enterprise from the latter). Raises ConfigError."""
     table = read_table(file)
     bare = {key: value for key, value in table.items() if key not in {"door", "deliver"}}
     return table, bare, enterprise_of(checked(bare, file), file, default)
 
 
 def _parts(table: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
-    """Give each table of an array with its name, alone, or together with those of the same name; what is none as it is."""
+    """Return each table of an array with its name and all tables of that name; any other value unchanged."""
     parts = table.get(key, [])
     if not isinstance(parts, list):
         return [("", parts)]
@@ -170,7 +170,7 @@ def _parts(table: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
 
 
 def _stand_in(file: Path) -> Enterprise:
-    """Make of a file that is wrong who can neither hand in nor fetch anything, and to whom nobody else is mistaken."""
+    """Make a disabled enterprise from a faulty file: it cannot submit or fetch, but keeps its DXP ids and codes."""
     said = _legible(file)
 
     def texts(key: str) -> frozenset[str]:
@@ -193,7 +193,7 @@ def _stand_in(file: Path) -> Enterprise:
 
 
 def _legible(file: Path) -> dict[str, Any]:
-    """Read of a file what can be read: all if it is TOML, else the lines before its tables that are."""
+    """Read what is readable of a file: all if it is TOML, else the valid lines before its first table."""
     try:
         text = file.read_text("utf-8", errors="replace")
     except OSError:

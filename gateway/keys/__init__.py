@@ -1,1 +1,1 @@
-"""Signing keys: loading them, what others may know of them, how long their queues are."""
+"""Signing keys: loading them, their public facts, and the length of their queues."""

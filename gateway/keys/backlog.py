@@ -1,4 +1,4 @@
-"""How long what waits for a slow key will wait: from what waits, the key's budget and its health. Loads no key."""
+"""Estimate how long entries wait for a slow key, from their number and the key's rate and health. Loads no key."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,34 +14,34 @@ from signing.keys.health import HealthFile
 from spool.store import Spool
 
 HEALTH: Final = "keys"
-"""Folder in `state_dir`: the state of keys that are devices."""
+"""Folder in `state_dir` for the state of keys that are devices."""
 COUNTED: Final = 10_000
-"""Entries of one enterprise that are counted at most; more wait for longer than anybody asks."""
+"""Most entries of one enterprise that are counted; more would wait longer than any limit asked about."""
 _REST_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyBacklog:
-    """What waits for one key that is a device, or for several that stand in for each other."""
+    """The entries that wait for one key that is a device, or for several that replace each other."""
 
     key: str
     entries: int
-    """Ready to go but for the signature."""
+    """Entries that lack only the signature."""
     wait_s: float
-    """Until the last of them is signed, as things are; infinite while an operator has to act."""
+    """Estimated seconds until the last of them is signed; infinite while an operator has to act."""
     in_order: bool
-    """Whether a member can sign now."""
+    """Whether at least one member can sign now."""
     why: str = ""
-    """What is wrong with the members that cannot."""
+    """Why the other members cannot."""
 
 
 def health_dir(config: Config) -> Path:
-    """Name the folder in which every process of a node finds the state of the devices."""
+    """Return the folder with the state of the devices, shared by every process of a node."""
     return config.node.state_dir / HEALTH
 
 
 def key_backlogs(config: Config, spool: Spool) -> list[KeyBacklog]:
-    """Look at every key that is a device. Raises SpoolError."""
+    """Return the backlog of every key that is a device. Raises SpoolError."""
     names = device_keys(config.key)
     if not names:
         return []
@@ -50,7 +50,7 @@ def key_backlogs(config: Config, spool: Spool) -> list[KeyBacklog]:
 
 
 def backlog_of(name: str, tables: Sequence[KeyConfig], folder: Path, entries: int) -> KeyBacklog:
-    """Work out the queue of one key that `entries` entries wait for."""
+    """Compute the backlog of one key for which `entries` entries wait."""
     named = {table.name: table for table in tables}
     members = [named[one] for one in named[name].members or (name,) if one in named]
     rate = 0.0
@@ -80,14 +80,14 @@ def backlog_of(name: str, tables: Sequence[KeyConfig], folder: Path, entries: in
 
 
 def _a_second(table: KeyConfig, took_s: float) -> float:
-    """Return signatures a second: what it may do, else what it was seen to do."""
+    """Return signatures per second: the smaller of the allowed and the measured rate."""
     bound = rate_of(table) / 60.0
     seen = parallel_of(table) / took_s if took_s else inf
     return min(bound, seen) if bound else seen
 
 
 class Backlogs:
-    """Keeps what it saw of the queues for a second; for one thread."""
+    """Caches the backlogs for a second; for one thread."""
 
     def __init__(self, config: Config, spool: Spool, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
@@ -97,7 +97,7 @@ class Backlogs:
         self._until = float("-inf")
 
     def late(self, name: str) -> KeyBacklog | None:
-        """Return the queue of a key when it is longer than `signing.refuse_wait_s`. Raises SpoolError."""
+        """Return the backlog of a key if its wait is longer than `signing.refuse_wait_s`. Raises SpoolError."""
         limit_s = self._config.signing.refuse_wait_s
         if not limit_s:
             return None

@@ -1,4 +1,4 @@
-"""What becomes of keys that are devices, as log lines."""
+"""Log the state changes of keys that are devices."""
 
 from gateway.observe.log import log
 from signing.keys.queue import Change

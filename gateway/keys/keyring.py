@@ -1,6 +1,6 @@
-"""`[[key]]` tables → keys that sign: the only place that knows which kinds there are.
+"""Load the `[[key]]` tables as keys that sign: only this module knows all kinds of keys.
 
-Only a process that signs keeps a `Keyring`; what others know of the keys is a `PublicKeyring` (ADR 0031).
+Only a process that signs keeps a `Keyring`; all others get a `PublicKeyring` (ADR 0031).
 """
 
 import os
@@ -31,21 +31,21 @@ class Keyring:
     keys: Mapping[str, SigningKey]
 
     def in_memory(self) -> Mapping[str, Signer]:
-        """Return the keys that sign at once, for whoever signs in line with everything else."""
+        """Return the keys that sign without waiting, for callers that sign synchronously."""
         plain = {name: key.members[0].signer for name, key in self.keys.items() if key.in_memory}
         changing = {name: key for name, key in self.keys.items() if key.in_memory and len(key.members) > 1}
         return _ByTime(plain, changing) if changing else plain
 
     def signers(self) -> Iterator[Signer]:
-        """Give every key that may sign at some time, each once."""
+        """Yield every key that may ever sign, each once."""
         return iter({one.name: one.signer for key in self.keys.values() for one in key.members}.values())
 
     def devices(self) -> Mapping[str, SigningKey]:
-        """Return the keys that have to wait for a device."""
+        """Return the keys that need a device."""
         return {name: key for name, key in self.keys.items() if not key.in_memory}
 
     def public(self) -> PublicKeyring:
-        """Return what roles that do not sign may know of these keys."""
+        """Return the public facts of these keys, for roles that do not sign."""
         return PublicKeyring(keys={name: _public(key) for name, key in self.keys.items()})
 
 
@@ -64,7 +64,7 @@ def _certified(member: Member) -> Certified:
 
 
 class _ByTime(Mapping[str, Signer]):
-    """Keys in memory of which some take over from others."""
+    """Keys in memory, some of them rotations or pools whose current member depends on the time."""
 
     def __init__(self, plain: Mapping[str, Signer], changing: Mapping[str, SigningKey]) -> None:
         self._plain = plain
@@ -86,15 +86,15 @@ class Loader:
     """Loads keys; connects to no device."""
 
     health_dir: Path
-    """Where the state of devices is kept: shared by every process that uses them."""
+    """Folder with the state of devices, shared by every process that uses them."""
     operator: bool = False
-    """An operator asks (SIGHUP): refused PINs may be tried again, once."""
+    """True if an operator asked for it (SIGHUP): refused PINs may be tried again, once."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     modules: dict[Path, "Module"] = field(default_factory=dict, repr=False)
     """PKCS#11 modules that keys share."""
 
     def load_all(self, tables: Sequence[KeyConfig]) -> Keyring:
-        """Load every key. Raises ConfigError for the first that cannot be."""
+        """Load every key. Raises ConfigError for the first that cannot be loaded."""
         single = {table.name: self._member(table) for table in tables if table.kind not in GROUPS}
         keys = {name: SigningKey(name=name, members=(member,)) for name, member in single.items()}
         for table in tables:
@@ -103,7 +103,7 @@ class Loader:
         return Keyring(keys=keys)
 
     def load(self, name: str, tables: Sequence[KeyConfig]) -> SigningKey:
-        """Load one key, and of the others only its members. Raises ConfigError."""
+        """Load only one key and its members. Raises ConfigError."""
         wanted = next((table for table in tables if table.name == name), None)
         if wanted is None:
             known = ", ".join(table.name for table in tables)
@@ -189,7 +189,7 @@ class Loader:
 
 
 def show_certificate(table: KeyConfig) -> bytes:
-    """Ask a device for its certificate, DER; neither the configured one nor a PIN is needed. Raises ConfigError."""
+    """Read the certificate from a device, DER; needs neither the configured one nor a PIN. Raises ConfigError."""
     device = build_device(table, NOBODY, Pin(value="", origin="nowhere"), {})
     try:
         return device.certificate()
@@ -202,7 +202,7 @@ def show_certificate(table: KeyConfig) -> bytes:
 def build_device(
     table: KeyConfig, identity: Identity, pin: Pin | None, modules: dict[Path, "Module"]
 ) -> Device:
-    """Build what talks to a device; it connects on first use. Raises ConfigError, SigningError."""
+    """Build the client of a device; it connects on first use. Raises ConfigError, SigningError."""
     if table.pkcs11 is not None and pin is not None:
         try:
             from signing.keys.pkcs11 import KeyLocation, Module, Pkcs11Signer  # noqa: PLC0415 (an extra)

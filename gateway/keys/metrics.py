@@ -1,4 +1,4 @@
-"""Figures about signing keys for Prometheus."""
+"""Metrics of signing keys for Prometheus."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from gateway.keys.public_keyring import PublicKeyring
 
 
 def key_families(keyring: PublicKeyring, queues: Sequence[KeyBacklog]) -> list[GaugeMetricFamily]:
-    """Tell how long certificates last, and what waits for keys that are devices."""
+    """Return metrics of the time left of certificates, and of the queues of keys that are devices."""
     left = GaugeMetricFamily(
         "gateway_certificate_seconds_left",
         "Until the signing certificate ends; of a rotation its last one",

@@ -1,4 +1,4 @@
-"""The key of this node: what it vouches for in its checkpoints, others verify with the public half."""
+"""The journal key of this node: it signs the checkpoints, and others verify them with the public half."""
 
 import os
 from pathlib import Path
@@ -19,18 +19,18 @@ from spool.note import NodeKey, NoteError, VerifierKey, verifier_key
 
 
 def key_file(config: Config) -> Path:
-    """Return where the key is."""
+    """Return the file of the key."""
     return config.journal.key_file or config.node.state_dir / "keys" / "node-journal.key"
 
 
 def former_file(config: Config) -> Path:
-    """Return where the public halves of the keys are that this node had before, a line each; the file may be missing."""
+    """Return the file with the public halves of this node's former keys, one per line; it may be missing."""
     file = key_file(config)
     return file.with_name(f"{file.name}.former")
 
 
 def known_keys(config: Config) -> tuple[VerifierKey, ...]:
-    """Return what the log of this node may be signed by: its key, and those that it had before. Raises ConfigError."""
+    """Return the keys that may have signed the log of this node: the current and the former. Raises ConfigError."""
     file = former_file(config)
     try:
         former = [verifier_key(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
@@ -46,9 +46,9 @@ def known_keys(config: Config) -> tuple[VerifierKey, ...]:
 
 
 def renew(config: Config) -> NodeKey:
-    """Make a new key in place of this node's, whose public half is kept, and whose private half is not. Raises ConfigError.
+    """Replace the key of this node; only the public half of the old one is kept. Raises ConfigError.
 
-    Whatever dies meanwhile, every key that has signed is either the key or among the former ones.
+    Even after a crash, every key that has signed is either the current key or among the former ones.
     """
     file, former = key_file(config), former_file(config)
     if config.journal.key_file is not None:
@@ -64,9 +64,9 @@ def renew(config: Config) -> NodeKey:
 
 
 def node_key(config: Config) -> NodeKey:
-    """Load the key of this node, and make it first where the configuration names none. Raises ConfigError.
+    """Load the key of this node; create it first if the configuration names none. Raises ConfigError.
 
-    A key that the configuration names is never made: several nodes may share it, and a wrong path must be told.
+    A key that the configuration names is never created: several nodes may share it, and a wrong path is an error.
     """
     file = key_file(config)
     if config.journal.key_file is None and not file.exists():
@@ -87,7 +87,7 @@ def node_key(config: Config) -> NodeKey:
 
 
 def _make(file: Path) -> None:
-    """Write a new key that nobody else may read; of two processes that do so at once, one key counts for both."""
+    """Write a new key, readable only by its owner; if two processes do so at the same time, both use the first."""
     _write(file, _fresh(), replace=False)
 
 
@@ -96,7 +96,7 @@ def _fresh() -> bytes:
 
 
 def _write(file: Path, content: bytes, *, replace: bool = True) -> None:
-    """Write a file whole, for its owner alone; one that is there is kept unless it is to be replaced. Raises ConfigError."""
+    """Write a file atomically, for its owner only; an existing one is kept unless `replace`. Raises ConfigError."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""What every role may know of the signing keys: suite, certificate, period. Nothing here can sign (ADR 0031)."""
+"""The public facts of the signing keys, for every role: suite, certificate, period. Cannot sign (ADR 0031)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,19 +10,19 @@ from signing.keys.suite import SUITES, Suite
 
 
 class Certified(Struct, frozen=True, kw_only=True):
-    """One key of one's own, as its certificate tells."""
+    """One single key, with the facts of its certificate."""
 
     name: str
     suite: str
     """`Suite.name`."""
     serial: str
-    """Of the certificate, as ds:KeyName has it."""
+    """Serial number of the certificate, as in ds:KeyName."""
     not_before: datetime
     not_after: datetime
 
 
 class PublicSigningKey(Struct, frozen=True, kw_only=True):
-    """What a `[[key]]` name stands for: one member, a pool or a rotation, as `signing.keys.pool.Key`."""
+    """The key behind one `[[key]]` name: one member, a pool or a rotation, as `signing.keys.pool.SigningKey`."""
 
     members: tuple[Certified, ...]
     rotates: bool = False
@@ -34,7 +34,7 @@ class PublicKeyring(Struct, frozen=True, kw_only=True):
     keys: Mapping[str, PublicSigningKey]
 
     def suite(self, name: str) -> Suite | None:
-        """Return what a key signs with now, as its certificate says; None: there is no such key."""
+        """Return the suite that a key signs with now, by its certificate; None: there is no such key."""
         key = self.keys.get(name)
         if key is None:
             return None
@@ -45,9 +45,9 @@ class PublicKeyring(Struct, frozen=True, kw_only=True):
         return _SUITES[signs.suite]
 
     def ends(self) -> Iterator[tuple[str, Certified]]:
-        """Give the certificates whose end somebody has to think of, each with the name of its key.
+        """Yield the certificates whose expiry the operator must watch, each with the name of its key.
 
-        Of a rotation that is the last one; those before it have their successor already.
+        For a rotation, only the last one; those before it already have a successor.
         """
         rotating = {one.name for key in self.keys.values() if key.rotates for one in key.members}
         for name, key in self.keys.items():

@@ -1,7 +1,7 @@
-"""The HTTPS door of `gateway signer`: one event loop, and a bound for everything that a stranger brings.
+"""The HTTPS door of `gateway signer`: one event loop, and a limit for everything from an unauthenticated caller.
 
-Before the handshake a connection is a stranger's: it has a few seconds, and when there are too many, the oldest makes
-room, so that silent ones keep nobody out. After it, it belongs to somebody the CA vouches for.
+Until its handshake is done, a connection is unauthenticated: it has a few seconds, and when there are too many, the
+oldest is closed, so that silent ones cannot lock out others. Afterwards it belongs to a client certified by the CA.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from gateway.observe.defects import RateLimit, defect
 from gateway.observe.log import log
 
 STRANGERS: Final = 128
-"""Connections in their handshake, at most."""
+"""Most connections in their handshake."""
 STRANGERS_OF_ADDRESS: Final = 32
 _HANDSHAKE_S: Final = 5.0
 _IDLE_S: Final = 75.0
-"""A client keeps its connection that long between two requests, the head of the next included."""
+"""Longest time between two requests of a connection, the head of the next included."""
 _BODY_S: Final = 10.0
 _ANSWER_S: Final = 10.0
-"""For an answer to be taken, and for what is in hand when the door closes."""
+"""For the client to read an answer, and for requests in progress when the door closes."""
 _HEAD_BYTES: Final = 16 * 1024
 _CHUNK: Final = 16 * 1024
 _REST_S: Final = 0.1
-"""After a connection that could not be taken, for want of descriptors say."""
+"""Pause after a failed accept, for example for lack of descriptors."""
 _PROBLEM: Final = "application/problem+json"
 
 
 class SignerClient(Struct, frozen=True, kw_only=True):
-    """Whom a connection belongs to."""
+    """The client of a connection."""
 
     address: str
     names: tuple[str, ...]
@@ -45,12 +45,12 @@ class SignerClient(Struct, frozen=True, kw_only=True):
 
     @property
     def client(self) -> str:
-        """Name it in the log."""
+        """Its name in the log."""
         return ", ".join(self.names)[:100]
 
 
 class SignerRequest(Struct, frozen=True, kw_only=True):
-    """One request, read whole."""
+    """One completely read request."""
 
     peer: SignerClient
     method: str
@@ -60,7 +60,7 @@ class SignerRequest(Struct, frozen=True, kw_only=True):
 
 
 class SignerResponse(Struct, frozen=True, kw_only=True):
-    """What is answered, as JSON."""
+    """One answer, as JSON."""
 
     status: HTTPStatus
     document: Mapping[str, Any]
@@ -75,7 +75,7 @@ def problem(status: HTTPStatus, code: str, detail: str, retry_after_s: float = 0
 
 
 class SignerBounds(Struct, frozen=True, kw_only=True):
-    """What clients of the CA may bring at most."""
+    """Limits for clients that have a certificate of the CA."""
 
     connections: int
     connections_of_address: int
@@ -84,11 +84,11 @@ class SignerBounds(Struct, frozen=True, kw_only=True):
 
 Answering: TypeAlias = Callable[[SignerRequest], Awaitable[SignerResponse]]
 _Connections: TypeAlias = dict["asyncio.Task[None]", str]
-"""Each with its address, the oldest first."""
+"""Task of a connection → its address, the oldest first."""
 
 
 class SignerDoor:
-    """Serves one listening socket, which it closes at the end."""
+    """Serves one listening socket, and closes it at the end."""
 
     def __init__(
         self, listener: socket.socket, tls: ssl.SSLContext, answer: Answering, bounds: SignerBounds
@@ -105,7 +105,7 @@ class SignerDoor:
         self._limit = RateLimit()
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; what was asked by then gets its answer, if it comes within seconds."""
+        """Serve until `stop` is set; requests in progress then still get their answer, if it takes only seconds."""
         accepting = asyncio.create_task(self._accept())
         await stop.wait()
         self._stopping = True
@@ -130,10 +130,10 @@ class SignerDoor:
             self._make_room(address)
             task = asyncio.create_task(self._meet(connection, address))
             self._strangers[task] = address
-            await asyncio.sleep(0)  # a flood in the queue of the socket must not hold up the others
+            await asyncio.sleep(0)  # many connections in the socket's queue must not delay the other tasks
 
     def _make_room(self, address: str) -> None:
-        """Let the oldest stranger go when there are too many: of the same address first."""
+        """Close the oldest connection in its handshake if there are too many: one of the same address first."""
         same = [task for task, theirs in self._strangers.items() if theirs == address]
         if len(same) >= STRANGERS_OF_ADDRESS:
             self._let_go(same[0])
@@ -146,11 +146,11 @@ class SignerDoor:
         self._refuse(address, "too many connections before their handshake")
 
     async def _meet(self, connection: socket.socket, address: str) -> None:
-        """Be one connection, from the handshake to its end."""
+        """Handle one connection, from the handshake to its end."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             reader, writer = await self._shake_hands(connection)
-        except OSError as error:  # ssl.SSLError is one, and what a time-out raises
+        except OSError as error:  # ssl.SSLError and TimeoutError are subclasses
             self._refuse(address, f"handshake: {getattr(error, 'reason', None) or error}"[:200])
             return
         finally:
@@ -163,7 +163,7 @@ class SignerDoor:
             self._clients[task] = address
             await self._talk(reader, writer, peer)
         except (OSError, TimeoutError):
-            return  # it went away, or took too long
+            return  # the client disconnected or took too long
         except Exception as error:  # noqa: BLE001 (the connection ends, the others go on)
             defect("request.failed", error, client=peer.client)
         finally:
@@ -180,7 +180,7 @@ class SignerDoor:
     async def _shake_hands(
         self, connection: socket.socket
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Raises OSError for who has no certificate of the CA, or takes too long."""
+        """Do the TLS handshake; raises OSError if the client has no certificate of the CA or is too slow."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_CHUNK)
         protocol = asyncio.StreamReaderProtocol(reader)
@@ -193,7 +193,7 @@ class SignerDoor:
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: SignerClient
     ) -> None:
-        """Answer request after request. Raises OSError, TimeoutError."""
+        """Answer the requests of one connection. Raises OSError, TimeoutError."""
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
         while True:
             try:
@@ -214,7 +214,7 @@ class SignerDoor:
 
     @contextmanager
     def _in_hand(self) -> Iterator[None]:
-        """Say of this connection that a request of it is being answered."""
+        """Mark this connection as having a request in progress."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._answering.add(task)
         try:
@@ -225,7 +225,7 @@ class SignerDoor:
     async def _request(
         self, http: h11.Connection, reader: asyncio.StreamReader, peer: SignerClient
     ) -> SignerRequest | SignerResponse | None:
-        """Read a request; None when there comes none, an answer when its body is not read."""
+        """Read a request; None when no request comes, an answer when its body is refused unread."""
         async with asyncio.timeout(_IDLE_S):
             head = await _event(http, reader)
         if not isinstance(head, h11.Request):
@@ -263,12 +263,12 @@ async def _event(http: h11.Connection, reader: asyncio.StreamReader) -> object:
 
 
 async def _say(http: h11.Connection, writer: asyncio.StreamWriter, answer: SignerResponse) -> None:
-    """Send an answer whole. Raises OSError, TimeoutError when it is not taken."""
+    """Send a complete answer. Raises OSError, and TimeoutError when the client does not read it."""
     raw = json.dumps(answer.document, ensure_ascii=False).encode()
     headers = [("Content-Type", answer.kind), ("Content-Length", str(len(raw)))]
     if answer.retry_after_s:
         headers.append(("Retry-After", str(ceil(answer.retry_after_s))))
-    if http.their_state is h11.SEND_BODY:  # what comes is not read any more
+    if http.their_state is h11.SEND_BODY:  # the rest of the request is not read
         headers.append(("Connection", "close"))
     response = h11.Response(
         status_code=answer.status.value, headers=headers, reason=answer.status.phrase.encode()
@@ -280,7 +280,7 @@ async def _say(http: h11.Connection, writer: asyncio.StreamWriter, answer: Signe
 
 
 async def _end(writer: asyncio.StreamWriter) -> None:
-    """Close after what was written has gone."""
+    """Close the connection after everything written has been sent."""
     writer.close()
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_ANSWER_S):
@@ -288,7 +288,7 @@ async def _end(writer: asyncio.StreamWriter) -> None:
 
 
 def _names(writer: asyncio.StreamWriter) -> tuple[str, ...]:
-    """Return the common names that a client's certificate has."""
+    """Return the common names in a client's certificate."""
     certificate: Mapping[str, Any] = writer.get_extra_info("peercert") or {}
     subject = cast("tuple[Any, ...]", certificate.get("subject", ()))
     return tuple(value for part in subject for name, value in part if name == "commonName")

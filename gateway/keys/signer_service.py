@@ -1,6 +1,6 @@
-"""`gateway signer`: "sign these bytes" over HTTPS with mutual TLS, beside keys of this machine (docs/signer.md).
+"""`gateway signer`: sign bytes with keys of this machine, over HTTPS with mutual TLS (docs/signer.md).
 
-It needs neither the spool nor the supervisor, so that it can stand on the machine that the USB key is in.
+It needs neither the spool nor the supervisor, so that it can run on the machine with the USB key.
 """
 
 import asyncio
@@ -50,22 +50,22 @@ class SignerTable(Section, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8443
     certificate: Path
-    """PEM, with the chain if there is one; what clients know us by."""
+    """PEM, with the chain if there is one; the server certificate for clients."""
     key: Path
     ca_file: Path
-    """Who issues the certificates of clients; no other gets in."""
+    """Issuer of the certificates of clients; all others are refused."""
     clients: tuple[str, ...] = ()
-    """Common names that may use the keys which name no `clients` of their own."""
+    """Common names that may use the keys without `clients` of their own."""
     state_dir: Path
-    """Where it is kept whether a PIN was refused."""
+    """Folder for the record of refused PINs."""
     size_bytes: Count = 1024 * 1024
-    """A request may have at most."""
+    """Most bytes of a request."""
     wait_s: Seconds = 4.0
-    """A request waits so long for its turn; then 503. Shorter than the time-out of clients."""
+    """Longest time that a request waits in the queue, then 503. Must be shorter than the time-out of clients."""
     line: Annotated[int, Meta(ge=1, le=1000)] = 32
-    """Requests that wait for one key at most; further ones get 503 at once."""
+    """Most requests that wait for one key; further ones get 503 at once."""
     connections: Count = 100
-    """Of clients, at most; and"""
+    """Most connections of all clients; `connections_of_address` limits those of one address."""
     connections_of_address: Count = 32
 
 
@@ -92,10 +92,10 @@ def load_signer_config(file: Path) -> SignerConfig:
 
 
 class SignerService:
-    """Serves until it is stopped; its event loop has a thread of its own."""
+    """The signer; its event loop runs in its own thread until it is stopped."""
 
     def __init__(self, config: SignerConfig, *, operator: bool = False) -> None:
-        """Load the keys and listen. Raises ConfigError, OSError when the port is taken.
+        """Load the keys and listen. Raises ConfigError, and OSError when the port is in use.
 
         `operator`: PINs that a device refused may be tried again, once.
         """
@@ -129,12 +129,12 @@ class SignerService:
         self._thread = threading.Thread(target=self._run, name="signer", daemon=True)
 
     def start(self) -> None:
-        """Serve, in a thread."""
+        """Start the thread that serves."""
         self._thread.start()
         log("signer.listening", address=f"https://{self.config.host}:{self.port}", keys=sorted(self.keys))
 
     def stop(self) -> None:
-        """Stop listening; answer what is in hand with 503."""
+        """Stop listening; requests in progress are answered with 503. Blocks until the thread has ended."""
         for line in self.lines.values():
             line.close()
         if self._thread.is_alive():
@@ -148,7 +148,7 @@ class SignerService:
             self._loop.close()
 
     async def _answer(self, request: SignerRequest) -> SignerResponse:
-        """Answer a request: which keys there are for whoever asks, and signatures by them."""
+        """Answer a request: list the keys that the client may use, describe one, or sign with it."""
         match [request.method, *(unquote(part) for part in urlsplit(request.target).path.split("/") if part)]:
             case ["GET", "v1", "keys"]:
                 mine = [self.view(name) for name in sorted(self.keys) if self._may(request.peer, name)]
@@ -204,10 +204,10 @@ class SignerService:
             )
 
     async def sign(self, name: str, data: bytes) -> tuple[bytes, str]:
-        """Return the signature and the serial number of the certificate it is by.
+        """Return the signature and the serial number of the signing certificate.
 
-        Takes at most about `wait_s` and the time-out of the key's device. Raises KeyUnavailable; SigningError for
-        bytes that the key cannot sign.
+        Takes at most about `wait_s` plus the time-out of the key's device. Raises KeyUnavailable, and SigningError
+        for bytes that the key cannot sign.
         """
         line = self.lines[name]
         if line.room() == 0:
@@ -219,7 +219,7 @@ class SignerService:
         return future.result()
 
     def view(self, name: str) -> dict[str, Any]:
-        """Describe one key: what a client has to know, and whether it is in order."""
+        """Return the facts of one key that a client needs, and whether it can sign now."""
         key = self.keys[name]
         signer = key.current(datetime.now(UTC))[0].signer
         in_order, why = True, ""
@@ -236,7 +236,7 @@ class SignerService:
         }
 
     def _no_room(self, name: str) -> KeyUnavailable:
-        """Say why a key takes nothing now: that of its members which will be back first."""
+        """Make the error for a key that accepts no job now, from the member that will be usable first."""
         errors: list[KeyUnavailable] = []
         for member in self.keys[name].current(datetime.now(UTC)):
             if member.health is None:
@@ -256,7 +256,7 @@ class SignerService:
 
 
 def _failure(error: SigningError) -> tuple[str, SignerResponse]:
-    """Say why nothing was signed: the problem's code, and what is answered."""
+    """Return the problem's code and the answer for an error of signing."""
     match error:
         case WrongPin():
             code, status, wait_s = "key-locked", HTTPStatus.SERVICE_UNAVAILABLE, error.retry_after_s
@@ -284,4 +284,4 @@ def _tls(config: SignerTable) -> ssl.SSLContext:
 
 
 def _nobody_waits() -> None:
-    """Requests ask for room themselves."""
+    """Do nothing: each request asks for room itself."""

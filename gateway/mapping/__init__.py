@@ -1,1 +1,1 @@
-"""What platforms have (JSON, CSV) → CEB documents, by tables that only declare (docs/mappings.md, docs/adr/0025)."""
+"""Translate JSON and CSV of platforms to CEB documents, by declarative tables (docs/mappings.md, docs/adr/0025)."""

@@ -1,4 +1,4 @@
-"""A TOML file → a mapping, checked whole against the schema of its message type; RulesError says file, key, example."""
+"""Compile a TOML file to a mapping, fully checked against its schema; RulesError names file, key and an example."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -68,13 +68,13 @@ def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _At:
-    """Where in the file and in the document the loader is."""
+    """The loader's position in the file and in the document."""
 
     place: TablePlace
     path: str = ""
-    """Of the element below the root, `Order/OrderList`."""
+    """Path of the element below the root: `Order/OrderList`."""
     depth: int = 0
-    """Items around it."""
+    """Number of enclosing items."""
 
     def inside(self, name: str) -> "_At":
         path = f"{self.path}/{name}" if self.path else name
@@ -93,10 +93,10 @@ class _Loader:
         self._place = place
         self._reading = reading
         self._used: set[str] = set()
-        """Keys of `each` that were met."""
+        """Keys of `each` that have been used."""
 
     def root(self, decl: ElementDecl) -> Branch:
-        """Read all of `document`, and see that all of `each` was met on the way."""
+        """Read all of `document`, and check that every key of `each` was used."""
         slot = Slot(decl=decl, low=1, high=1)
         at = _At(place=self._place.within("document"))
         if self._kind.body not in self._read.document:

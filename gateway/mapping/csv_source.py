@@ -1,6 +1,6 @@
-"""CSV as spreadsheets and programs write it (RFC 4180), with a header; every cell with its place.
+"""Read CSV as spreadsheets and programs write it (RFC 4180), with a header; every cell knows its position.
 
-The library's reader knows the line of what is wrong, but neither its column nor where a cell began.
+The standard library's reader reports the line of an error, but neither its column nor where a cell begins.
 """
 
 import re
@@ -23,7 +23,7 @@ _FIX: Final = 'put cells that hold a comma, a line break or " in double quotes, 
 @dataclass(frozen=True, slots=True)
 class _Row:
     number: int
-    """As a spreadsheet counts: the header is row 1, an empty row counts."""
+    """Row number as in a spreadsheet: the header is row 1, and empty rows count."""
     cells: list[str]
     offsets: list[int]
 
@@ -37,13 +37,13 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of the table: all of them, those of one declaration, or one."""
+    """Some rows of the table: all rows, those of one declaration, or one row."""
 
     table: _Table
     rows: list[_Row]
 
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
-        """See Item; of several rows all must say the same."""
+        """See SourceItem; several rows must all have the same text."""
         column = self.table.columns[at.written]
         if not self.rows:
             return None
@@ -58,7 +58,7 @@ class Rows:
         return text or None
 
     def spot(self, at: Reference | None = None) -> Spot:
-        """See Item; of several rows the first."""
+        """See SourceItem; for several rows, the first."""
         row = self.rows[0] if self.rows else self.table.header
         if at is None:
             return self.table.lines.spot(row.offsets[0], f"row {row.number}")
@@ -66,7 +66,7 @@ class Rows:
         return self.table.lines.spot(row.offsets[column], f"row {row.number}, column {at.written}")
 
     def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
-        """See Item; groups stand in the order of their first rows. No column: every row by itself."""
+        """See SourceItem; groups are in the order of their first rows. Without columns, each row is an item."""
         if not over:
             return [Rows(self.table, [row]) for row in self.rows]
         columns = [self.table.columns[one.written] for one in over]
@@ -77,9 +77,9 @@ class Rows:
 
 
 def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: LimitsConfig) -> Rows:
-    """Read a whole table, whose header must have all `wanted` columns. Raises Refused `not-csv` with every place.
+    """Read a whole table, whose header must have all `wanted` columns. Raises Refused `not-csv` with every fault.
 
-    Bounded by `limits.elements` cells. Rows without a text in any cell are passed over.
+    At most `limits.elements` cells. Rows whose cells are all empty are skipped.
     """
     lines = Lines(text)
     try:

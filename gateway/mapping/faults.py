@@ -1,4 +1,4 @@
-"""What is wrong with a source, in English and Chinese, with its place there beside the XPath of the field."""
+"""Faults of a source, in English and Chinese, with the place in the source and the XPath of the field."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,10 +10,10 @@ from gateway.model import Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFault(Fault):
-    """A fault of a document that was made from a source; line and column are those of the source."""
+    """A fault of a document that was made from a source; line and column are those in the source."""
 
     source: str = ""
-    """Where in the source: `/orders/3/buyer/name`, `row 17, column consignee`."""
+    """Place in the source: `/orders/3/buyer/name`, `row 17, column consignee`."""
 
 
 _TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -77,7 +77,7 @@ RULES: Final = frozenset(_TEXTS)
 
 
 def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> SourceFault:
-    """Write one out; `path` is the XPath of the field that could not be written."""
+    """Make the fault for `wrong`; `path` is the XPath of the field that could not be written."""
     en, zh, fix = _TEXTS[wrong.rule]
     element = name.removeprefix("@")
     label = f"{element} ({name_zh})" if name_zh else element
@@ -98,7 +98,7 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
 
 
 def told_of(fault: Fault, spot: Spot) -> SourceFault:
-    """Give a fault of the document its place in the source."""
+    """Add the place in the source to a fault of the document."""
     return SourceFault(
         **{**asdict(fault), "line": spot.line, "column": spot.column}, source=shortened(spot.text, 200)
     )

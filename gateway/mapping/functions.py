@@ -1,4 +1,4 @@
-"""What a mapping can do to one text: the whole, closed list. Pure; numbers never pass through float."""
+"""The complete list of functions that a mapping can apply to a text. Pure; numbers are never converted to float."""
 
 import re
 import uuid
@@ -17,9 +17,9 @@ FOURTEEN: Final = "YYYYMMDDhhmmss"
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _NUMBER_LENGTH: Final = 60
 _EXACT: Final = Context(prec=400)
-"""More digits than any number of `_NUMBER_LENGTH` characters, moved as far as its exponent allows, is shown with."""
+"""More digits than any number of `_NUMBER_LENGTH` characters needs when written out without its exponent."""
 _FARTHEST: Final = 100
-"""Powers of ten that a number may lie from 1."""
+"""Largest power of ten, positive or negative, of a number."""
 _PARTS: Final = {
     "YYYY": ("year", "[0-9]{4}", 4), "MM": ("month", "[0-9]{2}", 2), "DD": ("day", "[0-9]{2}", 2),
     "hh": ("hour", "[0-9]{2}", 2), "mm": ("minute", "[0-9]{2}", 2), "ss": ("second", "[0-9]{2}", 2),
@@ -35,7 +35,7 @@ _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:customs-exchange-gateway
 
 
 class NotApplicableError(Exception):
-    """The text is none that the function knows what to do with; `rule` is a key of `gateway.mapping.faults`."""
+    """The function cannot handle the text; `rule` is a key of `gateway.mapping.faults`."""
 
     def __init__(self, rule: str, **facts: str) -> None:
         super().__init__(rule)
@@ -48,27 +48,27 @@ class Function(Protocol):
 
     @property
     def shown(self) -> str:
-        """How the trace names it."""
+        """Its name in the trace."""
 
     def __call__(self, text: str) -> str:
-        """Give the new text. Raises NotApplicableError."""
+        """Return the new text. Raises NotApplicableError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounded:
-    """A number with a fixed count of decimal places, rounded half up (away from zero), after moving the point."""
+    """Scale a number, then round it half up (away from zero) to a fixed number of decimal places."""
 
     places: int
     scale: int = 0
-    """The number times ten to this: -2 makes yuan of fen."""
+    """The number is multiplied by ten to this power: -2 converts fen to yuan."""
 
     @property
     def shown(self) -> str:
-        """How the trace names it."""
+        """Its name in the trace."""
         return f"decimal {self.places}" + (f" scale {self.scale}" if self.scale else "")
 
     def __call__(self, text: str) -> str:
-        """Round, exactly."""
+        """Scale and round with exact decimals. Raises NotApplicableError."""
         if len(text) > _NUMBER_LENGTH or not _NUMBER.fullmatch(text):
             raise NotApplicableError("not_a_number")
         number = Decimal(text)
@@ -81,7 +81,7 @@ class Rounded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """A time in one of several forms, written in another; with an offset it is turned into Beijing time."""
+    """Read a time in one of several forms and write it in another; a time with an offset becomes Beijing time."""
 
     forms: tuple[str, ...]
     """`iso`, `unix` (seconds), `unix_ms`, or a pattern of YYYY MM DD hh mm ss and other characters."""
@@ -89,11 +89,11 @@ class Timed:
 
     @property
     def shown(self) -> str:
-        """How the trace names it."""
+        """Its name in the trace."""
         return f"time {' or '.join(self.forms)} to {self.to}"
 
     def __call__(self, text: str) -> str:
-        """Read by the first form that fits."""
+        """Read the text by the first form that matches. Raises NotApplicableError."""
         for form in self.forms:
             found = _read_time(text, form)
             if found is not None:
@@ -103,17 +103,17 @@ class Timed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coded:
-    """A code of the platform's for one of customs'."""
+    """Replace a code of the platform by one of customs."""
 
     codes: Mapping[str, str]
 
     @property
     def shown(self) -> str:
-        """How the trace names it."""
+        """Its name in the trace."""
         return "map"
 
     def __call__(self, text: str) -> str:
-        """Look it up; codes nobody wrote down are a fault, never a guess."""
+        """Look up the code; raises NotApplicableError for one that is not in the table, never guesses."""
         found = self.codes.get(text)
         if found is None:
             raise NotApplicableError("unknown_code", known=", ".join(list(self.codes)[:20]))
@@ -121,17 +121,17 @@ class Coded:
 
 
 def is_time_form(form: str) -> bool:
-    """Say whether a pattern names each of its parts once and, being a time, at least the day."""
+    """Whether a pattern has each of its parts only once, and at least year, month and day."""
     named = _PART.findall(form)
     return len(set(named)) == len(named) and {"YYYY", "MM", "DD"} <= set(named)
 
 
 def guid(mapping: str, element: str, key: Iterable[str]) -> str:
-    """Give the 36 upper-case characters that this key has in this mapping, always the same (UUID version 5)."""
+    """Return the UUID version 5 of this key in this mapping: 36 upper-case characters, always the same."""
     parts = (mapping, element, *key)
     name = "".join(
         f"{len(part)}:{part}" for part in parts
-    )  # lengths: no two lists of parts are written alike
+    )  # with lengths, two different lists of parts cannot give the same name
     return str(uuid.uuid5(_NAMESPACE, name)).upper()
 
 
@@ -149,7 +149,7 @@ def _read_time(text: str, form: str) -> datetime | None:
 
 
 def _moment(parts: Mapping[str, str | None]) -> datetime | None:
-    """Make a time of its parts; None where there is no such time (30 February)."""
+    """Make a time from its parts; None if there is no such time (30 February)."""
     number = {
         name: int(parts.get(name) or 0) for name in ("year", "month", "day", "hour", "minute", "second")
     }
@@ -161,7 +161,7 @@ def _moment(parts: Mapping[str, str | None]) -> datetime | None:
 
 
 def _zone(text: str | None) -> tzinfo:
-    """Give the offset of an ISO time; without one it is Beijing time. Raises ValueError beyond 24 hours."""
+    """Return the time zone of an ISO time, Beijing if it has no offset. Raises ValueError beyond 24 hours."""
     if not text:
         return BEIJING
     if text == "Z":

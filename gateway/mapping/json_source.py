@@ -1,6 +1,6 @@
-"""JSON as platforms send it: read strictly, every value with its place, numbers as they are written.
+"""Read JSON of platforms strictly: every value knows its position, and numbers stay as they are written.
 
-The library's reader would turn numbers into floats, let a key stand twice and knows no places.
+The standard library's reader converts numbers to float, accepts duplicate keys and gives no positions.
 """
 
 import json
@@ -16,12 +16,12 @@ from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Sp
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
-"""Whatever the configuration allows: each level is a call."""
+"""Most levels, even if the configuration allows more: each level is a recursive call."""
 _WHITE: Final = re.compile(r"[ \t\n\r]*+")
 _SIGN: Final = re.compile(r"[ \t\n\r]*+([,:\]}])[ \t\n\r]*+")
 _PLAIN_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]*+)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-"""Without possessive groups: CPython 3.11 may lose its place in one that fails (gh-106052)."""
+"""Without possessive groups: in CPython 3.11 one that fails may lose its position (gh-106052)."""
 _read_string: Final = json.JSONDecoder().raw_decode
 _WORDS: Final[Mapping[str, str | None]] = {"true": "true", "false": "false", "null": None}
 
@@ -32,7 +32,7 @@ class _Scalar:
     """None: null."""
     offset: int
     bare: bool
-    """A number or a word: it stands without quotes."""
+    """A number or a word without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,16 @@ _Value = _Scalar | _Array | _Object
 
 @dataclass(frozen=True, slots=True)
 class JsonItem:
-    """A value of the document, and the item it is in."""
+    """A value of the document, and the item that contains it."""
 
     value: _Value
     path: str
-    """As a JSON pointer; empty: the whole document."""
+    """A JSON pointer; empty: the whole document."""
     around: "JsonItem | None"
     lines: Lines
 
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
-        """See Item."""
+        """See SourceItem."""
         match self._find(at)[0]:
             case None:
                 return None
@@ -76,14 +76,14 @@ class JsonItem:
                 raise NoTextError("not_a_value", self.spot(at), "{…}")
 
     def spot(self, at: Reference | None = None) -> Spot:
-        """See Item; of what is not there, the line of the nearest thing around it."""
+        """See SourceItem; for a missing value, the position of the nearest enclosing value."""
         if at is None:
             return self.lines.spot(self.value.offset, self.path or "/")
         _, nearest, path = self._find(at)
         return self.lines.spot(nearest.offset, path or "/")
 
     def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
-        """See Item; nothing there, or null, is an empty array."""
+        """See SourceItem; a missing value or null is an empty array."""
         value, _, path = self._find(over[0])
         match value:
             case None | _Scalar(text=None):
@@ -94,7 +94,7 @@ class JsonItem:
                 raise NoTextError("not_an_array", self.spot(over[0]))
 
     def _find(self, at: Reference) -> tuple[_Value | None, _Value, str]:
-        """Give the value, None if it is not there; the innermost one on the way that is; and the path."""
+        """Return the value (None if missing), the innermost existing value on the way to it, and the path."""
         begin = self._above(at.ups)
         value: _Value | None = begin.value
         nearest, path = begin.value, begin.path
@@ -125,8 +125,8 @@ def _member(value: _Value | None, step: str) -> _Value | None:
 def read_json(text: str, limits: LimitsConfig) -> JsonItem:
     """Read a whole document. Raises Refused `not-json` with line and column.
 
-    Bounded by `limits.depth` levels and `limits.elements` values, keys that stand twice are refused, and of
-    numbers only what RFC 8259 knows (no NaN) passes.
+    At most `limits.depth` levels and `limits.elements` values; duplicate keys are refused, and so are numbers
+    that are not in RFC 8259 (NaN).
     """
     lines = Lines(text)
     try:
@@ -257,7 +257,7 @@ class _Reader:
                 return members
 
     def _sign(self, expected: str) -> str:
-        """Step over one of these signs and the white space around it."""
+        """Consume one of these characters with the white space around it, and return it."""
         found = _SIGN.match(self._text, self._at)
         if found is None or found[1] not in expected:
             self._skip()

@@ -1,6 +1,6 @@
-"""The mapping language as values: a tree that follows the schema, each leaf with where its text comes from.
+"""The mapping language as values: a tree that follows the schema; each leaf says where its text comes from.
 
-`gateway.mapping.compile` makes these of a TOML file and checks them; `gateway.mapping.write` walks them.
+`gateway.mapping.compile` makes and checks these from a TOML file; `gateway.mapping.write` walks them.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from gateway.model import MessageType
 
 
 class SourceKind(StrEnum):
-    """What a mapping reads."""
+    """The format that a mapping reads."""
 
     JSON = "json"
     CSV = "csv"
@@ -21,21 +21,21 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """The texts at these places, joined; places without one are passed over."""
+    """The texts at these places, joined; places without a text are skipped."""
 
     at: tuple[Reference, ...]
     between: str = ""
     default: str | None = None
-    """In place of a text where there is none."""
+    """Used when there is no text."""
     steps: tuple[Function, ...] = ()
-    """Done to the text, in this order; never to the default."""
+    """Applied to the text in this order, but never to the default."""
     reads_numbers: bool = False
-    """A number or word of the source is taken as it is written: a function judges it, or the element is a number."""
+    """Take a number or word of the source as written, because a function checks it or the element is a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
-    """Always the same."""
+    """A constant text."""
 
     text: str
 
@@ -47,7 +47,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guid:
-    """A UUID made of the texts at these places; of none: of the whole source and the place of the element."""
+    """A UUID made from the texts at these places; if empty, from the whole source and the element's path."""
 
     key: tuple[Reference, ...]
 
@@ -57,7 +57,7 @@ Origin = Copied | Constant | Position | Guid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """An element that holds a text, or an attribute (`@guid`)."""
+    """An element that contains a text, or an attribute (`@guid`)."""
 
     name: str
     name_zh: str
@@ -66,7 +66,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """An element that holds elements."""
+    """An element that contains elements."""
 
     name: str
     name_zh: str
@@ -75,39 +75,39 @@ class Branch:
     attributes: tuple[Leaf, ...] = ()
     optional: bool = False
     repeats: bool = False
-    """Whether the schema lets it stand several times, so that its path has a position."""
+    """Whether the schema allows several, so that its path has a position."""
     most: int | None = 1
-    """Times it may stand; None: no bound."""
+    """Most occurrences; None: no limit."""
     each: tuple[Reference, ...] | None = None
-    """Once for each of the items there; None: once."""
+    """Written once for each item there; None: written once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMapping:
-    """One mapping, checked."""
+    """One checked mapping."""
 
     name: str
     sha256: str
-    """Hex, of the file."""
+    """SHA-256 of the file, hex."""
     about: str
     source: SourceKind
     delimiter: str
-    """Of CSV."""
+    """For CSV only."""
     kind: MessageType
     root: Branch
     wanted: tuple[str, ...]
-    """References as written, each once: of CSV, the columns that must be there."""
+    """References as written, each once: for CSV, the columns that must be present."""
 
     @property
     def body(self) -> Branch:
-        """The part that is a declaration."""
+        """The branch of a declaration."""
         return next(
             part for part in self.root.parts if isinstance(part, Branch) and part.name == self.kind.body
         )
 
 
 def references(branch: Branch) -> Iterator[Reference]:
-    """Give every reference below a branch, and its own."""
+    """Yield every reference of a branch and of everything below it."""
     yield from branch.each or ()
     for part in (*branch.attributes, *branch.parts):
         match part:

@@ -1,4 +1,4 @@
-"""Finds the mappings: those shipped beside the catalogue, and the operator's own."""
+"""Find and load the mappings: those shipped with the catalogue, and the operator's own."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ NO_MAPPINGS: Final[Mapping[str, SourceMapping]] = MappingProxyType({})
 def load_mappings(
     rules: Rules, rules_dir: Path | None = None, own_dir: Path | None = None
 ) -> Mapping[str, SourceMapping]:
-    """Load `mappings/translations/*.toml` of the rules and `*.toml` of `own_dir`, by name; of two alike the own counts.
+    """Load `mappings/translations/*.toml` of the rules and `*.toml` of `own_dir`, by name; own ones win.
 
     Raises RulesError for the first that is wrong.
     """
@@ -30,7 +30,7 @@ def load_mappings(
 def usable_mappings(
     rules: Rules, rules_dir: Path | None = None, own_dir: Path | None = None
 ) -> tuple[Mapping[str, SourceMapping], tuple[LeftOut, ...]]:
-    """Load as `load_mappings` does what can be used, and say what cannot. Raises RulesError when there is no folder."""
+    """Load as `load_mappings`, but return the faulty ones separately. Raises RulesError if `own_dir` is missing."""
     found: dict[str, SourceMapping] = {}
     wrong: list[LeftOut] = []
     for name, file in _files(rules_dir, own_dir).items():

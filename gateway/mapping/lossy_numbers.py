@@ -1,21 +1,21 @@
-"""What spreadsheets and floating point numbers make of long numbers is no text: it is told, never passed on."""
+"""Detect long numbers that spreadsheets or floating point have damaged: they are reported, never passed on."""
 
 import re
 from typing import Final
 
 _SHOWN: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+[eE][+-]?|[eE][+-])[0-9]{1,3}")
-"""How spreadsheets and programs write a number in exponent form; `12E3` and `1E5` are numbers of orders."""
+"""Exponent form as spreadsheets and programs write it; `12E3` and `1E5` are valid order numbers, so not matched."""
 _KEPT: Final = 2**53 - 1
-"""The largest integer that all programs keep whole (RFC 8259, 6)."""
+"""The largest integer that all programs store exactly (RFC 8259, 6)."""
 _DIGITS: Final = 15
-"""Decimal digits that a floating point number keeps."""
+"""Decimal digits that a floating point number stores exactly."""
 
 
 def lost(text: str, *, bare: bool) -> str:
-    """Give the rule by which a text is none, a key of `gateway.mapping.faults`; empty when it is one.
+    """Return the rule that a damaged text breaks, a key of `gateway.mapping.faults`; empty if it is undamaged.
 
-    `bare`: it stands in JSON without quotes. Then it is a number or a word, and programs on the way may have read it
-    as such: a number in exponent form, with more digits than they keep, or a whole one with a decimal point.
+    `bare`: it has no quotes in JSON. Then it is a number or a word, which other programs may have converted:
+    a number in exponent form, with more digits than they store, or an integer with a decimal point.
     """
     if not bare:
         return "exponent_form" if _SHOWN.fullmatch(text) else ""

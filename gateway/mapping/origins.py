@@ -1,4 +1,4 @@
-"""What stands behind the name of an element in a mapping → where its text comes from, checked against its type."""
+"""Read the value of an element in a mapping file: where its text comes from, checked against its type."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginReading:
-    """What is the same for all elements of a mapping."""
+    """The settings common to all elements of a mapping."""
 
     mapping: str
     csv: bool
@@ -61,10 +61,10 @@ class OriginReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """An element or attribute that holds a text, as the schema declares it."""
+    """An element or attribute that contains a text, as the schema declares it."""
 
     name: str
-    """Of an attribute with `@` before it."""
+    """An attribute's name starts with `@`."""
     kind: ValueType
     fixed: str | None
 
@@ -72,7 +72,7 @@ class Typed:
 def read_origin(
     written: object, of: Typed, reading: OriginReading, place: TablePlace, *, depth: int
 ) -> Origin:
-    """Read what is written for one element, `depth` items deep. Raises RulesError."""
+    """Read the value written for one element, which is inside `depth` items. Raises RulesError."""
     if isinstance(written, str):
         written = {"from": written}
     if not isinstance(written, dict):
@@ -94,7 +94,7 @@ def read_origin(
 
 
 def reference(text: str, reading: OriginReading, place: TablePlace, key: str, depth: int) -> Reference:
-    """Read a path of JSON or a column of CSV. Raises RulesError."""
+    """Read a JSON path or a CSV column. Raises RulesError."""
     if reading.csv:
         if not text.strip():
             raise place.error("a column without a name", key=key, example='from = "order_no"')
@@ -170,7 +170,7 @@ def _steps(table: _Written, place: TablePlace) -> Iterator[Function]:
 
 
 def _known_texts(origin: Origin) -> Iterator[str]:
-    """Give the texts that are known before any source is."""
+    """Yield the texts that are known without a source."""
     match origin:
         case Constant(text=text):
             yield text

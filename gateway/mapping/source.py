@@ -1,6 +1,6 @@
-"""What a platform hands in, seen as items that texts are asked of; every text knows its place.
+"""The interface of a source from a platform: items that return texts, each with its place.
 
-JSON and CSV each implement `SourceItem` (json_source.py, csv_source.py). Nothing here knows of customs.
+JSON and CSV each implement `SourceItem` (json_source.py, csv_source.py). Nothing here depends on customs' formats.
 """
 
 import re
@@ -14,12 +14,12 @@ from gateway.model import Fault
 from gateway.xml.decode import ENCODINGS, UTF8_MARK
 
 NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""A character that no XML document can hold (XML 1.0, 2.2)."""
+"""A character that XML does not allow (XML 1.0, 2.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """A place in the source, in its own words."""
+    """A place in the source, in the notation of its format."""
 
     text: str
     """`/orders/3/buyer/name`, `row 17, column consignee`."""
@@ -30,17 +30,17 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Where a mapping says a text or a list stands."""
+    """The place of a text or a list, as a mapping gives it."""
 
     written: str
-    """As the mapping has it; of CSV: the column."""
+    """As written in the mapping; for CSV, the column."""
     ups: int | None = 0
-    """How many items to go up before the steps begin; None: from the top of the document."""
+    """How many items to go up before the steps; None: start at the top of the document."""
     steps: tuple[str, ...] = ()
 
     @classmethod
     def of_path(cls, text: str) -> Self:
-        """Read a JSON path: `/a/b` from the top, `a/b` from the item, `../a` from the item around it, `.` itself.
+        """Read a JSON path: `/a/b` from the top, `a/b` from the item, `../a` from the enclosing item, `.` the item.
 
         Steps are escaped as in a JSON pointer (RFC 6901): `~1` is a slash, `~0` a tilde. Raises ValueError.
         """
@@ -65,7 +65,7 @@ class Reference:
 
 
 class NoTextError(Exception):
-    """The source has something else at a place than what the mapping asks for."""
+    """The source has something else at a place than the mapping expects."""
 
     def __init__(self, rule: str, spot: Spot, value: str = "", **facts: str) -> None:
         """`rule` is a key of `gateway.mapping.faults`."""
@@ -77,33 +77,33 @@ class NoTextError(Exception):
 
 
 class SourceItem(Protocol):
-    """One thing of the source: the whole of it, an order, a line, a group of rows."""
+    """One part of the source: the whole source, an order, a line, a group of rows."""
 
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
-        """Give the text there, stripped; None when there is none or it is empty. Raises NoTextError.
+        """Return the stripped text there; None when it is missing or empty. Raises NoTextError.
 
-        What a program has made of a text is none (`wholeness.lost`), unless it is asked for `as_written`.
+        A text damaged by a program (`lossy_numbers.lost`) raises too, unless `as_written` is true.
         """
 
     def spot(self, at: Reference | None = None) -> Spot:
-        """Say where that is, or would be; without a reference, where the item begins."""
+        """Return the place that it has or would have; without a reference, where the item begins."""
 
     def each(self, over: tuple[Reference, ...]) -> Sequence["SourceItem"]:
-        """Give the items inside: the members of the array there, the groups of rows alike in these columns.
+        """Return the items inside: the members of the array there, or groups of rows equal in these columns.
 
         Raises NoTextError when there is something else.
         """
 
 
 class Lines:
-    """Turns offsets in a text into lines and columns; the index is made when first asked for."""
+    """Converts offsets in a text to lines and columns; the index is built at the first use."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts: list[int] = []
 
     def spot(self, offset: int, text: str) -> Spot:
-        """Place an offset; `text` names the place."""
+        """Return the Spot of an offset; `text` names the place."""
         if not self._starts:
             self._starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self._text))]
         line = bisect_right(self._starts, offset)

@@ -1,4 +1,4 @@
-"""Bytes of a platform → CEB documents, by one mapping. Pure: no I/O, clock or randomness."""
+"""Translate bytes of a platform to CEB documents, by one mapping. Pure: no I/O, clock or randomness."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ from gateway.rules.fault_texts import shown_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translated:
-    """One document, made of a source or of a part of it."""
+    """One document, made from a source or a part of it."""
 
     document: bytes
     faults: tuple[SourceFault, ...]
-    """What of the source could not be written; the document goes without."""
+    """The parts of the source that could not be written and are missing in the document."""
     writing: "_Writing"
 
     @property
     def origin(self) -> Mapping[str, str]:
-        """Say for the journal what it was made of and by what: names and digests."""
+        """For the journal: the name and digest of the mapping, and the digest of the source."""
         mapping = self.writing.mapping
         return {
             "mapping": mapping.name,
@@ -36,13 +36,13 @@ class Translated:
         }
 
     def steps(self) -> tuple[TraceStep, ...]:
-        """Say of every field where it came from, in the order of the document; written once more to find out."""
+        """Return where each field came from, in document order; writes the document again to find out."""
         return tuple(self._traced().steps.values())
 
     def located(self, faults: Sequence[Fault]) -> tuple[SourceFault, ...]:
-        """Give faults of the document their places in the source, beside those of the source itself.
+        """Return the faults of the source, and those of the document with their places in the source.
 
-        A field that could not be written has its fault already: that it is missing is not said again.
+        A field that could not be written already has a fault, so it is not reported again as missing.
         """
         told = {fault.path for fault in self.faults}
         traced = self._traced()
@@ -58,7 +58,7 @@ class Translated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Writing:
-    """Everything that one document is made of, so that it can be written again."""
+    """Everything that one document is made from, so that it can be written again."""
 
     mapping: SourceMapping
     sha256: str
@@ -71,10 +71,10 @@ class _Writing:
 
 
 def translate(body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = "") -> Translated:
-    """Make one document of a source. Raises Refused.
+    """Make one document from a source. Raises Refused.
 
     `too-large`, `wrong-encoding`, `not-json`, `not-csv`: the source cannot be read. What can be read but not
-    written is in `faults`, too many declarations among them.
+    written, for example too many declarations, is in `faults`.
     """
     whole = read_source(body, mapping, limits, charset)
     return _translated(body, mapping, whole, lambda items: [Portion(items=items)])[0]
@@ -83,7 +83,7 @@ def translate(body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, char
 def translate_split(
     body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = ""
 ) -> tuple[Translated, ...]:
-    """Make as many documents as it takes, each with as many declarations as customs allows. Raises as `translate`."""
+    """Make as many documents as needed, each with at most as many declarations as allowed. Raises as `translate`."""
     whole = read_source(body, mapping, limits, charset)
     most = mapping.body.most
 
@@ -97,7 +97,7 @@ def translate_split(
 
 
 def read_source(body: bytes, mapping: SourceMapping, limits: LimitsConfig, charset: str = "") -> SourceItem:
-    """Read JSON or CSV, as the mapping says. Raises Refused."""
+    """Read JSON or CSV, as the mapping declares. Raises Refused."""
     if len(body) > limits.size_bytes:
         raise Refused("too-large", [_too_large(len(body), limits.size_bytes)])
     if mapping.source is SourceKind.JSON and charset.lower() not in ("", "utf-8"):
@@ -127,7 +127,7 @@ def _translated(
 
 
 def _spot(path: str, traced: Writer) -> Spot:
-    """Find the place of a field, or of the nearest element around it that has one."""
+    """Return the place of a field, or of the nearest enclosing element that has one."""
     for place in _outwards(path):
         if place in traced.steps:
             return traced.steps[place].spot

@@ -1,7 +1,7 @@
-"""A mapping and a source → the bytes of a CEB document, and where each of its fields came from.
+"""Write a CEB document from a mapping and a source, and record where each of its fields came from.
 
-Written plainly: UTF-8, prefix ceb, no white space between elements, the order of the schema, nothing that is
-not mapped. The same source gives the same bytes, on every machine.
+The plain form: UTF-8, prefix ceb, no white space between elements, the order of the schema, only what is
+mapped. The same source gives the same bytes, on every machine.
 """
 
 import re
@@ -29,44 +29,44 @@ _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceStep:
-    """Where one field of the document came from."""
+    """The origin of one field of the document."""
 
     target: str
     """XPath, as in faults."""
     source: str
-    """Place in the source; empty where the mapping itself says what is written."""
+    """Place in the source; empty when the value comes from the mapping itself."""
     function: str
     value: str | None
-    """As written; None: the source has nothing there, and the element was left out."""
+    """As written; None: the source has no value, and the element was left out."""
     spot: Spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portion:
-    """Some of the declarations of a source: what goes into one message."""
+    """The declarations of a source that go into one message."""
 
     items: Sequence[SourceItem]
     mark: str = ""
-    """Tells the messages of one source apart; empty when there is only one."""
+    """Distinguishes the messages of one source; empty when there is only one."""
 
 
 class Writer:
-    """Writes one document. `traced`: keep a Step for every field."""
+    """Writes one document. `traced`: record a TraceStep for every field."""
 
     def __init__(self, mapping: SourceMapping, sha256: str, *, traced: bool) -> None:
-        """`sha256`: hex, of the source."""
+        """`sha256`: digest of the source, hex."""
         self._mapping = mapping
         self._sha256 = sha256
         self._traced = traced
         self._mark = ""
         self.faults: list[SourceFault] = []
-        """What of the source could not be written, `FAULTS_COUNTED` at most."""
+        """The parts of the source that could not be written, at most `FAULTS_COUNTED`."""
         self.steps: dict[str, TraceStep] = {}
         self.spots: dict[str, Spot] = {}
-        """Path of an element that holds elements → its place in the source."""
+        """Path of an element that contains elements → its place in the source."""
 
     def document(self, whole: SourceItem, portion: Portion) -> bytes:
-        """Write the message that holds these declarations."""
+        """Write the message with these declarations."""
         self._mark = portion.mark
         root = self._mapping.root
         path = f"/{root.name}"
@@ -96,7 +96,7 @@ class Writer:
         return out
 
     def items(self, branch: Branch, item: SourceItem, path: str) -> Sequence[SourceItem]:
-        """Give what a branch is written for, each once."""
+        """Return the items for each of which a branch is written once."""
         if branch.each is None:
             return (item,)
         try:
@@ -125,7 +125,7 @@ class Writer:
         return "" if text is None else f' {leaf.name[1:]}="{escape(text, _IN_ATTRIBUTE)}"'
 
     def _text(self, leaf: Leaf, item: SourceItem, path: str, number: int) -> str | None:
-        """Give the text of a leaf; None where there is none, or a fault was noted."""
+        """Return the text of a leaf; None if there is none, or if a fault was recorded."""
         origin = leaf.origin
         if isinstance(origin, Constant) and not self._traced:
             return origin.text
@@ -172,7 +172,7 @@ class Writer:
                 return guid(self._mapping.name, element, texts)
 
     def _note_list(self, branch: Branch, item: SourceItem, path: str) -> None:
-        """Place a list as a whole, for what is said of it when it is empty."""
+        """Record the place of a list as a whole, for faults when it is empty."""
         if self._traced and branch.each is not None:
             self.spots[f"{path}/{branch.name}"] = item.spot(branch.each[0] if branch.each else None)
 
@@ -194,13 +194,13 @@ def _through(origin: Copied, text: str) -> str | None:
 
 
 def _first(origin: Origin, item: SourceItem) -> Reference | None:
-    """Name the first place that has a text, else the first."""
+    """Return the first reference that has a text, else the first one; None if there is none."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
     return next(chain((one for one in at if item.text(one, as_written=True)), at), None)
 
 
 def _step(target: str, origin: Origin, item: SourceItem, text: str | None, *, used: bool) -> TraceStep:
-    """`used`: the source has something there."""
+    """Make the trace step of a field; `used`: the source has a value there."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
     return TraceStep(
         target=target,

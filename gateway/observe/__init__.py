@@ -1,1 +1,1 @@
-"""Log events, figures, and how they are bounded."""
+"""Log events and metrics, and the limits on them."""

@@ -1,7 +1,7 @@
-"""Log lines that somebody else can cause as often as he likes: bounded in rate and size, and JSON like all others.
+"""Log lines that outsiders can cause as often as they like: limited in rate and size, and JSON like all others.
 
-What libraries say through `logging` and `warnings`, and what ends a thread, would go to stderr as raw text: it becomes
-events too.
+Lines of libraries through `logging` and `warnings`, and errors that end a thread, would go to stderr as raw text: they
+are logged as events too.
 """
 
 import logging
@@ -15,14 +15,14 @@ from typing import Final
 from gateway.observe.log import log
 
 _TRACE: Final = 2500
-"""Characters of a trace, its end: a line stays below what is written in one piece (`man 7 pipe`, PIPE_BUF)."""
+"""Most characters of a trace, from its end: so a line is short enough for one atomic write (`man 7 pipe`, PIPE_BUF)."""
 _SAID: Final = 500
 
 
 class RateLimit:
-    """Lets of each kind of line one through in `every_s`; safe for several threads.
+    """Allows one line of each kind per `every_s`; safe for several threads.
 
-    Bounded: `lines` of all kinds in that time, and of the kinds the `most` latest are remembered.
+    At most `lines` of all kinds in that time; only the `most` latest kinds are remembered.
     """
 
     def __init__(
@@ -33,18 +33,18 @@ class RateLimit:
         most: int = 1000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` counts seconds."""
+        """`clock` returns seconds."""
         self._every_s = every_s
         self._lines = lines
         self._most = most
         self._clock = clock
         self._kinds: dict[str, tuple[float, int]] = {}
-        """Kind → when it was said last, and how often it came since."""
+        """Kind → time of its last line, and how often it occurred since."""
         self._window = (clock(), 0)
         self._lock = threading.Lock()
 
     def times(self, kind: str) -> int:
-        """Count one of this kind; return how many since the last line the next one stands for, 0: write none."""
+        """Count one of this kind; return how many the line to be written now stands for, 0: write no line."""
         with self._lock:
             return self._count(kind)
 
@@ -67,7 +67,7 @@ _LIMIT: Final = RateLimit()
 
 
 def defect(event: str, error: BaseException, **fields: object) -> None:
-    """Log an error of ours with the end of its trace; one that is met again and again, once a minute."""
+    """Log an internal error with the end of its trace; the same error only once a minute."""
     kind = type(error).__name__ + "".join(
         str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
     )
@@ -77,7 +77,7 @@ def defect(event: str, error: BaseException, **fields: object) -> None:
 
 
 def capture_libraries() -> None:
-    """Make events of what would go to stderr: warnings of libraries, and errors that end a thread."""
+    """Log as events what would go to stderr: warnings of libraries, and errors that end a thread."""
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
     if not any(isinstance(one, _Events) for one in root.handlers):
@@ -87,10 +87,10 @@ def capture_libraries() -> None:
 
 
 class _Events(logging.Handler):
-    """Makes an event of a line of a library."""
+    """Logs a line of a library as an event."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log it; those with one template are of one kind."""
+        """Log the line, rate-limited; lines with the same template are of one kind."""
         if times := _LIMIT.times(f"{record.name} {record.msg}"[:_SAID]):
             log("library.warned", library=record.name, error=record.getMessage()[:_SAID], times=times)
 

@@ -1,6 +1,6 @@
-"""Figures about the doors beside HTTP: each process leaves its own in a file, and `/metrics` reads them all.
+"""Metrics of the folder and queue doors: each process writes its own to a file, and `/metrics` reads all files.
 
-The files are no memory: a process begins at zero, as Prometheus expects of counters, and removes its file when it ends.
+The files are temporary: a process starts at zero, as Prometheus allows for counters, and removes its file at the end.
 """
 
 import os
@@ -22,7 +22,7 @@ DUPLICATE: Final = "duplicate"
 
 
 class Counted(NamedTuple):
-    """What is counted together."""
+    """The labels of one counter."""
 
     enterprise: str
     door: str
@@ -40,7 +40,7 @@ _decode = Decoder(_Figures).decode
 
 
 class DoorFigures:
-    """Of one process."""
+    """The door metrics of one process."""
 
     def __init__(self, state_dir: Path, role: str) -> None:
         """`role`: the name of the process, unique in its node."""
@@ -49,19 +49,19 @@ class DoorFigures:
         self._in_order: dict[tuple[str, str], bool] = {}
 
     def count(self, enterprise: str, door: str, outcome: str) -> None:
-        """Count a message; seen after the next `write`."""
+        """Count a message; visible after the next `write`."""
         self._messages[Counted(enterprise, door, outcome)] += 1
 
     def stands(self, enterprise: str, door: str, *, in_order: bool) -> None:
-        """Say whether a door works; seen at once when that has changed."""
+        """Record whether a door works; a change is visible at once."""
         if self._in_order.get((enterprise, door)) is not in_order:
             self._in_order[enterprise, door] = in_order
             self.write()
 
     def write(self) -> None:
-        """Let others see the figures; on a full disk later, with the next that can be written.
+        """Write the metrics for other processes; a failure is ignored, and the next write that succeeds has all.
 
-        A door must go on telling what became of messages; of the disk there are other figures and watermarks.
+        On a full disk a door must go on answering messages; other metrics and watermarks report the disk.
         """
         figures = _Figures(
             pid=os.getpid(),
@@ -75,13 +75,13 @@ class DoorFigures:
             draft.replace(self._file)
 
     def close(self) -> None:
-        """Remove them, unless the process that takes our place has written its own."""
+        """Remove the file, unless the successor of this process has written its own."""
         if _read(self._file).pid == os.getpid():
             self._file.unlink(missing_ok=True)
 
 
 def door_families(state_dir: Path) -> Sequence[Metric]:
-    """Read what every process says; nothing where there is no door. Raises OSError."""
+    """Return the summed metrics of all processes; without samples if there is no door. Raises OSError."""
     messages = CounterMetricFamily(
         "gateway_door_messages",
         "Messages judged at doors beside HTTP, by enterprise, door and outcome",
@@ -110,5 +110,5 @@ def door_families(state_dir: Path) -> Sequence[Metric]:
 def _read(file: Path) -> _Figures:
     try:
         return _decode(file.read_bytes())
-    except FileNotFoundError:  # its process has ended just now
+    except FileNotFoundError:  # its process has just ended
         return _Figures()

@@ -1,6 +1,6 @@
 """Logs as events: one JSON object a line on stdout, names from one table, nothing personal (docs/events.md).
 
-Bodies, keys, names and numbers of people are never handed to the log; redaction here is the second
+Bodies, keys, names and numbers of people are never passed to the log; redaction here is the second
 line of defence, not the first.
 """
 
@@ -29,7 +29,7 @@ class EventSpec:
     level: Level
     meaning: str
     do: str = ""
-    """What to do about it; empty when nothing needs doing."""
+    """What the operator should do; empty for nothing."""
 
 
 EVENTS: Final[Mapping[str, EventSpec]] = {
@@ -305,7 +305,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def configure_logs(level: Level) -> None:
-    """Send events of this level and above to stdout."""
+    """Write events of this level and above to stdout."""
     structlog.configure(
         processors=[_render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -322,21 +322,21 @@ def reset_logs() -> None:
 
 
 def log(event: str, **fields: object) -> None:
-    """Log one event at the level that the table gives it; an unknown name is a defect (KeyError)."""
+    """Log one event at its level in the table; an unknown name is a defect (KeyError)."""
     getattr(_logger(), EVENTS[event].level)(event, **fields)
 
 
 @cache
 def _logger() -> Any:
-    """Return the logger, bound once: structlog takes longer to find it than to write a line."""
+    """Return the logger, bound once: in structlog the look-up takes longer than writing a line."""
     return structlog.get_logger().bind()
 
 
 @contextmanager
 def gathered() -> Iterator[None]:
-    """Write the lines of the block together, at its end: a write for each costs more than making them.
+    """Write the lines of the block together at its end: one write per line costs more than making the line.
 
-    For one thread, and not for long: a process that is killed inside has not said them.
+    For one thread, and only for a short time: if the process is killed inside, the lines are lost.
     """
     _LINES.hold()
     try:
@@ -346,10 +346,10 @@ def gathered() -> Iterator[None]:
 
 
 class _Lines:
-    """Whole lines to stdout, in writes that no other process's lines get into (`man 7 pipe`, PIPE_BUF).
+    """Writes whole lines to stdout, in writes that other processes cannot interleave (`man 7 pipe`, PIPE_BUF).
 
-    Who logs goes on whatever becomes of the line: on a full disk lines are counted, and said to be missing (`log.lost`)
-    as soon as one can be written.
+    A failed write does not stop the caller: on a full disk lost lines are counted, and reported (`log.lost`) as soon
+    as a line can be written again.
     """
 
     def __init__(self) -> None:
@@ -358,20 +358,20 @@ class _Lines:
         self._holders = 0
 
     def msg(self, line: bytes) -> None:
-        """Write a line, or hold it."""
+        """Write a line, or keep it while `hold` is in effect."""
         if self._holders:
             self._held.append(line)
         else:
             self._put([line])
 
-    debug = info = warning = error = msg  # as structlog calls it
+    debug = info = warning = error = msg  # the names that structlog calls
 
     def hold(self) -> None:
-        """Hold lines until `let_go` was called as often."""
+        """Keep lines until `let_go` has been called as often as `hold`."""
         self._holders += 1
 
     def let_go(self) -> None:
-        """Write what was held."""
+        """Undo one `hold`; the last one writes the lines."""
         self._holders -= 1
         if self._holders or not self._held:
             return
@@ -387,7 +387,7 @@ class _Lines:
         self._put(together)
 
     def _put(self, lines: Sequence[bytes]) -> None:
-        first = (b"",) if self._lost else ()  # the last one before may have been cut
+        first = (b"",) if self._lost else ()  # the line before may have been cut
         try:
             _write(b"\n".join((*first, *lines, b"")))
         except (OSError, ValueError):
@@ -402,7 +402,7 @@ _LINES: Final = _Lines()
 
 
 def _write(whole_lines: bytes) -> None:
-    """Write without a buffer, which would keep what cannot be written. Raises OSError, and ValueError when it is closed."""
+    """Write without a buffer, which would keep unwritten bytes. Raises OSError, and ValueError if stdout is closed."""
     out = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
     left = whole_lines
     while left:
@@ -414,18 +414,18 @@ def _write(whole_lines: bytes) -> None:
 
 
 def _render(logger: object, method: str, line: MutableMapping[str, Any]) -> bytes:
-    """Complete an event and write it as JSON; one step for all, because there are many."""
+    """Complete and redact an event, and encode it as JSON; all in one processor, for speed."""
     line["level"] = method
     line["time"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     said = redact(logger, method, line)
     try:
         return safe_json(_encode(said))
-    except UnicodeEncodeError:  # a name whose bytes are no UTF-8
+    except UnicodeEncodeError:  # a name with bytes that are not UTF-8
         return safe_json(_encode({key: escaped(str(value)) for key, value in said.items()}))
 
 
 def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take out what must never be logged: personal fields by name, person's numbers in free text."""
+    """Redact what must never be logged: personal fields by name, numbers of persons in free text."""
     for key in _watched(tuple(line)):
         value = line[key]
         if key not in _FREE_TEXT:
@@ -437,7 +437,7 @@ def redact(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mut
 
 @lru_cache(maxsize=1024)
 def _watched(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those that `redact` has to look at."""
+    """Return the keys that `redact` has to check."""
     return tuple(key for key in keys if key in _FREE_TEXT or _is_personal(key))
 
 

@@ -1,6 +1,6 @@
-"""Figures for Prometheus: what the accept process counts, and what the spool says when it is asked.
+"""Metrics for Prometheus: counters of the accept process, and values read from the spool on demand.
 
-Labels are names of ours (destinations, states, enterprises, problem codes), never anything from a message.
+Labels are our own names (destinations, states, enterprises, problem codes), never anything from a message.
 """
 
 import threading
@@ -25,14 +25,14 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _REST_S: Final = 5.0
 _SHARE: Final = 20
-"""A reading that took long is kept longer: reading takes at most one part in so many of the time."""
+"""A slow reading is cached longer, so that reading takes at most one part in so many of the time."""
 
 
 More = Callable[[Spool], Sequence[Metric]]
 
 
 class Meter:
-    """What one accept process counts; safe to use from several threads."""
+    """The counters of one accept process; safe to use from several threads."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -70,7 +70,7 @@ class Meter:
             "gateway_commit_seconds", "How long one commit took", buckets=_SECONDS, registry=self.registry
         )
         ProcessCollector(namespace="gateway_accept", registry=self.registry)
-        # the library takes longer to find a counter by its labels than to count
+        # in the library, the look-up by labels takes longer than counting
         self._request = cache(self._requests.labels)
         self._first, self._again = cache(self._accepted.labels), cache(self._duplicates.labels)
 
@@ -79,7 +79,7 @@ class Meter:
         self._request(operation, problem).inc()
 
     def accepted(self, enterprise: str, seconds: float, *, first: bool) -> None:
-        """Count a message that was answered 202, or 200 when it had been taken before."""
+        """Count a message that was answered 202, or 200 if it was a duplicate."""
         (self._first if first else self._again)(enterprise).inc()
         self._accept_s.observe(seconds)
 
@@ -89,17 +89,17 @@ class Meter:
         self._commit_s.observe(seconds)
 
     def text(self) -> bytes:
-        """Write everything in the text format of Prometheus."""
+        """Return everything in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class SpoolCollector(Collector):
-    """Reads the spool when somebody asks, through a connection of its own, and keeps the reading a while."""
+    """Reads the spool on demand, through its own connection, and caches the reading for a while."""
 
     def __init__(
         self, open_spool: Callable[[], Spool], free_bytes: Callable[[], int], more: More = lambda _: []
     ) -> None:
-        """`more` gives further figures that need the spool."""
+        """`more` returns further metrics that need the spool."""
         self._open_spool = open_spool
         self._free_bytes = free_bytes
         self._more = more
@@ -109,11 +109,11 @@ class SpoolCollector(Collector):
         self._until = 0.0
 
     def describe(self) -> list[Metric]:
-        """Say nothing beforehand: registering must not read the spool."""
+        """Return nothing: registering must not read the spool."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures of now, or of a few seconds ago."""
+        """Yield the current metrics, or those of a few seconds ago."""
         with self._lock:
             began = time.monotonic()
             if began >= self._until:
@@ -123,7 +123,7 @@ class SpoolCollector(Collector):
             yield from self._kept
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         with self._lock:
             if self._spool is not None:
                 self._spool.close()
@@ -192,7 +192,7 @@ def spool_metrics(
     free_bytes: Callable[[], int],
     more: More = lambda _: [],
 ) -> Iterator[None]:
-    """Let the figures of the spool stand beside those of the meter while the block lasts."""
+    """Add the metrics of the spool to those of the meter during the block."""
     collector = SpoolCollector(open_spool, free_bytes, more)
     meter.registry.register(collector)
     try:

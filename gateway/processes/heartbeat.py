@@ -1,4 +1,4 @@
-"""Signs of life of a role: a number in memory that it shares with the supervisor, who restarts what falls silent."""
+"""Heartbeats of a role: a time in memory shared with the supervisor, which restarts a role that stops beating."""
 
 import time
 from mmap import mmap
@@ -9,19 +9,19 @@ _TIME: Final = Struct("d")
 
 
 class Heartbeat:
-    """When a process last said that it goes on, by the monotonic clock of the machine; survives a fork, both ways."""
+    """The last time a process reported progress, by the machine's monotonic clock; shared across a fork, both ways."""
 
     def __init__(self) -> None:
         self._shared = mmap(-1, _TIME.size)
         self.beat()
 
     def beat(self) -> None:
-        """Say so."""
+        """Record progress now."""
         _TIME.pack_into(self._shared, 0, time.monotonic())
 
     @property
     def last(self) -> float:
-        """When that was, in seconds."""
+        """The time of the last beat, in seconds."""
         (at,) = _TIME.unpack_from(self._shared)
         return float(at)
 
@@ -33,11 +33,11 @@ class _Own:
 
 
 def beats(heart: Heartbeat) -> None:
-    """Let `beat` of this process be heard here."""
+    """Make `beat` of this process write to `heart`."""
     _Own.heart = heart
 
 
 def beat() -> None:
-    """Say that this process goes on; without effect where nobody listens."""
+    """Report progress of this process; no effect before `beats`."""
     if _Own.heart is not None:
         _Own.heart.beat()

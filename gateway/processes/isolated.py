@@ -1,6 +1,6 @@
-"""Work on secrets in a process of its own: what it has read ends with it, and only public facts come back.
+"""Work on secrets in a separate process: the secrets it reads end with it, and only public facts come back.
 
-The supervisor checks keys so before it starts roles: they are forked from it and inherit all that it has read.
+The supervisor checks keys in this way before it starts roles, because they are forked from it and inherit its memory.
 """
 
 import os
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Trouble(Struct, frozen=True, kw_only=True):
-    """A ConfigError on its way through the pipe."""
+    """A ConfigError, encoded for the pipe."""
 
     what: str
     where: str = ""
@@ -24,7 +24,7 @@ class _Trouble(Struct, frozen=True, kw_only=True):
 
 
 def isolated(work: Callable[[], T], form: type[T]) -> T:
-    """Fork, call `work` there, and return what it returned; `form` is its type, as JSON can carry it.
+    """Call `work` in a forked process and return its result; `form` is the result's type, which JSON can represent.
 
     Blocks until it is done. Raises ConfigError as `work` does, and when the process dies.
     """
@@ -49,7 +49,7 @@ _DONE, _REFUSED, _DEFECT = 0, 3, 1
 
 
 def _work(work: Callable[[], object], writing: int) -> NoReturn:
-    """Be that process: never returns into the caller's code."""
+    """Run in the forked process: never returns to the caller's code."""
     code, said = _DEFECT, b""
     try:
         code, said = _DONE, msgspec.json.encode(work())
@@ -58,7 +58,7 @@ def _work(work: Callable[[], object], writing: int) -> NoReturn:
             _REFUSED,
             msgspec.json.encode(_Trouble(what=error.what, where=error.where, fix=error.fix)),
         )
-    except BaseException as error:  # noqa: BLE001 (a defect is told, too)
+    except BaseException as error:  # noqa: BLE001 (a defect is reported, too)
         code, said = _REFUSED, msgspec.json.encode(_Trouble(what=f"{type(error).__name__}: {error}"))
     finally:
         with open(writing, "wb") as pipe:

@@ -1,11 +1,11 @@
-"""What systemd is told of this service (`man 3 sd_notify`): that it is ready, that it goes on, that it ends."""
+"""Notify systemd of the state of this service (`man 3 sd_notify`): ready, alive, stopping."""
 
 import os
 import socket
 
 
 def sd_notify(state: str) -> None:
-    """Send one state, `READY=1` for instance; nothing happens where no systemd waits for it, or it is gone."""
+    """Send one state, for example `READY=1`; does nothing if no systemd waits for it, or if systemd is gone."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -14,4 +14,4 @@ def sd_notify(state: str) -> None:
         try:
             line.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
         except OSError:
-            return  # it can only miss a sign of life, and then does what its unit says
+            return  # systemd only misses one notification, and then acts according to its unit

@@ -1,4 +1,4 @@
-"""How a role learns that it has to stop: a flag, and a descriptor that wakes whatever it waits for."""
+"""The stop request of a role: a flag, and a descriptor that interrupts its waits."""
 
 import os
 import select
@@ -23,17 +23,17 @@ class Stop:
         self._told_at = float("-inf")
 
     def on_sigterm(self) -> "Stop":
-        """Let SIGTERM of this process set it."""
+        """Make SIGTERM of this process set it."""
         signal.signal(signal.SIGTERM, lambda _number, _frame: self.set())
         return self
 
     def set(self) -> None:
-        """Ask to stop."""
+        """Request the stop."""
         self._set = True
         os.eventfd_write(self._descriptor, 1)
 
     def __call__(self) -> bool:
-        """Say whether it is time to stop; who asks is alive, and the supervisor hears it."""
+        """Whether it is time to stop; each call also sends a heartbeat to the supervisor."""
         beat()
         return self._set
 
@@ -42,9 +42,9 @@ class Stop:
         return self._descriptor
 
     def waited(self, error: SpoolError) -> None:
-        """Have the spool wait on, for a lock that another process keeps, unless it is time to stop: raises `error` then.
+        """Let the spool go on waiting for a lock of another process; raises `error` if it is time to stop.
 
-        What is in hand meanwhile is not lost, and nobody has to ask for it again.
+        The work in progress is not lost meanwhile, and the caller need not repeat it.
         """
         if self():
             raise error

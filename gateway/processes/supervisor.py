@@ -1,8 +1,8 @@
-"""Starts the roles as processes, starts them again when they die or hang, drains and reloads them.
+"""Start the roles as processes, restart them when they die or hang, drain and reload them.
 
-A role is forked from the supervisor, which holds no thread, no connection and no open spool, only the
-rules it has read and the listening socket: a role that died is back within milliseconds, the memory of
-the rules is shared, and connections that arrive meanwhile wait in the socket's queue.
+A role is forked from the supervisor, which has no thread, no connection and no open spool, only the loaded
+rules and the listening socket: a dead role is restarted within milliseconds, the memory of the rules is
+shared, and connections that arrive meanwhile wait in the socket's queue.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ _AGAIN_S: Final = 0.2
 _SLOWEST_S: Final = 10.0
 _NOTICE_S: Final = 1.0
 _AWAY_S: Final = 5.0
-"""A supervisor that has not looked for so long was stopped itself, or read a configuration."""
+"""A supervisor without a scan for so long was itself suspended, or was reading a configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,11 @@ class Role:
     name: str
     run: Callable[[], None]
     nice: int = 0
-    """How much it stands back for others when processors are short (`man 7 sched`, nice value)."""
+    """Nice value: how much it yields to others when processors are short (`man 7 sched`)."""
     waits_s: float = 0.0
-    """How long it may wait for somebody else, at most, and be silent meanwhile."""
+    """Longest time that it may wait for another process without a heartbeat."""
     outlives: bool = False
-    """The others need it to finish: it is asked to stop when they have ended."""
+    """The other roles need it to finish: it is asked to stop only after they have ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,12 @@ class _Child:
     started: float
     heart: Heartbeat
     deaths: int = 0
-    """How often it died soon after its start, in a row."""
+    """How many times in a row it died soon after its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sick:
-    """A role that waits for its next start."""
+    """A role that waits for its restart."""
 
     role: Role
     deaths: int
@@ -70,7 +70,7 @@ class _Sick:
 
 @dataclass(slots=True, kw_only=True)
 class _Leaving:
-    """Roles of one configuration that were asked to end, and those that are asked after them."""
+    """Roles of one configuration that were asked to stop, and those that are asked after them."""
 
     asked: dict[int, _Child]
     then: dict[int, _Child]
@@ -81,7 +81,7 @@ class _Leaving:
 
 
 class Supervisor:
-    """Keeps roles running until SIGTERM or SIGINT; SIGHUP asks `reload` for new ones, each second `notice` may."""
+    """Keeps roles running until SIGTERM or SIGINT; `reload` (at SIGHUP) or `notice` (each second) may replace them."""
 
     def __init__(
         self,
@@ -94,9 +94,9 @@ class Supervisor:
     ) -> None:
         """`reload` returns the roles of the new configuration, or None to keep the old ones.
 
-        `notice` is asked once a second for the same; it returns None when nothing has changed.
-        `drain_s`: seconds that roles get to finish before they are killed. `hung_after_s`: seconds of silence
-        (`gateway.processes.heartbeat`) after which a role is killed and started again.
+        `notice` is called once a second for the same; it returns None when nothing has changed.
+        `drain_s`: seconds that roles get to finish before they are killed. `hung_after_s`: seconds without a
+        heartbeat (`gateway.processes.heartbeat`) after which a role is killed and restarted.
         """
         self._roles = roles
         self._reload = reload
@@ -110,7 +110,7 @@ class Supervisor:
         self._looked = self._awake_since = time.monotonic()
 
     def run(self) -> None:
-        """Start everything; return when everything has ended after a signal to stop."""
+        """Start all roles; return when all have ended after a signal to stop."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for role in self._roles:
             self._start(role)
@@ -140,7 +140,7 @@ class Supervisor:
         log("node.stopped")
 
     def _look_after(self) -> None:
-        """Bury, start again, part with what was asked to end, and end what hangs."""
+        """Reap dead roles, restart them, follow up roles that were asked to stop, and kill hung ones."""
         self._reap()
         self._revive()
         self._part()
@@ -182,7 +182,7 @@ class Supervisor:
             self._start(sick.role, sick.deaths)
 
     def _end_hung(self) -> None:
-        """Kill roles that have been silent for too long; who was away himself (a machine that slept) judges nobody."""
+        """Kill roles without a heartbeat for too long; time when the supervisor was suspended does not count."""
         now = time.monotonic()
         if now - self._looked > _AWAY_S:
             self._awake_since = now
@@ -192,10 +192,10 @@ class Supervisor:
             if silent_s > self._hung_after_s + child.role.waits_s:
                 log("role.hung", role=child.role.name, pid=child.pid, silent_s=round(silent_s, 1))
                 os.kill(child.pid, signal.SIGKILL)
-                child.heart.beat()  # told once
+                child.heart.beat()  # so that it is logged only once
 
     def _renew(self, roles: Sequence[Role] | None) -> None:
-        """Start the new roles first, then let the old ones finish: somebody answers at every instant."""
+        """Start the new roles first, then let the old ones finish, so that the node always answers."""
         if roles is None:
             return
         old, self._children = self._children, {}
@@ -206,7 +206,7 @@ class Supervisor:
         self._dismiss(old, succeeded_by=roles)
 
     def _dismiss(self, children: Mapping[int, _Child], *, succeeded_by: Sequence[Role] = ()) -> None:
-        """Ask these to end; `_part` waits for them while others are looked after."""
+        """Ask these to stop; `_part` waits for them without blocking the supervision of the others."""
         asked = {pid: child for pid, child in children.items() if not child.role.outlives}
         then = {pid: child for pid, child in children.items() if child.role.outlives}
         for pid in asked:
@@ -216,7 +216,7 @@ class Supervisor:
         self._part()
 
     def _part(self) -> None:
-        """Let go of roles that have ended as asked; kill those that have not in time."""
+        """Remove roles that have ended as asked; kill those that have not in time."""
         now = time.monotonic()
         for leaving in self._leaving:
             for pid, child in list(leaving.asked.items()):
@@ -237,23 +237,23 @@ class Supervisor:
 
 
 def _has_ended(pid: int) -> bool:
-    """Bury a child of ours if it has ended."""
+    """Whether a child has ended; reaps it if so."""
     return os.waitpid(pid, os.WNOHANG)[0] != 0
 
 
 def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
-    """Be the role: never returns into the supervisor's code."""
+    """Run the role in the child process: never returns to the supervisor's code."""
     code = 1
     try:
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         prctl(
             _PR_SET_NAME, role.name.encode()
-        )  # its first 15 bytes, for `ps` and whoever waits for a lock of its
-        if os.getppid() != parent:  # it died before we asked to be told
+        )  # its first 15 bytes, for `ps` and for processes that wait for its locks
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's business
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles the terminal's Ctrl-C
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.nice(role.nice)
         beats(heart)
@@ -269,7 +269,7 @@ def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
 
 
 def _flush() -> None:
-    """Leave nothing behind that a child would write again, as far as it can be written."""
+    """Flush the buffers, as far as possible, so that a child does not write their content again."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -1,1 +1,1 @@
-"""What `xsd/` and `mappings/` say, loaded once: schemas, catalogue, codes, response times."""
+"""The content of `xsd/` and `mappings/`, loaded once: schemas, catalogue, codes, response times."""

@@ -1,4 +1,4 @@
-"""The message catalogue: which CEB types there are and how answers find back to declarations."""
+"""The message catalogue: all CEB types, and how answers are matched to declarations."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ exact = ["copNo"]
 integer = ["msgSeqNo"]
 """
 _OF_CUSTOMS: Final = "customsCode"
-"""A code that says which customs office, not which enterprise."""
+"""This code names a customs office, not an enterprise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +30,19 @@ class Catalogue:
     types: Mapping[str, MessageType]
 
     def by_name(self, name: str) -> MessageType | None:
-        """Give the type whose root element has this local name, or None."""
+        """Return the type whose root element has this local name, or None."""
         return self.types.get(name)
 
     def declarations(self) -> tuple[MessageType, ...]:
-        """Give the types that enterprises send, in the order of the table."""
+        """Return the types that enterprises send, in the order of the table."""
         return tuple(kind for kind in self.types.values() if kind.direction is Direction.DECLARATION)
 
     def receipts(self) -> tuple[MessageType, ...]:
-        """Give the types that customs sends, in the order of the table."""
+        """Return the types that customs sends, in the order of the table."""
         return tuple(kind for kind in self.types.values() if kind.direction is Direction.RECEIPT)
 
     def for_answer(self, receipt_type: str) -> tuple[MessageType, ...]:
-        """Give the declaration types a receipt may answer: all for CEB900Message, none if unknown."""
+        """Return the declaration types that a receipt may answer: all for CEB900Message, none if unknown."""
         receipt = self.types.get(receipt_type)
         if receipt is None:
             return ()
@@ -52,7 +52,7 @@ class Catalogue:
 
 
 def load_catalogue(file: Path) -> Catalogue:
-    """Read the catalogue and check that every reference in it holds; RulesError names what does not."""
+    """Read the catalogue and check every reference in it; raises RulesError that names a broken one."""
     tables = dict(read_tables(file))
     compare = shaped(tables.pop(_COMPARE, {}), _Compare, TablePlace(file, _COMPARE), _COMPARE_EXAMPLE)
     types = {
@@ -66,14 +66,14 @@ def load_catalogue(file: Path) -> Catalogue:
 
 
 class _Compare(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the values of fields are compared."""
+    """The fields whose values are compared exactly, and those compared as integers."""
 
     exact: tuple[str, ...] = ()
     integer: tuple[str, ...] = ()
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table as written: `MessageType` without what the table's own name says."""
+    """One table as written: `MessageType` without the fields derived from the table's name."""
 
     family: Family
     direction: Direction
@@ -120,7 +120,7 @@ source = "docs/spec/messages.md, Catalogue, Import"
 
 
 def _message_type(name: str, table: object, place: TablePlace, integers: frozenset[str]) -> MessageType:
-    """Turn one table into a value, or say which key of it is wrong."""
+    """Turn one table into a MessageType; raises RulesError that names the wrong key."""
     numbered = _NAME.fullmatch(name)
     if numbered is None:
         raise place.error(f"{name} is not the name of a message type", example="[CEB621Message]")
@@ -135,7 +135,7 @@ def _message_type(name: str, table: object, place: TablePlace, integers: frozens
 
 
 def _check_compare(compare: _Compare, types: Iterable[MessageType], place: TablePlace) -> None:
-    """See that every field is compared in one way, and is there: a misspelt one would be compared in another."""
+    """Check that each field has one rule and exists: a misspelt one would be compared in the wrong way."""
     there = {name for kind in types for name in (*kind.key, *kind.numbers, *kind.codes)}
     named = (*compare.exact, *compare.integer)
     for name in named:
@@ -145,7 +145,7 @@ def _check_compare(compare: _Compare, types: Iterable[MessageType], place: Table
 
 
 def _check(own: MessageType, types: Mapping[str, MessageType], place: TablePlace) -> None:
-    """Check one type by itself and against those it names."""
+    """Check one type alone, and against the types that it names."""
     receipt = own.direction is Direction.RECEIPT
     needed = ("answers", "status", "time") if receipt else ("key", "answered_by", "receiver")
     barred = (

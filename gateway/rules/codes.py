@@ -1,4 +1,4 @@
-"""What status and error codes mean and what to do about them; looking one up never fails."""
+"""The meaning of status and error codes, and what to do about each; a look-up never fails."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:
-    """What a code that is in no table means, by its sign; the code itself is filled in."""
+    """The meaning of a code that is in no table, by its sign; the code itself is filled in."""
 
     below_zero: Code
     otherwise: Code
@@ -34,7 +34,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeRange:
-    """What an unlisted platform error means because its number lies in `first` to `last`, both included."""
+    """The meaning of unlisted platform errors with numbers from `first` to `last`, both included."""
 
     first: int
     last: int
@@ -53,10 +53,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """How a refusal is recognised that is about a repeated delivery, not about the declaration."""
+    """How to recognise a refusal of a repeated delivery, which does not concern the declaration."""
 
     texts: tuple[str, ...]
-    """One of them stands in its text."""
+    """The text of such a refusal contains one of these."""
     advice: Advice
 
 
@@ -65,9 +65,9 @@ class Codes:
     """What codes mean, `mappings/codes.toml` (docs/spec/codes.md). Look-ups never raise."""
 
     statuses: Mapping[tuple[str, str], Code]
-    """By receipt type and code; the type is `*` where the meaning is the same for all other types."""
+    """By receipt type and code; the type is `*` if the meaning is the same for all other types."""
     own_sets: Mapping[str, Fallback]
-    """Receipt types with a set of their own, where `*` does not apply (in 816, 1 means generated)."""
+    """Receipt types with their own set of codes, to which `*` does not apply (in 816, 1 means generated)."""
     platform: Mapping[str, Code]
     """Platform errors by their four digits."""
     spans: tuple[CodeRange, ...]
@@ -79,7 +79,7 @@ class Codes:
     repeat: Repeat
 
     def said(self, message_type: str, code: str, info: str) -> Code:
-        """Explain the status of a receipt with its text: a refusal may say that it is one of a repeated delivery alone."""
+        """Explain the status and text of a receipt; a refusal may only concern a repeated delivery, by its text."""
         meaning, repeat = self.status(message_type, code), self.repeat
         if meaning.kind is not CodeClass.REFUSED or not any(text in info for text in repeat.texts):
             return meaning
@@ -116,11 +116,11 @@ class Codes:
     def describe(self, info: str) -> Code | None:
         """Explain the first `[Code:n;Desc:t]` in a returnInfo; None when there is none.
 
-        Customs does not publish these numbers: one that is not in our table keeps the text given.
+        Customs does not publish these numbers: one that is not in our table keeps the given text.
         """
         found = _BRACKET.search(
             info, 0, info.rfind("]") + 1
-        )  # behind the last one every try would go to the end
+        )  # after the last "]" every attempt would scan to the end
         if found is None:
             return None
         number, text = found.groups()
@@ -129,7 +129,7 @@ class Codes:
 
 
 def load_codes(file: Path, catalogue: Catalogue) -> Codes:
-    """Read the tables of codes; RulesError names what does not fit, receipts the catalogue lacks included."""
+    """Read the tables of codes; raises RulesError that names what is wrong, also a receipt not in the catalogue."""
     place = TablePlace(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
     advice = _each(tables.advice, Advice, place.within("advice"))
@@ -152,7 +152,7 @@ def load_codes(file: Path, catalogue: Catalogue) -> Codes:
 
 
 def _number(code: str) -> int:
-    """Read a code as an integer; 0, which no table uses, when it is none."""
+    """Read a code as an integer; returns 0, which no table uses, for any other text."""
     return int(code) if _INTEGER.fullmatch(code) else 0
 
 
@@ -162,7 +162,7 @@ class _Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     en: str
     advice: str = ""
     accepted_for: tuple[str, ...] = ()
-    """Receipt types for which the code is the good end, whatever `kind` says for the others."""
+    """Receipt types for which the code means accepted; `kind` applies to the others."""
 
 
 class _Span(_Meaning, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,13 +179,13 @@ class _Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     codes: dict[str, Any]
-    """Shaped one by one as `_Meaning`, so that an error can name the code."""
+    """Converted one by one to `_Meaning`, so that an error can name the code."""
 
 
 class _StatusGroup(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receipts: tuple[str, ...] = (_ALL,)
     unknown: Any = None
-    """Needed by a group with receipts of its own."""
+    """Required in a group that names its receipts, and only there."""
 
 
 class _Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,7 +204,7 @@ class _Platform(_Rows, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file; tables of tables are shaped one by one, so that an error can name the table."""
+    """The file; tables of tables are converted one by one, so that an error can name the table."""
 
     advice: dict[str, Any]
     unknown: Any
@@ -234,7 +234,7 @@ otherwise = { kind = "unknown", zh = "未收录的状态码", en = "status code 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Turns the tables into values and resolves what they refer to."""
+    """Converts the tables to values and resolves their references."""
 
     advice: Mapping[str, Advice]
     receipts: frozenset[str]
@@ -295,7 +295,7 @@ class _Reader:
     def rows(self, tables: Mapping[str, _Rows], place: TablePlace, pattern: str) -> dict[str, Code]:
         """Read rows of error codes; a code listed twice gets both texts and the advice of the later row.
 
-        Its kind is `unknown` where one of the two is: it may be the one that is meant.
+        Its kind is `unknown` if one of the two is, because that one may be meant.
         """
         read: dict[str, Code] = {}
         for name, table in tables.items():

@@ -1,8 +1,8 @@
-"""Every fault of a document that libxml2 has refused, in document order and in the words of the field.
+"""Find every fault of a document that libxml2 has refused, in document order and in the terms of the field.
 
-libxml2 stops looking into an element after the first child it did not expect. Here the children are set
-against the whole sequence at once: the longest run that is in order counts as in place, so one element
-out of place, left out or added gives one fault and everything else is still looked at.
+libxml2 stops checking an element after the first unexpected child. Here the children are compared with the
+whole sequence at once: the longest run in the right order counts as in place, so one element that is
+misplaced, missing or added gives one fault, and everything else is still checked.
 """
 
 from bisect import bisect_right
@@ -21,14 +21,14 @@ from gateway.rules.schema_values import value_faults
 from gateway.rules.schemas import SIGNATURE, View
 
 _LINES_KNOWN: Final = 65535
-"""libxml2 keeps 16 bits of a line number; beyond, what it says is only near the truth, so none is given."""
+"""libxml2 keeps 16 bits of a line number; larger ones are only approximate, so they are not reported."""
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _BLANK: Final = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spot:
-    """An element of the document, what it is declared as, and its path."""
+    """An element of the document, its declaration and its path."""
 
     node: etree._Element
     decl: ElementDecl
@@ -37,7 +37,7 @@ class _Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """The children of one element set against the slots of its declaration."""
+    """The children of one element, matched with the slots of its declaration."""
 
     parent: _Spot
     shape: Shape
@@ -45,26 +45,26 @@ class _Row:
     ranks: Sequence[int]
     """Index of the slot of each child; -1: no slot has that name."""
     in_place: frozenset[int]
-    """Indexes of the children that are in order; the others stand in the wrong place."""
+    """Indexes of the children that are in order; the others are in the wrong place."""
     counts: Counter[int]
     strangers: Counter[str]
-    """Local names of the children that no slot has."""
+    """Local names of the children that match no slot."""
     names: Counter[str] = field(default_factory=Counter)
-    """Those met so far."""
+    """How many of each of those have been reported so far."""
 
 
 class Explanation:
-    """A walk over one document; it is lazy, so a caller that wants few faults pays for few."""
+    """A walk over one document; it is lazy, so a caller that wants few faults saves the work for the rest."""
 
     def __init__(self, grammar: Grammar, view: View) -> None:
-        """Judge by `grammar`; in the declared view a ds:Signature is never missing."""
+        """Check against `grammar`; in the declared view a ds:Signature is never reported as missing."""
         self._grammar = grammar
         self._view = view
         self.touched: list[etree._Element] = []
-        """Elements that a fault given so far is about, or among whose children it is."""
+        """Elements that the faults so far concern, or whose children they concern."""
 
     def faults(self, root: etree._Element, decl: ElementDecl) -> Iterator[Fault]:
-        """Give the faults of the document in document order; a missing element where it should stand."""
+        """Yield the faults in document order; a missing element is reported where it should be."""
         yield from self._element(_Spot(node=root, decl=decl, path=f"/{decl.name}"))
 
     def _element(self, spot: _Spot) -> Iterator[Fault]:
@@ -123,7 +123,7 @@ class Explanation:
             yield from self._row(_row(spot, shape, children))
 
     def _wildcard(self, spot: _Spot, shape: Shape, children: Sequence[etree._Element]) -> Iterator[Fault]:
-        """Count what may be anything; only a wildcard that stands alone is judged here."""
+        """Check the number of children under a wildcard; only a wildcard that is the only slot is checked."""
         limit = shape.slots[0].high
         if shape.ordered and limit is not None and len(children) > limit:
             surplus = children[limit]
@@ -156,7 +156,7 @@ class Explanation:
         yield from self._missing(row, range(awaited, len(row.shape.slots)), line_of(row.parent.node))
 
     def _is_fine(self, node: etree._Element, decl: ElementDecl) -> bool:
-        """Pass the usual case quickly: a value without attributes that is what its type asks for."""
+        """Check the usual case quickly: whether it is a valid value without attributes."""
         kind = self._grammar.shape(decl).text
         if kind is None or decl.fixed is not None or len(node) or node.attrib:
             return False
@@ -174,7 +174,7 @@ class Explanation:
         return self._about(parent.node, "unexpected", place, parent.decl, hint=hint)
 
     def _missing(self, row: _Row, ranks: range, line: int) -> Iterator[Fault]:
-        """Name the slots that no child fills, in place or out of it."""
+        """Report the slots that no child fills, neither in place nor misplaced."""
         for rank in ranks:
             slot = row.shape.slots[rank]
             if not row.shape.ordered or slot.decl is None or row.counts[rank] >= slot.low:
@@ -187,7 +187,7 @@ class Explanation:
             yield self._about(parent.node, "missing", place, parent.decl, position=position)
 
     def _order(self, row: _Row, spot: _Spot, rank: int, nth: int, *, in_place: bool) -> Iterator[Fault]:
-        """Say once that there are too many, or that this one stands in the wrong place."""
+        """Report once that there are too many, or that this one is in the wrong place."""
         limit = row.shape.slots[rank].high
         if not row.shape.ordered:
             return
@@ -216,25 +216,25 @@ class Explanation:
 
 
 def line_of(node: etree._Element) -> int:
-    """Give the line an element begins on, 0 when the parser cannot know it (from line 65535 on)."""
+    """Return the line on which an element begins, 0 when the parser does not know it (from line 65535 on)."""
     line = node.sourceline
     return line if isinstance(line, int) and line < _LINES_KNOWN else 0
 
 
 def local(node: etree._Element) -> str:
-    """Give the name of an element without its namespace."""
+    """Return the name of an element without its namespace."""
     return etree.QName(node).localname
 
 
 def shown(node: etree._Element) -> str:
-    """Give as much of that name as is told of a stranger's."""
+    """Return the local name, cut to `VALUE_SHOWN`, because an unauthenticated caller may have chosen it."""
     return local(node)[:VALUE_SHOWN]
 
 
 def path_of(node: etree._Element) -> str:
-    """Write the path of an element; positions only where siblings of the same name are there.
+    """Return the path of an element; with a position only where siblings have the same name.
 
-    Walks all siblings of it and of those around it: for a few elements, not for each.
+    Walks all siblings of the element and of its ancestors, so use it for a few elements, not for each.
     """
     steps: list[str] = []
     for step in (node, *node.iterancestors()):
@@ -246,14 +246,14 @@ def path_of(node: etree._Element) -> str:
 
 
 def own_text(node: etree._Element) -> str:
-    """Join the text that stands in the element itself, across comments and children."""
+    """Join the text of the element itself, across comments and children."""
     if len(node) == 0:
         return node.text or ""
     return (node.text or "") + "".join(child.tail or "" for child in node)
 
 
 def _row(spot: _Spot, shape: Shape, children: Sequence[etree._Element]) -> _Row:
-    """Find each child's slot: by its full name, else by its local name in a wrong namespace."""
+    """Match each child with a slot: by its full name, else by its local name in a wrong namespace."""
     tags = {slot.decl.tag: rank for rank, slot in enumerate(shape.slots) if slot.decl is not None}
     names = {slot.decl.name: rank for rank, slot in enumerate(shape.slots) if slot.decl is not None}
     ranks = [tags.get(str(child.tag), names.get(local(child), -1)) for child in children]
@@ -269,7 +269,7 @@ def _row(spot: _Spot, shape: Shape, children: Sequence[etree._Element]) -> _Row:
 
 
 def _longest_run(ranks: Sequence[int]) -> frozenset[int]:
-    """Give the indexes of the longest run of ranks that never falls; those of -1 are left out."""
+    """Return the indexes of the longest non-decreasing subsequence of ranks; ranks of -1 are left out."""
     tails: list[int] = []
     ends: list[int] = []
     before: dict[int, int] = {}
@@ -289,14 +289,14 @@ def _longest_run(ranks: Sequence[int]) -> frozenset[int]:
 
 
 def _step(row: _Row, rank: int, nth: int) -> str:
-    """Write the last step of a path; a position where the element may repeat or does."""
+    """Return the last step of a path, with a position if the element may repeat or does."""
     slot: Slot = row.shape.slots[rank]
     name = slot.decl.name if slot.decl is not None else "*"
     return f"/{name}[{nth}]" if slot.high != 1 or row.counts[rank] > 1 else f"/{name}"
 
 
 def _position(row: _Row, rank: int) -> str:
-    """Say where in the sequence a slot is: after the nearest one before it that is filled."""
+    """Return where a slot belongs in the sequence: after the nearest slot before it that is filled or required."""
     for earlier in range(rank - 1, -1, -1):
         slot = row.shape.slots[earlier]
         if slot.decl is not None and (row.counts[earlier] or slot.low):

@@ -1,6 +1,6 @@
-"""What each rule code of a schema fault says, in English and in Chinese, and what to do about it.
+"""The texts of each rule code of a schema fault, in English and in Chinese, and how to fix the fault.
 
-The codes are stable: programs of platforms branch on them, so a code is never renamed.
+The codes are stable: programs of platforms depend on them, so a code is never renamed.
 """
 
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from gateway.model import Fault
 from gateway.rules.schema_model import ElementDecl
 
 VALUE_SHOWN: Final = 100
-"""Characters of an offending value that a fault shows, and of a name that a stranger gave."""
+"""Most characters of a wrong value, or of a name from an unauthenticated caller, that a fault shows."""
 MORE: Final = "more_faults"
-"""Rule of the fault that stands for those that are not shown."""
+"""Rule of the fault that represents those that are not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlace:
-    """Where a fault is and what people call the field."""
+    """Where a fault is, and the Chinese name of the field."""
 
     path: str
     line: int
@@ -154,11 +154,11 @@ _TEXTS: Final[dict[str, _Text]] = {
 }
 
 RULES: Final = frozenset(_TEXTS)
-"""Every rule code that judging by schema can give."""
+"""Every rule code that schema validation can report."""
 
 
 def fault(rule: str, place: FaultPlace, within: ElementDecl | None = None, /, **facts: str | int) -> Fault:
-    """Write one fault out; `within` is the element around the place, `facts` fill the texts of `rule`."""
+    """Make one fault; `within` is the element around the place, `facts` fill in the texts of `rule`."""
     text = _TEXTS[rule]
     parent, parent_zh = (within.name, within.name_zh) if within is not None else ("", "")
     words = {"hint": "", **facts, "name": place.element}
@@ -178,9 +178,9 @@ def fault(rule: str, place: FaultPlace, within: ElementDecl | None = None, /, **
 
 
 def shown_of(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Give the first `FAULTS_SHOWN` of all faults of a document, and behind them how many more there are.
+    """Return the first `FAULTS_SHOWN` faults of a document, then one fault with the number of the others.
 
-    Whoever looks for faults stops at `FAULTS_COUNTED`: from there on it is said to be the least number.
+    Validation stops at `FAULTS_COUNTED`: from there on the number is given as "at least".
     """
     given = tuple(faults)
     found = tuple(fault for fault in given if fault.rule != MORE)

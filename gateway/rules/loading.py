@@ -1,4 +1,4 @@
-"""Finds `xsd/` and `mappings/` and loads them once, checked whole, into one frozen `Rules`."""
+"""Find `xsd/` and `mappings/`, check them completely and load them once into one frozen `Rules`."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,28 +21,28 @@ RULES: Final = _WHEEL if _WHEEL.is_dir() else _PACKAGE.parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Everything the stages need to know of customs' formats, loaded once and handed in."""
+    """All that the stages need to know of customs' formats, loaded once and passed in."""
 
     catalogue: Catalogue
     codes: Codes
     schemas: Schemas
     plain: PlainForms
-    """The same schemas, for what is written plainly."""
+    """The same schemas as regular expressions, for documents in plain form."""
     response_times: ResponseTimes
-    """As shipped; `response_times_of` puts in what gateway.toml says."""
+    """As shipped, or with the values of gateway.toml from `response_times_of`."""
 
 
 def rules_of(config: Config) -> Rules:
-    """Load the rules that a configuration names, with what it puts in their place. Raises RulesError."""
+    """Load the rules that a configuration names, with its own response times. Raises RulesError."""
     rules = load_rules(config.rules.rules_dir, config.rules.edition)
     return replace(rules, response_times=response_times_of(rules.response_times, config))
 
 
 def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
-    """Load the tables and the schemas of one edition from `rules_dir`, by default those shipped with us.
+    """Load the tables and the schemas of one edition from `rules_dir`, by default the shipped ones.
 
-    Reads files, compiles no schema yet. Raises RulesError that names the file, the table, the key and
-    an example of what belongs there.
+    Reads files, but compiles no schema yet. Raises RulesError that names the file, the table, the key and
+    an example of a correct value.
     """
     folder = rules_dir or RULES
     mappings = folder / "mappings"

@@ -1,11 +1,11 @@
-"""Schemas as regular expressions: what is written plainly is read and judged in one pass, without a tree.
+"""Schemas as regular expressions: documents in plain form are read and validated in one pass, without a tree.
 
-Nearly every message is written as programs write it: UTF-8, one prefix, elements without attributes, texts
-without references, no comments. For such a document a schema of this field (sequences of elements, texts
-bounded in length and digits) is a regular expression, and Python's own engine runs it ten times as fast as
-libxml2 parses and checks. What an expression matches is valid by the schema it was made from; what it does
-not match may be valid all the same, and is for `stages.decode` and `stages.validate` to say.
-Why, and what keeps the two of one opinion: docs/adr/0019.
+Nearly every message has the plain form that programs write: UTF-8, one prefix, elements without attributes,
+texts without references, no comments. For such a document a schema of this field (sequences of elements, texts
+limited in length and digits) is a regular expression, and Python's own engine runs it ten times as fast as
+libxml2 parses and validates. What an expression matches is valid by its schema; what it does not match may
+still be valid, and is left to `gateway.xml.decode` and `gateway.submission.validate`.
+Why, and what keeps both ways in agreement: docs/adr/0019.
 """
 
 import re
@@ -19,36 +19,36 @@ from gateway.rules.schema_model import ElementDecl, Grammar, Slot, ValueType
 from gateway.rules.schemas import SIGNATURE, Schemas
 
 PREFIXES: Final = frozenset({"ceb", ""})
-"""Prefixes that there are expressions for, one set for each: those in use."""
+"""The prefixes in use; each has its own set of expressions."""
 SENDER: Final = ("copCode", "copName", "dxpId")
-"""What is read of BaseTransfer."""
+"""The fields that are read from BaseTransfer."""
 
 _WHITE: Final = r"[ \t\n]*+"
 _CHARACTER: Final = r"[^<>&\x00-\x1f\x7f-\x9f]"
-"""In a text: nothing that canonical form would write otherwise, and nothing that XML might refuse."""
+"""Characters of a text, without those that canonical form would change or XML might refuse."""
 _NO_BLANK: Final = r"[^<>&\x00-\x20\x7f-\x9f]"
 _LONGEST: Final = 65_535
-"""Characters of a text that its schema does not bound; longer ones are not read plainly."""
+"""Most characters of a text that its schema does not limit; a document with a longer one is not in plain form."""
 _DIGITS: Final = 18
-"""Of a number that its schema does not bound."""
+"""Most digits of a number that its schema does not limit."""
 _INT_DIGITS: Final = 9
-"""Any number of so many digits is an xs:int."""
+"""Any number with at most so many digits is an xs:int."""
 
 
 class _NotPlainError(Exception):
-    """The schema holds something that is not written as an expression here."""
+    """The schema contains something that has no expression here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainPart:
-    """An expression for some elements in a row, white space between them included."""
+    """An expression for a sequence of elements, with the white space between them."""
 
     pattern: re.Pattern[str]
     fields: tuple[str, ...]
-    """Names of the elements whose texts its groups hold, in order; a group is None where there is none."""
+    """Names of the elements whose texts the groups capture, in order; the group of an absent element is None."""
 
     def texts(self, found: re.Match[str]) -> dict[str, str]:
-        """Give the stripped texts of the fields that are there and not empty."""
+        """Return the stripped texts of the fields that are present and not empty."""
         return {
             name: stripped
             for name, text in zip(self.fields, found.groups(""), strict=True)
@@ -58,30 +58,30 @@ class PlainPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainForm:
-    """How an unsigned message of one type is written plainly, its elements with one prefix."""
+    """The plain form of an unsigned message of one type with one prefix."""
 
     kind: MessageType
     attributes: Mapping[str, re.Pattern[str]]
-    """Of the root: name → what its value must be."""
+    """Attributes of the root: name → expression for its value."""
     required: frozenset[str]
-    """Attributes that must be there."""
+    """Attributes that must be present."""
     before: PlainPart
-    """What may stand before the first body."""
+    """The part before the first body."""
     body: PlainPart
     most: int
-    """Bodies in a message."""
+    """Most bodies in a message."""
     after: PlainPart
-    """What stands behind the last body; its fields are `SENDER`'s."""
+    """The part after the last body; its fields are `SENDER`."""
     name: str
-    """Of the root, with its prefix."""
+    """Name of the root, with its prefix."""
     end: str
     """Root end tag."""
     depth: int
-    """Levels of elements at most."""
+    """Most levels of elements."""
 
 
 class PlainForms:
-    """The plain forms of all declarations of one edition; each is made when first asked for."""
+    """The plain forms of all declarations of one edition; each is built at its first use."""
 
     def __init__(self, schemas: Schemas, catalogue: Catalogue) -> None:
         self._schemas = schemas
@@ -90,11 +90,11 @@ class PlainForms:
 
     @property
     def edition(self) -> str:
-        """Name of the edition whose schemas these are."""
+        """Edition of the schemas."""
         return self._schemas.edition
 
     def form(self, name: str, prefix: str) -> PlainForm | None:
-        """Give the form of messages with that root and prefix; None where there is none."""
+        """Return the form of messages with this root and prefix; None if there is none."""
         key = (name, prefix)
         if key not in self._forms:
             kind = self._catalogue.by_name(name)
@@ -131,7 +131,7 @@ class PlainForms:
 
 
 class _Writer:
-    """Writes expressions for the elements of one message type, and knows which texts are wanted."""
+    """Builds expressions for the elements of one message type, with groups for the wanted texts."""
 
     def __init__(self, grammar: Grammar, kind: MessageType, prefix: str) -> None:
         self._grammar = grammar
@@ -146,7 +146,7 @@ class _Writer:
         """Depth of every leaf below the root."""
 
     def part(self, slots: tuple[Slot, ...] | list[Slot]) -> PlainPart:
-        """Write the slots of the root. Raises _NotPlainError."""
+        """Build the expression for some slots of the root. Raises _NotPlainError."""
         self._fields = []
         text = _WHITE + "".join(self._slots(tuple(slots), "", 1))
         return PlainPart(pattern=re.compile(text), fields=tuple(self._fields))
@@ -159,7 +159,7 @@ class _Writer:
             except _NotPlainError:
                 if slot.low and not (slot.decl and slot.decl.tag == SIGNATURE):
                     raise
-                del self._fields[known:]  # it may be left out; where it is not, this is no plain document
+                del self._fields[known:]  # optional: a document that contains it is not in plain form
                 continue
             if (slot.low, slot.high) == (1, 1):
                 yield one
@@ -168,7 +168,7 @@ class _Writer:
 
     def _once(self, slot: Slot, holder: str, depth: int) -> str:
         if slot.decl is None or (slot.high != 1 and slot.decl.name in self._wanted):
-            raise _NotPlainError  # of several elements that hold wanted texts the first counts: not told apart here
+            raise _NotPlainError  # the first of several elements with wanted texts counts, which a group cannot express
         if not holder and slot.decl.name == self._signed_before:
             raise _NotPlainError  # the Signature of a plain document goes before the root end tag
         return self._element(slot.decl, holder, depth) + _WHITE
@@ -193,21 +193,21 @@ class _Writer:
 
 
 def fields_of(kind: MessageType) -> tuple[str, ...]:
-    """Name what is read of a declaration's head: guid, version, and what answers are matched by."""
+    """Return the fields that are read from a declaration's head: guid, version, and those that match answers."""
     return ("guid", "appType", "appTime", *kind.key, *kind.numbers, *kind.codes)
 
 
 def _value(kind: ValueType, *, least: int = 0) -> str:
-    """Write what a text of that type may be: all of it valid, though not all that is valid. Raises _NotPlainError.
+    """Build an expression that matches only valid texts of a type, but not all of them. Raises _NotPlainError.
 
-    `least`: characters that it has in any case (an empty text would stand for a default).
+    `least`: least number of characters (an empty text would mean the default).
     """
     if not kind.exact:
         raise _NotPlainError
     match kind.base:
         case "string":
             low, high = _lengths(kind)
-            # where white space is collapsed, a text can only be shorter than it is written
+            # collapsing white space can only shorten a text
             characters = _NO_BLANK if kind.collapse and low else _CHARACTER
             return characters + _times(max(low, least), high)
         case "decimal":
@@ -233,9 +233,9 @@ def _bound(low: int, high: int | None) -> str:
 
 
 def _times(low: int, high: int | None) -> str:
-    """Write a possessive bound for one class of characters: what was matched is never given back.
+    """Return a possessive quantifier for one character class: it never backtracks.
 
-    Never for a group: Python 3.11.0 to 3.11.4 loses its place when a possessive group fails (CPython issue 106052), and
-    takes for well-formed what is not. An atomic group around a greedy one says the same, and works.
+    Never use it for a group: in Python 3.11.0 to 3.11.4 a possessive group that fails loses its position (CPython
+    issue 106052) and accepts malformed text. An atomic group around a greedy one means the same, and works.
     """
     return _bound(low, high) + "+"

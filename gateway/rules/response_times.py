@@ -1,4 +1,4 @@
-"""How long an answer usually takes, by type, layer and hour, and from when on it is overdue (mappings/patience.toml)."""
+"""How long an answer usually takes, by type, layer and hour, and when it is overdue (mappings/patience.toml)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ from gateway.rules.catalogue import Catalogue
 from gateway.rules.tables import TablePlace, read_tables, shaped
 
 LAYERS: Final[tuple[LayerName, ...]] = ("transport", "format", "business", "decision")
-"""In the order in which they answer."""
+"""The layers in the order in which they answer."""
 _IN_DAYS: Final[LayerName] = "decision"
-"""What people may have to look at takes hours or days, at whatever hour it was sent."""
+"""People may have to decide, which takes hours or days, whatever the hour of sending."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
-    """Usual times in whole seconds; 0: silence is normal."""
+    """Usual response times in whole seconds; 0: no answer is expected."""
 
     layers: Mapping[LayerName, int]
     types: Mapping[tuple[str, LayerName], int]
-    """In place of those of the layer."""
+    """These override the times of the layer."""
     hours: tuple[BusyHours, ...]
 
     def usual_s(self, message_type: str, layer: LayerName, sent_at: datetime) -> int:
-        """Return how long this layer may take to answer what was sent then."""
+        """Return how many seconds this layer may take to answer a message sent at `sent_at`."""
         return self._plain_s(message_type, layer) * (1 if layer == _IN_DAYS else self._factor(sent_at))
 
     def due(self, message_type: str, layer: LayerName, sent_at: datetime) -> datetime | None:
-        """Return from when on the answer is overdue; None: never."""
+        """Return the time from which the answer is overdue; None: never."""
         usual_s = self.usual_s(message_type, layer, sent_at)
         return sent_at + timedelta(seconds=usual_s) if usual_s else None
 
     def horizons(self, message_types: Iterable[str]) -> Mapping[tuple[LayerName, int], tuple[str, ...]]:
-        """Return every time that `usual_s` may give for these types, by layer, with the types it may be for."""
+        """Return every layer and time that `usual_s` can give for these types, with the types that can have it."""
         found: dict[tuple[LayerName, int], list[str]] = {}
         factors = sorted({1, *(one.factor for one in self.hours)})
         for name in message_types:
@@ -87,7 +87,7 @@ source = "ours"
 
 
 def load_response_times(file: Path, catalogue: Catalogue) -> ResponseTimes:
-    """Read the table; RulesError names a layer that is missing and a type that the catalogue does not have."""
+    """Read the table; raises RulesError that names a missing layer or a type that is not in the catalogue."""
     place = TablePlace(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
     known = {kind.name for kind in catalogue.declarations()}
@@ -111,7 +111,7 @@ def load_response_times(file: Path, catalogue: Catalogue) -> ResponseTimes:
 
 
 def response_times_of(shipped: ResponseTimes, config: Config) -> ResponseTimes:
-    """Put what gateway.toml says in its place."""
+    """Return the shipped times, overridden by those of gateway.toml."""
     layers, types = dict(shipped.layers), dict(shipped.types)
     for one in config.patience:
         names = (one.message_type,) if isinstance(one.message_type, str) else one.message_type

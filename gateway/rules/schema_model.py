@@ -1,9 +1,9 @@
-"""What a schema says about one element, as plain values: read from XSD trees, for explanations and names.
+"""The declarations of a schema as plain values, read from XSD trees, for explanations and field names.
 
-libxml2 gives the verdict; this model only has to say *why* in the words of the field. It knows what the
-schemas of this field are made of (sequences, groups, restrictions by length and digits). Anything richer
-that an operator's own schema may hold makes an element `ordered=False` or a value `exact=False`: then the
-explanation leaves that point to libxml2's own words.
+libxml2 gives the verdict; this model only explains *why* in the terms of the field. It supports what the
+schemas of this field use (sequences, groups, restrictions by length and digits). Anything else in an
+operator's own schema makes an element `ordered=False` or a value `exact=False`; the explanation then uses
+libxml2's own text for that point.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ _PRESERVED: Final = frozenset({"string", "normalizedString", "anySimpleType"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueType:
-    """What a text must be; lengths in characters after white space is treated, `None` is no limit."""
+    """The rules for a text; lengths in characters after white space normalisation, `None`: no limit."""
 
     base: str = "string"
     """Built-in type without its prefix: `string`, `decimal`, `int`, `base64Binary`, `dateTime`, `ID`, …"""
@@ -28,14 +28,14 @@ class ValueType:
     total_digits: int | None = None
     fraction_digits: int | None = None
     collapse: bool = False
-    """White space is trimmed and runs become one blank before anything is judged."""
+    """White space is trimmed and each run becomes one blank before validation."""
     exact: bool = True
-    """False when the schema says more than is kept here (patterns, enumerations, ranges, unions)."""
+    """False when the schema has rules not kept here (patterns, enumerations, ranges, unions)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeDecl:
-    """One attribute of an element; unqualified, as all attributes of this field are."""
+    """One attribute of an element; unqualified, like all attributes of this field."""
 
     name: str
     name_zh: str
@@ -46,7 +46,7 @@ class AttributeDecl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementDecl:
-    """One declared element; its content is asked of the `Grammar` that made it."""
+    """One declared element; the `Grammar` that made it knows its content."""
 
     name: str
     namespace: str
@@ -54,17 +54,17 @@ class ElementDecl:
     fixed: str | None = None
     default: str | None = None
     node: etree._Element | None = field(default=None, repr=False, compare=False)
-    """Where it is declared; None for an element of a foreign schema, whose content is not known here."""
+    """Its declaration; None for an element of a foreign schema, whose content is not known here."""
 
     @property
     def tag(self) -> str:
-        """The name as lxml writes it: `{namespace}name`."""
+        """The name in lxml's notation: `{namespace}name`."""
         return f"{{{self.namespace}}}{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A place in a sequence: this element (any element when None), `low` to `high` times (None: unbounded)."""
+    """A position in a sequence: this element (None: any element), `low` to `high` times (None: unbounded)."""
 
     decl: ElementDecl | None
     low: int
@@ -73,20 +73,20 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What may stand inside an element."""
+    """The allowed content of an element."""
 
     slots: tuple[Slot, ...] = ()
     attributes: tuple[AttributeDecl, ...] = ()
     text: ValueType | None = None
-    """Type of the text when the element holds a value; None when it holds elements only."""
+    """Type of the text when the element contains a value; None when it contains only elements."""
     ordered: bool = True
-    """False when the content is more than a sequence: the slots are known, their order and number are not."""
+    """False when the content is not a plain sequence: the slots are known, their order and number are not."""
     open: bool = False
-    """True for xs:anyType and foreign elements: nothing inside is looked at."""
+    """True for xs:anyType and foreign elements: their content is not checked."""
 
 
 class Grammar:
-    """The declarations of one entry schema and everything it includes (never another namespace's)."""
+    """The declarations of one entry schema and everything it includes (never of another namespace)."""
 
     def __init__(self, documents: Sequence[tuple[etree._Element, str]]) -> None:
         """Index the top-level components of each (xs:schema element, its target namespace)."""
@@ -100,13 +100,13 @@ class Grammar:
                     self._components[_kind(node), f"{{{namespace}}}{name}"] = node
 
     def elements(self) -> Iterator[ElementDecl]:
-        """Give every element declared at the top level."""
+        """Yield every element declared at the top level."""
         for (kind, _), node in self._components.items():
             if kind == "element":
                 yield self._element(node)
 
     def shape(self, decl: ElementDecl) -> Shape:
-        """Say what may stand inside `decl`; worked out once, on first asking."""
+        """Return the allowed content of `decl`; computed at the first call."""
         if decl.node is None:
             return Shape(open=True)
         if decl.node not in self._shapes:
@@ -114,12 +114,12 @@ class Grammar:
         return self._shapes[decl.node]
 
     def child(self, decl: ElementDecl, name: str) -> ElementDecl | None:
-        """Find the declared child of that local name."""
+        """Return the declared child with that local name, or None."""
         slots = self.shape(decl).slots
         return next((s.decl for s in slots if s.decl is not None and s.decl.name == name), None)
 
     def tags_of(self, base: str, roots: Iterable[ElementDecl]) -> set[str]:
-        """Name the elements in and below `roots` whose text is of the built-in type `base`."""
+        """Return the tags of the elements in and below `roots` whose text is of the built-in type `base`."""
         waiting, found = list(roots), set[str]()
         met: set[etree._Element | None] = {None}
         while waiting:
@@ -204,7 +204,7 @@ class Grammar:
         )
 
     def _slots(self, group: etree._Element) -> tuple[tuple[Slot, ...], bool]:
-        """Flatten a group to its places; False when it is more than one plain sequence."""
+        """Flatten a group to its slots; the flag is False when it is not one plain sequence."""
         plain = _bounds(group) == (1, 1) and _kind(group) in {"sequence", "group"}
         if _kind(group) == "group" and (ref := group.get("ref")):
             target = self._components.get(("group", self._qname(group, ref)))
@@ -291,7 +291,9 @@ class Grammar:
     def _qname(self, node: etree._Element, name: str) -> str:
         prefix, _, local = name.rpartition(":")
         namespace = node.nsmap.get(prefix or None)
-        if namespace is None:  # a chameleon include: unprefixed names mean the namespace of the includer
+        if (
+            namespace is None
+        ):  # a chameleon include: names without prefix are in the namespace of the including schema
             namespace = self._namespaces[_schema(node)]
         return f"{{{namespace}}}{local}"
 
@@ -310,7 +312,7 @@ def _bounds(node: etree._Element) -> tuple[int, int | None]:
 
 
 def _chinese(node: etree._Element) -> str:
-    """Read the name from xs:documentation: the one marked `zh`, or the first of an official schema."""
+    """Read the Chinese name from xs:documentation: the one marked `zh`, or the first one, as in official schemas."""
     notes = node.findall(f"{XS}annotation/{XS}documentation")
     language = "{http://www.w3.org/XML/1998/namespace}lang"
     notes.sort(key=lambda note: not note.get(language, "").startswith("zh"))

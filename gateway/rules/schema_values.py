@@ -1,4 +1,4 @@
-"""Why a text is not a value of its type: the facets of the field tables, judged in plain Python."""
+"""Find why a text is not a value of its type: the facets of the field tables, checked in Python."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -29,14 +29,14 @@ _SHAPES: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueFault:
-    """A rule that a text breaks, with the figures its message needs."""
+    """A rule that a text breaks, with the numbers for its message."""
 
     rule: str
     facts: Mapping[str, int] = field(default_factory=dict)
 
 
 def value_faults(text: str, kind: ValueType) -> Iterator[ValueFault]:
-    """Give every rule of `kind` that `text` breaks, as far as `kind` is known (`kind.exact`)."""
+    """Yield every rule of `kind` that `text` breaks, as far as `kind` is known (`kind.exact`)."""
     value = _WHITE.sub(" ", text).strip(" ") if kind.collapse else text
     rule, shape = _SHAPES.get(kind.base, ("", None))
     if shape is not None and not shape.fullmatch(

@@ -1,10 +1,10 @@
-"""The schemas of one edition: found in a folder, compiled when first asked for, in two views.
+"""The schemas of one edition: found in a folder, compiled at first use, in two views.
 
-What is looked for in a folder (and its subfolders): every `*.xsd` that no other file includes is an entry
-schema; the message roots it declares at the top level, itself or through what it includes, say what it is
-for (`CEBnnnMessage`, `DxpMsg`, `DxpMsgSv`, `DxpRep`). File names mean nothing, so an operator may put
-the official files in place of ours. The W3C's schema of ds:Signature is always the one that the installed
-`xmlschema` package carries; nothing is ever fetched from a network.
+In the folder and its subfolders, every `*.xsd` that no other file includes is an entry schema; the message
+roots that it declares at the top level, itself or through its includes, decide which messages it is for
+(`CEBnnnMessage`, `DxpMsg`, `DxpMsgSv`, `DxpRep`). File names do not matter, so an operator may replace ours
+by the official files. The W3C schema of ds:Signature is always the one in the installed `xmlschema` package;
+nothing is ever fetched from a network.
 """
 
 import re
@@ -36,17 +36,17 @@ _DSIG_URL: Final = "schema:/xmldsig-core-schema.xsd"
 
 
 class View(StrEnum):
-    """How strictly a document is judged; the two differ only in ds:Signature."""
+    """How strictly a document is validated; the two views differ only in ds:Signature."""
 
     DECLARED = "declared"
-    """As an enterprise hands it in: ds:Signature is optional everywhere, the gateway may add it."""
+    """As an enterprise submits it: ds:Signature is optional everywhere, because the gateway may add it."""
     SENDABLE = "sendable"
-    """As customs' schema demands: ds:Signature is required in 621, 623, 625 and 711."""
+    """As customs' schema requires: ds:Signature is mandatory in 621, 623, 625 and 711."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """One schema file: parsed, its references turned into paths, its own name for the compiler."""
+    """One schema file: parsed, its references resolved to paths, and the URL that the compiler uses for it."""
 
     path: Path
     url: str
@@ -58,7 +58,7 @@ class Schemas:
     """The schemas of one edition folder. Compiled schemas are shared: one thread at a time may validate."""
 
     def __init__(self, edition: str, files: Mapping[Path, _File]) -> None:
-        """Take the files as read by `load` and find out which entry answers for which root."""
+        """Take the files as read by `load` and find which entry schema declares which root."""
         self.edition = edition
         self._files = files
         self._entries: dict[str, _File] = {}
@@ -75,7 +75,7 @@ class Schemas:
     def load(cls, folder: Path) -> Self:
         """Read the schemas in `folder`, whose name is the edition; reads files, compiles nothing yet.
 
-        Raises `RulesError` when there is none, one is not XML, or one refers to a file that is not there.
+        Raises `RulesError` when there is none, one is not XML, or one refers to a missing file.
         """
         files = {path: _read(path, folder) for path in sorted(folder.resolve().rglob("*.xsd"))}
         schemas = cls(folder.resolve().name, files)
@@ -89,19 +89,19 @@ class Schemas:
 
     @property
     def roots(self) -> frozenset[str]:
-        """Local names of all messages known here: `CEB311Message`, …, `DxpRep`."""
+        """Local names of all messages of these schemas: `CEB311Message`, …, `DxpRep`."""
         return frozenset(self._decls)
 
     def declares(self, tag: str) -> bool:
-        """Say whether `{namespace}name` is the root of a message known here."""
+        """Whether `tag`, `{namespace}name`, is the root of a message of these schemas."""
         return tag in self._tags
 
     def namespace_of(self, root: str) -> str:
-        """Give the namespace that message belongs to; raises `RulesError` for an unknown name."""
+        """Return the namespace of that message; raises `RulesError` for an unknown name."""
         return self.declaration(root).namespace
 
     def declaration(self, root: str) -> ElementDecl:
-        """Give the declared root element; raises `RulesError` for an unknown name."""
+        """Return the declared root element; raises `RulesError` for an unknown name."""
         if root not in self._decls:
             raise RulesError(
                 f"no schema for {root}", where=f"edition {self.edition}", fix=f"use one of {_few(self.roots)}"
@@ -109,7 +109,7 @@ class Schemas:
         return self._decls[root]
 
     def schema_for(self, root: str, view: View) -> etree.XMLSchema:
-        """Give the compiled schema that judges messages of that root; compiled on first asking.
+        """Return the compiled schema for messages of that root; compiled at the first call.
 
         Raises `RulesError` for an unknown name and for a schema that does not compile.
         """
@@ -120,14 +120,14 @@ class Schemas:
         return found
 
     def grammar_for(self, root: str) -> Grammar:
-        """Give the readable form of that schema, for explanations; raises `RulesError` for an unknown name."""
+        """Return the Grammar of that schema, for explanations; raises `RulesError` for an unknown name."""
         self.declaration(root)
         return self._grammar(self._entries[root])
 
     def base64_tags(self, root: str) -> tuple[str, ...]:
-        """Name the elements that hold Base64 in messages of that root, outside of a ds:Signature.
+        """Return the elements that contain Base64 in messages of that root, outside of a ds:Signature.
 
-        As lxml writes them, `{namespace}name`. Raises `RulesError` for an unknown name.
+        In lxml's notation, `{namespace}name`. Raises `RulesError` for an unknown name.
         """
         if root not in self._base64_tags:
             found = self.grammar_for(root).tags_of("base64Binary", [self.declaration(root)])
@@ -135,9 +135,9 @@ class Schemas:
         return self._base64_tags[root]
 
     def name_zh(self, path: str) -> str:
-        """Give the Chinese name of a field: `/CEB311Message/Order[1]/OrderHead/orderNo`, `/DxpMsg/@ver`.
+        """Return the Chinese name of a field: `/CEB311Message/Order[1]/OrderHead/orderNo`, `/DxpMsg/@ver`.
 
-        Positions do not matter. Empty when the path or its name is not known to these schemas.
+        Positions do not matter. Empty when these schemas do not know the path or its name.
         """
         steps = [re.sub(r"\[\d+\]$", "", step) for step in path.strip("/").split("/")]
         decl = self._decls.get(steps[0])
@@ -172,7 +172,7 @@ class Schemas:
                 self._tags.add(decl.tag)
 
     def _closure(self, entry: _File) -> list[tuple[_File, str]]:
-        """List the entry and all it includes, each with the namespace it has there (chameleons borrow one)."""
+        """Return the entry and all its includes, each with its namespace (a chameleon include gets the entry's)."""
         namespace = entry.schema.get("targetNamespace", "")
         found: dict[Path, _File] = {}
         waiting = [entry]
@@ -209,7 +209,7 @@ class Schemas:
 
 
 class _Library(etree.Resolver):
-    """Answers the compiler's references from memory; whatever it does not hold is refused."""
+    """Resolves the compiler's references from memory; any other reference is refused."""
 
     def __init__(self, files: Mapping[Path, _File], view: View) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def _read(path: Path, folder: Path) -> _File:
 
 
 def _render(file: _File, view: View, files: Mapping[Path, _File]) -> bytes:
-    """Write the file as the compiler shall see it: references by our own names, ds:Signature as the view says."""
+    """Return the file for the compiler: references replaced by our URLs, ds:Signature according to the view."""
     schema = deepcopy(file.schema)
     for old, new in zip(
         file.schema.iterchildren(*_REFERENCES), schema.iterchildren(*_REFERENCES), strict=True
@@ -272,13 +272,13 @@ def _render(file: _File, view: View, files: Mapping[Path, _File]) -> bytes:
 
 
 def is_signature_reference(node: etree._Element) -> bool:
-    """Say whether an xs:element refers to ds:Signature."""
+    """Whether an xs:element refers to ds:Signature."""
     prefix, _, local = node.get("ref", "").rpartition(":")
     return local == "Signature" and node.nsmap.get(prefix or None) == DS_NAMESPACE
 
 
 def _signature_schema() -> bytes:
-    """Read the W3C schema out of the installed package, without its DOCTYPE and without importing the package."""
+    """Read the W3C schema from the installed package, without its DOCTYPE and without importing the package."""
     spec = find_spec("xmlschema")
     if spec is None or spec.origin is None:
         raise RulesError("the package xmlschema is not installed", fix="install the gateway's dependencies")
@@ -288,7 +288,7 @@ def _signature_schema() -> bytes:
 
 @cache
 def signature_base64_tags() -> tuple[str, ...]:
-    """Name the elements that hold Base64 in a ds:Signature, by the W3C's schema of it."""
+    """Return the elements that contain Base64 in a ds:Signature, according to its W3C schema."""
     grammar = Grammar([(etree.fromstring(_signature_schema()), DS_NAMESPACE)])
     return tuple(sorted(grammar.tags_of("base64Binary", grammar.elements())))
 

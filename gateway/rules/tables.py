@@ -1,4 +1,4 @@
-"""Strict reading of the TOML tables in `mappings/`: whatever does not fit is a RulesError that says where."""
+"""Read the TOML tables in `mappings/` strictly: anything wrong raises a RulesError that names the place."""
 
 import re
 import tomllib
@@ -17,24 +17,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Where a reader is: the file and the table in it; makes errors that say so."""
+    """The file and the table that are being read; makes errors that name them."""
 
     file: Path
     table: str = ""
 
     def error(self, what: str, *, key: str = "", example: str = "") -> RulesError:
-        """Make (not raise) the error for something wrong here, with an example of what is right."""
+        """Return (do not raise) the error for something wrong here, with an example of a correct value."""
         parts = (str(self.file), f"[{self.table}]" if self.table else "", f"key {key}" if key else "")
         fix = f"write for example {example}" if example else ""
         return RulesError(what, where=", ".join(part for part in parts if part), fix=fix)
 
     def within(self, table: str) -> "TablePlace":
-        """Name a table inside this one."""
+        """Return the place of a table inside this one."""
         return TablePlace(self.file, f"{self.table}.{table}" if self.table else table)
 
 
 def read_tables(file: Path) -> dict[str, Any]:
-    """Parse a whole TOML file; RulesError when it is not there or not TOML."""
+    """Parse a whole TOML file; raises RulesError when it is missing or not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
@@ -50,7 +50,7 @@ def read_tables(file: Path) -> dict[str, Any]:
 def shaped(value: object, shape: type[T], place: TablePlace, example: str) -> T:
     """Convert a parsed table to `shape`, a msgspec Struct that forbids unknown fields.
 
-    `example` holds one right line per key; the error quotes the line of the key that is wrong, or all.
+    `example` has one correct line per key; the RulesError quotes the line of the wrong key, or all lines.
     """
     try:
         return msgspec.convert(value, shape)

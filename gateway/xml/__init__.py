@@ -1,1 +1,1 @@
-"""Bytes ↔ trees and envelopes: the one place that knows how CEB and DXP documents are written."""
+"""Convert bytes to trees and envelopes and back: only this package knows the XML form of CEB and DXP documents."""

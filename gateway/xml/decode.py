@@ -1,8 +1,8 @@
-"""Bytes → document tree: the only place where bytes of strangers meet the XML parser.
+"""Bytes → document tree: the only place where bytes from outside are given to the XML parser.
 
 Whatever could cost more than its size is refused before a tree exists: a document type declaration
 (so there are no entities of any kind), an unknown encoding, too many bytes, elements, attributes or
-namespaces. The bytes themselves are never changed; the tree is for reading only.
+namespaces. The bytes themselves are never changed; the tree is only for reading.
 """
 
 import re
@@ -23,23 +23,23 @@ ENCODINGS: Final = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gbk", "gb231
 _WIDE: Final = (b"\xfe\xff", b"\xff\xfe", b"\x00\x00\xfe\xff", b"\x00<\x00", b"<\x00", b"\x00\x00\x00<")
 _VERSION: Final = re.compile(rb"""<\?xml\s++version\s*+=\s*+["'](?!1\.0["'])([^"'<>]{0,20})""")
 _DECLARATION: Final = re.compile(rb"<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([^\"'>]{0,60})[\"']")
-# Possessive, so that each byte is looked at once; a construct left open stops it and the parser complains.
+# Possessive, so that each byte is read once; it stops at an unclosed construct, and the parser reports that.
 _PROLOG: Final = re.compile(rb"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)", re.DOTALL)
 _RESOURCE_LIMIT: Final = 114
-"""libxml2's XML_ERR_RESOURCE_LIMIT, which lxml has no name for."""
+"""libxml2's XML_ERR_RESOURCE_LIMIT, for which lxml has no name."""
 _PARSERS_DEPTH: Final = 256
-"""Where libxml2 itself stops, while parsing."""
+"""libxml2's own limit of depth while parsing."""
 SMALLEST_ELEMENT: Final = len(b"<a/>")
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False
 )
 _LONG_TEXT_BYTES: Final = 9_000_000
-"""Above this the parser wants to be told that long texts are expected (its own limit is 10 million)."""
+"""Longer documents need a parser without the limit of 10 million characters for a text."""
 _LONG_TEXT_PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
 )
 _REASON_SHOWN: Final = 300
-"""Characters of what the parser says: names of the document stand in it."""
+"""Most characters of the parser's message: it contains names from the document."""
 
 
 def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
@@ -55,7 +55,7 @@ def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
 
 
 def parse(body: bytes, *, elements: int = 0) -> etree._Element:
-    """Parse bytes whose size is bounded already; `elements`: the most there may be, 0 for any number.
+    """Parse bytes whose size has been checked; `elements`: most elements allowed, 0: no limit.
 
     Raises Refused with one fault: `unsafe-xml` (rules `doctype`, `elements`, `attributes`, `namespaces`),
     `wrong-encoding` (`encoding`) or `not-xml` (`not_xml`, `version`). Lines and columns count from 1.
@@ -77,7 +77,7 @@ def parse(body: bytes, *, elements: int = 0) -> etree._Element:
 
 
 def encoding_of(body: bytes) -> str:
-    """Name the codec of the document: by its byte order mark, else its XML declaration, else UTF-8.
+    """Return the codec of the document: by its byte order mark, else its XML declaration, else UTF-8.
 
     Raises Refused `wrong-encoding` for anything but UTF-8, GB18030, GBK and GB2312.
     """
@@ -97,7 +97,7 @@ def encoding_of(body: bytes) -> str:
 
 
 def prolog_end(body: bytes) -> int:
-    """Give the offset behind byte order mark, XML declaration, comments and white space: the root, if any."""
+    """Return the offset after byte order mark, XML declaration, comments and white space: the root, if any."""
     found = _PROLOG.match(body, len(UTF8_MARK) if body.startswith(UTF8_MARK) else 0)
     return found.end() if found else 0
 
@@ -129,7 +129,7 @@ def _check_version(body: bytes) -> None:
 
 
 def _check_start(body: bytes, codec: str) -> None:
-    """The document must begin with its root element; a DOCTYPE can only stand before that."""
+    """Check that the root element follows the prolog; a DOCTYPE can only be before it."""
     start = prolog_end(body)
     if body.startswith(b"<!DOCTYPE", start):
         line, column = _place(body, codec, start)
@@ -167,7 +167,7 @@ def _no_document(body: bytes, codec: str, at: int, what: tuple[str, str]) -> Ref
 
 
 def _check_elements(body: bytes, most: int) -> None:
-    """Bound the element count without parsing: every `<` that is not an end tag may open an element."""
+    """Check the element count without parsing: every `<` that is not an end tag may open an element."""
     if len(body) <= most * SMALLEST_ELEMENT:
         return
     if body.count(b"<") - body.count(b"</") > most:
@@ -207,12 +207,12 @@ def _many_namespaces() -> Refused:
 
 @lru_cache(maxsize=8)
 def _too_deep(depth: int) -> etree.XPath:
-    """Ask for any element below `depth` levels; stops as soon as a level is empty."""
+    """Return an XPath that tests for elements below `depth` levels; it stops as soon as a level is empty."""
     return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
 
 
 def _line_of_depth(root: etree._Element, depth: int) -> int:
-    """Give the line of the first element below `depth` levels."""
+    """Return the line of the first element below `depth` levels."""
     first = root.xpath(f"({'/*' * (depth + 1)})[1]")
     element = first[0] if isinstance(first, list) and first else root
     line = getattr(element, "sourceline", 1)
@@ -220,7 +220,7 @@ def _line_of_depth(root: etree._Element, depth: int) -> int:
 
 
 def _not_xml(body: bytes, codec: str, error: etree.XMLSyntaxError) -> Refused:
-    """Say where it stopped being XML; bytes outside the encoding come first if they lie before that."""
+    """Return the error at the place where parsing failed, or at the first byte outside the encoding if earlier."""
     line, column = error.position
     code = getattr(error, "code", 0)
     reason = (error.msg or "not well-formed").partition(", line ")[0][:_REASON_SHOWN]
@@ -255,7 +255,7 @@ def _deep(depth: int, line: int = 0, column: int = 0) -> Refused:
 
 
 def _first_bad(body: bytes, codec: str) -> tuple[int, int] | None:
-    """Place the first byte that is not in the encoding."""
+    """Return line and column of the first byte that is not in the encoding, or None."""
     try:
         body.decode(codec)
     except UnicodeDecodeError as wrong:
@@ -288,7 +288,7 @@ def _wrong_encoding(found: str) -> Refused:
 
 
 def _place(body: bytes, codec: str, offset: int) -> tuple[int, int]:
-    """Turn a byte offset into line and column, both from 1, the column in characters."""
+    """Convert a byte offset to line and column, both from 1, the column in characters."""
     start = body.rfind(b"\n", 0, offset) + 1
     if start == 0 and body.startswith(UTF8_MARK):
         start = min(len(UTF8_MARK), offset)

@@ -1,4 +1,4 @@
-"""One DxpMsg for several receivers → a copy that names some of them, cut out of the same bytes.
+"""One DxpMsg for several receivers → a copy that names only some of them, cut out of the same bytes.
 
 A node splits a message into one copy per receiver (docs/spec/dxp.md, Flow). Only ReceiverId elements go; every
 other byte stays, so the business message inside and any signature over it are what the sender made.
@@ -16,12 +16,12 @@ _RECEIVER_LEVEL: Final = 4
 
 
 def divisible(dxp_msg: bytes) -> bool:
-    """Say whether receivers can be cut out: not when the envelope itself is signed, over its header too."""
+    """Whether receivers can be cut out: not if the envelope itself is signed, because that covers its header."""
     return all(span.name != "Signature" for span in child_spans(dxp_msg))
 
 
 def copy_for(dxp_msg: bytes, receivers: Collection[str]) -> bytes:
-    """Cut all ReceiverIds but these out of a DxpMsg. Raises EnvelopeError when none would be left."""
+    """Return a copy of a DxpMsg with only these ReceiverIds. Raises EnvelopeError when none would be left."""
     named = unwrap(dxp_msg).envelope.receiver_ids
     spans = [span for span in spans_at(dxp_msg, _RECEIVER_LEVEL) if span.name == "ReceiverId"]
     if len(spans) != len(named) or not set(receivers).intersection(named):

@@ -1,4 +1,4 @@
-"""Bytes → envelope and back: DxpMsg and DxpMsgSv written from templates, business bytes untouched.
+"""Write and read envelopes: DxpMsg and DxpMsgSv from templates, with the business bytes unchanged.
 
 Base64 carries the exact bytes; a DxpMsg inside a DxpMsgSv is copied byte for byte (docs/spec/dxp.md).
 """
@@ -36,7 +36,7 @@ _OWN: Final = f'{_HEAD}<DxpMsg xmlns="{DXP}"'.encode()
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:+-]*")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 _in_base64: Final[Callable[[bytes], bytes]] = msgspec.json.Encoder().encode
-"""Bytes → Base64 in quotation marks: a JSON text, and written in a third of the time that `binascii` takes."""
+"""Bytes → Base64 in quotation marks (a JSON text), in a third of the time that `binascii` takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class TransferHead:
     msg_id: str
     """32 characters, see `transfer_msg_id`; together with `sub_msg_id` unique on the platform."""
     sub_msg_id: str
-    """One character when the message was split over several receivers, else empty."""
+    """One character when the message was split for several receivers, else empty."""
     send_time: str
     end_node: str
     sta_node: str
@@ -54,21 +54,21 @@ class TransferHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unwrapped:
-    """An opened envelope; parts of TransInfo that are missing are empty."""
+    """An opened envelope; missing parts of TransInfo are empty."""
 
     envelope: Envelope
     business: bytes
-    """What Data held, exactly."""
+    """The exact content of Data."""
     transfer: TransferHead | None
     """None when there was no DxpMsgSv."""
     dxp_msg: bytes
-    """The DxpMsg: the body itself, or cut out of the DxpMsgSv so that it stands alone."""
+    """The DxpMsg: the body itself, or cut out of the DxpMsgSv as a document of its own."""
 
 
 def wrap(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
     """Put the business bytes in a DxpMsg, version 1.0, default namespace (docs/spec/dxp.md, DxpMsg).
 
-    Raises EnvelopeError when a value does not fit: CopMsgId 1 to 255 characters, SenderId and 1 to 5
+    Raises EnvelopeError for a value of the wrong length: CopMsgId 1 to 255 characters, SenderId and 1 to 5
     ReceiverIds 1 to 16 each, MsgType at most 30, FileName at most 255.
     """
     before, between = _around(envelope.sender_id, envelope.receiver_ids, envelope.msg_type)
@@ -85,7 +85,7 @@ def wrap(business: bytes, envelope: Envelope, *, file_name: str = "") -> bytes:
 
 @lru_cache(maxsize=512)
 def _around(sender_id: str, receiver_ids: tuple[str, ...], msg_type: str) -> tuple[str, str]:
-    """Write what envelopes of the same way have in common: what stands before the CreatTime, and behind it."""
+    """Return the parts before and after CreatTime, the same for all envelopes of one sender, receivers and type."""
     if not 1 <= len(receiver_ids) <= 5:  # noqa: PLR2004 (ReceiverId occurs 1 to 5 times)
         raise _unfit("ReceiverIds", f"{len(receiver_ids)} of them", "name 1 to 5 receivers")
     receivers = "".join(f"<ReceiverId>{_fit('ReceiverId', id_, 1, 16)}</ReceiverId>" for id_ in receiver_ids)
@@ -100,8 +100,8 @@ def _around(sender_id: str, receiver_ids: tuple[str, ...], msg_type: str) -> tup
 def wrap_transfer(dxp_msg: bytes, head: TransferHead) -> bytes:
     """Put a DxpMsgSv around a DxpMsg, whose root element is copied byte for byte (docs/spec/dxp.md, DxpMsgSv).
 
-    Its XML declaration and byte order mark are left out; the new declaration names its encoding.
-    Raises EnvelopeError when that is not XML or a value of the head does not fit.
+    The DxpMsg's XML declaration and byte order mark are left out; the new declaration names its encoding.
+    Raises EnvelopeError when it is not XML or a value of the head has the wrong length.
     """
     element = _dxp_msg_element(dxp_msg)
     sub = f"<SubMsgId>{_fit('SubMsgId', head.sub_msg_id, 1, 1)}</SubMsgId>" if head.sub_msg_id else ""
@@ -128,8 +128,8 @@ def wrap_response(
 ) -> bytes:
     """Write a DxpRep: the exchange platform's answer to one envelope (docs/spec/dxp.md, DxpRep).
 
-    `concerns`: the receivers that the code is about, a Result each; empty: nothing is said of one receiver.
-    `info` is cut to 300 characters. Raises EnvelopeError when another value does not fit.
+    `concerns`: the receivers that the code applies to, one Result each; empty: no Results for single receivers.
+    `info` is cut to 300 characters. Raises EnvelopeError for any other value of the wrong length.
     """
     node = f"<NodeId>{_fit('NodeId', node_id, 1, 8)}</NodeId>" if node_id else ""
     receivers = "".join(f"<ReceiverId>{_fit('ReceiverId', id_, 1, 16)}</ReceiverId>"
@@ -157,14 +157,14 @@ def wrap_response(
 def unwrap(body: bytes) -> Unwrapped:
     """Open a DxpMsg or DxpMsgSv, default namespace or prefix (docs/spec/dxp.md, Seen in practice).
 
-    TransInfo is read tolerantly, Data strictly: line breaks inside the Base64 are fine, anything else
+    TransInfo is read tolerantly, Data strictly: white space inside the Base64 is allowed, anything else
     outside its alphabet is not. Raises EnvelopeError.
     """
     return unwrap_tree(_parse(body), body)
 
 
 def unwrap_tree(root: etree._Element, body: bytes) -> Unwrapped:
-    """Open an envelope that is parsed already; `body` are the bytes that `root` was parsed from."""
+    """Open a parsed envelope; `body` is the bytes that `root` was parsed from. Raises EnvelopeError."""
     if root.tag == f"{{{DXP}}}DxpMsg":
         return Unwrapped(envelope=_envelope(root), business=_data(root), transfer=None, dxp_msg=body)
     if root.tag != f"{{{DXP}}}DxpMsgSv":
@@ -182,7 +182,7 @@ def unwrap_tree(root: etree._Element, body: bytes) -> Unwrapped:
 
 
 def envelope_in(trans_info: etree._Element) -> Envelope:
-    """Read a TransInfo or OriHead element; what is missing is empty."""
+    """Read a TransInfo or OriHead element; missing values are empty."""
     receivers = _child(trans_info, "ReceiverIds")
     ids = () if receivers is None else receivers.iterchildren(f"{{{DXP}}}ReceiverId")
     return Envelope(
@@ -195,7 +195,7 @@ def envelope_in(trans_info: etree._Element) -> Envelope:
 
 
 def root_name(body: bytes) -> str:
-    """Give the local name of the root element by a glance at the first bytes; empty if none is there."""
+    """Return the local name of the root element from the first bytes, without parsing; empty if there is none."""
     found = _ROOT.match(body, prolog_end(body))
     return found[1].decode("utf-8", "replace") if found else ""
 
@@ -203,10 +203,10 @@ def root_name(body: bytes) -> str:
 def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
     """Name the file of an envelope, `<MsgType>_<CopMsgId>.xml` (docs/spec/dxp.md, AddInfo.FileName).
 
-    The CopMsgId, or another id of the message where others may use the same one.
+    `cop_msg_id` may be another id of the message, if other messages may have the same CopMsgId.
 
-    Copies for several receivers end in `+1.xml`, `+2.xml` …, as no CopMsgId can make a name end. Characters
-    that a file name should not have become `_`; at most 255 characters.
+    Copies for several receivers end in `+1.xml`, `+2.xml` …, which no CopMsgId can produce. Characters that
+    are unsafe in a file name become `_`; at most 255 characters.
     """
     stem = _NO_NAME.sub("_", f"{message_type}_{cop_msg_id}")
     end = f"+{part}.xml" if part else ".xml"
@@ -214,7 +214,7 @@ def file_name(message_type: str, cop_msg_id: str, part: str = "") -> str:
 
 
 def creat_time(instant: datetime) -> str:
-    """Write an aware instant as CreatTime and SendTime: `yyyy-mm-ddThh:mm:ss`, Beijing time, no zone."""
+    """Format an aware instant as CreatTime and SendTime: `yyyy-mm-ddThh:mm:ss`, Beijing time, no zone."""
     return _creat_time(int(instant.timestamp()))
 
 
@@ -279,7 +279,7 @@ def _data(dxp_msg: etree._Element) -> bytes:
 def _standing_alone(inner: etree._Element, body: bytes) -> bytes:
     """Cut the DxpMsg out; declare on it what only the DxpMsgSv declared (docs/spec/dxp.md, DxpMsgSv, Gateways).
 
-    Only what it uses: any more would be new in the scope of a signature that the terminal node made.
+    Only those that it uses: any other would be new in the scope of a signature that the terminal node made.
     """
     cut = _inner_element(body)
     start = _START_TAG.match(cut)
@@ -309,7 +309,7 @@ def _used(inner: etree._Element) -> tuple[set[str | None], set[str]]:
 
 
 def _dxp_msg_element(dxp_msg: bytes) -> bytes:
-    """Give the bytes of the root element; what `wrap` wrote needs no second look."""
+    """Return the bytes of the root element; a document that `wrap` wrote is not parsed again."""
     if dxp_msg.startswith(_OWN) and dxp_msg.endswith(b"</DxpMsg>"):
         return dxp_msg[len(_HEAD) :]
     span = root_span(dxp_msg)
@@ -319,9 +319,9 @@ def _dxp_msg_element(dxp_msg: bytes) -> bytes:
 
 
 def _inner_element(body: bytes) -> bytes:
-    """Give the bytes of the DxpMsg in a DxpMsgSv.
+    """Return the bytes of the DxpMsg in a DxpMsgSv.
 
-    Without comments, CDATA and a second start tag of that name, a `<` can only be what it seems.
+    Without comments, CDATA and a second start tag of that name, every `<` starts a real tag: a search suffices.
     """
     starts = list(islice(_INNER.finditer(body), 2))
     if len(starts) == 1 and b"<!" not in body and body.count(b"<?") <= 1:

@@ -1,7 +1,7 @@
-"""Answers whose bytes are not as their label says → the same documents in UTF-8, so that they can be read and cut.
+"""Convert answers whose encoding label is wrong to UTF-8, so that they can be read and cut.
 
-What is kept, proved and handed on whole are the bytes as they came; this form is for reading, and for cutting out of it.
-A guess is made at the label and never at the text: a document is read only when all of its bytes fit one encoding.
+The original bytes are what is stored, proved and passed on whole; this form is only for reading and cutting.
+Only the label is guessed, never the text: a document is converted only if all its bytes fit one encoding.
 """
 
 import re
@@ -26,8 +26,8 @@ _CODECS: Final = {
     "ucs-2": "utf-8",
     "unicode": "utf-8",
 }
-"""Declared encoding in lower case → what a document of single bytes is read as. GB18030 holds all of GBK and GB2312; what
-says UTF-16 and is not was converted on its way, label excepted."""
+"""Declared encoding in lower case → codec for a document that is not UTF-16 or UTF-32. GB18030 contains all of GBK and
+GB2312; a document that only claims UTF-16 was converted on its way without changing the label."""
 _WIDE_MARKS: Final = {
     b"\xff\xfe\x00\x00": "utf-32-le",
     b"\x00\x00\xfe\xff": "utf-32-be",
@@ -35,7 +35,7 @@ _WIDE_MARKS: Final = {
     b"\xfe\xff": "utf-16-be",
 }
 _ENDS: Final = " \t\r\n\0\ufeff"
-"""What may stand around a document: white space, NUL, byte order marks."""
+"""Characters allowed around a document: white space, NUL, byte order marks."""
 _BEFORE: Final = re.compile(rb"(?>\xef\xbb\xbf|[ \t\r\n\0])*")
 _LABEL: Final = re.compile(r"(<\?xml\s[^<>]{0,200}?\bencoding\s*=\s*)([\"'])([^\"'<>]{0,60})\2")
 
@@ -56,14 +56,14 @@ def as_utf8(document: bytes) -> bytes:
 
 
 def without_header(raw: bytes) -> bytes:
-    """Leave out the one 0x00 byte before what some links send; in UTF-16 it is half of the first character."""
+    """Remove the 0x00 byte that some links send first, unless it is half of the first character in UTF-16."""
     if not raw.startswith(b"\0") or (len(raw) % 2 == 0 and _codec(raw) == "utf-16-be"):
         return raw
     return raw[1:]
 
 
 def _codec(document: bytes) -> str | None:
-    """Name what the bytes are read as; None for a label that nobody here knows."""
+    """Return the codec for the bytes; None for an unknown label."""
     for mark, codec in _WIDE_MARKS.items():
         if document.startswith(mark):
             return codec
@@ -81,6 +81,6 @@ def _codec(document: bytes) -> str | None:
 
 
 def _even(document: bytes, codec: str) -> bytes:
-    """Leave out half a character at the end that is a NUL alone."""
+    """Remove a single NUL at the end that is half a UTF-16 character."""
     odd = codec.startswith("utf-16") and len(document) % 2 and document.endswith(b"\0")
     return document[:-1] if odd else document

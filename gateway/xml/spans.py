@@ -1,4 +1,4 @@
-"""Where elements begin and end in the bytes of a document, so that they can be cut without re-writing it."""
+"""Find where elements begin and end in the bytes of a document, so that they can be cut without rewriting it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ _ROOT: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One element: its local name and the half-open byte range from `<` of its start to behind its end."""
+    """One element: its local name and its half-open byte range, both tags included."""
 
     name: str
     start: int
@@ -20,19 +20,19 @@ class Span:
 
 
 def root_span(document: bytes) -> Span:
-    """Give the span of the root element, without what stands before and behind it. Raises EnvelopeError."""
+    """Return the span of the root element, without anything before or after it. Raises EnvelopeError."""
     return spans_at(document, _ROOT)[0]
 
 
 def child_spans(document: bytes) -> tuple[Span, ...]:
-    """Give the spans of the root's child elements in document order. Raises EnvelopeError."""
+    """Return the spans of the root's child elements in document order. Raises EnvelopeError."""
     return spans_at(document, _ROOT + 1)
 
 
 def spans_at(document: bytes, depth: int) -> tuple[Span, ...]:
-    """Give the spans of every element of one level, the root being level 1. Raises EnvelopeError.
+    """Return the spans of every element of one level, the root being level 1. Raises EnvelopeError.
 
-    CDATA, comments and attributes with `>` are seen for what they are.
+    CDATA, comments and attributes with `>` are handled correctly.
     """
     try:
         codec = encoding_of(document)
@@ -44,11 +44,11 @@ def spans_at(document: bytes, depth: int) -> tuple[Span, ...]:
 
 
 class _DoctypeError(Exception):
-    """A document type declaration: never read on."""
+    """The document has a document type declaration: parsing stops."""
 
 
 class _Tokens:
-    """Expat handlers that note the byte index of each start, and of whatever comes next after each end."""
+    """Expat handlers that record the byte index of each start tag, and of the next token after each end tag."""
 
     def __init__(self, depth: int) -> None:
         self._wanted = depth
@@ -56,7 +56,7 @@ class _Tokens:
         self._open: tuple[str, int] | None = None
         self._ended = False
         self._found: list[Span] = []
-        # The encoding is named here, so that the declaration of a transcoded document does not count.
+        # The encoding is given here, so that the XML declaration of a transcoded document is ignored.
         self._parser = expat.ParserCreate("utf-8")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -93,7 +93,7 @@ class _Tokens:
 
 
 def _in_bytes_of(codec: str, document: bytes, text: str, found: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Translate offsets in the UTF-8 form to offsets in the document's own encoding, in one pass."""
+    """Convert offsets in the UTF-8 form to offsets in the document's own encoding, in one pass."""
     utf8, at, own = text.encode(), 0, 0
     places: dict[int, int] = {}
     for offset in sorted({place for span in found for place in (span.start, span.end)}):

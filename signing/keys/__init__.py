@@ -1,1 +1,1 @@
-"""Keys that sign: files, devices, pools, and what is known of their certificates."""
+"""Keys that sign: files, devices and pools, and the facts of their certificates."""

@@ -1,4 +1,4 @@
-"""What a certificate says about itself, and self-made certificates for demonstrations and tests."""
+"""Read the facts of a certificate, and make self-signed certificates for demonstrations and tests."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ class CertificateFacts:
 
 
 def read_certificate(der: bytes) -> x509.Certificate:
-    """Parse one DER certificate; raises SigningError when the bytes are none."""
+    """Parse one DER certificate; raises SigningError for other bytes."""
     try:
         return x509.load_der_x509_certificate(der)
     except Exception as err:  # any bytes may stand here, and the parser's errors are open-ended
@@ -58,14 +58,14 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
 
 
 def certificate_facts(der: bytes) -> CertificateFacts:
-    """Read one DER certificate and collect its facts; raises SigningError when the bytes are none."""
+    """Read one DER certificate and collect its facts; raises SigningError for other bytes."""
     return facts_of(read_certificate(der))
 
 
 def holds(certificate: x509.Certificate, suite: Suite, signature: bytes, data: bytes) -> bool:
     """Whether `signature` is one of `data` by the certificate's key in this suite (docs/spec/signing.md, What is signed).
 
-    Raises SigningError when that key is not one that the suite signs with.
+    Raises SigningError when the certificate's key is not of the type that the suite needs.
     """
     if suite.key_type == "SM2":
         point = sm2.point_of(certificate)
@@ -92,10 +92,10 @@ def serial_hex(serial: int) -> str:
 
 
 def make_self_signed(subject_cn: str, bits: int = 2048, days: int = 3650) -> tuple[bytes, bytes]:
-    """Make an RSA key and a certificate it signs itself, valid from now: (key PEM, certificate PEM).
+    """Make an RSA key and a self-signed certificate, valid from now: (key PEM, certificate PEM).
 
-    The key is not encrypted; `bits` is at least 1024. For demonstrations and tests: customs trusts no such
-    certificate.
+    The key is not encrypted; `bits` is at least 1024. For demonstrations and tests: customs does not trust
+    such a certificate.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject_cn)])

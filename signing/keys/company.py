@@ -1,4 +1,4 @@
-"""The company that a certificate was issued to, as far as it says so in a place that the operator names.
+"""Check which company a certificate was issued to; the operator configures the OID under which it stands.
 
 Customs compares it with the declaring company (errors -621015, -625013), but which of the private extensions
 under 1.3.6.1.4.1.5315.100 holds what is not verified (docs/spec/signing.md, SM2 details): hence no default.
@@ -13,22 +13,22 @@ from signing.keys import der
 
 _BMP_STRING = 0x1E
 _TEXTS = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", _BMP_STRING: "utf-16-be"}
-"""DER string types and what they are encoded in."""
+"""Tags of DER string types → their text encoding."""
 _OCTETS = 0x04
 _FALLBACKS = ("utf-8", "gb18030")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company:
-    """Whose certificate it must be."""
+    """The company that a certificate must have been issued to."""
 
     oid: str
     """Object identifier, dotted, of an extension or of a part of the subject: `2.5.4.10` is the organisation."""
     names: frozenset[str]
-    """Its code and name as the document has them: the certificate must say one of them."""
+    """Its code and name as in the document: the certificate must contain one of them."""
 
     def objection(self, certificate: x509.Certificate) -> str:
-        """Say why it is not that company's certificate, without naming anybody; empty when it is."""
+        """Return why it is not this company's certificate, without any names; empty if it is."""
         said = companies_in(certificate, self.oid)
         if not said:
             return f"the certificate names no company under {self.oid}"
@@ -38,7 +38,7 @@ class Company:
 
 
 def companies_in(certificate: x509.Certificate, oid: str) -> frozenset[str]:
-    """Read the texts under `oid` in subject and extensions; none for what cannot be read."""
+    """Read the texts under `oid` in subject and extensions; empty if they cannot be read."""
     try:
         wanted = x509.ObjectIdentifier(oid)
         subject = {str(part.value) for part in certificate.subject.get_attributes_for_oid(wanted)}
@@ -47,7 +47,7 @@ def companies_in(certificate: x509.Certificate, oid: str) -> frozenset[str]:
             for extension in certificate.extensions
             if extension.oid == wanted and isinstance(extension.value, x509.UnrecognizedExtension)
         }
-    except Exception:  # noqa: BLE001 (any bytes may stand there, and the parser's errors are open-ended)
+    except Exception:  # noqa: BLE001 (any bytes may be there, and the parser's errors are open-ended)
         return frozenset()
     return frozenset(text.strip() for text in subject | private) - {""}
 

@@ -1,4 +1,4 @@
-"""Distinguished Encoding Rules, the little that certificates need here: read strictly, written in the one form.
+"""Read and write DER (Distinguished Encoding Rules), only as far as certificates need it here; reading is strict.
 
 For what general libraries refuse to look into: certificates with an SM2 key (docs/spec/signing.md, Traps).
 """
@@ -26,17 +26,17 @@ class DerItem:
     """The identifier octet: class, form and number."""
     content: bytes
     whole: bytes
-    """Tag, length and content as they stand."""
+    """Tag, length and content, unchanged."""
 
     def items(self) -> tuple["DerItem", ...]:
-        """Read the content of a constructed value; raises SigningError when it is none."""
+        """Read the values inside a constructed value; raises SigningError when the content is not DER."""
         return read(self.content)
 
 
 def read(data: bytes) -> tuple[DerItem, ...]:
     """Read the values that `data` consists of, to its last byte.
 
-    Raises SigningError for a length in any but its shortest form, a tag of several bytes, bytes left over.
+    Raises SigningError for a length not in its shortest form, a tag of several bytes, or bytes left over.
     """
     found = []
     at = 0
@@ -48,7 +48,7 @@ def read(data: bytes) -> tuple[DerItem, ...]:
 
 
 def read_one(data: bytes, tag: int) -> DerItem:
-    """Read the single value that `data` is; raises SigningError when it is another or something follows."""
+    """Read the single value in `data`; raises SigningError for another tag or when more bytes follow."""
     found = read(data)
     if len(found) != 1 or found[0].tag != tag:
         raise _broken(f"not one value of tag {tag:#04x}")
@@ -56,7 +56,7 @@ def read_one(data: bytes, tag: int) -> DerItem:
 
 
 def write(tag: int, *parts: bytes) -> bytes:
-    """Write one value with these contents, one after the other."""
+    """Write one value whose content is these parts joined."""
     content = b"".join(parts)
     size = len(content)
     if size < _LONG:
@@ -71,7 +71,7 @@ def write_integer(value: int) -> bytes:
 
 
 def _extent(data: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the value at `at` begins and ends."""
+    """Return the offsets where the content of the value at `at` begins and ends."""
     if data[at] & _MULTI_BYTE_TAG == _MULTI_BYTE_TAG:
         raise _broken("a tag of several bytes")
     if at + 1 >= len(data):

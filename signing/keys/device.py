@@ -1,7 +1,7 @@
-"""What keys that are not files have in common: a certificate known beforehand, a PIN, an answer to be checked.
+"""The common parts of keys that are not files: a configured certificate, a PIN, a check of each signature.
 
-The certificate of a device is a file beside its configuration, so that a node starts, takes messages in and
-knows their suite while the device is dark; `probe` compares the two.
+The certificate of a device is a file beside its configuration, so that a node can start, accept messages and
+know their suite while the device does not answer; `probe` compares the two.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ FACTORY_PIN: Final = "8" * 8
 
 
 class Device(Protocol):
-    """A key outside this process: what it signs for is its `Identity`, `guard.Guarded` makes a Signer of both.
+    """A key outside this process; `guard.GuardedSigner` makes a Signer of it and its `Identity`.
 
-    Its methods may block, each at most its configured time-out if it can tell. One thread at a time calls each
-    method; connections are made on first use, by the process that uses them.
+    Its methods may block, each for its configured time-out if the device can enforce one. One thread at a time
+    calls each method; connections are made on first use, by the process that uses them.
     """
 
     def sign(self, data: bytes) -> bytes:
@@ -33,7 +33,7 @@ class Device(Protocol):
         ...
 
     def probe(self) -> None:
-        """See that the device answers and holds our certificate, without using the PIN.
+        """Check, without the PIN, that the device answers and holds our certificate.
 
         Raises KeyUnavailable when it does not.
         """
@@ -44,7 +44,7 @@ class Device(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections; they are made anew when the device is used again."""
+        """Close connections; the next use opens them again."""
         ...
 
 
@@ -56,17 +56,17 @@ class Pin:
     origin: str
     """File or environment name, for messages."""
     identity: str = ""
-    """Changes when the operator writes another into the file; tells nothing of the secret."""
+    """Changes when the operator writes another PIN into the file; reveals nothing of the secret."""
 
     @property
     def is_factory_default(self) -> bool:
-        """Whether it is the one that cards are delivered with."""
+        """Whether it is the PIN that cards are delivered with."""
         return self.value == FACTORY_PIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a device signs for: all of a Signer but the signing."""
+    """The certificate and suite of a device: all of a Signer except `sign`."""
 
     suite: Suite
     certificate_der: bytes = field(repr=False)
@@ -90,11 +90,11 @@ NOBODY: Final = Identity(
         key_bits=0,
     ),
 )
-"""Stands for the certificate that a device is asked for, before there is one."""
+"""Placeholder for the time before the certificate has been read from the device."""
 
 
 def identity_of(certificate_file: Path, suite: str = "") -> Identity:
-    """Read the certificate of a device (PEM or DER), which signs with `suite`, empty: the default of its key.
+    """Read the certificate file (PEM or DER) of a device; an empty `suite` means the default of its key type.
 
     Raises SigningError.
     """
@@ -102,7 +102,7 @@ def identity_of(certificate_file: Path, suite: str = "") -> Identity:
     facts = facts_of(certificate)
     der = certificate.public_bytes(serialization.Encoding.DER)
     if (point := sm2.point_of(certificate)) is not None:
-        sm2.public_key(point)  # a machine that cannot check what an SM2 device signs says so at the start
+        sm2.public_key(point)  # fails at the start on a machine that cannot verify SM2 signatures
     return Identity(
         suite=suite_named(suite, facts.key_type),
         certificate_der=der,
@@ -113,9 +113,9 @@ def identity_of(certificate_file: Path, suite: str = "") -> Identity:
 
 
 def check_answer(identity: Identity, data: bytes, signature: bytes, *, where: str) -> None:
-    """See that what a device gave back is a signature of `data` by our certificate's key.
+    """Check that a device's answer is a signature of `data` by our certificate's key; raises KeyUnavailable.
 
-    A device may hold another card than the configuration thinks. Raises KeyUnavailable.
+    The device may hold another card than the configured one.
     """
     if not holds(read_certificate(identity.certificate_der), identity.suite, signature, data):
         raise KeyUnavailable(

@@ -1,4 +1,4 @@
-"""How near the end of a certificate is, in the steps at which somebody should hear of it."""
+"""The steps, in days before a certificate expires, at which the operator is warned."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,7 +8,7 @@ STEPS_DAYS: Final = (1, 7, 14, 30, 90)
 
 
 def step_of(not_after: datetime, now: datetime) -> int | None:
-    """Return the smallest step that the time left fits in, 0 when it is over, None when the end is far away."""
+    """Return the smallest step that covers the time left; 0 after expiry, None if more than all steps are left."""
     left = not_after - now
     if left <= timedelta(0):
         return 0

@@ -1,4 +1,4 @@
-"""The Signer door (sign these bytes) and what stands behind it today: RSA and SM2 keys in PEM and PKCS#12 files."""
+"""The Signer interface (sign these bytes), and signers for RSA and SM2 keys in PEM and PKCS#12 files."""
 
 import stat
 from base64 import b64encode
@@ -39,16 +39,16 @@ __all__ = [
 _PADDING: Final = padding.PKCS1v15()
 _SHA1: Final = hashes.SHA1()  # noqa: S303 (what the rsa-sha1 suite of customs demands)
 _LEAST_BITS = 1024
-"""Customs' own test keys have 1024 bits: below the minimum elsewhere, allowed for this purpose."""
+"""Customs' own test keys have 1024 bits: below the usual minimum, but allowed for this purpose."""
 _PROBE = b"does this key belong to its certificate?"
 
 
 class Signer(Protocol):
-    """A key with its certificate. `sign` may block (a device, the network) and may be called again."""
+    """A key with its certificate. `sign` may block (a device, the network) and may be called repeatedly."""
 
     @property
     def suite(self) -> Suite:
-        """The algorithms this key signs with."""
+        """The algorithms that this key signs with."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class Signer(Protocol):
 
     @property
     def key_name(self) -> str:
-        """Its serial number as ds:KeyName has it: lower-case hex, a leading zero kept."""
+        """The certificate's serial number as in ds:KeyName: lower-case hex, a leading zero kept."""
         ...
 
     @property
@@ -80,14 +80,14 @@ class FileSigner:
     key_name: str
     key_info: str = field(repr=False)
     warnings: tuple[str, ...] = ()
-    """What the operator should put right, though the key works: a key file that others may read."""
+    """What the operator should correct although the key works: a key file that other users may read."""
     _sign: Callable[[bytes], bytes] = field(repr=False)
 
     def sign(self, data: bytes) -> bytes:
         """Sign `data`, hashing included.
 
         RSA: RSASSA-PKCS1-v1_5 over SHA-1, as long as the key (256 bytes for RSA 2048), the same each time.
-        SM2 with SM3: 64 bytes r || s, other ones each time.
+        SM2 with SM3: 64 bytes r || s, different each time.
         """
         return self._sign(data)
 
@@ -105,9 +105,9 @@ def load_pem(
 ) -> FileSigner:
     """Load a PEM private key and its certificate (PEM or DER; the first one of a chain).
 
-    The certificate decides what kind of key it must be, and `suite` (empty: the default of that kind) what it
-    signs. RSA: PKCS#1, PKCS#8; SM2: SEC1, PKCS#8; encrypted or not. Raises SigningError when a file cannot be
-    read, the two do not belong together or the suite needs another key.
+    The certificate decides the type of the key, and `suite` (empty: the default of that type) the algorithms.
+    RSA: PKCS#1, PKCS#8; SM2: SEC1, PKCS#8; encrypted or not. Raises SigningError when a file cannot be read,
+    key and certificate do not belong together, or the suite needs another type of key.
     """
     path = Path(key_file)
     data, certificate = _read(path), read_certificate_file(Path(certificate_file))
@@ -124,7 +124,7 @@ def load_pem(
 
 
 def load_pkcs12(file: Path | str, password: str | None = None, *, suite: str = "") -> FileSigner:
-    """Load a private key and its certificate from one PKCS#12 file (`.p12`, `.pfx`); `suite` as `load_pem`.
+    """Load a private key and its certificate from one PKCS#12 file (`.p12`, `.pfx`); `suite` as in `load_pem`.
 
     Raises SigningError when the file cannot be read, the password is wrong or either part is missing.
     """
@@ -132,7 +132,7 @@ def load_pkcs12(file: Path | str, password: str | None = None, *, suite: str = "
     data = _read(path)
     try:
         key, certificate, _ = pkcs12.load_key_and_certificates(data, _secret(password))
-    except UnsupportedAlgorithm:  # the key is none that `cryptography` knows
+    except UnsupportedAlgorithm:  # `cryptography` does not know this type of key
         return _sm2_from_pkcs12(data, path, password, suite)
     except (ValueError, TypeError) as err:
         raise _unusable(path, err) from err
@@ -154,7 +154,7 @@ def _sm2_from_pkcs12(data: bytes, path: Path, password: str | None, suite: str) 
 
 def _sm2_signer(key: sm2.Sm2PrivateKey, certificate: x509.Certificate, path: Path, suite: str) -> FileSigner:
     point = sm2.point_of(certificate)
-    # A signature, because a key file may also hold a public point that is not its own.
+    # Tested with a signature, because a key file may contain a public point that does not fit its private key.
     if point is None or not sm2.public_key(point).verify(key.sign(_PROBE), _PROBE):
         raise _not_its_own(certificate, path)
     return _signer(key.sign, certificate, path, suite)
@@ -237,7 +237,7 @@ def _unusable(path: Path, err: Exception) -> SigningError:
 
 
 def _at(path: Path, err: SigningError) -> SigningError:
-    """Say in which file something was wrong."""
+    """Add the file to the error, if it does not name it already."""
     if err.where.startswith(str(path)):
         return err
     return SigningError(err.what, where=": ".join(filter(None, (str(path), err.where))), fix=err.fix)

@@ -1,4 +1,4 @@
-"""Stands before a device: one user at a time where it must be, a refused PIN never tried again, answers checked."""
+"""Guard a device: exclusive use where it is needed, a refused PIN never tried again, each signature checked."""
 
 from signing.errors import KeyUnavailable, WrongPin
 from signing.keys.device import Device, Identity, check_answer
@@ -7,7 +7,7 @@ from signing.keys.suite import Suite
 
 
 class GuardedSigner:
-    """A device behind its guard; a Signer and a Device itself."""
+    """A guarded device; it is both a Signer and a Device."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class GuardedSigner:
         generation: int,
         alone: bool,
     ) -> None:
-        """`alone`: the device serves one at a time. `generation`: of `HealthFile.pardon`."""
+        """`alone`: the device serves one user at a time. `generation`: as returned by `HealthFile.pardon`."""
         self._device = device
         self._identity = identity
         self._health = health
@@ -32,7 +32,7 @@ class GuardedSigner:
 
     @property
     def suite(self) -> Suite:
-        """The algorithms this key signs with."""
+        """The algorithms that this key signs with."""
         return self._identity.suite
 
     @property
@@ -42,7 +42,7 @@ class GuardedSigner:
 
     @property
     def key_name(self) -> str:
-        """Its serial number as ds:KeyName has it."""
+        """The certificate's serial number as in ds:KeyName."""
         return self._identity.key_name
 
     @property
@@ -53,14 +53,14 @@ class GuardedSigner:
     def sign(self, data: bytes) -> bytes:
         """Sign these bytes. Raises KeyUnavailable, WrongPin.
 
-        Until the PIN has proven right in this process, nobody else uses the key meanwhile: of several
+        Until the PIN has been accepted once in this process, each call holds the key exclusively: of several
         processes with a wrong PIN only one tries it.
         """
         if self._proven and not self._alone:
             return self._sign(data)
         with self._health.alone():
             wait_s = self._health.standing().wait_s
-            if wait_s > 0:  # it went dark while we waited for whoever had it
+            if wait_s > 0:  # it failed while we waited for another user
                 raise KeyUnavailable(f"key {self._name} is in quarantine", retry_after_s=wait_s)
             return self._sign(data)
 
@@ -73,7 +73,7 @@ class GuardedSigner:
             self._health.refuse(self._generation, self._pin_identity)
             raise
         except KeyUnavailable:
-            self._proven = False  # after a reset the PIN is given anew
+            self._proven = False  # after a reset the device needs the PIN again
             raise
         self._proven = True
         check_answer(self._identity, data, signature, where=f"key {self._name}")
@@ -93,5 +93,5 @@ class GuardedSigner:
         return self._device.certificate()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._device.close()

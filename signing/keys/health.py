@@ -1,6 +1,6 @@
-"""How a key is, in a small file that every process of a node reads: its budget, its quarantine, a refused PIN.
+"""The state of a key in small files shared by all processes of a node: rate budget, quarantine, refused PIN.
 
-Times are seconds since 1970 as the system clock tells them. Readers take no lock: a file is replaced whole.
+Times are seconds since 1970 by the system clock. Readers take no lock: a file is replaced as a whole.
 """
 
 import json
@@ -20,17 +20,17 @@ _FIRST_S: Final = 1.0
 _CEILING_S: Final = 60.0
 _DOUBLINGS: Final = 6
 _FRESH_S: Final = 1.0
-"""How often a key that is well says how long a signature takes."""
+"""While the key is healthy, the mean signing time is written at most this often."""
 _WEIGHT: Final = 0.2
-"""Of the newest measurement in the mean."""
+"""Weight of the newest measurement in the mean."""
 _CHANGING_S: Final = 10.0
-"""So long another may take to change the file, which is a moment's work."""
+"""How long to wait while another process changes the file, which normally takes milliseconds."""
 _FOLDER: Final = "give the folder to this user, free disk space"
 _ANOTHER: Final = (
     "nothing, if that is a role of this node: one that hangs is started again; else `fuser` names it"
 )
 _ALONE_S: Final = 60.0
-"""So long others may have the device before us."""
+"""How long to wait for exclusive use of the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +38,25 @@ class Health:
     """What is known of one key."""
 
     free_at: float = 0.0
-    """When its rate budget has room for another signature."""
+    """When its rate budget allows the next signature."""
     open_at: float = 0.0
-    """Out of order until then, and until a probe succeeds."""
+    """In quarantine until then, and until a probe succeeds."""
     failures: int = 0
-    """In a row; 0: in order."""
+    """Failures in a row; 0: healthy."""
     why: str = ""
     """The last failure."""
     took_s: float = 0.0
-    """Moving mean of one signature."""
+    """Moving mean of the seconds that one signature takes."""
     told_at: float = 0.0
     """When the mean was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinMark:
-    """Whether a PIN was refused; kept apart, because this must not be forgotten whatever dies."""
+    """Whether a PIN was refused; a separate file, because this must survive any crash."""
 
     generation: int = 1
-    """Grows when an operator has the PIN tried again."""
+    """Increases when the operator allows another attempt with the PIN."""
     refused: int = 0
     """The generation whose PIN the device refused."""
     pin: str = ""
@@ -64,7 +64,7 @@ class PinMark:
 
     @property
     def locked(self) -> bool:
-        """Whether the PIN was refused and nobody has acted since."""
+        """Whether the PIN was refused and no operator has acted since."""
         return self.refused == self.generation
 
 
@@ -73,16 +73,16 @@ class Standing:
     """Whether a key may be used."""
 
     wait_s: float
-    """Not before so many seconds."""
+    """Seconds until the key may be used."""
     suspect: bool
-    """Not before a probe has succeeded."""
+    """True: a probe must succeed before the key is used."""
 
 
 class HealthFile:
-    """The file of one key; shared by threads and processes."""
+    """The state files of one key; shared by threads and processes."""
 
     def __init__(self, folder: Path, name: str, clock: Callable[[], float] = time.time) -> None:
-        """`folder` is made when something is written first; `name` becomes a file name."""
+        """`folder` is created at the first write; `name` becomes part of file names."""
         self._folder = folder
         self._file = folder / f"{name}.json"
         self._mark = folder / f"{name}.pin"
@@ -92,14 +92,14 @@ class HealthFile:
         self._clock = clock
 
     def read(self) -> Health:
-        """Return how the key is; one that nobody has used yet, or whose file is damaged, is in order."""
+        """Return the state of the key; it counts as healthy if the file is missing or damaged."""
         try:
             return Health(**json.loads(self._file.read_bytes()))
         except (OSError, ValueError, TypeError):
             return Health()
 
     def mark(self) -> PinMark:
-        """Return what is known of the PIN. Raises KeyUnavailable when that cannot be read: better safe."""
+        """Return the state of the PIN. Raises KeyUnavailable when the file cannot be read, to be safe."""
         try:
             return PinMark(**json.loads(self._mark.read_bytes()))
         except FileNotFoundError:
@@ -113,7 +113,7 @@ class HealthFile:
             ) from error
 
     def standing(self) -> Standing:
-        """Say whether the key may be used now. Raises WrongPin when it is locked."""
+        """Return whether the key may be used now. Raises WrongPin when it is locked."""
         if self.mark().locked:
             raise locked(self._name)
         health = self.read()
@@ -121,7 +121,7 @@ class HealthFile:
         return Standing(wait_s=wait_s, suspect=health.failures > 0)
 
     def reserve(self, interval_s: float, *, at_most_s: float) -> float | None:
-        """Take the next place in the rate budget: seconds until then; None when that is too far away."""
+        """Reserve the next slot of the rate budget; returns the seconds until it, None if over `at_most_s`."""
         with self._changing():
             health, now = self.read(), self._clock()
             wait_s = max(0.0, health.free_at - now)
@@ -133,7 +133,7 @@ class HealthFile:
             return wait_s
 
     def succeeded(self, took_s: float | None = None) -> bool:
-        """Note a signature that took so long, or a good probe; says whether the key was out of order."""
+        """Record a signature that took `took_s`, or a good probe (None); returns whether the key had failures."""
         health = self.read()
         if not health.failures and (took_s is None or self._clock() - health.told_at < _FRESH_S):
             return False
@@ -150,25 +150,25 @@ class HealthFile:
             return was_out
 
     def failed(self, why: str, *, at_least_s: float = 0.0) -> bool:
-        """Put the key in quarantine, longer each time in a row; says whether it was in order before."""
+        """Put the key in quarantine, longer after each failure in a row; returns whether it was healthy before."""
         with self._changing():
             health, now = self.read(), self._clock()
             if health.failures and health.open_at > now:
-                return False  # another thread met the same failure
+                return False  # another thread has recorded the same failure
             bound = min(_CEILING_S, _FIRST_S * 2.0 ** min(health.failures, _DOUBLINGS))
             until = now + min(_CEILING_S, max(bound, at_least_s))
             self._write(self._file, replace(health, failures=health.failures + 1, open_at=until, why=why))
             return health.failures == 0
 
     def refuse(self, generation: int, identity: str) -> None:
-        """Note that the device refused the PIN; on disk when it returns, whatever dies next."""
+        """Record that the device refused the PIN; it is durable on disk when this returns."""
         with self._changing():
             self._write(
                 self._mark, PinMark(generation=generation, refused=generation, pin=identity), durable=True
             )
 
     def pardon(self, identity: str, *, operator: bool) -> int:
-        """Return the generation to work under; a new one when an operator acted or the PIN file changed."""
+        """Return the generation to use; a new one if the key was locked and an operator acted or the PIN changed."""
 
         def due(mark: PinMark) -> bool:
             return mark.locked and (operator or bool(identity and identity != mark.pin))
@@ -176,7 +176,7 @@ class HealthFile:
         mark = self.mark()
         if due(mark):
             with self._changing():
-                mark = self.mark()  # several processes load the same key at once: one of them pardons
+                mark = self.mark()  # several processes may load the same key at once: only one increases it
                 if due(mark):
                     mark = replace(mark, generation=mark.generation + 1)
                     self._write(self._mark, mark, durable=True)
@@ -184,16 +184,16 @@ class HealthFile:
         return mark.generation
 
     def allow(self, generation: int) -> None:
-        """Raise WrongPin when the PIN that was read under this generation must not be tried (again)."""
+        """Raise WrongPin if the PIN that was read under this generation must not be tried (again)."""
         mark = self.mark()
         if mark.locked or mark.generation != generation:
             raise locked(self._name)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep every other thread and process of this node from using the key meanwhile; blocks.
+        """Hold the key exclusively among all threads and processes of this node; blocks for at most 60 s.
 
-        Raises KeyUnavailable when another has it for longer than a device takes.
+        Raises KeyUnavailable when another user holds it for longer.
         """
         with self._held(self._alone, _ALONE_S):
             yield
@@ -240,7 +240,7 @@ class HealthFile:
 
 
 def locked(name: str) -> WrongPin:
-    """Say that a key waits for an operator."""
+    """Make the error for a key that is locked until an operator acts."""
     return WrongPin(
         f"the device refused the PIN of key {name}; it is not tried again",
         fix="write the right PIN into its file, then SIGHUP; a card locks itself after a few wrong ones",

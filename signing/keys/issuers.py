@@ -1,4 +1,4 @@
-"""The issuers that an operator trusts: who must have issued the certificate of a signature.
+"""The issuers that an operator trusts: one of them must have issued the certificate of a signature.
 
 A message carries its own certificate and no other, so every issuer up to the trusted one stands in the file.
 RSA issuers sign with SHA-1 or SHA-2, SM2 issuers with SM3 (docs/spec/signing.md, Traps).
@@ -22,17 +22,17 @@ from signing.keys.certificate import facts_of, read_certificate
 Chain = tuple[x509.Certificate, ...]
 
 _REMEMBERED: Final = 4096
-"""Certificates whose issuers were found: each enterprise uses one or two for years."""
+"""Certificates whose chains are cached: each enterprise uses one or two for years."""
 _LONGEST: Final = 8
 _RSA_WITH: Final = frozenset(f"1.2.840.113549.1.1.{last}" for last in (5, 11, 12, 13))
 """sha1, sha256, sha384, sha512WithRSAEncryption; SHA-1 because older certificates of customs have it."""
 
 
 class Issuers:
-    """Certificates of issuers, and of single enterprises, which then need no issuer."""
+    """Trusted certificates: of issuers, and of single enterprises, whose issuer then need not be trusted."""
 
     def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
-        """Trust these and what they issued."""
+        """Trust these certificates and those that they issued."""
         self._all = tuple(certificates)
         self._trusted = frozenset(_der(certificate) for certificate in certificates)
         self._by_subject: dict[bytes, list[x509.Certificate]] = defaultdict(list)
@@ -57,21 +57,21 @@ class Issuers:
             ) from err
 
     def __len__(self) -> int:
-        """How many certificates there are."""
+        """Return the number of certificates."""
         return len(self._all)
 
     def over(self, at: datetime) -> tuple[str, ...]:
-        """Name the serial numbers of those that are out of their period at `at` (aware)."""
+        """Return the serial numbers of the certificates that are not valid at `at` (aware)."""
         return tuple(facts_of(one).serial for one in self._all if not _in_period(one, at))
 
     def objection(self, certificate: x509.Certificate, at: datetime) -> str:
-        """Say why a certificate is not trusted at `at` (aware); empty when it is. Its own period is not judged."""
+        """Return why a certificate is not trusted at `at` (aware), empty if it is; its own period is not checked."""
         if self._chain(certificate, at) is not None:
             return ""
         return f"{facts_of(certificate).serial} was issued by none of the trusted issuers in their period"
 
     def _chain(self, certificate: x509.Certificate, at: datetime) -> Chain | None:
-        """Find who issued it, up to the last one in the file; empty for one that is in the file itself."""
+        """Find its issuers up to the last one in the file; empty for a certificate in the file, None for no chain."""
         encoded = _der(certificate)
         if encoded in self._trusted:
             return ()
@@ -108,12 +108,12 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether `issuer` may issue certificates and signed this one; False for what cannot be read."""
     try:
         return _may_issue(issuer) and _signed(issuer, certificate)
-    except Exception:  # noqa: BLE001 (any bytes may stand there, and the parser's errors are open-ended)
+    except Exception:  # noqa: BLE001 (any bytes may be there, and the parser's errors are open-ended)
         return False
 
 
 def _may_issue(issuer: x509.Certificate) -> bool:
-    """RFC 5280, 4.2.1.3 and 4.2.1.9: it says that it is an issuer, and of what."""
+    """Whether its extensions allow it to issue certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
     said = {extension.oid: extension.value for extension in issuer.extensions}
     basic = said.get(x509.BasicConstraints.oid)
     usage = said.get(x509.KeyUsage.oid)
@@ -123,7 +123,7 @@ def _may_issue(issuer: x509.Certificate) -> bool:
 
 def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     algorithm = certificate.signature_algorithm_oid.dotted_string
-    if len(set(_algorithms(certificate))) != 1:  # RFC 5280, 4.1.1.2: inside and outside the same
+    if len(set(_algorithms(certificate))) != 1:  # RFC 5280, 4.1.1.2: both must be the same
         return False
     if algorithm == sm2.SM2_WITH_SM3:
         point = sm2.point_of(issuer)
@@ -140,7 +140,7 @@ def _signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 
 
 def _algorithms(certificate: x509.Certificate) -> Iterator[bytes]:
-    """The signature algorithm as the signed part says it, and as it stands beside the signature."""
+    """Yield the signature algorithm of the signed part, then the one beside the signature."""
     inside, outside, _ = der.read_one(_der(certificate), der.SEQUENCE).items()
     fields = inside.items()
     yield fields[2 if fields[0].tag == der.VERSION else 1].whole

@@ -1,4 +1,4 @@
-"""A lock on a file between threads and processes, waited for only so long: its holder may hang."""
+"""A file lock between threads and processes, with a limit on the wait, because its holder may hang."""
 
 import os
 import sys
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def locked(file: Path, wait_s: float) -> Iterator[None]:
-    """Hold an exclusive lock on a file, made with its folder; the system lets go of it when the process dies.
+    """Hold an exclusive lock on a file, created with its folder; the system releases it when the process dies.
 
-    Raises TimeoutError when another has it for longer than `wait_s`, and OSError.
+    Blocks for at most `wait_s`. Raises TimeoutError when another holds the lock for longer, and OSError.
     """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     request = _Request(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
@@ -25,7 +25,7 @@ def locked(file: Path, wait_s: float) -> Iterator[None]:
 
 
 class _Request:
-    """The kernel waits for a lock without end: a thread of its own waits with it, and lets go of what comes too late."""
+    """One attempt to lock; `flock` has no time-out, so a thread waits for it and releases a lock that comes late."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -35,11 +35,11 @@ class _Request:
         self._failure: OSError | None = None
 
     def granted(self, wait_s: float) -> bool:
-        """Wait so long at most. Raises OSError."""
+        """Wait for the lock at most `wait_s`; returns whether it was granted. Raises OSError."""
         if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 (only there; a signer may stand on the machine with the card)
+            import msvcrt  # noqa: PLC0415 (only on Windows; a signer may run on the machine with the card)
 
-            msvcrt.locking(self._descriptor, msvcrt.LK_LOCK, 1)  # asks ten times, a second apart
+            msvcrt.locking(self._descriptor, msvcrt.LK_LOCK, 1)  # tries ten times, a second apart
             return True
         import fcntl  # noqa: PLC0415 (not there on Windows)
 
@@ -69,7 +69,7 @@ class _Request:
                 self._close()
 
     def end(self) -> None:
-        """Let go of the lock, or of the wait for it."""
+        """Release the lock, or stop waiting for it."""
         with self._news:
             self._ended = True
             if not self._waiting:

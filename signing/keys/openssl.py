@@ -1,7 +1,7 @@
-"""The libcrypto of the operating system, by ctypes: SM2 and SM3, which `cryptography` does not offer (ADR 0016).
+"""Call the operating system's libcrypto by ctypes for SM2 and SM3, which `cryptography` lacks (ADR 0016).
 
-Loaded at the first use, so that a node with RSA keys alone needs none of it. Every function that is called
-is declared in one table; every failure reads the error queue of this thread into its message.
+Loaded at the first use, so that a node with only RSA keys does not need it. Every function that is called
+is declared in one table; every error message contains the error queue of this thread.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import Any, Final
 from signing.errors import SigningError
 
 _LEAST: Final = 0x30000000
-"""OpenSSL 3.0: before it, SM2 could not be had by name."""
+"""OpenSSL 3.0: older versions do not offer SM2 by name."""
 _SM3_BYTES: Final = 32
 
 _FUNCTIONS: Final[Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -66,14 +66,14 @@ _FUNCTIONS: Final[Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
     "i2d_PUBKEY": (c_int, (c_void_p, POINTER(c_char_p))),
     "i2d_X509": (c_int, (c_void_p, POINTER(c_char_p))),
 }
-"""Name → result and arguments, as the manual pages of OpenSSL 3.0 declare them."""
+"""Name → result and argument types, as in the manual pages of OpenSSL 3.0."""
 
 
 class Libcrypto:
-    """One loaded libcrypto whose functions are declared; `c` has them under their own names."""
+    """One loaded libcrypto with declared functions; `c` holds them under their own names."""
 
     def __init__(self, file: str) -> None:
-        """Load `file`, a libcrypto or anything linked with one. Raises SigningError when it cannot do SM2."""
+        """Load `file`, a libcrypto or a library linked with one. Raises SigningError without SM2 and SM3."""
         try:
             self.c: Final = ctypes.CDLL(file)
             for name, (result, arguments) in _FUNCTIONS.items():
@@ -92,7 +92,7 @@ class Libcrypto:
 
     @property
     def version(self) -> str:
-        """What it calls itself: `OpenSSL 3.0.17 1 Jul 2025`."""
+        """Its version text: `OpenSSL 3.0.17 1 Jul 2025`."""
         return str(self.c.OpenSSL_version(0).decode("ascii", "replace"))
 
     def sm3(self, data: bytes) -> bytes:
@@ -104,12 +104,12 @@ class Libcrypto:
         return out.raw
 
     def require(self, done: bool, what: str, fix: str = "") -> None:
-        """Raise SigningError `what`, with what the error queue says, unless it is done."""
+        """Raise SigningError `what`, with the text of the error queue, unless `done`."""
         if not done:
             raise SigningError(what, where=self.errors(), fix=fix)
 
     def errors(self) -> str:
-        """Take the error queue of this thread: what OpenSSL says of the last failure, oldest first."""
+        """Empty the error queue of this thread and return its reasons, oldest first."""
         reasons = []
         while code := self.c.ERR_get_error():
             reasons.append((self.c.ERR_reason_error_string(code) or b"error %x" % code).decode())
@@ -117,7 +117,7 @@ class Libcrypto:
 
     @contextmanager
     def freed(self, handle: int | None, free: str, what: str) -> Iterator[int]:
-        """Lend a handle and free it in any case. Raises SigningError `what` when there is none."""
+        """Yield a handle and always free it. Raises SigningError `what` when the handle is null."""
         if not handle:
             raise SigningError(what, where=self.errors())
         try:
@@ -126,7 +126,7 @@ class Libcrypto:
             getattr(self.c, free)(handle)
 
     def encoded(self, encode: Callable[..., int], handle: int, what: str) -> bytes:
-        """Have an `i2d_…` function write its DER. Raises SigningError `what` when it cannot."""
+        """Return the DER that an `i2d_…` function writes. Raises SigningError `what` when it fails."""
         size = encode(handle, None)
         self.require(size > 0, what)
         out = ctypes.create_string_buffer(size)
@@ -136,7 +136,7 @@ class Libcrypto:
 
 
 def libcrypto() -> Libcrypto:
-    """Load it once. Raises SigningError, with the reason of each place looked at, when none can do SM2 and SM3."""
+    """Return libcrypto, loaded once. Raises SigningError, with each candidate's reason, if none has SM2 and SM3."""
     found = _load()
     if isinstance(found, Libcrypto):
         return found
@@ -149,7 +149,7 @@ def libcrypto() -> Libcrypto:
 
 @cache
 def _load() -> Libcrypto | str:
-    """Try one after the other; why there is none is kept too, since looking for it takes long."""
+    """Try each candidate; a failure, returned as text, is cached too, because the search is slow."""
     reasons = []
     for file in _candidates():
         try:
@@ -160,10 +160,10 @@ def _load() -> Libcrypto | str:
 
 
 def _candidates() -> Iterator[str]:
-    """Name what to load, best first.
+    """Yield the files to load, best first.
 
-    A symbol is also looked up in what a library is linked with: through the interpreter's own modules that is
-    the libcrypto which its operating system, or whoever built it, keeps up to date.
+    Symbols are also looked up in the libraries that a file is linked with: the interpreter's own modules lead
+    to the libcrypto that the operating system, or the builder of the interpreter, keeps up to date.
     """
     for module in ("_ssl", "_hashlib"):
         spec = importlib.util.find_spec(module)

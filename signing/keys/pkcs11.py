@@ -1,8 +1,8 @@
 """A key in an HSM or a token, through its PKCS#11 module (the extra `pkcs11`).
 
 The module is loaded by the process that signs, never before a fork: most modules do not survive one. The
-library initialises modules for one thread at a time, so one call is made at a time, whatever the token;
-several processes sign side by side.
+library initialises modules for one thread at a time, so only one call runs at a time in a process, whatever
+the token; several processes can sign in parallel.
 """
 
 import threading
@@ -37,15 +37,15 @@ T = TypeVar("T")
 
 
 class Module:
-    """The shared library of a maker; one for all its keys in a process."""
+    """The shared library of a manufacturer; one object for all its keys in a process."""
 
     def __init__(self, path: Path) -> None:
-        """Load nothing yet."""
+        """Store the path; nothing is loaded yet."""
         self.path = path
         self.calling = threading.Lock()
 
     def token(self, label: str) -> pkcs11.Token:
-        """Find a token, whatever is wrong with others; only while `calling` is held. Raises PKCS11Error."""
+        """Find a token by label, skipping broken ones; the caller holds `calling`. Raises PKCS11Error."""
         for slot in pkcs11.lib(str(self.path)).get_slots(token_present=True):
             try:
                 token = slot.get_token()
@@ -64,7 +64,7 @@ class KeyLocation:
     token: str
     """Label of the token."""
     label: str = ""
-    """CKA_LABEL of the private key; empty: found by `id`."""
+    """CKA_LABEL of the private key; empty: search by `id`."""
     id: str = ""
     """CKA_ID of the private key, hex."""
 
@@ -73,7 +73,7 @@ class Pkcs11Signer:
     """An RSA key in a token that signs with CKM_SHA1_RSA_PKCS."""
 
     def __init__(self, place: KeyLocation, identity: Identity, pin: Pin) -> None:
-        """Connect to nothing yet. Raises SigningError for a certificate whose key PKCS#11 has no mechanism for."""
+        """Open no connection yet. Raises SigningError for any suite but rsa-sha1."""
         if identity.suite is not RSA_SHA1:
             raise SigningError(
                 f"a PKCS#11 key signs rsa-sha1 here, the certificate asks for {identity.suite.name}",
@@ -87,12 +87,12 @@ class Pkcs11Signer:
         self._key: SignMixin | None = None
 
     def sign(self, data: bytes) -> bytes:
-        """Sign these bytes in the token; blocks as long as its module does. Raises KeyUnavailable, WrongPin."""
+        """Sign these bytes in the token; blocks as long as the module does. Raises KeyUnavailable, WrongPin."""
         signature = self._using(lambda: self._private_key().sign(data, mechanism=Mechanism.SHA1_RSA_PKCS))
         return bytes(signature)
 
     def probe(self) -> None:
-        """See that the token is there and, if it shows its certificate, that it is ours. No PIN is used."""
+        """Check that the token is present and its certificate, if readable, is ours; uses no PIN."""
         shown = self._using(self._certificates)
         if shown and self._identity.certificate_der not in shown:
             raise KeyUnavailable(
@@ -103,7 +103,7 @@ class Pkcs11Signer:
             )
 
     def certificate(self) -> bytes:
-        """Return the certificate that the token holds beside the key, DER. Raises KeyUnavailable."""
+        """Return the certificate that the token stores with the key, DER. Raises KeyUnavailable."""
         shown = self._using(self._certificates)
         if len(shown) != 1:
             raise KeyUnavailable(
@@ -121,7 +121,7 @@ class Pkcs11Signer:
         return f"token {self._place.token}, {self._place.module.path}"
 
     def _using(self, work: Callable[[], T]) -> T:
-        """Do something with the token; after a failure the session of before is not used again."""
+        """Run `work` on the token; after a failure the session is closed and not used again."""
         with self._place.module.calling:
             try:
                 return work()
@@ -144,11 +144,11 @@ class Pkcs11Signer:
     def _leave(self) -> None:
         session, self._session, self._key = self._session, None, None
         if session is not None:
-            with suppress(PKCS11Error):  # it is gone already
+            with suppress(PKCS11Error):  # the session is gone already
                 session.close()
 
     def _private_key(self) -> SignMixin:
-        """Log in and find the key, if that was not done before."""
+        """Return the key; logs in and finds it at the first call."""
         if self._key is not None:
             return self._key
         token = self._place.module.token(self._place.token)
@@ -182,5 +182,5 @@ class Pkcs11Signer:
 
 
 def _say(error: Exception) -> str:
-    """Name an error of the library; most carry no text. A PIN is in none."""
+    """Return class and text of a library error; most have no text, none contains a PIN."""
     return f"{type(error).__name__} {error}".strip()

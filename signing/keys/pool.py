@@ -1,4 +1,4 @@
-"""Keys that stand in for each other: a pool works side by side, a rotation takes over one after the other."""
+"""Keys that replace each other: the members of a pool sign in parallel, those of a rotation one after the other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,28 @@ from signing.keys.health import HealthFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One key of one's own: a file, or a device with its budget."""
+    """One single key: a file, or a device with its rate budget."""
 
     name: str
     signer: Signer
     not_before: datetime
     not_after: datetime
     device: Device | None = field(default=None, repr=False)
-    """None: a key in memory, which needs neither thread nor health."""
+    """None: a key in memory, which needs neither a thread nor a health file."""
     health: HealthFile | None = field(default=None, repr=False)
-    """Goes with `device`."""
+    """Set if `device` is."""
     rate_per_minute: float = 0.0
-    """Signatures at most; 0: as many as it can."""
+    """Most signatures per minute; 0: no limit."""
     parallel: int = 1
-    """Signatures at one time."""
+    """Signatures at the same time."""
     timeout_s: float = 5.0
-    """After so long without an answer the key is dark."""
+    """After so long without an answer the key counts as failed."""
     warnings: tuple[str, ...] = ()
-    """What the operator should put right, though the key works."""
+    """What the operator should correct although the key works."""
 
 
 def member_of(name: str, signer: Signer) -> Member:
-    """Make a member of a key in memory."""
+    """Wrap a key in memory as a member."""
     facts = certificate_facts(signer.certificate_der)
     return Member(
         name=name,
@@ -47,26 +47,26 @@ def member_of(name: str, signer: Signer) -> Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """What a `[[key]]` name stands for: one member, a pool or a rotation."""
+    """The key behind one `[[key]]` name: one member, a pool or a rotation."""
 
     name: str
     members: tuple[Member, ...]
     """One or more."""
     rotates: bool = False
-    """Only the newest certificate that has begun signs; else all valid ones do."""
+    """True: only the newest certificate that is already valid signs; False: all valid ones do."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether it signs at once, whoever of its members does."""
+        """Whether all members are keys in memory, which sign without waiting."""
         return all(member.device is None for member in self.members)
 
     def current(self, now: datetime) -> tuple[Member, ...]:
-        """Return who may sign now, the preferred first; never nobody: expired keys sign on, and customs refuses."""
+        """Return who may sign now, the preferred first; never empty: expired keys go on, and customs refuses."""
         return current(self.members, now, rotates=self.rotates)
 
 
 class Period(Protocol):
-    """Anything that is valid from one time to another."""
+    """Anything with a validity period."""
 
     @property
     def not_before(self) -> datetime:

@@ -1,7 +1,7 @@
-"""Lets a key that may block sign beside everything else: a few jobs in line, a thread or more for each member.
+"""The signing queue of a key that may block: a short queue of jobs, and one or more threads for each member.
 
-Members take the next job when their budget has room. One that fails is put in quarantine and probed; its job
-goes to another member, or back to where it came from.
+A member takes the next job when its rate budget allows. A member that fails is put in quarantine and probed;
+its job goes to another member, or fails back to the caller.
 """
 
 import threading
@@ -21,17 +21,17 @@ from signing.keys.pool import Member, SigningKey
 
 T = TypeVar("T")
 _GRACE_S: Final = 1.0
-"""A device should tell by itself that it ran out of time."""
+"""Added to a member's time-out, so that the device can report the time-out itself."""
 _SOON_S: Final = 0.01
 _LOOK_S: Final = 5.0
-"""How often a member that may not sign looks again."""
+"""How often a member that may not sign checks again."""
 _AHEAD_S: Final = 2.0
-"""So much work of a bounded key is taken in hand."""
+"""How many seconds of work a key with a rate limit may have in the queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A key is not as it was before."""
+    """A change in the state of a key."""
 
     key: str
     what: Literal["quarantined", "restored", "locked"]
@@ -40,19 +40,19 @@ class Change:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Job(Generic[T]):
-    """One piece of work, and how far it got."""
+    """One piece of work and its state."""
 
     work: Callable[[Signer], T]
     future: Future[T]
     give_back_at: float
-    """Monotonic; nobody has begun it by then."""
+    """Monotonic; if no member has begun it by then, it is given back."""
     tried: set[str] = field(default_factory=set)
     overdue_at: float = 0.0
-    """Monotonic, while a member has it."""
+    """Monotonic; set while a member works on it."""
 
 
 class SigningQueue(Generic[T]):
-    """The line before one key. Every method may be called by any thread."""
+    """The queue of one key. Every method may be called by any thread."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class SigningQueue(Generic[T]):
         changed: Callable[[Change], None] = lambda _: None,
         opened: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start nothing yet.
+        """Start no thread yet.
 
-        `hold_s`: a job that nobody could begin for so long is given back. `depth`: jobs in line at most.
-        `opened` is called by some thread when a key that had no room may have some.
+        `hold_s`: a job that no member has begun after so long is given back. `depth`: most jobs in the queue.
+        `opened` is called, by any of the threads, when a key that had no room may have some again.
         """
         self._key = key
         self._hold_s = hold_s
@@ -81,7 +81,7 @@ class SigningQueue(Generic[T]):
         self._started = False
 
     def room(self) -> int:
-        """Return how many more jobs may be put in line now; 0 while no member is in order."""
+        """Return how many more jobs may be queued now; 0 while no member is usable."""
         self._start()
         members = self._key.current(datetime.now(UTC))
         in_order = [one for one in members if _in_order(one)]
@@ -94,20 +94,20 @@ class SigningQueue(Generic[T]):
             return max(0, min(self._depth, ahead) - len(self._queue) - len(self._in_hand))
 
     def put(self, work: Callable[[Signer], T]) -> Future[T]:
-        """Put work in line; it is called with the signer of a member, once or, after a failure, again.
+        """Queue work; it is called with the signer of a member, again with another one after a key failure.
 
-        The future gets what it returns or raises, or KeyUnavailable when no member could do it in time:
-        then nothing is wrong with the work.
+        The future gets what the work returns or raises, or KeyUnavailable when no member could do it in time:
+        then the work itself is not at fault.
         """
         self._start()
         job = _Job(work=work, future=Future[T](), give_back_at=time.monotonic() + self._hold_s)
         with self._condition:
             self._queue.append(job)
-            self._condition.notify_all()  # one alone might wake a member that is in quarantine
+            self._condition.notify_all()  # notify() might wake only a member in quarantine
         return job.future
 
     def tend(self) -> float | None:
-        """Take back what is overdue; returns seconds until the next look is needed, None when nothing is in line."""
+        """Fail overdue jobs; returns the seconds until the next call is needed, None when the queue is empty."""
         now = time.monotonic()
         with self._condition:
             stale = [job for job in self._queue if job.give_back_at <= now]
@@ -125,7 +125,7 @@ class SigningQueue(Generic[T]):
         return max(0.0, min(times) - now) if times else None
 
     def close(self) -> None:
-        """Give back what nobody has begun, and end the threads once they have finished."""
+        """Fail all unfinished jobs with KeyUnavailable; each thread ends after its current job."""
         with self._condition:
             self._closed = True
             waiting = [*self._queue, *self._in_hand]
@@ -136,7 +136,7 @@ class SigningQueue(Generic[T]):
             _fail(job, KeyUnavailable(f"the line of key {self._key.name} was closed"))
 
     def _start(self) -> None:
-        """Start the threads, on first use: a process that was forked has none of its parent's."""
+        """Start the threads on first use, because a forked process does not have its parent's threads."""
         with self._condition:
             if self._started or self._closed:
                 return
@@ -147,7 +147,7 @@ class SigningQueue(Generic[T]):
                 threading.Thread(target=self._work, args=(member,), name=name, daemon=True).start()
 
     def _work(self, member: Member) -> None:
-        """Be a thread of one member."""
+        """Run one thread of a member until the queue is closed."""
         while self._wait(lambda: self._wanted or self._anything_for(member), None):
             wait_s = self._ready(member)
             if wait_s > 0:
@@ -161,13 +161,13 @@ class SigningQueue(Generic[T]):
         return any(member.name not in job.tried for job in self._queue)
 
     def _wait(self, until: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait for something or so long; says whether the line is still open."""
+        """Wait until `until()` is true or the time is over; returns whether the queue is still open."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or until(), timeout_s)
             return not self._closed
 
     def _ready(self, member: Member) -> float:
-        """Return how long this member must not take a job; probes it when its quarantine is over."""
+        """Return the seconds for which this member must take no job; probes it when its quarantine is over."""
         if member not in self._key.current(datetime.now(UTC)):
             return _LOOK_S
         if member.health is None or member.device is None:
@@ -187,7 +187,7 @@ class SigningQueue(Generic[T]):
             return _SOON_S
 
     def _probed(self, health: HealthFile, device: Device, name: str) -> float:
-        """Return what is left of a quarantine; when it is over, probe. Raises KeyUnavailable."""
+        """Return the seconds left of a quarantine; probe the device when it is over. Raises KeyUnavailable."""
         standing = health.standing()
         if standing.suspect and standing.wait_s == 0:
             device.probe()
@@ -196,7 +196,7 @@ class SigningQueue(Generic[T]):
         return standing.wait_s
 
     def _paced(self, member: Member, health: HealthFile) -> float:
-        """Wait for the member's next place in its rate budget; not 0 when that is too far away."""
+        """Wait for the member's next slot in its rate budget; returns more than 0 when it is too far away."""
         if not member.rate_per_minute or not self._queue:
             return 0.0
         place_s = health.reserve(60.0 / member.rate_per_minute, at_most_s=self._hold_s)
@@ -230,7 +230,7 @@ class SigningQueue(Generic[T]):
             if self._let_go(job):
                 self._failed(job, member, error)
             return
-        except Exception as error:  # noqa: BLE001 (what the work raises belongs to whoever put it in line)
+        except Exception as error:  # noqa: BLE001 (what the work raises goes to the caller that queued it)
             if self._let_go(job):
                 _fail(job, error)
             return
@@ -240,7 +240,7 @@ class SigningQueue(Generic[T]):
             _finish(job, result)
 
     def _let_go(self, job: _Job[T]) -> bool:
-        """Take the job out of the member's hand; False when it was taken back already."""
+        """Remove the job from those in progress; False when it was taken back already."""
         with self._condition:
             return self._in_hand.pop(job, None) is not None
 
@@ -287,7 +287,7 @@ def _in_order(member: Member) -> bool:
 
 
 def _ahead(member: Member, depth: int) -> int:
-    """Return how many jobs of this member may be in line: a bounded one must not hold much back."""
+    """Return how many jobs this member may have in the queue; few for a rate limit, so that they do not wait long."""
     if not member.rate_per_minute:
         return depth
     return max(1, int(_AHEAD_S * member.rate_per_minute / 60.0))
@@ -297,7 +297,7 @@ def _finish(job: _Job[T], result: T) -> None:
     try:
         job.future.set_result(result)
     except InvalidStateError:
-        return  # given up by whoever put it in line
+        return  # cancelled by the caller that queued it
 
 
 def _fail(job: _Job[T], error: Exception) -> None:

@@ -20,24 +20,24 @@ _RETRY_AT_MOST_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where the signer is, and who we are to it."""
+    """The address of the signer, and the certificates of the connection."""
 
     url: str
     """`https://host:port`."""
     key: str
-    """What the signer calls the key."""
+    """The signer's name for the key."""
     ca_file: Path
-    """Who issued the signer's certificate; no other is trusted."""
+    """Issuer of the signer's certificate; no other is trusted."""
     client_certificate: Path
     client_key: Path
     timeout_s: float = 5.0
 
 
 class RemoteSigner:
-    """Asks a remote signer; a connection for each thread, kept open."""
+    """Client of a remote signer; one connection per thread, kept open."""
 
     def __init__(self, endpoint: Endpoint, identity: Identity) -> None:
-        """Connect to nothing yet. Raises SigningError when the address is none or a file cannot be used."""
+        """Open no connection yet. Raises SigningError for a bad address or a file that cannot be used."""
         self._endpoint = endpoint
         self._identity = identity
         parts = urlsplit(endpoint.url)
@@ -56,12 +56,12 @@ class RemoteSigner:
         self._own = threading.local()
 
     def sign(self, data: bytes) -> bytes:
-        """Have these bytes signed there. Raises KeyUnavailable."""
+        """Send these bytes to the signer and return the signature. Blocks. Raises KeyUnavailable."""
         told = self._ask("POST", f"{self._path}/sign", data)
         return self._bytes(told, "signature")
 
     def probe(self) -> None:
-        """See that the signer answers, has the key in order, and under our certificate."""
+        """Check that the signer answers, can use the key, and has our certificate for it. Raises KeyUnavailable."""
         told = self._ask("GET", self._path, None)
         if self._bytes(told, "certificate") != self._identity.certificate_der:
             raise KeyUnavailable(
@@ -89,7 +89,7 @@ class RemoteSigner:
         return f"key {self._endpoint.key} at {self._endpoint.url}"
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        """Send a request, over the kept connection or, if that turns out to be closed, over a new one."""
+        """Send a request over the kept connection or, if that was closed, over a new one. Raises KeyUnavailable."""
         try:
             return self._twice(method, path, body)
         except TimeoutError as error:
@@ -110,7 +110,7 @@ class RemoteSigner:
                 http.client.CannotSendRequest,
                 ssl.SSLEOFError,
             ):
-                self.close()  # it had gone to sleep; signing twice does no harm
+                self.close()  # the idle connection was closed; signing twice does no harm
         fresh = http.client.HTTPSConnection(
             self._host, self._port, timeout=self._endpoint.timeout_s, context=self._tls
         )

@@ -1,4 +1,4 @@
-"""SM2 keys: sign and verify by GB/T 32918.2 with SM3 and the default identity, raw r and s on the outside.
+"""SM2 keys: sign and verify by GB/T 32918.2 with SM3 and the default identity; signatures are raw r and s.
 
 docs/spec/signing.md, SM2 details: e = SM3(ZA || M), ZA over the identity `1234567812345678`; the signature is
 the 64 bytes r || s, not the DER sequence that libcrypto speaks.
@@ -21,7 +21,7 @@ from signing.keys.openssl import Libcrypto, libcrypto
 SM2_WITH_SM3: Final = "1.2.156.10197.1.501"
 """Object identifier of the signature algorithm in SM2 certificates."""
 SPKI: Final = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
-"""How the SubjectPublicKeyInfo of an SM2 key begins: ecPublicKey on sm2p256v1, then the point."""
+"""First bytes of the SubjectPublicKeyInfo of an SM2 key: ecPublicKey on sm2p256v1; the point follows."""
 SIGNATURE_BYTES: Final = 64
 BITS: Final = 256
 
@@ -34,7 +34,7 @@ _PEM_BYTES = 4096
 
 
 def point_of(certificate: x509.Certificate) -> bytes | None:
-    """Take the public point, 65 bytes, out of a certificate; None when its key is not SM2.
+    """Return the public point, 65 bytes, of a certificate; None when its key is not SM2.
 
     Read from SubjectPublicKeyInfo, because general libraries refuse the key (docs/spec/signing.md, Traps). Raises
     SigningError for bytes that are not DER.
@@ -62,25 +62,25 @@ class Sm2PublicKey:
         self._handle = _kept(self, self._lib, handle, what, "use the certificate as it was issued")
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Whether the raw 64 bytes r || s sign `data`."""
+        """Whether `signature`, raw 64 bytes r || s, is valid for `data`."""
         if len(signature) != SIGNATURE_BYTES:
             return False
         r, s = int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big")
         return self.verify_der(encode_dss_signature(r, s), data)
 
     def verify_der(self, signature: bytes, data: bytes) -> bool:
-        """Whether a DER signature, as certificates hold it, signs `data`."""
+        """Whether `signature`, DER as in certificates, is valid for `data`."""
         lib = self._lib
         with lib.freed(lib.c.EVP_MD_CTX_new(), "EVP_MD_CTX_free", "no room for a digest") as context:
             _begin(lib, context, self._handle, "EVP_DigestVerifyInit_ex")
             answer: int = lib.c.EVP_DigestVerify(context, signature, len(signature), data, len(data))
-        lib.c.ERR_clear_error()  # a signature that does not hold leaves its reasons behind
+        lib.c.ERR_clear_error()  # an invalid signature leaves entries in the error queue
         return answer == 1
 
 
 @lru_cache(maxsize=256)
 def public_key(point: bytes) -> Sm2PublicKey:
-    """Give the key of a point, made once: that takes half as long as a verification. Raises as `Sm2PublicKey`."""
+    """Return the cached key of a point; making one takes half as long as a verification. Raises as `Sm2PublicKey`."""
     return Sm2PublicKey(point)
 
 
@@ -88,7 +88,7 @@ class Sm2PrivateKey:
     """A private SM2 key in memory; may be used by several threads and after a fork."""
 
     def __init__(self, lib: Libcrypto, handle: int | None, what: str) -> None:
-        """Own a handle from now on; raises SigningError `what` when it is null or no SM2 key."""
+        """Take ownership of a handle; raises SigningError: `what` for a null handle, or for a key that is not SM2."""
         self._lib = lib
         self._handle = _kept(self, lib, handle, what, "check the file and its password")
         lib.require(
@@ -96,11 +96,11 @@ class Sm2PrivateKey:
             "the private key is not an SM2 key",
             "configure the key that the certificate was issued for",
         )
-        lib.c.ERR_clear_error()  # what was tried on the way to the right format
+        lib.c.ERR_clear_error()  # left by the formats that were tried first
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a new key."""
+        """Generate a new key."""
         lib = libcrypto()
         what = "no SM2 key could be made"
         key = c_void_p()
@@ -120,7 +120,7 @@ class Sm2PrivateKey:
         return cls(lib, handle, "the private key cannot be loaded")
 
     def sign(self, data: bytes) -> bytes:
-        """Sign `data`, hashing included: raw r || s, 64 bytes, other ones each time."""
+        """Sign `data`, hashing included: raw r || s, 64 bytes, different each time."""
         lib = self._lib
         out = ctypes.create_string_buffer(_DER_SIGNATURE_BYTES)
         size = c_size_t(_DER_SIGNATURE_BYTES)
@@ -132,11 +132,11 @@ class Sm2PrivateKey:
         return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
 
     def public_info(self) -> bytes:
-        """Write its SubjectPublicKeyInfo, DER: `SPKI` and the point."""
+        """Return the SubjectPublicKeyInfo, DER: `SPKI` and the point."""
         return self._lib.encoded(self._lib.c.i2d_PUBKEY, self._handle, "the public key cannot be written")
 
     def pem(self) -> bytes:
-        """Write it as PKCS#8, not encrypted."""
+        """Return the key as PEM, PKCS#8, not encrypted."""
         lib, what = self._lib, "the private key cannot be written"
         with lib.freed(lib.c.BIO_new(lib.c.BIO_s_mem()), "BIO_free", what) as sink:
             done = lib.c.PEM_write_bio_PKCS8PrivateKey(sink, self._handle, None, None, 0, None, None)
@@ -148,7 +148,7 @@ class Sm2PrivateKey:
 
 
 def read_pkcs12(data: bytes, password: bytes | None) -> tuple[Sm2PrivateKey, bytes]:
-    """Read an SM2 key and its certificate (DER) out of PKCS#12; raises SigningError when either is not there."""
+    """Read an SM2 key and its certificate (DER) from PKCS#12; raises SigningError when either is missing."""
     lib, what = libcrypto(), "the private key cannot be loaded"
     key, certificate = c_void_p(), c_void_p()
     with (
@@ -165,7 +165,7 @@ def read_pkcs12(data: bytes, password: bytes | None) -> tuple[Sm2PrivateKey, byt
 
 
 def _begin(lib: Libcrypto, context: int, key: int, initialise: str) -> None:
-    """Prepare a signature or its verification: SM3, and the default identity."""
+    """Initialise signing or verification with SM3 and the default identity."""
     of_key = c_void_p()
     begin = getattr(lib.c, initialise)
     done = begin(context, ctypes.byref(of_key), b"SM3", None, None, key, None)
@@ -175,7 +175,7 @@ def _begin(lib: Libcrypto, context: int, key: int, initialise: str) -> None:
 
 
 def _kept(owner: object, lib: Libcrypto, handle: int | None, what: str, fix: str) -> int:
-    """Free a key when its owner is no more."""
+    """Return the handle and free it when `owner` is garbage-collected; raises SigningError `what` if it is null."""
     if not handle:
         raise SigningError(what, where=lib.errors(), fix=fix)
     weakref.finalize(owner, lib.c.EVP_PKEY_free, handle).atexit = False

@@ -1,4 +1,4 @@
-"""Self-made SM2 certificates for demonstrations and tests: no general library writes them."""
+"""Make self-signed SM2 certificates for demonstrations and tests: no general library writes them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,13 +14,13 @@ _SM2_WITH_SM3: Final = der.write(der.SEQUENCE, der.write(der.OBJECT_ID, bytes.fr
 _UTC_TIME = 0x17
 _GENERALIZED_TIME = 0x18
 _GENERALIZED_FROM = 2050
-"""RFC 5280, 4.1.2.5: from this year on the year has four digits."""
+"""RFC 5280, 4.1.2.5: from this year on, years have four digits."""
 
 
 def make_self_signed_sm2(subject_cn: str, days: int = 3650) -> tuple[bytes, bytes]:
-    """Make an SM2 key and a certificate it signs itself, valid from now: (key PEM, certificate PEM).
+    """Make an SM2 key and a self-signed certificate, valid from now: (key PEM, certificate PEM).
 
-    The key is PKCS#8, not encrypted. Customs trusts no such certificate. Raises SigningError when this
+    The key is PKCS#8, not encrypted. Customs does not trust such a certificate. Raises SigningError when this
     machine has no libcrypto with SM2.
     """
     key = sm2.Sm2PrivateKey.generate()

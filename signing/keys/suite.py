@@ -12,9 +12,9 @@ DSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 """The namespace that card-signing tools always have in scope (docs/spec/signing.md, What is signed)."""
 C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-"""Canonical XML 1.0, inclusive, without comments: the canonicalisation the spec fixes."""
+"""Canonical XML 1.0, inclusive, without comments: the canonicalisation that the spec requires."""
 C14N_WITH_COMMENTS: Final = C14N + "#WithComments"
-"""Written by one implementation in the field; the same bytes, since no comment is allowed inside."""
+"""Written by one implementation in the field; the bytes are the same, because no comment is allowed inside."""
 ENVELOPED: Final = DSIG + "enveloped-signature"
 
 _CHINAPORT = "http://www.chinaport.gov.cn/2022/04/xmldsig#"
@@ -25,15 +25,15 @@ class Suite:
     """One combination of signature and digest algorithm that customs accepts or that is seen in the field."""
 
     name: str
-    """Our short name: `rsa-sha1`, `sm2-sm3`, `sm2-sha1`."""
+    """Short name: `rsa-sha1`, `sm2-sm3`, `sm2-sha1`."""
     signature_method: str
     """Algorithm URI of ds:SignatureMethod."""
     digest_method: str
     """Algorithm URI of ds:DigestMethod."""
     key_type: str
-    """The kind of key it needs, as `CertificateFacts.key_type` says it: `RSA` or `SM2`."""
+    """The type of key it needs, as in `CertificateFacts.key_type`: `RSA` or `SM2`."""
     digest: str
-    """Name of the digest function as hashlib knows it: `sha1` or `sm3`."""
+    """Name of the digest function in hashlib: `sha1` or `sm3`."""
 
     def digest_of(self, data: bytes) -> bytes:
         """Digest `data`: 20 bytes for SHA-1, 32 for SM3.
@@ -47,13 +47,13 @@ class Suite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownSuite:
-    """A pair of algorithm URIs that no entry of `SUITES` names."""
+    """A pair of algorithm URIs that matches no entry of `SUITES`."""
 
     signature_method: str
     digest_method: str
 
     def __str__(self) -> str:
-        """Say both URIs, as written in the document."""
+        """Return both URIs, as written in the document."""
         return f"signature method {self.signature_method!r} with digest method {self.digest_method!r}"
 
 
@@ -64,7 +64,7 @@ RSA_SHA1: Final = Suite(
     key_type="RSA",
     digest="sha1",
 )
-"""Classic: existing certificates until they expire."""
+"""The classic suite: for existing certificates until they expire."""
 SM2_SM3: Final = Suite(
     name="sm2-sm3",
     signature_method=_CHINAPORT + "sm2-sm3",
@@ -72,7 +72,7 @@ SM2_SM3: Final = Suite(
     key_type="SM2",
     digest="sm3",
 )
-"""National: preferred, mandatory for certificates issued from 2022-07-01."""
+"""The national suite: preferred; mandatory for certificates issued from 2022-07-01."""
 SM2_SHA1: Final = Suite(
     name="sm2-sha1",
     signature_method=DSIG + "sm2-sm3",
@@ -80,16 +80,16 @@ SM2_SHA1: Final = Suite(
     key_type="SM2",
     digest="sha1",
 )
-"""Not in the customs specification, but published messages carry it: SM2 over a SHA-1 digest."""
+"""SM2 over a SHA-1 digest: not in the customs specification, but used in published messages."""
 
 SUITES: Final = (RSA_SHA1, SM2_SM3, SM2_SHA1)
-"""Of those that one kind of key can use, the first is the default."""
+"""Per key type, the first suite is the default."""
 
 
 def suite_named(name: str, key_type: str) -> Suite:
-    """Choose the suite of a key: by its name, or the default of its kind when the name is empty.
+    """Choose the suite of a key by name; an empty name means the default of its type.
 
-    Raises SigningError when there is none, or the named one needs another kind of key.
+    Raises SigningError when the key type has no suite, or not one of that name.
     """
     fitting = {suite.name: suite for suite in SUITES if suite.key_type == key_type}
     if not fitting:

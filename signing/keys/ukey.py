@@ -1,8 +1,8 @@
 """E-Port's USB key through its WebSocket control, as docs/spec/ukey.md observes it (the extra `ukey`).
 
-Observed, not official: what may differ is configurable. One request, one connection, as the public
-integration does; the control greets first, and answers of earlier requests may come in between. It has neither TLS
-nor a login: reach it on its own machine only, or by a tunnel.
+The protocol is observed, not official: what may differ is configurable. Each request uses its own connection,
+as in the public integration; the control sends a greeting first, and answers to earlier requests may follow.
+It has neither TLS nor a login: connect only on its own machine, or through a tunnel.
 """
 
 import binascii
@@ -20,27 +20,27 @@ from signing.errors import KeyUnavailable, SigningError, WrongPin
 from signing.keys.device import Identity, Pin
 
 _IDS: Final = 2**31 - 1
-"""An `_id` is a positive 32-bit integer. Chosen at random: one that an earlier process used may still be answered."""
+"""An `_id` is a positive 32-bit integer, random because an answer to an earlier process's request may still come."""
 _GOOD: Final = "00"
 _BLOCKS: Final = "BLOCKTXT"
-"""How a part of a frame over 120 KB begins; the rest has to be asked for, and no signature is as long."""
+"""Prefix of a partial frame (over 120 KB); the rest must be requested, but no signature is that long."""
 _ANSWER_BYTES: Final = 1 << 20
 _SAID_AT_MOST: Final = 500
-"""Characters of what the control says is wrong."""
+"""Characters of the control's error text."""
 _FRAMES_AT_MOST: Final = 64
-"""That are no answer to the request, within its time."""
+"""Most frames read while waiting for the answer to a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The control that the card is plugged into."""
+    """The WebSocket control of the card: its address, method names and harmless errors."""
 
     url: str = "ws://127.0.0.1:61232"
     sign_method: str = "cus-sec_SpcSignDataAsPEM"
     certificate_method: str = "cus-sec_SpcGetSignCertAsPEM"
     harmless_errors: tuple[str, ...] = ("读卡器", "50070")
-    """Texts by which an error is known to have nothing to do with the PIN. Any other error of a request that
-    carried the PIN counts as a wrong PIN: a card locks itself after a few."""
+    """Texts that mark an error as unrelated to the PIN. Any other error of a request that contained the PIN
+    counts as a wrong PIN, because a card locks itself after a few."""
     timeout_s: float = 5.0
 
 
@@ -52,7 +52,7 @@ class _Refused(Exception):  # noqa: N818 (what the control said, not a mistake o
 
 
 class UkeySigner:
-    """A card that hashes and signs text by itself, about 250 a minute, one at a time."""
+    """A card that hashes and signs text itself, about 250 signatures a minute, one at a time."""
 
     def __init__(self, control: Control, identity: Identity, pin: Pin) -> None:
         self._control = control
@@ -60,7 +60,7 @@ class UkeySigner:
         self._pin = pin
 
     def sign(self, data: bytes) -> bytes:
-        """Have the card sign this UTF-8 text. Raises KeyUnavailable, WrongPin, SigningError for other bytes."""
+        """Sign this UTF-8 text on the card. Raises KeyUnavailable, WrongPin, and SigningError for other bytes."""
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
@@ -80,7 +80,7 @@ class UkeySigner:
         return _decode(signature, self._control.url)
 
     def probe(self) -> None:
-        """See that the card shows our certificate; it needs no PIN for that."""
+        """Check that the card has our certificate; uses no PIN. Raises KeyUnavailable."""
         if self.certificate() != self._identity.certificate_der:
             raise KeyUnavailable(
                 "the card in the reader has another certificate than the configured one",
@@ -103,7 +103,7 @@ class UkeySigner:
         return _decode(certificate, self._control.url)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     def _judge(self, said: str) -> KeyUnavailable:
         if any(text in said for text in self._control.harmless_errors):
@@ -145,7 +145,7 @@ class UkeySigner:
         return _data(answer, self._control.url)
 
     def _answer(self, connection: ClientConnection, method: str, number: int) -> dict[str, Any]:
-        """Read on to the answer of this request: the greeting and answers of earlier ones are not it.
+        """Read frames until the answer to this request, skipping the greeting and answers to earlier ones.
 
         Raises TimeoutError, KeyUnavailable.
         """

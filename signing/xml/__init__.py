@@ -1,1 +1,1 @@
-"""XML signatures: canonical form, splicing, verification."""
+"""XML signatures: canonicalisation, splicing, verification."""

@@ -1,6 +1,6 @@
 """Canonical XML 1.0, inclusive, without comments: of a whole document, and of a part in its context.
 
-The whole document is libxml2's work. For a part, inclusive canonicalisation copies every namespace in
+libxml2 canonicalises the whole document. For a part, inclusive canonicalisation copies every namespace in
 scope and every inherited `xml:` attribute onto its first tag (Canonical XML 1.0, 2.4); lxml loses the unused
 ones, so the part is written here, as far as SignedInfo needs it: elements, plain attributes and text.
 """
@@ -19,16 +19,16 @@ Namespaces = Mapping[str | None, str]
 """Prefix to namespace; None is the default namespace."""
 NOTHING_ASSUMED: Final[Namespaces] = MappingProxyType({})
 MOST_NODES: Final = 1000
-"""Elements, comments and processing instructions in a Signature."""
+"""Most elements, comments and processing instructions in a Signature."""
 
 _SPECIAL = re.compile(r"[&<\"\t\n\r]")
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 
 
 def canonical_document(tree: etree._ElementTree) -> bytes:
-    """Canonicalise the whole document, as Reference URI="" selects it: comments out, PIs in, UTF-8.
+    """Canonicalise the whole document, as Reference URI="" selects it: without comments, with PIs, UTF-8.
 
-    Raises SigningError for what has no canonical form (a relative namespace name).
+    Raises SigningError for a document without a canonical form (a relative namespace name).
     """
     try:
         return etree.tostring(tree, method="c14n", with_comments=False)
@@ -43,7 +43,7 @@ def canonical_without(root: etree._Element, child: etree._Element) -> bytes:
 
     The child is taken out of the tree; the text after it, which lxml would drop, stays (docs/spec/signing.md, What
     is digested). Raises SigningError as `canonical_document` does, and for a child with more than
-    `MOST_NODES` nodes: lxml takes their square to take it out, and a Signature has some 20.
+    `MOST_NODES` nodes: removal in lxml takes quadratic time, and a Signature has some 20 nodes.
     """
     if next(islice(child.iter(), MOST_NODES, None), None) is not None:
         raise SigningError(f"a Signature of more than {MOST_NODES} nodes", fix="leave out what is not needed")
@@ -60,8 +60,8 @@ def canonical_without(root: etree._Element, child: etree._Element) -> bytes:
 def canonical_part(element: etree._Element, *, assumed: Namespaces = NOTHING_ASSUMED) -> bytes:
     """Canonicalise one element in the context of its document; `assumed` adds namespaces to the context.
 
-    A prefix that is in scope already wins over `assumed`. Raises SigningError for comments, processing
-    instructions and attributes with a prefix, which have no place in a SignedInfo.
+    A prefix that is already in scope overrides `assumed`. Raises SigningError for comments, processing
+    instructions and attributes with a prefix, which are not allowed in a SignedInfo.
     """
     pieces: list[str] = []
     _write(element, inherited_attributes(element.iterancestors()), {}, assumed, pieces)

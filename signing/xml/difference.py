@@ -1,4 +1,4 @@
-"""Where two documents differ in what a signature digests: for finding out who changed what."""
+"""Find the first difference between two documents in the bytes that a signature digests."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +17,7 @@ _CONTEXT_BYTES: Final = 40
 class Difference:
     """The first byte that differs in the canonical text, where all white space inside the root counts.
 
-    The excerpts are content of the document: show them to who has it anyway, never log them.
+    The excerpts are content of the document: show them only to a caller who has the document, never log them.
     """
 
     offset: int
@@ -25,15 +25,15 @@ class Difference:
     line: int
     """1-based, in the canonical text."""
     original: str = field(repr=False)
-    """The canonical original around that place."""
+    """Excerpt of the canonical original around the offset."""
     signed: str = field(repr=False)
-    """The same of the signed document, without its Signature."""
+    """The same excerpt of the signed document, without its Signature."""
 
 
 def first_difference(signed: bytes, original: bytes) -> Difference | None:
-    """Compare what is digested of both: Canonical XML without a Signature child of the root.
+    """Compare the digested bytes of both: Canonical XML without a Signature child of the root.
 
-    None when it is the same. Raises SigningError when one of them cannot be parsed.
+    Returns None when they are the same. Raises SigningError when one of them cannot be parsed.
     """
     ours, theirs = digested(original), digested(signed)
     if ours == theirs:
@@ -48,14 +48,14 @@ def first_difference(signed: bytes, original: bytes) -> Difference | None:
 
 
 def digested(body: bytes) -> bytes:
-    """Write what a Signature in `body` digests, or would digest. Raises SigningError as `parse` does."""
+    """Return the bytes that a Signature in `body` digests, or would digest. Raises SigningError as `parse` does."""
     root = parse(body).root
     signature: etree._Element | None = next(root.iterchildren(_SIGNATURE), None)
     return canonical_document(root.getroottree()) if signature is None else canonical_without(root, signature)
 
 
 def _common(one: bytes, other: bytes) -> int:
-    """Length of what both begin with, found by halves: documents may have megabytes."""
+    """Return the length of the common prefix, by binary search: documents may have megabytes."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -67,5 +67,5 @@ def _common(one: bytes, other: bytes) -> int:
 
 
 def _around(text: bytes, offset: int) -> str:
-    """Cut out what stands around a place; half a character at the edges is left out."""
+    """Return the text around an offset; incomplete characters at its edges are left out."""
     return text[max(0, offset - _CONTEXT_BYTES) : offset + _CONTEXT_BYTES].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""Bytes to a document tree, safely and without touching white space; the bytes stay beside the tree."""
+"""Parse bytes safely into a document tree with all white space; the document keeps its bytes."""
 
 import re
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ ENCODINGS: Final = frozenset({"UTF-8", "GB18030", "GBK", "GB2312"})
 _VERSION = re.compile(rb"""<\?xml\s++version\s*+=\s*+["'](?!1\.0["'])""")
 _DECLARED = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _PROLOG_DOCTYPE = re.compile(rb"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)<!DOCTYPE", re.DOTALL)
-# One for all: making it anew costs a fifth of a parse, and lxml guards it with a lock.
+# One parser for all: creating one costs a fifth of a parse, and lxml guards it with a lock.
 _PARSER = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False
 )
 _LONG_TEXT_BYTES = 9_000_000
-"""Above this the parser must be told that a text may be longer than its own limit, 10 million characters."""
+"""Longer documents need a parser without the limit of 10 million characters for a text."""
 _LONG_TEXT_PARSER = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
 )
@@ -35,7 +35,7 @@ _LONG_TEXT_PARSER = etree.XMLParser(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A well-formed document without a DTD: its bytes as they came, and its tree."""
+    """A well-formed document without a DTD: its original bytes, and its tree."""
 
     body: bytes
     encoding: str
@@ -49,9 +49,9 @@ class Document:
 
 
 def parse(body: bytes) -> Document:
-    """Parse with no DTD, no entities, no network and few attributes and namespaces at one place.
+    """Parse without DTD, entities and network, and with limits on attributes and namespaces.
 
-    Raises SigningError for anything that is not such a document.
+    Raises SigningError for any other document.
     """
     encoding = _encoding(body)
     if crowded_tag(body) is not None:
@@ -69,7 +69,7 @@ def parse(body: bytes) -> Document:
 
 
 def adopt(body: bytes, root: etree._Element) -> Document:
-    """Take a tree that the caller has parsed of `body` already; raises SigningError as `parse` does."""
+    """Make a Document of a tree that the caller has parsed from `body`; raises SigningError as `parse` does."""
     return _checked(body, _encoding(body), root)
 
 
@@ -80,19 +80,19 @@ def _checked(body: bytes, encoding: str, root: etree._Element) -> Document:
             fix="declare those that are used, once each, on the root element",
         )
     if has_ampersand_in_namespace(body, root):
-        # libxml2 does not escape it in canonical form, others do: such a signature would hold here only
+        # libxml2 does not escape it in canonical form, others do: the signature would be valid only here
         raise SigningError("a namespace name with an ampersand", fix="use a namespace name without it")
     return Document(body=body, encoding=encoding, root=root)
 
 
 def _encoding(body: bytes) -> str:
-    """Read the encoding as the XML declaration says it, UTF-8 when it says nothing (XML 1.0, 4.3.3)."""
+    """Read the encoding from the XML declaration, UTF-8 when there is none (XML 1.0, 4.3.3)."""
     marked = body.startswith(BOM)
     start = len(BOM) if marked else 0
     if b"\0" in body[:4] or body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise _unsupported("UTF-16 or UTF-32")
     if b"<!DOCTYPE" in body and _PROLOG_DOCTYPE.match(body, start):
-        # before the parser sees it, so that no entity is ever read
+        # refused before parsing, so that no entity is ever read
         raise SigningError(
             "the document has a DOCTYPE", where="before the root element", fix="send it without"
         )

@@ -1,7 +1,7 @@
-"""Bounds on what stands in start tags: canonical form takes the square of it.
+"""Limits on attributes and namespaces in start tags, because canonicalisation is quadratic in their number.
 
 libxml2 sorts attributes by insertion, and looks up every namespace in scope among all the others, for each
-element. Both are bounded far above what any document of this field has; the rest of the work is linear.
+element. Both limits are far above those of any document in this field; the rest of the work is linear.
 """
 
 import re
@@ -11,11 +11,11 @@ from typing import Final
 from lxml import etree
 
 MOST_ATTRIBUTES: Final = 64
-"""Of one element, namespace declarations included."""
+"""Per element, namespace declarations included."""
 MOST_NAMESPACES: Final = 32
-"""Declarations of one element and all those around it; the same prefix again counts again."""
+"""Declarations of one element and its ancestors; a repeated prefix counts again."""
 
-# From each `<` on at most to the next one, so that each byte is looked at once or twice, well-formed or not.
+# Each attempt goes from one `<` at most to the next, so each byte is read once or twice, well-formed or not.
 _CROWDED_TAG: Final = re.compile(
     rb"<[^\s<>/=\"'!?]++(?>(?:\s++[^\s<>/=\"']++\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+')){%d})"
     % (MOST_ATTRIBUTES + 1)
@@ -24,9 +24,9 @@ _WITH_AMPERSAND: Final = re.compile(rb"""\sxmlns[^\s=<"'&]*+\s*+=\s*+(?:"[^"<&]*
 
 
 def crowded_tag(body: bytes) -> int | None:
-    """Give the offset of a start tag with more than `MOST_ATTRIBUTES` attributes; None when there is none.
+    """Return the offset of a start tag with more than `MOST_ATTRIBUTES` attributes; None when there is none.
 
-    For bytes that nobody has parsed yet, in any encoding that has ASCII as ASCII. One that is in a comment counts.
+    For unparsed bytes in any encoding that contains ASCII unchanged. A tag in a comment counts too.
     """
     if not _has_more_equals_than(body, MOST_ATTRIBUTES):
         return None
@@ -35,7 +35,7 @@ def crowded_tag(body: bytes) -> int | None:
 
 
 def has_many_namespaces(body: bytes, root: etree._Element) -> bool:
-    """Say whether more than `MOST_NAMESPACES` declarations are open somewhere in the tree `root` of `body`."""
+    """Whether more than `MOST_NAMESPACES` declarations are in scope anywhere in `root`, the tree of `body`."""
     if not _has_more_equals_than(body, MOST_NAMESPACES) or body.count(b"xmlns") <= MOST_NAMESPACES:
         return False
     is_open = 0
@@ -47,19 +47,19 @@ def has_many_namespaces(body: bytes, root: etree._Element) -> bool:
 
 
 def has_ampersand_in_namespace(body: bytes, root: etree._Element) -> bool:
-    """Say whether a namespace name of the tree `root` of `body` holds an ampersand."""
+    """Whether a namespace name in `root`, the tree of `body`, contains an ampersand."""
     return (
         b"&" in body and _WITH_AMPERSAND.search(body) is not None and any("&" in uri for uri in names(root))
     )
 
 
 def names(root: etree._Element) -> Iterator[str]:
-    """Give the namespace name of every declaration in a tree."""
+    """Yield the namespace name of every declaration in a tree."""
     return (declared[1] for _, declared in etree.iterwalk(root, events=("start-ns",)))
 
 
 def _has_more_equals_than(body: bytes, most: int) -> bool:
-    """Say whether there are more equals signs; unlike counting, finding the few that are there costs next to nothing."""
+    """Whether there are more than `most` equals signs; much faster than counting all of them."""
     at = -1
     for _ in range(most + 1):
         at = body.find(b"=", at + 1)

@@ -1,7 +1,7 @@
 """The one shape of a Signature that is believed (docs/spec/signing.md, Structure); everything else is refused.
 
-Exactly one Signature in the document, a child of the root, over the whole document and nothing else. With
-that there is nothing to wrap, no reference to follow and no transform to run.
+Exactly one Signature in the document, a child of the root, over the whole document and nothing else. This
+excludes signature wrapping, and there is no reference to follow and no transform to run.
 """
 
 import re
@@ -17,7 +17,7 @@ from signing.keys.suite import C14N, C14N_WITH_COMMENTS, DSIG, ENVELOPED, Suite,
 _KEY_INFO_CONTENT = frozenset({"KeyName", "KeyValue", "X509Data"})
 _X509_CONTENT = frozenset({"X509Certificate", "X509SKI", "X509SubjectName", "X509IssuerSerial", "X509CRL"})
 _ATTRIBUTES = frozenset({"Id"})
-"""Attributes that any element of a Signature may have; `Algorithm` and `URI` are read apart."""
+"""Attributes that any element of a Signature may have; `Algorithm` and `URI` are read separately."""
 _OF_REFERENCE = frozenset({"Id", "URI"})
 _REFERENCE = f"{{{DSIG}}}Reference"
 _WHITE = re.compile(r"[ \t\r\n]+")
@@ -25,7 +25,7 @@ _WHITE = re.compile(r"[ \t\r\n]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a Signature of the right shape says; nothing of it is verified yet."""
+    """The content of a Signature with the accepted structure; nothing is verified yet."""
 
     element: etree._Element
     signed_info: etree._Element
@@ -33,13 +33,13 @@ class Parts:
     digest: bytes
     value: bytes
     key_name: str
-    """Empty when there is none."""
+    """Empty when there is no KeyName."""
     certificate: bytes | None
     """DER; None when X509Certificate is not Base64."""
 
 
 def read_signature(root: etree._Element) -> Parts:
-    """Take the one Signature of a document apart; raises SigningError that names what is out of shape."""
+    """Read the one Signature of a document; raises SigningError that names the part with a wrong structure."""
     element = _the_signature(root)
     signed_info, value, key_info = _named(element, "SignedInfo", "SignatureValue", "KeyInfo")
     method, signature_method, reference = _named(
@@ -75,7 +75,7 @@ def _the_signature(root: etree._Element) -> etree._Element:
 
 
 def _reference(reference: etree._Element) -> tuple[etree._Element, etree._Element]:
-    """Only the whole document, only the enveloped transform: (DigestMethod, DigestValue)."""
+    """Accept only the whole document and the enveloped transform; returns (DigestMethod, DigestValue)."""
     if reference.get("URI") != "":
         raise _refused(reference, f"the Reference names {reference.get('URI')!r}", 'use URI=""')
     transforms, digest_method, digest = _named(reference, "Transforms", "DigestMethod", "DigestValue")
@@ -113,7 +113,7 @@ def _key_info(key_info: etree._Element) -> tuple[str, bytes | None]:
 
 
 def _named(element: etree._Element, *names: str) -> list[etree._Element]:
-    """Take the children, which must be these, in this order."""
+    """Return the children, which must be exactly these, in this order."""
     children = _children(element)
     if [child.tag for child in children] != [f"{{{DSIG}}}{name}" for name in names]:
         raise _refused(element, f"{_local(element)} does not hold {', '.join(names)}", "write exactly these")
@@ -129,7 +129,7 @@ def _children_of_kinds(element: etree._Element, names: frozenset[str]) -> list[e
 
 
 def _children(element: etree._Element) -> list[etree._Element]:
-    """Take the child elements; between them only white space is allowed, and no comment or PI."""
+    """Return the child elements; between them only white space is allowed, no text, comment or PI."""
     children = list(element)
     if any(not isinstance(child.tag, str) for child in children):
         raise _refused(element, "a comment or processing instruction in the Signature", "sign without it")
@@ -142,21 +142,21 @@ def _children(element: etree._Element) -> list[etree._Element]:
 
 
 def _algorithm(element: etree._Element) -> str:
-    """Read the Algorithm of an empty method element: parameters of any kind are refused."""
+    """Return the Algorithm of an empty method element; parameters of any kind are refused."""
     if len(element) or _loose(element.text) or element.keys() != ["Algorithm"]:
         raise _refused(element, f"{_local(element)} has parameters", "write only Algorithm")
     return element.get("Algorithm", "")
 
 
 def _plain(element: etree._Element) -> str:
-    """Read the text of an element that holds text alone: a comment inside could hide a part of it."""
+    """Return the text of an element that contains only text: a comment inside could hide a part of it."""
     if len(element) or not _ATTRIBUTES.issuperset(element.keys()):
         raise _refused(element, f"{_local(element)} holds more than text", "write text only")
     return element.text or ""
 
 
 def _decoded(element: etree._Element) -> bytes:
-    """Decode Base64 with line breaks in it; each value has one spelling, so that no byte can be changed."""
+    """Decode Base64 with line breaks; only the canonical encoding is accepted, so that no byte can be changed."""
     text = _WHITE.sub("", _plain(element))
     try:
         value = b64decode(text, validate=True)
@@ -174,7 +174,7 @@ def _local(element: etree._Element) -> str:
 
 
 def _loose(text: str | None) -> bool:
-    """Whether there is anything but white space where only white space may be."""
+    """Whether the text contains anything but white space."""
     return bool(text) and bool(_WHITE.sub("", text or ""))
 
 

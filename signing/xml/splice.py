@@ -1,7 +1,7 @@
-"""Where elements stand in the bytes: places for a splice, found without changing or re-writing anything.
+"""Find the byte offsets of elements, for a splice, without changing or rewriting the document.
 
-Most places are found by one search; where that could hit the same letters inside a comment, a CDATA
-section, an attribute or a nested element, the markup is walked from the start instead.
+Most offsets are found by one search; if that could match the same characters inside a comment, a CDATA
+section, an attribute or a nested element, the markup is scanned from the start instead.
 """
 
 import re
@@ -31,12 +31,12 @@ class Outline:
     children: tuple[tuple[int, int], ...]
     """Start and end of each child element of the root, in document order."""
     end: int
-    """Where the root end tag begins."""
+    """Offset of the root end tag."""
 
 
 def root_end(document: Document) -> int:
-    """Byte offset of the root end tag. Raises SigningError for a root that is one empty-element tag."""
-    if document.root.getnext() is not None:  # a comment or PI follows, and might hold "</"
+    """Return the byte offset of the root end tag. Raises SigningError for a root that is an empty-element tag."""
+    if document.root.getnext() is not None:  # a comment or PI follows, and might contain "</"
         return outline(document).end
     if document.body.rstrip(b" \t\r\n").endswith(b"/>"):
         raise _no_inside()
@@ -44,22 +44,22 @@ def root_end(document: Document) -> int:
 
 
 def child_start(document: Document, child: etree._Element) -> int:
-    """Byte offset of the start tag of `child`, an element child of the root."""
+    """Return the byte offset of the start tag of `child`, an element child of the root."""
     local = etree.QName(child).localname
     tag = f"<{child.prefix}:{local}" if child.prefix else f"<{local}"
-    # The start tag itself is one occurrence, so a single one is certain to be it.
+    # The start tag itself is one occurrence, so a single occurrence must be the start tag.
     if tag.isascii() and document.body.count(tag.encode()) == 1:
         return document.body.index(tag.encode())
     return child_span(document, child)[0]
 
 
 def child_span(document: Document, child: etree._Element) -> tuple[int, int]:
-    """Byte offsets (start, end) of `child`, an element child of the root, both its tags included."""
+    """Return the byte offsets (start, end) of `child`, an element child of the root, both its tags included."""
     return outline(document).children[list(document.root.iterchildren("*")).index(child)]
 
 
 def outline(document: Document) -> Outline:
-    """Walk the markup of a well-formed document and note its first level."""
+    """Scan the markup of a well-formed document and return the offsets of its first level."""
     children: list[tuple[int, int]] = []
     depth = start = 0
     for tag in _MARKUP.finditer(_narrow(document)):
@@ -80,7 +80,7 @@ def outline(document: Document) -> Outline:
 
 
 def _narrow(document: Document) -> bytes:
-    """Blank out the multi-byte characters of a GB encoding: their second byte may look like `]`."""
+    """Replace the multi-byte characters of a GB encoding by filler bytes: their second byte may look like `]`."""
     if document.encoding == "UTF-8":
         return document.body
     return _WIDE.sub(lambda wide: b"\x80" * len(wide[0]), document.body)

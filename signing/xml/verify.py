@@ -1,4 +1,4 @@
-"""Verify any bytes: is there one Signature, does it hold, and if not, what exactly does not.
+"""Verify the signature in any bytes: whether there is exactly one, whether it is valid, and if not, why.
 
 As strict as customs (docs/spec/signing.md, What is digested, What is signed): digest, signature, and the
 certificate, which must be in its period and, where the caller names them, of a trusted issuer and of the
@@ -25,29 +25,29 @@ from signing.xml.shape import Parts, read_signature
 ANY_RSA_BITS: Final = 1024
 """What customs' own test keys have (docs/spec/signing.md, What is signed); nothing shorter is ever believed."""
 SOUND_RSA_BITS: Final = 2048
-"""What a key must have at least for a signature to prove who made it."""
+"""Least length of a key whose signature proves who signed."""
 _SHOWN: Final = 500
-"""Characters of a reason or a warning."""
+"""Most characters of a reason or a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureVerdict:
-    """What was found about the signature of one document."""
+    """The result of verifying the signature of one document."""
 
     valid: bool
-    """Digest, signature and certificate hold; warnings do not count."""
+    """Digest, signature and certificate are all valid; warnings do not count."""
     suite: Suite | None = None
     digest_ok: bool = False
-    """The document is the one that was digested."""
+    """The document is unchanged since it was digested."""
     signature_ok: bool = False
     """The key of the certificate inside signed this SignedInfo."""
     certificate_ok: bool = False
-    """It can be read, is the one KeyName names, in its period, and all that the caller demands of it."""
+    """It is readable, matches KeyName, is in its period, and meets all demands of the caller."""
     certificate: CertificateFacts | None = None
     warnings: tuple[str, ...] = ()
-    """What customs or an operator may mind: xmlns:xsi, the spelling of KeyName."""
+    """What customs or an operator may object to: xmlns:xsi, the spelling of KeyName."""
     reasons: tuple[str, ...] = ()
-    """Why it is not valid, a sentence each; empty when it is."""
+    """Why it is not valid, one sentence each; empty when it is valid."""
 
 
 def verify(
@@ -58,11 +58,11 @@ def verify(
     company: Company | None = None,
     rsa_bits: int = ANY_RSA_BITS,
 ) -> SignatureVerdict:
-    """Judge the signature in `body`; never raises, whatever the bytes are.
+    """Verify the signature in `body`; never raises, whatever the bytes are.
 
-    The certificate must be in its period at `at` (aware; now when not given). Without `issuers` whoever issued
-    it is believed, without `company` whomever it names. An RSA key must have `rsa_bits` at least; one below 2048
-    that has them is a warning.
+    The certificate must be in its period at `at` (aware; default: now). Without `issuers` any issuer is accepted,
+    without `company` any company. An RSA key must have at least `rsa_bits`; if it has, but fewer than 2048, that
+    is a warning.
     """
     found = _Findings()
     try:
@@ -95,7 +95,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Findings:
-    """The lists that one verification fills: what is wrong with each of the three, and what may be minded."""
+    """The lists that one verification fills: errors of digest, signature and certificate, and warnings."""
 
     digest: list[str] = field(default_factory=list)
     signature: list[str] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
 
     def reasons(self) -> tuple[str, ...]:
-        """All that is wrong, a sentence each that begins with what failed; a certificate may hold any text."""
+        """Return all errors, one sentence each, with what failed first; cut, as a certificate may hold any text."""
         return (
             *(f"digest: {reason}" for reason in self.digest),
             *(f"signature: {reason[:_SHOWN]}" for reason in self.signature),
@@ -112,7 +112,7 @@ class _Findings:
 
 
 def _signed_bytes(signed_info: etree._Element) -> tuple[bytes, ...]:
-    """Canonicalise SignedInfo in place: as it stands, then with xmlns:xsi assumed if it is absent."""
+    """Canonicalise SignedInfo in its document: as it is, then with xmlns:xsi assumed if it is absent."""
     strict = canonical_part(signed_info)
     if "xsi" in signed_info.nsmap:
         return (strict,)
@@ -121,7 +121,7 @@ def _signed_bytes(signed_info: etree._Element) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Signer:
-    """Whose signature it says it is."""
+    """The certificate in the Signature, and its facts."""
 
     certificate: x509.Certificate
     facts: CertificateFacts
@@ -153,7 +153,7 @@ def _compare_key_name(key_name: str, serial: str, found: _Findings) -> None:
 
 
 def _weigh_key(facts: CertificateFacts, rsa_bits: int, found: _Findings) -> None:
-    """Judge the length of an RSA key; that of SM2 is always 256 bits."""
+    """Check the length of an RSA key; SM2 keys always have 256 bits."""
     if facts.key_type != "RSA":
         return
     said = f"the RSA key of {facts.serial} has {facts.key_bits} bits"

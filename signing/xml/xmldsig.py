@@ -1,4 +1,4 @@
-"""Sign by splice: one ds:Signature goes into the bytes, no other byte changes; and take it out again.
+"""Sign by splice: insert one ds:Signature into the bytes and change no other byte; and remove it again.
 
 Follows the verified recipe of docs/spec/signing.md, What is signed: deleting the Signature element and nothing
 else gives back the text that was digested, and the canonical SignedInfo always has xmlns:xsi in scope,
@@ -34,49 +34,49 @@ _SIGNED_INFO_END = "</ds:DigestValue></ds:Reference></ds:SignedInfo>"
 _OPEN = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo>'
 _OPEN_WITH_XSI = f'<ds:Signature xmlns:ds="{DSIG}"><ds:SignedInfo xmlns:xsi="{XSI}">'
 _KEPT_CHARACTERS = 1000
-"""Of namespaces and their prefixes, for one start tag that is kept."""
+"""Most characters of namespaces and prefixes in a start tag that is cached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A signed document, and what a record of the signing needs."""
+    """A signed document, and the data that a record of the signing needs."""
 
     body: bytes
     span: Range
-    """Where the Signature stands in `body`: `cut(body, span)` is the document as it came."""
+    """Position of the Signature in `body`: `cut(body, span)` is the original document."""
     digest: bytes
     """The raw DigestValue: 20 bytes for SHA-1, 32 for SM3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """All that signing needs to know of one document; may be kept as long as the bytes are."""
+    """All that signing needs to know of one document; valid as long as its bytes do not change."""
 
     suite: str
-    """Name of the suite whose digest this is."""
+    """Name of the suite of the digest."""
     place: int
-    """Byte offset at which the Signature goes in."""
+    """Byte offset at which the Signature is inserted."""
     digest: bytes
     """The raw DigestValue."""
     start_tag: str
     """Canonical start tag of SignedInfo, with the namespaces in scope there."""
     xsi_in_scope: bool
-    """Whether the root declares xmlns:xsi, so that SignedInfo need not."""
+    """Whether the root declares xmlns:xsi, so that SignedInfo does not need to."""
 
 
 def sign(body: bytes, signer: Signer, *, before: str = "") -> Signed:
     """Insert one ds:Signature right before the root end tag, or before the root's child `before`.
 
-    `before` is a local name (`ExtendMessage` in export messages); where the root has no such child the
-    Signature goes to the end. BOM, line ends and encoding (UTF-8, GB18030, GBK, GB2312) stay as they are.
-    Blocks for as long as `signer.sign` does. Raises SigningError for what is not well-formed, has a DOCTYPE,
-    another encoding, an empty root tag or a Signature already; and what `signer` raises.
+    `before` is a local name (`ExtendMessage` in export messages); if the root has no such child, the
+    Signature goes to the end. BOM, line ends and encoding (UTF-8, GB18030, GBK, GB2312) stay unchanged.
+    Blocks as long as `signer.sign` does. Raises SigningError for a document that is not well-formed or has a
+    DOCTYPE, another encoding, an empty root tag or a Signature already; and what `signer` raises.
     """
     return finish(body, _draft(parse(body), signer.suite, before), signer)
 
 
 def draft(body: bytes, root: etree._Element, suite: Suite, *, before: str = "") -> Draft:
-    """Do all of `sign` that needs no key, with a tree of `body` that the caller has already.
+    """Do the part of `sign` that needs no key, with a tree of `body` that the caller has parsed.
 
     The parser must have kept white space, comments and processing instructions, and read no DTD. Raises
     SigningError as `sign` does.
@@ -85,18 +85,18 @@ def draft(body: bytes, root: etree._Element, suite: Suite, *, before: str = "") 
 
 
 def draft_canonical(canonical: bytes, suite: Suite, *, place: int, namespaces: Namespaces) -> Draft:
-    """Do the same for a caller that knows the canonical form of its unsigned document already.
+    """Do the same as `draft` for a caller that already has the canonical form of its unsigned document.
 
-    `place`: byte offset in the document as written; `namespaces`: those that its root declares. The root has no
-    `xml:` attributes.
+    `place`: byte offset in the document as written; `namespaces`: those that its root declares. The root must
+    have no `xml:` attributes.
     """
     return _drafted(canonical, suite, place, namespaces, {})
 
 
 def finish(body: bytes, draft: Draft, signer: Signer) -> Signed:
-    """Sign the document that the draft was made of. Blocks and raises as `signer.sign` does.
+    """Sign the document from which the draft was made. Blocks and raises as `signer.sign` does.
 
-    Raises SigningError for a draft made for another suite than the signer's.
+    Raises SigningError for a draft of another suite than the signer's.
     """
     suite = signer.suite
     if draft.suite != suite.name:
@@ -121,7 +121,7 @@ def finish(body: bytes, draft: Draft, signer: Signer) -> Signed:
 
 
 def cut(body: bytes, span: Range) -> bytes:
-    """Take the bytes of `span` out of `body`; raises SigningError for a span that is not inside it."""
+    """Return `body` without the bytes of `span`; raises SigningError for a span that is not inside it."""
     start, end = span
     if not 0 <= start < end <= len(body):
         raise SigningError(
@@ -131,9 +131,9 @@ def cut(body: bytes, span: Range) -> bytes:
 
 
 def strip(body: bytes) -> tuple[bytes, Range]:
-    """Find the one Signature child of the root, whoever wrote it: (the bytes without it, its span).
+    """Remove the one Signature child of the root, whoever wrote it; returns (remaining bytes, span).
 
-    Raises SigningError when the document cannot be parsed or has no such child, or more than one.
+    Raises SigningError when the document cannot be parsed or does not have exactly one such child.
     """
     document = parse(body)
     found = list(document.root.iterchildren(SIGNATURE))
@@ -180,9 +180,9 @@ def _drafted(
 
 
 def _signed_info_tag(scope: Namespaces, inherited: Mapping[str, str]) -> str:
-    """Write the canonical start tag of SignedInfo; the documents of one sender all have the same.
+    """Return the canonical start tag of SignedInfo, the same for all documents of one sender.
 
-    Those are kept, as long as they are short: strangers write them.
+    Only short ones are cached, because they are built from text of unauthenticated callers.
     """
     if inherited or sum([len(prefix or "") + len(uri) for prefix, uri in scope.items()]) > _KEPT_CHARACTERS:
         return _written_tag(scope, inherited)
