@@ -67,9 +67,7 @@ class Lane:
         webhook = channel.deliver.webhook
         self.channel = channel
         self.name = channel.lane
-        self.attempts = Attempts(
-            policy=policy_of(config, channel.deliver), chance=chance, noun=NOUN, postponed_as="deferred"
-        )
+        self.attempts = Attempts(policy=policy_of(config, channel.deliver), chance=chance, noun=NOUN)
         self.batch = BATCH if webhook is None else _WEBHOOK_BATCH
         self._hands = 1 if webhook is None else webhook.parallel
         self._clock = clock

@@ -213,21 +213,13 @@ class Notify:
             return lane.attempts.postponed(entry, outcome.error)
         if outcome.error is not None:
             return lane.attempts.failed(entry, outcome.error)
-        log("notice.sent", **lane.attempts.about(entry), sha256=outcome.sha256.hex())
         record = {
             "sha256": outcome.sha256.hex(),
             "size": outcome.size,
             "destination": lane.name,
             "by": lane.channel.deliver.kind,
         }
-        return Settlement(
-            entry=entry.entry,
-            claim=entry.claim,
-            fate=Fate.DELIVERED,
-            sent_sha256=outcome.sha256,
-            record=json.dumps(record, separators=(",", ":")),
-            noun=notices.NOUN,
-        )
+        return lane.attempts.sent(entry, outcome.sha256, json.dumps(record, separators=(",", ":")))
 
     def _acknowledge(self) -> None:
         """Acknowledge for each enterprise what has been delivered on all of its channels."""

@@ -30,8 +30,6 @@ class Attempts:
     chance: Callable[[], float]
     noun: str = "entry"
     """What log and journal call what is sent: `entry` or `notice`."""
-    postponed_as: str = "postponed"
-    """The log event of what was not attempted."""
 
     def failed(self, entry: Claimed, error: Exception) -> Settlement:
         """Count a failed attempt: deferred, or dead if it cannot succeed or was the last.
@@ -47,37 +45,61 @@ class Attempts:
             else None
         )
         if next_at is None:
-            return self._settled(entry, Fate.UNDELIVERABLE, "dead", error)
+            return self._settled(entry, Fate.UNDELIVERABLE, error)
         asked = now + timedelta(seconds=self._bounded(getattr(error, "retry_after_s", 0.0)))
-        return self._settled(entry, Fate.DEFERRED, "deferred", error, max(next_at, asked))
+        return self._settled(entry, Fate.DEFERRED, error, max(next_at, asked))
 
     def postponed(self, entry: Claimed, why: Postponing) -> Settlement:
         """Put back what was not attempted; no attempt is counted."""
         next_at = datetime.now(UTC) + timedelta(seconds=self._bounded(why.retry_after_s))
-        return self._settled(entry, Fate.POSTPONED, self.postponed_as, why, next_at)
+        return self._settled(entry, Fate.POSTPONED, why, next_at)
 
-    def about(self, entry: Claimed) -> dict[str, object]:
-        """Return the fields that every log event about an attempt has."""
-        travels = {} if self.noun == "notice" else {"cop_msg_id": entry.cop_msg_id}
-        return {
-            "message_id": entry.uid,
-            "enterprise": entry.owner,
-            "message_type": entry.kind,
-            "destination": entry.destination,
-            **travels,
-            "attempt": entry.attempts + 1,
-        }
+    def sent(self, entry: Claimed, sha256: bytes, record: str) -> Settlement:
+        """Settle what the other side confirmed; `record`: what the journal says of it."""
+        self._log(entry, Fate.DELIVERED, sha256=sha256.hex())
+        return Settlement(
+            entry=entry.entry,
+            claim=entry.claim,
+            fate=Fate.DELIVERED,
+            sent_sha256=sha256,
+            record=record,
+            noun=self.noun,
+        )
 
     def _bounded(self, wait_s: float) -> float:
         """A wait longer than the longest back-off is taken for the work of a wrong clock (`Spool.repair_clock`)."""
         return min(wait_s, self.policy.ceiling_s)
 
     def _settled(
-        self, entry: Claimed, fate: Fate, event: str, why: object, next_at: datetime | None = None
+        self, entry: Claimed, fate: Fate, why: object, next_at: datetime | None = None
     ) -> Settlement:
         error = escaped(str(why))
-        when = {} if next_at is None else {"next_attempt_at": next_at.isoformat()}
-        log(f"{self.noun}.{event}", **self.about(entry), error=error, **when)
+        self._log(entry, fate, error=error, at="" if next_at is None else next_at.isoformat())
         return Settlement(
             entry=entry.entry, claim=entry.claim, fate=fate, error=error, next_at=next_at, noun=self.noun
         )
+
+    def _log(self, entry: Claimed, fate: Fate, *, error: str = "", at: str = "", sha256: str = "") -> None:
+        about = {
+            "message_id": entry.uid,
+            "enterprise": entry.owner,
+            "message_type": entry.kind,
+            "destination": entry.destination,
+            "attempt": entry.attempts + 1,
+        }
+        travels = {"cop_msg_id": entry.cop_msg_id}
+        match (self.noun, fate):
+            case ("notice", Fate.DELIVERED):
+                log("notice.sent", **about, sha256=sha256)
+            case ("notice", Fate.UNDELIVERABLE):
+                log("notice.dead", **about, error=error)
+            case ("notice", _):
+                log("notice.deferred", **about, error=error, next_attempt_at=at)
+            case (_, Fate.DELIVERED):
+                log("entry.sent", **about, **travels, sha256=sha256)
+            case (_, Fate.UNDELIVERABLE):
+                log("entry.dead", **about, **travels, error=error)
+            case (_, Fate.DEFERRED):
+                log("entry.deferred", **about, **travels, error=error, next_attempt_at=at)
+            case (_, Fate.POSTPONED):
+                log("entry.postponed", **about, **travels, error=error, next_attempt_at=at)

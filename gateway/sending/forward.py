@@ -22,7 +22,7 @@ from gateway.sending.envelope_builder import EnvelopeBuilder
 from gateway.sending.records import note_keys
 from gateway.sending.resend import policy_of
 from signing.errors import KeyUnavailable, SigningError
-from spool.entry import Claimed, Fate, Settlement
+from spool.entry import Claimed, Settlement
 from spool.store import Spool, Topic
 
 _SETTLE_EVERY = 64
@@ -210,14 +210,7 @@ class Forward:
             return self._attempts.postponed(entry, delivery.error)
         if delivery.error is not None:
             return self._attempts.failed(entry, delivery.error)
-        log("entry.sent", **self._attempts.about(entry), sha256=prepared.digest.hex())
-        return Settlement(
-            entry=entry.entry,
-            claim=entry.claim,
-            fate=Fate.DELIVERED,
-            sent_sha256=prepared.digest,
-            record=prepared.record,
-        )
+        return self._attempts.sent(entry, prepared.digest, prepared.record)
 
     def close(self) -> None:
         """Close the connection."""
