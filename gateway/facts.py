@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.model import Answer, Declaration, Message
-from signing.xml.xmldsig import Draft
+from signing.xml.splice import Draft
 
 
 class DeclaredFacts(Struct, frozen=True, kw_only=True):

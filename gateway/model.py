@@ -9,7 +9,7 @@ from typing import Final, NewType
 
 from msgspec import Struct
 
-from signing.xml.xmldsig import Draft
+from signing.xml.splice import Draft
 
 MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (docs/spec/dxp.md, CopMsgId)."""

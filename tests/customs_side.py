@@ -19,7 +19,7 @@ from gateway.xml.envelope import root_name, unwrap, wrap
 from signing.keys.certificate import make_self_signed
 from signing.keys.files import Signer, load_pem
 from signing.keys.sm2_certificate import make_self_signed_sm2
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 
 COP, DXP = "9901960X01", "DXPENT0000000001"
 DECLARATIONS = [kind.name for kind in catalogue().declarations()]

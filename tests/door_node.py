@@ -14,7 +14,7 @@ from gateway.config.site import NewEnterprise, Site, write_site
 from gateway.model import EnterpriseId
 from gateway.simulator.world import WatchedProcess, free_port
 from gateway.xml.envelope import unwrap
-from signing.xml.xmldsig import strip
+from signing.xml.splice import strip
 from tests.platforms import Platform
 
 ANN = NewEnterprise(id="ann", name="Ann", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))

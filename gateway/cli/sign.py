@@ -18,8 +18,8 @@ from signing.errors import SigningError
 from signing.keys.files import FileSigner, Signer
 from signing.keys.suite import SUITES
 from signing.notice179 import sign_upload
-from signing.xml.xmldsig import cut
-from signing.xml.xmldsig import sign as splice
+from signing.xml.splice import cut
+from signing.xml.splice import sign as splice
 
 
 @click.command()

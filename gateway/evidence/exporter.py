@@ -35,7 +35,7 @@ from gateway.sending.envelope_builder import enclose
 from gateway.sending.records import key_uid
 from signing.errors import SigningError
 from signing.keys.suite import Suite, suite_of
-from signing.xml.xmldsig import Signed, sign
+from signing.xml.splice import Signed, sign
 from spool.archived import Archived, ArchivedReceipt
 from spool.entry import Claimed, JournalLine, MessageView
 from spool.merkle import Tree

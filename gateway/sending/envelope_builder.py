@@ -22,7 +22,7 @@ from gateway.xml.envelope import (
     wrap_transfer,
 )
 from signing.keys.files import Signer
-from signing.xml.xmldsig import Signed, finish, sign
+from signing.xml.splice import Signed, finish, sign
 from spool.entry import Claimed
 
 

@@ -9,7 +9,7 @@ from gateway.config.gateway_toml import LOCAL, Destination
 from gateway.facts import KeyFacts, SentFacts, of_key, of_sent
 from gateway.ports import Parcel
 from signing.keys.files import Signer
-from signing.xml.xmldsig import Range
+from signing.xml.splice import Range
 from spool.entry import Note
 from spool.store import Spool
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signing.errors import SigningError
-from signing.xml.xmldsig import strip
+from signing.xml.splice import strip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

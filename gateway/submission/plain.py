@@ -18,7 +18,7 @@ from gateway.xml.decode import SMALLEST_ELEMENT
 from signing.keys.suite import XSI, Suite
 from signing.xml.c14n import Namespaces, start_tag
 from signing.xml.markup import MOST_NAMESPACES
-from signing.xml.xmldsig import Draft, draft_canonical
+from signing.xml.splice import Draft, draft_canonical
 
 _NAMESPACES: Final = frozenset({CEB, DS, XSI, "http://www.w3.org/2001/XMLSchema"})
 """Namespaces declared on a root in practice; a document with others is left to the tree parser."""

@@ -16,7 +16,7 @@ from gateway.rules.explain import line_of, path_of
 from signing.errors import SigningError
 from signing.keys.suite import Suite
 from signing.xml.markup import names
-from signing.xml.xmldsig import SIGNATURE, Draft, draft
+from signing.xml.splice import SIGNATURE, Draft, draft
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:")
 _SHOWN: Final = 100

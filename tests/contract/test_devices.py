@@ -20,8 +20,8 @@ from gateway.simulator.ukey import UkeyServer
 from signing.errors import KeyUnavailable, WrongPin
 from signing.keys.pool import Member
 from signing.keys.sm2_certificate import make_self_signed_sm2
+from signing.xml.splice import sign
 from signing.xml.verify import verify
-from signing.xml.xmldsig import sign
 from tests.device_keys import PIN, card, write_pair
 from tests.documents import order
 from tests.servers.certificates import Authority

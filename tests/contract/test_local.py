@@ -17,7 +17,7 @@ from gateway.processes.stop import Stop
 from gateway.submission.new_messages import new_message_of
 from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.entry import Collected, Notice
 from spool.lifecycle import Event, State
 from spool.store import Spool

@@ -10,7 +10,7 @@ from gateway.config.site import NewEnterprise, add_enterprise
 from gateway.model import Envelope
 from gateway.submission.subscribe import subscribers_of
 from gateway.xml.envelope import unwrap, wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.lifecycle import State
 from tests.contract.test_channels import WebhookSide
 from tests.documents import element

@@ -23,7 +23,7 @@ from gateway.samples.compose import compose
 from gateway.simulator.world import WatchedProcess, free_port
 from gateway.xml.envelope import wrap
 from signing.keys.files import load_pem
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.platforms import Platform
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
@@ -300,7 +300,7 @@ def test_gb18030_bom_and_crlf_reach_customs_as_they_came(node: Node) -> None:
     plain = good(seed=13).decode()
     crlf = b"\xef\xbb\xbf" + good(seed=14).replace(b"\n", b"\r\n")
     gb18030 = plain.replace("UTF-8", "GB18030", 1).encode("gb18030")
-    from signing.xml.xmldsig import strip  # noqa: PLC0415 (only this test)
+    from signing.xml.splice import strip  # noqa: PLC0415 (only this test)
 
     with closing(node.platform()) as platform:
         for body in (crlf, gb18030):

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.model import Envelope
 from gateway.xml.envelope import wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.documents import order
 from tests.door_node import ANN, BOB, DoorNode, FolderPlace
 from tests.platforms import Platform, Reply

@@ -20,7 +20,7 @@ from gateway.receipts.content import content_for
 from gateway.submission.pipeline import Refusal, examine
 from gateway.xml.envelope import unwrap
 from signing.keys.suite import RSA_SHA1, Suite
-from signing.xml import xmldsig
+from signing.xml import splice
 from spool.entry import Fate
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
@@ -162,7 +162,7 @@ def is_signed_where_the_schema_has_the_signature(given: Given) -> None:
     (verified,) = lines(invoke("verify", file, "--json"))
     assert verified["digest_ok"]
     assert verified["signature_ok"]
-    unsigned, span = xmldsig.strip(signed)
+    unsigned, span = splice.strip(signed)
     assert unsigned == given.body
     outcome = given.examined(suite=RSA_SHA1)
     assert isinstance(outcome, Message)

@@ -20,7 +20,7 @@ from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld
 from gateway.xml.envelope import wrap
 from signing.keys.files import load_pem
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.generated import REPOSITORY
 from tests.platforms import NotNow, Platform, Reply, rng
 

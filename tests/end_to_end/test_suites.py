@@ -10,8 +10,8 @@ from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld
 from gateway.xml.envelope import unwrap
 from signing.keys.suite import SUITES
+from signing.xml.splice import strip
 from signing.xml.verify import verify
-from signing.xml.xmldsig import strip
 from tests.platforms import Platform
 from tests.signing_documents import write_keys
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.model import Envelope
 from gateway.xml.envelope import unwrap, wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
 from tests.waiting import until

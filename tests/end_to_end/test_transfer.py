@@ -15,7 +15,7 @@ from gateway.config.site import NewEnterprise, Site, write_site
 from gateway.model import Envelope
 from gateway.simulator.world import WatchedProcess, free_port
 from gateway.xml.envelope import TransferHead, unwrap, wrap, wrap_transfer
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.command_line import invoke, lines, node_at
 from tests.documents import order
 from tests.platforms import Platform

@@ -15,8 +15,8 @@ from gateway.rules.loading import load_rules
 from gateway.samples.compose import Style, compose
 from gateway.simulator.world import LocalWorld
 from gateway.xml.envelope import unwrap
+from signing.xml.splice import strip
 from signing.xml.verify import verify
-from signing.xml.xmldsig import strip
 from tests.platforms import Platform, enterprises
 
 OURS, THEIRS = enterprises(2)

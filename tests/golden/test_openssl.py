@@ -11,7 +11,7 @@ from signing.errors import SigningError
 from signing.keys import sm2
 from signing.keys.files import FileSigner
 from signing.keys.suite import DSIG, SM2_SHA1, SM2_SM3
-from signing.xml import xmldsig
+from signing.xml import splice
 from signing.xml.difference import digested
 from signing.xml.verify import verify
 from tests.openssl_tool import Tool
@@ -59,14 +59,14 @@ def openssl(tmp_path_factory: pytest.TempPathFactory) -> Openssl:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_openssl_accepts_our_signature_on_import_forms(name: str, suite: str, openssl: Openssl) -> None:
     signer = openssl.signers[suite]
-    assert openssl.accepts(xmldsig.sign(DOCUMENTS[name], signer).body, signer)
+    assert openssl.accepts(splice.sign(DOCUMENTS[name], signer).body, signer)
 
 
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("name", EXPORTS)
 def test_openssl_accepts_our_signature_on_export_forms(name: str, suite: str, openssl: Openssl) -> None:
     signer = openssl.signers[suite]
-    assert openssl.accepts(xmldsig.sign(EXPORTS[name], signer, before="ExtendMessage").body, signer)
+    assert openssl.accepts(splice.sign(EXPORTS[name], signer, before="ExtendMessage").body, signer)
 
 
 @needs_spec
@@ -74,15 +74,15 @@ def test_openssl_accepts_our_signature_on_export_forms(name: str, suite: str, op
 def test_openssl_accepts_our_signature_on_every_sample(path: Path, openssl: Openssl) -> None:
     signer = openssl.signers[SM2_SM3.name]
     body = unsigned(path.read_bytes())
-    signed = xmldsig.sign(body, signer)
-    assert xmldsig.cut(signed.body, signed.span) == body
+    signed = splice.sign(body, signer)
+    assert splice.cut(signed.body, signed.span) == body
     assert openssl.accepts(signed.body, signer)
     assert verify(signed.body).valid
 
 
 def test_openssl_refuses_another_document_and_another_key(openssl: Openssl) -> None:
     ours, other = (openssl.signers[suite] for suite in SUITES)
-    body = xmldsig.sign(DOCUMENTS["with_xsi"], ours).body
+    body = splice.sign(DOCUMENTS["with_xsi"], ours).body
     assert not openssl.accepts(body.replace(b"T-1", b"T-2"), ours)
     root = etree.fromstring(body)
     assert openssl.holds(root, ours)
@@ -113,6 +113,6 @@ def der_signature(root: etree._Element) -> bytes:
 def unsigned(body: bytes) -> bytes:
     """Cut out the Signature that a published sample has; its own cannot be reproduced (docs/spec/signing.md)."""
     try:
-        return xmldsig.strip(body)[0]
+        return splice.strip(body)[0]
     except SigningError:
         return body

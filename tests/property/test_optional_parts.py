@@ -16,7 +16,7 @@ from gateway.submission.validate import validate
 from gateway.xml.decode import decode
 from signing.keys.files import FileSigner
 from signing.keys.suite import RSA_SHA1
-from signing.xml.xmldsig import draft, finish
+from signing.xml.splice import draft, finish
 from tests.signing_documents import write_key
 
 Path = tuple[str, ...]

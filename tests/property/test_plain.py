@@ -19,7 +19,7 @@ from gateway.submission.plain import read_plain
 from gateway.submission.validate import validate
 from gateway.xml.decode import decode
 from signing.keys.suite import RSA_SHA1
-from signing.xml.xmldsig import draft
+from signing.xml.splice import draft
 
 rules = cache(load_rules)
 LIMITS = LimitsConfig()

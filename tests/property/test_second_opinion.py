@@ -21,7 +21,7 @@ from gateway.rules.schemas import Schemas, View, signature_base64_tags
 from gateway.samples.compose import catalogue, compose
 from gateway.submission.validate import validate
 from signing.keys.files import FileSigner
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.signing_documents import write_key
 
 XSD = Path(__file__).resolve().parents[2] / "xsd" / "202205"

@@ -11,7 +11,7 @@ from signing.errors import SigningError
 from signing.keys.files import FileSigner
 from signing.keys.issuers import Issuers
 from signing.keys.suite import SUITES
-from signing.xml import xmldsig
+from signing.xml import splice
 from signing.xml.c14n import canonical_document
 from signing.xml.document import parse
 from signing.xml.verify import verify
@@ -92,9 +92,9 @@ def documents(draw: st.DrawFn) -> bytes:
 def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
     signer: FileSigner, body: bytes, before: str
 ) -> None:
-    signed = xmldsig.sign(body, signer, before=before)
-    assert xmldsig.cut(signed.body, signed.span) == body
-    assert xmldsig.strip(signed.body) == (body, signed.span)
+    signed = splice.sign(body, signer, before=before)
+    assert splice.cut(signed.body, signed.span) == body
+    assert splice.strip(signed.body) == (body, signed.span)
     verdict = verify(signed.body)
     assert (verdict.valid, verdict.warnings, verdict.reasons) == (True, (), ())
 
@@ -106,7 +106,7 @@ def test_one_changed_byte_anywhere_breaks_it(signer: FileSigner, data: st.DataOb
 
     The certificate is vouched for by its issuer, not by this signature: here it is the one that is trusted.
     """
-    body = xmldsig.sign(DOCUMENTS[name], signer).body
+    body = splice.sign(DOCUMENTS[name], signer).body
     issuers = Issuers([x509.load_der_x509_certificate(signer.certificate_der)])
     assert verify(body, issuers=issuers).valid
     place = data.draw(st.integers(0, len(body) - 1))
@@ -128,7 +128,7 @@ def whole(body: bytes) -> bytes:
 def test_verify_never_raises_on_a_spoiled_document(
     signer: FileSigner, data: st.DataObject, new: bytes
 ) -> None:
-    body = xmldsig.sign(EXPORTS["plain"], signer, before="ExtendMessage").body
+    body = splice.sign(EXPORTS["plain"], signer, before="ExtendMessage").body
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(len(body), start + 8)))
     verdict = verify(body[:start] + new + body[end:])
@@ -139,6 +139,6 @@ def test_verify_never_raises_on_a_spoiled_document(
 @given(body=st.binary(max_size=200))
 def test_nothing_but_signing_errors_come_out_of_any_bytes(signer: FileSigner, body: bytes) -> None:
     assert not verify(body).valid
-    for act in (xmldsig.strip, lambda given: xmldsig.sign(given, signer)):
+    for act in (splice.strip, lambda given: splice.sign(given, signer)):
         with suppress(SigningError):
             act(body)

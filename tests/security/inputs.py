@@ -25,8 +25,8 @@ from gateway.xml.envelope import TransferHead, unwrap, wrap, wrap_response, wrap
 from signing.errors import SigningError
 from signing.keys.suite import RSA_SHA1
 from signing.xml.difference import first_difference
+from signing.xml.splice import strip
 from signing.xml.verify import verify
-from signing.xml.xmldsig import strip
 from tests.documents import COP_CODE, DXP_ID, element, export_order, inventory, message, order, receipt, tax
 from tests.security.growing import IN_CONTENT, IN_TAG, MOST_TELLING, Grow, numbered, repeated
 from tests.unit.ceb_documents import SIGNATURE

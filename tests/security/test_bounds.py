@@ -20,8 +20,8 @@ from gateway.xml.spans import child_spans
 from signing.errors import SigningError
 from signing.keys.suite import RSA_SHA1
 from signing.xml.markup import MOST_ATTRIBUTES, MOST_NAMESPACES
+from signing.xml.splice import sign
 from signing.xml.verify import verify
-from signing.xml.xmldsig import sign
 from tests.documents import export_order, message, order, receipt
 from tests.security.inputs import ENVELOPE, HEAD, LIMITS, ME, collected, handed_in, rules
 from tests.signing_documents import write_key

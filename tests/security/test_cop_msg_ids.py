@@ -12,7 +12,7 @@ from gateway.sending.envelope_builder import EnvelopeBuilder
 from gateway.submission.new_messages import new_message_of
 from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.entry import Accepted, Conflict, PutResult
 from tests.documents import dxp_rep, format_errors, order
 from tests.door_node import ANN, BOB

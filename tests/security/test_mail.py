@@ -15,7 +15,7 @@ from gateway.submission.mail_limit import bounded
 from gateway.submission.new_messages import new_message_of
 from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.entry import Accepted
 from spool.lifecycle import State
 from tests.documents import element, order

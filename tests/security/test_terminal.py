@@ -24,7 +24,7 @@ from gateway.keys.node_key import node_key
 from gateway.observe.log import configure_logs, log, reset_logs
 from gateway.printable import is_plain, printable, safe_json
 from gateway.upkeep.checkpoints import Sealer
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.entry import Collected, Fate
 from tests import documents as make
 from tests.command_line import Node, invoke, node_at

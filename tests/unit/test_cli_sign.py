@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from gateway.xml.envelope import unwrap
 from signing.keys.certificate import make_self_signed
 from signing.keys.sm2_certificate import make_self_signed_sm2
-from signing.xml.xmldsig import strip
+from signing.xml.splice import strip
 from tests import documents as make
 from tests.command_line import invoke, lines
 

@@ -20,7 +20,7 @@ from gateway.transports.memory import MemoryEndpoint, MemoryTransport
 from signing.errors import KeyUnavailable
 from signing.keys.pool import SigningKey, member_of
 from signing.keys.suite import Suite
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.device_keys import Played, played_member

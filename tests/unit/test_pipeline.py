@@ -16,8 +16,8 @@ from signing.keys.certificate import make_self_signed
 from signing.keys.files import FileSigner, load_pem
 from signing.keys.issuers import Issuers
 from signing.keys.suite import SUITES
+from signing.xml.splice import cut, finish, sign
 from signing.xml.verify import verify
-from signing.xml.xmldsig import cut, finish, sign
 from tests.documents import (
     COP_CODE,
     DXP_ID,

@@ -25,8 +25,8 @@ from gateway.submission.pipeline import examine
 from gateway.submission.validate import validate
 from gateway.xml.envelope import unwrap, wrap
 from signing.keys.files import Signer
+from signing.xml.splice import sign, strip
 from signing.xml.verify import verify
-from signing.xml.xmldsig import sign, strip
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
 from tests.signing_documents import write_key, write_sm2_key

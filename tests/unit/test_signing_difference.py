@@ -7,8 +7,8 @@ import pytest
 from signing.errors import SigningError
 from signing.keys.files import FileSigner
 from signing.xml.difference import Difference, first_difference
+from signing.xml.splice import sign
 from signing.xml.verify import verify
-from signing.xml.xmldsig import sign
 from tests.signing_documents import DOCUMENTS, EXPORTS, write_key
 
 

@@ -13,8 +13,8 @@ from signing.errors import SigningError
 from signing.keys.company import Company, companies_in
 from signing.keys.files import load_pem
 from signing.keys.issuers import Issuers
+from signing.xml.splice import sign
 from signing.xml.verify import verify
-from signing.xml.xmldsig import sign
 from tests.openssl_tool import Tool
 from tests.signing_documents import DOCUMENTS
 

@@ -15,7 +15,7 @@ from lxml import etree
 from signing.keys.certificate import certificate_facts
 from signing.keys.files import FileSigner
 from signing.keys.suite import C14N, C14N_WITH_COMMENTS, DSIG, RSA_SHA1
-from signing.xml import xmldsig
+from signing.xml import splice
 from signing.xml.c14n import canonical_part
 from signing.xml.verify import verify
 from tests.signing_documents import DOCUMENTS, EXPORTS, XSI, write_key, write_sm2_key
@@ -30,7 +30,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> FileSigner:
 
 @pytest.fixture(scope="module")
 def signed(signer: FileSigner) -> bytes:
-    return xmldsig.sign(EXPORTS["text_around"], signer, before="ExtendMessage").body
+    return splice.sign(EXPORTS["text_around"], signer, before="ExtendMessage").body
 
 
 def resign(body: bytes, signer: FileSigner) -> bytes:
@@ -67,8 +67,8 @@ def test_white_space_beside_the_signature_counts(signed: bytes, white: bytes) ->
 
 
 def test_changed_digest_breaks_the_signature_too(signed: bytes, signer: FileSigner) -> None:
-    other = xmldsig.sign(DOCUMENTS["with_xsi"], signer)
-    digest = xmldsig.digest_of(xmldsig.strip(signed)[0], RSA_SHA1)
+    other = splice.sign(DOCUMENTS["with_xsi"], signer)
+    digest = splice.digest_of(splice.strip(signed)[0], RSA_SHA1)
     verdict = verify(signed.replace(b64encode(digest), b64encode(other.digest)))
     assert (verdict.digest_ok, verdict.signature_ok) == (False, False)
 
@@ -114,7 +114,7 @@ def test_other_prefix_and_default_namespace_for_the_signature(signed: bytes, sig
 
 
 def test_signature_that_needs_xsi_assumed_is_valid_with_a_warning(signer: FileSigner) -> None:
-    body = xmldsig.sign(DOCUMENTS["without_xsi"], signer).body
+    body = splice.sign(DOCUMENTS["without_xsi"], signer).body
     verdict = verify(body.replace(f" {XSI}".encode(), b""))
     assert (verdict.valid, verdict.reasons) == (True, ())
     assert "xmlns:xsi" in verdict.warnings[0]
@@ -233,14 +233,14 @@ def test_signature_out_of_shape_is_refused(name: str, signed: bytes, signer: Fil
 
 
 def test_two_signatures_are_refused(signed: bytes, signer: FileSigner) -> None:
-    start, end = xmldsig.strip(signed)[1]
+    start, end = splice.strip(signed)[1]
     twice = signed[:end] + signed[start:end] + signed[end:]
     assert "2 Signatures" in verify(twice).reasons[0]
 
 
 def test_signed_document_wrapped_into_another_is_refused(signed: bytes) -> None:
     """The classic attack: the signed part moves aside, what is read is another part."""
-    start, end = xmldsig.strip(signed)[1]
+    start, end = splice.strip(signed)[1]
     evil = signed[:start].replace(b"T-1", b"T-2") + signed[end:]
     root_end = evil.rindex(b"</")
     for inside in (
@@ -254,7 +254,7 @@ def test_signed_document_wrapped_into_another_is_refused(signed: bytes) -> None:
 
 
 def test_signature_moved_to_another_place_of_the_root_still_covers_the_whole_text(signed: bytes) -> None:
-    start, end = xmldsig.strip(signed)[1]
+    start, end = splice.strip(signed)[1]
     after_root = signed.index(b">") + 1
     moved = signed[:after_root] + signed[start:end] + signed[after_root:start] + signed[end:]
     assert verify(moved).valid
@@ -308,11 +308,11 @@ def _ec_certificate() -> bytes:
 def test_a_short_rsa_key_proves_nothing(
     bits: int, least: int, valid: bool, warned: bool, tmp_path: Path
 ) -> None:
-    verdict = verify(xmldsig.sign(b"<r>t</r>", write_key(tmp_path, bits)).body, rsa_bits=least)
+    verdict = verify(splice.sign(b"<r>t</r>", write_key(tmp_path, bits)).body, rsa_bits=least)
     assert verdict.valid is valid
     assert any(f"{bits} bits" in warning for warning in verdict.warnings) is warned
     assert any(f"{bits} bits, at least {least}" in reason for reason in verdict.reasons) is not valid
 
 
 def test_the_length_of_an_sm2_key_is_always_enough(tmp_path: Path) -> None:
-    assert verify(xmldsig.sign(b"<r>t</r>", write_sm2_key(tmp_path)).body, rsa_bits=2048).valid
+    assert verify(splice.sign(b"<r>t</r>", write_sm2_key(tmp_path)).body, rsa_bits=2048).valid

@@ -15,7 +15,7 @@ from gateway.simulator.ledger import Ledger
 from gateway.simulator.outgoing import Outgoing
 from gateway.simulator.script import Script
 from gateway.xml.envelope import TransferHead, root_name, unwrap, wrap_transfer
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.customs_side import (
     COP,
     DECLARATIONS,

@@ -14,7 +14,7 @@ from gateway.model import Envelope, Fault
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.pipeline import Refusal
 from gateway.xml.envelope import wrap
-from signing.xml.xmldsig import sign
+from signing.xml.splice import sign
 from tests.command_line import invoke, lines
 from tests.documents import guid, order
 from tests.signing_documents import write_key
