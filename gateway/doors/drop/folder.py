@@ -42,7 +42,7 @@ _UNFIT: Final = {
 
 
 class FolderDropAdapter:
-    """`gateway.doors.drop.loop.Hatch` over a folder."""
+    """`gateway.doors.drop.loop.DropAdapter` over a folder."""
 
     def __init__(self, door: FolderDoor, *, size_bytes: int, enterprise: str) -> None:
         """`size_bytes`: largest message; of a larger file one byte more is read."""
