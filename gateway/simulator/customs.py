@@ -134,26 +134,26 @@ class Customs:
         self._ledger.arrived(line)
         self._postbox.post(posted)
 
-    def _take(self, envelope: bytes, unsealed: Unwrapped, planner: Planner, origin: str) -> None:
-        cop_msg_id, sha256 = unsealed.envelope.cop_msg_id, digest(unsealed.business)
-        original_sha256 = digest(original_of(unsealed.business))
-        sent = (unsealed.envelope.sender_id, cop_msg_id)
+    def _take(self, envelope: bytes, unwrapped: Unwrapped, planner: Planner, origin: str) -> None:
+        cop_msg_id, sha256 = unwrapped.envelope.cop_msg_id, digest(unwrapped.business)
+        original_sha256 = digest(original_of(unwrapped.business))
+        sent = (unwrapped.envelope.sender_id, cop_msg_id)
         before = self._seen.get(sent)
         asked = self._bounced.get(sent, 0)
-        error = self._asks_again(unsealed, asked) if before is None else None
+        error = self._asks_again(unwrapped, asked) if before is None else None
         if error is not None:
-            self._bounce(envelope, unsealed, planner, origin, asked=asked, error=error)
+            self._bounce(envelope, unwrapped, planner, origin, asked=asked, error=error)
             return
-        judged = self._judge(unsealed, planner, origin, before is None)
+        judged = self._judge(unwrapped, planner, origin, before is None)
         repeat = before is not None and before[0] == original_sha256
         if before is not None and repeat:
             judged = replace(judged, verdict=before[1])
         elif before is not None:
-            answer = planner.platform(CONFLICT, unsealed.envelope, origin)
+            answer = planner.platform(CONFLICT, unwrapped.envelope, origin)
             judged = replace(judged, verdict="conflict", posted=(answer,))
         line = Arrived(
             cop_msg_id=cop_msg_id,
-            sender_id=unsealed.envelope.sender_id,
+            sender_id=unwrapped.envelope.sender_id,
             message_type=judged.message_type,
             cop_code=judged.cop_code,
             envelope_sha256=digest(envelope),
@@ -169,14 +169,14 @@ class Customs:
         for posted in judged.posted:
             self._postbox.post(posted)
 
-    def _asks_again(self, unsealed: Unwrapped, asked: int) -> SimulatedRefusal | None:
+    def _asks_again(self, unwrapped: Unwrapped, asked: int) -> SimulatedRefusal | None:
         """Return the error that asks for another attempt, after `asked` such answers; None: accept the envelope."""
-        cop_msg_id = unsealed.envelope.cop_msg_id
+        cop_msg_id = unwrapped.envelope.cop_msg_id
         if asked < self._script.bounces_of(cop_msg_id):
             return self._script.passing_error(cop_msg_id)
-        if asked or not self._script.magic or not maybe_passing(unsealed.business):
+        if asked or not self._script.magic or not maybe_passing(unwrapped.business):
             return None
-        read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=False)
+        read = read_business(unwrapped.business, self._rules, limits=self._limits, signatures=False)
         magic = None if isinstance(read, BadFormat) else self._magic(read)
         return magic.passing if magic else None
 
@@ -188,7 +188,7 @@ class Customs:
     def _bounce(
         self,
         envelope: bytes,
-        unsealed: Unwrapped,
+        unwrapped: Unwrapped,
         planner: Planner,
         origin: str,
         *,
@@ -196,36 +196,36 @@ class Customs:
         error: SimulatedRefusal,
     ) -> None:
         """Ask the sender to send an envelope again, as if something had failed on this side."""
-        cop_msg_id = unsealed.envelope.cop_msg_id
+        cop_msg_id = unwrapped.envelope.cop_msg_id
         line = Arrived(
             cop_msg_id=cop_msg_id,
-            sender_id=unsealed.envelope.sender_id,
-            message_type=unsealed.envelope.msg_type,
+            sender_id=unwrapped.envelope.sender_id,
+            message_type=unwrapped.envelope.msg_type,
             cop_code="",
             envelope_sha256=digest(envelope),
-            business_sha256=digest(unsealed.business),
-            original_sha256=digest(original_of(unsealed.business)),
+            business_sha256=digest(unwrapped.business),
+            original_sha256=digest(original_of(unwrapped.business)),
             keys=(),
             verdict="bounced",
             repeat=asked > 0,
         )
         self._ledger.arrived(line)
-        self._bounced[unsealed.envelope.sender_id, cop_msg_id] = asked + 1
-        self._postbox.post(planner.platform(error, unsealed.envelope, origin))
+        self._bounced[unwrapped.envelope.sender_id, cop_msg_id] = asked + 1
+        self._postbox.post(planner.platform(error, unwrapped.envelope, origin))
 
-    def _judge(self, unsealed: Unwrapped, planner: Planner, origin: str, first: bool) -> _Judged:
+    def _judge(self, unwrapped: Unwrapped, planner: Planner, origin: str, first: bool) -> _Judged:
         """Check the message inside; only the first under its CopMsgId is verified and answered."""
         signatures = self._script.check_signatures and first
-        read = read_business(unsealed.business, self._rules, limits=self._limits, signatures=signatures)
+        read = read_business(unwrapped.business, self._rules, limits=self._limits, signatures=signatures)
         if not first:
             return _facts(read, "")
         route = AnswerRoute(
             origin=origin,
-            receiver_id=unsealed.envelope.sender_id,
-            node=unsealed.transfer.sta_node if unsealed.transfer else "",
+            receiver_id=unwrapped.envelope.sender_id,
+            node=unwrapped.transfer.sta_node if unwrapped.transfer else "",
         )
         if isinstance(read, BadFormat):
-            answer = planner.format(unsealed, read.message_type, read.info, route, "")
+            answer = planner.format(unwrapped, read.message_type, read.info, route, "")
             return replace(_facts(read, "bad_format"), posted=(answer,))
         header = read.header
         name = header.message_type.name
@@ -235,12 +235,12 @@ class Customs:
             case PlannedFate.PLATFORM:
                 magic = self._magic(read)
                 error = (magic and magic.platform) or self._script.platform_error(
-                    unsealed.envelope.cop_msg_id
+                    unwrapped.envelope.cop_msg_id
                 )
-                answer = planner.platform(error, unsealed.envelope, origin)
+                answer = planner.platform(error, unwrapped.envelope, origin)
                 return replace(_facts(read, "platform"), posted=(answer,))
             case PlannedFate.FORMAT:
-                answer = planner.format(unsealed, name, SAMPLED, route, header.cop_code)
+                answer = planner.format(unwrapped, name, SAMPLED, route, header.cop_code)
                 return replace(_facts(read, "format"), posted=(answer,))
             case PlannedFate.ANSWERED:
                 return self._process(read, planner, route)

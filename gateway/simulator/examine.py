@@ -60,7 +60,7 @@ def open_envelope(body: bytes, rules: Rules) -> Unwrapped | BadEnvelope:
         return BadEnvelope(refusal=SimulatedRefusal(code="0001", info=str(error)), envelope=_named(None))
     envelope = next(root.iter(f"{{{DXP}}}TransInfo"), None)
     try:
-        unsealed = unwrap_tree(root, body)
+        unwrapped = unwrap_tree(root, body)
     except EnvelopeError as error:
         return BadEnvelope(refusal=SimulatedRefusal(code="0002", info=error.what), envelope=_named(envelope))
     faults = validate(root, rules.schemas, View.SENDABLE)
@@ -68,7 +68,7 @@ def open_envelope(body: bytes, rules: Rules) -> Unwrapped | BadEnvelope:
         return BadEnvelope(
             refusal=SimulatedRefusal(code="0002", info=_said(faults)), envelope=_named(envelope)
         )
-    return unsealed
+    return unwrapped
 
 
 def read_business(

@@ -84,16 +84,16 @@ class Planner:
         )
 
     def format(
-        self, unsealed: Unwrapped, message_type: str, info: str, route: AnswerRoute, owner: str
+        self, unwrapped: Unwrapped, message_type: str, info: str, route: AnswerRoute, owner: str
     ) -> Posted:
         """Answer a message with a CEB900."""
-        cop_msg_id = unsealed.envelope.cop_msg_id
+        cop_msg_id = unwrapped.envelope.cop_msg_id
         guid = values.guid(self.script.randomness("format", f"{cop_msg_id}|{self.now}")).lower()
         body = format_answer(
             guid=guid,
             cop_msg_id=cop_msg_id,
             message_type=message_type,
-            original=text_of(unsealed.business),
+            original=text_of(unwrapped.business),
             status=FORMAT_ERROR,
             info=info,
             time=self._instant(),

@@ -127,18 +127,18 @@ def _examine_wrapped(
     trust: Trust,
     local_receivers: LocalReceivers,
 ) -> Message:
-    unsealed = _unseal(root, body)
-    authorise_envelope(unsealed.envelope, caller)
-    document = decode(unsealed.business, limits)
+    unwrapped = _unwrap(root, body)
+    authorise_envelope(unwrapped.envelope, caller)
+    document = decode(unwrapped.business, limits)
     header = identify(document, rules.catalogue, rules.schemas.edition)
-    authorise(header, caller, local_receivers, sender_id=unsealed.envelope.sender_id)
-    outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unsealed, header)]
-    alone = local_receivers.crowded.isdisjoint((header.dxp_id, unsealed.envelope.sender_id))
+    authorise(header, caller, local_receivers, sender_id=unwrapped.envelope.sender_id)
+    outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unwrapped, header)]
+    alone = local_receivers.crowded.isdisjoint((header.dxp_id, unwrapped.envelope.sender_id))
     inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
     problem = "invalid-message" if inside else "invalid-envelope"
     _all_in_order(problem, [*outside, *inside], contradictions(document, header))
-    check_signature(unsealed.business, header, trust)
-    return Message(body=unsealed.business, header=header, envelope=unsealed.envelope, wrapped=body)
+    check_signature(unwrapped.business, header, trust)
+    return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
 
 
 def _faults(
@@ -172,7 +172,7 @@ def _anonymous(header: Header) -> list[Fault]:
     ]
 
 
-def _unseal(root: etree._Element, body: bytes) -> Unwrapped:
+def _unwrap(root: etree._Element, body: bytes) -> Unwrapped:
     name = etree.QName(root).localname
     if name != "DxpMsg":
         raise _bad_envelope(
@@ -187,9 +187,9 @@ def _unseal(root: etree._Element, body: bytes) -> Unwrapped:
         ) from error
 
 
-def _says_otherwise(unsealed: Unwrapped, header: Header) -> tuple[Fault, ...]:
+def _says_otherwise(unwrapped: Unwrapped, header: Header) -> tuple[Fault, ...]:
     """MsgType may be empty, but not say another type than the document inside (docs/spec/dxp.md, MsgType)."""
-    said, is_ = unsealed.envelope.msg_type, header.message_type.name
+    said, is_ = unwrapped.envelope.msg_type, header.message_type.name
     if said in ("", is_):
         return ()
     return _bad_envelope(
