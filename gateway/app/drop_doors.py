@@ -19,7 +19,6 @@ from gateway.judges.asking import Asking
 from gateway.judges.judge import Judge
 from gateway.keys.backlog import Backlogs
 from gateway.model import Enterprise, EnterpriseId
-from gateway.observe.door_metrics import DoorFigures
 from gateway.processes.stop import Stop
 from gateway.processes.supervisor import Role
 from gateway.submission.commit import BatchCommit
@@ -73,9 +72,8 @@ class Doors:
         def run() -> None:
             stop = Stop().on_sigterm()
             spool = self.open_spool()
-            figures = DoorFigures(self.config.node.state_dir, name)
             asking = Asking(self.line, self.judge)
-            submitter = self.submitter(spool, figures, asking)
+            submitter = self.submitter(spool, asking)
             loops = [
                 DropLoop(
                     caller=owner,
@@ -87,13 +85,12 @@ class Doors:
             ]
             run_drop_loops(loops, stop, wait_s=wait_s, pause_s=pause_s)
             asking.close()
-            figures.close()
             spool.close()
 
         waits_s = max(4 * getattr(door, "timeout_s", 0.0) for _, door in doors)
         return Role(name=name, run=run, waits_s=waits_s)
 
-    def submitter(self, spool: Spool, figures: DoorFigures, asking: Asking) -> BatchSubmitter:
+    def submitter(self, spool: Spool, asking: Asking) -> BatchSubmitter:
         """Build the batch submitter of one process."""
         commit = BatchCommit(spool)
         full = Full(spool, self.judge.local_receivers)
@@ -112,7 +109,6 @@ class Doors:
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),
             size_bytes=self.config.accept.limits.size_bytes,
             refuse_wait_s=self.config.signing.refuse_wait_s,
-            figures=figures,
         )
 
     def _adapter(self, door: Door, enterprise: str) -> DropAdapter:

@@ -28,7 +28,6 @@ from gateway.keys.backlog import Backlogs, key_backlogs
 from gateway.keys.metrics import key_families
 from gateway.keys.node_key import node_key
 from gateway.keys.public_keyring import PublicKeyring
-from gateway.observe.door_metrics import door_families
 from gateway.observe.metrics import Meter, spool_metrics
 from gateway.submission.commit import GroupCommit
 from gateway.submission.intake import Intake
@@ -76,7 +75,6 @@ def http_door(
                 *key_families(keyring, key_backlogs(config, read)),
                 *config_state.families(),
                 expiry_family(token_expiries(judge.enterprises.values())),
-                *door_families(config.node.state_dir),
             ],
         ),
     ):

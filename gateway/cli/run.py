@@ -33,6 +33,7 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     from gateway.errors import GatewayError  # noqa: PLC0415
     from gateway.observe.defects import capture_libraries  # noqa: PLC0415
     from gateway.observe.log import configure_logs, log  # noqa: PLC0415
+    from gateway.observe.metric_files import metric_files  # noqa: PLC0415
     from gateway.processes.supervisor import Role, Supervisor  # noqa: PLC0415
 
     wanted = names or ROLES
@@ -73,13 +74,14 @@ def run(file: Path, names: tuple[str, ...]) -> None:
     def notice() -> list[Role] | None:
         return reload(operator=False) if watch.changed() else None
 
-    Supervisor(
-        app.roles(wanted, door, last_reload),
-        reload=reload,
-        notice=notice,
-        drain_s=20.0,
-        hung_after_s=app.config.node.hung_after_s,
-    ).run()
+    with metric_files(app.config.node.state_dir):
+        Supervisor(
+            app.roles(wanted, door, last_reload),
+            reload=reload,
+            notice=notice,
+            drain_s=20.0,
+            hung_after_s=app.config.node.hung_after_s,
+        ).run()
 
 
 def _journal(before: "App", after: "App") -> None:

@@ -11,6 +11,7 @@ from gateway.config.channels import Channel, Deliver
 from gateway.config.gateway_toml import Config
 from gateway.delivery.notices import NOUN
 from gateway.errors import DeliveryError, GatewayError, LeaseEndedError, ReceiverGoneError
+from gateway.observe.role_metrics import notice_counter
 from gateway.ports import Clock, Parcel, Transport
 from gateway.sending.attempts import Attempts
 from gateway.sending.breaker import Breaker
@@ -67,7 +68,9 @@ class Lane:
         webhook = channel.deliver.webhook
         self.channel = channel
         self.name = channel.lane
-        self.attempts = Attempts(policy=policy_of(config, channel.deliver), chance=chance, noun=NOUN)
+        self.attempts = Attempts(
+            policy=policy_of(config, channel.deliver), chance=chance, counter=notice_counter(), noun=NOUN
+        )
         self.batch = BATCH if webhook is None else _WEBHOOK_BATCH
         self._hands = 1 if webhook is None else webhook.parallel
         self._clock = clock

@@ -70,6 +70,11 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
         meaning="a role met an error it cannot answer and ends",
         do="the error says what to mend",
     ),
+    "metrics.unavailable": EventSpec(
+        level="warning",
+        meaning="the counters of a process do not reach `/metrics`, or `/metrics` cannot read the counters of the roles",
+        do="`error` says why; the role needs free space in the folder `metrics` of `state_dir` when it starts again",
+    ),
     "request.failed": EventSpec(
         level="error",
         meaning="a request or a message met a defect; the caller was told `internal-error`. One and the same is told"

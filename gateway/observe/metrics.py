@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: counters of the accept process, and values read from the spool on demand.
+"""Metrics for Prometheus: counters of the accept process and of all roles, and values read from the spool on demand.
 
 Labels are our own names (destinations, states, enterprises, problem codes), never anything from a message.
 """
@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from gateway.observe.metric_files import RoleMetrics
 from spool.entry import AGE_CLASSES, Backlog, Depth, Outstanding
 from spool.errors import SpoolError
 from spool.store import Spool
@@ -32,7 +33,7 @@ More = Callable[[Spool], Sequence[Metric]]
 
 
 class Meter:
-    """The counters of one accept process; safe to use from several threads."""
+    """The counters of one accept process, kept in its memory, and the output of `/metrics`; thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -70,6 +71,7 @@ class Meter:
             "gateway_commit_seconds", "How long one commit took", buckets=_SECONDS, registry=self.registry
         )
         ProcessCollector(namespace="gateway_accept", registry=self.registry)
+        self.registry.register(RoleMetrics())
         # in the library, the look-up by labels takes longer than counting
         self._request = cache(self._requests.labels)
         self._first, self._again = cache(self._accepted.labels), cache(self._duplicates.labels)

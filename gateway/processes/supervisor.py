@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from gateway.observe.defects import defect
 from gateway.observe.log import log
+from gateway.observe.metric_files import join
 from gateway.processes.heartbeat import Heartbeat, beats
 from gateway.processes.sd_notify import sd_notify
 from spool.retry import backoff_s
@@ -257,6 +258,7 @@ def _live(role: Role, parent: int, heart: Heartbeat) -> NoReturn:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.nice(role.nice)
         beats(heart)
+        join(role.name)
         role.run()
         code = 0
     except BaseException as error:  # noqa: BLE001 (the last place that can say why)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.errors import DeliveryError
 from gateway.observe.log import log
+from gateway.observe.role_metrics import arrival_counter
 from gateway.ports import Arrival, Feed
 from gateway.printable import escaped
 from gateway.processes.stop import Stop
@@ -48,6 +49,7 @@ class Collect:
         self._feed = feed
         self._destination = destination
         self._filer = filer
+        self._counter = arrival_counter(destination)
         self._in_hand: Sequence[Arrival] = ()
         """Received, but not in the spool yet."""
         self._is_writable = False
@@ -97,6 +99,7 @@ class Collect:
         )
         kept, self._in_hand = self._in_hand, ()
         failure = self._done(kept)
+        self._counter.inc(len(kept))
         log("receipt.received", destination=self._destination, arrivals=len(kept), new=new)
         self._filer.file_waiting()
         self._is_writable = True

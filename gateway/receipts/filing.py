@@ -15,6 +15,7 @@ from gateway.errors import EnvelopeError, TooExpensive
 from gateway.identity import SHORTEST_KEY
 from gateway.model import DXP_REP, Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe.log import gathered, log
+from gateway.observe.role_metrics import OutcomeCounter, answer_counter
 from gateway.processes.heartbeat import beat
 from gateway.receipts.authorities import NOT_CARRIED, Authorities, Carried, not_carried
 from gateway.receipts.correlate import learned, lookups, match_all
@@ -67,6 +68,7 @@ class ReceiptFiler:
         self._resend_policy = ResendPolicy(config, rules.codes)
         self._authorities = Authorities(config)
         self._transfer = transfer
+        self._counter = answer_counter()
 
     def file_waiting(self) -> int:
         """File everything that is kept and not yet filed; returns the number of arrivals."""
@@ -153,6 +155,7 @@ class ReceiptFiler:
         with gathered():
             for filing, filed in zip(filings, done, strict=True):
                 _log_filed(filing, filed)
+                _count_filed(filing, filed, self._counter)
                 log_ended(filed.ended)
         if copies:
             self.file_waiting()
@@ -421,3 +424,11 @@ def _log_filed(filing: Filing, filed: Filed) -> None:
         log("receipt.duplicate", **about, bodies=filed.duplicates)
     for orphan in filing.orphans:
         log("receipt.orphaned", **about, body_index=orphan.index, reason=orphan.reason)
+
+
+def _count_filed(filing: Filing, filed: Filed, counter: OutcomeCounter) -> None:
+    """Count what `_log_filed` logs."""
+    counter.count("matched", sum(filed.matched.values()))
+    counter.count("delivered", len(filed.delivered) if _is_mail(filing) else 0)
+    counter.count("duplicate", filed.duplicates)
+    counter.count("orphaned", len(filing.orphans))

@@ -3,16 +3,24 @@
 One rule for everything that leaves the spool, entries for customs and notices for enterprises alike (docs/adr/0003).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import EnvelopeError
 from gateway.observe.log import log
+from gateway.observe.role_metrics import OutcomeCounter
 from gateway.printable import escaped
 from spool.entry import Claimed, Fate, Settlement
 from spool.retry import RetryPolicy
+
+_OUTCOMES: Final[Mapping[Fate, str]] = {
+    Fate.DELIVERED: "sent",
+    Fate.DEFERRED: "deferred",
+    Fate.UNDELIVERABLE: "dead",
+    Fate.POSTPONED: "postponed",
+}
 
 
 class Postponing(Protocol):
@@ -24,10 +32,11 @@ class Postponing(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """Decides and logs; `chance` in [0, 1) is the jitter of the back-off."""
+    """Decides, logs and counts; `chance` in [0, 1) is the jitter of the back-off."""
 
     policy: RetryPolicy
     chance: Callable[[], float]
+    counter: OutcomeCounter
     noun: str = "entry"
     """What log and journal call what is sent: `entry` or `notice`."""
 
@@ -56,7 +65,7 @@ class Attempts:
 
     def sent(self, entry: Claimed, sha256: bytes, record: str) -> Settlement:
         """Settle what the other side confirmed; `record`: what the journal says of it."""
-        self._log(entry, Fate.DELIVERED, sha256=sha256.hex())
+        self._record(entry, Fate.DELIVERED, sha256=sha256.hex())
         return Settlement(
             entry=entry.entry,
             claim=entry.claim,
@@ -74,12 +83,14 @@ class Attempts:
         self, entry: Claimed, fate: Fate, why: object, next_at: datetime | None = None
     ) -> Settlement:
         error = escaped(str(why))
-        self._log(entry, fate, error=error, at="" if next_at is None else next_at.isoformat())
+        self._record(entry, fate, error=error, at="" if next_at is None else next_at.isoformat())
         return Settlement(
             entry=entry.entry, claim=entry.claim, fate=fate, error=error, next_at=next_at, noun=self.noun
         )
 
-    def _log(self, entry: Claimed, fate: Fate, *, error: str = "", at: str = "", sha256: str = "") -> None:
+    def _record(self, entry: Claimed, fate: Fate, *, error: str = "", at: str = "", sha256: str = "") -> None:
+        """Log and count one outcome."""
+        self.counter.count(_OUTCOMES[fate])
         about = {
             "message_id": entry.uid,
             "enterprise": entry.owner,

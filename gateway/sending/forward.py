@@ -11,6 +11,7 @@ from gateway.config.gateway_toml import Config, Destination
 from gateway.errors import DeliveryError, EnvelopeError, LeaseEndedError
 from gateway.keys.keyring import Keyring
 from gateway.observe.log import gathered, log
+from gateway.observe.role_metrics import entry_counter
 from gateway.ports import Clock, Delivery, Parcel, Transport
 from gateway.processes.heartbeat import beat
 from gateway.processes.stop import Stop
@@ -74,7 +75,9 @@ class Forward:
         )
         self._config = config
         self._claimant = claimant
-        self._attempts = Attempts(policy=policy_of(config, destination), chance=chance)
+        self._attempts = Attempts(
+            policy=policy_of(config, destination), chance=chance, counter=entry_counter(destination.name)
+        )
         self._breaker = Breaker(destination.batch, clock=clock, chance=chance)
         self._clock = clock
 

@@ -118,6 +118,9 @@ def test_message_for_an_enterprise_of_ours_is_in_its_stream_untouched_once_and_o
         assert ann.ask("GET", mail["content"]).status == 404, "handed over: it is bob's"
         assert bob.ask("GET", f"/v1/messages/{uid}").status == 404
         assert ann.ask("GET", "/v1/receipts?after=0").json()["receipts"] == []
+        metrics = ann.ask("GET", "/metrics").body.decode().splitlines()
+    assert 'gateway_entries_total{destination="@local",outcome="sent"} 1.0' in metrics
+    assert 'gateway_answers_total{outcome="delivered"} 1.0' in metrics
     assert node.sent_to_peer() == []
     text = invoke("trace", uid, "-c", node.site.config).stdout
     assert f"to @local: sent, for {BOB}" in text

@@ -16,8 +16,8 @@ from gateway.doors.http.responses import to_response
 from gateway.doors.http.services import HttpResponse, ProblemError, problem_response
 from gateway.model import Enterprise
 from gateway.observe.defects import defect
-from gateway.observe.door_metrics import ACCEPTED, DUPLICATE, DoorFigures
 from gateway.observe.log import log
+from gateway.observe.role_metrics import ACCEPTED, DUPLICATE, count_door_message
 from gateway.ports import Arrival, Clock
 from gateway.submission.commit import BatchCommit
 from gateway.submission.intake import ExaminedSubmission, Intake, SubmissionResult
@@ -47,14 +47,12 @@ class BatchSubmitter:
         gauge: Gauge,
         size_bytes: int,
         refuse_wait_s: float,
-        figures: DoorFigures,
         clock: Clock = time.monotonic,
     ) -> None:
         """Store the settings.
 
         `intake` writes to `commit`; `judge` always returns, whatever it gets; `size_bytes`: largest message.
         """
-        self.figures = figures
         self._judge = judge
         self._clock = clock
         self._intake = intake
@@ -86,8 +84,7 @@ class BatchSubmitter:
             answer, outcome = self._answer(result, arrival, caller)
             answers.append(answer)
             if answer is not None:
-                self.figures.count(caller.id, door, outcome)
-        self.figures.write()
+                count_door_message(caller.id, door, outcome)
         return answers
 
     def _results(self, arrivals: Sequence[Arrival], caller: Enterprise) -> list[_Result]:

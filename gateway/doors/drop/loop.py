@@ -12,6 +12,7 @@ from gateway.doors.http.services import HttpResponse
 from gateway.errors import DeliveryError
 from gateway.model import Enterprise
 from gateway.observe.log import log
+from gateway.observe.role_metrics import set_door_in_order
 from gateway.ports import Arrival, Clock
 from gateway.processes.stop import Stop
 from spool.retry import backoff_s
@@ -175,7 +176,7 @@ class DropLoop:
         return bool(self._closed)
 
     def _stands(self, *, in_order: bool) -> None:
-        self._submitter.figures.stands(self._caller.id, self._kind, in_order=in_order)
+        set_door_in_order(self._caller.id, self._kind, in_order=in_order)
 
     def _rest(self, seconds: float) -> None:
         self._rest_until = self._clock() + seconds
