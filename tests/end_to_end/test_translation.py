@@ -112,7 +112,9 @@ def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -
     (tmp_path / "inventories.csv").write_bytes(example("inventories").decode().encode("gb18030"))
     token = node.site.tokens["ours"]  # type: ignore[index]
     environment = {**os.environ, "URL": node.address, "AUTH": f"Authorization: Bearer {token}"}
-    for command in block("sh", "curl").splitlines():
+    commands = block("sh", "curl").splitlines()
+    assert len(commands) == 2, "one for each of them"
+    for command in commands:
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
         assert json.loads(done.stdout)["state"] == "accepted"
 
