@@ -4,7 +4,6 @@ import hashlib
 import os
 import queue
 import random
-import signal
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld, WatchedProcess
 from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
+from tests.nodes import kill_role, pids
 from tests.platforms import Platform, enterprises
 from tests.waiting import RECOVERY_S
 
@@ -44,19 +44,10 @@ class Killer(threading.Thread):
             self.error = error
 
     def _kill(self, number: int) -> None:
-        alive = self._roles()
+        alive = pids(self._gateway.events)
         role = sorted(alive)[number % len(alive)]
-        pid = alive[role]
-        os.kill(pid, signal.SIGKILL)
+        kill_role(self._gateway, role)
         self.kills[role.partition("/")[0]] += 1
-        self._gateway.wait_for(
-            lambda line: line.get("event") == "role.restarted" and line["role"] == role and line["pid"] > 0
-            and self._roles()[role] != pid
-        )  # fmt: skip
-
-    def _roles(self) -> dict[str, int]:
-        started = ("role.started", "role.restarted")
-        return {line["role"]: line["pid"] for line in list(self._gateway.events) if line["event"] in started}
 
 
 def work(seed: int) -> list[tuple[str, str, bytes]]:

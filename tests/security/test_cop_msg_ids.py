@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from gateway.config.site import NewEnterprise
-from gateway.model import EnterpriseId, Envelope, Message, MessageId
+from gateway.model import Envelope
 from gateway.sending.envelope_builder import EnvelopeBuilder
-from gateway.submission.new_messages import new_message_of
-from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
 from signing.xml.splice import sign
 from spool.entry import Accepted, Conflict, PutResult
+from tests import in_process
 from tests.documents import dxp_rep, format_errors, order
 from tests.door_node import ANN, BOB
 from tests.homing import Home, home
@@ -35,7 +34,6 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
 
 def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str, PutResult]:
     """Hand in a DxpMsg under `NUMBER`; what it is called here, and what is said of it."""
-    caller = node.app.enterprises[EnterpriseId(owner.id)]
     business = order(order_no, cop_code=owner.cop_codes[0], dxp_id=owner.dxp_ids[0])
     head = Envelope(
         cop_msg_id=NUMBER,
@@ -45,17 +43,7 @@ def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str,
         msg_type="CEB311Message",
     )
     body = wrap(sign(business, node.app.keyring().in_memory()["node"]).body, head)
-    message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
-    assert isinstance(message, Message), message
-    uid = MessageId(f"OF-{owner.id}-{order_no}")
-    (reply,) = node.spool.put(
-        [
-            new_message_of(
-                message, caller, uid=uid, config=node.app.config, local_receivers=node.app.local_receivers
-            )
-        ]
-    )
-    return uid, reply
+    return in_process.hand_in(node.app, node.spool, owner.id, body, uid=f"OF-{owner.id}-{order_no}")
 
 
 def heard(node: Home, owner: NewEnterprise) -> list[str]:
