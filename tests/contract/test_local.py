@@ -22,7 +22,7 @@ from spool.store import Spool
 from tests.documents import order
 from tests.in_process import take_in
 from tests.servers.postgres import shared
-from tests.unit.test_offers import UID
+from tests.unit.test_new_messages import UID
 
 ANN, BOB = "DXPENT0000000001", "DXPENT0000000002"
 

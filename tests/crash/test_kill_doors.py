@@ -14,7 +14,7 @@ from gateway.config.site import NewEnterprise
 from tests.crash.points import AT_DOORS, Points
 from tests.documents import order
 from tests.door_node import DoorNode, FolderPlace
-from tests.queue_place import QueuePlace
+from tests.door_queues import QueuePlace
 from tests.servers.rabbitmq import Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor

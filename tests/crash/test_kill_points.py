@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.answers import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load, pass_all
 from tests.crash.points import IN_HAND, POINTS, RARE, WITH_AGE, Whom
 from tests.crash.ports import simulated_amqp

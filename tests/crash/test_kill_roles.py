@@ -12,7 +12,7 @@ from typing import Any
 from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld, WatchedProcess
-from tests.crash.homecoming import bring_home, expected_bodies, wait_until_sent
+from tests.crash.answers import bring_home, expected_bodies, wait_until_sent
 from tests.nodes import kill_role, pids
 from tests.platforms import Platform, enterprises
 from tests.waiting import RECOVERY_S

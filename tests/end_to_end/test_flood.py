@@ -24,7 +24,7 @@ from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.nodes import Node
 from tests.platforms import enterprises
-from tests.spooling import START, Clock, new_message, settled
+from tests.spool_samples import START, Clock, new_message, settled
 
 FLOOD = 100_000
 COMMIT = 2_000

@@ -20,7 +20,7 @@ from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.store import Topic
-from tests.crash.homecoming import bring_home, expected_bodies
+from tests.crash.answers import bring_home, expected_bodies
 from tests.nodes import start_gateway
 from tests.platforms import NotNow, Platform, bodies_of, enterprises
 from tests.servers.postgres import PostgresServer, running

@@ -14,7 +14,7 @@ from gateway.delivery.lane import Lane
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel, Transport
 from spool.entry import Claimed
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 
 
 @dataclass

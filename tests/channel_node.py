@@ -20,7 +20,7 @@ EBP, EBC = "4400000002", "4400000003"
 QUICK = {"first_s = 2.0": "first_s = 0.05", "ceiling_s = 600.0": "ceiling_s = 0.5"}
 
 
-class Home:
+class ChannelNode:
     """The node: accepts, files, and brings home; one process, no door."""
 
     def __init__(
@@ -120,7 +120,7 @@ class Home:
 
 
 @contextmanager
-def home(folder: Path, deliver: Mapping[str, str], **settings: object) -> Iterator[Home]:
-    """A home that is closed at the end."""
-    with closing(Home(folder, deliver, **settings)) as made:  # type: ignore[arg-type]
+def channel_node(folder: Path, deliver: Mapping[str, str], **settings: object) -> Iterator[ChannelNode]:
+    """A node that is closed at the end."""
+    with closing(ChannelNode(folder, deliver, **settings)) as made:  # type: ignore[arg-type]
         yield made

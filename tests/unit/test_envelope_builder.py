@@ -30,7 +30,7 @@ from signing.xml.verify import verify
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
 from tests.signing_documents import write_key, write_sm2_key
-from tests.unit.test_offers import ME, NOW, UID, config, destination
+from tests.unit.test_new_messages import ME, NOW, UID, config, destination
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
 
