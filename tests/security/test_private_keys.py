@@ -89,16 +89,15 @@ def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: 
 def test_a_key_that_cannot_be_loaded_refuses_the_reload_and_the_old_roles_stay(tmp_path: Path) -> None:
     node = DoorNode(tmp_path, {}, owners=[ANN])
     signing = needles(node.site.key.read_bytes())
-    node.start()
-    until(lambda: holders(node, signing), {"forward/customs/0"}.issubset)
-    roles = processes(node)
-    node.site.key.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-    node.process.process.send_signal(signal.SIGHUP)
-    error = str(node.event("node.reload_failed")["error"])
-    assert "the private key cannot be loaded (key node, " in error
-    assert str(node.site.key) in error
-    body = order(cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
-    with closing(node.platform("ann")) as platform:
-        assert platform.ask("POST", "/v1/messages", body).status == 202
-    assert processes(node) == roles
-    node.stop()
+    with node.running():
+        until(lambda: holders(node, signing), {"forward/customs/0"}.issubset)
+        roles = processes(node)
+        node.site.key.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+        node.process.process.send_signal(signal.SIGHUP)
+        error = str(node.event("node.reload_failed")["error"])
+        assert "the private key cannot be loaded (key node, " in error
+        assert str(node.site.key) in error
+        body = order(cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
+        with closing(node.platform("ann")) as platform:
+            assert platform.ask("POST", "/v1/messages", body).status == 202
+        assert processes(node) == roles
