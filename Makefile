@@ -31,6 +31,7 @@ test: $(VENV)/.test
 	$(PYTEST)
 
 soak: $(VENV)/.test
+	$(if $(SOAK_RUNS),,GATEWAY_MESSAGES=8000 $(BIN)/python -m pytest -q tests/crash/test_kill_roles.py)
 	$(BIN)/python -m tests.crash.soak
 
 fuzz: $(VENV)/.test

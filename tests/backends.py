@@ -6,7 +6,7 @@ from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import Clock
+from tests.spool_samples import Clock
 
 
 def _sqlite(folder: Path, clock: Clock) -> Spool:

@@ -1,7 +1,7 @@
 """The command line for tests, in this process, on sites that are real in every part."""
 
 import json
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,10 +12,8 @@ from click.testing import CliRunner, Result
 
 from gateway.app.build import App
 from gateway.cli.root import root
-from gateway.model import EnterpriseId, Message
-from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import examine
-from spool.entry import Accepted, Collected, Fate, Settlement
+from spool.entry import Fate, Settlement
+from tests.in_process import bring_in, take_in
 
 
 def invoke(*arguments: object) -> Result:
@@ -36,22 +34,8 @@ class Node:
 
     def accept(self, *bodies: bytes, owner: str = "demo") -> list[str]:
         """Take bodies in as the door does; the ids they got."""
-        caller = self.app.enterprises[EnterpriseId(owner)]
-        limits = self.app.config.accept.limits
-        spool = self.app.spool()
-        uids = []
-        for body in bodies:
-            message = examine(body, caller, self.app.rules, limits)
-            assert isinstance(message, Message), message
-            uid = new_message_id(datetime.now(UTC))
-            new = new_message_of(
-                message, caller, uid=uid, config=self.app.config, local_receivers=self.app.local_receivers
-            )
-            (reply,) = spool.put([new])
-            assert isinstance(reply, Accepted), reply
-            uids.append(str(uid))
-        spool.close()
-        return uids
+        with closing(self.app.spool()) as spool:
+            return [take_in(self.app, spool, owner, body) for body in bodies]
 
     def settle(self, fate: Fate, *, error: str = "", limit: int = 100) -> None:
         """Claim what is due, and have every attempt end like this."""
@@ -74,21 +58,12 @@ class Node:
 
     def collect(self, *bodies: bytes) -> None:
         """Bring answers in as the collect role does."""
-        spool = self.app.spool()
-        spool.keep(_collected(bodies))
-        self.app.filer(spool).file_waiting()
-        spool.close()
+        with closing(self.app.spool()) as spool:
+            bring_in(self.app, spool, bodies)
 
     def run(self, *arguments: object) -> Result:
         """Run a command with this configuration."""
         return invoke(*arguments, "-c", self.app.file)
-
-
-def _collected(bodies: Sequence[bytes]) -> list[Collected]:
-    return [
-        Collected(feed="customs", name=f"receipt-{number}.xml", body=body, sha256=sha256(body).digest())
-        for number, body in enumerate(bodies, 1)
-    ]
 
 
 def node_at(folder: Path) -> Node:

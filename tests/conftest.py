@@ -4,7 +4,17 @@ Neither keeps a database of examples: what a run finds depends on the code, the 
 on what an earlier run left on this machine, nor on how busy it is.
 """
 
+import os
+from itertools import cycle, islice
+
 from hypothesis import HealthCheck, settings
+
+from gateway.simulator import world
+
+_NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_SHARE = len(world._SERVER_PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+world._PORTS = islice(cycle(world._SERVER_PORTS[_NUMBER * _SHARE :][:_SHARE]), os.getpid() % _SHARE, None)
+"""Each worker has ports of its own: two that go through the same ones would, some day, choose one at the same time."""
 
 settings.register_profile(
     "fixed",

@@ -25,7 +25,7 @@ from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
-from tests.spooling import Clock
+from tests.spool_samples import Clock
 from tests.waiting import PATIENCE_S
 
 REFUSED = b"<refused/>"

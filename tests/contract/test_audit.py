@@ -12,7 +12,7 @@ from spool.entry import Note
 from spool.note import Checkpoint, NodeKey
 from spool.postgres import PostgresSpool
 from spool.store import Spool
-from tests.spooling import Clock, new_message, settled
+from tests.spool_samples import Clock, new_message, settled
 
 KEY = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
 OTHER = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())

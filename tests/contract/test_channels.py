@@ -14,10 +14,10 @@ from gateway.upkeep.retention import Retention
 from spool.archive import Archive
 from spool.entry import Wanted
 from spool.lifecycle import Event, State
+from tests.channel_node import ChannelNode, channel_node
 from tests.command_line import invoke, lines
 from tests.contract.conftest import AmqpMedium, RabbitmqMedium, SftpMedium
 from tests.documents import dxp_rep
-from tests.homing import Home, home
 from tests.servers.postgres import shared
 from tests.servers.receiver import Handler, Receiver
 from tests.waiting import until
@@ -159,14 +159,14 @@ def spool_toml(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
 
 
-def delivered(node: Home, lane: str, count: int) -> bool:
+def delivered(node: ChannelNode, lane: str, count: int) -> bool:
     return [one.state for one in node.entries(lane)] == [State.SENT] * count
 
 
 def test_a_receipt_of_ones_own_comes_as_customs_wrote_it_with_what_it_means(
     side: Side, tmp_path: Path
 ) -> None:
-    with home(tmp_path, {OWNER: side.toml}) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}) as node:
         node.accept(OWNER, "A")
         raw = node.answer(("A", "2"))
         with node.notifying():
@@ -183,7 +183,7 @@ def test_a_receipt_of_ones_own_comes_as_customs_wrote_it_with_what_it_means(
 
 
 def test_of_a_receipt_for_several_each_gets_its_own_bodies_alone(side: Side, tmp_path: Path) -> None:
-    with home(tmp_path, {OWNER: side.toml}) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}) as node:
         node.accept(OWNER, "A")
         node.accept(OTHER, "B")
         raw = node.answer(("A", "2"), ("B", "100"))
@@ -203,7 +203,7 @@ def test_of_a_receipt_for_several_each_gets_its_own_bodies_alone(side: Side, tmp
 def test_of_an_answer_of_the_exchange_for_several_each_gets_its_own_response_alone(
     side: Side, tmp_path: Path
 ) -> None:
-    with home(tmp_path, {OWNER: side.toml}) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}) as node:
         own, other = node.accept(OWNER, "A"), node.accept(OTHER, "B")
         sender = node.owners[OWNER].dxp_ids[0]
         node.keep(dxp_rep((other, sender, "3002"), (own, sender, "0002"), between="<!-- of both -->"))
@@ -221,7 +221,7 @@ def test_of_an_answer_of_the_exchange_for_several_each_gets_its_own_response_alo
 def test_a_channel_that_was_away_gets_everything_once_in_the_order_of_each_declaration(
     side: Side, tmp_path: Path
 ) -> None:
-    with home(tmp_path, {OWNER: side.toml}) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}) as node:
         node.accept(OWNER, *(f"N{number}" for number in range(5)))
         side.stop()
         with node.notifying():
@@ -246,7 +246,7 @@ def test_a_channel_that_was_away_gets_everything_once_in_the_order_of_each_decla
 
 def test_lanes_live_in_either_spool(tmp_path: Path, spool_toml: str) -> None:
     side = WebhookSide(tmp_path)
-    with home(tmp_path, {OWNER: side.toml}, more_toml=spool_toml) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}, more_toml=spool_toml) as node:
         node.accept(OWNER, "A", "B")
         with node.notifying():
             for status in ("2", "120"):
@@ -260,7 +260,7 @@ def test_lanes_live_in_either_spool(tmp_path: Path, spool_toml: str) -> None:
 def test_queue_may_ask_for_the_bytes_alone(brokers: Any, tmp_path: Path) -> None:
     side = RabbitmqSide(RabbitmqMedium(brokers, tmp_path))
     toml = side.toml.replace('name = "erp"\n', 'name = "erp"\ncontent = "raw"\n')
-    with home(tmp_path, {OWNER: toml}) as node:
+    with channel_node(tmp_path, {OWNER: toml}) as node:
         node.accept(OWNER, "A")
         raw = node.answer(("A", "2"))
         with node.notifying():
@@ -271,7 +271,7 @@ def test_queue_may_ask_for_the_bytes_alone(brokers: Any, tmp_path: Path) -> None
 
 def test_a_new_channel_begins_behind_what_was_acknowledged(tmp_path: Path) -> None:
     side = WebhookSide(tmp_path)
-    with home(tmp_path, {OWNER: side.toml}) as node:
+    with channel_node(tmp_path, {OWNER: side.toml}) as node:
         node.accept(OWNER, "A")
         for status in ("2", "3", "120"):
             node.answer(("A", status))
@@ -291,7 +291,7 @@ def test_acknowledged_is_what_every_channel_has_and_a_dead_letter_holds_it(tmp_p
         + bad.toml("bad")
         + "\n[deliver.retry]\nattempts = 2\nfirst_s = 0.01\nceiling_s = 0.01\n"
     )
-    with home(tmp_path, {OWNER: toml}) as node, good, bad:
+    with channel_node(tmp_path, {OWNER: toml}) as node, good, bad:
         node.accept(OWNER, "A")
         node.answer(("A", "2"))
         node.answer(("A", "120"))
@@ -314,7 +314,7 @@ def test_while_a_channel_is_left_out_for_a_slip_nothing_is_acknowledged_and_it_g
     good, bad = Receiver(tmp_path), Receiver(tmp_path)
     right = good.toml("good") + bad.toml("bad")
     with (
-        home(
+        channel_node(
             tmp_path,
             {OWNER: right.replace('name = "bad"', 'name = "bad"\nnane = 1'), OTHER: good.toml("good")},
         ) as node,
@@ -341,7 +341,7 @@ def test_while_a_channel_is_left_out_for_a_slip_nothing_is_acknowledged_and_it_g
 def test_410_makes_a_channel_wait_without_counting_until_it_is_read_again(tmp_path: Path) -> None:
     with (
         Receiver(tmp_path, lambda handler: handler.say(410)) as receiver,
-        home(tmp_path, {OWNER: receiver.toml()}) as node,
+        channel_node(tmp_path, {OWNER: receiver.toml()}) as node,
     ):
         node.accept(OWNER, "A", "B")
         with node.notifying():
@@ -360,7 +360,7 @@ def test_410_makes_a_channel_wait_without_counting_until_it_is_read_again(tmp_pa
 
 
 def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
-    with Receiver(tmp_path) as receiver, home(tmp_path, {OWNER: receiver.toml()}) as node:
+    with Receiver(tmp_path) as receiver, channel_node(tmp_path, {OWNER: receiver.toml()}) as node:
         uid = node.accept(OWNER, "A")
         node.answer(("A", "2"))
         with node.notifying():
@@ -379,7 +379,7 @@ def test_deliveries_are_no_messages_of_the_enterprise(tmp_path: Path) -> None:
 def test_operator_sees_and_moves_a_delivery_like_any_entry(tmp_path: Path) -> None:
     with Receiver(tmp_path, lambda handler: handler.say(500)) as receiver:
         toml = receiver.toml() + "\n[deliver.retry]\nattempts = 1\n"
-        with home(tmp_path, {OWNER: toml}) as node:
+        with channel_node(tmp_path, {OWNER: toml}) as node:
             node.accept(OWNER, "A")
             node.answer(("A", "2"))
             lane, config = f"@home/{OWNER}/erp", ["-c", str(node.site.config)]
@@ -403,7 +403,7 @@ def test_operator_sees_and_moves_a_delivery_like_any_entry(tmp_path: Path) -> No
 
 def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
-    with Receiver(tmp_path) as receiver, home(tmp_path, {OWNER: receiver.toml()}) as node:
+    with Receiver(tmp_path) as receiver, channel_node(tmp_path, {OWNER: receiver.toml()}) as node:
         uid = node.accept(OWNER, "A")
         node.spool.act(Event.DISCARDED, [uid], reason="the test sends nothing")
         node.answer(("A", "2"))
@@ -429,7 +429,7 @@ def test_retention_takes_deliveries_like_messages_once_all_is_acknowledged(tmp_p
 def test_two_nodes_share_the_channels_and_deliver_each_answer_once(tmp_path: Path, spool_toml: str) -> None:
     with (
         Receiver(tmp_path) as receiver,
-        home(tmp_path, {OWNER: receiver.toml()}, more_toml=spool_toml) as node,
+        channel_node(tmp_path, {OWNER: receiver.toml()}, more_toml=spool_toml) as node,
         node.notifying(),
         node.notifying(),
     ):

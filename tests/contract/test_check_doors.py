@@ -8,7 +8,7 @@ import pytest
 
 from tests.command_line import invoke
 from tests.door_node import DoorNode, FolderPlace
-from tests.queue_place import QueuePlace
+from tests.door_queues import QueuePlace
 from tests.servers.rabbitmq import Brokers
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor

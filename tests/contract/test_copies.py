@@ -16,7 +16,7 @@ from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
-from tests.spooling import START, Clock, collected, new_message, settled
+from tests.spool_samples import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7

@@ -21,8 +21,8 @@ from gateway.xml.envelope import wrap, wrap_response
 from spool.entry import Accepted, Collected, Orphan
 from spool.store import Spool
 from tests.documents import COP_CODE, DXP_ID, document, element, inventory, order, receipt, tax
-from tests.spooling import settled
-from tests.unit.test_offers import config
+from tests.spool_samples import settled
+from tests.unit.test_new_messages import config
 
 RULES_NOW = load_rules()
 OTHER_DXP_ID = "DXPENT0000000002"

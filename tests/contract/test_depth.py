@@ -20,7 +20,7 @@ from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, new_message, settled
+from tests.spool_samples import START, Clock, collected, new_message, settled
 
 PATTERN = 20
 TIMES = 100

@@ -16,7 +16,7 @@ from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import AmqpMedium, FolderMedium, OpenSshMedium, RabbitmqMedium
 from tests.contract.frozen_child import carry, transport_of
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 from tests.waiting import PATIENCE_S, until
 
 MANY = 32

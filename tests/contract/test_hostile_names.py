@@ -20,8 +20,8 @@ from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.entry import Fate
 from spool.store import Spool
 from tests.contract.conftest import AmqpMedium, FolderMedium, Medium, OpenSshMedium, RabbitmqMedium
-from tests.spooling import new_message, settled
-from tests.unit.test_offers import config
+from tests.spool_samples import new_message, settled
+from tests.unit.test_new_messages import config
 
 GBK = b"\xb6\xa9\xb5\xa5.xml"
 FILES = [

@@ -6,7 +6,7 @@ from itertools import product
 from spool.entry import Accepted, Conflict, Duplicate, Submission
 from spool.lifecycle import Event
 from spool.store import Spool
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 
 
 def bytes_of(owner: str, body: bytes, request_key: str = "") -> Submission:

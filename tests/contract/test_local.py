@@ -12,18 +12,17 @@ import pytest
 from gateway.app.build import App
 from gateway.config.gateway_toml import LOCAL
 from gateway.config.site import NewEnterprise, write_site
-from gateway.model import EnterpriseId, Envelope, Message
+from gateway.model import Envelope
 from gateway.processes.stop import Stop
-from gateway.submission.new_messages import new_message_of
-from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
 from signing.xml.splice import sign
 from spool.entry import Collected, Notice
 from spool.lifecycle import Event, State
 from spool.store import Spool
 from tests.documents import order
+from tests.in_process import take_in
 from tests.servers.postgres import shared
-from tests.unit.test_offers import UID
+from tests.unit.test_new_messages import UID
 
 ANN, BOB = "DXPENT0000000001", "DXPENT0000000002"
 
@@ -63,10 +62,7 @@ def put(app: App, spool: Spool) -> bytes:
     """Accept a message from ann to bob."""
     head = Envelope(cop_msg_id="TO-BOB", sender_id=ANN, receiver_ids=(BOB,), creat_time="2025-01-02T12:05:06")
     body = wrap(sign(order(), app.keyring().in_memory()["node"]).body, head)
-    ann = app.enterprises[EnterpriseId("ann")]
-    message = examine(body, ann, app.rules, app.config.accept.limits)
-    assert isinstance(message, Message), message
-    spool.put([new_message_of(message, ann, uid=UID, config=app.config, local_receivers=app.local_receivers)])
+    take_in(app, spool, "ann", body, uid=UID)
     return body
 
 

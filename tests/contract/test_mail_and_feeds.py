@@ -7,7 +7,7 @@ import pytest
 from spool.archived import Archived
 from spool.entry import Collected, Filing, OrphanBody, TimelineRow, Unread
 from spool.store import Spool
-from tests.spooling import Clock, collected, new_message, settled
+from tests.spool_samples import Clock, collected, new_message, settled
 
 
 def bring(spool: Spool, body: bytes, feed: str, *, name: str = "x") -> None:

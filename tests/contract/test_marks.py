@@ -6,7 +6,7 @@ from msgspec import structs
 
 from spool.entry import Fate
 from spool.store import Spool
-from tests.spooling import new_message, settled
+from tests.spool_samples import new_message, settled
 
 
 def test_a_mark_that_nobody_set_is_none_and_zero_is_not(spool: Spool) -> None:

@@ -3,7 +3,7 @@
 from spool.entry import Backlog, Fate, Filing, OrphanBody, Outstanding, TimelineRow, Way
 from spool.lifecycle import Event
 from spool.store import Spool
-from tests.spooling import START, Clock, collected, new_message, settled
+from tests.spool_samples import START, Clock, collected, new_message, settled
 
 
 def test_empty_spool_has_no_backlog_and_nothing_outstanding(spool: Spool) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from spool.entry import Fate
 from spool.lifecycle import Event, State
 from spool.store import Spool
-from tests.spooling import START, Clock, new_message, settled, uids
+from tests.spool_samples import START, Clock, new_message, settled, uids
 
 
 def claim(spool: Spool, limit: int = 100, **room: int) -> list[str]:

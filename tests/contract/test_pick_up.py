@@ -22,7 +22,7 @@ from gateway.transports.polled import PolledFeed
 from gateway.transports.sftp.transport import SftpFeed
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import FolderMedium, OpenSshMedium, SftpMedium
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 from tests.waiting import PATIENCE_S
 
 

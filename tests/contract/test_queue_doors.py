@@ -12,7 +12,7 @@ import pytest
 from tests.contract.conftest import REFUSED
 from tests.documents import order
 from tests.door_node import DoorNode
-from tests.queue_place import QueuePlace, Reply
+from tests.door_queues import QueuePlace, Reply
 from tests.servers.rabbitmq import Brokers
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor

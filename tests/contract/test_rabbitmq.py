@@ -187,6 +187,7 @@ def test_too_large_for_the_broker_ends_that_parcel_only(rabbitmq: RabbitmqMedium
     huge = fates.pop(2)
     assert huge is not None
     assert not huge.temporary
+    assert fates.keys() == {1, 3}
     assert all(error is None or error.temporary for error in fates.values())
     again = [one for one in parcels if fates.get(one.entry)]
     assert set(send(transport, *again).values()) <= {None}
@@ -259,6 +260,7 @@ def test_blocked_publishers_are_told_why_and_go_on_afterwards(rabbitmq: Rabbitmq
         fates = send(transport, parcel(2), parcel(3))
     finally:
         node.unblock()
+    assert fates.keys() == {2, 3}
     for error in fates.values():
         assert error is not None
         assert error.temporary

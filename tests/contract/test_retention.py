@@ -20,7 +20,7 @@ from spool.errors import SpoolError
 from spool.lifecycle import Event
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import Clock, collected, new_message, settled
+from tests.spool_samples import Clock, collected, new_message, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400.0

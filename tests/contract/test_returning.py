@@ -8,7 +8,7 @@ from spool.ending import ABANDONED_AT_MOST
 from spool.entry import Bounce, Claimed, Ended, Fate, Filing, Latest, MessageView, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
-from tests.spooling import START, Clock, collected, new_message, settled, uids
+from tests.spool_samples import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 WHY = "DxpRep 3002: remote connection error"

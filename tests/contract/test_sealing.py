@@ -20,7 +20,7 @@ from spool.sealing import content, leaf_of
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.servers.postgres import shared
-from tests.spooling import Clock, new_message, settled
+from tests.spool_samples import Clock, new_message, settled
 
 KEY = NodeKey(name="gateway/one", private=Ed25519PrivateKey.generate())
 DAY = 86_400.0

@@ -16,7 +16,7 @@ from spool.sqlite import SqliteSpool
 from spool.sqlite.schema import STEPS as SQLITE_STEPS
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import Clock, new_message, settled, uids
+from tests.spool_samples import Clock, new_message, settled, uids
 
 
 def travelled(spool: Spool, *senders: str, cop_msg_id: str = "X") -> str | None:

@@ -17,7 +17,7 @@ from spool.sqlite import SqliteSpool
 from spool.sqlite.schema import STEPS as SQLITE_STEPS
 from spool.store import Spool
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, new_message, settled
+from tests.spool_samples import START, Clock, collected, new_message, settled
 
 V1 = Subject(identity="d=1", version="v1")
 V2 = Subject(identity="d=1", version="v2")

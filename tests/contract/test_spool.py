@@ -32,7 +32,7 @@ from spool.errors import LifecycleError, SpoolError
 from spool.lifecycle import Event, State
 from spool.store import Spool, Topic
 from tests.backends import BACKENDS
-from tests.spooling import START, Clock, collected, new_message, settled, uids
+from tests.spool_samples import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 Opener = Callable[[], Spool]

@@ -29,8 +29,8 @@ from tests.contract.test_correlation import (
     filer,
 )
 from tests.documents import inventory, order, receipt
-from tests.spooling import START, Clock, new_message, settled
-from tests.unit.test_offers import config
+from tests.spool_samples import START, Clock, new_message, settled
+from tests.unit.test_new_messages import config
 
 __all__ = ["filer"]
 

@@ -12,9 +12,9 @@ from gateway.submission.subscribe import subscribers_of
 from gateway.xml.envelope import unwrap, wrap
 from signing.xml.splice import sign
 from spool.lifecycle import State
+from tests.channel_node import ChannelNode, channel_node
 from tests.contract.test_channels import WebhookSide
 from tests.documents import element
-from tests.homing import Home, home
 from tests.servers.postgres import shared
 from tests.waiting import until
 
@@ -38,15 +38,15 @@ def subscribe(status: str, address: str = READER.dxp_ids[0]) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChannelNode]:
     toml = ""
     if request.param == "postgres":
         toml = f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
-    with home(tmp_path, {}, owners=(SENDER, READER, TWIN, OTHER), more_toml=toml) as made:
+    with channel_node(tmp_path, {}, owners=(SENDER, READER, TWIN, OTHER), more_toml=toml) as made:
         yield made
 
 
-def mail(node: Home, owner: str = "reader") -> list[bytes]:
+def mail(node: ChannelNode, owner: str = "reader") -> list[bytes]:
     """The business bytes of everything that was put in somebody's stream as mail."""
     found = []
     for notice in node.spool.notices(owner, after=0, limit=100):
@@ -59,7 +59,7 @@ def mail(node: Home, owner: str = "reader") -> list[bytes]:
     return found
 
 
-def carry(node: Home) -> None:
+def carry(node: ChannelNode) -> None:
     while node.app.local(node.spool).step():
         pass
 
@@ -68,7 +68,7 @@ def carry(node: Home) -> None:
     ("status", "data", "receipts"), [("DATA", True, False), ("RET", False, True), ("ALL", True, True)]
 )
 def test_a_subscriber_gets_what_was_asked_for_it_and_the_sender_its_own(
-    node: Home, status: str, data: bool, receipts: bool
+    node: ChannelNode, status: str, data: bool, receipts: bool
 ) -> None:
     uid = node.accept("sender", "A", subscribe=subscribe(status))
     carry(node)
@@ -83,7 +83,7 @@ def test_a_subscriber_gets_what_was_asked_for_it_and_the_sender_its_own(
 
 
 def test_of_a_receipt_for_several_a_subscriber_gets_the_bodies_that_it_subscribed_to_alone(
-    node: Home,
+    node: ChannelNode,
 ) -> None:
     node.accept("sender", "A", subscribe=subscribe("RET"))
     node.accept("sender", "B")
@@ -93,7 +93,7 @@ def test_of_a_receipt_for_several_a_subscriber_gets_the_bodies_that_it_subscribe
     assert b"<orderNo>B</orderNo>" not in copy
 
 
-def test_subscribers_are_not_named_to_each_other(node: Home) -> None:
+def test_subscribers_are_not_named_to_each_other(node: ChannelNode) -> None:
     third = NewEnterprise(
         id="third",
         name="Third",
@@ -110,7 +110,7 @@ def test_subscribers_are_not_named_to_each_other(node: Home) -> None:
     assert [len(mail(node, one)) for one in ("reader", "third")] == [2, 2]
 
 
-def test_the_same_answer_again_is_no_second_copy(node: Home) -> None:
+def test_the_same_answer_again_is_no_second_copy(node: ChannelNode) -> None:
     node.accept("sender", "A", subscribe=subscribe("RET"))
     node.answer(("A", "2"))
     raw = node.spool.arrival(1)
@@ -121,7 +121,7 @@ def test_the_same_answer_again_is_no_second_copy(node: Home) -> None:
 
 
 @pytest.mark.parametrize("address", ["DXPENT0000000003", "DXPENT0000000099", SENDER.dxp_ids[0]])
-def test_nothing_is_guessed_and_nobody_gets_copies_of_ones_own(node: Home, address: str) -> None:
+def test_nothing_is_guessed_and_nobody_gets_copies_of_ones_own(node: ChannelNode, address: str) -> None:
     uid = node.accept("sender", "A", subscribe=subscribe("ALL", address))
     carry(node)
     node.answer(("A", "2"))
@@ -130,7 +130,7 @@ def test_nothing_is_guessed_and_nobody_gets_copies_of_ones_own(node: Home, addre
     assert len(node.spool.notices("sender", after=0, limit=10)) == 1
 
 
-def test_what_came_in_an_envelope_of_the_senders_own_is_copied_in_one_of_ours(node: Home) -> None:
+def test_what_came_in_an_envelope_of_the_senders_own_is_copied_in_one_of_ours(node: ChannelNode) -> None:
     def enclosed(body: bytes) -> bytes:
         head = Envelope(
             cop_msg_id="OWN-1",
@@ -150,7 +150,7 @@ def test_what_came_in_an_envelope_of_the_senders_own_is_copied_in_one_of_ours(no
 
 def test_a_copy_comes_home_on_the_channels_of_its_subscriber(tmp_path: Path) -> None:
     side = WebhookSide(tmp_path)
-    with home(tmp_path, {"reader": side.toml}, owners=(SENDER, READER)) as node:
+    with channel_node(tmp_path, {"reader": side.toml}, owners=(SENDER, READER)) as node:
         node.accept("sender", "A", subscribe=subscribe("ALL"))
         carry(node)
         node.answer(("A", "2"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from spool.entry import NewMessage
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.spooling import Clock, new_message
+from tests.spool_samples import Clock, new_message
 
 
 def test_tidying_changes_nothing_that_anybody_sees(spool: Spool) -> None:

@@ -12,7 +12,7 @@ from gateway.samples.compose import compose
 from spool.entry import NewMessage, Subject, Way
 from spool.store import Spool
 from tests.documents import document, element, inventory, order, receipt, tax
-from tests.whose import Node, envelope, tenant
+from tests.ownership_node import Node, envelope, tenant
 
 RULES = load_rules()
 HERS, HIS, BOTHS, NODES = "DXPENT0000000001", "DXPENT0000000002", "DXPENT0000000003", "DXPNODE000000001"

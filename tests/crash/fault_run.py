@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.crash.faults import FAULTS, Scene
-from tests.crash.homecoming import (
+from tests.crash.answers import (
     Reader,
     bring_home,
     expected_bodies,
@@ -19,6 +18,7 @@ from tests.crash.homecoming import (
     wait_until_answered,
     wait_until_sent,
 )
+from tests.crash.faults import FAULTS, Scene
 from tests.crash.load import Load
 from tests.crash.ports import BrokerPort, OpenSshPort, Port, simulated_amqp, simulated_sftp
 from tests.crash.tally import Tally, tally

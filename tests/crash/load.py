@@ -23,7 +23,7 @@ from gateway.config.site import NewEnterprise
 from gateway.rules.loading import load_rules
 from gateway.samples.compose import SINGLES_DAY, compose
 from spool.ending import ABANDONED_AT_MOST
-from tests.crash.homecoming import wait_until_sent
+from tests.crash.answers import wait_until_sent
 from tests.crash.points import AT_START, Whom
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform

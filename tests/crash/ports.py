@@ -21,7 +21,7 @@ from gateway.simulator.service import AmqpSection, SftpSection, Simulator, Simul
 from gateway.simulator.world import free_port
 from gateway.transports.folder import FolderFeed, FolderTransport
 from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
-from tests.crash.desk import Desk
+from tests.crash.customs_threads import CustomsThreads
 from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers
 from tests.servers.rabbitmq_site import Site
@@ -167,7 +167,9 @@ class BrokerPort:
         self._books = _Books(folder, script)
         self.ledger, self.receipts = self._books.ledger, self._books.receipts
         self.names = Names(self._books.customs)
-        self._desk = Desk(self._books.customs, RabbitmqFeed(ours), RabbitmqTransport(ours))
+        self._customs_threads = CustomsThreads(
+            self._books.customs, RabbitmqFeed(ours), RabbitmqTransport(ours)
+        )
 
     def restart(self) -> None:
         self._brokers.node.stop()
@@ -178,7 +180,7 @@ class BrokerPort:
 
     def close(self) -> None:
         self.door.stop()
-        self._desk.close()
+        self._customs_threads.close()
         self._books.close()
         with suppress(DeliveryError):  # the node may be one that a test has killed
             self.site.delete(self.queue, self.answers)
@@ -206,7 +208,9 @@ class OpenSshPort:
         self._books = _Books(folder, script)
         self.ledger, self.receipts = self._books.ledger, self._books.receipts
         self.names = Names(self._books.customs, raw=True)
-        self._desk = Desk(self._books.customs, FolderFeed(theirs, poll_s=0.02), FolderTransport(theirs))
+        self._customs_threads = CustomsThreads(
+            self._books.customs, FolderFeed(theirs, poll_s=0.02), FolderTransport(theirs)
+        )
 
     def restart(self) -> None:
         self.server.kill()
@@ -217,7 +221,7 @@ class OpenSshPort:
 
     def close(self) -> None:
         self.door.stop()
-        self._desk.close()
+        self._customs_threads.close()
         self._books.close()
         self.server.kill()
 

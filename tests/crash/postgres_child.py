@@ -7,7 +7,7 @@ from spool.errors import SpoolError
 from spool.postgres import PostgresSpool
 from spool.store import Spool
 from tests.crash.spool_child import BATCH, body_of, say
-from tests.spooling import new_message, settled
+from tests.spool_samples import new_message, settled
 
 
 def put(spool: Spool, name: str, number: int) -> None:

@@ -9,7 +9,7 @@ from spool.archive import Archive
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.spooling import Clock
+from tests.spool_samples import Clock
 
 DAYS = 30
 

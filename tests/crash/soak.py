@@ -15,7 +15,7 @@ import pytest
 
 from gateway.observe.log import configure_logs
 from tests.crash.fault_run import BrokenRunError
-from tests.crash.stages import Theatre, theatre
+from tests.crash.stages import StageServers, stage_servers
 from tests.crash.tally import PROMISES, Tally
 
 COLUMNS = (
@@ -33,7 +33,7 @@ def main() -> int:
     until = time.monotonic() + 60 * number("SOAK_MINUTES", 60)
     seed, runs = number("SOAK_SEED", 1000), number("SOAK_RUNS", sys.maxsize)
     done: defaultdict[str, list[Tally | None]] = defaultdict(list)
-    with theatre() as stages:
+    with stage_servers() as stages:
         while time.monotonic() < until and runs:
             name, result = play(stages, seed)
             done[name].append(result)
@@ -41,7 +41,7 @@ def main() -> int:
     return report(done)
 
 
-def play(stages: Theatre, seed: int) -> tuple[str, Tally | None]:
+def play(stages: StageServers, seed: int) -> tuple[str, Tally | None]:
     """Play one run; None when it broke off."""
     began = time.monotonic()
     try:

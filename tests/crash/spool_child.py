@@ -9,7 +9,7 @@ from pathlib import Path
 from spool.entry import Accepted, Fate
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
-from tests.spooling import new_message, settled
+from tests.spool_samples import new_message, settled
 
 BODY = bytes(range(256)) * 14
 BATCH = 4

@@ -14,7 +14,7 @@ TURNS: tuple[tuple[PortKind, SpoolKind], ...] = (
 """By the last digit of the seed."""
 
 
-class Theatre:
+class StageServers:
     """The servers that runs share, each started when the first run needs it."""
 
     def __init__(self, stack: ExitStack) -> None:
@@ -68,7 +68,7 @@ def spool_of(seed: int) -> SpoolKind:
 
 
 @contextmanager
-def theatre() -> Iterator[Theatre]:
+def stage_servers() -> Iterator[StageServers]:
     """Servers for as long as the block lasts."""
     with ExitStack() as stack:
-        yield Theatre(stack)
+        yield StageServers(stack)

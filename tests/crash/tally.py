@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spool.entry import MessageView
 from spool.lifecycle import State
-from tests.crash.homecoming import Bodies
+from tests.crash.answers import Bodies
 from tests.crash.load import Answered
 
 PROCESSED: Final = "processed"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.fault_run import kinds, mounts_allowed
 from tests.crash.faults import FAULTS
-from tests.crash.stages import TURNS, Theatre, scheduled, spool_of, theatre
+from tests.crash.stages import TURNS, StageServers, scheduled, spool_of, stage_servers
 
 MESSAGES = 40
 FAULTS_A_RUN = 2
@@ -21,13 +21,13 @@ SEEDS = [int(ALONE)] if ALONE else range(153, 183)
 
 
 @pytest.fixture(scope="module")
-def stages() -> Iterator[Theatre]:
-    with theatre() as made:
+def stages() -> Iterator[StageServers]:
+    with stage_servers() as made:
         yield made
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_everything_accepted_comes_home_once_in_order_and_untouched(seed: int, stages: Theatre) -> None:
+def test_everything_accepted_comes_home_once_in_order_and_untouched(seed: int, stages: StageServers) -> None:
     print(f"\nseed {seed}; alone: GATEWAY_SEED={seed} .venv/bin/python -m pytest -s {__file__}")
     tally = stages.play(seed, messages=MESSAGES, faults=FAULTS_A_RUN)
     print(tally)

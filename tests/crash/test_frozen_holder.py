@@ -26,7 +26,7 @@ from tests.crash.ports import simulated_sftp
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform, rng
 from tests.servers.postgres import shared
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 from tests.waiting import until
 
 WAIT_S = 0.1

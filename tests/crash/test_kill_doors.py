@@ -14,7 +14,7 @@ from gateway.config.site import NewEnterprise
 from tests.crash.points import AT_DOORS, Points
 from tests.documents import order
 from tests.door_node import DoorNode, FolderPlace
-from tests.queue_place import QueuePlace
+from tests.door_queues import QueuePlace
 from tests.servers.rabbitmq import Brokers, need_rabbitmq
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
@@ -58,7 +58,7 @@ def test_nothing_handed_in_is_lost_or_taken_twice_whenever_a_door_dies(
         points.arm(point, passage=rng.randint(1, 3))
 
     node = DoorNode(tmp_path, doors, owners=OWNERS)
-    node.start("-m", "tests.crash.node", str(tmp_path / "faults"))
+    node.start(program=("-m", "tests.crash.node", str(tmp_path / "faults")))
     bodies: dict[str, bytes] = {}
     refused: set[str] = set()
     numbers = count(1)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.app.open_spool import build_spool
 from gateway.config.gateway_toml import load_config
-from tests.crash.homecoming import Bodies, delivered, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.answers import Bodies, delivered, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load, die_at_each
 from tests.crash.points import NOTIFY, NOTIFY_IN_HAND, Whom
 from tests.crash.ports import simulated_amqp

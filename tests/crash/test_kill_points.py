@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.homecoming import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
+from gateway.doors.drop.loop import DropAdapter
+from gateway.ports import Feed, Transport
+from spool.archive import Archive
+from spool.store import Spool
+from tests.crash.answers import Bodies, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load, pass_all
-from tests.crash.points import IN_HAND, POINTS, RARE, WITH_AGE, Whom
+from tests.crash.node import COMMITS
+from tests.crash.points import AT_DOORS, CONFIRMED, FROZEN_AT, IN_HAND, NOTIFY, POINTS, RARE, WITH_AGE, Whom
 from tests.crash.ports import simulated_amqp
 from tests.crash.tally import tally
 from tests.crash.world import World
@@ -15,6 +20,13 @@ from tests.waiting import RECOVERY_S
 
 MESSAGES = 40
 THREE_DAYS_S = 3 * 86_400.0
+OF: dict[str, type] = {
+    "spool": Spool,
+    "feed": Feed,
+    "transport": Transport,
+    "adapter": DropAdapter,
+    "archive": Archive,
+}
 SCRIPT: dict[str, object] = {"seed": 7, "delay_s": [0.0, 0.1], "duplicates": 0.1, "reorder": 0.2}
 
 
@@ -23,6 +35,15 @@ def settle_down(world: World, load: Load, got: Bodies) -> None:
     assert wait_until_sent(world, RECOVERY_S)
     wait_until_answered(world, {one.uid for one in load.answered}, RECOVERY_S)
     bring_home(world, RECOVERY_S, got)
+
+
+def test_every_point_is_at_a_method_that_there_is() -> None:
+    """Whatever was given another name is passed by nobody: whoever waits for a death there waits in vain."""
+    points = {*POINTS, *AT_DOORS, *NOTIFY, *RARE, *(point for at in FROZEN_AT.values() for point in at)}
+    calls = {point.rpartition(":")[2] for point in points if not point.endswith(CONFIRMED.rpartition(":")[2])}
+    calls |= {f"spool.{name}" for name in COMMITS}
+    assert [call for call in sorted(calls) if not hasattr(OF[call.split(".")[0]], call.split(".")[1])] == []
+    assert {call.split(".")[1] for call in calls if call.startswith("spool.")} == {*COMMITS}
 
 
 @pytest.mark.parametrize("whom", ["role", "node"])

@@ -17,7 +17,7 @@ from spool.postgres import PostgresSpool
 from spool.store import Topic
 from tests.crash.spool_child import body_of
 from tests.servers.postgres import PostgresServer, running, shared
-from tests.spooling import new_message, settled
+from tests.spool_samples import new_message, settled
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from tests.crash.test_postgres import views
 from tests.servers.postgres import shared
-from tests.spooling import START, Clock, collected, new_message, settled, uids
+from tests.spool_samples import START, Clock, collected, new_message, settled, uids
 from tests.waiting import PATIENCE_S
 
 

@@ -14,7 +14,7 @@ from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.crash.spool_child import body_of
 from tests.servers.small_disk import mounted
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 12

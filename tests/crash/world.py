@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
 from tests.crash.ports import Port
 from tests.crash.tailed import Tailed
+from tests.nodes import start_gateway
 from tests.platforms import enterprises
 from tests.servers.receiver import Receiver
 from tests.waiting import until
@@ -41,8 +41,7 @@ class Node:
         self.name, self.address, self.config = name, address, config
         self.log = config.parent.parent / "log" / f"{name}.log"
         self.log.parent.mkdir(exist_ok=True)
-        program = ["-m", "tests.crash.node", str(faults), f"--log={self.log}"]
-        self._command = [sys.executable, *program, "run", "-c", str(config)]
+        self._program = ("-m", "tests.crash.node", str(faults), f"--log={self.log}")
         self._process: WatchedProcess | None = None
         self._wanted = threading.Event()
         self._keeper = threading.Thread(target=self._start_again, daemon=True)
@@ -79,8 +78,12 @@ class Node:
 
     def _live(self) -> None:
         self.lives += 1
-        self._process = Tailed(self._command, self.log)
-        self._process.wait_for_event("node.started")
+        start_gateway(self.config, self.log, program=self._program, listen=self._listen)
+
+    def _listen(self, command: Sequence[str], log: Path) -> WatchedProcess:
+        """Whoever kills it meanwhile must know it before it is ready."""
+        self._process = Tailed(command, log)
+        return self._process
 
     def _start_again(self) -> None:
         while True:

@@ -11,33 +11,27 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.config.site import NewEnterprise, write_site
 from gateway.model import Envelope
 from gateway.samples.compose import compose
-from gateway.simulator.world import WatchedProcess, free_port
+from gateway.simulator.world import free_port
 from gateway.xml.envelope import wrap
 from signing.keys.files import load_pem
 from signing.xml.splice import sign
+from tests.nodes import Node
 from tests.platforms import Platform
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
 THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    site: Site
-    address: str
-    process: WatchedProcess
-
-    def platform(self, enterprise: str = "ours") -> Platform:
-        return Platform(self.address, self.site.tokens[enterprise])  # type: ignore[index]
+class Counted(Node):
+    """A node whose tables are counted."""
 
     def rows(self, table: str) -> int:
         with closing(sqlite3.connect(self.site.state / "spool.db")) as connection:
@@ -46,26 +40,16 @@ class Node:
 
     def sent(self, uid: str) -> dict[str, Any]:
         """Wait until the message has gone out."""
-        return self.process.wait_for(
-            lambda line: line.get("event") == "entry.sent" and line["message_id"] == uid, 20
-        )
-
-    def accept_pid(self) -> int:
-        started = [line for line in self.process.events if line.get("role") == "accept" and "pid" in line]
-        return int(started[-1]["pid"])
+        return self.event("entry.sent", message_id=uid)
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
     folder = tmp_path_factory.mktemp("node")
-    port = free_port()
-    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=port)
-    command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = WatchedProcess(command, folder / "run.log")
-    process.wait_for_event("node.started")
-    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
-    restarts = [line for line in process.events if line["event"] in ("role.restarted", "role.failed")]
-    assert process.stop() == 0
+    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=free_port())
+    with Counted(site, folder / "run.log").running() as made:
+        yield made
+        restarts = made.events("role.restarted", "role.failed")
     assert restarts == [], "no role died of bad input"
 
 
@@ -134,10 +118,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_refused_with_its_place_and_leaves_nothing(node: Node, name: str) -> None:
+def test_bad_input_is_refused_with_its_place_and_leaves_nothing(node: Counted, name: str) -> None:
     body, status, problem, rule = BAD[name]
     before = node.rows("message"), node.rows("payload"), node.rows("journal WHERE event <> 'key.used'")
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         reply = platform.once("POST", "/v1/messages", body)
     document = reply.json()
     assert (reply.status, document["code"]) == (status, problem), document
@@ -154,7 +138,7 @@ def test_bad_input_is_refused_with_its_place_and_leaves_nothing(node: Node, name
 
 
 @pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", "Basic b3VyczpvdXJz", "Bearer \xff"])
-def test_missing_or_wrong_token_is_401_before_the_body_is_read(node: Node, header: str) -> None:
+def test_missing_or_wrong_token_is_401_before_the_body_is_read(node: Counted, header: str) -> None:
     with closing(Platform(node.address, "")) as platform:
         reply = platform.once("POST", "/v1/messages", good(), {"Authorization": header})
     assert reply.status == 401
@@ -162,12 +146,12 @@ def test_missing_or_wrong_token_is_401_before_the_body_is_read(node: Node, heade
     assert "Bearer" in reply.headers["www-authenticate"]
 
 
-def test_100_mb_is_413_and_memory_stays_flat(node: Node) -> None:
+def test_100_mb_is_413_and_memory_stays_flat(node: Counted) -> None:
     def resident_kb() -> int:
-        status = Path(f"/proc/{node.accept_pid()}/status").read_text()
+        status = Path(f"/proc/{node.pid('accept')}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         assert platform.once("POST", "/v1/messages", good(seed=77)).status == 202
     before = resident_kb()
     host, port = node.address.removeprefix("http://").split(":")
@@ -193,23 +177,23 @@ def _first_line(host: str, port: int, head: bytes, chunk: bytes) -> bytes:
         return connection.makefile("rb").readline().strip()
 
 
-def test_unknown_content_type_is_415(node: Node) -> None:
-    with closing(node.platform()) as platform:
+def test_unknown_content_type_is_415(node: Counted) -> None:
+    with closing(node.platform("ours")) as platform:
         reply = platform.once("POST", "/v1/messages", b"a,b", {"Content-Type": "text/csv"})
     assert (reply.status, reply.json()["code"]) == (415, "unsupported-media-type")
 
 
-def test_unknown_paths_and_methods_are_problem_documents(node: Node) -> None:
-    with closing(node.platform()) as platform:
+def test_unknown_paths_and_methods_are_problem_documents(node: Counted) -> None:
+    with closing(node.platform("ours")) as platform:
         missing = platform.once("GET", "/v2/nothing")
         method = platform.once("DELETE", "/v1/messages")
     assert (missing.status, missing.json()["code"]) == (404, "not-found")
     assert (method.status, method.json()["code"]) == (405, "method-not-allowed")
 
 
-def test_same_bytes_get_the_first_answer_and_other_bytes_of_one_version_are_409(node: Node) -> None:
+def test_same_bytes_get_the_first_answer_and_other_bytes_of_one_version_are_409(node: Counted) -> None:
     body = good(seed=5)
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         first = platform.once("POST", "/v1/messages", body)
         again = platform.once("POST", "/v1/messages", body)
         other = platform.once("POST", "/v1/messages", body.replace(b"\n", b"\n ", 1))
@@ -221,7 +205,7 @@ def test_same_bytes_get_the_first_answer_and_other_bytes_of_one_version_are_409(
     assert first.json()["id"] in other.json()["faults"][0]["message"]
 
 
-def test_cop_msg_id_of_somebody_elses_message_is_no_conflict(node: Node) -> None:
+def test_cop_msg_id_of_somebody_elses_message_is_no_conflict(node: Counted) -> None:
     replies = []
     for name, one in (("ours", OURS), ("theirs", THEIRS)):
         composed = compose(
@@ -239,9 +223,9 @@ def test_cop_msg_id_of_somebody_elses_message_is_no_conflict(node: Node) -> None
     assert node.sent(first)["cop_msg_id"] == node.sent(second)["cop_msg_id"] == "SHARED-ID-1"
 
 
-def test_idempotency_key_names_one_message(node: Node) -> None:
+def test_idempotency_key_names_one_message(node: Counted) -> None:
     key = {"Idempotency-Key": "one"}
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         first = platform.once("POST", "/v1/messages", good(seed=6), key)
         again = platform.once("POST", "/v1/messages", good(seed=6), key)
         other = platform.once("POST", "/v1/messages", good(seed=7), key)
@@ -255,27 +239,27 @@ def test_idempotency_key_names_one_message(node: Node) -> None:
     assert first.json()["id"] in fault["message_zh"]
 
 
-def test_all_faults_of_a_message_come_at_once(node: Node) -> None:
+def test_all_faults_of_a_message_come_at_once(node: Counted) -> None:
     body = good(seed=8).replace(b"<ceb:currency>142<", b"<ceb:currency>143<", 1)
     body = body.replace(b"<ceb:orderType>I<", b"<ceb:orderType>III<").replace(b"<ceb:version>", b"<ceb:v>")
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         document = platform.once("POST", "/v1/messages", body).json()
     assert {fault["rule"] for fault in document["faults"]} >= {"fixed_value", "wrong_length"}
     assert all(fault["name_zh"] for fault in document["faults"])
     assert all(fault["line"] > 1 for fault in document["faults"])
 
 
-def test_dry_run_checks_and_stores_nothing(node: Node) -> None:
+def test_dry_run_checks_and_stores_nothing(node: Counted) -> None:
     before = node.rows("message")
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         reply = platform.once("POST", "/v1/messages?dry_run=true", good(seed=9))
         bad = platform.once("POST", "/v1/messages?dry_run=true", b"<a/>")
     assert (reply.status, reply.json()["state"], bad.status) == (200, "valid", 422)
     assert node.rows("message") == before
 
 
-def test_an_enterprise_sees_only_its_own(node: Node) -> None:
-    with closing(node.platform()) as ours, closing(node.platform("theirs")) as theirs:
+def test_an_enterprise_sees_only_its_own(node: Counted) -> None:
+    with closing(node.platform("ours")) as ours, closing(node.platform("theirs")) as theirs:
         answer = ours.once("POST", "/v1/messages", good(seed=10)).json()
         path = f"/v1/messages/{answer['id']}"
         assert ours.once("GET", path).status == 200
@@ -284,9 +268,9 @@ def test_an_enterprise_sees_only_its_own(node: Node) -> None:
             assert theirs.once("GET", hidden).status == 404
 
 
-def test_a_dxpmsg_of_the_senders_own_keeps_its_copmsgid_and_bytes(node: Node) -> None:
+def test_a_dxpmsg_of_the_senders_own_keeps_its_copmsgid_and_bytes(node: Counted) -> None:
     body = wrapped(good(seed=12))
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         answer = platform.once("POST", "/v1/messages", body)
         assert answer.status == 202, answer.body
         view = platform.once("GET", f"/v1/messages/{answer.json()['id']}").json()
@@ -296,13 +280,13 @@ def test_a_dxpmsg_of_the_senders_own_keeps_its_copmsgid_and_bytes(node: Node) ->
     assert file.read_bytes() == body
 
 
-def test_gb18030_bom_and_crlf_reach_customs_as_they_came(node: Node) -> None:
+def test_gb18030_bom_and_crlf_reach_customs_as_they_came(node: Counted) -> None:
     plain = good(seed=13).decode()
     crlf = b"\xef\xbb\xbf" + good(seed=14).replace(b"\n", b"\r\n")
     gb18030 = plain.replace("UTF-8", "GB18030", 1).encode("gb18030")
     from signing.xml.splice import strip  # noqa: PLC0415 (only this test)
 
-    with closing(node.platform()) as platform:
+    with closing(node.platform("ours")) as platform:
         for body in (crlf, gb18030):
             reply = platform.once("POST", "/v1/messages", body)
             assert reply.status == 202, reply.body
@@ -326,7 +310,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_from_customs_is_kept_logged_and_reported(node: Node, name: str) -> None:
+def test_garbage_from_customs_is_kept_logged_and_reported(node: Counted, name: str) -> None:
     inbox = node.site.state / "inbox"
     temporary = inbox / f".{os.getpid()}.part"
     temporary.write_bytes(GARBAGE[name])
@@ -349,7 +333,7 @@ def _gateway(*arguments: str) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_api_describes_itself(node: Node) -> None:
+def test_the_api_describes_itself(node: Counted) -> None:
     with closing(http.client.HTTPConnection(node.address.removeprefix("http://"))) as connection:
         connection.request("GET", "/openapi.json")
         document = json.loads(connection.getresponse().read())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.homecoming import Reader, bring_home, expected_bodies, wait_until_answered, wait_until_sent
+from tests.crash.answers import Reader, bring_home, expected_bodies, wait_until_answered, wait_until_sent
 from tests.crash.load import Load
 from tests.crash.ports import BrokerPort
 from tests.crash.tally import tally

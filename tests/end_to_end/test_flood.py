@@ -1,12 +1,10 @@
 """One enterprise floods the gateway with 100,000 messages; another's single message hardly notices."""
 
 import random
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -18,14 +16,15 @@ from gateway.config.site import Site, write_site
 from gateway.model import EnterpriseId, Message
 from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
-from gateway.simulator.world import WatchedProcess, free_port
+from gateway.simulator.world import free_port
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import examine
 from spool.entry import NewMessage
 from spool.store import Spool
 from tests.backends import BACKENDS
-from tests.platforms import Platform, enterprises
-from tests.spooling import START, Clock, new_message, settled
+from tests.nodes import Node
+from tests.platforms import enterprises
+from tests.spool_samples import START, Clock, new_message, settled
 
 FLOOD = 100_000
 COMMIT = 2_000
@@ -59,33 +58,30 @@ def test_single_message_is_in_the_next_claim_behind_a_flood(spool: Spool) -> Non
 
 
 def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Path) -> None:
-    port = free_port()
-    site = write_site(tmp_path / "site", enterprises=(LOUD, QUIET), port=port)
+    site = write_site(tmp_path / "site", enterprises=(LOUD, QUIET), port=free_port())
     with closing(build_spool(load_config(site.config))) as spool:
         like = example(site)
         pour(spool, lambda number: another(like, f"FLOOD-{number:06}"))
-    node = WatchedProcess(
-        [sys.executable, "-m", "gateway", "run", "-c", str(site.config)], tmp_path / "run.log"
-    )
+    node = Node(site, tmp_path / "run.log")
+    node.start()
     try:
-        node.wait_for(is_sent("FLOOD-000100"))
+        node.event("entry.sent", message_id="FLOOD-000100")
         body = compose(
             "CEB311Message", cop_code=QUIET.cop_codes[0], dxp_id=QUIET.dxp_ids[0], rng=random.Random(2)
         ).body
-        token = site.tokens[EnterpriseId(QUIET.id)]
-        with closing(Platform(f"http://127.0.0.1:{port}", token)) as platform:
+        with closing(node.platform(QUIET.id)) as platform:
             reply = platform.submit(body)
             answered = time.monotonic()
         assert reply.status == 202
         uid = reply.json()["id"]
-        node.wait_for(is_sent(uid))
+        node.event("entry.sent", message_id=uid)
         delay_s = time.monotonic() - answered
         with closing(build_spool(load_config(site.config))) as spool:
             (backlog,) = spool.backlog(at_most=FLOOD)
     finally:
-        node.kill()
+        node.process.kill()
 
-    names = [(line["event"], line.get("message_id")) for line in node.events]
+    names = [(line["event"], line.get("message_id")) for line in node.process.events]
     meanwhile = names[names.index(("message.accepted", uid)) : names.index(("entry.sent", uid))]
     overtaken = sum(event == "entry.sent" for event, _ in meanwhile)
     print(
@@ -94,10 +90,6 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
     )
     assert backlog.entries > FLOOD * 0.9, "the flood is still there"
     assert overtaken <= 2 * BATCH
-
-
-def is_sent(uid: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda line: line.get("event") == "entry.sent" and line["message_id"] == uid
 
 
 def example(site: Site) -> NewMessage:

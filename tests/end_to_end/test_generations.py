@@ -9,7 +9,7 @@ from gateway.processes.stop import Stop
 from spool.ending import ABANDONED_AT_MOST
 from spool.entry import Wanted
 from spool.lifecycle import State
-from tests.homing import Home
+from tests.channel_node import ChannelNode
 from tests.servers.receiver import Receiver, hangs
 from tests.waiting import until
 
@@ -20,7 +20,7 @@ def test_delivery_that_hangs_through_many_reloads_is_made_once_and_then_counts(t
     with ExitStack() as held:
         receiver = held.enter_context(Receiver(tmp_path, hangs(release)))
         held.callback(release.set)
-        home = Home(tmp_path, {})
+        home = ChannelNode(tmp_path, {})
         held.enter_context(closing(home.spool))
         (owner, *_) = home.owners
         home.set_channels(owner, receiver.toml(timeout_s=30.0))

@@ -1,19 +1,18 @@
 """One message to several destinations: each entry has a fate of its own, and what has no way is not taken."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.site import NewEnterprise, Site, write_site
-from gateway.simulator.world import WatchedProcess, free_port
+from gateway.config.site import NewEnterprise, write_site
+from gateway.simulator.world import free_port
 from gateway.xml.envelope import unwrap
 from tests.command_line import invoke, lines
 from tests.documents import export_order, inventory, order
+from tests.nodes import Node
 from tests.platforms import Platform
 from tests.waiting import until
 
@@ -48,42 +47,29 @@ split = true
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    site: Site
-    address: str
-    process: WatchedProcess
-
-    def platform(self) -> Platform:
-        return Platform(self.address, self.site.tokens[OURS.id])  # type: ignore[index]
-
-    def told(self, platform: Platform, uid: str, wanted: Callable[..., object]) -> dict[str, Any]:
-        """Ask how a message stands until its entries are as wanted."""
-        found: dict[str, Any] = until(
-            lambda: platform.ask("GET", f"/v1/messages/{uid}").json(), lambda told: wanted(*told["entries"])
-        )
-        return found
+def told(platform: Platform, uid: str, wanted: Callable[..., object]) -> dict[str, Any]:
+    """Ask how a message stands until its entries are as wanted."""
+    found: dict[str, Any] = until(
+        lambda: platform.ask("GET", f"/v1/messages/{uid}").json(), lambda said: wanted(*said["entries"])
+    )
+    return found
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    port = free_port()
-    site = write_site(tmp_path / "site", destination_toml=CONFIG, enterprises=(OURS,), port=port)
+    site = write_site(tmp_path / "site", destination_toml=CONFIG, enterprises=(OURS,), port=free_port())
     for folder in ("customs/out", "customs/in", "tax/in"):  # tax/out is missing: the tax office is down
         (site.folder / folder).mkdir(parents=True)
-    command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = WatchedProcess(command, tmp_path / "run.log")
-    process.wait_for_event("node.started")
-    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
-    assert process.stop() == 0
+    with Node(site, tmp_path / "run.log").running() as made:
+        yield made
 
 
 def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_later(node: Node) -> None:
-    with closing(node.platform()) as platform:
+    with closing(node.platform(OURS.id)) as platform:
         uid = platform.submit(order()).json()["id"]
-        told = node.told(platform, uid, lambda customs, tax: customs["state"] == "sent" and tax["attempts"])
-        customs, tax = told["entries"]
-        assert (told["state"], told["destination"]) == ("sent", "customs")
+        said = told(platform, uid, lambda customs, tax: customs["state"] == "sent" and tax["attempts"])
+        customs, tax = said["entries"]
+        assert (said["state"], said["destination"]) == ("sent", "customs")
         assert (customs["destination"], customs["state"], customs["error"]) == ("customs", "sent", "")
         assert customs["sent_at"] is not None
         assert (tax["destination"], tax["sent_at"]) == ("tax", None)
@@ -94,7 +80,7 @@ def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_lat
         assert list((node.site.folder / "customs/out").iterdir())
 
         (node.site.folder / "tax/out").mkdir()
-        node.told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
+        told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
     (to_customs,) = (node.site.folder / "customs/out").iterdir()
     (to_tax,) = (node.site.folder / "tax/out").iterdir()
     zero = to_tax.read_bytes()
@@ -105,10 +91,10 @@ def test_a_destination_that_is_down_does_not_hold_up_the_other_and_is_served_lat
 
 
 def test_each_receiver_has_a_file_of_its_own_and_the_operator_sees_both_ways(node: Node) -> None:
-    with closing(node.platform()) as platform:
+    with closing(node.platform(OURS.id)) as platform:
         uid = platform.submit(inventory()).json()["id"]
-        told = node.told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
-    assert [(one["destination"], one["part"]) for one in told["entries"]] == [
+        said = told(platform, uid, lambda *entries: all(entry["state"] == "sent" for entry in entries))
+    assert [(one["destination"], one["part"]) for one in said["entries"]] == [
         ("customs", "1"),
         ("customs", "2"),
     ]
@@ -124,7 +110,7 @@ def test_each_receiver_has_a_file_of_its_own_and_the_operator_sees_both_ways(nod
 
 
 def test_what_has_no_way_out_is_refused_and_not_kept(node: Node) -> None:
-    with closing(node.platform()) as platform:
+    with closing(node.platform(OURS.id)) as platform:
         for path in ("/v1/messages", "/v1/messages?dry_run=true"):
             reply = platform.ask("POST", path, export_order())
             assert (reply.status, reply.json()["code"]) == (422, "no-route")

@@ -8,7 +8,7 @@ import pytest
 
 from signing.errors import KeyUnavailable
 from tests.device_keys import PIN, card, write_pair
-from tests.signer_place import client, listening, signer
+from tests.signer_process import client, listening, signer
 
 DATA = b"<ds:SignedInfo/>"
 

@@ -1,6 +1,6 @@
 """Three enterprises on one gateway, each after what is another's: at every endpoint and door it gets nothing.
 
-The doors that are queues: `tests/contract/test_queue_doors.py`, with the same `Desk` as the folders here.
+The doors that are queues: `tests/contract/test_queue_doors.py`, with the same `BatchSubmitter` as the folders here.
 """
 
 import asyncio

@@ -1,23 +1,20 @@
 """A transfer node in every part: two of its own enterprises, a link, receivers that nobody knows, and a SIGKILL."""
 
-import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.config.site import NewEnterprise, write_site
 from gateway.model import Envelope
-from gateway.simulator.world import WatchedProcess, free_port
+from gateway.simulator.world import free_port
 from gateway.xml.envelope import TransferHead, unwrap, wrap, wrap_transfer
 from signing.xml.splice import sign
 from tests.command_line import invoke, lines, node_at
 from tests.documents import order
+from tests.nodes import Node
 from tests.platforms import Platform
 from tests.waiting import until
 
@@ -40,14 +37,8 @@ to = ["peer"]
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    site: Site
-    address: str
-    process: WatchedProcess
-
-    def platform(self, enterprise: str) -> Platform:
-        return Platform(self.address, self.site.tokens[enterprise])  # type: ignore[index]
+class TransferNode(Node):
+    """A node with a peer behind a folder."""
 
     def envelope(self, number: int, *receivers: str, sender: str = ANN, business: bytes = b"") -> bytes:
         """A DxpMsg as a terminal of its own makes it, with a signed order inside."""
@@ -89,19 +80,17 @@ def stream(platform: Platform) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    port = free_port()
-    site = write_site(tmp_path / "site", destination_toml=CONFIG, enterprises=TENANTS, port=port)
+def node(tmp_path: Path) -> Iterator[TransferNode]:
+    site = write_site(tmp_path / "site", destination_toml=CONFIG, enterprises=TENANTS, port=free_port())
     for folder in ("peer/out", "peer/in"):
         (site.folder / folder).mkdir(parents=True)
-    command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = WatchedProcess(command, tmp_path / "run.log")
-    process.wait_for_event("node.started")
-    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
-    assert process.stop() == 0
+    with TransferNode(site, tmp_path / "run.log").running() as made:
+        yield made
 
 
-def test_message_for_an_enterprise_of_ours_is_in_its_stream_untouched_once_and_on_no_link(node: Node) -> None:
+def test_message_for_an_enterprise_of_ours_is_in_its_stream_untouched_once_and_on_no_link(
+    node: TransferNode,
+) -> None:
     body = node.envelope(1, BOB)
     with closing(node.platform("ann")) as ann, closing(node.platform("bob")) as bob:
         first = ann.submit(body)
@@ -129,7 +118,7 @@ def test_message_for_an_enterprise_of_ours_is_in_its_stream_untouched_once_and_o
     assert "a message addressed to it" in invoke("receipts", "list", "-c", node.site.config).stdout
 
 
-def test_sender_reads_that_there_is_no_such_receiver_in_both_languages(node: Node) -> None:
+def test_sender_reads_that_there_is_no_such_receiver_in_both_languages(node: TransferNode) -> None:
     with closing(node.platform("ann")) as ann:
         uid = ann.submit(node.envelope(1, NOBODYS)).json()["id"]
         (receipt,) = stream(ann)
@@ -158,7 +147,7 @@ def unseal_rep(body: bytes) -> str:
     return body.partition(b"<OriHead><CopMsgId>")[2].partition(b"<")[0].decode()
 
 
-def test_each_receiver_of_one_message_has_its_own_fate(node: Node) -> None:
+def test_each_receiver_of_one_message_has_its_own_fate(node: TransferNode) -> None:
     body = node.envelope(1, NOBODYS, CUSTOMS, BOB)
     with closing(node.platform("ann")) as ann, closing(node.platform("bob")) as bob:
         told = stood(ann, ann.submit(body).json()["id"])
@@ -177,14 +166,14 @@ def test_each_receiver_of_one_message_has_its_own_fate(node: Node) -> None:
     assert copy.business == unwrap(body).business
 
 
-def test_nobody_speaks_as_another(node: Node) -> None:
+def test_nobody_speaks_as_another(node: TransferNode) -> None:
     with closing(node.platform("ann")) as ann, closing(node.platform("bob")) as bob:
         assert bob.submit(node.envelope(1, ANN, sender=ANN)).status == 403
         assert bob.submit(node.envelope(1, ANN, sender=BOB)).status == 403, "the order inside is ann's"
         assert ann.ask("GET", "/v1/receipts?after=0").json()["receipts"] == []
 
 
-def test_what_a_link_brings_is_delivered_or_answered_over_that_link(node: Node) -> None:
+def test_what_a_link_brings_is_delivered_or_answered_over_that_link(node: TransferNode) -> None:
     head = TransferHead(
         msg_id="46000002202501021205060000000001",
         sub_msg_id="",
@@ -208,26 +197,13 @@ def test_what_a_link_brings_is_delivered_or_answered_over_that_link(node: Node) 
     assert f"answered: no receiver {NOBODYS}" in invoke("trace", "TERMINAL-2", "-c", node.site.config).stdout
 
 
-def test_mail_survives_sigkill_of_whoever_carries_it_and_comes_once(node: Node) -> None:
+def test_mail_survives_sigkill_of_whoever_carries_it_and_comes_once(node: TransferNode) -> None:
     bodies = [node.envelope(number, BOB) for number in range(60)]
     with closing(node.platform("ann")) as ann, closing(node.platform("bob")) as bob:
         for number, body in enumerate(bodies):
             assert ann.submit(body).status in (200, 202)
             if number % 15 == 7:
-                kill(node.process, "forward/@local")
+                node.kill("forward/@local")
         mail = until(lambda: stream(bob), lambda found: len(found) >= len(bodies))
         assert {bob.ask("GET", one["content"]).body for one in mail} == set(bodies)
         assert len(mail) == len(bodies)
-
-
-def kill(process: WatchedProcess, role: str) -> None:
-    """SIGKILL a role and wait until it lives again."""
-    names = ("role.started", "role.restarted")
-    born = [line["pid"] for line in list(process.events) if line["event"] in names and line["role"] == role]
-    os.kill(born[-1], signal.SIGKILL)
-    process.wait_for(
-        lambda line: (
-            line.get("event") == "role.restarted" and line["role"] == role and line["pid"] not in born
-        ),
-        30,
-    )

@@ -6,23 +6,22 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
-from gateway.config.site import NewEnterprise, Site, write_site
+from gateway.config.site import NewEnterprise, write_site
 from gateway.evidence.verification import FindingMark, verify_bundle
 from gateway.mapping.translate import translate
-from gateway.simulator.world import WatchedProcess, free_port
+from gateway.simulator.world import free_port
 from spool.note import verifier_key
 from tests.command_line import invoke
-from tests.platforms import Platform, Reply
+from tests.nodes import Node
+from tests.platforms import Reply
 from tests.unit.mapping_examples import block, example, mappings
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
@@ -30,19 +29,14 @@ THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dx
 JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    site: Site
-    address: str
-    process: WatchedProcess
+class TranslatingNode(Node):
+    """A node with mappings, one of them an operator's own."""
 
     def send(
         self, body: bytes, query: str, headers: dict[str, str] | None = None, *, by: str = "ours"
     ) -> Reply:
-        platform = Platform(self.address, self.site.tokens[by])  # type: ignore[index]
-        reply = platform.ask("POST", f"/v1/messages{query}", body, headers or JSON)
-        platform.close()
-        return reply
+        with closing(self.platform(by)) as platform:
+            return platform.ask("POST", f"/v1/messages{query}", body, headers or JSON)
 
     def journal(self) -> list[tuple[str, str, str]]:
         with closing(sqlite3.connect(self.site.state / "spool.db")) as connection:
@@ -50,27 +44,18 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TranslatingNode]:
     folder = tmp_path_factory.mktemp("node")
-    port = free_port()
-    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=port)
+    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=free_port())
     own = folder / "site" / "mappings"
     own.mkdir()
     (own / "mine.toml").write_text(block("toml", "[document.Payment.PaymentHead]"), "utf-8")
     text = site.config.read_text("utf-8").replace("[journal]\n", "[journal]\nevery_s = 0.1\n")
     assert '# mappings_dir = "mappings"' in text
     site.config.write_text(text.replace("# mappings_dir", "mappings_dir"), "utf-8")
-    process = WatchedProcess(
-        [sys.executable, "-m", "gateway", "run", "-c", str(site.config)], folder / "run.log"
-    )
-    process.wait_for_event("node.started")
-    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
-    failures = [
-        line
-        for line in process.events
-        if line["event"] in ("role.restarted", "role.failed", "request.failed")
-    ]
-    assert process.stop() == 0
+    with TranslatingNode(site, folder / "run.log").running() as made:
+        yield made
+        failures = made.events("role.restarted", "role.failed", "request.failed")
     assert failures == []
 
 
@@ -80,7 +65,7 @@ def payment(number: str, **changes: Any) -> bytes:
     return json.dumps(source).encode()
 
 
-def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Node) -> None:
+def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: TranslatingNode) -> None:
     source = payment("PAY-1")
     document = translate(source, mappings()["payments"], LimitsConfig()).document
 
@@ -90,7 +75,7 @@ def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Nod
     assert reply.status == 202
     assert said["sha256"] == hashlib.sha256(document).hexdigest()
     assert said["declarations"][0]["key"] == {"payCode": "4400000001", "payTransactionId": "PAY-1"}
-    platform = Platform(node.address, node.site.tokens["ours"])  # type: ignore[index]
+    platform = node.platform("ours")
     assert platform.ask("GET", f"/v1/messages/{said['id']}/content").body == document
     platform.close()
     node.process.wait_for(
@@ -107,21 +92,23 @@ def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Nod
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_commands_of_the_page_hand_in_its_examples(node: Node, tmp_path: Path) -> None:
+def test_commands_of_the_page_hand_in_its_examples(node: TranslatingNode, tmp_path: Path) -> None:
     (tmp_path / "payments.json").write_bytes(example("payments"))
     (tmp_path / "inventories.csv").write_bytes(example("inventories").decode().encode("gb18030"))
-    token = node.site.tokens["ours"]  # type: ignore[index]
+    token = node.token("ours")
     environment = {**os.environ, "URL": node.address, "AUTH": f"Authorization: Bearer {token}"}
-    for command in block("sh", "curl").splitlines():
+    commands = block("sh", "curl").splitlines()
+    assert len(commands) == 2, "one for each of them"
+    for command in commands:
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
         assert json.loads(done.stdout)["state"] == "accepted"
 
 
-def test_evidence_names_mapping_and_source(node: Node) -> None:
+def test_evidence_names_mapping_and_source(node: TranslatingNode) -> None:
     source = payment("PAY-E")
     uid = node.send(source, "?mapping=payments").json()["id"]
     key = verifier_key(invoke("journal", "key", "-c", node.site.config).stdout)
-    with closing(Platform(node.address, node.site.tokens["ours"])) as ours:  # type: ignore[index]
+    with closing(node.platform("ours")) as ours:
         evidence = ours.ask("GET", f"/v1/messages/{uid}/evidence").body  # again until the log covers it
     findings = verify_bundle(evidence, [key])
     assert not [finding.text for finding in findings if finding.mark is FindingMark.BROKEN]
@@ -130,7 +117,7 @@ def test_evidence_names_mapping_and_source(node: Node) -> None:
     assert hashlib.sha256(source).hexdigest() in told
 
 
-def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: Node) -> None:
+def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: TranslatingNode) -> None:
     first = node.send(payment("PAY-2"), "?mapping=payments")
     again = node.send(payment("PAY-2"), "?mapping=payments")
     other = node.send(payment("PAY-2", amount_fen=1), "?mapping=payments")
@@ -138,7 +125,7 @@ def test_same_source_again_gets_the_first_answer_and_a_contradiction_409(node: N
     assert first.json() == again.json()
 
 
-def test_large_source_takes_the_same_way(node: Node) -> None:
+def test_large_source_takes_the_same_way(node: TranslatingNode) -> None:
     source = json.loads(example("payments"))
     (one,) = source["payments"]
     source["payments"] = [one | {"transaction": f"PAY-L{n}"} for n in range(100)]
@@ -151,7 +138,7 @@ def test_large_source_takes_the_same_way(node: Node) -> None:
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "gb18030", '"GBK"'])
-def test_csv_in_the_encodings_of_the_trade(node: Node, charset: str) -> None:
+def test_csv_in_the_encodings_of_the_trade(node: TranslatingNode, charset: str) -> None:
     text = example("inventories").decode().replace("C-000", f"C-{charset[1:4]}-")
     body = text.encode(charset.strip('"'))
     reply = node.send(body, "?mapping=inventories", {"Content-Type": f"text/csv; charset={charset}"})
@@ -162,7 +149,7 @@ def test_csv_in_the_encodings_of_the_trade(node: Node, charset: str) -> None:
     ]
 
 
-def test_own_mapping_of_the_operator_is_there(node: Node) -> None:
+def test_own_mapping_of_the_operator_is_there(node: TranslatingNode) -> None:
     source = {
         "sender": {"code": "4400000001", "name": "Ours", "dxp_id": "DXPENT0000000001"},
         "payments": [
@@ -173,12 +160,12 @@ def test_own_mapping_of_the_operator_is_there(node: Node) -> None:
     assert node.send(json.dumps(source).encode(), "?mapping=mine").status == 202
 
 
-def test_client_that_names_no_form_means_that_of_the_mapping(node: Node) -> None:
+def test_client_that_names_no_form_means_that_of_the_mapping(node: TranslatingNode) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     assert node.send(payment("PAY-4"), "?mapping=payments", headers).status == 202
 
 
-def test_dry_run_keeps_nothing_and_says_the_same(node: Node) -> None:
+def test_dry_run_keeps_nothing_and_says_the_same(node: TranslatingNode) -> None:
     before = node.journal()
     good = node.send(payment("PAY-5"), "?dry_run=true&mapping=payments")
     bad = node.send(payment("PAY-5", order_no=None), "?mapping=payments&dry_run=true")
@@ -210,7 +197,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_translated_is_refused_and_journaled_by_its_digest(node: Node, name: str) -> None:
+def test_what_cannot_be_translated_is_refused_and_journaled_by_its_digest(
+    node: TranslatingNode, name: str
+) -> None:
     body, query, headers, status, problem, rule = BAD[name]
     before = len(node.journal())
     reply = node.send(body, query, headers)
@@ -224,19 +213,19 @@ def test_what_cannot_be_translated_is_refused_and_journaled_by_its_digest(node: 
     assert not any("B" in json.loads(detail).values() for _, _, detail in lines)
 
 
-def test_mapping_gives_nobody_another_identity(node: Node) -> None:
+def test_mapping_gives_nobody_another_identity(node: TranslatingNode) -> None:
     reply = node.send(payment("PAY-6"), "?mapping=payments", by="theirs")
     (fault, *_) = reply.json()["faults"]
     assert (reply.status, reply.json()["code"]) == (403, "not-your-identity")
     assert fault["source"] == "/sender/code"
 
 
-def test_unknown_mapping_tells_a_stranger_nothing(node: Node) -> None:
+def test_unknown_mapping_tells_a_stranger_nothing(node: TranslatingNode) -> None:
     assert node.send(b"{}", "?mapping=payments", {**JSON, "Authorization": "Bearer x"}).status == 401
     assert "mine" not in node.send(b"{}", "?mapping=nothing").body.decode()
 
 
-def test_nothing_of_a_source_is_in_the_log(node: Node) -> None:
+def test_nothing_of_a_source_is_in_the_log(node: TranslatingNode) -> None:
     node.send(
         payment("PAY-7", payer={"name": "孙某某", "id_number": "990101197001019999"}), "?mapping=payments"
     )
@@ -247,7 +236,7 @@ def test_nothing_of_a_source_is_in_the_log(node: Node) -> None:
     assert "990101197001019999" not in text
 
 
-def test_check_lists_the_mappings_and_refuses_a_wrong_one(node: Node, tmp_path: Path) -> None:
+def test_check_lists_the_mappings_and_refuses_a_wrong_one(node: TranslatingNode, tmp_path: Path) -> None:
     listed = invoke("check", "-c", node.site.config, "--json")
     (check,) = [line for line in map(json.loads, listed.stdout.splitlines()) if line["name"] == "mappings"]
     assert check["detail"] == "inventories, mine, orders, payments"

@@ -5,7 +5,6 @@ import os
 import queue
 import random
 import signal
-import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,8 @@ from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
 from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.store import Topic
-from tests.crash.homecoming import bring_home, expected_bodies
+from tests.crash.answers import bring_home, expected_bodies
+from tests.nodes import start_gateway
 from tests.platforms import NotNow, Platform, bodies_of, enterprises
 from tests.servers.postgres import PostgresServer, running
 
@@ -61,9 +61,7 @@ class TwoNodes(LocalWorld):
         self.south: WatchedProcess | None = None
 
     def start_south(self) -> WatchedProcess:
-        command = [sys.executable, "-m", "gateway", "run", "-c", str(self.south_config)]
-        self.south = WatchedProcess(command, self.folder / "south.log")
-        self.south.wait_for_event("node.started")
+        self.south = start_gateway(self.south_config, self.folder / "south.log")
         return self.south
 
     def __exit__(self, *_: object) -> None:

@@ -3,20 +3,19 @@
 import http.client
 import json
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.config.site import Site, write_site
+from gateway.config.site import write_site
 from gateway.model import EnterpriseId
 from gateway.samples.compose import compose
-from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
+from gateway.simulator.world import LocalWorld, free_port
+from tests.nodes import Node
 from tests.platforms import Platform, Reply, enterprises
 from tests.servers.small_disk import fill, mounted
 from tests.waiting import PATIENCE_S, until
@@ -133,14 +132,11 @@ def test_full_disk_is_refused_told_and_healed_and_nothing_accepted_is_lost(small
     assert set(accepted) <= set(seen)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    site: Site
-    address: str
-    process: WatchedProcess
+class JammedNode(Node):
+    """A node whose destination is not there."""
 
     def submit(self, seed: int) -> Reply:
-        return post(self.address, self.site.tokens[EnterpriseId(OURS.id)], body(seed))
+        return post(self.address, self.token(OURS.id), body(seed))
 
     def figures(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         reply = get(self.address, "/metrics", Authorization=f"Bearer {TOKEN}")
@@ -154,10 +150,9 @@ class Node:
 
 
 @pytest.fixture
-def jammed(tmp_path: Path) -> Iterator[Node]:
-    """A node whose destination is not there, and that takes three messages at most meanwhile."""
-    port = free_port()
-    site = write_site(tmp_path / "site", enterprises=(OURS,), port=port)
+def jammed(tmp_path: Path) -> Iterator[JammedNode]:
+    """It takes three messages at most meanwhile."""
+    site = write_site(tmp_path / "site", enterprises=(OURS,), port=free_port())
     (site.state / "outbox").rename(site.state / "elsewhere")
     (site.folder / "keys" / "metrics.token").write_text(f"{TOKEN}\n")
     configure(
@@ -167,14 +162,11 @@ def jammed(tmp_path: Path) -> Iterator[Node]:
         metrics='token_file = "keys/metrics.token"',
     )
     site.config.write_text(site.config.read_text().replace("first_s = 2.0", "first_s = 0.2"))
-    command = [sys.executable, "-m", "gateway", "run", "-c", str(site.config)]
-    process = WatchedProcess(command, tmp_path / "run.log")
-    process.wait_for_event("node.started")
-    yield Node(site=site, address=f"http://127.0.0.1:{port}", process=process)
-    assert process.stop() == 0
+    with JammedNode(site, tmp_path / "run.log").running() as made:
+        yield made
 
 
-def test_depth_refuses_new_work_until_the_destination_takes_what_waits(jammed: Node) -> None:
+def test_depth_refuses_new_work_until_the_destination_takes_what_waits(jammed: JammedNode) -> None:
     replies: list[Reply] = []
 
     def refused() -> bool:
@@ -192,13 +184,10 @@ def test_depth_refuses_new_work_until_the_destination_takes_what_waits(jammed: N
     until(lambda: get(jammed.address, "/readyz").status == 200)
     assert jammed.submit(5000).status == 202
     for uid in taken:
-        jammed.process.wait_for(
-            lambda line, uid=uid: line.get("event") == "entry.sent" and line["message_id"] == uid,  # type: ignore[misc]
-            30,
-        )
+        jammed.event("entry.sent", message_id=uid)
 
 
-def test_metrics_tell_the_spool_and_the_door_and_nothing_personal(jammed: Node) -> None:
+def test_metrics_tell_the_spool_and_the_door_and_nothing_personal(jammed: JammedNode) -> None:
     assert jammed.submit(1).status == 202
     assert jammed.submit(1).status == 200
     bad: Any = post(jammed.address, "nobody's token", body(2))

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 import xmlschema
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -94,6 +94,8 @@ MUTATIONS: tuple[Mutation, ...] = (
 )  # fmt: skip
 OF_ATTRIBUTES = (set_attribute, drop_attributes)
 """What can be done to the root too."""
+NEVER_VALID = (rename, move_to_another_namespace)
+"""After these no document is valid any more."""
 
 
 def parent(node: etree._Element) -> etree._Element:
@@ -152,11 +154,13 @@ def test_composed_and_signed_document_satisfies_both(name: str, signer: FileSign
 @pytest.mark.parametrize("name", ["CEB311Message", "CEB303Message", "CEB621Message", "CEB711Message"])
 def test_both_say_the_same_of_base64(name: str, value: str, signer: FileSigner) -> None:
     root = document(TYPES[name], signer, Random(7))
+    verdicts = set()
     for node in root.iter(*signature_base64_tags()):
         whole = node.text
         node.text = value
-        agree(root, TYPES[name])
+        verdicts.add(agree(root, TYPES[name]))
         node.text = whole
+    assert len(verdicts) == 1, "one type, one verdict"
     assert agree(root, TYPES[name])
 
 
@@ -182,10 +186,25 @@ def test_every_element_of_a_signature_that_holds_base64_is_known() -> None:
 def test_both_say_the_same_of_a_mutated_document(
     name: str, mutations: list[Mutation], seed: int, signer: FileSigner
 ) -> None:
+    event("valid" if agree(mutated(name, mutations, seed, signer), TYPES[name]) else "not valid")
+
+
+def mutated(name: str, mutations: list[Mutation], seed: int, signer: FileSigner) -> etree._Element:
     random = Random(seed)
     root = document(TYPES[name], signer, random)
     for mutate in mutations:
         nodes = [node for node in root.iter(etree.Element) if node is not root or mutate in OF_ATTRIBUTES]
         if nodes:
             mutate(random.choice(nodes), random)
-    agree(root, TYPES[name])
+    return root
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_every_kind_of_change_leaves_some_documents_valid_and_spoils_some(
+    mutation: Mutation, signer: FileSigner
+) -> None:
+    """Else the test above would ask both of them nothing that is hard."""
+    verdicts = {
+        agree(mutated(name, [mutation], seed, signer), TYPES[name]) for name in TYPES for seed in range(2)
+    }
+    assert verdicts == ({False} if mutation in NEVER_VALID else {True, False})

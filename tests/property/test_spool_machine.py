@@ -30,7 +30,7 @@ from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.servers.postgres import empty, shared, unavailable
-from tests.spooling import Clock, collected, new_message
+from tests.spool_samples import Clock, collected, new_message
 
 DESTINATIONS = ("port", "elsewhere")
 LEASE_S = 30.0

@@ -12,9 +12,9 @@ from gateway.config.site import NewEnterprise
 from gateway.receipts.content import content_for
 from gateway.views.api import receipt_view
 from gateway.xml.envelope import unwrap
+from tests.channel_node import EBC, EBP, ChannelNode, channel_node
 from tests.documents import dxp_rep, element, format_errors, order, receipt
 from tests.door_node import ANN, BOB, DoorNode
-from tests.homing import EBC, EBP, Home, home
 from tests.servers.postgres import shared
 
 READER = NewEnterprise(
@@ -28,15 +28,15 @@ SUBSCRIBED = element("BaseSubscribe", status="RET", dxpMode="DXP", dxpAddress=RE
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChannelNode]:
     toml = ""
     if request.param == "postgres":
         toml = f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
-    with home(tmp_path, {}, owners=(ANN, BOB, READER), more_toml=toml) as made:
+    with channel_node(tmp_path, {}, owners=(ANN, BOB, READER), more_toml=toml) as made:
         yield made
 
 
-def shown(node: Home, owner: str) -> list[tuple[bytes, str]]:
+def shown(node: ChannelNode, owner: str) -> list[tuple[bytes, str]]:
     """The content and the form of everything in somebody's stream that answers something."""
     found = []
     for notice in node.spool.notices(owner, after=0, limit=100):
@@ -46,7 +46,7 @@ def shown(node: Home, owner: str) -> list[tuple[bytes, str]]:
     return found
 
 
-def both(node: Home, subscribe: str = "") -> tuple[str, str]:
+def both(node: ChannelNode, subscribe: str = "") -> tuple[str, str]:
     """Let ann and bob hand in an order each; returns what they are called."""
     return node.accept("ann", "ORDER-ANN", subscribe=subscribe), node.accept("bob", "ORDER-BOB")
 
@@ -56,7 +56,7 @@ def senders() -> tuple[str, str]:
 
 
 def test_a_response_of_the_exchange_is_shown_to_whose_message_it_is_about_and_to_nobody_else(
-    node: Home,
+    node: ChannelNode,
 ) -> None:
     (ann, bob), (at_ann, at_bob) = both(node), senders()
     whole = dxp_rep((ann, at_ann, "3002"), (bob, at_bob, "0002"), between="  <!-- of both -->\n")
@@ -75,7 +75,7 @@ def test_a_response_of_the_exchange_is_shown_to_whose_message_it_is_about_and_to
     assert node.spool.orphans() == []
 
 
-def test_an_original_that_the_format_check_returns_is_shown_to_its_sender_alone(node: Home) -> None:
+def test_an_original_that_the_format_check_returns_is_shown_to_its_sender_alone(node: ChannelNode) -> None:
     ann, bob = both(node)
     node.keep(format_errors((ann, "<a>original of ann</a>"), (bob, "<a>original of bob</a>")))
 
@@ -86,7 +86,7 @@ def test_an_original_that_the_format_check_returns_is_shown_to_its_sender_alone(
     assert ann not in form_bob
 
 
-def test_what_nobody_is_found_for_is_shown_to_nobody(node: Home) -> None:
+def test_what_nobody_is_found_for_is_shown_to_nobody(node: ChannelNode) -> None:
     (ann, _), (at_ann, at_bob) = both(node), senders()
     node.keep(dxp_rep((ann, at_ann, "0002"), ("NOBODYS", at_bob, "0002")))
 
@@ -97,7 +97,7 @@ def test_what_nobody_is_found_for_is_shown_to_nobody(node: Home) -> None:
 
 
 @pytest.mark.parametrize("kind", ["DxpRep", "CEB900Message", "CEB312Message"])
-def test_a_subscriber_gets_the_bodies_that_it_may_have_alone(node: Home, kind: str) -> None:
+def test_a_subscriber_gets_the_bodies_that_it_may_have_alone(node: ChannelNode, kind: str) -> None:
     (ann, bob), (at_ann, at_bob) = both(node, SUBSCRIBED), senders()
     both_of = {"returnInfo": "x", "ebpCode": EBP, "ebcCode": EBC}
     node.keep(

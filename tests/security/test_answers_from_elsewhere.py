@@ -8,11 +8,11 @@ import pytest
 
 from gateway.receipts.rematching import Rematching
 from spool.lifecycle import State
+from tests.channel_node import EBC, EBP, ChannelNode, channel_node
 from tests.documents import dxp_rep, format_errors, receipt
 from tests.door_node import ANN, BOB
-from tests.homing import EBC, EBP, Home, home
 from tests.servers.postgres import shared
-from tests.spooling import collected, settled
+from tests.spool_samples import collected, settled
 
 LINKS = """
 [[destination]]
@@ -31,15 +31,15 @@ MORE = {
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChannelNode]:
     toml = "".join(LINKS.format(name=name, more=more) for name, more in MORE.items())
     if request.param == "postgres":
         toml += f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
-    with home(tmp_path, {}, owners=(ANN, BOB), more_toml=toml) as made:
+    with channel_node(tmp_path, {}, owners=(ANN, BOB), more_toml=toml) as made:
         yield made
 
 
-def sent(node: Home, order_no: str = "A") -> str:
+def sent(node: ChannelNode, order_no: str = "A") -> str:
     uid = node.accept("ann", order_no)
     node.spool.settle(settled(node.spool.claim("one", "customs", limit=9, lease_s=60)))
     return uid
@@ -54,11 +54,11 @@ def says(kind: str, uid: str) -> bytes:
     }[kind]
 
 
-def heard(node: Home, owner: str = "ann") -> list[str]:
+def heard(node: ChannelNode, owner: str = "ann") -> list[str]:
     return [row.status for one in node.spool.notices(owner, after=0, limit=9) for row in one.rows]
 
 
-def state(node: Home, uid: str) -> State:
+def state(node: ChannelNode, uid: str) -> State:
     view = node.spool.message(uid)
     assert view is not None
     return view.state
@@ -67,7 +67,7 @@ def state(node: Home, uid: str) -> State:
 @pytest.mark.parametrize("kind", ["business", "format", "platform"])
 @pytest.mark.parametrize("origin", ["partner", "alone"])
 def test_a_link_that_never_had_the_message_decides_nothing_and_silences_nobody(
-    node: Home, kind: str, origin: str
+    node: ChannelNode, kind: str, origin: str
 ) -> None:
     uid = sent(node)
     body = says(kind, uid)
@@ -89,7 +89,7 @@ def test_a_link_that_never_had_the_message_decides_nothing_and_silences_nobody(
 @pytest.mark.parametrize("kind", ["business", "format", "platform"])
 @pytest.mark.parametrize("origin", ["customs", "customs-receipts", "courier", "gone since"])
 def test_links_of_the_same_authority_and_those_that_are_named_answer(
-    node: Home, kind: str, origin: str
+    node: ChannelNode, kind: str, origin: str
 ) -> None:
     uid = sent(node)
     node.keep(says(kind, uid), feed=origin)
@@ -98,7 +98,7 @@ def test_links_of_the_same_authority_and_those_that_are_named_answer(
     assert state(node, uid) is (State.READY if (kind, origin) == ("platform", "customs") else State.SENT)
 
 
-def test_what_another_link_repeats_asks_for_no_further_attempt(node: Home) -> None:
+def test_what_another_link_repeats_asks_for_no_further_attempt(node: ChannelNode) -> None:
     uid = sent(node)
     body = says("platform", uid)
     node.keep(body)
@@ -111,7 +111,7 @@ def test_what_another_link_repeats_asks_for_no_further_attempt(node: Home) -> No
     assert view.attempts == 1
 
 
-def test_of_two_that_declared_a_key_the_one_whose_message_went_there_is_answered(node: Home) -> None:
+def test_of_two_that_declared_a_key_the_one_whose_message_went_there_is_answered(node: ChannelNode) -> None:
     sent(node)
     text = node.app.file.read_text("utf-8")
     node.app.file.write_text(

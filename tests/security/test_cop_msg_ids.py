@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from gateway.config.site import NewEnterprise
-from gateway.model import EnterpriseId, Envelope, Message, MessageId
+from gateway.model import Envelope
 from gateway.sending.envelope_builder import EnvelopeBuilder
-from gateway.submission.new_messages import new_message_of
-from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
 from signing.xml.splice import sign
 from spool.entry import Accepted, Conflict, PutResult
+from tests import in_process
+from tests.channel_node import ChannelNode, channel_node
 from tests.documents import dxp_rep, format_errors, order
 from tests.door_node import ANN, BOB
-from tests.homing import Home, home
 from tests.servers.postgres import shared
 
 EVE = NewEnterprise(id="eve", name="Eve", cop_codes=("4400000003",), dxp_ids=ANN.dxp_ids)
@@ -25,17 +24,16 @@ NUMBER = "20261111-000001"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChannelNode]:
     toml = ""
     if request.param == "postgres":
         toml = f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
-    with home(tmp_path, {}, owners=(ANN, BOB, EVE), more_toml=toml) as made:
+    with channel_node(tmp_path, {}, owners=(ANN, BOB, EVE), more_toml=toml) as made:
         yield made
 
 
-def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str, PutResult]:
+def hand_in(node: ChannelNode, owner: NewEnterprise, order_no: str = "A") -> tuple[str, PutResult]:
     """Hand in a DxpMsg under `NUMBER`; what it is called here, and what is said of it."""
-    caller = node.app.enterprises[EnterpriseId(owner.id)]
     business = order(order_no, cop_code=owner.cop_codes[0], dxp_id=owner.dxp_ids[0])
     head = Envelope(
         cop_msg_id=NUMBER,
@@ -45,20 +43,10 @@ def hand_in(node: Home, owner: NewEnterprise, order_no: str = "A") -> tuple[str,
         msg_type="CEB311Message",
     )
     body = wrap(sign(business, node.app.keyring().in_memory()["node"]).body, head)
-    message = examine(body, caller, node.app.rules, node.app.config.accept.limits)
-    assert isinstance(message, Message), message
-    uid = MessageId(f"OF-{owner.id}-{order_no}")
-    (reply,) = node.spool.put(
-        [
-            new_message_of(
-                message, caller, uid=uid, config=node.app.config, local_receivers=node.app.local_receivers
-            )
-        ]
-    )
-    return uid, reply
+    return in_process.hand_in(node.app, node.spool, owner.id, body, uid=f"OF-{owner.id}-{order_no}")
 
 
-def heard(node: Home, owner: NewEnterprise) -> list[str]:
+def heard(node: ChannelNode, owner: NewEnterprise) -> list[str]:
     return [row.status for one in node.spool.notices(owner.id, after=0, limit=9) for row in one.rows]
 
 
@@ -74,7 +62,7 @@ def addressed(business: bytes, receiver: str) -> bytes:
     )
 
 
-def test_a_number_of_anothers_is_free_and_one_of_ones_own_is_taken(node: Home) -> None:
+def test_a_number_of_anothers_is_free_and_one_of_ones_own_is_taken(node: ChannelNode) -> None:
     assert [hand_in(node, one)[1] for one in (ANN, BOB)] == [
         Accepted(uid="OF-ann-A"),
         Accepted(uid="OF-bob-A"),
@@ -82,7 +70,7 @@ def test_a_number_of_anothers_is_free_and_one_of_ones_own_is_taken(node: Home) -
     assert hand_in(node, BOB, "B")[1] == Conflict(uid="OF-bob-A", reason="cop_msg_id")
 
 
-def test_under_a_shared_dxp_id_a_number_is_taken_without_a_word_of_whose(node: Home) -> None:
+def test_under_a_shared_dxp_id_a_number_is_taken_without_a_word_of_whose(node: ChannelNode) -> None:
     hand_in(node, ANN)
     assert hand_in(node, EVE)[1] == Conflict(uid="", reason="cop_msg_id")
 
@@ -97,7 +85,7 @@ def test_under_a_shared_dxp_id_a_number_is_taken_without_a_word_of_whose(node: H
     ids=["DxpRep", "CEB900"],
 )
 def test_an_answer_goes_to_the_sender_that_it_names_whoever_uses_the_number_too(
-    node: Home, first: NewEnterprise, answer: Callable[[str], bytes]
+    node: ChannelNode, first: NewEnterprise, answer: Callable[[str], bytes]
 ) -> None:
     for one in (first, BOB if first is ANN else ANN):
         hand_in(node, one)
@@ -106,7 +94,7 @@ def test_an_answer_goes_to_the_sender_that_it_names_whoever_uses_the_number_too(
     assert node.spool.orphans() == []
 
 
-def test_an_answer_to_a_sender_that_has_no_such_message_is_nobodys(node: Home) -> None:
+def test_an_answer_to_a_sender_that_has_no_such_message_is_nobodys(node: ChannelNode) -> None:
     hand_in(node, BOB)
     node.keep(dxp_rep((NUMBER, ANN.dxp_ids[0], "0002")))
     node.keep(addressed(format_errors((NUMBER, "x")), ANN.dxp_ids[0]))
@@ -116,7 +104,7 @@ def test_an_answer_to_a_sender_that_has_no_such_message_is_nobodys(node: Home) -
     }
 
 
-def test_an_answer_that_names_no_sender_is_nobodys_where_two_use_the_number(node: Home) -> None:
+def test_an_answer_that_names_no_sender_is_nobodys_where_two_use_the_number(node: ChannelNode) -> None:
     hand_in(node, ANN)
     node.keep(format_errors((NUMBER, "first")))
     assert len(heard(node, ANN)) == 1
@@ -127,7 +115,7 @@ def test_an_answer_that_names_no_sender_is_nobodys_where_two_use_the_number(node
     assert (len(heard(node, ANN)), heard(node, BOB)) == (1, [])
 
 
-def test_both_arrive_at_customs_under_names_of_their_own(node: Home) -> None:
+def test_both_arrive_at_customs_under_names_of_their_own(node: ChannelNode) -> None:
     hand_in(node, ANN)
     hand_in(node, BOB)
     claimed = node.spool.claim("one", "customs", limit=9, lease_s=60)

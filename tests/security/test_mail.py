@@ -18,9 +18,9 @@ from gateway.xml.envelope import wrap
 from signing.xml.splice import sign
 from spool.entry import Accepted
 from spool.lifecycle import State
+from tests.channel_node import ChannelNode, channel_node
 from tests.documents import element, order
 from tests.door_node import ANN, BOB
-from tests.homing import Home, home
 from tests.servers.postgres import shared
 
 CAROL = NewEnterprise(
@@ -33,16 +33,16 @@ DAVE = NewEnterprise(
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChannelNode]:
     toml = ""
     if request.param == "postgres":
         toml = f'[spool]\nkind = "postgres"\ndsn = {json.dumps(shared().schema_for(tmp_path))}\n'
-    with home(tmp_path, {}, owners=(ANN, BOB, CAROL, DAVE), more_toml=toml) as made:
+    with channel_node(tmp_path, {}, owners=(ANN, BOB, CAROL, DAVE), more_toml=toml) as made:
         yield made
 
 
 def hand_in(
-    node: Home, sender: NewEnterprise, receivers: Sequence[NewEnterprise | str], *, number: int = 1
+    node: ChannelNode, sender: NewEnterprise, receivers: Sequence[NewEnterprise | str], *, number: int = 1
 ) -> str:
     """Hand in a DxpMsg for these, as the door does, and let what stays here be delivered."""
     caller = node.app.enterprises[EnterpriseId(sender.id)]
@@ -66,12 +66,12 @@ def hand_in(
     return uid
 
 
-def carry(node: Home) -> None:
+def carry(node: ChannelNode) -> None:
     while node.app.local(node.spool).step():
         pass
 
 
-def mail(node: Home, owner: NewEnterprise) -> list[bytes]:
+def mail(node: ChannelNode, owner: NewEnterprise) -> list[bytes]:
     """What others put in somebody's stream, as it is shown."""
     found = []
     for notice in node.spool.notices(owner.id, after=0, limit=1000):
@@ -82,11 +82,11 @@ def mail(node: Home, owner: NewEnterprise) -> list[bytes]:
     return found
 
 
-def told(node: Home, owner: NewEnterprise) -> list[str]:
+def told(node: ChannelNode, owner: NewEnterprise) -> list[str]:
     return [row.status for one in node.spool.notices(owner.id, after=0, limit=1000) for row in one.rows]
 
 
-def test_nobody_gets_mail_unless_it_says_so_and_the_sender_is_told(node: Home) -> None:
+def test_nobody_gets_mail_unless_it_says_so_and_the_sender_is_told(node: ChannelNode) -> None:
     uid = hand_in(node, ANN, [BOB])
     assert mail(node, BOB) == []
     assert told(node, ANN) == ["2001"]
@@ -98,7 +98,7 @@ def test_nobody_gets_mail_unless_it_says_so_and_the_sender_is_told(node: Home) -
     assert BOB.name.encode() not in said
 
 
-def test_an_enterprise_takes_mail_of_whom_it_names(node: Home) -> None:
+def test_an_enterprise_takes_mail_of_whom_it_names(node: ChannelNode) -> None:
     hand_in(node, ANN, [CAROL])
     hand_in(node, BOB, [CAROL])
     hand_in(node, BOB, [DAVE], number=2)
@@ -106,7 +106,7 @@ def test_an_enterprise_takes_mail_of_whom_it_names(node: Home) -> None:
     assert (told(node, ANN), told(node, BOB)) == ([], ["2001"])
 
 
-def test_who_is_named_beside_others_gets_nothing_either_and_is_named_to_nobody(node: Home) -> None:
+def test_who_is_named_beside_others_gets_nothing_either_and_is_named_to_nobody(node: ChannelNode) -> None:
     hand_in(node, BOB, [CAROL, DAVE])
     assert mail(node, CAROL) == []
     (body,) = mail(node, DAVE)
@@ -114,7 +114,7 @@ def test_who_is_named_beside_others_gets_nothing_either_and_is_named_to_nobody(n
     assert told(node, BOB) == ["2001"]
 
 
-def test_an_envelope_that_cannot_be_divided_is_refused(node: Home) -> None:
+def test_an_envelope_that_cannot_be_divided_is_refused(node: ChannelNode) -> None:
     caller = node.app.enterprises[EnterpriseId("bob")]
     key = node.app.keyring().in_memory()["node"]
     business = sign(order("O", cop_code=BOB.cop_codes[0], dxp_id=BOB.dxp_ids[0]), key)
@@ -138,7 +138,7 @@ def test_an_envelope_that_cannot_be_divided_is_refused(node: Home) -> None:
 
 
 @pytest.mark.parametrize("bounds", ["mail_messages = 3", "mail_bytes = 1"])
-def test_no_more_is_put_in_a_stream_than_it_takes_until_it_is_read(node: Home, bounds: str) -> None:
+def test_no_more_is_put_in_a_stream_than_it_takes_until_it_is_read(node: ChannelNode, bounds: str) -> None:
     file = node.site.enterprises / "dave.toml"
     file.write_text(
         file.read_text("utf-8").replace("disabled = false", f"disabled = false\n{bounds}"), "utf-8"
@@ -156,7 +156,9 @@ def test_no_more_is_put_in_a_stream_than_it_takes_until_it_is_read(node: Home, b
     assert len(mail(node, DAVE)) == most + 1
 
 
-def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says_so(node: Home) -> None:
+def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says_so(
+    node: ChannelNode,
+) -> None:
     local_receivers = replace(node.app.local_receivers, full=lambda _: False)
     file = node.site.enterprises / "dave.toml"
     file.write_text(
@@ -189,7 +191,7 @@ def test_what_was_accepted_before_the_stream_was_full_is_a_dead_letter_that_says
     assert len(mail(node, DAVE)) == 1
 
 
-def test_copies_go_to_those_alone_who_take_them(node: Home) -> None:
+def test_copies_go_to_those_alone_who_take_them(node: ChannelNode) -> None:
     for number, one in enumerate((BOB, CAROL, DAVE)):
         subscribe = element("BaseSubscribe", status="ALL", dxpMode="DXP", dxpAddress=one.dxp_ids[0])
         node.accept("ann", f"A{number}", subscribe=subscribe)
@@ -201,7 +203,7 @@ def test_copies_go_to_those_alone_who_take_them(node: Home) -> None:
     assert [len(mail(node, one)) for one in (BOB, CAROL, DAVE)] == [0, 2, 4]
 
 
-def test_copies_stop_when_they_are_not_taken_any_more(node: Home) -> None:
+def test_copies_stop_when_they_are_not_taken_any_more(node: ChannelNode) -> None:
     subscribe = element("BaseSubscribe", status="RET", dxpMode="DXP", dxpAddress=CAROL.dxp_ids[0])
     node.accept("ann", "A", subscribe=subscribe)
     node.answer(("A", "2"))

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.device_keys import write_pair
 from tests.documents import order
 from tests.door_node import ANN, DoorNode, FolderPlace
+from tests.nodes import pids
 from tests.waiting import until
 
 ROLES = {
@@ -56,15 +57,12 @@ def memory(pid: int) -> Iterator[bytes]:
                 continue
 
 
-def pids(node: DoorNode) -> dict[str, int]:
-    return {
-        **{line["role"]: line["pid"] for line in node.events("role.started")},
-        "supervisor": node.process.process.pid,
-    }
+def processes(node: DoorNode) -> dict[str, int]:
+    return {**pids(node.process.events), "supervisor": node.process.process.pid}
 
 
 def holders(node: DoorNode, sought: list[bytes]) -> set[str]:
-    return {role for role, pid in pids(node).items() if holds(pid, sought)}
+    return {role for role, pid in processes(node).items() if holds(pid, sought)}
 
 
 def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: Path) -> None:
@@ -79,7 +77,7 @@ def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: 
     signing, door = needles(node.site.key.read_bytes()), needles(tls_key.read_bytes())
     node.start()
     try:
-        assert set(pids(node)) == ROLES
+        assert set(processes(node)) == ROLES
         until(lambda: holders(node, signing), {"forward/customs/0"}.issubset)
         until(lambda: holders(node, door), {"accept"}.issubset)
         assert holders(node, signing) == {"forward/customs/0"}
@@ -90,15 +88,16 @@ def test_only_forward_has_the_signing_key_and_only_accept_that_of_tls(tmp_path: 
 
 def test_a_key_that_cannot_be_loaded_refuses_the_reload_and_the_old_roles_stay(tmp_path: Path) -> None:
     node = DoorNode(tmp_path, {}, owners=[ANN])
-    node.start()
-    roles = pids(node)
-    node.site.key.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-    node.process.process.send_signal(signal.SIGHUP)
-    error = str(node.event("node.reload_failed")["error"])
-    assert "the private key cannot be loaded (key node, " in error
-    assert str(node.site.key) in error
-    body = order(cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
-    with closing(node.platform("ann")) as platform:
-        assert platform.ask("POST", "/v1/messages", body).status == 202
-    assert pids(node) == roles
-    node.stop()
+    signing = needles(node.site.key.read_bytes())
+    with node.running():
+        until(lambda: holders(node, signing), {"forward/customs/0"}.issubset)
+        roles = processes(node)
+        node.site.key.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+        node.process.process.send_signal(signal.SIGHUP)
+        error = str(node.event("node.reload_failed")["error"])
+        assert "the private key cannot be loaded (key node, " in error
+        assert str(node.site.key) in error
+        body = order(cop_code=ANN.cop_codes[0], dxp_id=ANN.dxp_ids[0])
+        with closing(node.platform("ann")) as platform:
+            assert platform.ask("POST", "/v1/messages", body).status == 202
+        assert processes(node) == roles

@@ -20,7 +20,7 @@ from gateway.simulator.world import WatchedProcess
 from signing.errors import KeyUnavailable
 from tests.device_keys import write_pair
 from tests.servers.certificates import Authority
-from tests.signer_place import client, listening, signer
+from tests.signer_process import client, listening, signer
 
 DATA = b"<ds:SignedInfo/>"
 OURS = '[[key]]\nname = "ours"\nkind = "pem"\nfile = "ours.key"\ncertificate = "ours.crt"\n'

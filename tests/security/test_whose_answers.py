@@ -27,9 +27,9 @@ from gateway.xml.envelope import wrap
 from spool.entry import Accepted, Conflict, NewMessage
 from tests.backends import BACKENDS
 from tests.documents import document, element, response, responses
-from tests.spooling import Clock
-from tests.unit.test_offers import config
-from tests.whose import CUSTOMS, Node, envelope, tenant
+from tests.ownership_node import CUSTOMS, Node, envelope, tenant
+from tests.spool_samples import Clock
+from tests.unit.test_new_messages import config
 
 DECLARATIONS: Final = int(os.environ.get("WHOSE_ANSWERS_DECLARATIONS", "1500"))
 """10,000 for the whole run, some minutes a spool."""

@@ -10,7 +10,7 @@ from gateway.config.site import write_site
 from gateway.errors import ConfigError
 from gateway.receipts.authorities import Authorities
 from tests.command_line import invoke, lines
-from tests.unit.test_offers import config, destination
+from tests.unit.test_new_messages import config, destination
 
 
 def links(**said: dict[str, object]) -> Config:

@@ -61,13 +61,14 @@ def test_next_batch_is_no_larger_than_what_went_of_the_last() -> None:
 
 def test_batch_of_which_none_was_begun_is_halved_and_does_not_open_it() -> None:
     one = breaker(Clock())
-    one.report(delivered=8, failed=0)
+    while one.allowance() < 32:
+        one.report(delivered=one.allowance(), failed=0)
     sizes = []
-    for _ in range(4):
+    for _ in range(6):
         one.report(delivered=0, failed=0, late=one.allowance())
         sizes.append(one.allowance())
         assert not one.down
-    assert sizes == [1, 1, 1, 1]
+    assert sizes == [16, 8, 4, 2, 1, 1]
 
 
 def test_refused_entries_alone_change_nothing() -> None:

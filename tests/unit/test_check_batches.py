@@ -10,7 +10,7 @@ from gateway.cli.check.result import Grade
 from gateway.config.channels import Channel, Deliver, OutSftp
 from gateway.config.gateway_toml import Destination
 from gateway.config.links import Amqp, Folder, Rabbitmq, Sftp, Webhook
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 
 SFTP: dict[str, Any] = {"host": "h", "user": "u", "key_file": Path("k"), "host_key": "k", "send_dir": "i"}
 

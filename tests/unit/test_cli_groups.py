@@ -14,7 +14,7 @@ from spool.entry import Fate, Settlement
 from spool.lifecycle import State
 from tests import documents as make
 from tests.command_line import Node, lines, node_at
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 
 HOOK = "@home/demo/erp"
 MANY = 60

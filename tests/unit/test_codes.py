@@ -31,6 +31,7 @@ def test_refusal_of_a_duplicate_or_an_older_version_decides_nothing(code: str) -
 @pytest.mark.parametrize("text", ["重复", "已存在", "申报过", "旧报文"])
 def test_codes_that_say_so_are_all_of_that_kind(text: str) -> None:
     told = {code for code, one in CODES.errors.items() if text in one.zh and one.retry == "never"}
+    assert told
     assert told <= set(ABOUT_A_DELIVERY)
 
 

@@ -14,7 +14,7 @@ from spool.errors import SpoolError
 from spool.locking import FileLock
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 from tests.waiting import until
 
 

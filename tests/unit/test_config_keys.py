@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.gateway_toml import load_config
 from gateway.config.keys import device_keys, parallel_of, rate_of
-from tests.unit.test_config import DESTINATION, HEAD, KEY, refused
+from tests.unit.test_gateway_toml import DESTINATION, HEAD, KEY, refused
 
 CARD = """
 [[key]]

@@ -26,7 +26,7 @@ from spool.sqlite import SqliteSpool
 from tests.device_keys import Played, played_member
 from tests.documents import order
 from tests.signing_documents import write_key
-from tests.unit.test_offers import ME, NOW, config, destination
+from tests.unit.test_new_messages import ME, NOW, config, destination
 from tests.waiting import PATIENCE_S
 
 

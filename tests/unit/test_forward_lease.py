@@ -15,7 +15,7 @@ from gateway.sending.forward import Forward
 from spool.lifecycle import State
 from tests.unit.test_forward_keys import World
 from tests.unit.test_lane import Now
-from tests.unit.test_offers import destination
+from tests.unit.test_new_messages import destination
 
 
 class SlowTransport:

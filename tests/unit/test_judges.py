@@ -5,10 +5,8 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +33,11 @@ from gateway.model import Enterprise, EnterpriseId
 from gateway.receipts.opened import open_collected
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.pipeline import Refusal
+from tests.crash.points import state_of
 from tests.documents import order, receipt
 from tests.judges import hosted
 from tests.unit.mapping_examples import example
+from tests.waiting import until
 
 ME = EnterpriseId(DEMO.id)
 MODEST = Judges(processes=4, cpu_s=0.5, memory_mb=64)
@@ -270,28 +270,14 @@ def test_judge_that_died_while_it_had_nothing_to_do_is_no_fault_of_the_next_case
     with hosted(told_pid, MODEST) as line, closing(Asking(line, app.judge)) as asking:
         first = pid_of(asking, me)
         os.kill(first, signal.SIGKILL)
-        _until_dead(first)
+        until(lambda: not state_of(first))
         assert pid_of(asking, me) != first
-
-
-def _until_dead(pid: int) -> None:
-    """Wait until it holds no descriptor any more."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return
-        if status in "ZX":
-            return
-        time.sleep(0.005)
-    raise AssertionError(f"{pid} lives on")
 
 
 def test_judges_end_with_their_host(app: App, me: Enterprise) -> None:
     with hosted(told_pid, MODEST) as line, closing(Asking(line, app.judge)) as asking:
         judge = pid_of(asking, me)
-    _until_dead(judge)
+    assert until(lambda: not state_of(judge)), "whatever it was doing"
 
 
 def test_verdicts_do_not_carry_the_body_back(app: App) -> None:

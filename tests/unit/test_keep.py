@@ -25,8 +25,8 @@ from spool.note import NodeKey
 from spool.sqlite import SqliteSpool
 from tests.contract.test_correlation import RULES_NOW, SAVED, accept, collect
 from tests.documents import inventory
-from tests.spooling import Clock, new_message, settled
-from tests.unit.test_offers import config
+from tests.spool_samples import Clock, new_message, settled
+from tests.unit.test_new_messages import config
 
 
 @pytest.fixture

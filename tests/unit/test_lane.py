@@ -1,7 +1,7 @@
 """A channel in the notify role: how much is under way on it, and when it is looked at again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -14,7 +14,7 @@ from gateway.delivery.lane import Lane
 from gateway.errors import ConfigError, DeliveryError, LeaseEndedError, ReceiverGoneError
 from gateway.ports import Delivery, Parcel, Transport
 from spool.entry import Claimed
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 
 
 @dataclass
@@ -126,10 +126,12 @@ def test_delivery_that_was_not_begun_in_time_is_no_failure_of_the_channel(now: N
 
 def test_one_that_takes_long_is_slow(now: Now, other: Other) -> None:
     lane = lane_of(webhook(), now, other)
-    work = lane.work([letter(1)])
-    done = work()
-    lane.finish(type(done)(lane=lane, outcomes=done.outcomes, took_s=9.0, transport=None))
-    assert lane.slow
+    for took_s, slow in ((0.1, False), (9.0, True), (0.1, False)):
+        lane.finish(replace(lane.work([letter(1)])(), took_s=took_s, transport=None))
+        assert lane.slow is slow
+    other.error = DeliveryError("500")
+    lane.finish(lane.work([letter(2)])())
+    assert lane.slow, "and so is one that fails"
 
 
 def test_one_that_is_gone_is_not_looked_at_any_more(now: Now, other: Other) -> None:

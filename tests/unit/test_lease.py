@@ -16,8 +16,9 @@ def lease(left_s: float, *, of_s: float = 100.0, by_day_s: float = inf) -> Lease
 
 
 def test_it_holds_as_long_as_was_asked_for() -> None:
-    taken = Lease.of(100.0)
-    assert 99 < taken.left_s <= 100
+    before, taken = time.clock_gettime(time.CLOCK_BOOTTIME), Lease.of(100.0)
+    assert before <= taken.ends - 100 <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert 0 < taken.left_s <= 100
     assert not taken.over
     assert not taken.late
 

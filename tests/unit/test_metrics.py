@@ -9,7 +9,7 @@ from spool.entry import Fate
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.spooling import new_message, settled
+from tests.spool_samples import new_message, settled
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

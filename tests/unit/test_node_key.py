@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from gateway.config.gateway_toml import Config, Journal
 from gateway.errors import ConfigError
 from gateway.keys.node_key import former_file, key_file, known_keys, node_key, renew
-from tests.unit.test_offers import config, destination
+from tests.unit.test_new_messages import config, destination
 
 
 def node(folder: Path, file: Path | None = None, *, name: str = "north 1") -> Config:

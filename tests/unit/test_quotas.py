@@ -10,7 +10,7 @@ import pytest
 from gateway.model import Enterprise, EnterpriseId, Quota
 from gateway.submission.quotas import Cost, OverQuota, Quotas
 from spool.sqlite import SqliteSpool
-from tests.spooling import new_message
+from tests.spool_samples import new_message
 
 
 @dataclass

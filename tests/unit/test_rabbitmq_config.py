@@ -8,7 +8,7 @@ from gateway.config.gateway_toml import Destination, load_config
 from gateway.config.links import Rabbitmq
 from gateway.errors import ConfigError
 from gateway.transports.rabbitmq.transport import RabbitmqFeed, RabbitmqTransport
-from tests.unit.test_config import FOLDER, SOUND
+from tests.unit.test_gateway_toml import FOLDER, SOUND
 
 TABLE = """
 [destination.rabbitmq]

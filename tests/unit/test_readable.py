@@ -21,8 +21,8 @@ from gateway.xml.readable import as_utf8
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
-from tests.spooling import Clock
-from tests.unit.test_offers import config, destination
+from tests.spool_samples import Clock
+from tests.unit.test_new_messages import config, destination
 
 DXP_ID = "DXPENT0000000002"
 INFO = "示例镕兴"

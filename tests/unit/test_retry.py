@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spool.retry import RetryPolicy
-from tests.spooling import START
+from tests.spool_samples import START
 
 policies = st.builds(
     RetryPolicy,

@@ -19,8 +19,8 @@ from gateway.submission.pipeline import examine
 from gateway.submission.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
 from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, inventory, order
-from tests.unit.test_config import HEAD, KEY
-from tests.unit.test_offers import NOW
+from tests.unit.test_gateway_toml import HEAD, KEY
+from tests.unit.test_new_messages import NOW
 
 FOLDER = Folder(send_dir=Path("out"), receive_dir=Path("in"))
 CUSTOMS, TAX = "DXPEDCCEB0000002", "DXPEDC0000000001"

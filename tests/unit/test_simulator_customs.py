@@ -92,6 +92,7 @@ def test_receipt_envelope_carries_the_root_guid_to_who_sent_the_declaration() ->
 
     sent = side.due(LATER)
 
+    assert sent
     for one in sent:
         opened = unwrap(one.body)
         assert one.receiver_id == "DXPENT0000000077"

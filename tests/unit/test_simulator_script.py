@@ -60,7 +60,9 @@ def test_summary_result_follows_the_summary_receipt() -> None:
 
 def test_every_declaration_type_has_a_sequence_of_receipts_that_answer_it() -> None:
     for kind in catalogue().declarations():
-        for step in Script(close=1.0, inspect=1.0).plan(kind, KEYS[0]).steps:
+        steps = Script(close=1.0, inspect=1.0).plan(kind, KEYS[0]).steps
+        assert steps
+        for step in steps:
             assert kind in catalogue().for_answer(step.receipt)
 
 
@@ -124,14 +126,19 @@ def test_return_times_rise_whatever_order_things_are_sent_in() -> None:
 
 
 def test_reordering_sends_the_same_receipts_at_the_same_instants() -> None:
+    reordered = 0
     for key in KEYS[:50]:
         steps = Script(seed=2, reorder=0.7).plan(INVENTORY, key).steps
-        assert sorted(step.due_s[0] for step in steps) == [step.at_s for step in steps]
+        instants, sent = [step.at_s for step in steps], [step.due_s[0] for step in steps]
+        assert sorted(sent) == instants
+        reordered += sent != instants
+    assert reordered > 10
 
 
 def test_duplicates_are_sent_twice() -> None:
     steps = Script(duplicates=1.0, delay_s=(1.0, 2.0)).plan(INVENTORY, KEYS[0]).steps
 
+    assert len(steps) > 1
     assert all(len(step.due_s) == 2 and step.due_s[1] >= step.due_s[0] + 1 for step in steps)
 
 
@@ -150,12 +157,11 @@ def test_fate_of_a_message(script: Script, fate: PlannedFate) -> None:
 
 def test_fate_does_not_depend_on_the_order_of_bodies() -> None:
     script = Script(seed=5, silence=0.5)
+    messages = [KEYS[at : at + 3] for at in range(0, 60, 3)]
 
-    assert all(
-        script.fate("CEB621Message", KEYS[at : at + 3])
-        is script.fate("CEB621Message", KEYS[at : at + 3][::-1])
-        for at in range(0, 60, 3)
-    )
+    fates = [script.fate("CEB621Message", keys) for keys in messages]
+    assert set(fates) == {PlannedFate.ANSWERED, PlannedFate.SILENT}
+    assert [script.fate("CEB621Message", keys[::-1]) for keys in messages] == fates
 
 
 def test_usual_texts_are_those_of_the_field() -> None:

@@ -21,8 +21,8 @@ from spool.entry import Collected, Notice, Wanted
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
-from tests.spooling import Clock
-from tests.unit.test_offers import config, destination
+from tests.spool_samples import Clock
+from tests.unit.test_new_messages import config, destination
 
 NODE = "DXPNODE000000001"
 """The DXP id of the node in the configuration of the tests."""

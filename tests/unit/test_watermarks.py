@@ -11,8 +11,8 @@ from gateway.observe.log import configure_logs, reset_logs
 from gateway.upkeep.watermarks import Crossed, FillLevel, Gauge, WatermarkWatch, crossed, free_bytes
 from spool.errors import SpoolError
 from spool.sqlite import SqliteSpool
-from tests.spooling import new_message
-from tests.unit.test_config import SOUND
+from tests.spool_samples import new_message
+from tests.unit.test_gateway_toml import SOUND
 
 MARKS = Watermarks(free_bytes_warn=200, free_bytes_refuse=100, age_warn_s=60, depth_warn=5, depth_refuse=10)
 

@@ -35,7 +35,7 @@ ME = Enterprise(id=EnterpriseId("me"), name="Me", cop_codes=frozenset(), dxp_ids
 
 
 @dataclass
-class Desk(Submissions):
+class PlayedSubmissions(Submissions):
     """Takes everything from whoever has a token, and answers when it is told to."""
 
     size_bytes: int = LIMIT
@@ -127,7 +127,7 @@ class Line(asyncio.Transport):
 
 @dataclass
 class World:
-    submitter: Desk
+    submitter: PlayedSubmissions
     line: Line
     protocol: DoorProtocol
     service: Service
@@ -145,7 +145,7 @@ async def _page(request: Request) -> Response:
 
 
 def world(
-    submitter: Desk,
+    submitter: PlayedSubmissions,
     *,
     bounds: HttpBounds = BOUNDS,
     handover: Handover | None = None,
@@ -190,7 +190,7 @@ async def settle() -> None:
 
 def test_answer_is_one_write_with_its_headers() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(request(b"<a/>"))
         assert here.line.written == [
             f"HTTP/1.1 202 Accepted\r\ndate: {DATE}\r\nlocation: /x\r\ncontent-length: 7\r\n"
@@ -205,7 +205,7 @@ def test_answer_is_one_write_with_its_headers() -> None:
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_request_may_come_in_any_pieces(size: int) -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         whole = request(b"x" * 300) + request(b"y" * 20)
         for start in range(0, len(whole), size):
             here.send(whole[start : start + size])
@@ -217,7 +217,7 @@ def test_request_may_come_in_any_pieces(size: int) -> None:
 
 def test_body_may_come_in_chunks() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(head("/v1/messages", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
         assert here.submitter.bodies == [b"abcde"]
 
@@ -229,7 +229,7 @@ def test_body_may_come_in_chunks() -> None:
 )
 def test_path_may_be_written_in_other_ways(path: str) -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(head(path, length=0))
         assert [one.query for one in here.submitter.heads] == ["dry_run=true"]
 
@@ -238,7 +238,7 @@ def test_path_may_be_written_in_other_ways(path: str) -> None:
 
 def test_other_requests_of_the_connection_go_to_the_application() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(request(b"<a/>"))
         here.send(b"PUT /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
         await settle()
@@ -255,7 +255,7 @@ def test_other_requests_of_the_connection_go_to_the_application() -> None:
 
 def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order() -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         get = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
         here.send(request(b"one") + get + request(b"two") + request(b"three", token=False))
         await settle()
@@ -275,7 +275,7 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order() -> 
 
 def test_many_refusals_in_one_packet_are_all_said() -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         here.send(request(b"one") + head(length=0, token=False) * 3000)
         here.submitter.answer(0)
         for _ in range(4000):
@@ -287,7 +287,7 @@ def test_many_refusals_in_one_packet_are_all_said() -> None:
 
 def test_caller_that_expects_it_is_told_to_go_on_or_is_refused_before() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(head("/v1/messages", "Expect: 100-continue", length=4))
         assert here.line.text == "HTTP/1.1 100 Continue\r\n\r\n"
         here.send(b"<a/>")
@@ -300,7 +300,7 @@ def test_caller_that_expects_it_is_told_to_go_on_or_is_refused_before() -> None:
 
 def test_refused_body_that_is_here_is_passed_over_and_the_connection_goes_on() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(request(b"x" * 900, token=False) + request(b"<b/>"))
         await settle()
         assert here.statuses == ["401", "202"]
@@ -311,7 +311,7 @@ def test_refused_body_that_is_here_is_passed_over_and_the_connection_goes_on() -
 
 def test_refused_body_that_is_not_here_yet_ends_the_connection() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(head(length=900, token=False) + b"x" * 10)
         assert here.statuses == ["401"], "before the body"
         assert "connection: close\r\n" in here.line.text
@@ -329,7 +329,7 @@ def test_refused_body_that_is_not_here_yet_ends_the_connection() -> None:
 
 def test_refusal_that_is_held_back_holds_up_its_own_connection_alone() -> None:
     async def act() -> None:
-        knocking, other = world(Desk(delay_s=0.05)), world(Desk())
+        knocking, other = world(PlayedSubmissions(delay_s=0.05)), world(PlayedSubmissions())
         knocking.send(request(b"x" * LIMIT, token=False))
         assert knocking.statuses == []
         assert not knocking.line.reading, "what it sends meanwhile stays in its socket"
@@ -347,7 +347,7 @@ def test_refusal_that_is_held_back_holds_up_its_own_connection_alone() -> None:
 
 def test_caller_that_goes_while_its_refusal_is_held_back_is_not_written_to() -> None:
     async def act() -> None:
-        here = world(Desk(delay_s=0.01))
+        here = world(PlayedSubmissions(delay_s=0.01))
         told = asyncio.Event()
         here.send(head(length=0, token=False))
         here.protocol.connection_lost(None)
@@ -360,7 +360,7 @@ def test_caller_that_goes_while_its_refusal_is_held_back_is_not_written_to() -> 
 
 def test_head_carries_what_shows_who_is_asking() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(
             head("/v1/messages", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 10.0.0.2, 10.0.0.3", length=0)
         )
@@ -378,7 +378,7 @@ def test_head_carries_what_shows_who_is_asking() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_body_beyond_the_limit_ends_the_connection(first: bool) -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         if not first:
             here.send(request(b"one"))
         here.send(head("/v1/messages", "Transfer-Encoding: chunked") + b"1f4\r\n" + b"x" * 500 + b"\r\n")
@@ -398,7 +398,7 @@ def test_body_beyond_the_limit_ends_the_connection(first: bool) -> None:
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_connection_ends_when_the_caller_asks_for_it(version: str) -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         asked = [] if version == "1.0" else ["Connection: close"]
         here.send(head("/v1/messages", *asked, length=0).replace(b"HTTP/1.1", f"HTTP/{version}".encode(), 1))
         assert "connection: close\r\n" in here.line.text
@@ -411,7 +411,7 @@ def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> N
     async def act() -> None:
         pair = Handover.make()
         with closing(pair.giving), closing(pair.taking), socket.socket() as real:
-            here, idle = (world(Desk(at_once=False), handover=pair, real=real) for _ in range(2))
+            here, idle = (world(PlayedSubmissions(at_once=False), handover=pair, real=real) for _ in range(2))
             here.send(request(b"one") + b"POST /v1")
             idle.send(b"GET /hea")
             for one in (here, idle):
@@ -433,7 +433,7 @@ def test_connection_of_a_door_that_ends_is_passed_on_between_two_requests() -> N
 
 def test_connection_that_cannot_be_passed_on_is_answered_once_more_and_closed_when_it_stays_silent() -> None:
     async def act() -> None:
-        here, silent = world(Desk(), secured=True), world(Desk(), secured=True)
+        here, silent = world(PlayedSubmissions(), secured=True), world(PlayedSubmissions(), secured=True)
         for one in (here, silent):
             one.protocol.drain()
             assert not one.line.closed
@@ -452,7 +452,7 @@ def test_connection_that_cannot_be_passed_on_is_answered_once_more_and_closed_wh
 
 def test_next_request_of_a_caller_that_is_slow_to_read_waits() -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         here.send(request(b"one"))
         here.protocol.pause_writing()
         here.submitter.answer(0)
@@ -469,7 +469,7 @@ def test_next_request_of_a_caller_that_is_slow_to_read_waits() -> None:
 
 def test_caller_that_never_reads_its_answer_is_cut_off() -> None:
     async def act() -> None:
-        here = world(Desk(), bounds=HttpBounds(body_s=20, least_bytes_per_s=1000))
+        here = world(PlayedSubmissions(), bounds=HttpBounds(body_s=20, least_bytes_per_s=1000))
         here.send(request(b"one"))
         here.line.unread = 5000
         here.protocol.pause_writing()
@@ -484,7 +484,7 @@ def test_caller_that_never_reads_its_answer_is_cut_off() -> None:
 
 def test_caller_that_went_away_is_not_written_to() -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         here.send(request(b"one"))
         here.line.closed = True
         here.protocol.connection_lost(ConnectionResetError())
@@ -498,7 +498,7 @@ def test_caller_that_went_away_is_not_written_to() -> None:
 
 def test_caller_that_has_said_all_is_still_answered() -> None:
     async def act() -> None:
-        here = world(Desk(at_once=False))
+        here = world(PlayedSubmissions(at_once=False))
         here.send(request(b"one"))
         assert here.protocol.eof_received(), "its half is closed, ours is not"
         here.submitter.answer(0)
@@ -513,7 +513,7 @@ def test_caller_that_has_said_all_is_still_answered() -> None:
 )
 def test_what_comes_too_slowly_is_ended(begun: bytes, bound: float) -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         if begun:
             here.send(begun)
         now = asyncio.get_running_loop().time()
@@ -528,7 +528,7 @@ def test_what_comes_too_slowly_is_ended(begun: bytes, bound: float) -> None:
 
 def test_bodies_under_way_are_bounded_in_all_and_of_one_enterprise() -> None:
     async def act() -> None:
-        here = world(Desk(), bounds=HttpBounds(under_way_bytes=1200))
+        here = world(PlayedSubmissions(), bounds=HttpBounds(under_way_bytes=1200))
         here.send(head(length=900) + b"x" * 600)
         assert here.statuses == []
         here.send(b"x")
@@ -542,7 +542,7 @@ def test_bodies_under_way_are_bounded_in_all_and_of_one_enterprise() -> None:
 
 def test_what_is_no_http_is_400() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(b"POST /v1/messages\x00 HTTP/1.1\r\n\r\n")
         assert here.statuses == ["400"]
         assert here.line.ended
@@ -558,7 +558,7 @@ def test_what_is_no_http_is_400() -> None:
 
 def test_refusal_after_the_answer_to_a_head_request_has_its_body() -> None:
     async def act() -> None:
-        here = world(Desk())
+        here = world(PlayedSubmissions())
         here.send(b"HEAD /page HTTP/1.1\r\nHost: x\r\n\r\n")
         await settle()
         here.send(b"NONSENSE\r\n\r\n")

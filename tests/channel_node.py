@@ -1,6 +1,5 @@
 """A site whose enterprises have channels, its spool, and answers of customs that are filed in it by the real registry."""
 
-import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,13 +8,11 @@ from pathlib import Path
 
 from gateway.app.build import App
 from gateway.config.site import NewEnterprise, write_site
-from gateway.model import EnterpriseId, Message, MessageId
 from gateway.processes.stop import Stop
-from gateway.submission.new_messages import new_message_of
-from gateway.submission.pipeline import examine
-from spool.entry import Collected, Depth, MessageView, Wanted
+from spool.entry import Depth, MessageView, Wanted
 from spool.store import Spool
 from tests.documents import order, receipt
+from tests.in_process import bring_in, take_in
 from tests.platforms import enterprises
 
 Wrap = Callable[[bytes], bytes]
@@ -23,7 +20,7 @@ EBP, EBC = "4400000002", "4400000003"
 QUICK = {"first_s = 2.0": "first_s = 0.05", "ceiling_s = 600.0": "ceiling_s = 0.5"}
 
 
-class Home:
+class ChannelNode:
     """The node: accepts, files, and brings home; one process, no door."""
 
     def __init__(
@@ -66,18 +63,7 @@ class Home:
         body = order(*order_nos, cop_code=one.cop_codes[0], dxp_id=one.dxp_ids[0], ebp_code=EBP, ebc_code=EBC)
         body = body.replace(b"</ceb:BaseTransfer>", b"</ceb:BaseTransfer>" + subscribe.encode())
         body = wrap(body) if wrap else body
-        caller = self.app.enterprises[EnterpriseId(owner)]
-        message = examine(body, caller, self.app.rules, self.app.config.accept.limits)
-        assert isinstance(message, Message), message
-        uid = MessageId(str(uuid.uuid4()).upper())
-        self.spool.put(
-            [
-                new_message_of(
-                    message, caller, uid=uid, config=self.app.config, local_receivers=self.app.local_receivers
-                )
-            ]
-        )
-        return uid
+        return take_in(self.app, self.spool, owner, body)
 
     def answer(self, *answers: tuple[str, str], time: str = "20250102030405678") -> bytes:
         """Let customs answer: one receipt with a body for each (order number, status); returns its bytes."""
@@ -98,9 +84,7 @@ class Home:
 
     def keep(self, body: bytes, *, feed: str = "customs") -> None:
         """Collect these bytes from a destination, and file them."""
-        digest = hashlib.sha256(body).digest()
-        self.spool.keep([Collected(feed=feed, name="1.xml", body=body, sha256=digest)])
-        self.app.filer(self.spool).file_waiting()
+        bring_in(self.app, self.spool, [body], feed=feed)
 
     @contextmanager
     def notifying(self) -> Iterator[None]:
@@ -136,7 +120,7 @@ class Home:
 
 
 @contextmanager
-def home(folder: Path, deliver: Mapping[str, str], **settings: object) -> Iterator[Home]:
-    """A home that is closed at the end."""
-    with closing(Home(folder, deliver, **settings)) as made:  # type: ignore[arg-type]
+def channel_node(folder: Path, deliver: Mapping[str, str], **settings: object) -> Iterator[ChannelNode]:
+    """A node that is closed at the end."""
+    with closing(ChannelNode(folder, deliver, **settings)) as made:  # type: ignore[arg-type]
         yield made

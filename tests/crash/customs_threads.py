@@ -14,7 +14,7 @@ _LOOKS_EVERY_S = 0.05
 _REST_S = 0.2
 
 
-class Desk:
+class CustomsThreads:
     """Two threads around the scripted `Customs`; nothing it has said gets lost when the server goes away."""
 
     def __init__(self, customs: Customs, feed: Feed, transport: Transport) -> None:

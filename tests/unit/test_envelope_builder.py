@@ -30,7 +30,7 @@ from signing.xml.verify import verify
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
 from tests.signing_documents import write_key, write_sm2_key
-from tests.unit.test_offers import ME, NOW, UID, config, destination
+from tests.unit.test_new_messages import ME, NOW, UID, config, destination
 
 RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
 
@@ -102,7 +102,7 @@ def test_one_envelope_names_every_receiver(
     opened = unwrap(parcel.body)
     assert faults(parcel.body, rules) == []
     assert opened.envelope.receiver_ids == RECEIVERS
-    assert opened.transfer is None or opened.transfer.sub_msg_id == ""
+    assert (opened.transfer and opened.transfer.sub_msg_id) == {"DxpMsg": None, "DxpMsgSv": ""}[envelope]
     assert digest == hashlib.sha256(opened.business).digest()
 
 
@@ -215,7 +215,7 @@ def test_receivers_that_go_different_ways_get_a_copy_the_original_and_an_answer(
     assert faults(away.body, rules) == []
     assert copy.envelope.receiver_ids == MIXED[:1]
     assert (away.receiver_id, copy.business) == (MIXED[0], unwrap(wrapped).business)
-    assert copy.transfer is None or copy.transfer.sub_msg_id == "1"
+    assert (copy.transfer and copy.transfer.sub_msg_id) == {"DxpMsg": None, "DxpMsgSv": "1"}[envelope]
     assert home.body is wrapped
     assert faults(answer.body, rules) == []
     assert digest == hashlib.sha256(answer.body).digest()

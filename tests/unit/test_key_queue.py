@@ -15,8 +15,8 @@ from tests.signing_documents import write_key
 from tests.waiting import PATIENCE_S
 
 
-class Desk:
-    """A line with what it told."""
+class HeardQueue:
+    """A queue with what it told."""
 
     def __init__(self, *members: Member, hold_s: float = 30.0, depth: int = 8) -> None:
         self.changes: list[Change] = []
@@ -42,7 +42,7 @@ class Desk:
 
 def test_a_key_that_is_well_signs_what_is_put_in_line(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
     assert device_signing.line.room() == 8
     done = [device_signing.put(str(number)) for number in range(5)]
     assert [one.result(PATIENCE_S) for one in done] == [
@@ -55,7 +55,7 @@ def test_a_key_that_is_well_signs_what_is_put_in_line(tmp_path: Path) -> None:
 def test_room_shrinks_with_what_is_in_line_and_no_more_than_a_bounded_key_can_do_soon(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card", rate=250)
     device.blocked.clear()
-    device_signing = Desk(member, depth=32)
+    device_signing = HeardQueue(member, depth=32)
     assert device_signing.line.room() == 8, "two seconds' worth"
     device_signing.put()
     assert device.entered.wait(PATIENCE_S)
@@ -70,7 +70,7 @@ def test_failure_of_one_member_goes_to_another_and_the_key_is_quarantined(tmp_pa
     good, well = played_member(tmp_path, "good")
     broken.error = KeyUnavailable("the reader failed")
     well.blocked.clear()
-    device_signing = Desk(bad, good)
+    device_signing = HeardQueue(bad, good)
     first = device_signing.put("1")
     second = device_signing.put("2")
     assert broken.entered.wait(PATIENCE_S)
@@ -88,7 +88,7 @@ def test_key_that_never_answers_is_dark_and_its_job_goes_to_another(tmp_path: Pa
     good, well = played_member(tmp_path, "good")
     silent.blocked.clear()
     well.blocked.clear()
-    device_signing = Desk(dark, good)
+    device_signing = HeardQueue(dark, good)
     jobs = [device_signing.put("1"), device_signing.put("2")]
     assert silent.entered.wait(PATIENCE_S)
     assert well.entered.wait(PATIENCE_S)
@@ -103,7 +103,7 @@ def test_key_that_never_answers_is_dark_and_its_job_goes_to_another(tmp_path: Pa
 def test_work_comes_back_when_nobody_can_do_it_and_there_is_no_room(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
     with pytest.raises(KeyUnavailable, match="the reader failed"):
         device_signing.put().result(PATIENCE_S)
     assert device_signing.line.room() == 0
@@ -113,7 +113,7 @@ def test_work_comes_back_when_nobody_can_do_it_and_there_is_no_room(tmp_path: Pa
 def test_key_is_probed_after_its_quarantine_and_takes_work_again(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.error = KeyUnavailable("the reader failed", retry_after_s=0.0)
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
     with pytest.raises(KeyUnavailable):
         device_signing.put().result(PATIENCE_S)
     device.error = None
@@ -129,7 +129,7 @@ def test_key_is_probed_after_its_quarantine_and_takes_work_again(tmp_path: Path)
 def test_wrong_pin_is_told_and_never_tried_again_by_any_thread(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.error = WrongPin("wrong PIN")
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
     with pytest.raises(WrongPin):
         device_signing.put().result(PATIENCE_S)
     device.error = None
@@ -143,7 +143,7 @@ def test_wrong_pin_is_told_and_never_tried_again_by_any_thread(tmp_path: Path) -
 
 def test_what_the_work_itself_cannot_do_is_no_failure_of_the_key(tmp_path: Path) -> None:
     member, _ = played_member(tmp_path, "card")
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
 
     def work(_signer: Signer) -> str:
         raise SigningError("the document has a Signature already")
@@ -158,7 +158,7 @@ def test_what_the_work_itself_cannot_do_is_no_failure_of_the_key(tmp_path: Path)
 def test_work_that_waits_too_long_is_given_back(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.blocked.clear()
-    device_signing = Desk(member, hold_s=0.0)
+    device_signing = HeardQueue(member, hold_s=0.0)
     device_signing.put("in hand")
     assert device.entered.wait(PATIENCE_S)
     waiting = device_signing.put("waiting")
@@ -172,7 +172,7 @@ def test_work_that_waits_too_long_is_given_back(tmp_path: Path) -> None:
 def test_closing_gives_everything_back(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.blocked.clear()
-    device_signing = Desk(member)
+    device_signing = HeardQueue(member)
     jobs = [device_signing.put(), device_signing.put()]
     assert device.entered.wait(PATIENCE_S)
     device_signing.line.close()
@@ -186,7 +186,7 @@ def test_file_key_may_stand_in_for_a_device(tmp_path: Path) -> None:
     member, device = played_member(tmp_path, "card")
     device.error = KeyUnavailable("the reader failed", retry_after_s=30.0)
     spare = member_of("spare", write_key(tmp_path))
-    device_signing = Desk(member, spare)
+    device_signing = HeardQueue(member, spare)
     assert {device_signing.put(str(n)).result(PATIENCE_S).split()[-1] for n in range(3)} == {
         spare.signer.key_name
     }

@@ -18,7 +18,7 @@ from gateway.rules.loading import load_rules
 from gateway.sending.resend import ResendPolicy, log_ended
 from spool.entry import Bounce, Ended, Latest, Travelled
 from spool.lifecycle import State
-from tests.spooling import START
+from tests.spool_samples import START
 
 FOLDER = Folder(send_dir=Path("o"), receive_dir=Path("i"))
 RETRY = Retry(first_s=8.0, ceiling_s=60.0, attempts=5, max_age_s=50.0)

@@ -14,7 +14,7 @@ from spool.lifecycle import State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.sqlite.schema import STEPS
-from tests.spooling import settled
+from tests.spool_samples import settled
 
 DSN = "host=db.example.net dbname=gateway"
 

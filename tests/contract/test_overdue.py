@@ -8,7 +8,7 @@ import pytest
 from spool.entry import Filing, OrphanBody, Overdue, ScanStep, Subject, TimelineRow
 from spool.lifecycle import State
 from spool.store import Spool
-from tests.spooling import START, Clock, collected, new_message, settled
+from tests.spool_samples import START, Clock, collected, new_message, settled
 
 BUSINESS = Overdue(
     layer="business", kinds=("CEB311Message",), passing=("DxpRep 0000",), except_to=("@local",)

@@ -17,7 +17,7 @@ from gateway.submission.pipeline import Refusal, examine
 from gateway.xml.envelope import wrap
 from spool.entry import Accepted, Collected
 from spool.store import Spool
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 
 CUSTOMS = "DXPEDCCEB0000002"
 

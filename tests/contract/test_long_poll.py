@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from gateway.doors.http.long_poll import LongPoll
 from spool.entry import Filing
 from spool.store import Spool
-from tests.spooling import collected
+from tests.spool_samples import collected
 
 
 def deliver(spool: Spool, body: bytes, owner: str) -> None:

@@ -21,7 +21,7 @@ from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld
 from spool.entry import Wanted
 from spool.lifecycle import State
-from tests.homing import QUICK
+from tests.channel_node import QUICK
 from tests.platforms import Platform, bodies_of, enterprises
 from tests.servers.receiver import Handler, Receiver, answers, hangs, takes_but_never_ends, trickles
 from tests.waiting import until

@@ -26,7 +26,7 @@ from spool.store import Spool
 from tests.contract.conftest import RabbitmqMedium
 from tests.servers import postgres
 from tests.servers.small_disk import fill, mounted
-from tests.unit.test_offers import config
+from tests.unit.test_new_messages import config
 
 PATIENCE_S = 60.0
 DELIVERY_LIMIT = 3
