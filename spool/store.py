@@ -1,4 +1,4 @@
-"""The Spool door: everything the roles may ask of the only memory. One Protocol, one suite of tests.
+"""The spool's Protocols: everything the roles may ask of the only memory, cut by who uses what. One suite of tests.
 
 A method that writes is one commit: when it returns, what it says is on disk. Methods that raise
 SpoolError have written nothing.
@@ -54,30 +54,28 @@ NO_MARKS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Topic(StrEnum):
-    """What a process can wait for."""
+    """What a process can listen for."""
 
     ENTRIES = "entries"
     """Something may be claimable."""
     NOTICES = "notices"
-    """Something was filed for somebody."""
+    """Something was filed for an owner."""
 
 
 class Waiter(Protocol):
-    """Ears on one topic."""
+    """A listener on one topic."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when something happened, for an event loop."""
         ...
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until something happened or the time is over; say which; forget what was heard."""
+        """Block until something happened or the time is over; return which; forget the signals so far."""
         ...
 
 
-class Spool(Protocol):
-    """Durable entries, answers and their timelines."""
-
-    # what comes in
+class Intake(Protocol):
+    """Takes messages in."""
 
     def put(
         self,
@@ -105,7 +103,9 @@ class Spool(Protocol):
         """Return how far that mark has got; None when it was never set."""
         ...
 
-    # what goes out
+
+class Outbox(Protocol):
+    """Hands entries out under a lease, and takes back how it went."""
 
     def claim(
         self,
@@ -154,6 +154,13 @@ class Spool(Protocol):
         """
         ...
 
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
+        """Let an operator's event happen to these messages' entries, all or those to one destination.
+
+        Raises LifecycleError when none of a message's entries allows it.
+        """
+        ...
+
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when nothing waits for its time.
 
@@ -161,7 +168,9 @@ class Spool(Protocol):
         """
         ...
 
-    # what comes back
+
+class Receipts(Protocol):
+    """Keeps raw answers, finds what they are about, and files them."""
 
     def keep(self, collected: Sequence[Collected]) -> int:
         """Keep raw answers; bytes kept before are not kept twice, but who else brings them is. Returns how many were new.
@@ -214,7 +223,9 @@ class Spool(Protocol):
         """
         ...
 
-    # bringing home
+
+class Inbox(Protocol):
+    """What was filed for an owner, and how far the owner has read it."""
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
         """Return what was filed for this owner after the cursor, in cursor order."""
@@ -247,7 +258,9 @@ class Spool(Protocol):
         """Return how far the owner has read; 0 at first."""
         ...
 
-    # looking
+
+class Reading(Protocol):
+    """Reads messages, entries, timelines and the journal."""
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
         """Return one message with its first entry; with `owner` only if it is theirs."""
@@ -284,13 +297,6 @@ class Spool(Protocol):
         """
         ...
 
-    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
-        """Let an operator's event happen to these messages' entries, all or those to one destination.
-
-        Raises LifecycleError when none of a message's entries allows it.
-        """
-        ...
-
     def depths(self) -> list[Depth]:
         """Return how many unsettled or dead entries each destination has, by state and age."""
         ...
@@ -307,7 +313,9 @@ class Spool(Protocol):
         """Return the journal lines of one message, oldest first."""
         ...
 
-    # measuring
+
+class Measures(Protocol):
+    """Counts what waits; cheap, whatever waits."""
 
     def backlog(self, *, at_most: int) -> list[Backlog]:
         """Return what waits for each destination; no more than `at_most` entries of each are counted.
@@ -335,7 +343,9 @@ class Spool(Protocol):
         """Return what waits for somebody outside: orphans, and notices by owner."""
         ...
 
-    # answers that do not come
+
+class Overdues(Protocol):
+    """Scans what was sent for answers that do not come."""
 
     def silent(
         self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
@@ -367,7 +377,9 @@ class Spool(Protocol):
         """
         ...
 
-    # retention
+
+class Retention(Protocol):
+    """Gives up old messages."""
 
     def old(self, before: datetime, *, limit: int, cursor: str = "") -> Old:
         """Return up to `limit` messages that were over before this time, oldest first.
@@ -391,7 +403,9 @@ class Spool(Protocol):
         """
         ...
 
-    # the log: Merkle hashes over the journal (docs/adr/0018)
+
+class Log(Protocol):
+    """The Merkle log over the journal (docs/adr/0018)."""
 
     def seal(self, sign: Sign, *, limit: int) -> int:
         """Take up to `limit` lines of the journal into the log, and a checkpoint by `sign`, in one commit.
@@ -429,7 +443,9 @@ class Spool(Protocol):
         """Return the lines of the journal with these numbers, `after` not among them, ascending."""
         ...
 
-    # being kept in order
+
+class Upkeep(Protocol):
+    """Keeps the store in order, and wakes whoever waits for it."""
 
     def tidy(self) -> None:
         """Do what the store has to do for itself now and then, so that no commit has to; call it every second.
@@ -454,8 +470,6 @@ class Spool(Protocol):
         """Say who keeps writers waiting for longer than anybody may; None: nobody, as far as is known. Does not block."""
         ...
 
-    # being woken
-
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""
         ...
@@ -463,3 +477,7 @@ class Spool(Protocol):
     def close(self) -> None:
         """Let go of files."""
         ...
+
+
+class Spool(Intake, Outbox, Receipts, Inbox, Reading, Measures, Overdues, Retention, Log, Upkeep, Protocol):
+    """Durable entries, answers and their timelines: all of it. A caller names the part that it needs."""
