@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from spool.store import (
-    Inbox,
-    Intake,
-    Log,
-    Measures,
-    Outbox,
-    Overdues,
-    Reading,
-    Receipts,
-    Retention,
-    Upkeep,
+    SpoolInbox,
+    SpoolIntake,
+    SpoolLog,
+    SpoolMeasures,
+    SpoolOutbox,
+    SpoolOverdues,
+    SpoolReading,
+    SpoolReceipts,
+    SpoolRetention,
+    SpoolUpkeep,
 )
 
 P = ParamSpec("P")
@@ -38,16 +38,16 @@ class ComposedSpool:
     def __init__(
         self,
         *,
-        intake: Intake,
-        outbox: Outbox,
-        receipts: Receipts,
-        inbox: Inbox,
-        reading: Reading,
-        measures: Measures,
-        overdues: Overdues,
-        retention: Retention,
-        log: Log,
-        upkeep: Upkeep,
+        intake: SpoolIntake,
+        outbox: SpoolOutbox,
+        receipts: SpoolReceipts,
+        inbox: SpoolInbox,
+        reading: SpoolReading,
+        measures: SpoolMeasures,
+        overdues: SpoolOverdues,
+        retention: SpoolRetention,
+        log: SpoolLog,
+        upkeep: SpoolUpkeep,
     ) -> None:
         self.intake = intake
         self.outbox = outbox
@@ -60,74 +60,74 @@ class ComposedSpool:
         self.log = log
         self.upkeep = upkeep
 
-    put = _of("intake", Intake.put)
-    taken = _of("intake", Intake.taken)
-    mark = _of("intake", Intake.mark)
+    put = _of("intake", SpoolIntake.put)
+    taken = _of("intake", SpoolIntake.taken)
+    mark = _of("intake", SpoolIntake.mark)
 
-    claim = _of("outbox", Outbox.claim)
-    settle = _of("outbox", Outbox.settle)
-    recover = _of("outbox", Outbox.recover)
-    leave = _of("outbox", Outbox.leave)
-    repair_clock = _of("outbox", Outbox.repair_clock)
-    act = _of("outbox", Outbox.act)
-    next_due = _of("outbox", Outbox.next_due)
+    claim = _of("outbox", SpoolOutbox.claim)
+    settle = _of("outbox", SpoolOutbox.settle)
+    recover = _of("outbox", SpoolOutbox.recover)
+    leave = _of("outbox", SpoolOutbox.leave)
+    repair_clock = _of("outbox", SpoolOutbox.repair_clock)
+    act = _of("outbox", SpoolOutbox.act)
+    next_due = _of("outbox", SpoolOutbox.next_due)
 
-    keep = _of("receipts", Receipts.keep)
-    unfiled = _of("receipts", Receipts.unfiled)
-    arrival = _of("receipts", Receipts.arrival)
-    find = _of("receipts", Receipts.find)
-    carriers = _of("receipts", Receipts.carriers)
-    travelled = _of("receipts", Receipts.travelled)
-    file = _of("receipts", Receipts.file)
-    orphans = _of("receipts", Receipts.orphans)
-    orphans_after = _of("receipts", Receipts.orphans_after)
+    keep = _of("receipts", SpoolReceipts.keep)
+    unfiled = _of("receipts", SpoolReceipts.unfiled)
+    arrival = _of("receipts", SpoolReceipts.arrival)
+    find = _of("receipts", SpoolReceipts.find)
+    carriers = _of("receipts", SpoolReceipts.carriers)
+    travelled = _of("receipts", SpoolReceipts.travelled)
+    file = _of("receipts", SpoolReceipts.file)
+    orphans = _of("receipts", SpoolReceipts.orphans)
+    orphans_after = _of("receipts", SpoolReceipts.orphans_after)
 
-    notices = _of("inbox", Inbox.notices)
-    newest_notices = _of("inbox", Inbox.newest_notices)
-    filed_for = _of("inbox", Inbox.filed_for)
-    addressed = _of("inbox", Inbox.addressed)
-    unread = _of("inbox", Inbox.unread)
-    acknowledge = _of("inbox", Inbox.acknowledge)
-    acknowledged = _of("inbox", Inbox.acknowledged)
+    notices = _of("inbox", SpoolInbox.notices)
+    newest_notices = _of("inbox", SpoolInbox.newest_notices)
+    filed_for = _of("inbox", SpoolInbox.filed_for)
+    addressed = _of("inbox", SpoolInbox.addressed)
+    unread = _of("inbox", SpoolInbox.unread)
+    acknowledge = _of("inbox", SpoolInbox.acknowledge)
+    acknowledged = _of("inbox", SpoolInbox.acknowledged)
 
-    message = _of("reading", Reading.message)
-    ways = _of("reading", Reading.ways)
-    body = _of("reading", Reading.body)
-    timeline = _of("reading", Reading.timeline)
-    about = _of("reading", Reading.about)
-    search = _of("reading", Reading.search)
-    beginning = _of("reading", Reading.beginning)
-    entries = _of("reading", Reading.entries)
-    depths = _of("reading", Reading.depths)
-    groups = _of("reading", Reading.groups)
-    history = _of("reading", Reading.history)
+    message = _of("reading", SpoolReading.message)
+    ways = _of("reading", SpoolReading.ways)
+    body = _of("reading", SpoolReading.body)
+    timeline = _of("reading", SpoolReading.timeline)
+    about = _of("reading", SpoolReading.about)
+    search = _of("reading", SpoolReading.search)
+    beginning = _of("reading", SpoolReading.beginning)
+    entries = _of("reading", SpoolReading.entries)
+    depths = _of("reading", SpoolReading.depths)
+    groups = _of("reading", SpoolReading.groups)
+    history = _of("reading", SpoolReading.history)
 
-    backlog = _of("measures", Measures.backlog)
-    needed = _of("measures", Measures.needed)
-    waiting = _of("measures", Measures.waiting)
-    outstanding = _of("measures", Measures.outstanding)
+    backlog = _of("measures", SpoolMeasures.backlog)
+    needed = _of("measures", SpoolMeasures.needed)
+    waiting = _of("measures", SpoolMeasures.waiting)
+    outstanding = _of("measures", SpoolMeasures.outstanding)
 
-    silent = _of("overdues", Overdues.silent)
-    set_overdue = _of("overdues", Overdues.set_overdue)
-    overdue = _of("overdues", Overdues.overdue)
-    end_overdue = _of("overdues", Overdues.end_overdue)
+    silent = _of("overdues", SpoolOverdues.silent)
+    set_overdue = _of("overdues", SpoolOverdues.set_overdue)
+    overdue = _of("overdues", SpoolOverdues.overdue)
+    end_overdue = _of("overdues", SpoolOverdues.end_overdue)
 
-    old = _of("retention", Retention.old)
-    export = _of("retention", Retention.export)
-    purge = _of("retention", Retention.purge)
+    old = _of("retention", SpoolRetention.old)
+    export = _of("retention", SpoolRetention.export)
+    purge = _of("retention", SpoolRetention.purge)
 
-    seal = _of("log", Log.seal)
-    unsealed = _of("log", Log.unsealed)
-    tile = _of("log", Log.tile)
-    checkpoint = _of("log", Log.checkpoint)
-    checkpoints = _of("log", Log.checkpoints)
-    places = _of("log", Log.places)
-    leaves = _of("log", Log.leaves)
-    lines = _of("log", Log.lines)
+    seal = _of("log", SpoolLog.seal)
+    unsealed = _of("log", SpoolLog.unsealed)
+    tile = _of("log", SpoolLog.tile)
+    checkpoint = _of("log", SpoolLog.checkpoint)
+    checkpoints = _of("log", SpoolLog.checkpoints)
+    places = _of("log", SpoolLog.places)
+    leaves = _of("log", SpoolLog.leaves)
+    lines = _of("log", SpoolLog.lines)
 
-    tidy = _of("upkeep", Upkeep.tidy)
-    reserve = _of("upkeep", Upkeep.reserve)
-    pass_on = _of("upkeep", Upkeep.pass_on)
-    held_up = _of("upkeep", Upkeep.held_up)
-    listen = _of("upkeep", Upkeep.listen)
-    close = _of("upkeep", Upkeep.close)
+    tidy = _of("upkeep", SpoolUpkeep.tidy)
+    reserve = _of("upkeep", SpoolUpkeep.reserve)
+    pass_on = _of("upkeep", SpoolUpkeep.pass_on)
+    held_up = _of("upkeep", SpoolUpkeep.held_up)
+    listen = _of("upkeep", SpoolUpkeep.listen)
+    close = _of("upkeep", SpoolUpkeep.close)

@@ -74,7 +74,7 @@ class Waiter(Protocol):
         ...
 
 
-class Intake(Protocol):
+class SpoolIntake(Protocol):
     """Takes messages in."""
 
     def put(
@@ -104,7 +104,7 @@ class Intake(Protocol):
         ...
 
 
-class Outbox(Protocol):
+class SpoolOutbox(Protocol):
     """Hands entries out under a lease, and takes back how it went."""
 
     def claim(
@@ -169,7 +169,7 @@ class Outbox(Protocol):
         ...
 
 
-class Receipts(Protocol):
+class SpoolReceipts(Protocol):
     """Keeps raw answers, finds what they are about, and files them."""
 
     def keep(self, collected: Sequence[Collected]) -> int:
@@ -224,7 +224,7 @@ class Receipts(Protocol):
         ...
 
 
-class Inbox(Protocol):
+class SpoolInbox(Protocol):
     """What was filed for an owner, and how far the owner has read it."""
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
@@ -259,7 +259,7 @@ class Inbox(Protocol):
         ...
 
 
-class Reading(Protocol):
+class SpoolReading(Protocol):
     """Reads messages, entries, timelines and the journal."""
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
@@ -314,7 +314,7 @@ class Reading(Protocol):
         ...
 
 
-class Measures(Protocol):
+class SpoolMeasures(Protocol):
     """Counts what waits; cheap, whatever waits."""
 
     def backlog(self, *, at_most: int) -> list[Backlog]:
@@ -344,7 +344,7 @@ class Measures(Protocol):
         ...
 
 
-class Overdues(Protocol):
+class SpoolOverdues(Protocol):
     """Scans what was sent for answers that do not come."""
 
     def silent(
@@ -378,7 +378,7 @@ class Overdues(Protocol):
         ...
 
 
-class Retention(Protocol):
+class SpoolRetention(Protocol):
     """Gives up old messages."""
 
     def old(self, before: datetime, *, limit: int, cursor: str = "") -> Old:
@@ -404,7 +404,7 @@ class Retention(Protocol):
         ...
 
 
-class Log(Protocol):
+class SpoolLog(Protocol):
     """The Merkle log over the journal (docs/adr/0018)."""
 
     def seal(self, sign: Sign, *, limit: int) -> int:
@@ -444,7 +444,7 @@ class Log(Protocol):
         ...
 
 
-class Upkeep(Protocol):
+class SpoolUpkeep(Protocol):
     """Keeps the store in order, and wakes whoever waits for it."""
 
     def tidy(self) -> None:
@@ -479,5 +479,17 @@ class Upkeep(Protocol):
         ...
 
 
-class Spool(Intake, Outbox, Receipts, Inbox, Reading, Measures, Overdues, Retention, Log, Upkeep, Protocol):
+class Spool(
+    SpoolIntake,
+    SpoolOutbox,
+    SpoolReceipts,
+    SpoolInbox,
+    SpoolReading,
+    SpoolMeasures,
+    SpoolOverdues,
+    SpoolRetention,
+    SpoolLog,
+    SpoolUpkeep,
+    Protocol,
+):
     """Durable entries, answers and their timelines: all of it. A caller names the part that it needs."""

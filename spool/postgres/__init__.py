@@ -8,27 +8,27 @@ from pathlib import Path
 from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
-from spool.postgres.database import Database
-from spool.postgres.intake import PostgresAccepting
-from spool.postgres.log import PostgresSealing
-from spool.postgres.measuring import MEASURING, PostgresMeasuring
-from spool.postgres.notices import NOTICES
-from spool.postgres.outbox import PostgresForwarding
-from spool.postgres.overdue import OVERDUE
+from spool.postgres.database import PostgresDatabase
+from spool.postgres.inbox import INBOX
+from spool.postgres.intake import PostgresIntake
+from spool.postgres.log import PostgresLog
+from spool.postgres.measures import MEASURES, PostgresMeasures
+from spool.postgres.outbox import PostgresOutbox
+from spool.postgres.overdues import OVERDUES
 from spool.postgres.reading import READING
-from spool.postgres.receipts import PostgresCollecting
+from spool.postgres.receipts import PostgresReceipts
 from spool.postgres.retention import PostgresRetention
 from spool.postgres.signals import listening
-from spool.shared.notices import OwnersNotices
-from spool.shared.overdue import OverdueAnswers
-from spool.shared.reading import Reading
+from spool.shared.inbox import SharedInbox
+from spool.shared.overdues import SharedOverdues
+from spool.shared.reading import SharedReading
 from spool.store import Topic, Waiter
 
 
 class PostgresUpkeep:
-    """`spool.store.Upkeep`: the server does most of it."""
+    """`spool.store.SpoolUpkeep`: the server does most of it."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: PostgresDatabase) -> None:
         self._db = db
 
     def tidy(self) -> None:
@@ -75,17 +75,17 @@ class PostgresSpool(ComposedSpool):
         Without a clock, the server tells the time, so that all nodes agree when a lease is over.
         `wait_s`: how long one wait for another session's lock takes at most; `on_wait`: see `spool.locking`.
         """
-        db = self.db = Database(conninfo, clock, password_file, wait_s=wait_s, on_wait=on_wait)
-        outbox, reading = PostgresForwarding(db), Reading(db, READING)
+        db = self.db = PostgresDatabase(conninfo, clock, password_file, wait_s=wait_s, on_wait=on_wait)
+        outbox, reading = PostgresOutbox(db), SharedReading(db, READING)
         super().__init__(
-            intake=PostgresAccepting(db),
+            intake=PostgresIntake(db),
             outbox=outbox,
-            receipts=PostgresCollecting(db, outbox),
-            inbox=OwnersNotices(db, NOTICES),
+            receipts=PostgresReceipts(db, outbox),
+            inbox=SharedInbox(db, INBOX),
             reading=reading,
-            measures=PostgresMeasuring(db, MEASURING),
-            overdues=OverdueAnswers(db, OVERDUE),
+            measures=PostgresMeasures(db, MEASURES),
+            overdues=SharedOverdues(db, OVERDUES),
             retention=PostgresRetention(db, reading),
-            log=PostgresSealing(db),
+            log=PostgresLog(db),
             upkeep=PostgresUpkeep(db),
         )

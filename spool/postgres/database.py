@@ -17,7 +17,7 @@ from spool.postgres.arrays import adapt, columns, int8s, texts
 from spool.postgres.days import DAY, LOCK, Days, days_of, drop_empty
 from spool.postgres.schema import STEPS
 from spool.postgres.texts import short
-from spool.shared.backend import Transaction as AnyTransaction
+from spool.shared.backend import Transaction
 from spool.times import to_number
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def _native(query: str) -> bytes:
     return query.replace("?", "%s").encode()
 
 
-class Transaction:
+class PostgresTransaction:
     """One transaction at READ COMMITTED. Statements go out at once; whoever fetches waits for the answer."""
 
     def __init__(self, connection: Connection, now: int) -> None:
@@ -112,13 +112,13 @@ class Transaction:
         self.run(_WAKE, topic)
 
     def commit(self) -> None:
-        """Send COMMIT behind what was sent; done by `Database.write` unless the work did it."""
+        """Send COMMIT behind what was sent; done by `PostgresDatabase.write` unless the work did it."""
         if not self.committing:
             self.committing = True
             self.run("COMMIT")
 
 
-class Database:
+class PostgresDatabase:
     """A connection, used by one thread at a time. Raises SpoolError for everything PostgreSQL raises."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Database:
         self._closed = False
         self._silent_until = 0.0
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[PostgresTransaction], T]) -> T:
         """One transaction: committed and on disk when this returns, or nothing of it.
 
         `work` is called again when another node was faster, when the connection turns out to be lost before anything
@@ -160,12 +160,12 @@ class Database:
         while True:
             attempt += 1
             connection = self._connected()
-            transaction: Transaction | None = None
+            transaction: PostgresTransaction | None = None
             try:
                 now = self.now()
                 self._days.ensure(connection, now // DAY)
                 with connection.pipeline():
-                    transaction = Transaction(connection, now)
+                    transaction = PostgresTransaction(connection, now)
                     result = work(transaction)
                     transaction.commit()
             except errors.LockNotAvailable as error:
@@ -201,7 +201,7 @@ class Database:
                     raise self._explain(error) from error
         raise AssertionError("unreachable")
 
-    def transact(self, work: Callable[[Transaction], T]) -> T:
+    def transact(self, work: Callable[[PostgresTransaction], T]) -> T:
         """Call `work` within `write`."""
         return self.write(work)
 
@@ -390,7 +390,7 @@ def _overtaken(error: psycopg.Error) -> bool:
     return isinstance(error, errors.UniqueViolation) and error.diag.constraint_name in _RACES
 
 
-def numbers(transaction: AnyTransaction, sequence: str, count: int) -> Sequence[int]:
+def numbers(transaction: Transaction, sequence: str, count: int) -> Sequence[int]:
     """Take so many numbers of a sequence; later calls get higher ones."""
     query = f"SELECT array(SELECT nextval('{sequence}') FROM generate_series(1, %s))"
     return list(transaction.all(query, count)[0][0])

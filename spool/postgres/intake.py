@@ -3,7 +3,7 @@
 What keeps two nodes from contradicting each other, at READ COMMITTED: declarations that are there are locked,
 in one order for all, before anything is read about them, and stay locked until the commit; of two nodes that
 make the same declaration or message at once, the unique index stops the slower until the faster has committed, then
-the slower judges its messages anew (`Database.write`). CopMsgIds of the senders' own are locked while they are looked up.
+the slower judges its messages anew (`PostgresDatabase.write`). CopMsgIds of the senders' own are locked while they are looked up.
 """
 
 from collections import defaultdict
@@ -18,8 +18,8 @@ from spool.postgres.database import numbers
 from spool.postgres.days import DAY
 from spool.postgres.texts import short
 from spool.requests import Requests
-from spool.shared.backend import Answer, Row, Transaction
-from spool.shared.intake import Accepting
+from spool.shared.backend import Result, Row, Transaction
+from spool.shared.intake import SharedIntake
 from spool.travelling import UNTOLD
 
 _SAME_REQUEST: Final = (
@@ -103,7 +103,7 @@ _RENEW: Final = (
 """Give declarations the facts of their newest version."""
 
 
-class PostgresAccepting(Accepting):
+class PostgresIntake(SharedIntake):
     """Fetches everything ahead, in as few round trips as can be."""
 
     def _requests(self, asked: Sequence[NewMessage | Submission]) -> Requests:
@@ -177,7 +177,7 @@ def _known(transaction: Transaction, new_messages: Sequence[NewMessage]) -> Know
     )
 
 
-def _travelling(transaction: Transaction, own: Sequence[Way]) -> Answer:
+def _travelling(transaction: Transaction, own: Sequence[Way]) -> Result:
     """Ask who travels under these CopMsgIds, locked: those that the gateway makes itself need neither."""
     transaction.run(_LOCK_IDS, texts(sorted({way.cop_msg_id for way in own})))
     return transaction.run(_CARRIED, *columns("tt", [(way.cop_msg_id, way.sender) for way in own]))

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from spool.postgres.arrays import int8s
-from spool.postgres.database import Database
+from spool.postgres.database import PostgresDatabase
 from spool.shared.backend import Row, Transaction
-from spool.shared.log import Sealing
+from spool.shared.log import SharedLog
 from spool.shared.reading import LINE
 
 _ONE_AT_A_TIME: Final = 0x6C6F67
@@ -35,10 +35,10 @@ _BETWEEN: Final = (
 """Lines behind one and up to another: a step in the index for each day that there is, for clocks may go backwards."""
 
 
-class PostgresSealing(Sealing):
+class PostgresLog(SharedLog):
     """Takes a line when no line with a lower number can appear any more."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: PostgresDatabase) -> None:
         super().__init__(db)
         self._database = db
         self._decided = 0

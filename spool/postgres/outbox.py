@@ -10,9 +10,10 @@ from spool.fairness import TURNS_AT_MOST, shared_out
 from spool.lease import Lease
 from spool.lifecycle import Event, State, after
 from spool.postgres.arrays import int8s, texts
-from spool.postgres.database import Database, Row, Transaction
+from spool.postgres.database import PostgresDatabase, PostgresTransaction
 from spool.postgres.ordering import PostgresOrder
-from spool.shared.outbox import Forwarding, OutboxSql
+from spool.shared.backend import Row
+from spool.shared.outbox import OutboxSql, SharedOutbox
 from spool.store import NO_BOUNDS
 from spool.times import to_time
 
@@ -84,10 +85,10 @@ _CONTENT: Final = (
 """What is claimed with the entries of messages."""
 
 
-class PostgresForwarding(Forwarding):
+class PostgresOutbox(SharedOutbox):
     """Claims past what other claims hold at this moment, without waiting for them."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: PostgresDatabase) -> None:
         super().__init__(db, OUTBOX, PostgresOrder())
 
     def claim(
@@ -101,7 +102,7 @@ class PostgresForwarding(Forwarding):
     ) -> list[Claimed]:
         """Take up to `limit` entries whose turn has come, in turn from each owner that has any."""
 
-        def work(transaction: Transaction) -> list[Claimed]:
+        def work(transaction: PostgresTransaction) -> list[Claimed]:
             lease, now, left = Lease.of(lease_s), transaction.now, dict(room)
             full = [need for need, places in left.items() if places <= 0]
             turns = self._turns(transaction, destination, min(limit, TURNS_AT_MOST), full)
@@ -135,7 +136,7 @@ class PostgresForwarding(Forwarding):
         return None if due is None else to_time(due)
 
     def _turns(
-        self, transaction: Transaction, destination: str, count: int, full: Collection[str]
+        self, transaction: PostgresTransaction, destination: str, count: int, full: Collection[str]
     ) -> list[str]:
         """Name turns with something due, once round, from the one after the last that was served."""
 

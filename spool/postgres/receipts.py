@@ -15,12 +15,12 @@ from spool import values
 from spool.entry import Collected, Filing, Found
 from spool.filing import FiledBefore, FilingRows, answers_in, declarations_in
 from spool.postgres.arrays import columns, int8s
-from spool.postgres.database import Database, numbers
+from spool.postgres.database import PostgresDatabase, numbers
 from spool.postgres.days import DAY
 from spool.postgres.texts import short
 from spool.shared.backend import Row, Transaction
-from spool.shared.outbox import Forwarding
-from spool.shared.receipts import PAGE, Collecting, ReceiptsSql
+from spool.shared.outbox import SharedOutbox
+from spool.shared.receipts import PAGE, ReceiptsSql, SharedReceipts
 
 _ORPHAN: Final = (
     "SELECT o.id, o.arrival, o.body_index, a.feed, a.name, a.kind, o.reason, o.facts, a.received_at, {}"
@@ -131,10 +131,10 @@ _EARLIER: Final = f"SELECT digest, facts FROM earlier_facts WHERE declaration = 
 """A page of the facts that a declaration had before."""
 
 
-class PostgresCollecting(Collecting):
+class PostgresReceipts(SharedReceipts):
     """Keeps, files and finds with a statement for many values."""
 
-    def __init__(self, db: Database, outbox: Forwarding) -> None:
+    def __init__(self, db: PostgresDatabase, outbox: SharedOutbox) -> None:
         super().__init__(db, RECEIPTS, outbox)
 
     def keep(self, collected: Sequence[Collected]) -> int:

@@ -11,12 +11,12 @@ from typing import Final
 from spool.archived import Archived
 from spool.journal import name_of
 from spool.postgres.arrays import int8s, texts
-from spool.postgres.database import Database
+from spool.postgres.database import PostgresDatabase
 from spool.postgres.days import DAY
 from spool.postgres.texts import short
 from spool.shared.backend import Row, Transaction
-from spool.shared.reading import LINE, Reading
-from spool.shared.retention import ANSWERING, DONE, Retention, RetentionSql
+from spool.shared.reading import LINE, SharedReading
+from spool.shared.retention import ANSWERING, DONE, RetentionSql, SharedRetention
 from spool.times import to_number
 
 _OVER: Final = (
@@ -43,10 +43,10 @@ _PURGEABLE: Final = (
 """Number, uid and answers of messages that are over, locked; none while lines about it are to be sealed."""
 
 
-class PostgresRetention(Retention):
+class PostgresRetention(SharedRetention):
     """Deletes what is small row by row, and days that are empty as a whole."""
 
-    def __init__(self, db: Database, reading: Reading) -> None:
+    def __init__(self, db: PostgresDatabase, reading: SharedReading) -> None:
         super().__init__(db, RETENTION, reading)
         self._db = db
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from spool.errors import SpoolError
-from spool.postgres.database import Database
+from spool.postgres.database import PostgresDatabase
 
 _RECONNECT_S = 0.5
 _LOOK_S = 30.0
@@ -25,7 +25,7 @@ class PostgresWaiter:
     watches one descriptor, and after an interruption somebody has to call the server again without being asked.
     """
 
-    def __init__(self, database: Database, topic: str) -> None:
+    def __init__(self, database: PostgresDatabase, topic: str) -> None:
         self._database = database
         self._topic = topic
         self._heard = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -113,7 +113,7 @@ def _readable(descriptors: list[int], timeout_s: float) -> list[int]:
 
 
 @contextmanager
-def listening(database: Database, topic: str) -> Iterator[PostgresWaiter]:
+def listening(database: PostgresDatabase, topic: str) -> Iterator[PostgresWaiter]:
     """Listen while the block lasts; when the server is away, from when it is back."""
     waiter = PostgresWaiter(database, topic)
     try:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 Row = Sequence[Any]
 
 
-class Answer(Iterable[Any], Protocol):
+class Result(Iterable[Any], Protocol):
     """What a statement in a transaction returns; nothing waits for it before it is fetched."""
 
     def fetchall(self) -> list[Any]:
@@ -24,7 +24,7 @@ class Transaction(Protocol):
     now: int
     """Microseconds since 1970: the time of everything that it writes."""
 
-    def run(self, query: str, *values: object) -> Answer:
+    def run(self, query: str, *values: object) -> Result:
         """Send a statement."""
         ...
 

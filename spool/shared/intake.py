@@ -19,8 +19,8 @@ _MARK: Final = (
 """Move a mark forward, never back."""
 
 
-class Accepting(ABC):
-    """The part of a spool that takes messages in: `spool.store.Intake`."""
+class SharedIntake(ABC):
+    """The part of a spool that takes messages in: `spool.store.SpoolIntake`."""
 
     def __init__(self, db: Store) -> None:
         self._store = db
@@ -65,7 +65,7 @@ class Accepting(ABC):
         return self._store.transact(work)
 
     def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
-        """Answer for each what `put` would answer if these bytes were taken before; None: they were not."""
+        """Result for each what `put` would answer if these bytes were taken before; None: they were not."""
         requests = self._requests(submissions) if submissions else {}
         return [recognised(one, requests) for one in submissions]
 

@@ -32,14 +32,14 @@ _PLACE: Final = "SELECT first, numbers FROM leaves WHERE highest >= ? ORDER BY h
 """The sealing that took a line."""
 
 
-class Sealing(ABC):
-    """The part of a spool that keeps the log: `spool.store.Log`."""
+class SharedLog(ABC):
+    """The part of a spool that keeps the log: `spool.store.SpoolLog`."""
 
     def __init__(self, db: Store) -> None:
         self._db = db
 
     def seal(self, sign: Sign, *, limit: int) -> int:
-        """Take up to `limit` lines of the journal into the log, with a checkpoint; see `spool.store.Log`."""
+        """Take up to `limit` lines of the journal into the log, with a checkpoint; see `spool.store.SpoolLog`."""
         before = self.checkpoint()
         last = self._last()
         rows = self._takeable(last, limit)

@@ -115,8 +115,8 @@ class Order(Protocol):
         ...
 
 
-class Forwarding(ABC):
-    """The part of a spool that hands entries out: `spool.store.Outbox`."""
+class SharedOutbox(ABC):
+    """The part of a spool that hands entries out: `spool.store.SpoolOutbox`."""
 
     def __init__(self, db: Store, sql: OutboxSql, order: Order) -> None:
         self._store = db
@@ -276,7 +276,7 @@ class Forwarding(ABC):
         return ended(whose, end.state, due=end.due, why=end.error, failed=True)
 
     def repair_clock(self, destination: str, *, wait_s: float, lease_s: float) -> int:
-        """Bring near what lies further ahead than it can have been put; see `spool.store.Outbox`."""
+        """Bring near what lies further ahead than it can have been put; see `spool.store.SpoolOutbox`."""
         now = self._store.now()
         lease_ends = now + round(lease_s * 1_000_000)
         latest = now + _SLACK + round(wait_s * 1_000_000)

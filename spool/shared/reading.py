@@ -40,7 +40,7 @@ class ReadingSql:
     """What a backend says in its own SQL."""
 
     view: str
-    """Columns of `values.message_view` from `message m JOIN entry e`; what follows them is for `Reading.views`."""
+    """Columns of `values.message_view` from `message m JOIN entry e`; what follows them is for `SharedReading.views`."""
     open: str
     """The condition of the index `entry_open`, word for word."""
     error: str
@@ -58,8 +58,8 @@ class ReadingSql:
     """Journal lines about one uid, in order."""
 
 
-class Reading:
-    """The part of a spool that reads messages: `spool.store.Reading`."""
+class SharedReading:
+    """The part of a spool that reads messages: `spool.store.SpoolReading`."""
 
     def __init__(self, db: Store, sql: ReadingSql) -> None:
         self._db = db

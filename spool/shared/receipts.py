@@ -11,7 +11,7 @@ from spool import values
 from spool.entry import Collected, Filed, Filing, Found, Orphan, RawArrival, Travelled
 from spool.filing import FiledBefore, FilingBatch, FilingRows
 from spool.shared.backend import Row, Store, Transaction
-from spool.shared.outbox import Forwarding
+from spool.shared.outbox import SharedOutbox
 from spool.store import Topic
 from spool.times import to_time
 from spool.travelling import COLUMNS, MOST, UNTOLD, TravelledEntry, meant
@@ -50,10 +50,10 @@ class ReceiptsSql:
     """The newest orphans, rows of `values.orphan`; limit."""
 
 
-class Collecting(ABC):
-    """The part of a spool that keeps and files answers: `spool.store.Receipts`."""
+class SharedReceipts(ABC):
+    """The part of a spool that keeps and files answers: `spool.store.SpoolReceipts`."""
 
-    def __init__(self, db: Store, sql: ReceiptsSql, outbox: Forwarding) -> None:
+    def __init__(self, db: Store, sql: ReceiptsSql, outbox: SharedOutbox) -> None:
         self._store = db
         self._outbox = outbox
         self._sql = sql

@@ -11,7 +11,7 @@ from spool.archived import Archived, ArchivedDeclaration, ArchivedReceipt
 from spool.entry import JournalLine, Old
 from spool.journal import name_of
 from spool.shared.backend import Store
-from spool.shared.reading import TIMELINE, Reading
+from spool.shared.reading import TIMELINE, SharedReading
 from spool.times import to_number
 
 _LOOKED_AT: Final = 500
@@ -53,10 +53,10 @@ class RetentionSql:
     """Journal lines about a uid, or that an arrival of one of these names was filed, by number."""
 
 
-class Retention(ABC):
-    """The part of a spool that gives up old messages: `spool.store.Retention`."""
+class SharedRetention(ABC):
+    """The part of a spool that gives up old messages: `spool.store.SpoolRetention`."""
 
-    def __init__(self, db: Store, sql: RetentionSql, reading: Reading) -> None:
+    def __init__(self, db: Store, sql: RetentionSql, reading: SharedReading) -> None:
         self._store = db
         self._sql = sql
         self._reading = reading

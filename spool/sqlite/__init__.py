@@ -9,18 +9,18 @@ from pathlib import Path
 from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
-from spool.shared.notices import OwnersNotices
-from spool.shared.overdue import OverdueAnswers
+from spool.shared.inbox import SharedInbox
+from spool.shared.overdues import SharedOverdues
 from spool.signals import Signals
-from spool.sqlite.database import Database
-from spool.sqlite.intake import SqliteAccepting
-from spool.sqlite.log import SqliteSealing
-from spool.sqlite.measuring import MEASURING, SqliteMeasuring
-from spool.sqlite.notices import NOTICES
-from spool.sqlite.outbox import SqliteForwarding
-from spool.sqlite.overdue import OVERDUE
+from spool.sqlite.database import SqliteDatabase
+from spool.sqlite.inbox import INBOX
+from spool.sqlite.intake import SqliteIntake
+from spool.sqlite.log import SqliteLog
+from spool.sqlite.measures import MEASURES, SqliteMeasures
+from spool.sqlite.outbox import SqliteOutbox
+from spool.sqlite.overdues import OVERDUES
 from spool.sqlite.reading import READING, SqliteReading
-from spool.sqlite.receipts import SqliteCollecting
+from spool.sqlite.receipts import SqliteReceipts
 from spool.sqlite.retention import SqliteRetention
 from spool.store import Topic, Waiter
 
@@ -39,9 +39,9 @@ def _unusable(state_dir: Path, error: OSError) -> SpoolError:
 
 
 class SqliteUpkeep:
-    """`spool.store.Upkeep`: the write-ahead log, the lock of writers, the sockets of listeners."""
+    """`spool.store.SpoolUpkeep`: the write-ahead log, the lock of writers, the sockets of listeners."""
 
-    def __init__(self, db: Database, signals: Signals) -> None:
+    def __init__(self, db: SqliteDatabase, signals: Signals) -> None:
         self._db = db
         self._signals = signals
         self.tidy = db.tidy
@@ -80,7 +80,7 @@ class SqliteSpool(ComposedSpool):
         except OSError as error:
             raise _unusable(state_dir, error) from error
         try:
-            db = self.db = Database(
+            db = self.db = SqliteDatabase(
                 state_dir / "spool.db", clock, signals.wake, wait_s=wait_s, on_wait=on_wait
             )
         except OSError as error:
@@ -89,16 +89,16 @@ class SqliteSpool(ComposedSpool):
         except SpoolError:
             signals.close()
             raise
-        outbox, reading = SqliteForwarding(db), SqliteReading(db, READING)
+        outbox, reading = SqliteOutbox(db), SqliteReading(db, READING)
         super().__init__(
-            intake=SqliteAccepting(db),
+            intake=SqliteIntake(db),
             outbox=outbox,
-            receipts=SqliteCollecting(db, outbox),
-            inbox=OwnersNotices(db, NOTICES),
+            receipts=SqliteReceipts(db, outbox),
+            inbox=SharedInbox(db, INBOX),
             reading=reading,
-            measures=SqliteMeasuring(db, MEASURING),
-            overdues=OverdueAnswers(db, OVERDUE),
+            measures=SqliteMeasures(db, MEASURES),
+            overdues=SharedOverdues(db, OVERDUES),
             retention=SqliteRetention(db, reading),
-            log=SqliteSealing(db),
+            log=SqliteLog(db),
             upkeep=SqliteUpkeep(db, signals),
         )

@@ -26,7 +26,7 @@ _JOURNAL: Final = "INSERT INTO journal (at, event, uid, detail) VALUES (?, ?, ?,
 """Append a line to the journal."""
 
 
-class Transaction:
+class SqliteTransaction:
     """One transaction, under the writers' lock: `spool.shared.backend.Transaction`."""
 
     def __init__(self, connection: sqlite3.Connection, now: int) -> None:
@@ -57,7 +57,7 @@ class Transaction:
         self.topics.add(topic)
 
 
-class Database:
+class SqliteDatabase:
     """A connection, used by one thread at a time. Raises SpoolError for everything SQLite raises."""
 
     def __init__(
@@ -207,10 +207,10 @@ class Database:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
-    def transact(self, work: Callable[[Transaction], T]) -> T:
+    def transact(self, work: Callable[[SqliteTransaction], T]) -> T:
         """Call `work` within `write`, and wake the listeners after the commit."""
         with self.write() as connection:
-            transaction = Transaction(connection, self.now())
+            transaction = SqliteTransaction(connection, self.now())
             result = work(transaction)
         for topic in sorted(transaction.topics):
             self._wake(topic)

@@ -10,8 +10,8 @@ from spool.entry import NewMessage, Submission
 from spool.intake import TAKEN, IntakeRows, Known, declared_by
 from spool.lifecycle import UNSETTLED_SQL
 from spool.shared.backend import Transaction
-from spool.shared.intake import Accepting
-from spool.sqlite.database import Database
+from spool.shared.intake import SharedIntake
+from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.many import select
 from spool.travelling import MOST, UNTOLD
 
@@ -65,10 +65,10 @@ _RENEW: Final = "UPDATE declaration SET facts = ?1 WHERE id = ?2 AND facts <> ?1
 """Give a declaration the facts of its newest version."""
 
 
-class SqliteAccepting(Accepting):
+class SqliteIntake(SharedIntake):
     """Fetches what all messages need with a statement each, the rest when it is asked for."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: SqliteDatabase) -> None:
         super().__init__(db)
         self._db = db
 

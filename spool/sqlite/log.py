@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from spool.shared.backend import Row
-from spool.shared.log import Sealing
+from spool.shared.log import SharedLog
 from spool.shared.reading import LINE
 
 _BEHIND: Final = f"{LINE} WHERE id > ? ORDER BY id LIMIT ?"
@@ -15,7 +15,7 @@ _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM journal"
 """Number of the newest line."""
 
 
-class SqliteSealing(Sealing):
+class SqliteLog(SharedLog):
     """Every line is final once it is committed: numbers are given under the writers' lock."""
 
     def _takeable(self, last: int, limit: int) -> Sequence[Row]:

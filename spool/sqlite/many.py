@@ -10,7 +10,7 @@ _WIDTHS: Final = (1, 4, 16, 32, 64, 128)
 
 
 def select(run: Callable[..., list[Any]], query: str, rows: Iterable[Sequence[object]]) -> list[Any]:
-    """Run a query (`Database.rows`) with the rows in place of its `{}`, as `(VALUES …)` or `IN (VALUES …)` has them.
+    """Run a query (`SqliteDatabase.rows`) with the rows in place of its `{}`, as `(VALUES …)` or `IN (VALUES …)` has them.
 
     It must not matter to the caller that a row may be there twice.
     """

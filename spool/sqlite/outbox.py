@@ -11,9 +11,9 @@ from spool.fairness import TURNS_AT_MOST, behind, resource_of, shared_out
 from spool.lease import Lease
 from spool.lifecycle import Event, State, after
 from spool.shared.backend import Row, Transaction
-from spool.shared.measuring import READY
-from spool.shared.outbox import Forwarding, OutboxSql
-from spool.sqlite.database import Database
+from spool.shared.measures import READY
+from spool.shared.outbox import OutboxSql, SharedOutbox
+from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.ordering import SqliteOrder
 from spool.store import NO_BOUNDS
 from spool.times import to_time
@@ -65,10 +65,10 @@ _NEXT_DUE_OF_TURN: Final = f"{_NEXT_DUE} AND turn = ? AND priority = ?"
 _PRIORITIES: Final = (0, 1, 2)
 
 
-class SqliteForwarding(Forwarding):
+class SqliteOutbox(SharedOutbox):
     """Claims under the writers' lock; without it when nothing is due."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: SqliteDatabase) -> None:
         super().__init__(db, OUTBOX, SqliteOrder())
         self._db = db
 

@@ -7,7 +7,7 @@ from typing import Final
 from spool import values
 from spool.entry import MessageView
 from spool.shared.backend import Row
-from spool.shared.reading import LINE, Reading, ReadingSql
+from spool.shared.reading import LINE, ReadingSql, SharedReading
 from spool.sqlite.schema import unfinished
 
 _OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT ?2"
@@ -61,7 +61,7 @@ _IDENTITIES: Final = (
 """Identities of the declarations of messages."""
 
 
-class SqliteReading(Reading):
+class SqliteReading(SharedReading):
     """Reads what the views are about with a statement each for a page of them."""
 
     def views(self, rows: Sequence[Row]) -> list[MessageView]:

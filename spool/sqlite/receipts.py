@@ -11,9 +11,9 @@ from spool import values
 from spool.entry import Collected, Filing, Found
 from spool.filing import FiledBefore, FilingRows, answers_in, declarations_in
 from spool.shared.backend import Row, Transaction
-from spool.shared.outbox import Forwarding
-from spool.shared.receipts import PAGE, Collecting, ReceiptsSql
-from spool.sqlite.database import Database
+from spool.shared.outbox import SharedOutbox
+from spool.shared.receipts import PAGE, ReceiptsSql, SharedReceipts
+from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.many import select
 
 _ORPHAN: Final = (
@@ -106,10 +106,10 @@ _EARLIER: Final = (
 """A page of the facts that a declaration had before."""
 
 
-class SqliteCollecting(Collecting):
+class SqliteReceipts(SharedReceipts):
     """Keeps, files and finds with a statement for many values."""
 
-    def __init__(self, db: Database, outbox: Forwarding) -> None:
+    def __init__(self, db: SqliteDatabase, outbox: SharedOutbox) -> None:
         super().__init__(db, RECEIPTS, outbox)
         self._db = db
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from spool.archived import Archived
 from spool.journal import name_of
-from spool.shared.reading import LINE, Reading
-from spool.shared.retention import ANSWERING, DONE, Retention, RetentionSql
-from spool.sqlite.database import Database
+from spool.shared.reading import LINE, SharedReading
+from spool.shared.retention import ANSWERING, DONE, RetentionSql, SharedRetention
+from spool.sqlite.database import SqliteDatabase
 from spool.times import to_number
 
 _INDEXES: Final = {
@@ -49,10 +49,10 @@ _PURGEABLE: Final = (
 """Number of a message that is over, and how many answers it has; none while lines about it are to be sealed."""
 
 
-class SqliteRetention(Retention):
+class SqliteRetention(SharedRetention):
     """Deletes row by row."""
 
-    def __init__(self, db: Database, reading: Reading) -> None:
+    def __init__(self, db: SqliteDatabase, reading: SharedReading) -> None:
         super().__init__(db, RETENTION, reading)
         self._db = db
         self._ready = False

@@ -5,14 +5,14 @@ from typing import Final
 from spool import values
 from spool.entry import Backlog
 from spool.postgres.reading import OPEN
-from spool.shared.measuring import Measuring, MeasuringSql, by_destination
+from spool.shared.measures import MeasuresSql, SharedMeasures, by_destination
 
 _DESTINATIONS: Final = (
     f"WITH RECURSIVE one (destination) AS (SELECT min(e.destination) FROM entry e WHERE {OPEN} UNION ALL"
     f" SELECT (SELECT min(e.destination) FROM entry e WHERE {OPEN} AND e.destination > one.destination)"
     " FROM one WHERE one.destination IS NOT NULL) SELECT one.destination{} FROM one WHERE one.destination IS NOT NULL"
 )
-MEASURING: Final = MeasuringSql(
+MEASURES: Final = MeasuresSql(
     destinations=_DESTINATIONS.format(""),
     orphans="SELECT count(*) FROM orphan WHERE NOT resolved",
     unacknowledged=(
@@ -30,7 +30,7 @@ _BACKLOG: Final = _DESTINATIONS.format(
 """Rows of `values.backlog`; of each destination no more entries are counted than the limit."""
 
 
-class PostgresMeasuring(Measuring):
+class PostgresMeasures(SharedMeasures):
     """Counts what waits with one query."""
 
     def backlog(self, *, at_most: int) -> list[Backlog]:

@@ -40,7 +40,7 @@ _LAST: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OverdueSql:
+class OverduesSql:
     """What a backend says in its own SQL."""
 
     silent: str
@@ -53,10 +53,10 @@ class OverdueSql:
     """Take out of a layer what is answered, of messages behind one number and up to another; passing answers."""
 
 
-class OverdueAnswers:
-    """The part of a spool that watches for answers: `spool.store.Overdues`."""
+class SharedOverdues:
+    """The part of a spool that watches for answers: `spool.store.SpoolOverdues`."""
 
-    def __init__(self, db: Store, sql: OverdueSql) -> None:
+    def __init__(self, db: Store, sql: OverduesSql) -> None:
         self._db = db
         self._sql = sql
 

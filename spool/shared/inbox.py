@@ -23,7 +23,7 @@ _ADDRESSED: Final = "SELECT 1 FROM addressed WHERE arrival = ? AND owner = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoticesSql:
+class InboxSql:
     """What a backend says in its own SQL."""
 
     answers: str
@@ -38,10 +38,10 @@ class NoticesSql:
     """How far an owner has read."""
 
 
-class OwnersNotices:
-    """The part of a spool that owners read: `spool.store.Inbox`."""
+class SharedInbox:
+    """The part of a spool that owners read: `spool.store.SpoolInbox`."""
 
-    def __init__(self, db: Store, sql: NoticesSql) -> None:
+    def __init__(self, db: Store, sql: InboxSql) -> None:
         self._db = db
         self._sql = sql
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from spool.shared.notices import NoticesSql
+from spool.shared.inbox import InboxSql
 from spool.shared.reading import TIMELINE
 
-NOTICES: Final = NoticesSql(
+INBOX: Final = InboxSql(
     answers=f"{TIMELINE} WHERE t.owner = %s AND t.notice > %s AND t.notice <= %s ORDER BY t.notice, t.body_index, t.id",
     newest="SELECT owner, newest FROM reader WHERE owner = ANY(%s) AND newest > 0",
     unread=(

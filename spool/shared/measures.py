@@ -20,7 +20,7 @@ _OVERDUE: Final = "SELECT layer, count(*) FROM overdue GROUP BY layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuringSql:
+class MeasuresSql:
     """What a backend says in its own SQL."""
 
     destinations: str
@@ -31,10 +31,10 @@ class MeasuringSql:
     """Owner and number of notices behind the acknowledged one, of every owner that has notices."""
 
 
-class Measuring:
-    """The part of a spool that counts: `spool.store.Measures`, but for `backlog`."""
+class SharedMeasures:
+    """The part of a spool that counts: `spool.store.SpoolMeasures`, but for `backlog`."""
 
-    def __init__(self, db: Store, sql: MeasuringSql) -> None:
+    def __init__(self, db: Store, sql: MeasuresSql) -> None:
         self._db = db
         self._sql = sql
 

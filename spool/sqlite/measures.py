@@ -4,10 +4,10 @@ from typing import Final
 
 from spool import values
 from spool.entry import Backlog
-from spool.shared.measuring import Measuring, MeasuringSql
+from spool.shared.measures import MeasuresSql, SharedMeasures
 from spool.sqlite.schema import unfinished
 
-MEASURING: Final = MeasuringSql(
+MEASURES: Final = MeasuresSql(
     destinations=(
         f"WITH RECURSIVE one (destination) AS (SELECT min(destination) FROM entry WHERE {unfinished()} UNION ALL"
         f" SELECT (SELECT min(e.destination) FROM entry e WHERE {unfinished('e.')} AND e.destination > one.destination)"
@@ -36,7 +36,7 @@ _FIRST: Final = (
 through the states before it that the condition of the index names, entry by entry."""
 
 
-class SqliteMeasuring(Measuring):
+class SqliteMeasures(SharedMeasures):
     """Counts what waits with a few steps in the index for each destination."""
 
     def backlog(self, *, at_most: int) -> list[Backlog]:

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from spool.shared.overdue import ANSWERED, FIELDS, OverdueSql
+from spool.shared.overdues import ANSWERED, FIELDS, OverduesSql
 
 _ANSWERED: Final = ANSWERED.format(but="<> ALL(%s::text[])")
-OVERDUE: Final = OverdueSql(
+OVERDUES: Final = OverduesSql(
     silent=(
         f"SELECT DISTINCT {FIELDS.format(of='e')} FROM unnest(%s::bigint[]) AS s (id) JOIN entry e ON e.id = s.id"
         " JOIN message m ON m.id = e.message JOIN version v ON v.message = m.id JOIN declaration d ON d.id = v.declaration"

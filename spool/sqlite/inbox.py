@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from spool.shared.notices import NoticesSql
+from spool.shared.inbox import InboxSql
 
-NOTICES: Final = NoticesSql(
+INBOX: Final = InboxSql(
     answers=(  # the order of the joins is that of the page
         "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, n.arrival, a.received_at, n.cursor"
         " FROM notice n CROSS JOIN timeline t ON t.notice = n.cursor CROSS JOIN declaration d ON d.id = t.declaration"

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from spool.shared.overdue import ANSWERED, FIELDS, OverdueSql
+from spool.shared.overdues import ANSWERED, FIELDS, OverduesSql
 
 _ANSWERED: Final = ANSWERED.format(but="NOT IN (SELECT value FROM json_each(?4))")
-OVERDUE: Final = OverdueSql(
+OVERDUES: Final = OverduesSql(
     silent=(
         f"SELECT DISTINCT {FIELDS.format(of='e')} FROM json_each(?1) s CROSS JOIN entry e ON e.id = s.value"
         " CROSS JOIN message m ON m.id = e.message CROSS JOIN version v ON v.message = m.id"
