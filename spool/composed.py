@@ -1,20 +1,10 @@
 """A spool made of parts: each call goes to the part that answers it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from spool.store import (
-    SpoolInbox,
-    SpoolIntake,
-    SpoolLog,
-    SpoolMeasures,
-    SpoolOutbox,
-    SpoolOverdues,
-    SpoolReading,
-    SpoolReceipts,
-    SpoolRetention,
-    SpoolUpkeep,
-)
+from spool import store
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,102 +22,89 @@ def _of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concate
     return call
 
 
+@dataclass(eq=False, kw_only=True)
 class ComposedSpool:
     """`spool.store.Spool` of any parts; they share the backend's database."""
 
-    def __init__(
-        self,
-        *,
-        intake: SpoolIntake,
-        outbox: SpoolOutbox,
-        receipts: SpoolReceipts,
-        inbox: SpoolInbox,
-        reading: SpoolReading,
-        measures: SpoolMeasures,
-        overdues: SpoolOverdues,
-        retention: SpoolRetention,
-        log: SpoolLog,
-        upkeep: SpoolUpkeep,
-    ) -> None:
-        self.intake = intake
-        self.outbox = outbox
-        self.receipts = receipts
-        self.inbox = inbox
-        self.reading = reading
-        self.measures = measures
-        self.overdues = overdues
-        self.retention = retention
-        self.log = log
-        self.upkeep = upkeep
+    intake: store.SpoolIntake
+    outbox: store.SpoolOutbox
+    receipts: store.SpoolReceipts
+    inbox: store.SpoolInbox
+    reading: store.SpoolReading
+    measures: store.SpoolMeasures
+    overdues: store.SpoolOverdues
+    retention: store.SpoolRetention
+    log: store.SpoolLog
+    upkeep: store.SpoolUpkeep
 
-    put = _of("intake", SpoolIntake.put)
-    taken = _of("intake", SpoolIntake.taken)
-    mark = _of("intake", SpoolIntake.mark)
+    put = _of("intake", store.SpoolIntake.put)
+    taken = _of("intake", store.SpoolIntake.taken)
+    mark = _of("intake", store.SpoolIntake.mark)
 
-    claim = _of("outbox", SpoolOutbox.claim)
-    settle = _of("outbox", SpoolOutbox.settle)
-    recover = _of("outbox", SpoolOutbox.recover)
-    leave = _of("outbox", SpoolOutbox.leave)
-    repair_clock = _of("outbox", SpoolOutbox.repair_clock)
-    act = _of("outbox", SpoolOutbox.act)
-    next_due = _of("outbox", SpoolOutbox.next_due)
+    claim = _of("outbox", store.SpoolOutbox.claim)
+    settle = _of("outbox", store.SpoolOutbox.settle)
+    recover = _of("outbox", store.SpoolOutbox.recover)
+    leave = _of("outbox", store.SpoolOutbox.leave)
+    repair_clock = _of("outbox", store.SpoolOutbox.repair_clock)
+    act = _of("outbox", store.SpoolOutbox.act)
+    next_due = _of("outbox", store.SpoolOutbox.next_due)
 
-    keep = _of("receipts", SpoolReceipts.keep)
-    unfiled = _of("receipts", SpoolReceipts.unfiled)
-    arrival = _of("receipts", SpoolReceipts.arrival)
-    find = _of("receipts", SpoolReceipts.find)
-    carriers = _of("receipts", SpoolReceipts.carriers)
-    travelled = _of("receipts", SpoolReceipts.travelled)
-    file = _of("receipts", SpoolReceipts.file)
-    orphans = _of("receipts", SpoolReceipts.orphans)
-    orphans_after = _of("receipts", SpoolReceipts.orphans_after)
+    keep = _of("receipts", store.SpoolReceipts.keep)
+    unfiled = _of("receipts", store.SpoolReceipts.unfiled)
+    arrival = _of("receipts", store.SpoolReceipts.arrival)
+    find = _of("receipts", store.SpoolReceipts.find)
+    carriers = _of("receipts", store.SpoolReceipts.carriers)
+    travelled = _of("receipts", store.SpoolReceipts.travelled)
+    file = _of("receipts", store.SpoolReceipts.file)
+    orphans = _of("receipts", store.SpoolReceipts.orphans)
+    orphans_after = _of("receipts", store.SpoolReceipts.orphans_after)
 
-    notices = _of("inbox", SpoolInbox.notices)
-    newest_notices = _of("inbox", SpoolInbox.newest_notices)
-    filed_for = _of("inbox", SpoolInbox.filed_for)
-    addressed = _of("inbox", SpoolInbox.addressed)
-    unread = _of("inbox", SpoolInbox.unread)
-    acknowledge = _of("inbox", SpoolInbox.acknowledge)
-    acknowledged = _of("inbox", SpoolInbox.acknowledged)
+    notices = _of("inbox", store.SpoolInbox.notices)
+    newest_notices = _of("inbox", store.SpoolInbox.newest_notices)
+    filed_for = _of("inbox", store.SpoolInbox.filed_for)
+    addressed = _of("inbox", store.SpoolInbox.addressed)
+    unread = _of("inbox", store.SpoolInbox.unread)
+    acknowledge = _of("inbox", store.SpoolInbox.acknowledge)
+    acknowledged = _of("inbox", store.SpoolInbox.acknowledged)
 
-    message = _of("reading", SpoolReading.message)
-    ways = _of("reading", SpoolReading.ways)
-    body = _of("reading", SpoolReading.body)
-    timeline = _of("reading", SpoolReading.timeline)
-    about = _of("reading", SpoolReading.about)
-    search = _of("reading", SpoolReading.search)
-    beginning = _of("reading", SpoolReading.beginning)
-    entries = _of("reading", SpoolReading.entries)
-    depths = _of("reading", SpoolReading.depths)
-    groups = _of("reading", SpoolReading.groups)
-    history = _of("reading", SpoolReading.history)
+    message = _of("reading", store.SpoolReading.message)
+    ways = _of("reading", store.SpoolReading.ways)
+    body = _of("reading", store.SpoolReading.body)
+    timeline = _of("reading", store.SpoolReading.timeline)
+    about = _of("reading", store.SpoolReading.about)
+    search = _of("reading", store.SpoolReading.search)
+    beginning = _of("reading", store.SpoolReading.beginning)
+    entries = _of("reading", store.SpoolReading.entries)
+    depths = _of("reading", store.SpoolReading.depths)
+    groups = _of("reading", store.SpoolReading.groups)
+    history = _of("reading", store.SpoolReading.history)
 
-    backlog = _of("measures", SpoolMeasures.backlog)
-    needed = _of("measures", SpoolMeasures.needed)
-    waiting = _of("measures", SpoolMeasures.waiting)
-    outstanding = _of("measures", SpoolMeasures.outstanding)
+    backlog = _of("measures", store.SpoolMeasures.backlog)
+    needed = _of("measures", store.SpoolMeasures.needed)
+    waiting = _of("measures", store.SpoolMeasures.waiting)
+    outstanding = _of("measures", store.SpoolMeasures.outstanding)
 
-    silent = _of("overdues", SpoolOverdues.silent)
-    set_overdue = _of("overdues", SpoolOverdues.set_overdue)
-    overdue = _of("overdues", SpoolOverdues.overdue)
-    end_overdue = _of("overdues", SpoolOverdues.end_overdue)
+    silent = _of("overdues", store.SpoolOverdues.silent)
+    set_overdue = _of("overdues", store.SpoolOverdues.set_overdue)
+    overdue = _of("overdues", store.SpoolOverdues.overdue)
+    end_overdue = _of("overdues", store.SpoolOverdues.end_overdue)
 
-    old = _of("retention", SpoolRetention.old)
-    export = _of("retention", SpoolRetention.export)
-    purge = _of("retention", SpoolRetention.purge)
+    old = _of("retention", store.SpoolRetention.old)
+    export = _of("retention", store.SpoolRetention.export)
+    purge = _of("retention", store.SpoolRetention.purge)
 
-    seal = _of("log", SpoolLog.seal)
-    unsealed = _of("log", SpoolLog.unsealed)
-    tile = _of("log", SpoolLog.tile)
-    checkpoint = _of("log", SpoolLog.checkpoint)
-    checkpoints = _of("log", SpoolLog.checkpoints)
-    places = _of("log", SpoolLog.places)
-    leaves = _of("log", SpoolLog.leaves)
-    lines = _of("log", SpoolLog.lines)
+    seal = _of("log", store.SpoolLog.seal)
+    unsealed = _of("log", store.SpoolLog.unsealed)
+    tile = _of("log", store.SpoolLog.tile)
+    checkpoint = _of("log", store.SpoolLog.checkpoint)
+    checkpoints = _of("log", store.SpoolLog.checkpoints)
+    places = _of("log", store.SpoolLog.places)
+    leaves = _of("log", store.SpoolLog.leaves)
+    lines = _of("log", store.SpoolLog.lines)
 
-    tidy = _of("upkeep", SpoolUpkeep.tidy)
-    reserve = _of("upkeep", SpoolUpkeep.reserve)
-    pass_on = _of("upkeep", SpoolUpkeep.pass_on)
-    held_up = _of("upkeep", SpoolUpkeep.held_up)
-    listen = _of("upkeep", SpoolUpkeep.listen)
-    close = _of("upkeep", SpoolUpkeep.close)
+    tidy = _of("upkeep", store.SpoolUpkeep.tidy)
+    reserve = _of("upkeep", store.SpoolUpkeep.reserve)
+    pass_on = _of("upkeep", store.SpoolUpkeep.pass_on)
+    held_up = _of("upkeep", store.SpoolUpkeep.held_up)
+    listen = _of("upkeep", store.SpoolUpkeep.listen)
+    close = _of("upkeep", store.SpoolUpkeep.close)

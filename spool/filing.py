@@ -3,7 +3,6 @@
 The backend fetches (`FiledBefore`) and writes (`FilingRows`); what is filed twice is written once.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +27,8 @@ class FiledBefore:
     """Arrivals that were filed before, perhaps by another process; what the batch files is added."""
     orphans: Iterator[int]
     """Numbers for new orphans, ascending."""
+    first: int = 0
+    """Place of the first notice: its cursor, where cursors are known ahead."""
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class FilingRows:
     """The rows that a batch writes, a list for each table, each row in the order of the columns named."""
 
     notice: list[tuple[str, int]] = field(default_factory=list)
-    """owner, arrival; the cursor is given when all are known. Its place in this list stands for it below."""
+    """owner, arrival; its place in this list, counted from `FiledBefore.first`, stands for its cursor below."""
     timeline: list[tuple[int, str, str, str, str, bytes, str, int, int, int]] = field(default_factory=list)
     """declaration, owner, at, kind, status, facts, digest, body_index, arrival, place of the notice."""
     addressed: list[tuple[int, str]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class FilingBatch:
     def file(self, filing: Filing) -> Filed:
         """Judge one filing and add its rows. Raises a temporary SpoolError when a declaration is gone."""
         rows, before, arrival = self.rows, self._before, filing.arrival
-        matched: Counter[str] = Counter()
+        matched: dict[str, int] = {}
         notices: dict[str, int] = {}
         duplicates = 0
         for row in filing.rows:
@@ -79,7 +80,7 @@ class FilingBatch:
                     row.declaration, owner, row.at, row.kind, row.status, row.facts, row.digest, row.index, arrival, notice,
                 )
             )  # fmt: skip
-            matched[owner] += 1
+            matched[owner] = matched.get(owner, 0) + 1
         delivered = tuple(owner for owner in filing.addressees if (arrival, owner) not in before.addressed)
         for owner in delivered:
             before.addressed.add((arrival, owner))
@@ -90,7 +91,7 @@ class FilingBatch:
             rows.handle += [(owner, text, declaration) for text in texts]
         filed = Filed(
             arrival=arrival,
-            matched=dict(matched),
+            matched=matched,
             duplicates=duplicates,
             orphaned=self._keep_orphans(filing),
             delivered=delivered,
@@ -115,7 +116,7 @@ class FilingBatch:
     def _notice(self, notices: dict[str, int], owner: str, arrival: int) -> int:
         """Return the place of the owner's notice of this arrival; each owner has one."""
         if owner not in notices:
-            notices[owner] = len(self.rows.notice)
+            notices[owner] = self._before.first + len(self.rows.notice)
             self.rows.notice.append((owner, arrival))
         return notices[owner]
 

@@ -1,7 +1,8 @@
 """Rows → values: one order of columns for every backend, named in each function."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from spool.archived import ArchivedReceipt
 from spool.entry import (
@@ -22,6 +23,17 @@ from spool.sealing import Leaves, Sealed, unpacked
 from spool.times import to_time
 
 Row = Sequence[Any]
+_RECEIPT: Final = "id feed name kind cop_msg_id received_at body"
+_ORPHAN: Final = "id arrival index feed name kind reason facts received_at pointers"
+_SILENT: Final = "declaration message uid owner kind destination identity sent_at layer"
+
+
+def _named(names: str, row: Row) -> dict[str, Any]:
+    """Name the columns of a row; what ends with `_at` is a time, or None."""
+    return {
+        name: to_time(value) if name.endswith("_at") and value is not None else value
+        for name, value in zip(names.split(), row, strict=True)
+    }
 
 
 def claimed(row: Row, lease: Lease) -> Claimed:
@@ -71,9 +83,9 @@ def message_view(row: Row) -> MessageView:
     )
 
 
-def timeline_entry(row: Row) -> TimelineEntry:
-    """Read identity, at, kind, status, facts, digest, body_index, arrival, received_at, notice."""
-    identity, at, kind, status, facts, digest, index, arrival, received_at, notice = row
+def timeline_entry(row: Row, received_at: datetime | None = None) -> TimelineEntry:
+    """Read identity, at, kind, status, facts, digest, body_index, arrival, notice, and received_at unless it is given."""
+    identity, at, kind, status, facts, digest, index, arrival, notice = row[:9]
     return TimelineEntry(
         identity=identity,
         at=at,
@@ -83,7 +95,7 @@ def timeline_entry(row: Row) -> TimelineEntry:
         digest=digest,
         index=index,
         arrival=arrival,
-        received_at=to_time(received_at),
+        received_at=received_at or to_time(row[9]),
         notice=notice,
     )
 
@@ -109,33 +121,12 @@ def raw_arrival(row: Row) -> RawArrival:
 
 def archived_receipt(row: Row) -> ArchivedReceipt:
     """Read id, feed, name, kind, cop_msg_id, received_at, body."""
-    number, feed, name, kind, cop_msg_id, received_at, body = row
-    return ArchivedReceipt(
-        id=number,
-        feed=feed,
-        name=name,
-        kind=kind,
-        cop_msg_id=cop_msg_id,
-        received_at=to_time(received_at),
-        body=body,
-    )
+    return ArchivedReceipt(**_named(_RECEIPT, row))
 
 
 def orphan(row: Row) -> Orphan:
     """Read id, arrival, body_index, feed, name, kind, reason, facts, received_at, pointers."""
-    number, arrival, index, feed, name, kind, reason, facts, received_at, pointers = row
-    return Orphan(
-        id=number,
-        arrival=arrival,
-        index=index,
-        feed=feed,
-        name=name,
-        kind=kind,
-        reason=reason,
-        facts=facts,
-        received_at=to_time(received_at),
-        pointers=pointers,
-    )
+    return Orphan(**_named(_ORPHAN, row))
 
 
 def found(row: Row, text: str) -> Found:
@@ -146,18 +137,7 @@ def found(row: Row, text: str) -> Found:
 
 def silent(row: Row) -> Silent:
     """Read declaration, message, uid, owner, kind, destination, identity, sent_at, layer."""
-    declaration, message, uid, owner, kind, destination, identity, sent_at, layer = row
-    return Silent(
-        declaration=declaration,
-        message=message,
-        layer=layer,
-        uid=uid,
-        owner=owner,
-        kind=kind,
-        destination=destination,
-        identity=identity,
-        sent_at=to_time(sent_at),
-    )
+    return Silent(**_named(_SILENT, row))
 
 
 def depth(row: Row) -> Depth:

@@ -201,9 +201,7 @@ class PostgresDatabase:
                     raise self._explain(error) from error
         raise AssertionError("unreachable")
 
-    def transact(self, work: Callable[[PostgresTransaction], T]) -> T:
-        """Call `work` within `write`."""
-        return self.write(work)
+    transact = write
 
     key = staticmethod(short)
     texts = staticmethod(texts)

@@ -3,10 +3,13 @@
 from typing import Final
 
 from spool.shared.inbox import InboxSql
-from spool.shared.reading import TIMELINE
 
 INBOX: Final = InboxSql(
-    answers=f"{TIMELINE} WHERE t.owner = %s AND t.notice > %s AND t.notice <= %s ORDER BY t.notice, t.body_index, t.id",
+    answers=(
+        "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, t.notice"
+        " FROM timeline t JOIN declaration d ON d.id = t.declaration"
+        " WHERE t.owner = %s AND t.notice > %s AND t.notice <= %s ORDER BY t.notice, t.body_index, t.id"
+    ),
     newest="SELECT owner, newest FROM reader WHERE owner = ANY(%s) AND newest > 0",
     unread=(
         "SELECT count(*), coalesce(sum(size), 0)::bigint FROM (SELECT size FROM mail WHERE owner = %s AND cursor >"

@@ -110,7 +110,35 @@ class PostgresIntake(SharedIntake):
         return _requests(*_ask_requests(self._store.rows, asked))
 
     def _known(self, transaction: Transaction, new_messages: Sequence[NewMessage]) -> Known:
-        return _known(transaction, new_messages)
+        """Lock the declarations that are there, then fetch everything in as few round trips as can be."""
+        run = transaction.run
+        about = sorted(declared_by(new_messages))
+        own = [way for new in new_messages for way in new.ways if way.cop_msg_id != new.uid]
+        # the locks first: what is read before them another node may change before we hold them
+        locked = about and run(_DECLARED, *columns("tt", about))
+        under = own and _travelling(transaction, own)
+        asked = _ask_requests(run, new_messages)
+        # after the locks: who comes later has the higher numbers
+        messages = numbers(transaction, "message_number", len(new_messages))
+        entries = numbers(transaction, "entry_number", sum(len(new.ways) for new in new_messages))
+        requests = _requests(*asked)
+        carried: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        for cop_msg_id, *whose in under or ():
+            carried[cop_msg_id].append((whose[0], whose[1], whose[2]))
+        declared: dict[tuple[str, str], int] = {(row[0], row[1]): row[2] for row in locked or ()}
+        new = len(about) - len(declared)
+        declarations = numbers(transaction, "declaration_number", new) if new else ()
+        versions, unsettled = _about(transaction, new_messages, declared) if declared else ({}, {})
+        return Known(
+            requests=requests,
+            declared=declared,
+            carried=lambda way: carried[way.cop_msg_id],
+            version=lambda declaration, version: versions.get((declaration, version)),
+            unsettled=lambda declaration, destination: unsettled.get((declaration, destination), ()),
+            messages=iter(messages),
+            entries=iter(entries),
+            declarations=iter(declarations),
+        )
 
     def _write(self, transaction: Transaction, rows: IntakeRows) -> None:
         """Insert the rows of a batch; in the same order on every node where rows can be contested."""
@@ -143,38 +171,6 @@ def _ask_requests(
 def _requests(named: Iterable[Row], same: Iterable[Row]) -> dict[tuple[str, str | bytes], str]:
     """Put together what was found: `spool.requests.Requests`."""
     return {(row[0], row[1]): row[2] for rows in (same, named) for row in rows}
-
-
-def _known(transaction: Transaction, new_messages: Sequence[NewMessage]) -> Known:
-    """Lock the declarations that are there, then fetch everything in as few round trips as can be."""
-    run = transaction.run
-    about = sorted(declared_by(new_messages))
-    own = [way for new in new_messages for way in new.ways if way.cop_msg_id != new.uid]
-    # the locks first: what is read before them another node may change before we hold them
-    locked = about and run(_DECLARED, *columns("tt", about))
-    under = own and _travelling(transaction, own)
-    asked = _ask_requests(run, new_messages)
-    # after the locks: who comes later has the higher numbers
-    messages = numbers(transaction, "message_number", len(new_messages))
-    entries = numbers(transaction, "entry_number", sum(len(new.ways) for new in new_messages))
-    requests = _requests(*asked)
-    carried: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for cop_msg_id, *whose in under or ():
-        carried[cop_msg_id].append((whose[0], whose[1], whose[2]))
-    declared: dict[tuple[str, str], int] = {(row[0], row[1]): row[2] for row in locked or ()}
-    new = len(about) - len(declared)
-    declarations = numbers(transaction, "declaration_number", new) if new else ()
-    versions, unsettled = _about(transaction, new_messages, declared) if declared else ({}, {})
-    return Known(
-        requests=requests,
-        declared=declared,
-        carried=lambda way: carried[way.cop_msg_id],
-        version=lambda declaration, version: versions.get((declaration, version)),
-        unsettled=lambda declaration, destination: unsettled.get((declaration, destination), ()),
-        messages=iter(messages),
-        entries=iter(entries),
-        declarations=iter(declarations),
-    )
 
 
 def _travelling(transaction: Transaction, own: Sequence[Way]) -> Result:

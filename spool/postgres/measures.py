@@ -5,7 +5,7 @@ from typing import Final
 from spool import values
 from spool.entry import Backlog
 from spool.postgres.reading import OPEN
-from spool.shared.measures import MeasuresSql, SharedMeasures, by_destination
+from spool.shared.measures import MeasuresSql, SharedMeasures
 
 _DESTINATIONS: Final = (
     f"WITH RECURSIVE one (destination) AS (SELECT min(e.destination) FROM entry e WHERE {OPEN} UNION ALL"
@@ -35,4 +35,6 @@ class PostgresMeasures(SharedMeasures):
 
     def backlog(self, *, at_most: int) -> list[Backlog]:
         """Return what waits for each destination; no more than `at_most` entries of each are counted."""
-        return by_destination([values.backlog(row) for row in self._db.rows(_BACKLOG, at_most)])
+        return [
+            values.backlog(row) for row in sorted(self._db.rows(_BACKLOG, at_most), key=lambda row: row[0])
+        ]

@@ -22,7 +22,7 @@ class PostgresWaiter:
     """The receiving end: a descriptor that stays the same while connections come and go.
 
     Listening has a connection and a thread of its own, asleep until the server says something: an event loop
-    watches one descriptor, and after an interruption somebody has to call the server again without being asked.
+    watches one descriptor, and after an interruption the server has to be called again without being asked.
     """
 
     def __init__(self, database: PostgresDatabase, topic: str) -> None:

@@ -27,7 +27,7 @@ class InboxSql:
     """What a backend says in its own SQL."""
 
     answers: str
-    """Rows of `values.timeline_entry` of an owner's notices behind one cursor and up to another."""
+    """Rows of `values.timeline_entry`, but for received_at, of an owner's notices behind one cursor and up to another."""
     newest: str
     """Owner and newest cursor of each of these owners that has any."""
     unread: str
@@ -48,19 +48,19 @@ class SharedInbox:
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
         """Return what was filed for this owner after the cursor, in cursor order."""
         page = self._db.rows(_PAGE, owner, after, limit)
+        received = {cursor: to_time(received_at) for cursor, _, _, received_at in page}
         answers: defaultdict[int, list[TimelineEntry]] = defaultdict(list)
         for row in self._db.rows(self._sql.answers, owner, after, page[-1][0]) if page else ():
-            entry = values.timeline_entry(row)
-            answers[entry.notice].append(entry)
+            answers[row[8]].append(values.timeline_entry(row, received[row[8]]))
         return [
             Notice(
                 cursor=cursor,
                 arrival=arrival,
                 kind=kind,
-                received_at=to_time(received_at),
+                received_at=received[cursor],
                 rows=tuple(answers[cursor]),
             )
-            for cursor, arrival, kind, received_at in page
+            for cursor, arrival, kind, _ in page
         ]
 
     def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from spool.entry import Backlog, Outstanding
+from spool.entry import Outstanding
 from spool.fairness import NEEDY_BELOW, behind, fair_key_of, resource_of
 from spool.shared.backend import Store
 
@@ -65,7 +65,7 @@ class SharedMeasures:
         return found
 
     def outstanding(self) -> Outstanding:
-        """Return what waits for somebody outside: orphans, notices by owner, answers that are overdue."""
+        """Return what waits outside of the gateway: orphans, notices by owner, answers that are overdue."""
         return Outstanding(
             orphans=self._db.rows(self._sql.orphans)[0][0],
             unacknowledged=dict(self._db.rows(self._sql.unacknowledged)),
@@ -78,8 +78,3 @@ class SharedMeasures:
 
     def _of_turn(self, destination: str, turn: str, at_most: int) -> int:
         return int(self._db.rows(_OF_TURN, destination, turn, at_most)[0][0])
-
-
-def by_destination(backlogs: list[Backlog]) -> list[Backlog]:
-    """Sort by destination, whatever order the database has texts in."""
-    return sorted(backlogs, key=lambda one: one.destination)

@@ -3,19 +3,17 @@
 What an event moves is judged in `spool.ending` and `spool.lifecycle`; which entry waits for which is the backend's `Order`.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Protocol
 
 from spool.claimants import LEFT, MARK, first_of
 from spool.ending import FARTHEST, EndVerdict, Whose, bounced, ended, endings, lost
-from spool.entry import Bounce, Claimed, Ended, Filing, Settlement
+from spool.entry import Bounce, Ended, Filing, Settlement
 from spool.errors import LifecycleError
 from spool.lifecycle import OPERATORS, UNSETTLED, Event, State, moves
 from spool.shared.backend import Store, Transaction
-from spool.store import NO_BOUNDS, Topic
+from spool.store import Topic
 from spool.times import to_number
 
 _OF: Final = f"(e.claimant = ? OR substr(e.claimant, 1, length(?) + 1) = ? || '{MARK}')"
@@ -115,8 +113,8 @@ class Order(Protocol):
         ...
 
 
-class SharedOutbox(ABC):
-    """The part of a spool that hands entries out: `spool.store.SpoolOutbox`."""
+class SharedOutbox:
+    """The part of a spool that hands entries out: `spool.store.SpoolOutbox`, but for `claim` and `next_due`."""
 
     def __init__(self, db: Store, sql: OutboxSql, order: Order) -> None:
         self._store = db
@@ -126,22 +124,6 @@ class SharedOutbox(ABC):
         """Destination → the turn that was served last, by this process."""
         self._last_needy: dict[str, dict[str, str]] = {}
         """The same, apart for each need that a claim had a bound for."""
-
-    @abstractmethod
-    def claim(
-        self,
-        claimant: str,
-        destination: str,
-        *,
-        limit: int,
-        lease_s: float,
-        room: Mapping[str, int] = NO_BOUNDS,
-    ) -> list[Claimed]:
-        """Take up to `limit` entries whose turn has come, in turn from each owner that has any."""
-
-    @abstractmethod
-    def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
-        """Return when the next waiting entry may be claimed; None when nothing waits for its time."""
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
         """End attempts; void claims are passed over. Returns how many took effect."""

@@ -12,7 +12,7 @@ from spool.shared.backend import Row, Store
 from spool.times import to_time
 
 TIMELINE: Final = (
-    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, a.received_at, t.notice"
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, t.notice, a.received_at"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
 """Rows of `values.timeline_entry`."""

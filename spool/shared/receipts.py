@@ -1,14 +1,14 @@
 """Read what came back: raw answers, orphans, and the messages and declarations that answers are compared with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
 
 from spool import values
-from spool.entry import Collected, Filed, Filing, Found, Orphan, RawArrival, Travelled
+from spool.entry import Filed, Filing, Orphan, RawArrival, Travelled
 from spool.filing import FiledBefore, FilingBatch, FilingRows
 from spool.shared.backend import Row, Store, Transaction
 from spool.shared.outbox import SharedOutbox
@@ -51,16 +51,12 @@ class ReceiptsSql:
 
 
 class SharedReceipts(ABC):
-    """The part of a spool that keeps and files answers: `spool.store.SpoolReceipts`."""
+    """The part of a spool that keeps and files answers: `spool.store.SpoolReceipts`, but for `keep` and `find`."""
 
     def __init__(self, db: Store, sql: ReceiptsSql, outbox: SharedOutbox) -> None:
         self._store = db
         self._outbox = outbox
         self._sql = sql
-
-    @abstractmethod
-    def keep(self, collected: Sequence[Collected]) -> int:
-        """Keep raw answers; bytes kept before are not kept twice, but who else brings them is."""
 
     @abstractmethod
     def _before(self, transaction: Transaction, filings: Sequence[Filing]) -> FiledBefore:
@@ -69,10 +65,6 @@ class SharedReceipts(ABC):
     @abstractmethod
     def _write(self, transaction: Transaction, rows: FilingRows) -> None:
         """Write the rows of what is filed, but for the journal."""
-
-    @abstractmethod
-    def find(self, texts: Sequence[str], *, owner: str | None = None) -> Iterator[Found]:
-        """Yield every declaration that one of the texts points at, once for each of its facts, the newest last."""
 
     @abstractmethod
     def _orphans_named(self, texts: Sequence[str], limit: int) -> list[Row]:

@@ -45,9 +45,9 @@ class SqliteUpkeep:
         self._db = db
         self._signals = signals
         self.tidy = db.tidy
-        self.reserve = db.reserve
-        self.pass_on = db.pass_on
-        self.held_up = db.held_up
+        self.reserve = db.lock.reserve
+        self.pass_on = db.lock.pass_on
+        self.held_up = db.lock.held_up
 
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; what happens from now on wakes the waiter, from any process."""

@@ -69,20 +69,23 @@ class SqliteDatabase:
         wait_s: float = WAIT_S,
         on_wait: OnWait | None = None,
     ) -> None:
-        """`wake` is called with a topic after a commit; `wait_s`, `on_wait`: how another process's lock is waited for (`spool.locking.FileLock`)."""
+        """`wake` is called with a topic after a commit.
+
+        `wait_s`, `on_wait`: how another process's lock is waited for (`spool.locking.FileLock`).
+        """
         self.clock = clock
         self._wake = wake
         self._file = file
         self._on_wait = on_wait
         # SQLite makes a waiting writer sleep and try again; a lock of the kernel hands over at once
         # and dies with its holder.
-        self._lock = FileLock(file.with_suffix(".lock"), "the spool's lock", wait_s=wait_s, on_wait=on_wait)
+        self.lock = FileLock(file.with_suffix(".lock"), "the spool's lock", wait_s=wait_s, on_wait=on_wait)
         try:
             self.connection = sqlite3.connect(
                 file, timeout=wait_s, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
-            self._lock.close()
+            self.lock.close()
             raise self._explain(error) from error
         try:
             file.chmod(0o600)
@@ -102,7 +105,7 @@ class SqliteDatabase:
         (mode,) = run("PRAGMA journal_mode").fetchone()
         if mode == "wal" and self._layout() == len(STEPS):
             return  # without the lock: who starts while a process that hangs has it can answer for that
-        with self._lock.held():
+        with self.lock.held():
             run("PRAGMA journal_mode = WAL")
             layout = self._layout()
             for number, step in enumerate(STEPS[layout:], start=layout + 1):
@@ -135,17 +138,17 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def _begin(self) -> None:
-        """Take our lock, and the database's own, which somebody may have who does not know ours."""
+        """Take our lock, and the database's own, which a process that does not know ours may hold."""
         while True:
-            self._lock.acquire()
+            self.lock.acquire()
             began = time.monotonic()
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
             except BaseException as error:
-                self._lock.release()
+                self.lock.release()
                 if not isinstance(error, sqlite3.Error):
                     raise
                 if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY":
@@ -156,18 +159,6 @@ class SqliteDatabase:
                 self._on_wait(in_vain)
             else:
                 return
-
-    def reserve(self, told: Callable[[], None]) -> bool:
-        """Take the lock ahead for the next transaction (`FileLock.reserve`)."""
-        return self._lock.reserve(told)
-
-    def pass_on(self) -> None:
-        """Give back what was reserved (`FileLock.pass_on`)."""
-        self._lock.pass_on()
-
-    def held_up(self) -> SpoolError | None:
-        """Say who keeps writers waiting for too long; None: nobody, as far as is known. Does not block."""
-        return self._lock.held_up()
 
     def _busy(self, waited_s: float) -> SpoolError:
         shared = self._file.with_name(f"{self._file.name}-shm")
@@ -182,7 +173,7 @@ class SqliteDatabase:
         """
         try:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            with self._lock.held():
+            with self.lock.held():
                 self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
             raise self._explain(error) from error
@@ -238,7 +229,7 @@ class SqliteDatabase:
     def close(self) -> None:
         """Let go of the files; again does nothing."""
         self.connection.close()
-        self._lock.close()
+        self.lock.close()
 
     def _explain(self, error: sqlite3.Error) -> SpoolError:
         name = getattr(error, "sqlite_errorname", "")

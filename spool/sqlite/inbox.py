@@ -6,9 +6,8 @@ from spool.shared.inbox import InboxSql
 
 INBOX: Final = InboxSql(
     answers=(  # the order of the joins is that of the page
-        "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, n.arrival, a.received_at, n.cursor"
+        "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, n.arrival, n.cursor"
         " FROM notice n CROSS JOIN timeline t ON t.notice = n.cursor CROSS JOIN declaration d ON d.id = t.declaration"
-        " CROSS JOIN arrival a ON a.id = n.arrival"
         " WHERE n.owner = ? AND n.cursor > ? AND n.cursor <= ? ORDER BY n.cursor, t.body_index, t.id"
     ),
     newest=(

@@ -1,6 +1,5 @@
 """What reading messages needs of SQLite's own SQL."""
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,31 +49,25 @@ READING: Final = ReadingSql(
     history=f"{LINE} WHERE uid = ? AND uid <> '' ORDER BY id",
 )
 _WAITS_FOR: Final = (
-    "SELECT w.entry, m.uid FROM json_each(?) j CROSS JOIN wait w ON w.entry = j.value JOIN entry e ON e.id = w.blocker"
-    " JOIN message m ON m.id = e.message ORDER BY w.entry, e.id"
+    "SELECT m.uid FROM wait w JOIN entry e ON e.id = w.blocker JOIN message m ON m.id = e.message"
+    " WHERE w.entry = ? ORDER BY e.id"
 )
-"""Uids of the messages that entries wait for."""
-_IDENTITIES: Final = (
-    "SELECT v.message, d.identity FROM json_each(?) j CROSS JOIN version v ON v.message = j.value"
-    " JOIN declaration d ON d.id = v.declaration ORDER BY v.message, d.id"
-)
-"""Identities of the declarations of messages."""
+"""Uids of the messages that an entry waits for."""
+_IDENTITIES: Final = "SELECT d.identity FROM version v JOIN declaration d ON d.id = v.declaration WHERE v.message = ? ORDER BY d.id"
+"""Identities of the declarations of a message."""
 
 
 class SqliteReading(SharedReading):
-    """Reads what the views are about with a statement each for a page of them."""
+    """Reads what a view is about apart: SQLite would do so for every row that a LIMIT then leaves out."""
 
     def views(self, rows: Sequence[Row]) -> list[MessageView]:
         """Make values of rows of `READING.view`."""
-        waits_for = self._by_number(_WAITS_FOR, {row[6] for row in rows})
-        identities = self._by_number(_IDENTITIES, {row[-1] for row in rows})
         return [
-            values.message_view((*row[:-1], waits_for.get(row[6], ()), identities.get(row[-1], ())))
+            values.message_view(
+                (*row[:-1], self._texts(_WAITS_FOR, row[6]), self._texts(_IDENTITIES, row[-1]))
+            )
             for row in rows
         ]
 
-    def _by_number(self, query: str, numbers: set[int]) -> dict[int, list[str]]:
-        found: dict[int, list[str]] = {}
-        for number, text in self._db.rows(query, json.dumps(list(numbers))) if numbers else ():
-            found.setdefault(number, []).append(text)
-        return found
+    def _texts(self, query: str, number: int) -> list[str]:
+        return [row[0] for row in self._db.rows(query, number)]

@@ -70,12 +70,12 @@ _LAST_ORPHAN: Final = "SELECT coalesce(max(id), 0) FROM orphan"
 """Number of the newest orphan."""
 _LAST_CURSOR: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
 """The last cursor given."""
-_NOTICE: Final = "INSERT INTO notice (cursor, owner, arrival) VALUES (?, ?, ?)"
+_NOTICE: Final = "INSERT INTO notice (owner, arrival) VALUES (?, ?)"
 _TIMELINE: Final = (
     "INSERT INTO timeline (declaration, at, kind, status, facts, digest, body_index, arrival, notice)"
     " VALUES (?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 )
-_MAIL: Final = "INSERT INTO mail SELECT ?, ?, length(body) FROM arrival WHERE id = ?"
+_MAIL: Final = "INSERT INTO mail SELECT n.owner, n.cursor, length(a.body) FROM notice n JOIN arrival a ON a.id = n.arrival WHERE n.cursor = ?"
 _HANDLE: Final = "INSERT OR IGNORE INTO handle (text, declaration) VALUES (?2, ?3)"
 _ADDRESS: Final = "INSERT INTO addressed (arrival, owner) VALUES (?, ?)"
 _ORPHANED: Final = "INSERT INTO orphan (id, arrival, body_index, reason, facts) VALUES (?, ?, ?, ?, ?)"
@@ -139,18 +139,14 @@ class SqliteReceipts(SharedReceipts):
             sha256={row[0]: row[1] for row in arrivals},
             filed={row[0] for row in arrivals if row[2]},
             orphans=count(transaction.all(_LAST_ORPHAN)[0][0] + 1),
+            first=transaction.all(_LAST_CURSOR)[0][0] + 1,  # cursors count over all owners
         )
 
     def _write(self, transaction: Transaction, rows: FilingRows) -> None:
         many = transaction.many
-        first = transaction.all(_LAST_CURSOR)[0][0] + 1  # cursors count over all owners
-        many(_NOTICE, "iti", [(first + place, *notice) for place, notice in enumerate(rows.notice)])
-        many(_TIMELINE, "ittttbtiii", [(*row, first + place) for *row, place in rows.timeline])
-        many(
-            _MAIL,
-            "tii",
-            [(rows.notice[place][0], first + place, rows.notice[place][1]) for place in rows.mail],
-        )
+        many(_NOTICE, "ti", rows.notice)
+        many(_TIMELINE, "ittttbtiii", rows.timeline)
+        many(_MAIL, "i", [(place,) for place in rows.mail])
         many(_HANDLE, "tti", rows.handle)
         many(_ADDRESS, "it", rows.addressed)
         many(_ORPHANED, "iiitb", rows.orphan)

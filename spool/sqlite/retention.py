@@ -1,16 +1,13 @@
 """Take old, settled messages out of the spool, on SQLite."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from spool.archived import Archived
-from spool.journal import name_of
 from spool.shared.reading import LINE, SharedReading
 from spool.shared.retention import ANSWERING, DONE, RetentionSql, SharedRetention
 from spool.sqlite.database import SqliteDatabase
-from spool.times import to_number
 
 _INDEXES: Final = {
     "handle_declaration": "CREATE INDEX IF NOT EXISTS handle_declaration ON handle (declaration)",
@@ -27,6 +24,18 @@ _OVER: Final = (
 )
 """Message `m` is over: no answer since `o.until` either, and the owner has acknowledged every one."""
 RETENTION: Final = RetentionSql(
+    among="IN (SELECT value FROM json_each(?))",
+    lock="",
+    purgeable=(
+        "SELECT m.id, m.uid, (SELECT count(*) FROM timeline WHERE declaration IN"
+        " (SELECT declaration FROM version WHERE message = m.id)) FROM (SELECT ? AS until) o CROSS JOIN json_each(?) j"
+        f" CROSS JOIN message m ON m.uid = j.value WHERE {_OVER}"
+        " AND NOT (EXISTS (SELECT 1 FROM checkpoint) AND EXISTS (SELECT 1 FROM journal"
+        " WHERE uid = m.uid AND uid <> '' AND id > (SELECT max(highest) FROM leaves))) ORDER BY m.id"
+    ),
+    tables=("entry", "overdue", "payload"),
+    answers="DELETE FROM timeline WHERE declaration IN (SELECT value FROM json_each(?)) RETURNING '', notice, arrival",
+    notices="DELETE FROM notice WHERE cursor = ?2 AND NOT EXISTS (SELECT 1 FROM timeline WHERE notice = ?2)",
     old=(
         f"SELECT m.id, m.uid, m.accepted_at, {_OVER} FROM (SELECT ? AS until) o CROSS JOIN message m"
         " WHERE m.id > ? ORDER BY m.id LIMIT ?"
@@ -40,17 +49,10 @@ RETENTION: Final = RetentionSql(
         " AND event = 'receipt.filed' ORDER BY id"
     ),
 )
-_PURGEABLE: Final = (
-    "SELECT m.id, (SELECT count(*) FROM timeline WHERE declaration IN (SELECT declaration FROM version WHERE message = m.id))"
-    " FROM (SELECT ?1 AS until) o CROSS JOIN message m"
-    f" WHERE m.uid = ?2 AND {_OVER} AND NOT (EXISTS (SELECT 1 FROM checkpoint) AND EXISTS (SELECT 1 FROM journal"
-    " WHERE uid = ?2 AND uid <> '' AND id > (SELECT max(highest) FROM leaves)))"
-)
-"""Number of a message that is over, and how many answers it has; none while lines about it are to be sealed."""
 
 
 class SqliteRetention(SharedRetention):
-    """Deletes row by row."""
+    """Makes the indexes that only this part needs."""
 
     def __init__(self, db: SqliteDatabase, reading: SharedReading) -> None:
         super().__init__(db, RETENTION, reading)
@@ -65,15 +67,7 @@ class SqliteRetention(SharedRetention):
     def purge(self, archived: Sequence[Archived], *, before: datetime) -> list[str]:
         """Take these out, in one commit; one that changed since its export stays. Returns whose uids went."""
         self._prepare()
-        until = to_number(before)
-        gone = []
-        with self._db.write() as connection:
-            for one in archived:
-                row = connection.execute(_PURGEABLE, (until, one.uid)).fetchone()
-                if row is not None and row[1] == one.answers:
-                    _purge(connection, row[0], one.uid)
-                    gone.append(one.uid)
-        return gone
+        return super().purge(archived, before=before)
 
     def _prepare(self) -> None:
         if self._ready:
@@ -83,51 +77,3 @@ class SqliteRetention(SharedRetention):
                 for index in _INDEXES.values():
                     connection.execute(index)
         self._ready = True
-
-
-def _purge(connection: sqlite3.Connection, message: int, uid: str) -> None:
-    run = connection.execute
-    declarations = run("SELECT DISTINCT declaration FROM version WHERE message = ?", (message,)).fetchall()
-    run("DELETE FROM journal WHERE uid = ? AND uid <> ''", (uid,))
-    for table in ("version", "entry", "payload", "overdue"):
-        run(f"DELETE FROM {table} WHERE message = ?", (message,))
-    run("DELETE FROM message WHERE id = ?", (message,))
-    for (declaration,) in declarations:
-        if run("SELECT 1 FROM version WHERE declaration = ? LIMIT 1", (declaration,)).fetchone() is None:
-            _purge_declaration(connection, declaration)
-
-
-def _purge_declaration(connection: sqlite3.Connection, declaration: int) -> None:
-    """Take out a declaration that no message speaks of any more, with its answers."""
-    run = connection.execute
-    rows = run("SELECT arrival, notice FROM timeline WHERE declaration = ?", (declaration,)).fetchall()
-    for table in ("timeline", "handle", "earlier_facts"):
-        run(f"DELETE FROM {table} WHERE declaration = ?", (declaration,))
-    run("DELETE FROM declaration WHERE id = ?", (declaration,))
-    for notice in {notice for _, notice in rows}:
-        run(
-            "DELETE FROM notice WHERE cursor = ?1 AND NOT EXISTS (SELECT 1 FROM timeline WHERE notice = ?1)",
-            (notice,),
-        )
-    for arrival in {arrival for arrival, _ in rows}:
-        _purge_arrival(connection, arrival)
-
-
-def _purge_arrival(connection: sqlite3.Connection, arrival: int) -> None:
-    """Take out a raw answer unless it speaks of others too, or of a declaration that is not found yet."""
-    run = connection.execute
-    if run(
-        "SELECT EXISTS (SELECT 1 FROM timeline WHERE arrival = ?1)"
-        " OR EXISTS (SELECT 1 FROM orphan WHERE arrival = ?1 AND resolved = 0)",
-        (arrival,),
-    ).fetchone()[0]:
-        return
-    (cop_msg_id,) = run("SELECT cop_msg_id FROM arrival WHERE id = ?", (arrival,)).fetchone()
-    for table in ("orphan", "arrival_feed"):
-        run(f"DELETE FROM {table} WHERE arrival = ?", (arrival,))
-    run("DELETE FROM arrival WHERE id = ?", (arrival,))
-    run(
-        "DELETE FROM journal WHERE uid = ?1 AND uid <> '' AND event = 'receipt.filed'"
-        " AND NOT EXISTS (SELECT 1 FROM arrival WHERE cop_msg_id = ?1 AND cop_msg_id <> '')",
-        (name_of(cop_msg_id, arrival),),
-    )
