@@ -19,7 +19,7 @@ from spool.sqlite.log import SqliteLog
 from spool.sqlite.measures import MEASURES, SqliteMeasures
 from spool.sqlite.outbox import SqliteOutbox
 from spool.sqlite.overdues import OVERDUES
-from spool.sqlite.reading import READING, SqliteReading
+from spool.sqlite.reading import SqliteReading
 from spool.sqlite.receipts import SqliteReceipts
 from spool.sqlite.retention import SqliteRetention
 from spool.store import Topic, Waiter
@@ -89,7 +89,7 @@ class SqliteSpool(ComposedSpool):
         except SpoolError:
             signals.close()
             raise
-        outbox, reading = SqliteOutbox(db), SqliteReading(db, READING)
+        outbox, reading = SqliteOutbox(db), SqliteReading(db)
         super().__init__(
             intake=SqliteIntake(db),
             outbox=outbox,

@@ -7,6 +7,7 @@ from spool import values
 from spool.entry import MessageView
 from spool.shared.backend import Row
 from spool.shared.reading import LINE, ReadingSql, SharedReading
+from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.schema import unfinished
 
 _OF_DECLARATION: Final = "SELECT m.uid FROM version v JOIN message m ON m.id = v.message WHERE v.declaration IN ({}) ORDER BY m.id LIMIT ?2"
@@ -59,6 +60,14 @@ _IDENTITIES: Final = "SELECT d.identity FROM version v JOIN declaration d ON d.i
 
 class SqliteReading(SharedReading):
     """Reads what a view is about apart: SQLite would do so for every row that a LIMIT then leaves out."""
+
+    def __init__(self, db: SqliteDatabase) -> None:
+        super().__init__(db, READING)
+        self._database = db
+
+    def _views(self, condition: str, *given: object) -> list[MessageView]:
+        with self._database.read():
+            return super()._views(condition, *given)
 
     def views(self, rows: Sequence[Row]) -> list[MessageView]:
         """Make values of rows of `READING.view`."""
