@@ -20,7 +20,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "accept": ("spool.put", "spool.acknowledge"),
     "forward": ("spool.recover", "spool.claim", "transport.send", "spool.settle"),
     "collect": ("spool.put", "feed.receive", "spool.keep", "feed.done", "spool.file"),
-    "keep": ("spool.draw_near", "spool.recover", "spool.seal", "archive.append", "spool.purge"),
+    "keep": ("spool.repair_clock", "spool.recover", "spool.seal", "archive.append", "spool.purge"),
 }
 """Role → what it does that another life or another program can see: each is a commit or an effect outside."""
 CONFIRMED: Final = "forward:after:transport.confirm"
@@ -89,7 +89,7 @@ FROZEN_AT: Final[Mapping[str, tuple[str, ...]]] = {
     "forward": IN_HAND,
     "collect": tuple(point for point in IN_TRAFFIC if point.startswith("collect:")),
     "accept": tuple(point for point in IN_TRAFFIC if point.startswith("accept:")),
-    "keep": ("keep:before:spool.draw_near", "keep:after:spool.recover"),
+    "keep": ("keep:before:spool.repair_clock", "keep:after:spool.recover"),
     "notify": NOTIFY_IN_HAND,
 }
 """Role → where it is stopped: with something in hand, or with a commit before or behind it."""
