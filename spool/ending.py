@@ -3,13 +3,13 @@
 Times are numbers here, microseconds since 1970, as in the databases.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from spool.claimants import counts
 from spool.entry import UNCOUNTED, Ended, Fate, Settlement
 from spool.lifecycle import Event, State, after
+from spool.times import to_number, to_time
 
 ABANDONED_AT_MOST: Final = 5
 """After so many claims in a row that ended unsettled, the entry becomes a dead letter."""
@@ -37,7 +37,6 @@ _HAPPENED: Final = {
     Fate.POSTPONED: ".postponed",
     Fate.UNDELIVERABLE: ".dead",
 }
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Whose(NamedTuple):
@@ -92,6 +91,25 @@ def settled(settlement: Settlement, *, now: int, due: int, verdict: EndVerdict |
     return Ending(state, fate not in UNCOUNTED, due, error, settlement.sent_sha256, (line,))
 
 
+def endings(
+    settlements: Iterable[Settlement], held: Iterable[Sequence[Any]], *, now: int
+) -> list[tuple[int, str, Ending]]:
+    """Judge settlements whose claim still holds, once each: entry, uid of its message, and how it ends.
+
+    `held`: entry, claim, uid, bounce and bounce_due of entries that are being sent.
+    """
+    whose = {(row[0], row[1]): row[2:] for row in held}
+    found: dict[int, tuple[int, str, Ending]] = {}
+    for one in settlements:
+        row = whose.get((one.entry, one.claim))
+        if row is not None and one.entry not in found:
+            uid, bounce, bounce_due = row
+            due = now if one.next_at is None else to_number(one.next_at)
+            verdict = EndVerdict(bounce, bounce_due) if bounce else None
+            found[one.entry] = (one.entry, uid, settled(one, now=now, due=due, verdict=verdict))
+    return list(found.values())
+
+
 def bounced(state: State, verdict: EndVerdict, *, now: int) -> Ending:
     """Decide what an answer does to an entry; raises LifecycleError unless the state is SENT."""
     again = verdict.due is not None
@@ -115,6 +133,23 @@ class Abandoned(NamedTuple):
     due: int
     event: str
     why: str
+
+    @property
+    def error(self) -> str:
+        """Error of the entry from now on."""
+        return self.why if self.state is State.DEAD else ""
+
+
+def lost(rows: Iterable[Sequence[Any]], *, now: int) -> list[tuple[Abandoned, Ended]]:
+    """Judge claims that ended without a word, as `abandoned` does.
+
+    `rows`: the fields of `Whose`, how often that had happened before, claimant.
+    """
+    whose = {row[0]: row for row in rows}
+    judged = abandoned([(entry, *row[-2:]) for entry, row in whose.items()], now=now)
+    return [
+        (one, ended(Whose(*whose[one.entry][:-2]), one.state, due=one.due, why=one.why)) for one in judged
+    ]
 
 
 def abandoned(lost: Iterable[tuple[int, int, str]], *, now: int) -> list[Abandoned]:
@@ -155,16 +190,12 @@ def ended(whose: Whose, state: State, *, due: int, why: str, failed: bool = Fals
         cop_msg_id=whose.cop_msg_id,
         attempts=whose.attempts + failed,
         state=state,
-        due_at=_time(due),
+        due_at=to_time(due),
         why=why,
     )
-
-
-def _time(number: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=number)
 
 
 def _with_time(verdict: EndVerdict) -> str:
     if verdict.due is None:
         return verdict.reason
-    return f"{verdict.reason}; sent again at {_time(verdict.due).isoformat(timespec='milliseconds')}"
+    return f"{verdict.reason}; sent again at {to_time(verdict.due).isoformat(timespec='milliseconds')}"

@@ -1,6 +1,6 @@
 """The state machine of an entry: states × events → state, as one table; no other file assigns a state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -60,7 +60,9 @@ NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 
 UNSETTLED: Final = frozenset({State.READY, State.SENDING, State.HELD})
-"""States in which later entries of the same declaration wait for this one."""
+"""States in which a later entry of the same declaration has to wait for this one."""
+UNSETTLED_SQL: Final = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
+"""The same as a list of SQL."""
 
 OVER: Final = frozenset({State.SENT, State.DISCARDED})
 """States in which nothing more needs to happen; SENT can still be left again."""
@@ -81,6 +83,18 @@ def after(state: State, event: Event) -> State:
         raise LifecycleError(
             f"an entry that is {state.value} cannot be {event.value}", fix=f"allowed here: {allowed}"
         ) from None
+
+
+def moves(event: Event, entries: Sequence[tuple[int, str]]) -> list[tuple[int, State, State]]:
+    """Return the entries of a message that an event happens to: number, state before, state after.
+
+    Raises LifecycleError when there are entries and none of them allows it.
+    """
+    able = [(entry, State(state), NEXT[State(state)].get(event)) for entry, state in entries]
+    moved = [(entry, before, target) for entry, before, target in able if target is not None]
+    if able and not moved:
+        after(able[0][1], event)  # raises, and names what is allowed
+    return moved
 
 
 def diagram() -> str:

@@ -9,17 +9,16 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from spool.entry import JournalLine
 from spool.merkle import Read, Tiles, Tree, grown, leaf_hash
+from spool.times import to_number
 
 _HEAD: Final = b"journal/1\n"
 _FIRST: Final = struct.Struct(f"!{len(_HEAD)}sqqI")
 _LENGTH: Final = struct.Struct("!I")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 Row = tuple[int, int, str, str, str]
 """A line as in the databases: number, microseconds since 1970, event, uid, detail."""
@@ -76,7 +75,7 @@ def content(number: int, at: int, event: str, uid: str, detail: str) -> bytes:
 
 def leaf_of(line: JournalLine) -> bytes:
     """Hash a line as a leaf of the log."""
-    at = (line.at - _EPOCH) // _MICROSECOND
+    at = to_number(line.at)
     return leaf_hash(content(line.number, at, line.event, line.uid, line.detail))
 
 

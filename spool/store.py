@@ -1,4 +1,4 @@
-"""The Spool interface: all operations of the roles on the one durable store. One Protocol, one suite of tests.
+"""The spool's Protocols: everything the roles may ask of the only memory, cut by who uses what. One suite of tests.
 
 A method that writes is one commit: when it returns, the changes are on disk. A method that raises
 SpoolError has written nothing.
@@ -54,12 +54,12 @@ NO_MARKS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Topic(StrEnum):
-    """The topics that a process can wait for."""
+    """What a process can listen for."""
 
     ENTRIES = "entries"
     """Entries may be claimable."""
     NOTICES = "notices"
-    """A notice was filed for an owner."""
+    """Something was filed for an owner."""
 
 
 class Waiter(Protocol):
@@ -70,14 +70,12 @@ class Waiter(Protocol):
         ...
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until a signal or the time-out; returns whether there was a signal; discards pending signals."""
+        """Block until something happened or the time is over; return which; forget the signals so far."""
         ...
 
 
-class Spool(Protocol):
-    """Durable entries, answers and their timelines."""
-
-    # incoming messages
+class SpoolIntake(Protocol):
+    """Takes messages in."""
 
     def put(
         self,
@@ -105,7 +103,9 @@ class Spool(Protocol):
         """Return the position of that mark; None when it was never set."""
         ...
 
-    # sending
+
+class SpoolOutbox(Protocol):
+    """Hands entries out under a lease, and takes back how it went."""
 
     def claim(
         self,
@@ -154,6 +154,13 @@ class Spool(Protocol):
         """
         ...
 
+    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
+        """Let an operator's event happen to these messages' entries, all or those to one destination.
+
+        Raises LifecycleError when none of a message's entries allows it.
+        """
+        ...
+
     def next_due(self, destination: str, *, full: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting entry may be claimed; None when no entry waits for its due time.
 
@@ -161,7 +168,9 @@ class Spool(Protocol):
         """
         ...
 
-    # receipts
+
+class SpoolReceipts(Protocol):
+    """Keeps raw answers, finds what they are about, and files them."""
 
     def keep(self, collected: Sequence[Collected]) -> int:
         """Store raw answers; known bytes are not stored again, but a new feed is recorded. Returns how many were new.
@@ -214,7 +223,9 @@ class Spool(Protocol):
         """
         ...
 
-    # delivery to owners
+
+class SpoolInbox(Protocol):
+    """What was filed for an owner, and how far the owner has read it."""
 
     def notices(self, owner: str, *, after: int, limit: int) -> list[Notice]:
         """Return the notices filed for this owner after the cursor, in cursor order."""
@@ -247,7 +258,9 @@ class Spool(Protocol):
         """Return how far the owner has read; 0 initially."""
         ...
 
-    # views
+
+class SpoolReading(Protocol):
+    """Reads messages, entries, timelines and the journal."""
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
         """Return one message with its first entry; with `owner` only if it belongs to them."""
@@ -284,13 +297,6 @@ class Spool(Protocol):
         """
         ...
 
-    def act(self, event: Event, uids: Sequence[str], *, reason: str = "", destination: str = "") -> int:
-        """Apply an operator's event to the entries of these messages, all or those of one destination.
-
-        Raises LifecycleError when none of a message's entries allows it.
-        """
-        ...
-
     def depths(self) -> list[Depth]:
         """Return the number of unsettled or dead entries by destination, state and age."""
         ...
@@ -307,7 +313,9 @@ class Spool(Protocol):
         """Return the journal lines of one message, oldest first."""
         ...
 
-    # metrics
+
+class SpoolMeasures(Protocol):
+    """Counts what waits; cheap, whatever waits."""
 
     def backlog(self, *, at_most: int) -> list[Backlog]:
         """Return the backlog of each destination; at most `at_most` entries of each are counted.
@@ -335,7 +343,9 @@ class Spool(Protocol):
         """Return counts of what waits for an action from outside: orphans, and notices by owner."""
         ...
 
-    # overdue answers
+
+class SpoolOverdues(Protocol):
+    """Scans what was sent for answers that do not come."""
 
     def silent(
         self, walk: str, silence: Overdue, *, until: datetime, start: datetime, limit: int
@@ -367,7 +377,9 @@ class Spool(Protocol):
         """
         ...
 
-    # retention
+
+class SpoolRetention(Protocol):
+    """Gives up old messages."""
 
     def old(self, before: datetime, *, limit: int, cursor: str = "") -> Old:
         """Return up to `limit` messages that were finished before this time, oldest first.
@@ -391,7 +403,9 @@ class Spool(Protocol):
         """
         ...
 
-    # the log: Merkle hashes over the journal (docs/adr/0018)
+
+class SpoolLog(Protocol):
+    """The Merkle log over the journal (docs/adr/0018)."""
 
     def seal(self, sign: Sign, *, limit: int) -> int:
         """Add up to `limit` lines of the journal to the log, with a checkpoint by `sign`, in one commit.
@@ -429,7 +443,9 @@ class Spool(Protocol):
         """Return the lines of the journal with numbers above `after` up to `up_to`, ascending."""
         ...
 
-    # maintenance
+
+class SpoolUpkeep(Protocol):
+    """Keeps the store in order, and wakes whoever waits for it."""
 
     def tidy(self) -> None:
         """Do the store's own maintenance, so that no commit has to; call it every second.
@@ -454,8 +470,6 @@ class Spool(Protocol):
         """Return an error that names a process blocking writers for too long; None if none is known. Does not block."""
         ...
 
-    # wake-ups
-
     def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
         """Start to listen; from now on, signals from any process wake the waiter."""
         ...
@@ -463,3 +477,19 @@ class Spool(Protocol):
     def close(self) -> None:
         """Close files."""
         ...
+
+
+class Spool(
+    SpoolIntake,
+    SpoolOutbox,
+    SpoolReceipts,
+    SpoolInbox,
+    SpoolReading,
+    SpoolMeasures,
+    SpoolOverdues,
+    SpoolRetention,
+    SpoolLog,
+    SpoolUpkeep,
+    Protocol,
+):
+    """Durable entries, answers and their timelines: all of it. A caller names the part that it needs."""

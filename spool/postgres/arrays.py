@@ -4,9 +4,9 @@ A batch of messages travels as a handful of arrays, one for each column (`INSERT
 The general way of psycopg looks at every element; these know what they hold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.abc import AdaptContext, Buffer
@@ -34,6 +34,9 @@ class Blobs(bytes):
     """A `bytea[]`."""
 
 
+Array = Int8s | Texts | Blobs
+
+
 def int8s(values: Iterable[int]) -> Int8s:
     """Pack whole numbers of 64 bits."""
     return Int8s(_array([_INT8_ELEMENT.pack(8, value) for value in values], _INT8))
@@ -47,6 +50,15 @@ def texts(values: Iterable[str]) -> Texts:
 def blobs(values: Iterable[bytes]) -> Blobs:
     """Pack byte strings."""
     return Blobs(_array([_sized(value) for value in values], _BYTEA))
+
+
+_PACKERS: Final[Mapping[str, Callable[[Iterable[Any]], Array]]] = {"i": int8s, "t": texts, "b": blobs}
+
+
+def columns(kinds: str, rows: Collection[Sequence[object]]) -> list[Array]:
+    """Pack rows column by column; `kinds` says what each column holds: `i` whole numbers, `t` texts, `b` bytes."""
+    cells = zip(*rows, strict=True) if rows else [()] * len(kinds)
+    return [_PACKERS[kind](column) for kind, column in zip(kinds, cells, strict=True)]
 
 
 def plain(text: str) -> bytes:

@@ -1,8 +1,9 @@
 """One connection to PostgreSQL that comes back by itself, and transactions that are tried again when overtaken."""
 
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,15 +13,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from spool.errors import SpoolError
 from spool.locking import OnWait, held_by
-from spool.postgres.arrays import adapt
+from spool.postgres.arrays import adapt, columns, int8s, texts
 from spool.postgres.days import DAY, LOCK, Days, days_of, drop_empty
 from spool.postgres.schema import STEPS
+from spool.postgres.texts import short
+from spool.shared.backend import Transaction
+from spool.times import to_number
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _CLOCK_CHECKED_S: Final = 30.0
 _TRIES: Final = 8
 """How often a transaction that others overtook is begun anew; twice is rare."""
@@ -62,45 +64,61 @@ _TEMPORARY: Final = ("08", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE for which waiting may help: connection, rollback, resources, locks, operator, system."""
 
 
-def to_number(moment: datetime) -> int:
-    """Return microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+_JOURNAL: Final = "INSERT INTO journal (day, at, event, uid, detail) SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[])"
+"""Append lines to the journal: day, time, events, uids, details."""
+_WAKE: Final = "SELECT pg_notify(left(current_schema(), 40) || '_' || %s, '')"
+"""Signal every listener of a topic when the transaction commits, and only then (`spool.postgres.signals`)."""
 
 
-def to_time(number: int) -> datetime:
-    """Return the aware UTC time."""
-    return _EPOCH + timedelta(microseconds=number)
+@lru_cache(maxsize=1024)
+def _native(query: str) -> bytes:
+    """Write a query as psycopg wants it: `%s` for each value, in bytes."""
+    return query.replace("?", "%s").encode()
 
 
-class Transaction:
+class PostgresTransaction:
     """One transaction at READ COMMITTED. Statements go out at once; whoever fetches waits for the answer."""
 
     def __init__(self, connection: Connection, now: int) -> None:
         self._connection = connection
         self.now = now
         """Microseconds; one time for all that the transaction writes."""
-        self.day = now // DAY
         self.committing = False
         self.run("BEGIN")
 
     def run(self, query: str, *values: object) -> Cursor:
         """Send a statement."""
         cursor = self._connection.cursor(binary=True)
-        cursor.execute(query.encode(), values or None)
+        cursor.execute(_native(query), values or None)
         return cursor
 
     def all(self, query: str, *values: object) -> list[Row]:
         """Send a statement and wait for its rows."""
         return self.run(query, *values).fetchall()
 
+    def many(self, query: str, kinds: str, rows: Collection[Sequence[object]]) -> None:
+        """Send a statement that takes the columns of many rows as arrays (`arrays.columns`)."""
+        if rows:
+            self.run(query, *columns(kinds, rows))
+
+    def journal(self, lines: Iterable[tuple[str, str, str]]) -> None:
+        """Append (event, uid, detail) lines to the journal."""
+        rows = [(event, short(uid), detail) for event, uid, detail in lines]
+        if rows:
+            self.run(_JOURNAL, self.now // DAY, self.now, *columns("ttt", rows))
+
+    def wake(self, topic: str) -> None:
+        """Wake the listeners of a topic, of any node, with the commit."""
+        self.run(_WAKE, topic)
+
     def commit(self) -> None:
-        """Send COMMIT behind what was sent; done by `Database.write` unless the work did it."""
+        """Send COMMIT behind what was sent; done by `PostgresDatabase.write` unless the work did it."""
         if not self.committing:
             self.committing = True
             self.run("COMMIT")
 
 
-class Database:
+class PostgresDatabase:
     """A connection, used by one thread at a time. Raises SpoolError for everything PostgreSQL raises."""
 
     def __init__(
@@ -132,7 +150,7 @@ class Database:
         self._closed = False
         self._silent_until = 0.0
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[PostgresTransaction], T]) -> T:
         """One transaction: committed and on disk when this returns, or nothing of it.
 
         `work` is called again when another node was faster, when the connection turns out to be lost before anything
@@ -142,12 +160,12 @@ class Database:
         while True:
             attempt += 1
             connection = self._connected()
-            transaction: Transaction | None = None
+            transaction: PostgresTransaction | None = None
             try:
                 now = self.now()
                 self._days.ensure(connection, now // DAY)
                 with connection.pipeline():
-                    transaction = Transaction(connection, now)
+                    transaction = PostgresTransaction(connection, now)
                     result = work(transaction)
                     transaction.commit()
             except errors.LockNotAvailable as error:
@@ -176,12 +194,18 @@ class Database:
             connection = self._connected()
             try:
                 cursor = connection.cursor(binary=True)
-                return cursor.execute(query.encode(), values or None).fetchall()
+                return cursor.execute(_native(query), values or None).fetchall()
             except psycopg.Error as error:
                 self._tidy(connection)
                 if last or not connection.closed:
                     raise self._explain(error) from error
         raise AssertionError("unreachable")
+
+    transact = write
+
+    key = staticmethod(short)
+    texts = staticmethod(texts)
+    numbers = staticmethod(int8s)
 
     def days(self, table: str) -> list[int]:
         """Return the days that a table has partitions for, ascending."""

@@ -237,4 +237,9 @@ STEPS: Final[tuple[str, ...]] = (
     """
     CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
     """,
+    """
+    ALTER TABLE mark ADD COLUMN place bigint NOT NULL DEFAULT 0;  -- within `reached`, of a scan of what was sent
+    INSERT INTO mark SELECT 'scan ' || name, split_part(at, ' ', 1)::bigint, split_part(at, ' ', 2)::bigint FROM walk;
+    DROP TABLE walk;
+    """,
 )

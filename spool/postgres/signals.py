@@ -1,4 +1,4 @@
-"""Waking other processes, of any node: `NOTIFY` within the transaction, a thread with `LISTEN` for each ear."""
+"""Waking other processes, of any node: `NOTIFY` within the transaction, a thread with `LISTEN` for each listener."""
 
 import contextlib
 import os
@@ -11,26 +11,21 @@ import psycopg
 from psycopg import Connection, sql
 
 from spool.errors import SpoolError
-from spool.postgres.database import Database, Transaction
+from spool.postgres.database import PostgresDatabase
 
 _RECONNECT_S = 0.5
 _LOOK_S = 30.0
 """A connection that says nothing is asked so often whether it lives."""
 
 
-def wake(transaction: Transaction, topic: str, condition: str = "") -> None:
-    """Signal every listener of the topic when the transaction commits, and only then."""
-    transaction.run(f"SELECT pg_notify(left(current_schema(), 40) || '_' || %s, '') {condition}", topic)
-
-
-class Ear:
+class PostgresWaiter:
     """The receiving end: a descriptor that stays the same while connections come and go.
 
     Listening has a connection and a thread of its own, asleep until the server says something: an event loop
-    watches one descriptor, and after an interruption somebody has to call the server again without being asked.
+    watches one descriptor, and after an interruption the server has to be called again without being asked.
     """
 
-    def __init__(self, database: Database, topic: str) -> None:
+    def __init__(self, database: PostgresDatabase, topic: str) -> None:
         self._database = database
         self._topic = topic
         self._heard = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -67,7 +62,7 @@ class Ear:
                 connection = self._try_to_listen()
                 if connection is None:
                     continue
-                self._ring()  # what happened meanwhile, nobody told us
+                self._ring()  # what happened meanwhile was not signalled
             if not self._listen_with(connection):
                 return
             connection = None
@@ -118,10 +113,10 @@ def _readable(descriptors: list[int], timeout_s: float) -> list[int]:
 
 
 @contextmanager
-def listening(database: Database, topic: str) -> Iterator[Ear]:
+def listening(database: PostgresDatabase, topic: str) -> Iterator[PostgresWaiter]:
     """Listen while the block lasts; when the server is away, from when it is back."""
-    ear = Ear(database, topic)
+    waiter = PostgresWaiter(database, topic)
     try:
-        yield ear
+        yield waiter
     finally:
-        ear.close()
+        waiter.close()

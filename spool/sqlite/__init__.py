@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from pathlib import Path
 
+from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
+from spool.shared.inbox import SharedInbox
+from spool.shared.overdues import SharedOverdues
 from spool.signals import Signals
-from spool.sqlite.accepting import Accepting
-from spool.sqlite.archiving import Archiving
-from spool.sqlite.database import Database
-from spool.sqlite.filing import FilingCabinet
-from spool.sqlite.finding import Finding
-from spool.sqlite.forwarding import Forwarding
-from spool.sqlite.looking import Looking
-from spool.sqlite.measuring import Measuring
-from spool.sqlite.sealing import Sealing
-from spool.sqlite.timing import Timing
-from spool.sqlite.watching import Watching
+from spool.sqlite.database import SqliteDatabase
+from spool.sqlite.inbox import INBOX
+from spool.sqlite.intake import SqliteIntake
+from spool.sqlite.log import SqliteLog
+from spool.sqlite.measures import MEASURES, SqliteMeasures
+from spool.sqlite.outbox import SqliteOutbox
+from spool.sqlite.overdues import OVERDUES
+from spool.sqlite.reading import SqliteReading
+from spool.sqlite.receipts import SqliteReceipts
+from spool.sqlite.retention import SqliteRetention
 from spool.store import Topic, Waiter
 
 
@@ -36,9 +38,28 @@ def _unusable(state_dir: Path, error: OSError) -> SpoolError:
     )
 
 
-class SqliteSpool(
-    Accepting, Forwarding, Timing, Finding, FilingCabinet, Archiving, Sealing, Looking, Measuring, Watching
-):
+class SqliteUpkeep:
+    """`spool.store.SpoolUpkeep`: the write-ahead log, the lock of writers, the sockets of listeners."""
+
+    def __init__(self, db: SqliteDatabase, signals: Signals) -> None:
+        self._db = db
+        self._signals = signals
+        self.tidy = db.tidy
+        self.reserve = db.lock.reserve
+        self.pass_on = db.lock.pass_on
+        self.held_up = db.lock.held_up
+
+    def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
+        """Start to listen; what happens from now on wakes the waiter, from any process."""
+        return self._signals.listen(topic.value)
+
+    def close(self) -> None:
+        """Let go of files."""
+        self._db.close()
+        self._signals.close()
+
+
+class SqliteSpool(ComposedSpool):
     """`spool.store.Spool` in `<state_dir>/spool.db`; open one for each process and thread."""
 
     def __init__(
@@ -53,43 +74,31 @@ class SqliteSpool(
 
         `wait_s`: how long one wait for another process's lock takes at most; `on_wait`: see `spool.locking`.
         """
-        self._last_turn = {}
-        self._last_needy = {}
         try:
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.signals = Signals(state_dir / "wake")
+            signals = Signals(state_dir / "wake")
         except OSError as error:
             raise _unusable(state_dir, error) from error
         try:
-            self.db = Database(state_dir / "spool.db", clock, wait_s=wait_s, on_wait=on_wait)
+            db = self.db = SqliteDatabase(
+                state_dir / "spool.db", clock, signals.wake, wait_s=wait_s, on_wait=on_wait
+            )
         except OSError as error:
-            self.signals.close()
+            signals.close()
             raise _unusable(state_dir, error) from error
         except SpoolError:
-            self.signals.close()
+            signals.close()
             raise
-
-    def tidy(self) -> None:
-        """Move what commits have written from the write-ahead log into the database file."""
-        self.db.tidy()
-
-    def reserve(self, told: Callable[[], None]) -> bool:
-        """Take the lock of writers ahead for the next write, without blocking; `told` when it is not free now."""
-        return self.db.reserve(told)
-
-    def pass_on(self) -> None:
-        """Give back what was reserved and not used."""
-        self.db.pass_on()
-
-    def held_up(self) -> SpoolError | None:
-        """Say who keeps writers waiting for longer than anybody may; None: nobody, as far as is known."""
-        return self.db.held_up()
-
-    def listen(self, topic: Topic) -> AbstractContextManager[Waiter]:
-        """Start to listen; what happens from now on wakes the waiter, from any process."""
-        return self.signals.listen(topic.value)
-
-    def close(self) -> None:
-        """Let go of files."""
-        self.db.close()
-        self.signals.close()
+        outbox, reading = SqliteOutbox(db), SqliteReading(db)
+        super().__init__(
+            intake=SqliteIntake(db),
+            outbox=outbox,
+            receipts=SqliteReceipts(db, outbox),
+            inbox=SharedInbox(db, INBOX),
+            reading=reading,
+            measures=SqliteMeasures(db, MEASURES),
+            overdues=SharedOverdues(db, OVERDUES),
+            retention=SqliteRetention(db, reading),
+            log=SqliteLog(db),
+            upkeep=SqliteUpkeep(db, signals),
+        )

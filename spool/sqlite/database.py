@@ -1,59 +1,91 @@
 """One SQLite file in WAL mode with full synchronisation, and writers that queue fairly for it."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, FileLock, OnWait, held_by, holder_of
 from spool.sqlite.schema import STEPS
+from spool.times import to_number
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+T = TypeVar("T")
+
 _PAGES_AT_MOST = 16_000
 """In the write-ahead log before a commit empties it by itself, should nobody have done it (`tidy`): 64 MB."""
 _WRITER: Final = 120
 """The byte of the shared-memory file that SQLite's own lock of whoever writes is on (its format of WAL files, 2.3.2)."""
 
 
-def to_number(time: datetime) -> int:
-    """Return microseconds since 1970."""
-    return (time - _EPOCH) // _MICROSECOND
+_JOURNAL: Final = "INSERT INTO journal (at, event, uid, detail) VALUES (?, ?, ?, ?)"
+"""Append a line to the journal."""
 
 
-def to_time(number: int) -> datetime:
-    """Return the aware UTC time."""
-    return _EPOCH + timedelta(microseconds=number)
+class SqliteTransaction:
+    """One transaction, under the writers' lock: `spool.shared.backend.Transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self.connection = connection
+        self.now = now
+        self.topics: set[str] = set()
+        """Whom to wake after the commit."""
+
+    def run(self, query: str, *values: object) -> sqlite3.Cursor:
+        """Run a statement."""
+        return self.connection.execute(query, values)
+
+    def all(self, query: str, *values: object) -> list[Any]:
+        """Run a statement and return its rows."""
+        return self.connection.execute(query, values).fetchall()
+
+    def many(self, query: str, kinds: str, rows: Collection[Sequence[object]]) -> None:  # noqa: ARG002 (columns have types here)
+        """Run a statement for each row."""
+        if rows:
+            self.connection.executemany(query, rows)
+
+    def journal(self, lines: Iterable[tuple[str, str, str]]) -> None:
+        """Append (event, uid, detail) lines to the journal."""
+        self.connection.executemany(_JOURNAL, [(self.now, *line) for line in lines])
+
+    def wake(self, topic: str) -> None:
+        """Wake the listeners of a topic after the commit."""
+        self.topics.add(topic)
 
 
-class Database:
+class SqliteDatabase:
     """A connection, used by one thread at a time. Raises SpoolError for everything SQLite raises."""
 
     def __init__(
         self,
         file: Path,
         clock: Callable[[], datetime],
+        wake: Callable[[str], None],
         *,
         wait_s: float = WAIT_S,
         on_wait: OnWait | None = None,
     ) -> None:
-        """`wait_s`, `on_wait`: how another process's lock is waited for (`spool.locking.FileLock`)."""
+        """`wake` is called with a topic after a commit.
+
+        `wait_s`, `on_wait`: how another process's lock is waited for (`spool.locking.FileLock`).
+        """
         self.clock = clock
+        self._wake = wake
         self._file = file
         self._on_wait = on_wait
         # SQLite makes a waiting writer sleep and try again; a lock of the kernel hands over at once
         # and dies with its holder.
-        self._lock = FileLock(file.with_suffix(".lock"), "the spool's lock", wait_s=wait_s, on_wait=on_wait)
+        self.lock = FileLock(file.with_suffix(".lock"), "the spool's lock", wait_s=wait_s, on_wait=on_wait)
         try:
             self.connection = sqlite3.connect(
                 file, timeout=wait_s, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
-            self._lock.close()
+            self.lock.close()
             raise self._explain(error) from error
         try:
             file.chmod(0o600)
@@ -73,7 +105,7 @@ class Database:
         (mode,) = run("PRAGMA journal_mode").fetchone()
         if mode == "wal" and self._layout() == len(STEPS):
             return  # without the lock: who starts while a process that hangs has it can answer for that
-        with self._lock.held():
+        with self.lock.held():
             run("PRAGMA journal_mode = WAL")
             layout = self._layout()
             for number, step in enumerate(STEPS[layout:], start=layout + 1):
@@ -82,7 +114,7 @@ class Database:
                 )
 
     def _layout(self) -> int:
-        version = int(self.row("PRAGMA user_version", ())[0])
+        version = int(self.rows("PRAGMA user_version")[0][0])
         if version > len(STEPS):
             raise SpoolError(
                 f"the spool has layout {version}, this version knows {len(STEPS)}",
@@ -106,17 +138,17 @@ class Database:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def _begin(self) -> None:
-        """Take our lock, and the database's own, which somebody may have who does not know ours."""
+        """Take our lock, and the database's own, which a process that does not know ours may hold."""
         while True:
-            self._lock.acquire()
+            self.lock.acquire()
             began = time.monotonic()
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
             except BaseException as error:
-                self._lock.release()
+                self.lock.release()
                 if not isinstance(error, sqlite3.Error):
                     raise
                 if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY":
@@ -127,18 +159,6 @@ class Database:
                 self._on_wait(in_vain)
             else:
                 return
-
-    def reserve(self, told: Callable[[], None]) -> bool:
-        """Take the lock ahead for the next transaction (`FileLock.reserve`)."""
-        return self._lock.reserve(told)
-
-    def pass_on(self) -> None:
-        """Give back what was reserved (`FileLock.pass_on`)."""
-        self._lock.pass_on()
-
-    def held_up(self) -> SpoolError | None:
-        """Say who keeps writers waiting for too long; None: nobody, as far as is known. Does not block."""
-        return self._lock.held_up()
 
     def _busy(self, waited_s: float) -> SpoolError:
         shared = self._file.with_name(f"{self._file.name}-shm")
@@ -153,7 +173,7 @@ class Database:
         """
         try:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            with self._lock.held():
+            with self.lock.held():
                 self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
             raise self._explain(error) from error
@@ -171,13 +191,36 @@ class Database:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
-    def row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...]:
-        """Return the one row of a query, without the ceremony that several statements need to see the same."""
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """Return the rows of one query."""
         try:
-            row: tuple[Any, ...] = self.connection.execute(query, values).fetchone()
+            return self.connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._explain(error) from error
-        return row
+
+    def transact(self, work: Callable[[SqliteTransaction], T]) -> T:
+        """Call `work` within `write`, and wake the listeners after the commit."""
+        with self.write() as connection:
+            transaction = SqliteTransaction(connection, self.now())
+            result = work(transaction)
+        for topic in sorted(transaction.topics):
+            self._wake(topic)
+        return result
+
+    @staticmethod
+    def key(text: str) -> str:
+        """Return the text: the indexes hold any."""
+        return text
+
+    @staticmethod
+    def texts(values: Iterable[str]) -> str:
+        """Return a list as JSON, for `json_each`."""
+        return json.dumps(list(values))
+
+    @staticmethod
+    def numbers(values: Iterable[int]) -> str:
+        """Return a list as JSON, for `json_each`."""
+        return json.dumps(list(values))
 
     def now(self) -> int:
         """Return the present as a number."""
@@ -186,7 +229,7 @@ class Database:
     def close(self) -> None:
         """Let go of the files; again does nothing."""
         self.connection.close()
-        self._lock.close()
+        self.lock.close()
 
     def _explain(self, error: sqlite3.Error) -> SpoolError:
         name = getattr(error, "sqlite_errorname", "")

@@ -1,7 +1,6 @@
 """One query for many values: what a statement costs by itself is paid once, and few different ones are prepared."""
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -10,8 +9,8 @@ _WIDTHS: Final = (1, 4, 16, 32, 64, 128)
 """How many values a statement takes; what is left over repeats the last one."""
 
 
-def select(connection: sqlite3.Connection, query: str, rows: Iterable[Sequence[object]]) -> list[Any]:
-    """Run a query with the rows in place of its `{}`, as `(VALUES …)` or `IN (VALUES …)` has them.
+def select(run: Callable[..., list[Any]], query: str, rows: Iterable[Sequence[object]]) -> list[Any]:
+    """Run a query (`SqliteDatabase.rows`) with the rows in place of its `{}`, as `(VALUES …)` or `IN (VALUES …)` has them.
 
     It must not matter to the caller that a row may be there twice.
     """
@@ -21,7 +20,7 @@ def select(connection: sqlite3.Connection, query: str, rows: Iterable[Sequence[o
         width = next(width for width in _WIDTHS if width >= len(part))
         part += part[-1:] * (width - len(part))
         values = list(chain.from_iterable(part))
-        found += connection.execute(_statement(query, width, len(part[0])), values).fetchall()
+        found += run(_statement(query, width, len(part[0])), *values)
     return found
 
 

@@ -6,74 +6,66 @@ be it a later one that went out while this one was dead. The second kind of wait
 the later one comes back unsent, so no two entries ever wait for each other.
 """
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
-from spool.lifecycle import UNSETTLED, State
+from spool.lifecycle import UNSETTLED_SQL, State
+from spool.shared.backend import Transaction
 
-_UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
-
-
-def unsettled(connection: sqlite3.Connection, destination: str, declarations: Sequence[int]) -> set[int]:
-    """Return the entries that a new entry for these declarations has to wait for."""
-    return {
-        entry
-        for declaration in declarations
-        for (entry,) in connection.execute(
-            "SELECT e.id FROM version v JOIN entry e ON e.message = v.message"
-            f" WHERE v.declaration = ? AND e.destination = ? AND e.state IN ({_UNSETTLED})",
-            (declaration, destination),
-        )
-    }
-
-
-def add_waits(connection: sqlite3.Connection, waits: Iterable[tuple[int, int]]) -> None:
-    """Let the second entry of each pair wait for the first; the count beside is the caller's."""
-    connection.executemany("INSERT INTO wait (blocker, entry) VALUES (?, ?)", waits)
+_RELATED: Final = (
+    "SELECT DISTINCT e.id, e.state FROM entry me JOIN version mine ON mine.message = me.message"
+    " JOIN version theirs ON theirs.declaration = mine.declaration JOIN entry e ON e.message = theirs.message"
+    f" WHERE me.id = ?1 AND e.message <> me.message AND e.destination = me.destination AND e.state IN ({UNSETTLED_SQL})"
+)
+"""Unsettled entries of other messages with a declaration of this one, to its destination."""
+_EARLIER: Final = "SELECT entry FROM wait WHERE blocker = ?1 AND entry < ?1"
+"""Earlier entries that wait for this one."""
+_FOLLOWERS: Final = "SELECT entry FROM wait WHERE blocker = ?"
+"""All entries that wait for this one."""
+_WAIT: Final = "INSERT INTO wait (blocker, entry) VALUES (?, ?)"
+_COUNT: Final = "UPDATE entry SET blockers = blockers + ? WHERE id = ?"
+"""A wait, and the count beside it."""
 
 
-def line_up(connection: sqlite3.Connection, entry: int) -> None:
-    """Give an entry that was dead and is ready again its old place in the order."""
-    related = connection.execute(
-        "SELECT DISTINCT e.id, e.state FROM entry me JOIN version mine ON mine.message = me.message"
-        " JOIN version theirs ON theirs.declaration = mine.declaration JOIN entry e ON e.message = theirs.message"
-        f" WHERE me.id = ?1 AND e.id <> ?1 AND e.destination = me.destination AND e.state IN ({_UNSETTLED})",
-        (entry,),
-    ).fetchall()
-    for other, state in related:
-        if other < entry or state == State.SENDING:
-            _wait(connection, entry, other)
-        else:
-            _wait(connection, other, entry)
+class SqliteOrder:
+    """Moves waits under the writers' lock."""
 
+    def lock_related(self, transaction: Transaction, uids: Collection[str]) -> None:
+        """Do nothing: nobody else writes."""
 
-def step_back(connection: sqlite3.Connection, entry: int) -> bool:
-    """Let an entry that came back unsent wait for earlier ones that waited for it; say if there were any."""
-    earlier = connection.execute(
-        "SELECT entry FROM wait WHERE blocker = ?1 AND entry < ?1", (entry,)
-    ).fetchall()
-    for (other,) in earlier:
-        connection.execute("DELETE FROM wait WHERE blocker = ? AND entry = ?", (entry, other))
-        connection.execute("UPDATE entry SET blockers = blockers - 1 WHERE id = ?", (other,))
-        _wait(connection, entry, other)
-    return bool(earlier)
+    def line_up(self, transaction: Transaction, entry: int) -> None:
+        """Give an entry that was over and is ready again its old place in the order."""
+        for other, state in transaction.all(_RELATED, entry):
+            if other < entry or state == State.SENDING:
+                self._wait(transaction, entry, other)
+            else:
+                self._wait(transaction, other, entry)
 
+    def step_back(self, transaction: Transaction, entries: Sequence[int]) -> bool:
+        """Let entries that came back unsent wait for earlier ones that waited for them; True if there were any."""
+        turned = [(one, other) for one in entries for (other,) in transaction.all(_EARLIER, one)]
+        for entry, other in turned:
+            transaction.run("DELETE FROM wait WHERE blocker = ? AND entry = ?", entry, other)
+            transaction.run(_COUNT, -1, other)
+            self._wait(transaction, entry, other)
+        return bool(turned)
 
-def leave(connection: sqlite3.Connection, entry: int) -> bool:
-    """Take a settled entry out of the order; say whether later ones waited for it."""
-    followers = connection.execute("SELECT entry FROM wait WHERE blocker = ?", (entry,)).fetchall()
-    if followers:
-        connection.execute("DELETE FROM wait WHERE blocker = ?", (entry,))
-        connection.executemany("UPDATE entry SET blockers = blockers - 1 WHERE id = ?", followers)
-    return bool(followers)
+    def leave(self, transaction: Transaction, entries: Sequence[int]) -> bool:
+        """Take settled entries out of the order; True if later ones waited for them."""
+        freed = False
+        for entry in entries:
+            for (follower,) in transaction.all(_FOLLOWERS, entry):
+                freed = True
+                transaction.run(_COUNT, -1, follower)
+            transaction.run("DELETE FROM wait WHERE blocker = ?", entry)
+        return freed
 
+    def stop_waiting(self, transaction: Transaction, entry: int) -> None:
+        """Forget what an entry waited for that will never go."""
+        transaction.run("DELETE FROM wait WHERE entry = ?", entry)
+        transaction.run("UPDATE entry SET blockers = 0 WHERE id = ?", entry)
 
-def stop_waiting(connection: sqlite3.Connection, entry: int) -> None:
-    """Forget what an entry waited for that will never go."""
-    connection.execute("DELETE FROM wait WHERE entry = ?", (entry,))
-    connection.execute("UPDATE entry SET blockers = 0 WHERE id = ?", (entry,))
-
-
-def _wait(connection: sqlite3.Connection, entry: int, blocker: int) -> None:
-    add_waits(connection, [(blocker, entry)])
-    connection.execute("UPDATE entry SET blockers = blockers + 1 WHERE id = ?", (entry,))
+    @staticmethod
+    def _wait(transaction: Transaction, entry: int, blocker: int) -> None:
+        transaction.run(_WAIT, blocker, entry)
+        transaction.run(_COUNT, 1, entry)

@@ -260,4 +260,10 @@ STEPS: Final[tuple[str, ...]] = (
     """
     CREATE INDEX entry_blocked ON entry (destination, due_at) WHERE state = 'ready' AND blockers > 0;
     """,
+    """
+    ALTER TABLE mark ADD COLUMN place INTEGER NOT NULL DEFAULT 0;  -- within `reached`, of a scan of what was sent
+    INSERT INTO mark SELECT 'scan ' || name, CAST(substr(at, 1, instr(at, ' ') - 1) AS INTEGER),
+        CAST(substr(at, instr(at, ' ') + 1) AS INTEGER) FROM walk;
+    DROP TABLE walk;
+    """,
 )

@@ -171,22 +171,22 @@ def trip(life: Life) -> None:
     def tripped_adapter(self: gateway.app.drop_doors.Doors, door: Door, enterprise: str) -> DropAdapter:
         return Tripped(adapter(self, door, enterprise), life, "adapter", ADAPTER)
 
-    write = spool.sqlite.database.Database.write
+    write = spool.sqlite.database.SqliteDatabase.write
 
     @contextmanager
-    def stopping_write(self: spool.sqlite.database.Database) -> Iterator[sqlite3.Connection]:
+    def stopping_write(self: spool.sqlite.database.SqliteDatabase) -> Iterator[sqlite3.Connection]:
         with write(self) as connection:
             life.stops_in("spool.write")
             yield connection
 
-    commit = spool.postgres.database.Transaction.commit
+    commit = spool.postgres.database.PostgresTransaction.commit
 
-    def stopping_commit(self: spool.postgres.database.Transaction) -> None:
+    def stopping_commit(self: spool.postgres.database.PostgresTransaction) -> None:
         life.stops_in("spool.write")
         commit(self)
 
-    spool.sqlite.database.Database.write = stopping_write  # type: ignore[method-assign]
-    spool.postgres.database.Transaction.commit = stopping_commit  # type: ignore[method-assign]
+    spool.sqlite.database.SqliteDatabase.write = stopping_write  # type: ignore[method-assign]
+    spool.postgres.database.PostgresTransaction.commit = stopping_commit  # type: ignore[method-assign]
     gateway.app.drop_doors.Doors._adapter = tripped_adapter  # type: ignore[method-assign]
     app.roles, app.spool = tripped_roles, tripped_spool  # type: ignore[method-assign]
     gateway.app.build.build_transport, gateway.app.build.build_feed = tripped_transport, tripped_feed
@@ -199,7 +199,7 @@ def shift(clock: ShiftedClock) -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in {"gateway", "spool", "signing"}:
             clock.rule(module)
-    database = spool.postgres.database.Database
+    database = spool.postgres.database.PostgresDatabase
     now = database.now
     database.now = lambda self: now(self) + round(clock.shift_s * 1_000_000)  # type: ignore[method-assign]
 

@@ -1,0 +1,110 @@
+"""A spool made of parts: each call goes to the part that answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from spool import store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Return a method that calls the one of the same name of a part."""
+    name = method.__name__
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = getattr(getattr(self, part), name)(*args, **kwargs)
+        return result
+
+    call.__name__, call.__doc__ = name, method.__doc__
+    return call
+
+
+@dataclass(eq=False, kw_only=True)
+class ComposedSpool:
+    """`spool.store.Spool` of any parts; they share the backend's database."""
+
+    intake: store.SpoolIntake
+    outbox: store.SpoolOutbox
+    receipts: store.SpoolReceipts
+    inbox: store.SpoolInbox
+    reading: store.SpoolReading
+    measures: store.SpoolMeasures
+    overdues: store.SpoolOverdues
+    retention: store.SpoolRetention
+    log: store.SpoolLog
+    upkeep: store.SpoolUpkeep
+
+    put = _of("intake", store.SpoolIntake.put)
+    taken = _of("intake", store.SpoolIntake.taken)
+    mark = _of("intake", store.SpoolIntake.mark)
+
+    claim = _of("outbox", store.SpoolOutbox.claim)
+    settle = _of("outbox", store.SpoolOutbox.settle)
+    recover = _of("outbox", store.SpoolOutbox.recover)
+    leave = _of("outbox", store.SpoolOutbox.leave)
+    repair_clock = _of("outbox", store.SpoolOutbox.repair_clock)
+    act = _of("outbox", store.SpoolOutbox.act)
+    next_due = _of("outbox", store.SpoolOutbox.next_due)
+
+    keep = _of("receipts", store.SpoolReceipts.keep)
+    unfiled = _of("receipts", store.SpoolReceipts.unfiled)
+    arrival = _of("receipts", store.SpoolReceipts.arrival)
+    find = _of("receipts", store.SpoolReceipts.find)
+    carriers = _of("receipts", store.SpoolReceipts.carriers)
+    travelled = _of("receipts", store.SpoolReceipts.travelled)
+    file = _of("receipts", store.SpoolReceipts.file)
+    orphans = _of("receipts", store.SpoolReceipts.orphans)
+    orphans_after = _of("receipts", store.SpoolReceipts.orphans_after)
+
+    notices = _of("inbox", store.SpoolInbox.notices)
+    newest_notices = _of("inbox", store.SpoolInbox.newest_notices)
+    filed_for = _of("inbox", store.SpoolInbox.filed_for)
+    addressed = _of("inbox", store.SpoolInbox.addressed)
+    unread = _of("inbox", store.SpoolInbox.unread)
+    acknowledge = _of("inbox", store.SpoolInbox.acknowledge)
+    acknowledged = _of("inbox", store.SpoolInbox.acknowledged)
+
+    message = _of("reading", store.SpoolReading.message)
+    ways = _of("reading", store.SpoolReading.ways)
+    body = _of("reading", store.SpoolReading.body)
+    timeline = _of("reading", store.SpoolReading.timeline)
+    about = _of("reading", store.SpoolReading.about)
+    search = _of("reading", store.SpoolReading.search)
+    beginning = _of("reading", store.SpoolReading.beginning)
+    entries = _of("reading", store.SpoolReading.entries)
+    depths = _of("reading", store.SpoolReading.depths)
+    groups = _of("reading", store.SpoolReading.groups)
+    history = _of("reading", store.SpoolReading.history)
+
+    backlog = _of("measures", store.SpoolMeasures.backlog)
+    needed = _of("measures", store.SpoolMeasures.needed)
+    waiting = _of("measures", store.SpoolMeasures.waiting)
+    outstanding = _of("measures", store.SpoolMeasures.outstanding)
+
+    silent = _of("overdues", store.SpoolOverdues.silent)
+    set_overdue = _of("overdues", store.SpoolOverdues.set_overdue)
+    overdue = _of("overdues", store.SpoolOverdues.overdue)
+    end_overdue = _of("overdues", store.SpoolOverdues.end_overdue)
+
+    old = _of("retention", store.SpoolRetention.old)
+    export = _of("retention", store.SpoolRetention.export)
+    purge = _of("retention", store.SpoolRetention.purge)
+
+    seal = _of("log", store.SpoolLog.seal)
+    unsealed = _of("log", store.SpoolLog.unsealed)
+    tile = _of("log", store.SpoolLog.tile)
+    checkpoint = _of("log", store.SpoolLog.checkpoint)
+    checkpoints = _of("log", store.SpoolLog.checkpoints)
+    places = _of("log", store.SpoolLog.places)
+    leaves = _of("log", store.SpoolLog.leaves)
+    lines = _of("log", store.SpoolLog.lines)
+
+    tidy = _of("upkeep", store.SpoolUpkeep.tidy)
+    reserve = _of("upkeep", store.SpoolUpkeep.reserve)
+    pass_on = _of("upkeep", store.SpoolUpkeep.pass_on)
+    held_up = _of("upkeep", store.SpoolUpkeep.held_up)
+    listen = _of("upkeep", store.SpoolUpkeep.listen)
+    close = _of("upkeep", store.SpoolUpkeep.close)

@@ -1,0 +1,1 @@
+"""What both backends do alike, over the few calls of `backend.Store`; a backend hands in its SQL."""
