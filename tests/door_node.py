@@ -1,5 +1,6 @@
 """A gateway whose enterprises have doors beside HTTP, and customs behind a folder."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,8 @@ class FolderPlace:
         return "\n".join(['\n[[door]]\nkind = "folder"', *lines, f"stable_s = {stable_s}\n"])
 
     def lay(self, name: str, body: bytes) -> None:
-        """As a careful client: under another name first."""
-        part = self.root / "in" / f"{name}.part"
+        """As a careful client: whole before it has its name, which may be as long and strange as the file system takes."""
+        part = self.root / f"laid-{threading.get_ident()}"
         part.write_bytes(body)
         part.rename(self.root / "in" / name)
 

@@ -118,7 +118,7 @@ def test_only_whole_regular_files_are_taken(node: DoorNode, place: FolderPlace, 
     (incoming / "link.xml").symlink_to(secret)
     (incoming / "gone.xml").symlink_to("/nowhere")
     os.mkfifo(incoming / "pipe.xml")
-    (incoming / "huge.xml").write_bytes(b" " * (4 * 1024 * 1024 + 1))
+    place.lay("huge.xml", b" " * (4 * 1024 * 1024 + 1))
     codes = {name: report(place, f"{name}.xml")["code"] for name in ("link", "gone", "pipe", "huge")}
     assert codes == {"link": "bad-request", "gone": "bad-request", "pipe": "bad-request", "huge": "too-large"}
     left = {"half.xml.part", "half.xml.TMP", ".hidden.xml", "folder.xml"}
@@ -144,9 +144,8 @@ def test_report_goes_through_no_link_that_somebody_planted(
 
 def test_long_and_strange_names_get_their_reports(node: DoorNode, place: FolderPlace) -> None:
     long = f"{'长' * 80}.xml"  # 244 bytes; with the ending too long for a file name
-    (place.root / "in" / long).write_bytes(order("ORDER-1"))
-    raw = os.fsencode(place.root / "in") + b"/\xff\xfe.xml"
-    Path(os.fsdecode(raw)).write_bytes(order("ORDER-2"))
+    place.lay(long, order("ORDER-1"))
+    place.lay(os.fsdecode(b"\xff\xfe.xml"), order("ORDER-2"))
     reports = until(lambda: place.shown("reports"), lambda names: len(names) == 2)
     assert all(name.endswith(REPORT) for name in reports)
     assert until(lambda: place.names("in"), lambda names: not names) == []
