@@ -82,7 +82,7 @@ def _by_role(rounds: Sequence[_Round]) -> dict[str, float]:
 
 def fill_up(running: LocalWorld, *, times: int, body_bytes: int | None = None) -> Mapping[str, float]:
     """Stop the gateway, multiply its spool, start it again; returns the size of the spool and the time it took."""
-    assert running.gateway is not None  # noqa: S101 (the playground is running)
+    assert running.gateway is not None  # noqa: S101 (it is running)
     running.gateway.stop()
     started = time.perf_counter()
     if body_bytes is None:

@@ -84,7 +84,7 @@ class CarriedLoad:
 
 def carry(world: LocalWorld, work: Sequence[Job]) -> CarriedLoad:
     """Submit as fast as answered, pull for every enterprise; block until all answers are there. Raises GatewayError."""
-    assert world.gateway is not None  # noqa: S101 (the playground is running)
+    assert world.gateway is not None  # noqa: S101 (it is running)
     since, started, began = now_text(), time.time(), time.perf_counter()
     wanted = sum(job.declarations for job in work)
     with Answers(world) as answers:
