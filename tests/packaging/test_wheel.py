@@ -97,3 +97,11 @@ def test_first_steps_of_an_operator_work(installed: Path, tmp_path: Path) -> Non
     run(gateway, "check", "-c", tmp_path / "site" / "gateway.toml", cwd=tmp_path)
     (tmp_path / "order.xml").write_bytes(order())
     assert "order.xml" in run(gateway, "validate", "order.xml", cwd=tmp_path)
+
+
+def test_measures_are_no_part_of_the_wheel_and_the_command_says_so(installed: Path, tmp_path: Path) -> None:
+    command = [str(installed / "bin" / "gateway"), "bench"]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "part of the source" in done.stderr
+    assert "Traceback" not in done.stderr
