@@ -28,34 +28,21 @@ from gateway.transports.progress import ended_amid
 POLL_S = 0.2
 
 
-class FolderAdapter:
-    """`gateway.transports.adapters.LinkAdapter`."""
+def reach(config: Folder) -> str:
+    """See that every folder can be written; returns what to report. A channel has no folder to receive from.
 
-    def __init__(self, link: Folder) -> None:
-        self._link = link
-
-    def transport(self) -> "FolderTransport":
-        """See `OutAdapter.transport`."""
-        return FolderTransport(self._link)
-
-    def feed(self) -> "FolderFeed":
-        """See `LinkAdapter.feed`."""
-        return FolderFeed(self._link)
-
-    def probe(self) -> str:
-        """See `OutAdapter.probe`; a channel has no folder to receive from."""
-        in_ = () if isinstance(self._link, OutFolder) else (self._link.receive_dir, self._link.archive_dir)
-        folders = [folder for folder in (self._link.send_dir, *in_) if folder is not None]
-        for folder in folders:
-            try:
-                try_to_write(folder)
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot write there: {error.strerror}",
-                    where=str(folder),
-                    fix="make the folder, or mount it",
-                ) from error
-        return f"folders {', '.join(map(str, folders))} can be written"
+    Raises ConfigError.
+    """
+    in_ = () if isinstance(config, OutFolder) else (config.receive_dir, config.archive_dir)
+    folders = [folder for folder in (config.send_dir, *in_) if folder is not None]
+    for folder in folders:
+        try:
+            try_to_write(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write there: {error.strerror}", where=str(folder), fix="make the folder, or mount it"
+            ) from error
+    return f"folders {', '.join(map(str, folders))} can be written"
 
 
 def try_to_write(folder: Path) -> None:

@@ -168,3 +168,13 @@ def _retry_after(reply: WebhookResponse, now: float) -> float:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else 0.0
     except (ValueError, OverflowError):
         return 0.0
+
+
+def reach(config: Webhook) -> str:
+    """Connect, send nothing; returns what to report. Raises ConfigError and DeliveryError."""
+    transport = WebhookTransport(config)
+    try:
+        transport.connect()
+    finally:
+        transport.close()
+    return f"webhook {config.url.partition('?')[0]}, connected"
