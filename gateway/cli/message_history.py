@@ -8,6 +8,7 @@ from math import isinf
 
 from msgspec.structs import replace
 
+from gateway.cli.code_meanings import tell_advice
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import HOME, Config
@@ -268,6 +269,11 @@ def _tell_standing(one: StandingView, *, but: str) -> None:
     """Print the standing of a declaration; `but`: the message being shown, not listed again."""
     said = f"transport {one.transport}, format {one.format}, business {one.business or 'unanswered'}, {one.outcome}"
     echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
+    if one.tax is not None:
+        tax = one.tax
+        echo(
+            f"    tax bill {tax.status}  {tax.meaning.zh} / {tax.meaning.en}  [{tax.message_type}, {tax.time}]"
+        )
     for late in one.overdue:
         echo(
             f"    overdue since {instant(late.since)}: {late.layer}, which usually takes {late.usual_s} s at most"
@@ -288,5 +294,7 @@ def _tell_answers(answers: Sequence[AnswerView]) -> None:
         )
         if answer.info:
             echo(f"      {answer.info}")
-        if meaning.advice_en:
-            echo(f"      {meaning.advice_zh} / {meaning.advice_en}")
+        tell_advice(meaning, indent="      ")
+        for news in meaning.news:
+            echo(f"      {news.code}: {news.zh} / {news.en}  [{news.kind}]")
+            tell_advice(news, indent="        ")

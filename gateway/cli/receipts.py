@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import tables
+from gateway.cli.code_meanings import meaning_text
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.open_spool import enterprises_of, open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
@@ -113,7 +114,7 @@ def _rows(owner: str, one: ReceiptView, *, acknowledged: bool) -> list[tuple[str
     told = [
         (
             body.status,
-            f"{body.meaning.zh} / {body.meaning.en}",
+            meaning_text(body.meaning),
             " ".join((declaration.type, *(f"{name}={value}" for name, value in declaration.key.items()))),
         )
         for body in one.bodies

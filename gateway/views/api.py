@@ -90,6 +90,25 @@ class StatusView(Struct, frozen=True, kw_only=True):
     """Every way of the message, the first one too."""
 
 
+class NewsView(Struct, frozen=True, kw_only=True):
+    """What the text of an answer says beside its status: a code in brackets, or a known text."""
+
+    code: str
+    """The number of `[Code:n;Desc:…]`, or the name of the text in `mappings/codes.toml`."""
+    kind: str
+    """As of the status; `hold`: it will not go on by itself, whatever the status says."""
+    zh: str
+    en: str
+    advice_zh: str
+    advice_en: str
+    retry: str
+    """As of the status."""
+    who: tuple[str, ...] = ()
+    """As of the status."""
+    regional: bool = False
+    """Seen in some customs regions only."""
+
+
 class MeaningView(Struct, frozen=True, kw_only=True):
     """What a status code means."""
 
@@ -101,6 +120,12 @@ class MeaningView(Struct, frozen=True, kw_only=True):
     advice_en: str
     retry: str
     """`retry` as it is, `fix` and send again, `never`; or empty."""
+    who: tuple[str, ...] = ()
+    """Who has to act, the first of them first; empty: nobody needs to, or it is not known."""
+    regional: bool = False
+    """Seen in some customs regions only."""
+    news: tuple[NewsView, ...] = ()
+    """What the text says beside the status, at most some dozen; it never changes `kind`."""
 
 
 class AnsweredView(Struct, frozen=True, kw_only=True):
@@ -182,6 +207,16 @@ class SubmissionView(Struct, frozen=True, kw_only=True):
     sent_at: datetime | None
 
 
+class TaxView(Struct, frozen=True, kw_only=True):
+    """The newest word about the tax bill of a declaration (CEB816, CEB818)."""
+
+    message_type: str
+    status: str
+    meaning: MeaningView
+    time: str
+    """When customs says it happened: 17 digits, as sent."""
+
+
 class StandingView(Struct, frozen=True, kw_only=True):
     """How one declaration stands; each field says one thing and none is guessed from another."""
 
@@ -196,7 +231,7 @@ class StandingView(Struct, frozen=True, kw_only=True):
     format: str
     """`unanswered`; `ok`: customs answered, so it passed; `refused`."""
     business: str
-    """Status of the newest receipt of customs; empty: none."""
+    """Status of the newest receipt of customs about the declaration itself; empty: none."""
     outcome: str
     """What customs decided: `open`, `accepted`, `refused`."""
     answers: int
@@ -210,6 +245,8 @@ class StandingView(Struct, frozen=True, kw_only=True):
     """The earliest of them; null: nothing is overdue."""
     messages: tuple[SubmissionView, ...]
     """Those that spoke of it, newest first, 100 at most."""
+    tax: TaxView | None = None
+    """Its tax bill, which says nothing of the declaration; null: none came."""
 
 
 class TimelineView(Struct, frozen=True, kw_only=True):
@@ -351,16 +388,16 @@ def answer_views(rows: Sequence[TimelineEntry], codes: Codes) -> tuple[AnswerVie
 def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
     row = rows[0]
     known = facts.answer_facts(row.facts)
-    code = (
-        codes.dxp(row.status)
-        if known.layer == Layer.TRANSPORT
-        else codes.said(row.kind, row.status, known.info)
-    )
+    if known.layer == Layer.TRANSPORT:
+        meaning = _meaning(codes.dxp(row.status))
+    else:
+        news = codes.in_text(row.status, known.info)
+        meaning = _meaning(codes.said(row.kind, row.status, known.info), news)
     return AnswerView(
         message_type=row.kind,
         layer=known.layer,
         status=row.status,
-        meaning=_meaning(code),
+        meaning=meaning,
         time=row.at,
         info=known.info,
         declarations=tuple([_answered(one.identity) for one in rows]),
@@ -370,7 +407,7 @@ def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
     )
 
 
-def _meaning(code: Code) -> MeaningView:
+def _meaning(code: Code, news: Sequence[Code] = ()) -> MeaningView:
     return MeaningView(
         kind=code.kind.value,
         zh=code.zh,
@@ -378,6 +415,23 @@ def _meaning(code: Code) -> MeaningView:
         advice_zh=code.advice_zh,
         advice_en=code.advice_en,
         retry=code.retry,
+        who=code.who,
+        regional=code.regional,
+        news=tuple([_news(one) for one in news]),
+    )
+
+
+def _news(code: Code) -> NewsView:
+    return NewsView(
+        code=code.code,
+        kind=code.kind.value,
+        zh=code.zh,
+        en=code.en,
+        advice_zh=code.advice_zh,
+        advice_en=code.advice_en,
+        retry=code.retry,
+        who=code.who,
+        regional=code.regional,
     )
 
 
