@@ -12,6 +12,8 @@ from gateway.model import Actor, Code, CodeClass
 
 ALL: Final = "*"
 """Stands for every type of receipt that has no set of codes of its own."""
+TAX_BILLS: Final = frozenset({"CEB816Message", "CEB818Message"})
+"""Receipts about the tax of a declaration, with statuses of their own (docs/spec/codes.md, Other small code sets)."""
 READ_CHARACTERS: Final = 5000
 """How much of the text of an answer is read: the longest that customs' schemas allow (900)."""
 _BRACKET: Final = re.compile(r"\[Code:(\w{1,20});Desc:([^\]]*)\]")

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.config.gateway_toml import LOCAL
 from gateway.identity import parse_identity
 from gateway.model import CodeClass, Layer
-from gateway.rules.codes import Codes
+from gateway.rules.codes import TAX_BILLS, Codes
 from gateway.rules.loading import Rules
 from gateway.rules.response_times import LAYERS, ResponseTimes
 from gateway.views.api import (
@@ -24,7 +24,7 @@ from gateway.views.api import (
     WaitView,
     answer_views,
 )
-from gateway.views.waiting import TAX_BILLS, asks_for_another_attempt, outcome_of, waits_for
+from gateway.views.waiting import asks_for_another_attempt, outcome_of, waits_for
 from spool.entry import MessageView, TimelineEntry
 from spool.lifecycle import State
 from spool.store import Spool

@@ -7,14 +7,13 @@ from msgspec import Struct
 
 from gateway.config.gateway_toml import HOME, LOCAL
 from gateway.model import CodeClass, Layer, MessageId
+from gateway.rules.codes import TAX_BILLS
 from gateway.sending.resend import AGAIN
 from gateway.views.api import AnswerView, NewsView
 from gateway.views.causes import Cause, Phrase, dead_of, phrase
 from spool.entry import MessageView
 from spool.lifecycle import State
 
-TAX_BILLS: Final = frozenset({"CEB816Message", "CEB818Message"})
-"""Receipts about the tax of a declaration, with statuses of their own (docs/spec/codes.md, Other small code sets)."""
 DeclarationOutcome = Literal["accepted", "refused", "open"]
 Who = Literal[
     "gateway", "key", "destination", "message", "operator", "exchange", "customs", "enterprise", "nobody"
