@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from xml.sax.saxutils import escape
 
 from tests.documents import element, guid, message
 
@@ -71,6 +70,7 @@ class SecretCustoms:
     def __init__(self, rng: random.Random, *, rules: int) -> None:
         self.rng = rng
         self.fields = rng.sample(VARIABLE, rules)
+        self.sound = {name: self.value(name) for name in VARIABLE}
         self.codes: dict[str, str] = {}
         """Field → code as the gateway will name it, without the shape of a text."""
         self.answers: dict[str, tuple[str, str]] = {}
@@ -86,8 +86,9 @@ class SecretCustoms:
                 self.codes[name], self.answers[name] = code, ("100", f"[Code:{code};Desc:{{name}}不符]")
 
     def declare(self, cop_no: str, *, mistakes: int) -> Declared:
-        values = {name: self.value(name) for name in VARIABLE}
-        return Declared(cop_no=cop_no, values=values, wrong=set(self.rng.sample(self.fields, mistakes)))
+        wrong = self.rng.sample(self.fields, mistakes)
+        values = {**self.sound, **{name: self.value(name) for name in wrong}}
+        return Declared(cop_no=cop_no, values=values, wrong=set(wrong))
 
     def value(self, name: str) -> str:
         """Make up another value of a field."""
@@ -148,5 +149,4 @@ def _body(one: Declared, number: int, time: str) -> str:
 
 
 def _holder(name: str, names: Sequence[str], fixed: Mapping[str, str], values: Mapping[str, str]) -> str:
-    texts = {one: fixed.get(one) or values[f"{name}/{one}"] for one in names}
-    return element(name, **{one: escape(text) for one, text in texts.items()})
+    return element(name, **{one: fixed.get(one) or values[f"{name}/{one}"] for one in names})

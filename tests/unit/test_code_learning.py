@@ -13,8 +13,8 @@ from gateway.receipts.learning.code_scan import CodeScan
 from gateway.receipts.learning.learned_codes import CURED, DECLARATIONS, FIELD, OTHER, SEEN, is_text, ranked
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
-from tests.contract.test_correlation import RULES_NOW, accept, collect
-from tests.documents import inventory, receipt
+from tests.contract.test_correlation import RELEASED, RULES_NOW, accept, collect
+from tests.documents import inventory, receipt, tax
 from tests.secret_customs import PEOPLE, TEXTS, SecretCustoms, batches, inventories
 from tests.spool_samples import Clock
 
@@ -185,13 +185,18 @@ def test_codes_that_nobody_knows_are_bounded_and_the_rest_is_other(
     assert counts(spool, SEEN) == {"90": 1, "91": 1, "92": 1, OTHER: 6, "1300": 9}
 
 
-def test_tax_bills_cure_nothing(spool: SqliteSpool, clock: Clock, filer: ReceiptFiler) -> None:
-    row = "CEB818Message"
+def test_a_tax_bill_cures_nothing(spool: SqliteSpool, clock: Clock, filer: ReceiptFiler) -> None:
     declare(spool, clock, "COP-1", 1)
-    assert row in RULES_NOW.catalogue.types["CEB621Message"].answered_by
-    collect(spool, filer, told("COP-1", "100", "[Code:1300;Desc:x]"))
+    collect(spool, filer, RELEASED.replace(b"<returnStatus>800<", b"<returnStatus>300<"))
+    collect(spool, filer, told("COP-1", "100", "[Code:1300;Desc:x]", "20250102030407678"))
+    declare(spool, clock, "COP-1", 2, corrected("COP-1", 2, BUYER))
+    collect(spool, filer, tax("CEB818Message", returnTime="20250102030409000", status="3"))
+    assert "CEB818Message" in {row.kind for row in spool.timeline("one", "CEB621Message copNo=COP-1")}
     learn(spool)
     assert counts(spool, CURED) == {}
+    collect(spool, filer, told("COP-1", "800", "", "20250102040405678"))
+    learn(spool)
+    assert counts(spool, CURED) == {"1300": 1}
 
 
 def test_the_right_field_stands_first_for_nearly_every_code(

@@ -50,8 +50,20 @@ def changed_fields(before: FieldValues, after: FieldValues) -> frozenset[str]:
     )
 
 
-def field_values(body: bytes, rules: Rules, limits: LimitsConfig) -> dict[str, FieldValues]:
-    """Read the declarations of an accepted message, bare or in a DxpMsg, by their identities; none if it cannot be read.
+@dataclass(frozen=True, slots=True)
+class MessageFields:
+    """The declarations of one accepted message, by their identities; the fields of each are read when asked for."""
+
+    bodies: Mapping[str, etree._Element]
+
+    def of(self, named: str) -> FieldValues | None:
+        """Return the fields of the declaration of this identity; None: it is not in the message."""
+        body = self.bodies.get(named)
+        return None if body is None else _values_of(body)
+
+
+def fields_in(body: bytes, rules: Rules, limits: LimitsConfig) -> MessageFields:
+    """Read an accepted message, bare or in a DxpMsg; nothing is in it if it cannot be read.
 
     A message that was accepted under other rules, or is no declaration, has nothing to compare.
     """
@@ -61,29 +73,36 @@ def field_values(body: bytes, rules: Rules, limits: LimitsConfig) -> dict[str, F
             root = decode(unwrap_tree(root, body).business, limits)
         header = identify(root, rules.catalogue, rules.schemas.edition)
     except (Refused, EnvelopeError):
-        return {}
+        return MessageFields({})
     bodies = root.iterchildren(_PREFIX + header.message_type.body)
-    return {identity(one): _values_of(tree) for one, tree in zip(header.declarations, bodies, strict=True)}
+    return MessageFields({identity(one): tree for one, tree in zip(header.declarations, bodies, strict=True)})
 
 
 def _values_of(body: etree._Element) -> FieldValues:
     fields: dict[tuple[str, int, str], str] = {}
     holders: Counter[str] = Counter()
-    for holder, children in _holders(body, _DEPTH):
+    for holder, texts in _holders(body, _DEPTH):
         holders[holder] += 1
-        for child in children:
-            name, text = etree.QName(child).localname, own_text(child).strip()
-            if text and name not in _OF_THE_VERSION:
-                fields[holder, holders[holder], name] = text
+        number = holders[holder]
+        fields |= {(holder, number, name): text for name, text in texts.items() if text}
     return FieldValues(fields=fields, holders=holders)
 
 
-def _holders(element: etree._Element, depth: int) -> Iterator[tuple[str, list[etree._Element]]]:
-    """Yield each element that holds fields, with them, in document order."""
-    children = list(element.iterchildren(f"{_PREFIX}*"))
-    leaves = [child for child in children if next(child.iterchildren(f"{_PREFIX}*"), None) is None]
-    if leaves:
-        yield etree.QName(element).localname, leaves
-    for child in children if depth else ():
-        if next(child.iterchildren(f"{_PREFIX}*"), None) is not None:
-            yield from _holders(child, depth - 1)
+def _holders(element: etree._Element, depth: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the name of each element that holds fields, with their texts by name, in document order."""
+    texts: dict[str, str] = {}
+    inner: list[etree._Element] = []
+    for child in _elements(element):
+        if next(_elements(child), None) is not None:
+            inner.append(child)
+        elif (name := child.tag[len(_PREFIX) :]) not in _OF_THE_VERSION:
+            texts[name] = own_text(child).strip()
+    if texts:
+        yield element.tag[len(_PREFIX) :], texts
+    for child in inner if depth else ():
+        yield from _holders(child, depth - 1)
+
+
+def _elements(element: etree._Element) -> Iterator[etree._Element]:
+    """Yield the children that are of customs' namespace, no comments."""
+    return (one for one in element if isinstance(one.tag, str) and one.tag.startswith(_PREFIX))

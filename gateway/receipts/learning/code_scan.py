@@ -17,7 +17,7 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.facts import answer_facts
 from gateway.model import CodeClass
 from gateway.observe.log import log
-from gateway.receipts.learning.changed_fields import FieldValues, changed_fields, field_values
+from gateway.receipts.learning.changed_fields import MessageFields, changed_fields, fields_in
 from gateway.receipts.learning.cures import GOOD, AnswerHeard, Cure, cures_by_last, first_of
 from gateway.receipts.learning.learned_codes import (
     CURED,
@@ -93,7 +93,8 @@ class CodeScan:
         self._vocabulary: Vocabulary = vocabulary_of(rules)
         self._strange: set[str] | None = None
         """Codes that no table explains and that have a count of their own; None: to be read."""
-        self._values = lru_cache(_MESSAGES_HELD)(partial(_values_in, spool, rules, limits))
+        self._fields = lru_cache(_MESSAGES_HELD)(partial(_fields_in, spool, rules, limits))
+        self._versions = lru_cache(_STRETCH)(partial(_versions_of, spool))
 
     def look(self) -> int:
         """Count what was filed since; returns how many notices were counted. Raises SpoolError."""
@@ -105,7 +106,7 @@ class CodeScan:
                 total += counted
                 if counted < _STRETCH:
                     break
-        self._values.cache_clear()  # bodies of customers are not kept longer than they are needed
+        self._fields.cache_clear()  # declarations are not kept in memory for longer than they are needed
         return total
 
     def _step(self, owner: str) -> int:
@@ -114,6 +115,7 @@ class CodeScan:
         notices = self._spool.notices(owner, after=after or 0, limit=_STRETCH)
         if not notices:
             return 0
+        self._versions.cache_clear()
         stretch, new = _Stretch(), set[str]()
         for notice in notices:
             for row in notice.rows:
@@ -139,7 +141,7 @@ class CodeScan:
         rows = self._until(owner, row)
         if not refused and all(self._kind(one) is not CodeClass.REFUSED for one in rows[:-1]):
             return
-        versions = _versions(self._spool.about(owner, row.identity, limit=_VERSIONS_READ))
+        versions = self._versions(owner, row.identity)
         told_of = [self._heard(owner, one, _version_of(one, versions)) for one in rows]
         past = [one for one in told_of if one.kind is CodeClass.REFUSED or one.kind in GOOD]
         if refused:
@@ -149,8 +151,7 @@ class CodeScan:
             self._count_cure(row, cure, stretch, new)
 
     def _count_cure(self, row: TimelineEntry, cure: Cure, stretch: _Stretch, new: set[str]) -> None:
-        before = self._values(cure.refused).get(row.identity)
-        after = self._values(cure.accepted).get(row.identity)
+        before, after = (self._fields(uid).of(row.identity) for uid in (cure.refused, cure.accepted))
         if before is None or after is None:  # purged, or accepted under other rules
             return
         changed = changed_fields(before, after)
@@ -178,9 +179,9 @@ class CodeScan:
 
     def _shape(self, owner: str, row: TimelineEntry, info: str) -> str:
         """Return the shape of a text, without anything that stands in the declaration."""
-        versions = _versions(self._spool.about(owner, row.identity, limit=_VERSIONS_READ))
-        values = self._values(_version_of(row, versions)).get(row.identity)
-        return text_shape(info, self._vocabulary, values.values() if values else ())
+        version = _version_of(row, self._versions(owner, row.identity))
+        declared = self._fields(version).of(row.identity)
+        return text_shape(info, self._vocabulary, declared.values() if declared else ())
 
     def _until(self, owner: str, row: TimelineEntry) -> list[TimelineEntry]:
         """Return the answers about the declaration of a row up to that row, in the order of filing."""
@@ -204,14 +205,14 @@ class CodeScan:
         return self._strange
 
 
-def _values_in(spool: Spool, rules: Rules, limits: LimitsConfig, uid: str) -> dict[str, FieldValues]:
+def _fields_in(spool: Spool, rules: Rules, limits: LimitsConfig, uid: str) -> MessageFields:
     body = spool.body(uid)
-    return {} if body is None else field_values(body, rules, limits)
+    return MessageFields({}) if body is None else fields_in(body, rules, limits)
 
 
-def _versions(entries: Sequence[MessageView]) -> list[MessageView]:
+def _versions_of(spool: Spool, owner: str, identity: str) -> list[MessageView]:
     """Return each message about a declaration once, newest first."""
-    return list({one.uid: one for one in entries}.values())
+    return list({one.uid: one for one in spool.about(owner, identity, limit=_VERSIONS_READ)}.values())
 
 
 def _version_of(row: TimelineEntry, versions: Sequence[MessageView]) -> str:
