@@ -39,6 +39,10 @@ def advice_lines(meaning: MeaningView | NewsView | Code) -> list[str]:
 
 
 def tell_advice(meaning: MeaningView | NewsView, *, indent: str) -> None:
-    """Print the lines of `advice_lines`."""
-    for line in advice_lines(meaning):
+    """Print the lines of `advice_lines`, and which fields had changed most often when it was gone."""
+    learned = ", ".join(meaning.cured_by)
+    for line in (
+        *advice_lines(meaning),
+        *((f"常因修改以下字段而消除 / often cured by: {learned}",) if learned else ()),
+    ):
         echo(f"{indent}{line}")

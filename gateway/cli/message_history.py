@@ -14,6 +14,7 @@ from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import HOME, Config
 from gateway.facts import MessageFacts, message_facts, way_facts
 from gateway.keys.backlog import KeyBacklog
+from gateway.receipts.learning.known_cures import KnownCures
 from gateway.rules.loading import Rules
 from gateway.upkeep.retention import archive_dir
 from gateway.views.api import AnswerView, StandingView, answer_views, entry_view, status_view
@@ -51,7 +52,8 @@ def history_of(spool: Spool, uid: str, rules: Rules) -> MessageHistory | None:
         return None
     own = () if view.destination.startswith(HOME) else view.identities  # a delivery has placeholders only
     rows = {identity: spool.timeline(view.owner, identity) for identity in own}
-    answers = {identity: answer_views(told, rules.codes) for identity, told in rows.items()}
+    cures = KnownCures(spool, rules)
+    answers = {identity: answer_views(told, rules.codes, cures) for identity, told in rows.items()}
     home = f"{HOME}/{view.owner}/"  # lanes are read from the spool, because enterprise files may be broken
     lanes = {one.destination for one in spool.depths() if one.destination.startswith(home)}
     acknowledged, now = spool.acknowledged(view.owner), datetime.now(UTC)

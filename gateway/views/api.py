@@ -12,6 +12,8 @@ from gateway import facts
 from gateway.facts import MessageFacts
 from gateway.identity import parse_identity
 from gateway.model import Code, Header, Layer
+from gateway.receipts.learning.known_cures import KnownCures
+from gateway.receipts.learning.learned_codes import meaning_of
 from gateway.rules.codes import Codes
 from gateway.views.causes import failure_of
 from spool.entry import MessageView, Notice, TimelineEntry
@@ -107,6 +109,8 @@ class NewsView(Struct, frozen=True, kw_only=True):
     """As of the status."""
     regional: bool = False
     """Seen in some customs regions only."""
+    cured_by: tuple[str, ...] = ()
+    """As of the status."""
 
 
 class MeaningView(Struct, frozen=True, kw_only=True):
@@ -126,6 +130,9 @@ class MeaningView(Struct, frozen=True, kw_only=True):
     """Seen in some customs regions only."""
     news: tuple[NewsView, ...] = ()
     """What the text says beside the status, at most some dozen; it never changes `kind`."""
+    cured_by: tuple[str, ...] = ()
+    """Fields that had changed most often when a declaration refused so was accepted after all; five at most, by what this
+    gateway has learned. Empty: not learned yet, and in deliveries, which say the same however often they are made."""
 
 
 class AnsweredView(Struct, frozen=True, kw_only=True):
@@ -357,15 +364,17 @@ def _next_attempt(view: MessageView) -> datetime | None:
     return view.due_at if view.state is State.READY else None
 
 
-def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:
-    """Show notices, each with the caller's bodies only."""
+def receipts_view(
+    notices: Sequence[Notice], codes: Codes, *, after: int, cures: KnownCures | None = None
+) -> ReceiptsView:
+    """Show notices, each with the caller's bodies only; `cures`: what is learned, None: nothing is shown of it."""
     return ReceiptsView(
-        receipts=tuple([receipt_view(notice, codes) for notice in notices]),
+        receipts=tuple([receipt_view(notice, codes, cures) for notice in notices]),
         cursor=notices[-1].cursor if notices else after,
     )
 
 
-def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
+def receipt_view(notice: Notice, codes: Codes, cures: KnownCures | None = None) -> ReceiptView:
     """Show one notice, with its owner's bodies only."""
     return ReceiptView(
         cursor=notice.cursor,
@@ -373,31 +382,34 @@ def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
         message_type=notice.kind,
         received_at=notice.received_at,
         content=f"/v1/receipts/{notice.arrival}/content",
-        bodies=answer_views(notice.rows, codes),
+        bodies=answer_views(notice.rows, codes, cures),
     )
 
 
-def answer_views(rows: Sequence[TimelineEntry], codes: Codes) -> tuple[AnswerView, ...]:
+def answer_views(
+    rows: Sequence[TimelineEntry], codes: Codes, cures: KnownCures | None = None
+) -> tuple[AnswerView, ...]:
     """Show rows, those of one body together (a CEB900 speaks of every declaration of its message)."""
     if len(rows) == 1:
-        return (_answer_view(rows, codes),)
+        return (_answer_view(rows, codes, cures),)
     groups = groupby(rows, key=attrgetter("arrival", "index", "digest"))
-    return tuple([_answer_view(list(group), codes) for _, group in groups])
+    return tuple([_answer_view(list(group), codes, cures) for _, group in groups])
 
 
-def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
+def _answer_view(rows: Sequence[TimelineEntry], codes: Codes, cures: KnownCures | None) -> AnswerView:
     row = rows[0]
     known = facts.answer_facts(row.facts)
-    if known.layer == Layer.TRANSPORT:
-        meaning = _meaning(codes.dxp(row.status))
-    else:
-        news = codes.in_text(row.status, known.info)
-        meaning = _meaning(codes.said(row.kind, row.status, known.info), news)
+    code = meaning_of(row.kind, row.status, known, codes)
+    news = () if known.layer == Layer.TRANSPORT else codes.in_text(row.status, known.info)
     return AnswerView(
         message_type=row.kind,
         layer=known.layer,
         status=row.status,
-        meaning=meaning,
+        meaning=_meaning(
+            code,
+            tuple([_news(one, cures.of(one.code) if cures else ()) for one in news]),
+            cures.of_answer(code, known) if cures else (),
+        ),
         time=row.at,
         info=known.info,
         declarations=tuple([_answered(one.identity) for one in rows]),
@@ -407,7 +419,7 @@ def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
     )
 
 
-def _meaning(code: Code, news: Sequence[Code] = ()) -> MeaningView:
+def _meaning(code: Code, news: tuple[NewsView, ...], cured_by: tuple[str, ...]) -> MeaningView:
     return MeaningView(
         kind=code.kind.value,
         zh=code.zh,
@@ -417,11 +429,12 @@ def _meaning(code: Code, news: Sequence[Code] = ()) -> MeaningView:
         retry=code.retry,
         who=code.who,
         regional=code.regional,
-        news=tuple([_news(one) for one in news]),
+        news=news,
+        cured_by=cured_by,
     )
 
 
-def _news(code: Code) -> NewsView:
+def _news(code: Code, cured_by: tuple[str, ...]) -> NewsView:
     return NewsView(
         code=code.code,
         kind=code.kind.value,
@@ -432,6 +445,7 @@ def _news(code: Code) -> NewsView:
         retry=code.retry,
         who=code.who,
         regional=code.regional,
+        cured_by=cured_by,
     )
 
 

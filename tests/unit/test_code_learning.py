@@ -222,9 +222,9 @@ def test_the_right_field_stands_first_for_nearly_every_code(
 
     fields: dict[str, list[tuple[str, int]]] = {}
     overall: dict[str, int] = {}
-    for one in spool.tallies(FIELD):
-        fields.setdefault(one.subject, []).append((one.key, one.n))
-        overall[one.key] = overall.get(one.key, 0) + one.n
+    for tally in spool.tallies(FIELD):
+        fields.setdefault(tally.subject, []).append((tally.key, tally.n))
+        overall[tally.key] = overall.get(tally.key, 0) + tally.n
     first = {code: ranked(found, overall)[0][0] for code, found in fields.items()}
     texts = {code for code in first if is_text(code)}
     assert len(texts) == len(TEXTS)

@@ -1,12 +1,12 @@
 """The names under which codes are counted: the same for the scan that learns, and for whoever shows what was learned."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from gateway.facts import AnswerFacts
 from gateway.model import Code, CodeClass, Layer
-from gateway.rules.codes import Codes, codes_in
+from gateway.rules.codes import ALL, Codes, codes_in
 
 OTHER: Final = "other"
 """Counts whatever finds no place of its own."""
@@ -79,7 +79,35 @@ def in_tables(code: str, codes: Codes) -> bool:
     )
 
 
-def ranked(fields: Iterable[tuple[str, int]], overall: dict[str, int]) -> list[tuple[str, int]]:
+def tabled(codes: Codes) -> list[str]:
+    """Return every code that our tables explain by itself: in brackets, texts, statuses of receipts, negative numbers."""
+    statuses = [status for kind, status in codes.statuses if kind == ALL]
+    return [
+        *codes.brackets,
+        *(one.meaning.code for one in codes.patterns if not one.codes),
+        *statuses,
+        *codes.errors,
+    ]
+
+
+def explained(code: str, codes: Codes) -> Code:
+    """Explain a code by the name under which it counts; `unknown` if no table of ours does."""
+    if code.startswith("DxpRep "):
+        return codes.dxp(code.removeprefix("DxpRep "))
+    if code.startswith(_FORMAT):
+        return codes.status("CEB900Message", "-1")
+    if is_text(code):
+        return codes.any_of(RETURNED)
+    by_name = (one.meaning for one in codes.patterns if one.meaning.code == code)
+    return next(by_name, None) or codes.any_of(code)
+
+
+def may_be_shown(code: str, declarations: int) -> bool:
+    """Say whether enough declarations had a code: a text that only one or two had may be about somebody."""
+    return not is_text(code) or declarations >= FEWEST
+
+
+def ranked(fields: Iterable[tuple[str, int]], overall: Mapping[str, int]) -> list[tuple[str, int]]:
     """Order fields and how often each changed before a code was gone, the most frequent first.
 
     Of two that changed as often, the one that seldom changes otherwise says more (`overall`: changes for any code).
