@@ -84,12 +84,17 @@ class CodeScan:
         owners: Iterable[str],
         *,
         codes_at_most: int = _CODES_AT_MOST,
+        stretch: int = _STRETCH,
     ) -> None:
-        """`owners`: the enterprises whose answers are read; `limits`: within which accepted messages are parsed."""
+        """`owners`: the enterprises whose answers are read; `limits`: within which accepted messages are parsed.
+
+        `codes_at_most`: that no table explains; `stretch`: most notices counted in one commit.
+        """
         self._spool = spool
         self._rules = rules
         self._owners = tuple(owners)
         self._codes_at_most = codes_at_most
+        self._stretch = stretch
         self._vocabulary: Vocabulary = vocabulary_of(rules)
         self._strange: set[str] | None = None
         """Codes that no table explains and that have a count of their own; None: to be read."""
@@ -104,7 +109,7 @@ class CodeScan:
             while time.monotonic() < until:
                 counted = self._step(owner)
                 total += counted
-                if counted < _STRETCH:
+                if counted < self._stretch:
                     break
         self._fields.cache_clear()  # declarations are not kept in memory for longer than they are needed
         return total
@@ -112,7 +117,7 @@ class CodeScan:
     def _step(self, owner: str) -> int:
         mark = f"codes {owner}"
         after = self._spool.mark(mark)
-        notices = self._spool.notices(owner, after=after or 0, limit=_STRETCH)
+        notices = self._spool.notices(owner, after=after or 0, limit=self._stretch)
         if not notices:
             return 0
         self._versions.cache_clear()
