@@ -1,6 +1,7 @@
 """`gateway codes`: what the codes of customs mean, how often they came, and what cured them."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,9 @@ from typing import Final
 import click
 from rich.cells import cell_len, set_cell_size
 
+from gateway.app.open_spool import build_spool
 from gateway.cli import tables
+from gateway.cli.as_owner import as_owner_of
 from gateway.cli.code_meanings import advice_lines
 from gateway.cli.evidence import read_keys
 from gateway.cli.failure import NOT_IN_ORDER, say
@@ -137,7 +140,10 @@ def import_(document: Path, keys: tuple[str, ...], file: Path, as_json: bool) ->
         raise ConfigError(
             "this node wrote that file itself", where=str(document), fix="import it on another node"
         )
-    with open_spool(config) as spool:
+    with (
+        as_owner_of(config.node.state_dir),
+        closing(build_spool(config)) as spool,
+    ):  # also of a node that never ran
         taken = _take(spool, found)
     if as_json:
         emit({"origin": found.origin, "at": found.at, "codes": len(found.codes), "taken": taken})
