@@ -1,6 +1,5 @@
 """`gateway codes`: what is learned is shown, exported and imported; what few have in common is not."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from shutil import copytree
@@ -29,7 +28,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def node(template: Path, tmp_path: Path) -> Iterator[Node]:
+def node(template: Path, tmp_path: Path) -> Node:
     return node_at(Path(copytree(template, tmp_path / "site")))
 
 
