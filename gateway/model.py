@@ -115,6 +115,21 @@ class CodeClass(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Actor(StrEnum):
+    """Who has to act on an answer of customs (docs/spec/codes.md, Who has to act)."""
+
+    PLATFORM = "platform"
+    PAYMENT_FIRM = "payment_firm"
+    LOGISTICS_FIRM = "logistics_firm"
+    BROKER = "broker"
+    DECLARANT = "declarant"
+    """Whoever declared the document, whatever its type."""
+    OPERATOR = "operator"
+    """Whoever runs this gateway."""
+    CUSTOMS = "customs"
+    NOBODY = "nobody"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
     """The meaning of one status or error code, `mappings/codes.toml` (docs/spec/codes.md)."""
@@ -127,6 +142,10 @@ class Code:
     advice_en: str = ""
     retry: str = ""
     """`retry`: send the same again, `fix`: correct it first, or `never`; empty where the question does not arise."""
+    who: tuple[Actor, ...] = ()
+    """Who has to act, the first of them first; empty: not known, or nothing is to be done."""
+    regional: bool = False
+    """Seen in some customs regions only."""
     source: str = ""
 
 

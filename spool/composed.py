@@ -33,6 +33,7 @@ class ComposedSpool:
     reading: store.SpoolReading
     measures: store.SpoolMeasures
     overdues: store.SpoolOverdues
+    counts: store.SpoolCounts
     retention: store.SpoolRetention
     log: store.SpoolLog
     upkeep: store.SpoolUpkeep
@@ -88,6 +89,10 @@ class ComposedSpool:
     set_overdue = _of("overdues", store.SpoolOverdues.set_overdue)
     overdue = _of("overdues", store.SpoolOverdues.overdue)
     end_overdue = _of("overdues", store.SpoolOverdues.end_overdue)
+
+    add_tallies = _of("counts", store.SpoolCounts.add_tallies)
+    replace_tallies = _of("counts", store.SpoolCounts.replace_tallies)
+    tallies = _of("counts", store.SpoolCounts.tallies)
 
     old = _of("retention", store.SpoolRetention.old)
     export = _of("retention", store.SpoolRetention.export)

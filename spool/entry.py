@@ -331,6 +331,22 @@ class Filed(Struct, frozen=True, kw_only=True):
     ended: tuple[Ended, ...] = ()
 
 
+class Tally(Struct, frozen=True, kw_only=True):
+    """How often something was counted, and when first and last."""
+
+    name: str
+    """What is counted."""
+    subject: str
+    """Of what."""
+    n: int
+    first_at: datetime
+    last_at: datetime
+    key: str = ""
+    """Which part of the subject; empty: the whole."""
+    origin: str = ""
+    """Where it was counted; empty: here."""
+
+
 class Notice(Struct, frozen=True, kw_only=True):
     """The part of one arrival that concerns one owner, waiting to be delivered."""
 

@@ -39,6 +39,7 @@ from spool.entry import (
     Settlement,
     Silent,
     Submission,
+    Tally,
     TimelineEntry,
     Travelled,
     Unread,
@@ -378,6 +379,28 @@ class SpoolOverdues(Protocol):
         ...
 
 
+class SpoolCounts(Protocol):
+    """Counts that scans add up, exactly once whatever is killed meanwhile; it does not know of what."""
+
+    def add_tallies(self, scan: str, tallies: Sequence[Tally], *, after: int | None, reached: int) -> bool:
+        """Add to counts, and move the mark `scan` from `after` (None: it was never set) to `reached`, in one commit.
+
+        Returns False, and writes nothing, when the mark is not at `after`: somebody else has counted that stretch.
+        """
+        ...
+
+    def replace_tallies(self, origin: str, tallies: Sequence[Tally], *, scan: str, reached: int) -> bool:
+        """Replace all counts of an origin, if the mark `scan` is below `reached` or not set, and move it there.
+
+        Returns False, and writes nothing, otherwise.
+        """
+        ...
+
+    def tallies(self, name: str, *, subject: str | None = None) -> list[Tally]:
+        """Return the counts of this name, of all subjects or of one, from every origin."""
+        ...
+
+
 class SpoolRetention(Protocol):
     """Gives up old messages."""
 
@@ -487,6 +510,7 @@ class Spool(
     SpoolReading,
     SpoolMeasures,
     SpoolOverdues,
+    SpoolCounts,
     SpoolRetention,
     SpoolLog,
     SpoolUpkeep,

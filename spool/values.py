@@ -15,6 +15,7 @@ from spool.entry import (
     Orphan,
     RawArrival,
     Silent,
+    Tally,
     TimelineEntry,
 )
 from spool.lease import Lease
@@ -34,6 +35,11 @@ def _named(names: str, row: Row) -> dict[str, Any]:
         name: to_time(value) if name.endswith("_at") and value is not None else value
         for name, value in zip(names.split(), row, strict=True)
     }
+
+
+def tally(row: Row) -> Tally:
+    """Read name, subject, origin, key, n, first_at, last_at."""
+    return Tally(**_named("name subject origin key n first_at last_at", row))
 
 
 def claimed(row: Row, lease: Lease) -> Claimed:

@@ -37,6 +37,7 @@ from gateway.processes.stop import Stop
 from gateway.processes.supervisor import Role
 from gateway.receipts.collect import Collect
 from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.learning.code_scan import CodeScan
 from gateway.receipts.local import LocalTransport
 from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.transfer import Transfer
@@ -225,6 +226,7 @@ class App:
             lease_s=self.config.lease_s,
             endings=token_expiries(self.enterprises.values()),
             overdue_scan=OverdueScan(spool, self.rules),
+            code_scan=CodeScan(spool, self.rules, self.config.accept.limits, self.enterprises),
             sealer=Sealer(
                 spool,
                 node_key(self.config),

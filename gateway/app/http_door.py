@@ -29,6 +29,7 @@ from gateway.keys.metrics import key_families
 from gateway.keys.node_key import node_key
 from gateway.keys.public_keyring import PublicKeyring
 from gateway.observe.metrics import Meter, spool_metrics
+from gateway.receipts.learning.known_cures import KnownCures
 from gateway.submission.commit import GroupCommit
 from gateway.submission.intake import Intake
 from gateway.submission.mail_limit import Full
@@ -100,6 +101,7 @@ def http_door(
             gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
             meter=meter,
             exporter=EvidenceExporter(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
+            cures=KnownCures(spool, judge.rules),
             archive=Archive(archive_dir(config), wait_s=DOOR_WAIT_S),
             mappings=judge.mappings,
             metrics_token=metrics_token,

@@ -8,11 +8,13 @@ from math import isinf
 
 from msgspec.structs import replace
 
+from gateway.cli.code_meanings import tell_advice
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import HOME, Config
 from gateway.facts import MessageFacts, message_facts, way_facts
 from gateway.keys.backlog import KeyBacklog
+from gateway.receipts.learning.known_cures import KnownCures
 from gateway.rules.loading import Rules
 from gateway.upkeep.retention import archive_dir
 from gateway.views.api import AnswerView, StandingView, answer_views, entry_view, status_view
@@ -50,7 +52,8 @@ def history_of(spool: Spool, uid: str, rules: Rules) -> MessageHistory | None:
         return None
     own = () if view.destination.startswith(HOME) else view.identities  # a delivery has placeholders only
     rows = {identity: spool.timeline(view.owner, identity) for identity in own}
-    answers = {identity: answer_views(told, rules.codes) for identity, told in rows.items()}
+    cures = KnownCures(spool, rules)
+    answers = {identity: answer_views(told, rules.codes, cures) for identity, told in rows.items()}
     home = f"{HOME}/{view.owner}/"  # lanes are read from the spool, because enterprise files may be broken
     lanes = {one.destination for one in spool.depths() if one.destination.startswith(home)}
     acknowledged, now = spool.acknowledged(view.owner), datetime.now(UTC)
@@ -268,6 +271,11 @@ def _tell_standing(one: StandingView, *, but: str) -> None:
     """Print the standing of a declaration; `but`: the message being shown, not listed again."""
     said = f"transport {one.transport}, format {one.format}, business {one.business or 'unanswered'}, {one.outcome}"
     echo(f"    {said}; {one.acknowledged} of {one.answers} answers acknowledged")
+    if one.tax is not None:
+        tax = one.tax
+        echo(
+            f"    tax bill {tax.status}  {tax.meaning.zh} / {tax.meaning.en}  [{tax.message_type}, {tax.time}]"
+        )
     for late in one.overdue:
         echo(
             f"    overdue since {instant(late.since)}: {late.layer}, which usually takes {late.usual_s} s at most"
@@ -288,5 +296,7 @@ def _tell_answers(answers: Sequence[AnswerView]) -> None:
         )
         if answer.info:
             echo(f"      {answer.info}")
-        if meaning.advice_en:
-            echo(f"      {meaning.advice_zh} / {meaning.advice_en}")
+        tell_advice(meaning, indent="      ")
+        for news in meaning.news:
+            echo(f"      {news.code}: {news.zh} / {news.en}  [{news.kind}]")
+            tell_advice(news, indent="        ")

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import tables
+from gateway.cli.code_meanings import meaning_text
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.open_spool import enterprises_of, open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option, out_option
@@ -20,6 +21,7 @@ from gateway.config.local_receivers import local_receivers_of
 from gateway.errors import EnvelopeError
 from gateway.model import Answer, EnterpriseId
 from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.learning.known_cures import KnownCures
 from gateway.receipts.opened import open_collected
 from gateway.receipts.transfer import Transfer
 from gateway.rules.loading import Rules
@@ -46,15 +48,18 @@ def receipts() -> None:
 def list_(enterprise: str, after: int, limit: int, file: Path, as_json: bool) -> None:
     """List receipts as the enterprises see them, oldest first."""
     config = load_config(file)
-    codes = rules_of(config).codes
+    rules = rules_of(config)
     known = enterprises_of(config)
     owners = [enterprise] if enterprise else [str(name) for name in known]
     with open_spool(config) as spool:
+        cures = KnownCures(spool, rules)
         pages = [
             (
                 owner,
                 spool.acknowledged(owner),
-                receipts_view(spool.notices(owner, after=after, limit=limit), codes, after=after).receipts,
+                receipts_view(
+                    spool.notices(owner, after=after, limit=limit), rules.codes, after=after, cures=cures
+                ).receipts,
             )
             for owner in owners
         ]
@@ -113,7 +118,7 @@ def _rows(owner: str, one: ReceiptView, *, acknowledged: bool) -> list[tuple[str
     told = [
         (
             body.status,
-            f"{body.meaning.zh} / {body.meaning.en}",
+            meaning_text(body.meaning),
             " ".join((declaration.type, *(f"{name}={value}" for name, value in declaration.key.items()))),
         )
         for body in one.bodies

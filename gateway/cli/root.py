@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "trace": _entry("trace", "trace", "Tell the whole life of a message or declaration."),
     "spool": _entry("spool", "spool", "Look at the spool and act on what is in it."),
     "receipts": _entry("receipts", "receipts", "Look at the answers of customs, matched and not."),
+    "codes": _entry("codes", "codes", "Look at customs' codes: meaning, counts, what cured them."),
     "enterprise": _entry("enterprise", "enterprise", "Add, show and disable enterprises."),
     "evidence": _entry("evidence", "evidence", "Export and verify what proves the life of a message."),
     "journal": _entry("journal", "journal", "Look at the log behind the proofs, and verify all of it."),

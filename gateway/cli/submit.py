@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from gateway.cli import tables
+from gateway.cli.code_meanings import meaning_text
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
@@ -168,8 +169,7 @@ def _tell_declaration(message_type: str, key: Mapping[str, str], watch: Decision
     name = " ".join(f"{field}={value}" for field, value in key.items())
     echo(f"  {name}: {watch.outcome(message_type, key)}")
     for one in watch.answers(message_type, key):
-        meaning = one.meaning
-        echo(f"    {one.time}  {one.message_type} {one.status}  {meaning.zh} / {meaning.en}  {one.info}")
+        echo(f"    {one.time}  {one.message_type} {one.status}  {meaning_text(one.meaning)}  {one.info}")
 
 
 def _tell_faults(problem: ProblemView) -> None:

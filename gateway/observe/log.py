@@ -193,6 +193,11 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
         meaning="an answer nobody was found for; it is kept",
         do="`gateway receipts orphans` shows it",
     ),
+    "code.unknown": EventSpec(
+        level="info",
+        meaning="customs used a code that no table explains; told once",
+        do="`gateway codes show CODE`; what it means may be added to `mappings/codes.toml` of a `rules_dir`",
+    ),
     "declaration.overdue": EventSpec(
         level="warning",
         meaning="`declarations` of a message have no answer of `layer` after the time that is usual, `usual_s`; told once",

@@ -3,21 +3,23 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar
+from itertools import islice
+from typing import Final, Literal
 
 import msgspec
 
-from gateway.model import Code, CodeClass
-from gateway.rules.catalogue import Catalogue
-from gateway.rules.tables import TablePlace, read_tables, shaped
+from gateway.model import Actor, Code, CodeClass
 
-_BRACKET: Final = re.compile(r"\[Code:(\w+);Desc:([^\]]*)\]")
+ALL: Final = "*"
+"""Stands for every type of receipt that has no set of codes of its own."""
+TAX_BILLS: Final = frozenset({"CEB816Message", "CEB818Message"})
+"""Receipts about the tax of a declaration, with statuses of their own (docs/spec/codes.md, Other small code sets)."""
+READ_CHARACTERS: Final = 5000
+"""How much of the text of an answer is read: the longest that customs' schemas allow (900)."""
+_BRACKET: Final = re.compile(r"\[Code:(\w{1,20});Desc:([^\]]*)\]")
+_BRACKETS: Final = 8
+"""Most codes that are read in one text."""
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
-_ALL: Final = "*"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +44,15 @@ class CodeRange:
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do about an error code."""
+    """What to do about a code."""
 
     retry: Literal["retry", "fix", "never"]
     zh: str
     en: str
     kind: CodeClass = CodeClass.REFUSED
     """Class of the error codes in rows that follow this advice."""
+    who: tuple[Actor, ...] = ()
+    """Who has to act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,24 @@ class Repeat:
     texts: tuple[str, ...]
     """The text of such a refusal contains one of these."""
     advice: Advice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPattern:
+    """What the text of an answer says beside its status; it leaves the class of the status alone."""
+
+    texts: tuple[str, ...]
+    """Literal; the text of the answer contains one of them."""
+    statuses: frozenset[str]
+    """It counts in answers of these statuses."""
+    codes: frozenset[str]
+    """It counts behind these codes in brackets, whatever the status, and says more precisely what they mean."""
+    meaning: Code
+
+    def found(self, status: str, brackets: Mapping[str, str], info: str) -> bool:
+        """Say whether an answer of this status, with these codes in its text, says it."""
+        counts = status in self.statuses or not self.codes.isdisjoint(brackets)
+        return counts and any(text in info for text in self.texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +97,7 @@ class Codes:
     """Business error codes by the text of the negative number."""
     brackets: Mapping[str, Code]
     """Customs codes of the `[Code:n;Desc:t]` pattern by number."""
+    patterns: tuple[TextPattern, ...]
     unknown: Fallback
     repeat: Repeat
 
@@ -85,7 +108,12 @@ class Codes:
             return meaning
         advice = repeat.advice
         return replace(
-            meaning, kind=advice.kind, advice_zh=advice.zh, advice_en=advice.en, retry=advice.retry
+            meaning,
+            kind=advice.kind,
+            advice_zh=advice.zh,
+            advice_en=advice.en,
+            retry=advice.retry,
+            who=advice.who,
         )
 
     def status(self, message_type: str, code: str) -> Code:
@@ -94,7 +122,7 @@ class Codes:
         own_set = self.own_sets.get(message_type)
         listed = self.statuses.get((message_type, code))
         if listed is None and own_set is None:
-            listed = self.statuses.get((_ALL, code))
+            listed = self.statuses.get((ALL, code))
         return listed or self.errors.get(code) or (own_set or self.unknown).meaning(code)
 
     def dxp(self, code: str) -> Code:
@@ -113,236 +141,45 @@ class Codes:
         code = code.strip()
         return self.errors.get(code) or self.unknown.meaning(code)
 
-    def describe(self, info: str) -> Code | None:
-        """Explain the first `[Code:n;Desc:t]` in a returnInfo; None when there is none.
+    def in_text(self, status: str, info: str) -> tuple[Code, ...]:
+        """Explain what the text of a receipt says beside its status: codes in brackets, then known patterns.
+
+        At most 8 codes in the first 5000 characters; each meaning once.
+        """
+        info, status = info[:READ_CHARACTERS], status.strip()
+        brackets = codes_in(info)
+        found = [one for one in self.patterns if one.found(status, brackets, info)]
+        said_better = {code for one in found for code in one.codes}
+        listed = [self.bracket(*one) for one in brackets.items() if one[0] not in said_better]
+        return (*listed, *(one.meaning for one in found))
+
+    def bracket(self, number: str, text: str) -> Code:
+        """Explain a customs code in brackets.
 
         Customs does not publish these numbers: one that is not in our table keeps the given text.
         """
-        found = _BRACKET.search(
-            info, 0, info.rfind("]") + 1
-        )  # after the last "]" every attempt would scan to the end
-        if found is None:
-            return None
-        number, text = found.groups()
         known = self.brackets.get(number)
         return known or Code(code=number, kind=CodeClass.UNKNOWN, zh=text, en=f"customs says: {text}")
 
+    def any_of(self, code: str) -> Code:
+        """Explain a code that is given by itself: a code in brackets, a status, an error, or a platform error."""
+        code = code.strip()
+        known = self.brackets.get(code) or self.statuses.get((ALL, code)) or self.errors.get(code)
+        return known or self.platform.get(code) or self.unknown.meaning(code)
 
-def load_codes(file: Path, catalogue: Catalogue) -> Codes:
-    """Read the tables of codes; raises RulesError that names what is wrong, also a receipt not in the catalogue."""
-    place = TablePlace(file)
-    tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
-    advice = _each(tables.advice, Advice, place.within("advice"))
-    read = _Reader(advice, frozenset(receipt.name for receipt in catalogue.receipts()))
-    at_status, at_dxp, at_business = place.within("status"), place.within("dxp"), place.within("business")
-    groups = _each(tables.status, _StatusGroup, at_status)
-    dxp = shaped(tables.dxp, _Platform, at_dxp, _EXAMPLE)
-    return Codes(
-        statuses=MappingProxyType(dict(read.statuses(groups, at_status))),
-        own_sets=MappingProxyType(dict(read.own_sets(groups, at_status))),
-        platform=MappingProxyType(read.rows({"": dxp}, at_dxp, "[0-9]{4}")),
-        spans=tuple(read.spans(dxp, at_dxp)),
-        errors=MappingProxyType(
-            read.rows(_each(tables.business, _Rows, at_business), at_business, "-[0-9]+")
-        ),
-        brackets=MappingProxyType(dict(read.brackets(tables.brackets, place.within("brackets")))),
-        unknown=read.fallback(tables.unknown, place.within("unknown")),
-        repeat=read.repeat(tables.repeat, place.within("repeat")),
-    )
+
+def codes_in(info: str) -> dict[str, str]:
+    """Return the codes of the `[Code:n;Desc:t]` pattern in a text, with their texts, in order; at most 8."""
+    if "[Code:" not in info:
+        return {}
+    end = info.rfind("]") + 1  # after the last "]" every attempt would scan to the end
+    found: Iterator[re.Match[str]] = _BRACKET.finditer(info, 0, end)
+    codes: dict[str, str] = {}
+    for one in islice(found, _BRACKETS):
+        codes.setdefault(one[1], one[2])
+    return codes
 
 
 def _number(code: str) -> int:
     """Read a code as an integer; returns 0, which no table uses, for any other text."""
     return int(code) if _INTEGER.fullmatch(code) else 0
-
-
-class _Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    kind: CodeClass
-    zh: str
-    en: str
-    advice: str = ""
-    accepted_for: tuple[str, ...] = ()
-    """Receipt types for which the code means accepted; `kind` applies to the others."""
-
-
-class _Span(_Meaning, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    first: int
-    last: int
-
-
-class _Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    below_zero: _Meaning
-    otherwise: _Meaning
-    source: str
-
-
-class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    source: str
-    codes: dict[str, Any]
-    """Converted one by one to `_Meaning`, so that an error can name the code."""
-
-
-class _StatusGroup(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    receipts: tuple[str, ...] = (_ALL,)
-    unknown: Any = None
-    """Required in a group that names its receipts, and only there."""
-
-
-class _Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    source: str
-    rows: list[tuple[str, str, str, str]]
-    """Code, Chinese, English, name of an advice."""
-
-
-class _Repeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    texts: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
-    advice: str
-
-
-class _Platform(_Rows, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    spans: tuple[_Span, ...]
-
-
-class _Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file; tables of tables are converted one by one, so that an error can name the table."""
-
-    advice: dict[str, Any]
-    unknown: Any
-    status: dict[str, Any]
-    dxp: Any
-    business: dict[str, Any]
-    brackets: Any
-    repeat: Any
-
-
-_EXAMPLE: Final = """
-kind = "progress"
-retry = "fix"
-zh = "海关入库"
-en = "taken into the customs database"
-advice = "content"
-accepted_for = ["CEB312Message"]
-receipts = ["CEB816Message"]
-texts = ["重复发送"]
-source = "docs/spec/codes.md, returnStatus in receipts"
-rows = [["-301001", "订单商品表体信息不存在", "the order has no items", "content"]]
-spans = [{ first = 1, last = 999, kind = "refused", zh = "…", en = "…", advice = "format" }]
-below_zero = { kind = "refused", zh = "处理异常", en = "processing error", advice = "content" }
-otherwise = { kind = "unknown", zh = "未收录的状态码", en = "status code not listed" }
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Converts the tables to values and resolves their references."""
-
-    advice: Mapping[str, Advice]
-    receipts: frozenset[str]
-
-    def statuses(
-        self, groups: Mapping[str, _StatusGroup], place: TablePlace
-    ) -> Iterator[tuple[tuple[str, str], Code]]:
-        for name, group in groups.items():
-            within = place.within(name)
-            self._known(group.receipts, within, "receipts")
-            for code, table in group.codes.items():
-                at = within.within(f"codes.{code}")
-                row = shaped(table, _Meaning, at, _EXAMPLE)
-                meaning = self._meaning(row, code, group.source, at)
-                for receipt in group.receipts:
-                    yield (receipt, code), meaning
-                self._known(row.accepted_for, at, "accepted_for")
-                for receipt in row.accepted_for:
-                    yield (receipt, code), replace(meaning, kind=CodeClass.ACCEPTED)
-
-    def own_sets(
-        self, groups: Mapping[str, _StatusGroup], place: TablePlace
-    ) -> Iterator[tuple[str, Fallback]]:
-        for name, group in groups.items():
-            within = place.within(name)
-            if (_ALL in group.receipts) != (group.unknown is None):
-                what = "a group needs `unknown` when it names its receipts, and only then"
-                raise within.error(what, key="unknown", example=_line("otherwise"))
-            if group.unknown is not None:
-                fallback = self.fallback(group.unknown, within.within("unknown"))
-                yield from ((receipt, fallback) for receipt in group.receipts)
-
-    def fallback(self, table: object, place: TablePlace) -> Fallback:
-        row = shaped(table, _Fallback, place, _EXAMPLE)
-        return Fallback(
-            below_zero=self._meaning(row.below_zero, "", row.source, place),
-            otherwise=self._meaning(row.otherwise, "", row.source, place),
-        )
-
-    def brackets(self, table: object, place: TablePlace) -> Iterator[tuple[str, Code]]:
-        group = shaped(table, _Group, place, _EXAMPLE)
-        for code, row in _each(group.codes, _Meaning, place.within("codes")).items():
-            yield code, self._meaning(row, code, group.source, place.within(f"codes.{code}"))
-
-    def repeat(self, table: object, place: TablePlace) -> Repeat:
-        row = shaped(table, _Repeat, place, _EXAMPLE)
-        return Repeat(texts=row.texts, advice=self._advice(row.advice, place, "advice"))
-
-    def spans(self, table: _Platform, place: TablePlace) -> Iterator[CodeRange]:
-        for row in table.spans:
-            if row.first > row.last:
-                what = f"span {row.first} ends before it begins"
-                raise place.error(what, key="spans", example=_line("spans"))
-            yield CodeRange(
-                first=row.first, last=row.last, meaning=self._meaning(row, "", table.source, place)
-            )
-
-    def rows(self, tables: Mapping[str, _Rows], place: TablePlace, pattern: str) -> dict[str, Code]:
-        """Read rows of error codes; a code listed twice gets both texts and the advice of the later row.
-
-        Its kind is `unknown` if one of the two is, because that one may be meant.
-        """
-        read: dict[str, Code] = {}
-        for name, table in tables.items():
-            at = place.within(name) if name else place
-            for code, zh, en, advised in table.rows:
-                if not re.fullmatch(pattern, code):
-                    raise at.error(f"{code!r} is not such a code", key="rows", example=_line("rows"))
-                advice = self._advice(advised, at, "rows")
-                new = _code(_Meaning(kind=advice.kind, zh=zh, en=en), code, table.source, advice)
-                old = read.get(code)
-                if old is not None:
-                    kind = CodeClass.UNKNOWN if CodeClass.UNKNOWN in {old.kind, new.kind} else new.kind
-                    new = replace(new, kind=kind, zh=f"{old.zh} / {zh}", en=f"{old.en} / {en}")
-                read[code] = new
-        return read
-
-    def _meaning(self, row: _Meaning, code: str, source: str, place: TablePlace) -> Code:
-        advice = self._advice(row.advice, place, "advice") if row.advice else None
-        return _code(row, code, source, advice)
-
-    def _advice(self, name: str, place: TablePlace, key: str) -> Advice:
-        if name not in self.advice:
-            raise place.error(f"there is no table [advice.{name}]", key=key, example=_line("advice"))
-        return self.advice[name]
-
-    def _known(self, names: tuple[str, ...], place: TablePlace, key: str) -> None:
-        for name in names:
-            if name != _ALL and name not in self.receipts:
-                raise place.error(f"{name} is no receipt of the catalogue", key=key, example=_line(key))
-
-
-def _code(row: _Meaning, code: str, source: str, advice: Advice | None) -> Code:
-    return Code(
-        code=code,
-        kind=row.kind,
-        zh=row.zh,
-        en=row.en,
-        advice_zh=advice.zh if advice else "",
-        advice_en=advice.en if advice else "",
-        retry=advice.retry if advice else "",
-        source=source,
-    )
-
-
-def _each(tables: Mapping[str, object], shape: type[T], place: TablePlace) -> dict[str, T]:
-    return {name: shaped(table, shape, place.within(name), _EXAMPLE) for name, table in tables.items()}
-
-
-def _line(key: str) -> str:
-    return next(line for line in _EXAMPLE.splitlines() if line.startswith(f"{key} "))

@@ -6,7 +6,8 @@ from typing import Final
 
 from gateway.config.gateway_toml import Config
 from gateway.rules.catalogue import Catalogue, load_catalogue
-from gateway.rules.codes import Codes, load_codes
+from gateway.rules.codes import Codes
+from gateway.rules.codes_file import load_codes
 from gateway.rules.plain_form import PlainForms
 from gateway.rules.response_times import ResponseTimes, load_response_times, response_times_of
 from gateway.rules.schemas import Schemas

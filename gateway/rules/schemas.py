@@ -151,6 +151,20 @@ class Schemas:
             decl = grammar.child(decl, step.rpartition(":")[2])
         return decl.name_zh if decl is not None else ""
 
+    def titles(self) -> dict[str, str]:
+        """Return the name of every element that messages of these schemas may have, with its Chinese name."""
+        found: dict[str, str] = {}
+        for root, decl in self._decls.items():
+            grammar, waiting, seen = self.grammar_for(root), [decl], set[str]()
+            while waiting:
+                one = waiting.pop()
+                if one.tag in seen:
+                    continue
+                seen.add(one.tag)
+                found[one.name] = found.get(one.name) or one.name_zh
+                waiting += [slot.decl for slot in grammar.shape(one).slots if slot.decl is not None]
+        return found
+
     def _entry_files(self) -> Iterator[_File]:
         included = {path for file in self._files.values() for path in file.references.values()}
         yield from (file for path, file in self._files.items() if path not in included)

@@ -9,6 +9,7 @@ from gateway.keys.public_keyring import PublicKeyring
 from gateway.observe.log import log
 from gateway.processes.stop import Stop
 from gateway.receipts.filing import ReceiptFiler
+from gateway.receipts.learning.code_scan import CodeScan
 from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.rematching import Rematching
 from gateway.sending.resend import log_ended
@@ -45,10 +46,11 @@ class Keep:
         endings: Sequence[TokenExpiry] = (),
         sealer: Sealer | None = None,
         overdue_scan: OverdueScan | None = None,
+        code_scan: CodeScan | None = None,
     ) -> None:
         """`sealer`: None when no proofs are wanted; `retention`: None keeps everything for ever.
 
-        `overdue_scan`: None reports no missing answers. `waits_s`: destination → its longest back-off.
+        `overdue_scan`: None reports no missing answers; `code_scan`: None learns nothing of codes. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, filer)
@@ -61,6 +63,7 @@ class Keep:
         self._endings = endings
         self._sealer = sealer
         self._overdue_scan = overdue_scan
+        self._code_scan = code_scan
         self._untidy = False
         """Tidying has failed, and this was logged."""
         self._next_purge = 0
@@ -113,11 +116,13 @@ class Keep:
         self._look_at_answers()
 
     def _look_at_answers(self) -> None:
-        """Rematch orphans that point at something new, and report answers that do not come."""
+        """Rematch orphans that point at something new, report answers that do not come, and learn from those that came."""
         try:
             self._rematching.look()
             if self._overdue_scan is not None:
                 self._overdue_scan.look(datetime.now(UTC))
+            if self._code_scan is not None:
+                self._code_scan.look()
         except SpoolError as error:  # a message was just purged, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 

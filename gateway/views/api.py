@@ -12,6 +12,8 @@ from gateway import facts
 from gateway.facts import MessageFacts
 from gateway.identity import parse_identity
 from gateway.model import Code, Header, Layer
+from gateway.receipts.learning.known_cures import KnownCures
+from gateway.receipts.learning.learned_codes import meaning_of
 from gateway.rules.codes import Codes
 from gateway.views.causes import failure_of
 from spool.entry import MessageView, Notice, TimelineEntry
@@ -90,6 +92,27 @@ class StatusView(Struct, frozen=True, kw_only=True):
     """Every way of the message, the first one too."""
 
 
+class NewsView(Struct, frozen=True, kw_only=True):
+    """What the text of an answer says beside its status: a code in brackets, or a known text."""
+
+    code: str
+    """The number of `[Code:n;Desc:…]`, or the name of the text in `mappings/codes.toml`."""
+    kind: str
+    """As of the status; `hold`: it will not go on by itself, whatever the status says."""
+    zh: str
+    en: str
+    advice_zh: str
+    advice_en: str
+    retry: str
+    """As of the status."""
+    who: tuple[str, ...] = ()
+    """As of the status."""
+    regional: bool = False
+    """Seen in some customs regions only."""
+    cured_by: tuple[str, ...] = ()
+    """As of the status."""
+
+
 class MeaningView(Struct, frozen=True, kw_only=True):
     """What a status code means."""
 
@@ -101,6 +124,15 @@ class MeaningView(Struct, frozen=True, kw_only=True):
     advice_en: str
     retry: str
     """`retry` as it is, `fix` and send again, `never`; or empty."""
+    who: tuple[str, ...] = ()
+    """Who has to act, the first of them first; empty: nobody needs to, or it is not known."""
+    regional: bool = False
+    """Seen in some customs regions only."""
+    news: tuple[NewsView, ...] = ()
+    """What the text says beside the status, at most some dozen; it never changes `kind`."""
+    cured_by: tuple[str, ...] = ()
+    """Fields that had changed most often when a declaration refused so was accepted after all; five at most, by what this
+    gateway has learned. Empty: not learned yet, and in deliveries, which say the same however often they are made."""
 
 
 class AnsweredView(Struct, frozen=True, kw_only=True):
@@ -182,6 +214,16 @@ class SubmissionView(Struct, frozen=True, kw_only=True):
     sent_at: datetime | None
 
 
+class TaxView(Struct, frozen=True, kw_only=True):
+    """The newest word about the tax bill of a declaration (CEB816, CEB818)."""
+
+    message_type: str
+    status: str
+    meaning: MeaningView
+    time: str
+    """When customs says it happened: 17 digits, as sent."""
+
+
 class StandingView(Struct, frozen=True, kw_only=True):
     """How one declaration stands; each field says one thing and none is guessed from another."""
 
@@ -196,7 +238,7 @@ class StandingView(Struct, frozen=True, kw_only=True):
     format: str
     """`unanswered`; `ok`: customs answered, so it passed; `refused`."""
     business: str
-    """Status of the newest receipt of customs; empty: none."""
+    """Status of the newest receipt of customs about the declaration itself; empty: none."""
     outcome: str
     """What customs decided: `open`, `accepted`, `refused`."""
     answers: int
@@ -210,6 +252,8 @@ class StandingView(Struct, frozen=True, kw_only=True):
     """The earliest of them; null: nothing is overdue."""
     messages: tuple[SubmissionView, ...]
     """Those that spoke of it, newest first, 100 at most."""
+    tax: TaxView | None = None
+    """Its tax bill, which says nothing of the declaration; null: none came."""
 
 
 class TimelineView(Struct, frozen=True, kw_only=True):
@@ -320,15 +364,17 @@ def _next_attempt(view: MessageView) -> datetime | None:
     return view.due_at if view.state is State.READY else None
 
 
-def receipts_view(notices: Sequence[Notice], codes: Codes, *, after: int) -> ReceiptsView:
-    """Show notices, each with the caller's bodies only."""
+def receipts_view(
+    notices: Sequence[Notice], codes: Codes, *, after: int, cures: KnownCures | None = None
+) -> ReceiptsView:
+    """Show notices, each with the caller's bodies only; `cures`: what is learned, None: nothing is shown of it."""
     return ReceiptsView(
-        receipts=tuple([receipt_view(notice, codes) for notice in notices]),
+        receipts=tuple([receipt_view(notice, codes, cures) for notice in notices]),
         cursor=notices[-1].cursor if notices else after,
     )
 
 
-def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
+def receipt_view(notice: Notice, codes: Codes, cures: KnownCures | None = None) -> ReceiptView:
     """Show one notice, with its owner's bodies only."""
     return ReceiptView(
         cursor=notice.cursor,
@@ -336,31 +382,34 @@ def receipt_view(notice: Notice, codes: Codes) -> ReceiptView:
         message_type=notice.kind,
         received_at=notice.received_at,
         content=f"/v1/receipts/{notice.arrival}/content",
-        bodies=answer_views(notice.rows, codes),
+        bodies=answer_views(notice.rows, codes, cures),
     )
 
 
-def answer_views(rows: Sequence[TimelineEntry], codes: Codes) -> tuple[AnswerView, ...]:
+def answer_views(
+    rows: Sequence[TimelineEntry], codes: Codes, cures: KnownCures | None = None
+) -> tuple[AnswerView, ...]:
     """Show rows, those of one body together (a CEB900 speaks of every declaration of its message)."""
     if len(rows) == 1:
-        return (_answer_view(rows, codes),)
+        return (_answer_view(rows, codes, cures),)
     groups = groupby(rows, key=attrgetter("arrival", "index", "digest"))
-    return tuple([_answer_view(list(group), codes) for _, group in groups])
+    return tuple([_answer_view(list(group), codes, cures) for _, group in groups])
 
 
-def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
+def _answer_view(rows: Sequence[TimelineEntry], codes: Codes, cures: KnownCures | None) -> AnswerView:
     row = rows[0]
     known = facts.answer_facts(row.facts)
-    code = (
-        codes.dxp(row.status)
-        if known.layer == Layer.TRANSPORT
-        else codes.said(row.kind, row.status, known.info)
-    )
+    code = meaning_of(row.kind, row.status, known, codes)
+    news = () if known.layer == Layer.TRANSPORT else codes.in_text(row.status, known.info)
     return AnswerView(
         message_type=row.kind,
         layer=known.layer,
         status=row.status,
-        meaning=_meaning(code),
+        meaning=_meaning(
+            code,
+            tuple([_news(one, cures.of(one.code) if cures else ()) for one in news]),
+            cures.of_answer(code, known) if cures else (),
+        ),
         time=row.at,
         info=known.info,
         declarations=tuple([_answered(one.identity) for one in rows]),
@@ -370,7 +419,7 @@ def _answer_view(rows: Sequence[TimelineEntry], codes: Codes) -> AnswerView:
     )
 
 
-def _meaning(code: Code) -> MeaningView:
+def _meaning(code: Code, news: tuple[NewsView, ...], cured_by: tuple[str, ...]) -> MeaningView:
     return MeaningView(
         kind=code.kind.value,
         zh=code.zh,
@@ -378,6 +427,25 @@ def _meaning(code: Code) -> MeaningView:
         advice_zh=code.advice_zh,
         advice_en=code.advice_en,
         retry=code.retry,
+        who=code.who,
+        regional=code.regional,
+        news=news,
+        cured_by=cured_by,
+    )
+
+
+def _news(code: Code, cured_by: tuple[str, ...]) -> NewsView:
+    return NewsView(
+        code=code.code,
+        kind=code.kind.value,
+        zh=code.zh,
+        en=code.en,
+        advice_zh=code.advice_zh,
+        advice_en=code.advice_en,
+        retry=code.retry,
+        who=code.who,
+        regional=code.regional,
+        cured_by=cured_by,
     )
 
 

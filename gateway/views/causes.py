@@ -46,6 +46,7 @@ class Cause(StrEnum):
     UNANSWERED = "unanswered"
     UNDECIDED = "undecided"
     REFUSED = "refused"
+    STALLED = "stalled"
     TO_FETCH = "to fetch"
     ANSWERED = "answered"
     ATTEMPT_FAILED = "attempt failed"
@@ -88,6 +89,10 @@ _PHRASES: Final[Mapping[Cause, Phrase]] = MappingProxyType(
         Cause.REFUSED: Phrase(
             "{count} of {of} declarations were refused: to be mended and sent anew",
             "{of}份单证中有{count}份被退回，须修改后重新申报",
+        ),
+        Cause.STALLED: Phrase(
+            "{count} of {of} declarations will not go on by themselves",
+            "{of}份单证中有{count}份将停滞，须有关方处理",
         ),
         Cause.TO_FETCH: Phrase("has {count} answers to fetch and acknowledge", "有{count}份回执待获取并确认"),
         Cause.ANSWERED: Phrase("every declaration has its answer", "全部单证均已收到回执"),

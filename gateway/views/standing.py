@@ -12,7 +12,7 @@ from typing import Final
 from gateway.config.gateway_toml import LOCAL
 from gateway.identity import parse_identity
 from gateway.model import CodeClass, Layer
-from gateway.rules.codes import Codes
+from gateway.rules.codes import TAX_BILLS, Codes
 from gateway.rules.loading import Rules
 from gateway.rules.response_times import LAYERS, ResponseTimes
 from gateway.views.api import (
@@ -20,6 +20,7 @@ from gateway.views.api import (
     OverdueView,
     StandingView,
     SubmissionView,
+    TaxView,
     WaitView,
     answer_views,
 )
@@ -39,6 +40,9 @@ class _Heard:
     transport: str
     format: str
     business: tuple[AnswerView, ...]
+    """Of customs, about the declaration itself."""
+    tax: tuple[AnswerView, ...]
+    """Of customs, about its tax bill."""
     all: tuple[AnswerView, ...]
 
 
@@ -109,6 +113,7 @@ def standing(
         overdue=overdue,
         overdue_since=min((one.since for one in overdue), default=None),
         messages=tuple(map(_submission, messages)),
+        tax=_tax(heard.tax),
     )
 
 
@@ -154,14 +159,25 @@ def overdue_of(
 
 def _heard(rows: Sequence[TimelineEntry], codes: Codes) -> _Heard:
     answers = answer_views(rows, codes)
-    business = tuple([one for one in answers if one.layer == Layer.BUSINESS])
+    told = [one for one in answers if one.layer == Layer.BUSINESS]
+    business = tuple([one for one in told if one.message_type not in TAX_BILLS])
     formats = [one for one in answers if one.layer == Layer.FORMAT]
     transports = [one for one in answers if one.layer == Layer.TRANSPORT]
     return _Heard(
-        transport="ok" if business or formats else _said(transports),
-        format="ok" if business else _said(formats),
+        transport="ok" if told or formats else _said(transports),
+        format="ok" if told else _said(formats),
         business=business,
+        tax=tuple([one for one in told if one.message_type in TAX_BILLS]),
         all=answers,
+    )
+
+
+def _tax(bills: Sequence[AnswerView]) -> TaxView | None:
+    if not bills:
+        return None
+    newest = max(bills, key=lambda one: one.time)
+    return TaxView(
+        message_type=newest.message_type, status=newest.status, meaning=newest.meaning, time=newest.time
     )
 
 

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from gateway.config.gateway_toml import HOME, LOCAL
 from gateway.model import CodeClass, Layer, MessageId
+from gateway.rules.codes import TAX_BILLS
 from gateway.sending.resend import AGAIN
-from gateway.views.api import AnswerView
+from gateway.views.api import AnswerView, NewsView
 from gateway.views.causes import Cause, Phrase, dead_of, phrase
 from spool.entry import MessageView
 from spool.lifecycle import State
@@ -66,16 +67,32 @@ def waits_for(
 def outcome_of(answers: Iterable[AnswerView]) -> DeclarationOutcome:
     """Return customs' decision about a declaration: the newest answer that decides anything counts.
 
-    A tax bill or a note that comes after the release leaves it released. A request of the exchange for another
+    A tax bill decides nothing, and a note that comes after the release leaves it released. A request of the exchange for another
     attempt decides nothing: the gateway makes the attempt. Nor does the refusal of a delivery alone, because it came
     twice or after a newer one (`unknown` in `mappings/codes.toml`).
     """
     decided = [
         (one.time, _DECIDED[one.meaning.kind])
         for one in answers
-        if one.meaning.kind in _DECIDED and not asks_for_another_attempt(one)
+        if one.meaning.kind in _DECIDED
+        and one.message_type not in TAX_BILLS
+        and not asks_for_another_attempt(one)
     ]
     return max(decided)[1] if decided else "open"
+
+
+def stalling(answers: Iterable[AnswerView]) -> NewsView | None:
+    """Return what customs' newest answer says in its text that keeps a declaration from going on; None: nothing.
+
+    An answer of a later time took the declaration further, so an older text counts no more; nor does any of a
+    declaration that is decided.
+    """
+    told = [one for one in answers if one.layer == Layer.BUSINESS and one.message_type not in TAX_BILLS]
+    if not told or outcome_of(told) != "open":
+        return None
+    newest = max(one.time for one in told)
+    news = (one for answer in told if answer.time == newest for one in answer.meaning.news)
+    return next((one for one in news if one.kind == CodeClass.HOLD), None)
 
 
 def asks_for_another_attempt(answer: AnswerView) -> bool:
@@ -103,9 +120,17 @@ def _sent(
     if view.destination.startswith(HOME) or (view.destination == LOCAL and unanswered):
         here = view.destination == LOCAL
         return Waiting(who="nobody", why=phrase(Cause.DELIVERED_HERE if here else Cause.DELIVERED_HOME))
+    news = [found for timeline in answers if (found := stalling(timeline)) is not None]
+    if news:
+        return _stalled(news, of)
     if unanswered:
         who: Who = "exchange" if exchange_answers else "customs"
         return Waiting(who=who, why=phrase(Cause.UNANSWERED, count=unanswered, of=of))
+    return _answered(answers, to_fetch)
+
+
+def _answered(answers: Sequence[Sequence[AnswerView]], to_fetch: int) -> Waiting:
+    of = len(answers)
     outcomes = [outcome_of(timeline) for timeline in answers]
     undecided = outcomes.count("open")
     if undecided:
@@ -116,3 +141,10 @@ def _sent(
     if to_fetch:
         return Waiting(who="enterprise", why=phrase(Cause.TO_FETCH, count=to_fetch))
     return Waiting(who="nobody", why=phrase(Cause.ANSWERED))
+
+
+def _stalled(news: Sequence[NewsView], of: int) -> Waiting:
+    """Name what keeps the first of them from going on, and what its enterprise has to do."""
+    found, count = news[0], phrase(Cause.STALLED, count=len(news), of=of)
+    en, zh = f"{count.en}: {found.en}; {found.advice_en}", f"{count.zh}：{found.zh}。{found.advice_zh}"
+    return Waiting(who="enterprise", why=Phrase(en, zh))

@@ -19,6 +19,7 @@ from spool.postgres.reading import READING
 from spool.postgres.receipts import PostgresReceipts
 from spool.postgres.retention import PostgresRetention
 from spool.postgres.signals import listening
+from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.reading import SharedReading
@@ -85,6 +86,7 @@ class PostgresSpool(ComposedSpool):
             reading=reading,
             measures=PostgresMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
+            counts=SharedCounts(db),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
             upkeep=PostgresUpkeep(db),

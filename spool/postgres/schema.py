@@ -242,4 +242,10 @@ STEPS: Final[tuple[str, ...]] = (
     INSERT INTO mark SELECT 'scan ' || name, split_part(at, ' ', 1)::bigint, split_part(at, ' ', 2)::bigint FROM walk;
     DROP TABLE walk;
     """,
+    """
+    CREATE TABLE tally (                        -- counts that scans add up; origin: where, empty: here
+        name text NOT NULL, subject text NOT NULL, origin text NOT NULL, key text NOT NULL, n bigint NOT NULL,
+        first_at bigint NOT NULL, last_at bigint NOT NULL, PRIMARY KEY (name, subject, origin, key)
+    );
+    """,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
+from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.signals import Signals
@@ -98,6 +99,7 @@ class SqliteSpool(ComposedSpool):
             reading=reading,
             measures=SqliteMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
+            counts=SharedCounts(db),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
             upkeep=SqliteUpkeep(db, signals),

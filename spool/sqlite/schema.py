@@ -266,4 +266,10 @@ STEPS: Final[tuple[str, ...]] = (
         CAST(substr(at, instr(at, ' ') + 1) AS INTEGER) FROM walk;
     DROP TABLE walk;
     """,
+    """
+    CREATE TABLE tally (                        -- counts that scans add up; origin: where, empty: here
+        name TEXT NOT NULL, subject TEXT NOT NULL, origin TEXT NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL,
+        first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (name, subject, origin, key)
+    ) WITHOUT ROWID;
+    """,
 )

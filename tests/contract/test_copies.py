@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spool.entry import Filing, OrphanBody, Overdue, Subject, TimelineRow
+from spool.entry import Filing, OrphanBody, Overdue, Subject, Tally, TimelineRow
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
@@ -20,7 +20,7 @@ from tests.spool_samples import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "mark", "walk", "tile", "leaves", "checkpoint"}
+ONCE = {"acknowledged", "mark", "tally", "tile", "leaves", "checkpoint"}
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
@@ -84,6 +84,8 @@ def _live(spool: Spool) -> None:
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
     spool.put([new_message("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
     spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
+    count = Tally(name="seen", subject="K", n=1, first_at=START, last_at=START)
+    assert spool.add_tallies("scan", [count], after=None, reached=1)
 
 
 def rows(state_dir: Path) -> dict[str, int]:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from spool.archived import Archived
-from spool.entry import Fate, Filing, Overdue, Subject, TimelineRow, Wanted, Way
+from spool.entry import Fate, Filing, Overdue, Subject, Tally, TimelineRow, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
@@ -175,6 +175,7 @@ def depths(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 SILENCE = Overdue(layer="business", kinds=("CEB311Message",))
+TALLY = Tally(name="seen", subject="x", n=1, first_at=START, last_at=START)
 CALLS: dict[str, Call] = {
     "put something new": lambda s: s.put(
         [new_message("N1", subject("N1"), owner="ann", request_key="key N1")]
@@ -207,6 +208,11 @@ CALLS: dict[str, Call] = {
     "silent": lambda s: s.silent("walk", SILENCE, until=START, start=START - timedelta(1), limit=9),
     "overdue": lambda s: s.overdue(limit=9),
     "end what is overdue": lambda s: s.end_overdue([SILENCE], after=0, limit=9),
+    "counts": lambda s: s.tallies("seen"),
+    "counts of a subject": lambda s: s.tallies("seen", subject="x"),
+    "add to counts": lambda s: s.add_tallies(
+        "scan", [TALLY], after=s.mark("scan"), reached=(s.mark("scan") or 0) + 1
+    ),
     "notices": lambda s: s.notices("ann", after=s.acknowledged("ann"), limit=99),
     "acknowledge": lambda s: s.acknowledge("ann", s.acknowledged("ann") + 1),
     "filed for": lambda s: s.filed_for("ann", 1),

@@ -19,8 +19,10 @@ from spool.lifecycle import Event
 from spool.store import Spool
 from tests.contract.test_correlation import (
     BILL,
+    BILL_STATUS,
     INVT_NO,
     ONE,
+    PRE_NO,
     RELEASED,
     RULES_NOW,
     SAVED,
@@ -28,7 +30,7 @@ from tests.contract.test_correlation import (
     collect,
     filer,
 )
-from tests.documents import inventory, order, receipt
+from tests.documents import inventory, order, receipt, tax
 from tests.spool_samples import START, Clock, new_message, settled
 from tests.unit.test_new_messages import config
 
@@ -97,8 +99,70 @@ def test_each_state_of_a_declaration_is_said_by_itself(
     collect(spool, filer, RELEASED, BILL)
     spool.acknowledge("one", spool.notices("one", after=0, limit=1)[0].cursor)
     one = stands(spool, clock)
-    assert (one.business, one.outcome, one.answers, one.acknowledged) == ("1", "accepted", 3, 1)
+    assert (one.business, one.outcome, one.answers, one.acknowledged) == ("800", "accepted", 3, 1)
     assert [(told.id, told.state) for told in one.messages] == [(uid, "sent")]
+
+
+def test_the_status_of_a_tax_bill_is_not_that_of_the_list(
+    spool: Spool, filer: ReceiptFiler, clock: Clock
+) -> None:
+    accept(spool, inventory("COP-1"))
+    collect(spool, filer, RELEASED)
+    assert stands(spool, clock).tax is None
+    collect(spool, filer, BILL)
+    one = stands(spool, clock)
+    assert one.tax is not None
+    assert (one.business, one.tax.message_type, one.tax.status) == ("800", "CEB816Message", "1")
+    collect(spool, filer, BILL_STATUS)
+    one = stands(spool, clock)
+    assert one.tax is not None
+    assert (one.business, one.tax.status, one.tax.meaning.zh) == ("800", "2", "税单已汇总")
+
+
+def test_a_void_tax_bill_decides_nothing(spool: Spool, filer: ReceiptFiler, clock: Clock) -> None:
+    accept(spool, inventory("COP-1"))
+    collect(spool, filer, RELEASED.replace(b"<returnStatus>800<", b"<returnStatus>300<"))
+    collect(spool, filer, tax("CEB818Message", returnTime="20250102030409000", status="3"))
+    one = stands(spool, clock)
+    assert one.tax is not None
+    assert (one.tax.status, one.business, one.outcome) == ("3", "300", "open")
+
+
+NO_PAYMENT = "清单新增申报成功;对应电商平台为[4400000002]订单号为[ORDER-1]支付信息不存在"
+
+
+def test_bad_news_in_the_text_of_a_good_status_says_what_the_enterprise_has_to_do(
+    spool: Spool, filer: ReceiptFiler, clock: Clock
+) -> None:
+    accept(spool, inventory("COP-1", "COP-2"))
+    told = {"copNo": "COP-1", "preNo": PRE_NO, "returnStatus": "2", "returnTime": "20250102030405000"}
+    collect(spool, filer, receipt("CEB622Message", {**told, "returnInfo": NO_PAYMENT}))
+    one = stands(spool, clock)
+    assert (one.business, one.outcome, one.waits_for.who) == ("2", "open", "enterprise")
+    assert "WeChat Pay" in one.waits_for.why
+    assert "支付企业重新推送" in one.waits_for.why_zh
+    assert stands(spool, clock, "CEB621Message copNo=COP-2").waits_for.who == "customs"
+
+    collect(
+        spool,
+        filer,
+        receipt("CEB622Message", {**told, "returnStatus": "120", "returnTime": "20250102030406000"}),
+    )
+    assert stands(spool, clock).waits_for.who == "customs", "it has gone on"
+
+
+def test_bad_news_of_a_list_that_is_decided_is_old(spool: Spool, filer: ReceiptFiler, clock: Clock) -> None:
+    accept(spool, inventory("COP-1"))
+    collect(spool, filer, RELEASED)
+    told = {
+        "copNo": "COP-1",
+        "returnStatus": "2",
+        "returnInfo": NO_PAYMENT,
+        "returnTime": "20991231000000000",
+    }
+    collect(spool, filer, receipt("CEB622Message", told))
+    assert (stands(spool, clock).outcome, stands(spool, clock).waits_for.who) == ("accepted", "enterprise")
+    assert "to fetch" in stands(spool, clock).waits_for.why
 
 
 def test_it_is_said_who_has_to_do_something_next(spool: Spool, filer: ReceiptFiler, clock: Clock) -> None:

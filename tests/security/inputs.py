@@ -91,7 +91,7 @@ def collected(raw: bytes) -> tuple[Fault, ...]:
     try:
         opened = open_collected(raw, rules().catalogue)
         for answer in opened.answers:
-            rules().codes.describe(answer.info)
+            rules().codes.in_text(answer.status, answer.info)
         if len(opened.answers) > 1:
             cut_to(opened.business, {0})
     except EnvelopeError as error:

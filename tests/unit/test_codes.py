@@ -1,14 +1,18 @@
 """What status and error codes mean, and that looking one up never fails."""
 
 import csv
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.model import CodeClass
+from gateway.errors import RulesError
+from gateway.model import Actor, Code, CodeClass
 from gateway.rules.catalogue import load_catalogue
-from gateway.rules.codes import load_codes
+from gateway.rules.codes import READ_CHARACTERS
+from gateway.rules.codes_file import load_codes
 from gateway.rules.loading import RULES
 from tests.spec import SPEC, needs_spec
 
@@ -72,7 +76,9 @@ def test_399_is_progress_where_release_follows(number: int) -> None:
         ("2", CodeClass.PROGRESS),
         ("3", CodeClass.PROGRESS),
         ("4", CodeClass.REFUSED),
+        ("99", CodeClass.REFUSED),
         ("100", CodeClass.REFUSED),
+        ("400", CodeClass.PROGRESS),
         ("300", CodeClass.PROGRESS),
         ("500", CodeClass.PROGRESS),
         ("501", CodeClass.HOLD),
@@ -135,7 +141,7 @@ def test_no_code_is_too_strange_to_be_explained(receipt: str, code: str) -> None
         assert meaning.kind in CodeClass
         assert meaning.zh
         assert meaning.en
-    CODES.describe(code)
+    CODES.in_text(code, code)
 
 
 @settings(max_examples=100)
@@ -220,7 +226,7 @@ def test_code_that_is_listed_twice_keeps_both_texts(code: str) -> None:
     assert meaning.en.count(" / ") == 1
 
 
-@pytest.mark.parametrize("code", ["-301020", "-304001"])
+@pytest.mark.parametrize("code", ["-301020", "-304001", "-451"])
 def test_code_seen_only_in_use_is_marked_unverified(code: str) -> None:
     assert "unverified" in CODES.business(code).source
 
@@ -238,10 +244,63 @@ def test_every_row_of_the_specification_is_in_the_table() -> None:
     with (SPEC / "ceb" / "codes" / "business_error_codes.csv").open(encoding="utf-8-sig") as lines:
         rows = [(row["code"], row["text_cn"]) for row in csv.DictReader(lines)]
     assert [row for row in rows if row[1] not in CODES.business(row[0]).zh.split(" / ")] == []
-    assert len(CODES.errors) == len({code for code, _ in rows}) + 2
+    assert len(CODES.errors) == len({code for code, _ in rows}) + 3
 
 
-# ---- [Code:n;Desc:t] ----
+# ---- advice ----
+
+
+def every_code() -> list[Code]:
+    """Return each meaning of the tables once."""
+    listed = [
+        *CODES.statuses.values(),
+        *CODES.errors.values(),
+        *CODES.platform.values(),
+        *CODES.brackets.values(),
+    ]
+    fallbacks = [
+        one for few in (CODES.unknown, *CODES.own_sets.values()) for one in (few.below_zero, few.otherwise)
+    ]
+    spans, patterns = [one.meaning for one in CODES.spans], [one.meaning for one in CODES.patterns]
+    return [*listed, *fallbacks, *spans, *patterns]
+
+
+def test_every_code_has_a_text_in_both_languages() -> None:
+    assert len(every_code()) > 250
+    for one in every_code():
+        assert re.search(r"[\u4e00-\u9fff]", one.zh)
+        assert one.en.isascii()
+        assert bool(one.advice_zh) == bool(one.advice_en)
+
+
+def test_every_refusal_and_every_hold_says_what_to_do_and_who_has_to() -> None:
+    bad = [one for one in every_code() if one.kind in {CodeClass.REFUSED, CodeClass.HOLD}]
+    assert len(bad) > 150
+    assert [one.code for one in bad if not (one.advice_zh and one.advice_en and one.retry and one.who)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "who"),
+    [
+        ("1300", [Actor.PLATFORM]),
+        ("1313", [Actor.NOBODY]),
+        ("1320", [Actor.BROKER, Actor.PLATFORM]),
+        ("1327", [Actor.PAYMENT_FIRM, Actor.PLATFORM]),
+        ("1332", [Actor.PAYMENT_FIRM, Actor.PLATFORM]),
+        ("13035", [Actor.PAYMENT_FIRM, Actor.PLATFORM]),
+        ("130126", [Actor.BROKER, Actor.PLATFORM]),
+        ("400", [Actor.LOGISTICS_FIRM]),
+        ("99", [Actor.PLATFORM]),
+        ("501", [Actor.CUSTOMS]),
+        ("-451", [Actor.BROKER]),
+        ("2600", []),
+    ],
+)
+def test_a_code_says_who_has_to_act(code: str, who: list[Actor]) -> None:
+    assert list(CODES.any_of(code).who) == who
+
+
+# ---- [Code:n;Desc:t], and what else a text says ----
 
 
 @pytest.mark.parametrize(
@@ -253,16 +312,103 @@ def test_every_row_of_the_specification_is_in_the_table() -> None:
     ],
 )
 def test_customs_code_in_the_text_is_explained(info: str, code: str, kind: CodeClass) -> None:
-    meaning = CODES.describe(info)
-    assert meaning is not None
+    (meaning,) = CODES.in_text("100", info)
     assert (meaning.code, meaning.kind) == (code, kind)
 
 
+def test_each_of_several_customs_codes_is_explained_once() -> None:
+    info = "[Code:1322;Desc:甲][Code:1332;Desc:乙[OrderHead.acturalPaid:1]][Code:1322;Desc:丙]"
+    assert [one.code for one in CODES.in_text("100", info)] == ["1322", "1332"]
+    assert len(CODES.in_text("100", "".join(f"[Code:{number};Desc:x]" for number in range(50)))) == 8
+
+
 def test_unknown_customs_code_keeps_the_text_given() -> None:
-    meaning = CODES.describe("前文[Code:4711;Desc:另有说明]")
-    assert meaning is not None
+    (meaning,) = CODES.in_text("100", "前文[Code:4711;Desc:另有说明]")
     assert (meaning.code, meaning.kind, meaning.zh) == ("4711", CodeClass.UNKNOWN, "另有说明")
 
 
-def test_plain_text_has_no_customs_code() -> None:
-    assert CODES.describe("收件地址不详") is None
+def test_plain_text_says_nothing_beside_the_status() -> None:
+    assert CODES.in_text("100", "收件地址不详") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "act"),
+    [
+        ("支付信息不存在", "payment_missing", Actor.PAYMENT_FIRM),
+        ("订单信息不存在", "order_missing", Actor.PLATFORM),
+        ("运单信息不存在", "waybill_missing", Actor.LOGISTICS_FIRM),
+    ],
+)
+def test_success_that_carries_bad_news_says_who_has_to_act(text: str, name: str, act: Actor) -> None:
+    (news,) = CODES.in_text("2", f"清单新增申报成功;对应电商平台为[4400000002]订单号为[ORDER-1]{text}")
+    assert (news.code, news.kind) == (name, CodeClass.HOLD)
+    assert act in news.who
+    assert CODES.in_text("800", text) == (), "not in a status that it does not go with"
+
+
+def test_advice_for_a_missing_payment_names_the_calls_of_the_payment_firms() -> None:
+    (news,) = CODES.in_text("2", "支付信息不存在")
+    for call in ("WeChat Pay", "Alipay", "declarationRequestId"):
+        assert call in news.advice_en
+    for call in ("微信支付", "支付宝", "declarationRequestId"):
+        assert call in news.advice_zh
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("支付企业未备案", (Actor.PAYMENT_FIRM,)),
+        ("调用加签接口失败", (Actor.OPERATOR,)),
+        ("其他", (Actor.DECLARANT, Actor.OPERATOR)),
+    ],
+)
+def test_code_of_two_meanings_is_read_by_its_text(text: str, who: tuple[Actor, ...]) -> None:
+    (news,) = CODES.in_text("-1", f"[Code:22001;Desc:{text}]")
+    assert (news.code, news.who, news.regional) == ("22001", who, True)
+
+
+@pytest.mark.parametrize("code", ["22002", "22007"])
+def test_code_of_some_regions_is_marked(code: str) -> None:
+    assert CODES.brackets[code].regional
+    assert not CODES.brackets["1300"].regional
+
+
+@given(receipt=st.sampled_from(RECEIPTS), code=st.sampled_from(["1", "2", "3", "100", "120", "800", "-451"]),
+       text=st.sampled_from([text for one in CODES.patterns for text in one.texts]))  # fmt: skip
+def test_a_text_never_changes_the_class_of_a_status(receipt: str, code: str, text: str) -> None:
+    assert CODES.said(receipt, code, text) == CODES.status(receipt, code)
+
+
+def test_text_is_read_to_a_bound_only() -> None:
+    assert CODES.in_text("2", f"{'。' * READ_CHARACTERS}支付信息不存在") == ()
+    assert CODES.in_text("2", "[Code:" * 100_000) == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ('texts = ["支"]\nstatuses = ["2"]', "texts"),
+        ("texts = []\nstatuses = ['2']", "texts"),
+        ('texts = ["支付"]', "statuses"),
+        ('texts = ["支付"]\nstatuses = ["2"]\ncodes = ["1"]', "statuses"),
+        ('texts = ["支付"]\nstatuses = ["2"]\nwho = ["somebody"]', "who"),
+    ],
+)
+def test_a_pattern_that_cannot_be_meant_is_an_error_that_names_it(tmp_path: Path, row: str, key: str) -> None:
+    file = tmp_path / "codes.toml"
+    whole = (RULES / "mappings" / "codes.toml").read_text("utf-8")
+    file.write_text(
+        f'{whole}\n[patterns.texts.mine]\nkind = "hold"\nzh = "意"\nen = "meaning"\n{row}\n', "utf-8"
+    )
+    with pytest.raises(RulesError) as caught:
+        load_codes(file, CATALOGUE)
+    assert "patterns.texts.mine" in caught.value.where
+    assert key in str(caught.value)
+
+
+def test_a_file_of_an_older_version_knows_no_patterns(tmp_path: Path) -> None:
+    file = tmp_path / "codes.toml"
+    whole = (RULES / "mappings" / "codes.toml").read_text("utf-8")
+    before, _, rest = whole.partition("[patterns]")
+    file.write_text(before + rest[rest.index("[business.enterprise]") :], "utf-8")
+    assert load_codes(file, CATALOGUE).patterns == ()

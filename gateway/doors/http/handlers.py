@@ -248,7 +248,7 @@ async def _get_declaration(request: Request, services: HttpServices, caller: Ent
         api.TimelineView(
             type=message_type,
             key=key,
-            answers=api.answer_views(rows, services.rules.codes),
+            answers=api.answer_views(rows, services.rules.codes, services.cures),
             declarations=standings(
                 services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
             ),
@@ -267,7 +267,7 @@ async def _get_receipts(request: Request, services: HttpServices, caller: Enterp
         notices = services.spool.notices(caller.id, after=after, limit=limit)
         left = until - loop.time()
         if notices or left <= 0 or services.long_poll.silent:
-            return _json(api.receipts_view(notices, services.rules.codes, after=after))
+            return _json(api.receipts_view(notices, services.rules.codes, after=after, cures=services.cures))
         if services.long_poll.full(caller.id):
             raise ProblemError("quota-exceeded", _POLLS, headers={"Retry-After": RETRY_AFTER_S})
         await services.long_poll.heard(caller.id, after, left)

@@ -22,7 +22,7 @@ from gateway.doors.http.operations import (
     problems_of,
 )
 from gateway.doors.http.request_signature import WINDOW_S
-from gateway.model import CodeClass, Fault, Layer
+from gateway.model import Actor, CodeClass, Fault, Layer
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.samples.compose import compose
 from gateway.views import api
@@ -30,13 +30,20 @@ from spool.lifecycle import State
 
 _REF: Final = "#/components/schemas/{name}"
 _STATES: Final = [state.value for state in State]
+_KINDS: Final = [kind.value for kind in CodeClass]
+_RETRIES: Final = ["retry", "fix", "never", ""]
+_ACTORS: Final = [actor.value for actor in Actor]
 _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("AcceptedView", "state"): ["accepted", "valid"],
     ("StatusView", "state"): _STATES,
     ("EntryView", "state"): _STATES,
     ("AnswerView", "layer"): [layer.value for layer in Layer],
-    ("MeaningView", "kind"): [kind.value for kind in CodeClass],
-    ("MeaningView", "retry"): ["retry", "fix", "never", ""],
+    ("MeaningView", "kind"): _KINDS,
+    ("MeaningView", "retry"): _RETRIES,
+    ("MeaningView", "who"): _ACTORS,
+    ("NewsView", "kind"): _KINDS,
+    ("NewsView", "retry"): _RETRIES,
+    ("NewsView", "who"): _ACTORS,
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""
@@ -193,7 +200,7 @@ def _views() -> dict[str, Any]:
             if (view, name) in said:
                 field["description"] = said[view, name]
             if (view, name) in _VALUES:
-                field["enum"] = _VALUES[view, name]
+                field.get("items", field)["enum"] = _VALUES[view, name]
             field.pop("default", None)
     return schemas
 

@@ -20,6 +20,7 @@ from gateway.observe.defects import defect
 from gateway.observe.log import log
 from gateway.observe.metrics import Meter
 from gateway.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from gateway.receipts.learning.known_cures import KnownCures
 from gateway.rules.loading import Rules
 from gateway.submission.intake import Intake
 from gateway.upkeep.watermarks import Gauge
@@ -48,6 +49,7 @@ class HttpServices:
     meter: Meter
     exporter: EvidenceExporter
     archive: Archive
+    cures: KnownCures
     mappings: Mapping[str, SourceMapping]
     """By name."""
     metrics_token: str
