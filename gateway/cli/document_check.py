@@ -10,9 +10,11 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Direction, Fault
 from gateway.rules.fault_texts import shown_of
+from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
 from gateway.submission.identify import identify, uncorrelatable
+from gateway.submission.placed import placed
 from gateway.submission.repeated import contradictions
 from gateway.submission.signable import drafted
 from gateway.submission.validate import validate
@@ -56,7 +58,7 @@ def _judged(
         root = decode(body, limits)
     except Refused as refused:
         return "", list(refused.faults)
-    faults = [*validate(root, rules.schemas, view)]
+    faults = [*validate(root, rules.schemas, view, body=body)]
     name = etree.QName(root).localname
     if name in _DATA and etree.QName(root).namespace == DXP:
         faults += _inside(root, body, rules, view, limits)
@@ -71,12 +73,12 @@ def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed:
     if kind is None or kind.direction is not Direction.DECLARATION:
         return ()
     header = identify(root, rules.catalogue, rules.schemas.edition)
-    faults = (*uncorrelatable(header), *contradictions(root, header))
+    faults = placed((*uncorrelatable(header), *contradictions(root, header, body)), (root, body))
     if not faults and to_be_signed and not header.signed:
         try:
             drafted(body, root, header, RSA_SHA1)
         except Refused as refused:
-            return refused.faults
+            return placed(refused.faults, (root, body))
     return faults
 
 
@@ -93,8 +95,10 @@ def _inside(
             element="Data",
             rule="envelope",
             message=error.what,
-            message_zh=f"Data无法解开：{error.what}",
+            message_zh="Data无法解开",
             fix=error.fix,
+            fix_zh="Data中须为完整报文的Base64编码，不得含有子元素",
+            code=customs_code("envelope", data),
         )
         return
     for fault in _judged(business, rules, view, limits, to_be_signed=False)[1]:

@@ -87,8 +87,10 @@ def _tell(file: Path, judged: CheckedDocument, edition: str) -> None:
         echo(f"  {_place(fault)}")
         echo(f"    {fault.message}")
         echo(f"    {fault.message_zh}")
-        if fault.fix:
-            echo(f"    fix: {fault.fix}")
+        echo(f"    fix: {fault.fix}")
+        echo(f"    改正：{fault.fix_zh}")
+        if fault.code:
+            echo(f"    customs would answer / 海关将返回: {fault.code}")
 
 
 def _place(fault: Fault) -> str:

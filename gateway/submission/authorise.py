@@ -52,6 +52,7 @@ def _disabled(caller: Enterprise) -> Iterator[Fault]:
             message="this enterprise is disabled at the gateway",
             message_zh="该企业在本网关已停用",
             fix="ask the operator of the gateway",
+            fix_zh="请联系网关运营方",
         )
 
 
@@ -66,6 +67,7 @@ def _other_type(header: Header, caller: Enterprise) -> Iterator[Fault]:
             message=f"{name} is not one of the message types registered for you",
             message_zh=f"贵企业未登记报文类型{name}（{header.message_type.title_zh}）",
             fix="ask the operator of the gateway to register this type for you",
+            fix_zh="请联系网关运营方为贵企业登记该报文类型",
         )
 
 
@@ -112,6 +114,7 @@ def _code_of_another(kind: MessageType, number: int, name: str, code: str) -> Fa
         message=f"you are not registered to declare with this {name}",
         message_zh=f"贵企业未登记使用该{_CODES_ZH.get(name, '')}（{name}）申报",
         fix=f"put your own code in {name}, or ask the operator to add it to acts_for of your enterprise",
+        fix_zh=f"请在{name}中填写本企业代码，或联系网关运营方将其加入贵企业的acts_for",
     )
 
 
@@ -126,6 +129,7 @@ def _code_not_bound(kind: MessageType, number: int, declaration: Declaration) ->
         message=f"your DXP id is shared, and no code of yours is in {names}: the answers could not be told apart",
         message_zh=f"贵企业与其他企业共用数据交换平台用户编号，而{names}均未绑定贵企业，回执无法区分归属",
         fix="ask the operator of the gateway to add your code to acts_for of your enterprise",
+        fix_zh="请联系网关运营方将本企业代码加入贵企业的acts_for",
     )
 
 
@@ -144,4 +148,5 @@ def _fault(path: str, name_zh: str, value: str, kind: str) -> Fault:
         message=f"{element} is not one of the {kind} registered for you",
         message_zh=f"{name_zh}（{element}）不是贵企业登记的代码",
         fix=f"put your own code in {element}, or ask the operator to register this one for you",
+        fix_zh=f"请在{element}中填写本企业代码，或联系网关运营方登记该代码",
     )

@@ -1,6 +1,6 @@
 """Reads the header of a document: which message it is, who it claims to be from, and its declarations."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -57,6 +57,22 @@ def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ..
     return tuple(islice(found, FAULTS_COUNTED))
 
 
+def beside(broken: Sequence[Fault], nameless: Sequence[Fault], kind: MessageType) -> list[Fault]:
+    """Return the `nameless` faults that do not come from the same mistake as one of the schema, `broken`."""
+    told = {fault.path for fault in broken} | {f"{_parent(fault.path)}/{fault.element}" for fault in broken}
+    if any(fault.rule == "wrong_namespace" for fault in broken):
+        return []
+    keys = {kind.handle, *kind.key} - {""}
+
+    def is_new(fault: Fault) -> bool:
+        head = _parent(fault.path)
+        around = {head, _parent(head)} if kind.head else {head}
+        places = around | {f"{head}/{name}" for name in keys}
+        return told.isdisjoint(places)
+
+    return [fault for fault in nameless if is_new(fault)]
+
+
 def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
     """Build a declaration from the texts found in its head, by name; what is not found stays empty or absent."""
     return Declaration(
@@ -98,6 +114,7 @@ def _kind(root: etree._Element, catalogue: Catalogue) -> MessageType:
             message=f"{kind.name} is not in the namespace {CEB}",
             message_zh=f"{kind.name}的命名空间必须是{CEB}",
             fix=f'declare xmlns:ceb="{CEB}" on the root element and use that prefix',
+            fix_zh=f'请在根元素上声明xmlns:ceb="{CEB}"，并使用该前缀',
         )
     if kind.direction is not Direction.DECLARATION:
         raise _unknown(
@@ -106,6 +123,7 @@ def _kind(root: etree._Element, catalogue: Catalogue) -> MessageType:
             message=f"{kind.name} is an answer of customs ({kind.title_en}), not a declaration",
             message_zh=f"{kind.name}（{kind.title_zh}）是海关回执，不是申报报文",
             fix="hand in declarations only; answers are fetched at GET /v1/receipts",
+            fix_zh="只能提交申报报文；回执请通过GET /v1/receipts获取",
         )
     return kind
 
@@ -121,13 +139,16 @@ def _unknown_root(name: str, catalogue: Catalogue) -> Refused:
         fix=f"the root element must be {meant.name}"
         if meant
         else "the root element must be a CEB declaration, for instance CEB311Message",
+        fix_zh=f"根元素必须是{meant.name if meant else 'CEB申报报文，例如CEB311Message'}",
     )
 
 
-def _unknown(root: str, *, rule: str, message: str, message_zh: str, fix: str, value: str = "") -> Refused:
+def _unknown(
+    root: str, *, rule: str, message: str, message_zh: str, fix: str, fix_zh: str, value: str = ""
+) -> Refused:
     fault = Fault(
-        path=f"/{root}", line=1, element=root, value=value[:100], rule=rule,
-        message=message, message_zh=message_zh, fix=fix,
+        path=f"/{root}", element=root, value=value[:100], rule=rule,
+        message=message, message_zh=message_zh, fix=fix, fix_zh=fix_zh,
     )  # fmt: skip
     return Refused("unknown-message", [fault])
 
@@ -150,6 +171,10 @@ def _values(kind: MessageType, names: Iterable[str], found: Mapping[str, str]) -
     return picked
 
 
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
 def _correlatable(kind: MessageType, declaration: Declaration, *, by_number: bool) -> bool:
     whole = all(name in declaration.key for name in kind.key)
     return whole or kind.handle in declaration.key or (by_number and bool(declaration.numbers))
@@ -167,4 +192,5 @@ def _no_business_key(kind: MessageType, declaration: Declaration, number: int) -
         message=f"customs answers by business key, and {', '.join(missing)} is not given",
         message_zh=f"海关回执按业务主键返回，缺少{'、'.join(missing)}则无法匹配",
         fix=f"give {field}, unique within your enterprise",
+        fix_zh=f"请填写{field}，且在本企业内唯一",
     )

@@ -170,6 +170,7 @@ def _no_route(message_type: str) -> Fault:
         message=f"this gateway has no way out for this {message_type}; it was not taken",
         message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
         fix="ask whoever runs the gateway for a way out for this type",
+        fix_zh="请联系网关运营方为该报文类型配置发送路由",
     )
 
 
@@ -180,6 +181,7 @@ _SIGNED_ENVELOPE = Fault(
     message="the receivers of this DxpMsg go different ways, and its signature forbids to divide it",
     message_zh="该DxpMsg的多个接收方须分别转发，但信封已加签，无法拆分",
     fix="hand in one DxpMsg for each receiver",
+    fix_zh="请为每个接收方分别提交一份DxpMsg",
 )
 
 
