@@ -100,7 +100,7 @@ class ChildMatcher:
         misspelt = dict(self._misspelt(shape, children, ranks)) if strangers and shape.ordered else {}
         for index, rank in misspelt.items():
             ranks[index] = rank
-        in_place = _longest_run(ranks)
+        in_place = _longest_run(shape, ranks)
         counts = Counter(ranks)
         return MatchedChildren(
             parent=spot,
@@ -165,8 +165,11 @@ def _surplus(
     return found
 
 
-def _longest_run(ranks: Sequence[int]) -> frozenset[int]:
-    """Return the indexes of the longest non-decreasing subsequence of ranks; ranks of -1 are left out."""
+def _longest_run(shape: Shape, ranks: Sequence[int]) -> frozenset[int]:
+    """Return the indexes of the longest subsequence of ranks in order; ranks of -1 are left out.
+
+    The rank of an element that may repeat may be there several times, any other once.
+    """
     tails: list[int] = []
     ends: list[int] = []
     before: dict[int, int] = {}
@@ -174,6 +177,8 @@ def _longest_run(ranks: Sequence[int]) -> frozenset[int]:
         if rank < 0:
             continue
         at = bisect_right(tails, rank)
+        if shape.slots[rank].high == 1 and at and tails[at - 1] == rank:
+            continue
         before[index] = ends[at - 1] if at else -1
         tails[at : at + 1] = [rank]
         ends[at : at + 1] = [index]

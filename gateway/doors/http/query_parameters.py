@@ -121,16 +121,14 @@ class _Acknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
 
 def cursor_in(body: bytes) -> int:
     """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises ProblemError."""
-    fix, fix_zh = 'send {"cursor": 42}', '请发送{"cursor": 42}'
+    fix = ('send {"cursor": 42}', '请发送{"cursor": 42}')
     try:
         found = msgspec.json.decode(body, type=_Acknowledgement).cursor
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _bad("", "bad_json", str(error), "请求正文无效", (fix, fix_zh)) from error
+        raise _bad("", "bad_json", str(error), "请求正文无效", fix) from error
     if not 0 <= found <= CURSOR_AT_MOST or found != int(found):
         told = f"cursor must be a whole number, 0 to {CURSOR_AT_MOST}"
-        raise _bad(
-            "/cursor", "not_a_number", told, f"cursor 必须是 0 至 {CURSOR_AT_MOST} 的整数", fix, fix_zh
-        )
+        raise _bad("/cursor", "not_a_number", told, f"cursor 必须是 0 至 {CURSOR_AT_MOST} 的整数", fix)
     return int(found)
 
 
