@@ -22,6 +22,7 @@ from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, unwrap_tree
 from signing.keys.suite import RSA_SHA1
 
+_NOT_OPENED: Final = "envelope"
 _DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
 
 
@@ -61,7 +62,9 @@ def _judged(
     faults = [*validate(root, rules.schemas, view, body=body)]
     name = etree.QName(root).localname
     if name in _DATA and etree.QName(root).namespace == DXP:
-        faults += _inside(root, body, rules, view, limits)
+        told = {fault.path for fault in faults}
+        inside = _inside(root, body, rules, view, limits)
+        faults += [fault for fault in inside if fault.rule != _NOT_OPENED or fault.path not in told]
     elif not faults and view is View.DECLARED:
         faults += _not_taken(root, body, rules, to_be_signed=to_be_signed)
     return name, faults
@@ -93,12 +96,12 @@ def _inside(
         yield Fault(
             path=data,
             element="Data",
-            rule="envelope",
+            rule=_NOT_OPENED,
             message=error.what,
             message_zh="Data无法解开",
             fix=error.fix,
             fix_zh="Data中须为完整报文的Base64编码，不得含有子元素",
-            code=customs_code("envelope", data),
+            code=customs_code(_NOT_OPENED, data),
         )
         return
     for fault in _judged(business, rules, view, limits, to_be_signed=False)[1]:

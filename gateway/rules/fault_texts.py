@@ -3,16 +3,16 @@
 The codes of rules are stable: programs of platforms depend on them, so a code is never renamed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
 from gateway.model import Fault
 from gateway.rules.fields import customs_code, time_form
-from gateway.rules.personal import masked
+from gateway.rules.personal import hidden, masked
 from gateway.rules.schema_model import ElementDecl
-from gateway.rules.texts import NOTHING, Fact, fault_of, named, rule_of
+from gateway.rules.texts import NOTHING, Fact, fault_of, named
 
 VALUE_SHOWN: Final = 100
 """Most characters of a wrong value, or of a name from an unauthenticated caller, that a fault shows."""
@@ -35,29 +35,49 @@ def fault(key: str, place: FaultPlace, within: ElementDecl | None = None, /, **f
     """Make one fault of the schema, without line and column.
 
     `key`: a rule or `rule.variant` of the texts; `within`: the element around the place; `facts` fill in the texts.
-    A personal value is masked; a wrong length of a time gets the text that names its form.
+    A personal value is masked.
     """
-    parent = NOTHING if within is None else named(within.name, within.name_zh)
-    form = time_form(place.element, int(str(facts["limit"]))) if key == "wrong_length" else None
-    if form is not None:
-        key, facts = f"{key}.time", {**facts, "form": form.form, "example": form.example}
+    rule, (variant, more) = key.partition(".")[0], _variant(key, place, facts)
     words: dict[str, Fact] = {
         "hint": NOTHING,
         **facts,
+        **more,
         "name": place.element,
         "label": named(place.element, place.name_zh),
-        "parent": parent,
+        "parent": NOTHING if within is None else named(within.name, within.name_zh),
     }
-    full = f"{_GROUP}.{key}"
     return fault_of(
-        full,
+        f"{_GROUP}.{variant}",
         words,
         path=place.path,
         element=place.element,
         name_zh=place.name_zh,
-        value=masked(place.element, place.value[:VALUE_SHOWN]),
-        code=customs_code(rule_of(full), place.path),
+        value=_shown_value(rule, place),
+        code=customs_code(rule, place.path),
     )
+
+
+def _shown_value(rule: str, place: FaultPlace) -> str:
+    """Return the value as it may be shown: of a misspelt field the name that stands there; of Base64 the length only."""
+    value = place.value[:VALUE_SHOWN]
+    if rule == "misspelt":
+        return value
+    return hidden(value) if rule == "not_base64" else masked(place.element, value)
+
+
+def _variant(key: str, place: FaultPlace, facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Fact]]:
+    """Return the key of the text that fits these facts best, and further facts for it."""
+    if key == "wrong_length" and (form := time_form(place.element, int(str(facts["limit"])))):
+        return "wrong_length.time", {"form": form.form, "example": form.example}
+    if key == "too_short" and facts["length"] == 0:
+        return "too_short.empty", {}
+    if key == "fixed_value" and "/@" in place.path:
+        return "fixed_value.attribute", {}
+    if key == "too_many" and facts["limit"] == 1:
+        return "too_many.single", {}
+    if key == "wrong_namespace" and not facts["actual"]:
+        return "wrong_namespace.none", {}
+    return key, {}
 
 
 def shown_of(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -41,8 +41,8 @@ _LONG_TEXT_BYTES: Final = 9_000_000
 _LONG_TEXT_PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
 )
-_WITHOUT_ROOT: Final = frozenset({"no_root", "after_root"})
-"""Errors at the end of the document that do not mean that it is cut off."""
+_TOLD_AT_THE_END: Final = frozenset({"no_root", "after_root", "comment", "cdata", "instruction"})
+"""Errors that keep their own text at the end of the document; any other one there means that it is cut off."""
 
 
 def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
@@ -177,7 +177,7 @@ def _not_xml(body: bytes, codec: str, error: etree.XMLSyntaxError) -> Refused:
     if code == _RESOURCE_LIMIT and "depth" in (error.msg or ""):
         return _refused("unsafe-xml", "depth", (line, column), limit=_PARSERS_DEPTH)
     variant = variant_of(code, error.msg or "")
-    if variant not in _WITHOUT_ROOT and (line, column) >= _place(body, codec, len(body)):
+    if variant not in _TOLD_AT_THE_END and (line, column) >= _place(body, codec, len(body)):
         variant = "unfinished"
     return _refused("not-xml", f"not_xml.{variant}" if variant else "not_xml", (line, column))
 
