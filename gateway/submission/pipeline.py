@@ -112,11 +112,8 @@ def _examine_document(
     header = identify(document, rules.catalogue, rules.schemas.edition)
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
-    _all_in_order(
-        "invalid-message",
-        _faults(document, body, header, rules, view, alone=alone),
-        contradictions(document, header, body),
-    )
+    faults = _faults(document, body, header, rules, view, alone=alone)
+    _all_in_order("invalid-message", faults, _contradicting(document, header, body, faults))
     check_signature(body, header, trust)
     return header
 
@@ -143,7 +140,8 @@ def _examine_wrapped(
     alone = local_receivers.crowded.isdisjoint((header.dxp_id, unwrapped.envelope.sender_id))
     inside = _faults(document, unwrapped.business, header, rules, View.SENDABLE, alone=alone)
     problem = "invalid-message" if inside else "invalid-envelope"
-    _all_in_order(problem, [*outside, *inside], contradictions(document, header, unwrapped.business))
+    contradicting = _contradicting(document, header, unwrapped.business, inside)
+    _all_in_order(problem, [*outside, *inside], contradicting)
     check_signature(unwrapped.business, header, trust)
     return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
 
@@ -155,6 +153,16 @@ def _faults(
     broken = validate(document, rules.schemas, view, body=body)
     nameless = uncorrelatable(header, by_number=alone)
     return [*broken, *beside(broken, nameless, header.message_type)] or _anonymous(header)
+
+
+def _contradicting(
+    document: etree._Element, header: Header, body: bytes, faults: Sequence[Fault]
+) -> list[Fault]:
+    """Return contradictions between declarations, but for those whose key is in doubt by the other `faults`."""
+    kind = header.message_type
+    named = {kind.handle, *kind.key, kind.head, kind.body}
+    doubtful = {"/".join(fault.path.split("/")[:3]) for fault in faults if fault.element in named}
+    return [fault for fault in contradictions(document, header, body) if fault.path not in doubtful]
 
 
 def _all_in_order(problem: str, faults: Sequence[Fault], contradicting: Sequence[Fault] = ()) -> None:
