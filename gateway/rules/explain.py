@@ -11,7 +11,7 @@ from typing import Final
 from lxml import etree
 
 from gateway.rules.fault_texts import VALUE_SHOWN, FaultPlace
-from gateway.rules.matched_children import ChildMatcher, MatchedChildren, Spot, local, nearest
+from gateway.rules.matched_children import ChildMatcher, DeclaredNode, MatchedChildren, local, nearest
 from gateway.rules.node_faults import NodeFault
 from gateway.rules.personal import hidden
 from gateway.rules.schema_model import AttributeDecl, ElementDecl, Grammar, Shape, ValueType
@@ -38,9 +38,9 @@ class Explanation:
 
     def faults(self, root: etree._Element, decl: ElementDecl) -> Iterator[NodeFault]:
         """Yield the faults in document order; a missing element is reported where it should be."""
-        yield from self._element(Spot(node=root, decl=decl, path=f"/{decl.name}"))
+        yield from self._element(DeclaredNode(node=root, decl=decl, path=f"/{decl.name}"))
 
-    def _element(self, spot: Spot) -> Iterator[NodeFault]:
+    def _element(self, spot: DeclaredNode) -> Iterator[NodeFault]:
         shape = self._grammar.shape(spot.decl)
         if shape.open:
             return
@@ -50,7 +50,7 @@ class Explanation:
         else:
             yield from self._content(spot, shape)
 
-    def _attributes(self, spot: Spot, declared: Iterable[AttributeDecl]) -> Iterator[NodeFault]:
+    def _attributes(self, spot: DeclaredNode, declared: Iterable[AttributeDecl]) -> Iterator[NodeFault]:
         known = {attribute.name: attribute for attribute in declared}
         unknown = [
             name for name in map(str, spot.node.attrib) if name not in known and not name.startswith(_XSI)
@@ -75,13 +75,13 @@ class Explanation:
             facts = {"hint": _hint(place.element, known)}
             yield self._about(spot.node, spot.node, "attribute_unexpected", place, spot.decl, **facts)
 
-    def _misspelt_attribute(self, spot: Spot, meant: AttributeDecl, actual: str) -> NodeFault:
+    def _misspelt_attribute(self, spot: DeclaredNode, meant: AttributeDecl, actual: str) -> NodeFault:
         place = FaultPlace(
             path=f"{spot.path}/@{actual}", element=meant.name, name_zh=meant.name_zh, value=actual
         )
         return self._about(spot.node, spot.node, "misspelt.attribute", place, spot.decl, actual=actual)
 
-    def _value(self, spot: Spot, kind: ValueType) -> Iterator[NodeFault]:
+    def _value(self, spot: DeclaredNode, kind: ValueType) -> Iterator[NodeFault]:
         children = list(spot.node.iterchildren("*"))
         for child in children:
             name = shown(child)
@@ -103,7 +103,7 @@ class Explanation:
         for broken in value_faults(text, kind):
             yield self._about(node, node, broken.rule, place, **broken.facts)
 
-    def _content(self, spot: Spot, shape: Shape) -> Iterator[NodeFault]:
+    def _content(self, spot: DeclaredNode, shape: Shape) -> Iterator[NodeFault]:
         text = own_text(spot.node).strip(_BLANK)
         if shape.ordered and text:
             place = _place(spot, hidden(text[:VALUE_SHOWN]))
@@ -114,7 +114,9 @@ class Explanation:
         else:
             yield from self._children(self._matcher.matched(spot, shape, children))
 
-    def _wildcard(self, spot: Spot, shape: Shape, children: Sequence[etree._Element]) -> Iterator[NodeFault]:
+    def _wildcard(
+        self, spot: DeclaredNode, shape: Shape, children: Sequence[etree._Element]
+    ) -> Iterator[NodeFault]:
         """Check the number of children under a wildcard; only a wildcard that is the only slot is checked."""
         limit = shape.slots[0].high
         if shape.ordered and limit is not None and len(children) > limit:
@@ -138,7 +140,7 @@ class Explanation:
             seen[rank] += 1
             misspelt = index in row.misspelt
             path = row.stranger_path(child) if misspelt else row.path_of(rank, seen[rank])
-            spot = Spot(node=child, decl=decl, path=path)
+            spot = DeclaredNode(node=child, decl=decl, path=path)
             if misspelt:
                 yield self._misspelt(row, spot, index)
             else:
@@ -155,7 +157,7 @@ class Explanation:
             return False
         return next(value_faults(node.text or "", kind), None) is None
 
-    def _namespace(self, spot: Spot) -> Iterator[NodeFault]:
+    def _namespace(self, spot: DeclaredNode) -> Iterator[NodeFault]:
         if spot.node.tag == spot.decl.tag:
             return
         actual = etree.QName(spot.node).namespace or ""
@@ -173,7 +175,7 @@ class Explanation:
         parent, hint = row.parent, _hint(name, row.unfilled())
         return self._about(parent.node, child, "unexpected", place, parent.decl, hint=hint)
 
-    def _misspelt(self, row: MatchedChildren, spot: Spot, index: int) -> NodeFault:
+    def _misspelt(self, row: MatchedChildren, spot: DeclaredNode, index: int) -> NodeFault:
         """Report a name that is nearly right: `element` is the one that is meant, `value` the name that stands there."""
         name, parent = shown(spot.node), row.parent
         place = FaultPlace(path=spot.path, element=spot.decl.name, name_zh=spot.decl.name_zh, value=name)
@@ -194,7 +196,7 @@ class Explanation:
             parent, position = row.parent, row.position(rank)
             yield self._about(parent.node, before, "missing", place, parent.decl, position=position)
 
-    def _order(self, row: MatchedChildren, spot: Spot, index: int) -> Iterator[NodeFault]:
+    def _order(self, row: MatchedChildren, spot: DeclaredNode, index: int) -> Iterator[NodeFault]:
         """Report once that there are too many, or that this one is in the wrong place."""
         rank, parent = row.ranks[index], row.parent
         limit, count = row.shape.slots[rank].high, row.counts[rank]
@@ -250,11 +252,11 @@ def own_text(node: etree._Element) -> str:
     return (node.text or "") + "".join(child.tail or "" for child in node)
 
 
-def _place(spot: Spot, value: str) -> FaultPlace:
+def _place(spot: DeclaredNode, value: str) -> FaultPlace:
     return FaultPlace(path=spot.path, element=spot.decl.name, name_zh=spot.decl.name_zh, value=value)
 
 
-def _attribute_place(spot: Spot, name: str, name_zh: str, *, value: str | None = None) -> FaultPlace:
+def _attribute_place(spot: DeclaredNode, name: str, name_zh: str, *, value: str | None = None) -> FaultPlace:
     short = _short(name)
     said = str(spot.node.get(name, "")) if value is None else value
     return FaultPlace(path=f"{spot.path}/@{short}", element=short, name_zh=name_zh, value=said)

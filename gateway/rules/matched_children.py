@@ -26,7 +26,7 @@ _NAMES_COMPARED: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class DeclaredNode:
     """An element of the document, its declaration and its path."""
 
     node: etree._Element
@@ -38,7 +38,7 @@ class Spot:
 class MatchedChildren:
     """The children of one element, each with the slot that it fills."""
 
-    parent: Spot
+    parent: DeclaredNode
     shape: Shape
     children: Sequence[etree._Element]
     ranks: Sequence[int]
@@ -91,7 +91,9 @@ class ChildMatcher:
         self._ignored = ignored
         self._left = _NAMES_COMPARED
 
-    def matched(self, spot: Spot, shape: Shape, children: Sequence[etree._Element]) -> MatchedChildren:
+    def matched(
+        self, spot: DeclaredNode, shape: Shape, children: Sequence[etree._Element]
+    ) -> MatchedChildren:
         """Match each child: by its full name, by its local name in a wrong namespace, or by a nearly right name."""
         tags = {slot.decl.tag: rank for rank, slot in enumerate(shape.slots) if slot.decl is not None}
         names = {slot.decl.name: rank for rank, slot in enumerate(shape.slots) if slot.decl is not None}

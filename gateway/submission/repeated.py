@@ -14,7 +14,7 @@ from gateway.model import Declaration, Fault, Header
 from gateway.rules.explain import own_text
 from gateway.submission.identify import CEB
 from gateway.xml.decode import positions_of
-from gateway.xml.positions import UNKNOWN, Position
+from gateway.xml.positions import UNKNOWN, TextPosition
 
 _NAME_SHOWN: Final = 200
 """Most characters of a declaration's name in a fault; a valid name is shorter."""
@@ -88,7 +88,7 @@ def _content(body: etree._Element) -> _Content:
     )
 
 
-def _fault(header: Header, one: _Contradiction, places: Sequence[Position]) -> Fault:
+def _fault(header: Header, one: _Contradiction, places: Sequence[TextPosition]) -> Fault:
     kind, place = header.message_type, places[one.place]
     there, line = f"/{kind.name}/{kind.body}[{one.other + 1}]", places[one.other].line
     shown = one.name[:_NAME_SHOWN]

@@ -22,7 +22,7 @@ from gateway.rules.node_faults import NodeFault, relocated
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
 from gateway.rules.texts import NOTHING, phrase
 from gateway.xml.decode import positions_of
-from gateway.xml.positions import UNKNOWN, Position
+from gateway.xml.positions import UNKNOWN, TextPosition
 
 _CROWD: Final = 1000
 """Beyond so many children of one element, libxml2 must not report on a tree: each report walks all siblings
@@ -87,7 +87,7 @@ def validate(
     return tuple(_placed(one, places.get(one.node, UNKNOWN)) for one in found)
 
 
-def _placed(one: NodeFault, place: Position) -> Fault:
+def _placed(one: NodeFault, place: TextPosition) -> Fault:
     return replace(one.fault(), line=place.line, column=place.column)
 
 

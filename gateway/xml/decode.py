@@ -15,7 +15,7 @@ from lxml import etree
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.rules.texts import fault_of
-from gateway.xml.positions import UNKNOWN, Position, positions
+from gateway.xml.positions import UNKNOWN, TextPosition, positions
 from gateway.xml.syntax_errors import variant_of
 from signing.xml.markup import MOST_ATTRIBUTES, MOST_NAMESPACES, crowded_tag, has_many_namespaces
 
@@ -101,7 +101,7 @@ def encoding_of(body: bytes) -> str:
 
 def positions_of(
     body: bytes, root: etree._Element, wanted: Iterable[etree._Element]
-) -> Mapping[etree._Element, Position]:
+) -> Mapping[etree._Element, TextPosition]:
     """Return lines and columns of elements of `root`, which `decode` or `parse` made of `body`; see `positions`."""
     return positions(body, encoding_of(body), root, wanted)
 

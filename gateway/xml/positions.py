@@ -17,19 +17,19 @@ _MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class TextPosition:
     """Where the `<` of a start tag is: both from 1, the column in characters; 0: not known."""
 
     line: int = 0
     column: int = 0
 
 
-UNKNOWN: Final = Position()
+UNKNOWN: Final = TextPosition()
 
 
 def positions(
     body: bytes, codec: str, root: etree._Element, wanted: Iterable[etree._Element]
-) -> Mapping[etree._Element, Position]:
+) -> Mapping[etree._Element, TextPosition]:
     """Return the position of each `wanted` element of `root`, which is the tree of `body` in `codec`.
 
     A line ends with a line feed; a byte order mark does not count. What is not in the tree or whose place cannot be
@@ -55,7 +55,7 @@ def _numbered(root: etree._Element, asked: set[etree._Element]) -> Iterator[tupl
                 return
 
 
-def _found(text: str, numbers: set[int]) -> Iterator[tuple[int, Position]]:
+def _found(text: str, numbers: set[int]) -> Iterator[tuple[int, TextPosition]]:
     """Yield the position of the start tags with these numbers."""
     last = max(numbers, default=-1)
     number = -1
@@ -69,6 +69,6 @@ def _found(text: str, numbers: set[int]) -> Iterator[tuple[int, Position]]:
             line += text.count("\n", counted, at)
             line_start = max(line_start, text.rfind("\n", counted, at) + 1)
             counted = at
-            yield number, Position(line=line, column=at - line_start + 1)
+            yield number, TextPosition(line=line, column=at - line_start + 1)
         if number >= last:
             return

@@ -10,7 +10,7 @@ from lxml import etree
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.xml.decode import decode, positions_of
-from gateway.xml.positions import Position
+from gateway.xml.positions import TextPosition
 
 BREAKS = ("\n", "\r\n", "\n\n", "\r\n\t", "")
 TEXTS = ("x", "订购人姓名", "𠮷", "&lt;a&gt;", "=&amp;", ">", " ", "]", "-")
@@ -33,13 +33,13 @@ class Written:
     def __init__(self, random: Random, head: str) -> None:
         self._random = random
         self.text = ""
-        self.places: list[Position] = []
+        self.places: list[TextPosition] = []
         self._line, self._column = 1, 1
         self._put(head)
 
     def element(self, depth: int) -> None:
         name = self._random.choice(("a", "b", "名称", "c.d-e"))
-        self.places.append(Position(line=self._line, column=self._column))
+        self.places.append(TextPosition(line=self._line, column=self._column))
         self._put("<" + name + self._random.choice(ATTRIBUTES))
         inside = self._random.randint(0, 4) if depth else 0
         if not inside and self._random.random() < 0.3:
@@ -87,8 +87,8 @@ def test_mark_at_the_beginning_is_no_column(mark: str) -> None:
     body = f"{mark}<a><b/></a>".encode()
     root = decode(body, LIMITS)
     assert positions_of(body, root, [root, root[0]]) == {
-        root: Position(line=1, column=1),
-        root[0]: Position(line=1, column=4),
+        root: TextPosition(line=1, column=1),
+        root[0]: TextPosition(line=1, column=4),
     }
 
 
@@ -101,7 +101,7 @@ def long_document() -> Iterator[str]:
 def test_lines_beyond_those_of_the_parser_are_exact() -> None:
     body = "".join(long_document()).encode()
     root = decode(body, LimitsConfig())
-    assert positions_of(body, root, [root[-1]]) == {root[-1]: Position(line=70_001, column=2)}
+    assert positions_of(body, root, [root[-1]]) == {root[-1]: TextPosition(line=70_001, column=2)}
 
 
 def test_what_is_not_in_these_bytes_has_no_place() -> None:
