@@ -13,6 +13,7 @@ from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
+from gateway.rules.texts import fault_of
 from gateway.submission.identify import identify, uncorrelatable
 from gateway.submission.placed import placed
 from gateway.submission.repeated import contradictions
@@ -93,16 +94,9 @@ def _inside(
     try:
         business = unwrap_tree(root, body).business
     except EnvelopeError as error:
-        yield Fault(
-            path=data,
-            element="Data",
-            rule=_NOT_OPENED,
-            message=error.what,
-            message_zh="Data无法解开",
-            fix=error.fix,
-            fix_zh="Data中须为完整报文的Base64编码，不得含有子元素",
-            code=customs_code(_NOT_OPENED, data),
-        )
+        words = {"reason": error.what, "advice": error.fix}
+        code = customs_code(_NOT_OPENED, data)
+        yield fault_of(f"submission.{_NOT_OPENED}", words, path=data, element="Data", code=code)
         return
     for fault in _judged(business, rules, view, limits, to_be_signed=False)[1]:
         yield replace(fault, path=f"{data}{fault.path}")

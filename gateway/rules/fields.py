@@ -48,7 +48,7 @@ class FieldFacts(Struct, frozen=True, forbid_unknown_fields=True):
     personal: PersonalFields
     times: TimeFields
     customs_codes: Mapping[str, Mapping[str, str]]
-    """Rule (`any`: each) → path without positions → code."""
+    """Rule, or `rule.what` where customs tells more apart (`any`: each rule) → path without positions → code."""
 
 
 @cache

@@ -12,6 +12,7 @@ from gateway.model import Declaration, Direction, Fault, Header, MessageType, by
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.explain import own_text
 from gateway.rules.plain_form import SENDER, fields_of
+from gateway.rules.texts import Bilingual, Fact, fault_of, phrase
 
 CEB: Final = "http://www.chinaport.gov.cn/ceb"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
@@ -107,49 +108,22 @@ def _kind(root: etree._Element, catalogue: Catalogue) -> MessageType:
     if kind is None:
         raise _unknown_root(name.localname, catalogue)
     if name.namespace != CEB:
-        raise _unknown(
-            kind.name,
-            rule="wrong_namespace",
-            value=name.namespace or "",
-            message=f"{kind.name} is not in the namespace {CEB}",
-            message_zh=f"{kind.name}的命名空间必须是{CEB}",
-            fix=f'declare xmlns:ceb="{CEB}" on the root element and use that prefix',
-            fix_zh=f'请在根元素上声明xmlns:ceb="{CEB}"，并使用该前缀',
-        )
+        raise _unknown(kind.name, "wrong_namespace", value=name.namespace or "", namespace=CEB)
     if kind.direction is not Direction.DECLARATION:
-        raise _unknown(
-            kind.name,
-            rule="not_a_declaration",
-            message=f"{kind.name} is an answer of customs ({kind.title_en}), not a declaration",
-            message_zh=f"{kind.name}（{kind.title_zh}）是海关回执，不是申报报文",
-            fix="hand in declarations only; answers are fetched at GET /v1/receipts",
-            fix_zh="只能提交申报报文；回执请通过GET /v1/receipts获取",
-        )
+        title = Bilingual(en=kind.title_en, zh=kind.title_zh)
+        raise _unknown(kind.name, "not_a_declaration", title=title)
     return kind
 
 
 def _unknown_root(name: str, catalogue: Catalogue) -> Refused:
     meant = catalogue.by_name(f"{name}Message")
-    return _unknown(
-        name[:100],
-        rule="unknown_root",
-        value=name[:100],
-        message=f"the root element {name[:100]} is no message type of customs",
-        message_zh=f"根元素{name[:100]}不是海关报文类型",
-        fix=f"the root element must be {meant.name}"
-        if meant
-        else "the root element must be a CEB declaration, for instance CEB311Message",
-        fix_zh=f"根元素必须是{meant.name if meant else 'CEB申报报文，例如CEB311Message'}",
-    )
+    wanted = phrase("any_declaration") if meant is None else meant.name
+    return _unknown(name[:100], "unknown_root", value=name, wanted=wanted)
 
 
-def _unknown(
-    root: str, *, rule: str, message: str, message_zh: str, fix: str, fix_zh: str, value: str = ""
-) -> Refused:
-    fault = Fault(
-        path=f"/{root}", element=root, value=value[:100], rule=rule,
-        message=message, message_zh=message_zh, fix=fix, fix_zh=fix_zh,
-    )  # fmt: skip
+def _unknown(root: str, rule: str, *, value: str = "", **facts: Fact) -> Refused:
+    words = {"name": root, **facts}
+    fault = fault_of(f"submission.{rule}", words, path=f"/{root}", element=root, value=value[:100])
     return Refused("unknown-message", [fault])
 
 
@@ -184,13 +158,10 @@ def _no_business_key(kind: MessageType, declaration: Declaration, number: int) -
     missing = [name for name in kind.key if name not in declaration.key]
     field = kind.handle or missing[0]
     holder = f"/{kind.name}/{kind.body}[{number}]" + (f"/{kind.head}" if kind.head else "")
-    return Fault(
+    return fault_of(
+        "submission.no_business_key",
+        {"name": field, "missing": Bilingual(en=", ".join(missing), zh="、".join(missing))},
         path=f"{holder}/{field}",
         element=field,
         name_zh=_NAMES_ZH.get(field, ""),
-        rule="no_business_key",
-        message=f"customs answers by business key, and {', '.join(missing)} is not given",
-        message_zh=f"海关回执按业务主键返回，缺少{'、'.join(missing)}则无法匹配",
-        fix=f"give {field}, unique within your enterprise",
-        fix_zh=f"请填写{field}，且在本企业内唯一",
     )

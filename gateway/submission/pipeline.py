@@ -13,6 +13,7 @@ from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
+from gateway.rules.texts import fault_of
 from gateway.submission.authorise import authorise, authorise_envelope
 from gateway.submission.identify import beside, identify, uncorrelatable
 from gateway.submission.placed import Parsed, placed
@@ -175,14 +176,11 @@ def _anonymous(header: Header) -> list[Fault]:
     """Return faults for fields that identify the sender, should a schema ever make them optional."""
     named = {"copCode": header.cop_code, "dxpId": header.dxp_id}
     return [
-        Fault(
+        fault_of(
+            "submission.missing",
+            {"name": element},
             path=f"/{header.message_type.name}/BaseTransfer/{element}",
             element=element,
-            rule="missing",
-            message=f"BaseTransfer/{element} must not be blank",
-            message_zh=f"BaseTransfer/{element}不能为空",
-            fix=f"put your own code in {element}",
-            fix_zh=f"请在{element}中填写本企业代码",
         )
         for element, value in named.items()
         if not value
@@ -192,18 +190,11 @@ def _anonymous(header: Header) -> list[Fault]:
 def _unwrap(root: etree._Element, body: bytes) -> Unwrapped:
     name = etree.QName(root).localname
     if name != "DxpMsg":
-        raise _bad_envelope(
-            f"/{name[:100]}", "unknown_root", f"{name[:100]} is not for enterprises to hand in",
-            f"企业只能提交DxpMsg或CEB报文，不能提交{name[:100]}", "hand in a DxpMsg, or the CEB document alone",
-            fix_zh="请提交DxpMsg，或只提交CEB报文",
-        )  # fmt: skip
+        raise _bad_envelope(f"/{name[:100]}", "unknown_root.envelope", name=name[:100])
     try:
         return unwrap_tree(root, body)
     except EnvelopeError as error:
-        raise _bad_envelope(
-            "/DxpMsg/Data", "envelope", error.what, "DxpMsg的Data无法解开", error.fix,
-            fix_zh="Data中须为完整报文的Base64编码，不得含有子元素",
-        ) from error  # fmt: skip
+        raise _bad_envelope("/DxpMsg/Data", "envelope", reason=error.what, advice=error.fix) from error
 
 
 def _says_otherwise(unwrapped: Unwrapped, header: Header) -> tuple[Fault, ...]:
@@ -211,23 +202,11 @@ def _says_otherwise(unwrapped: Unwrapped, header: Header) -> tuple[Fault, ...]:
     said, is_ = unwrapped.envelope.msg_type, header.message_type.name
     if said in ("", is_):
         return ()
-    return _bad_envelope(
-        "/DxpMsg/TransInfo/MsgType", "type_mismatch", f"MsgType says {said[:100]}, but Data holds {is_}",
-        f"MsgType为{said[:100]}，而Data中是{is_}", f"write {is_}, or leave MsgType empty",
-        fix_zh=f"请填写{is_}，或将MsgType留空",
-    ).faults  # fmt: skip
+    return _bad_envelope("/DxpMsg/TransInfo/MsgType", "type_mismatch", said=said[:100], is_=is_).faults
 
 
-def _bad_envelope(path: str, rule: str, message: str, message_zh: str, fix: str, *, fix_zh: str) -> Refused:
-    element = path.rpartition("/")[2]
-    fault = Fault(
-        path=path,
-        element=element,
-        rule=rule,
-        message=message,
-        message_zh=message_zh,
-        fix=fix,
-        fix_zh=fix_zh,
-        code=customs_code(rule, path),
+def _bad_envelope(path: str, key: str, **facts: str) -> Refused:
+    element, code = path.rpartition("/")[2], customs_code(key.partition(".")[0], path)
+    return Refused(
+        "invalid-envelope", [fault_of(f"submission.{key}", facts, path=path, element=element, code=code)]
     )
-    return Refused("invalid-envelope", [fault])

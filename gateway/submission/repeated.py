@@ -12,6 +12,7 @@ from gateway.errors import FAULTS_COUNTED
 from gateway.identity import SHORTEST_KEY, identity, version
 from gateway.model import Declaration, Fault, Header
 from gateway.rules.explain import own_text
+from gateway.rules.texts import NOTHING, fault_of, phrase
 from gateway.submission.identify import CEB
 from gateway.xml.decode import positions_of
 from gateway.xml.positions import UNKNOWN, TextPosition
@@ -92,16 +93,12 @@ def _fault(header: Header, one: _Contradiction, places: Sequence[TextPosition]) 
     kind, place = header.message_type, places[one.place]
     there, line = f"/{kind.name}/{kind.body}[{one.other + 1}]", places[one.other].line
     shown = one.name[:_NAME_SHOWN]
-    at, at_zh = (f", line {line}", f"（第{line}行）") if line else ("", "")
-    return Fault(
+    at = phrase("at_line", line=line) if line else NOTHING
+    return fault_of(
+        "submission.conflict_version",
+        {"there": there, "at": at, "named": shown},
         path=f"/{kind.name}/{kind.body}[{one.place + 1}]",
         line=place.line,
         column=place.column,
         element=kind.body,
-        rule="conflict_version",
-        message=f"this declaration stands in the message twice with the same appType and appTime and other content:"
-        f" see {there}{at}: {shown}",
-        message_zh=f"同一业务主键、报送类型和报送时间的单证在本报文中重复出现，且内容不同：另见{there}{at_zh}：{shown}",
-        fix="leave out the one that is wrong; declare a change with a newer appTime",
-        fix_zh="请删除有误的一份；变更申报须使用更新的appTime",
     )

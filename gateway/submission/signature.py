@@ -5,24 +5,15 @@ from typing import Final
 
 from gateway.errors import Refused
 from gateway.model import Fault, Header
+from gateway.rules.fields import customs_code
+from gateway.rules.texts import fault_of
 from signing.keys.company import Company
 from signing.keys.issuers import Issuers
 from signing.xml.verify import SOUND_RSA_BITS, SignatureVerdict, verify
 
-_FIX: Final = (
-    "sign the document again as the last step, and change nothing in it afterwards",
-    "请在最后一步重新加签，加签后不得再改动报文",
-)
-_CERTIFICATE_FIX: Final = (
-    "sign with the certificate that customs issued to the company of copCode, in its period",
-    "请使用海关为copCode所属企业签发、且在有效期内的证书加签",
-)
-_REASONS_ZH: Final = {
-    "digest": "摘要不一致，报文在加签后被改动",
-    "signature": "签名值与证书公钥不符",
-    "certificate": "证书不符合要求（证书内容、有效期、颁发机构或所属企业）",
-}
-_REASON_ZH: Final = "签名节点的结构不符合规定"
+_RULE: Final = "invalid_signature"
+_PARTS: Final = frozenset({"digest", "signature", "certificate"})
+"""What a reason of `verify` begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +41,7 @@ def check_signature(body: bytes, header: Header, trust: Trust) -> None:
         return
     verdict = verify(body, issuers=trust.issuers, company=_company(header, trust), rsa_bits=trust.rsa_bits)
     if not verdict.valid:
-        fix = _FIX if verdict.certificate_ok or not verdict.signature_ok else _CERTIFICATE_FIX
-        raise Refused("invalid-signature", [_fault(header, reason, fix) for reason in _reasons(verdict)])
+        raise Refused("invalid-signature", [_fault(header, reason) for reason in _reasons(verdict)])
 
 
 def _company(header: Header, trust: Trust) -> Company | None:
@@ -64,14 +54,14 @@ def _reasons(verdict: SignatureVerdict) -> tuple[str, ...]:
     return verdict.reasons or ("the signature does not hold",)
 
 
-def _fault(header: Header, reason: str, fix: tuple[str, str]) -> Fault:
-    return Fault(
-        path=f"/{header.message_type.name}/ds:Signature",
+def _fault(header: Header, reason: str) -> Fault:
+    path, part = f"/{header.message_type.name}/ds:Signature", reason.partition(":")[0]
+    key = f"{_RULE}.{part}" if part in _PARTS else _RULE
+    return fault_of(
+        f"submission.{key}",
+        {"reason": reason},
+        path=path,
         element="ds:Signature",
         name_zh="签名节点",
-        rule="invalid_signature",
-        message=reason,
-        message_zh=f"签名验证失败：{_REASONS_ZH.get(reason.partition(':')[0], _REASON_ZH)}",
-        fix=fix[0],
-        fix_zh=fix[1],
+        code=customs_code(key, path),
     )
