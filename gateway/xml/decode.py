@@ -41,7 +41,7 @@ _LONG_TEXT_BYTES: Final = 9_000_000
 _LONG_TEXT_PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
 )
-_TOLD_AT_THE_END: Final = frozenset({"no_root", "after_root", "comment", "cdata", "instruction"})
+_TOLD_AT_THE_END: Final = frozenset({"no_root", "after_root", "end_tag", "comment", "cdata", "instruction"})
 """Errors that keep their own text at the end of the document; any other one there means that it is cut off."""
 
 
@@ -129,7 +129,9 @@ def _check_start(body: bytes, codec: str) -> None:
     if body.startswith(b"<!DOCTYPE", start):
         raise _refused("unsafe-xml", "doctype", _place(body, codec, start))
     if not body.startswith(b"<", start):
-        raise _refused("not-xml", f"not_xml.{'no_xml' if body else 'empty'}", _place(body, codec, start))
+        nothing = "no_root" if b"<" in body else "empty"
+        what = nothing if start == len(body) else "no_xml"
+        raise _refused("not-xml", f"not_xml.{what}", _place(body, codec, start))
 
 
 def _check_characters(body: bytes, codec: str) -> None:

@@ -1,28 +1,17 @@
 """One mistake of an author is one fault, in documents of every type, and each fault is told in both languages."""
 
-import re
 from random import Random
 
 import pytest
 from lxml import etree
 
-from gateway.model import Fault
 from gateway.rules.schemas import View
 from gateway.submission.validate import validate
 from tests.one_mistake import MISTAKES, Mistake, rules, types, whole_document
+from tests.two_languages import in_two_languages
 
 ROUNDS = 6
 """Documents for each type and mistake."""
-_ENGLISH = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
-
-
-def in_two_languages(fault: Fault) -> bool:
-    chinese = (fault.message_zh, fault.fix_zh)
-    return (
-        bool(fault.message and fault.fix)
-        and all(re.search("[\u4e00-\u9fff]", text) and not _ENGLISH.search(text) for text in chinese)
-        and not any("{" in text for text in (fault.message, fault.fix, *chinese))
-    )
 
 
 def test_there_are_documents_of_every_type() -> None:

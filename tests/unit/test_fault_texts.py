@@ -1,7 +1,6 @@
 """Every fault can be told in both languages: each text of the tables, and each fault made elsewhere."""
 
 import ast
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,10 @@ from gateway.rules import texts
 from gateway.rules.fault_texts import FaultPlace, fault
 from gateway.rules.fields import customs_code, time_form
 from gateway.rules.texts import Bilingual, fault_of, phrase, rules_of_group
+from tests.two_languages import CHINESE, reads_chinese
 
 GATEWAY = Path(texts.__file__).resolve().parents[1]
 FOLDER = GATEWAY / "rules" / "texts"
-CHINESE = re.compile("[\u3400-\u9fff]")
-ENGLISH = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
-COMMANDS = re.compile(r"gateway translate --split|chmod 640 FILE|<\?xml[^>]*>")
-"""What may stand in a Chinese sentence although it looks like one in English."""
 IN_ONE_LANGUAGE = {"line", "column", "reason", "advice", "name", "label", "kind", "title"}
 """Words that may be in one text only: places, which the fault has beside it, names of fields, and words of errors in English."""
 MAKERS = {"Fault", "SourceFault"}
@@ -42,10 +38,6 @@ def table(language: str) -> dict[str, str]:
 
 def words_in(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
-
-
-def reads_chinese(text: str) -> bool:
-    return bool(CHINESE.search(text)) and not ENGLISH.search(COMMANDS.sub("", text))
 
 
 def test_both_languages_have_the_same_texts() -> None:
