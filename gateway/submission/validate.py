@@ -83,7 +83,7 @@ def validate(
     """
     root = document if isinstance(document, etree._Element) else document.getroot()  # noqa: SLF001 (its public type)
     found = _node_faults(root, schemas, view, limit)
-    places = positions_of(body, root, [one.node for one in found]) if body else {}
+    places = positions_of(body, root, [one.node for one in found]) if body and found else {}
     return tuple(_placed(one, places.get(one.node, UNKNOWN)) for one in found)
 
 
