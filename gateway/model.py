@@ -30,16 +30,20 @@ class Fault:
     line: int = 0
     """1-based line in the document as handed in; 0 when there is no such place."""
     column: int = 0
-    """1-based column in characters; 0 when unknown."""
+    """1-based column in characters, of the `<` of the start tag or of the wrong character; 0 when unknown."""
     element: str = ""
+    """The field that it is about; of a misspelt one, the field that is meant."""
     name_zh: str = ""
     value: str = ""
-    """The offending text, cut to 100 characters; goes to the sender only, never to a log."""
+    """The offending text, cut to 100 characters, masked where it is personal; goes to the sender only, never to a log."""
     rule: str
-    """Stable code: `max_length`, `missing`, `unexpected`, `not_xml`, `doctype`, …"""
+    """Stable code: `too_long`, `missing`, `misspelt`, `not_xml`, `doctype`, …"""
     message: str
     message_zh: str
-    fix: str = ""
+    fix: str
+    fix_zh: str
+    code: str = ""
+    """The code with which customs or the exchange would answer to the same; empty when it is not known."""
 
 
 class Family(StrEnum):

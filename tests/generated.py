@@ -8,6 +8,7 @@ from typing import Final
 from gateway.cli.reference import reference
 from gateway.observe.log import event_table
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
+from gateway.rules.texts import fault_words, rule_of
 from gateway.simulator.markers import table as magic_table
 from spool.lifecycle import diagram
 
@@ -36,6 +37,15 @@ is wrong.
 | code | status | title | 中文 |
 |---|---|---|---|
 """
+_RULES: Final = """
+## Faults
+
+What a fault says, by its `rule`; from `gateway/rules/texts/en.toml` and `zh.toml`. Words in braces are filled in. A rule never changes
+its meaning; texts may, so programs go by `rule`, `element` and `path`. Faults of the door itself (login, quota, parameters) have rules of their own.
+
+| rule | says | 中文 | what to do | 改正方法 |
+|---|---|---|---|---|
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -61,10 +71,20 @@ def with_diagram(page: str) -> str:
 
 
 def _problems() -> str:
-    return _PROBLEMS + "".join(
+    problems = "".join(
         f"| `{code}` | {one.status.value} | {one.title} | {one.title_zh} |\n"
         for code, one in PROBLEMS.items()
     )
+    rules = "".join(
+        f"| `{rule_of(key)}` | {' | '.join(map(_cell, (one.message, one.message_zh, one.fix, one.fix_zh)))} |\n"
+        for key, one in fault_words().items()
+    )
+    return _PROBLEMS + problems + _RULES + rules
+
+
+def _cell(text: str) -> str:
+    """Return a text for a cell of a table, where `<` and `&` must not become markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def main() -> int:

@@ -49,7 +49,7 @@ function refuse(array $problem): never
 {
     fwrite(STDERR, "refused: {$problem['code']} {$problem['title']} / {$problem['title_zh']}\n");
     foreach ($problem['faults'] as $fault) {
-        fwrite(STDERR, "  {$fault['path']} {$fault['message']} / {$fault['message_zh']} {$fault['fix']}\n");
+        fwrite(STDERR, "  {$fault['path']} {$fault['message']} / {$fault['message_zh']} {$fault['fix']} / {$fault['fix_zh']}\n");
     }
     exit(1);
 }

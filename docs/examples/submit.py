@@ -42,7 +42,10 @@ def refuse(problem: Any) -> None:
     """A problem document: one code, and every place that is wrong."""
     print(f"refused: {problem['code']} {problem['title']} / {problem['title_zh']}", file=sys.stderr)
     for fault in problem["faults"]:
-        print(f"  {fault['path']} {fault['message']} / {fault['message_zh']} {fault['fix']}", file=sys.stderr)
+        print(
+            f"  {fault['path']} {fault['message']} / {fault['message_zh']} {fault['fix']} / {fault['fix_zh']}",
+            file=sys.stderr,
+        )
     sys.exit(1)
 
 

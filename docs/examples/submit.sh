@@ -16,7 +16,7 @@ submit() {
 }
 
 refuse() { # a problem document: one code, and every place that is wrong
-    jq -r '"refused: \(.code) \(.title) / \(.title_zh)", (.faults[] | "  \(.path) \(.message) / \(.message_zh) \(.fix)")' \
+    jq -r '"refused: \(.code) \(.title) / \(.title_zh)", (.faults[] | "  \(.path) \(.message) / \(.message_zh) \(.fix) / \(.fix_zh)")' \
         "$work/answer" >&2
     exit 1
 }

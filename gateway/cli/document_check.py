@@ -10,9 +10,12 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Direction, Fault
 from gateway.rules.fault_texts import shown_of
+from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
+from gateway.rules.texts import fault_of
 from gateway.submission.identify import identify, uncorrelatable
+from gateway.submission.placed import placed
 from gateway.submission.repeated import contradictions
 from gateway.submission.signable import drafted
 from gateway.submission.validate import validate
@@ -20,6 +23,7 @@ from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, unwrap_tree
 from signing.keys.suite import RSA_SHA1
 
+_NOT_OPENED: Final = "envelope"
 _DATA: Final = {"DxpMsg": "/DxpMsg/Data", "DxpMsgSv": "/DxpMsgSv/DxpMsg/Data"}
 
 
@@ -56,10 +60,12 @@ def _judged(
         root = decode(body, limits)
     except Refused as refused:
         return "", list(refused.faults)
-    faults = [*validate(root, rules.schemas, view)]
+    faults = [*validate(root, rules.schemas, view, body=body)]
     name = etree.QName(root).localname
     if name in _DATA and etree.QName(root).namespace == DXP:
-        faults += _inside(root, body, rules, view, limits)
+        told = {fault.path for fault in faults}
+        inside = _inside(root, body, rules, view, limits)
+        faults += [fault for fault in inside if fault.rule != _NOT_OPENED or fault.path not in told]
     elif not faults and view is View.DECLARED:
         faults += _not_taken(root, body, rules, to_be_signed=to_be_signed)
     return name, faults
@@ -71,12 +77,12 @@ def _not_taken(root: etree._Element, body: bytes, rules: Rules, *, to_be_signed:
     if kind is None or kind.direction is not Direction.DECLARATION:
         return ()
     header = identify(root, rules.catalogue, rules.schemas.edition)
-    faults = (*uncorrelatable(header), *contradictions(root, header))
+    faults = placed((*uncorrelatable(header), *contradictions(root, header, body)), (root, body))
     if not faults and to_be_signed and not header.signed:
         try:
             drafted(body, root, header, RSA_SHA1)
         except Refused as refused:
-            return refused.faults
+            return placed(refused.faults, (root, body))
     return faults
 
 
@@ -88,14 +94,9 @@ def _inside(
     try:
         business = unwrap_tree(root, body).business
     except EnvelopeError as error:
-        yield Fault(
-            path=data,
-            element="Data",
-            rule="envelope",
-            message=error.what,
-            message_zh=f"Data无法解开：{error.what}",
-            fix=error.fix,
-        )
+        words = {"reason": error.what, "advice": error.fix}
+        code = customs_code(_NOT_OPENED, data)
+        yield fault_of(f"submission.{_NOT_OPENED}", words, path=data, element="Data", code=code)
         return
     for fault in _judged(business, rules, view, limits, to_be_signed=False)[1]:
         yield replace(fault, path=f"{data}{fault.path}")

@@ -176,11 +176,10 @@ def _tell_faults(problem: ProblemView) -> None:
     if not problem.faults and problem.detail:
         echo(f"  {problem.detail}")
     for fault in problem.faults:
-        place = "  ".join(
-            part for part in (f"line {fault['line']}" if fault.get("line") else "", str(fault.get("path", "")))
-            if part
-        )  # fmt: skip
-        for text in (place, *(str(fault.get(name) or "") for name in ("message", "message_zh", "fix"))):
+        line = f"line {fault['line']}, column {fault.get('column', 0)}" if fault.get("line") else ""
+        place = "  ".join(part for part in (line, str(fault.get("path", ""))) if part)
+        texts = (str(fault.get(name) or "") for name in ("message", "message_zh", "fix", "fix_zh"))
+        for text in (place, *texts):
             if text:
                 echo(f"  {text}")
 

@@ -181,8 +181,8 @@ def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
         )
         echo(f"    {fault.message}", err=True)
         echo(f"    {fault.message_zh}", err=True)
-        if fault.fix:
-            echo(f"    fix: {fault.fix}", err=True)
+        echo(f"    fix: {fault.fix}", err=True)
+        echo(f"    改正：{fault.fix_zh}", err=True)
 
 
 def _tell_steps(steps: Iterable[TraceStep], *, as_json: bool) -> None:

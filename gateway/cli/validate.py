@@ -1,5 +1,7 @@
 """`gateway validate`: checks documents offline, as on submission or exactly by the schema of customs."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +14,8 @@ from gateway.cli.output import emit
 from gateway.cli.terminal import echo
 from gateway.errors import ConfigError
 from gateway.model import Fault
-from gateway.rules.loading import RULES, load_rules
+from gateway.rules.fitting_editions import fits_edition
+from gateway.rules.loading import RULES, Rules, load_rules
 from gateway.rules.schemas import View
 
 
@@ -35,14 +38,17 @@ def validate(
 
     An envelope (DxpMsg, DxpMsgSv, DxpRep) is checked, and then the document in its Data: the path of a fault
     in there begins with the path of Data, its line counts inside that document.
+    A fault that another edition beside this one would not find says so.
     Signatures are not verified: `gateway verify` does that.
     """
-    _known_edition(edition, rules_dir)
+    known = _known_edition(edition, rules_dir)
     rules = load_rules(rules_dir, edition)
+    others = OtherEditions(rules_dir, [name for name in known if name != edition])
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
     for file in tables.progress(documents(paths), "validating", speaks=True):
-        judged = check_document(read(file), rules, view)
+        body = read(file)
+        judged = others.compared(check_document(body, rules, view), body, view)
         valid = valid and not judged.faults
         if as_json:
             emit(
@@ -70,11 +76,33 @@ def read(file: Path) -> bytes:
         ) from error
 
 
-def _known_edition(edition: str, rules_dir: Path | None) -> None:
+class OtherEditions:
+    """The editions beside the one that judges; each is loaded at the first fault."""
+
+    def __init__(self, rules_dir: Path | None, names: Sequence[str]) -> None:
+        """`rules_dir`: as for `load_rules`; `names`: folders in its `xsd/`."""
+        self._folder = rules_dir
+        self._names = names
+        self._loaded: dict[str, Rules] = {}
+
+    def compared(self, judged: CheckedDocument, body: bytes, view: View) -> CheckedDocument:
+        """Say of each fault in which of these editions it would be none. Raises RulesError for a broken edition."""
+        if not judged.faults:
+            return judged
+        for name in self._names:
+            if name not in self._loaded:
+                self._loaded[name] = load_rules(self._folder, name)
+        found = {name: check_document(body, rules, view).faults for name, rules in self._loaded.items()}
+        return replace(judged, faults=fits_edition(judged.faults, found))
+
+
+def _known_edition(edition: str, rules_dir: Path | None) -> list[str]:
+    """Return the names of the editions there are. Raises UsageError when this is none of them."""
     folder = (rules_dir or RULES) / "xsd"
-    known = sorted(path.name for path in folder.glob("*") if path.is_dir())
+    known = sorted(path.name for path in folder.glob("*") if next(path.rglob("*.xsd"), None))
     if edition not in known:
         raise click.UsageError(f"there is no edition {edition} in {folder}; there is: {', '.join(known)}")
+    return known
 
 
 def _tell(file: Path, judged: CheckedDocument, edition: str) -> None:
@@ -87,8 +115,10 @@ def _tell(file: Path, judged: CheckedDocument, edition: str) -> None:
         echo(f"  {_place(fault)}")
         echo(f"    {fault.message}")
         echo(f"    {fault.message_zh}")
-        if fault.fix:
-            echo(f"    fix: {fault.fix}")
+        echo(f"    fix: {fault.fix}")
+        echo(f"    改正：{fault.fix_zh}")
+        if fault.code:
+            echo(f"    customs would answer / 海关将返回: {fault.code}")
 
 
 def _place(fault: Fault) -> str:

@@ -30,6 +30,7 @@ TOO_EXPENSIVE: Final = Refusal(
             message_zh="检查该报文所需的时间或内存超过单份报文的上限，已中止检查",
             fix="split the declarations over several messages, without comments, namespaces or elements that nobody"
             " needs; if it is an ordinary message, ask whoever runs the gateway",
+            fix_zh="请将单证分成多份报文提交，去掉不需要的注释、命名空间和元素；如为普通报文，请联系网关运营方",
         ),
     ),
 )

@@ -17,7 +17,10 @@ from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 
 _ENDS: Final = ("\r\n", "\n", "\r")
-_FIX: Final = 'put cells that hold a comma, a line break or " in double quotes, and write " inside them twice'
+_FIX: Final = (
+    'put cells that hold a comma, a line break or " in double quotes, and write " inside them twice',
+    '含有逗号、换行或"的单元格须用双引号括起，其中的"须写两次',
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,16 @@ def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: LimitsCon
         raise _refused(lines, [wrong]) from wrong
     if not rows:
         raise _refused(
-            lines, [_WrongError(0, "empty", "there is no header", "没有标题行", "name the columns in row 1")]
+            lines,
+            [
+                _WrongError(
+                    0,
+                    "empty",
+                    "there is no header",
+                    "没有标题行",
+                    ("name the columns in row 1", "请在第1行填写列名"),
+                )
+            ],
         )
     header, *others = rows
     columns = {name: at for at, cell in enumerate(header.cells) if (name := cell.strip())}
@@ -103,7 +115,7 @@ def read_csv(text: str, delimiter: str, wanted: Sequence[str], limits: LimitsCon
 
 
 class _WrongError(Exception):
-    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: str = _FIX) -> None:
+    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: tuple[str, str] = _FIX) -> None:
         super().__init__(what)
         self.offset = offset
         self.rule = rule
@@ -116,12 +128,15 @@ def _doubled(header: _Row, columns: Mapping[str, int]) -> Iterator[_WrongError]:
         name = shortened(cell.strip())
         if name and columns[cell.strip()] != at:
             what = f"the column {name} stands twice in the header"
-            zh, fix = f"标题行中列“{name}”重复", "rename one of them"
+            zh, fix = f"标题行中列“{name}”重复", ("rename one of them", "请修改其中一列的名称")
             yield _WrongError(header.offsets[at], "duplicate_column", what, zh, fix)
 
 
 def _missing(header: _Row, columns: Mapping[str, int], wanted: Sequence[str]) -> Iterator[_WrongError]:
-    fix = "add it to the header; a cell may stay empty where nothing is to be said"
+    fix = (
+        "add it to the header; a cell may stay empty where nothing is to be said",
+        "请在标题行中添加该列；没有内容的单元格可以留空",
+    )
     for name in wanted:
         if name not in columns:
             yield _WrongError(
@@ -148,7 +163,8 @@ def _fault(lines: Lines, wrong: _WrongError) -> Fault:
         rule=wrong.rule,
         message=f"{wrong} (line {spot.line}, column {spot.column})",
         message_zh=f"{wrong.zh}（第{spot.line}行第{spot.column}列）",
-        fix=wrong.fix,
+        fix=wrong.fix[0],
+        fix_zh=wrong.fix[1],
     )
 
 
@@ -190,7 +206,7 @@ class _Reader:
     def _cell(self) -> str:
         self._left -= 1
         if self._left < 0:
-            fix = "split it into several requests"
+            fix = ("split it into several requests", "请分成多次请求提交")
             raise _WrongError(
                 self._at, "elements", f"more than {self._most} cells", f"单元格超过{self._most}个", fix
             )

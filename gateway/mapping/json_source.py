@@ -136,8 +136,11 @@ def read_json(text: str, limits: LimitsConfig) -> JsonItem:
     return JsonItem(value, "", None, lines)
 
 
+_WHOLE: Final = ("send one complete JSON document (RFC 8259)", "请发送一份完整的JSON文档（RFC 8259）")
+
+
 class _WrongError(Exception):
-    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: str = "") -> None:
+    def __init__(self, offset: int, rule: str, what: str, zh: str, fix: tuple[str, str] = _WHOLE) -> None:
         super().__init__(what)
         self.offset = offset
         self.rule = rule
@@ -153,7 +156,8 @@ def _fault(wrong: _WrongError, spot: Spot) -> Fault:
         rule=wrong.rule,
         message=f"{wrong} (line {spot.line}, column {spot.column})",
         message_zh=f"{wrong.zh}（第{spot.line}行第{spot.column}列）",
-        fix=wrong.fix or "send one complete JSON document (RFC 8259)",
+        fix=wrong.fix[0],
+        fix_zh=wrong.fix[1],
     )
 
 
@@ -183,14 +187,16 @@ class _Reader:
         self._left -= 1
         if self._left < 0:
             what, zh = f"more than {self._most} values", f"值超过{self._most}个"
-            raise _WrongError(begin, "elements", what, zh, "split it into several requests")
+            raise _WrongError(
+                begin, "elements", what, zh, ("split it into several requests", "请分成多次请求提交")
+            )
         sign = self._text[begin : begin + 1]
         if sign == '"':
             return _Scalar(self._string(), begin, bare=False)
         if sign in ("{", "["):
             if depth == 0:
                 what, zh = f"nested more than {self._depth} levels deep", f"嵌套超过{self._depth}层"
-                raise _WrongError(begin, "depth", what, zh, "flatten it")
+                raise _WrongError(begin, "depth", what, zh, ("flatten it", "请减少嵌套层数"))
             self._at += 1
             return (
                 _Object(self._object(depth - 1), begin)
@@ -220,7 +226,10 @@ class _Reader:
             what = "a string that is cut off or holds what must be escaped"
             zh, fix = (
                 "字符串不完整或含有未转义的字符",
-                'end it with " and escape control characters and backslashes',
+                (
+                    'end it with " and escape control characters and backslashes',
+                    '字符串须以"结束，其中的控制字符和反斜杠须转义',
+                ),
             )
             raise _WrongError(error.pos, "not_json", what, zh, fix) from error
         return str(text)
@@ -239,7 +248,7 @@ class _Reader:
             if key in members:
                 name = shortened(key, 40)
                 what, zh = f"the key {name!r} stands twice in one object", f"对象中键“{name}”重复"
-                raise _WrongError(key_at, "duplicate_key", what, zh, "keep one of them")
+                raise _WrongError(key_at, "duplicate_key", what, zh, ("keep one of them", "请只保留其中一个"))
             self._sign(":")
             members[key] = self._value(depth)
             if self._sign(",}") == "}":

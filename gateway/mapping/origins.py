@@ -189,6 +189,6 @@ def _check_text(text: str, of: Typed, place: TablePlace) -> None:
         raise place.error(what, example=f'constant = "{of.fixed}"')
     broken = next(value_faults(text, of.kind), None)
     if broken is not None:
-        about = FaultPlace(path="", line=0, element=of.name, name_zh="", value=text)
+        about = FaultPlace(path="", element=of.name, name_zh="", value=text)
         told = fault(broken.rule, about, **broken.facts)
         raise place.error(f"{text!r}: {told.message}. {told.fix}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 from gateway.errors import Refused
-from gateway.model import Fault
+from gateway.rules.texts import fault_of
 from gateway.xml.decode import ENCODINGS, UTF8_MARK
 
 NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -114,36 +114,19 @@ def decoded(body: bytes, charset: str) -> str:
     """Decode a source, without its byte order mark; empty charset: UTF-8. Raises Refused `wrong-encoding`."""
     codec = ENCODINGS.get((charset or "utf-8").lower())
     if codec is None:
-        raise Refused(
-            "wrong-encoding", [_encoding(f"the charset {charset[:40]} is not supported", charset[:40])]
-        )
+        raise Refused("wrong-encoding", [fault_of("source.encoding.unknown", {"codec": charset[:40]})])
     body = body.removeprefix(UTF8_MARK) if codec == "utf-8" else body
     try:
         return body.decode(codec)
     except UnicodeDecodeError as wrong:
         before = body[: wrong.start].decode(codec, "replace")
         spot = Lines(before).spot(len(before), "")
-        raise Refused(
-            "wrong-encoding", [_encoding(f"bytes that are not {codec.upper()}", codec, spot)]
-        ) from wrong
+        fault = fault_of(
+            "source.encoding.bytes", {"codec": codec.upper()}, line=spot.line, column=spot.column
+        )
+        raise Refused("wrong-encoding", [fault]) from wrong
 
 
 def shortened(text: str, most: int = 100) -> str:
     """Cut a text for an answer and take out what could not be written there."""
     return NOT_IN_XML.sub("\ufffd", text[:most])
-
-
-def _encoding(message: str, codec: str, spot: Spot | None = None) -> Fault:
-    where = (
-        f"第{spot.line}行第{spot.column}列的字节不符合编码{codec.upper()}"
-        if spot
-        else f"不支持的编码：{codec}"
-    )
-    return Fault(
-        line=spot.line if spot else 0,
-        column=spot.column if spot else 0,
-        rule="encoding",
-        message=message,
-        message_zh=where,
-        fix="write it in UTF-8; a CSV file may be GB18030 (also GBK, GB2312) when Content-Type says charset=gb18030",
-    )

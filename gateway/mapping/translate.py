@@ -14,6 +14,7 @@ from gateway.mapping.source import SourceItem, Spot, decoded
 from gateway.mapping.write import Portion, TraceStep, Writer
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
+from gateway.rules.texts import fault_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +100,9 @@ def translate_split(
 def read_source(body: bytes, mapping: SourceMapping, limits: LimitsConfig, charset: str = "") -> SourceItem:
     """Read JSON or CSV, as the mapping declares. Raises Refused."""
     if len(body) > limits.size_bytes:
-        raise Refused("too-large", [_too_large(len(body), limits.size_bytes)])
+        raise Refused("too-large", [fault_of("source.size", {"size": len(body), "limit": limits.size_bytes})])
     if mapping.source is SourceKind.JSON and charset.lower() not in ("", "utf-8"):
-        raise Refused("wrong-encoding", [_json_is_utf8(charset)])
+        raise Refused("wrong-encoding", [fault_of("source.encoding.json", {"codec": charset[:40]})])
     text = decoded(body, charset)
     if mapping.source is SourceKind.JSON:
         return read_json(text, limits)
@@ -142,21 +143,3 @@ def _outwards(path: str) -> Iterator[str]:
         if path.endswith("]"):  # an element of a list that is empty: the list itself
             yield path.rpartition("[")[0]
         path = path.rpartition("/")[0]
-
-
-def _too_large(size: int, limit: int) -> Fault:
-    return Fault(
-        rule="size",
-        message=f"{size} bytes are more than the {limit} allowed",
-        message_zh=f"共{size}字节，超过上限{limit}字节",
-        fix="split it into several requests",
-    )
-
-
-def _json_is_utf8(charset: str) -> Fault:
-    return Fault(
-        rule="encoding",
-        message=f"JSON is UTF-8 (RFC 8259), not {charset[:40]}",
-        message_zh=f"JSON必须使用UTF-8编码（RFC 8259），不能使用{charset[:40]}",
-        fix="send it in UTF-8",
-    )

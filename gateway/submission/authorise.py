@@ -7,6 +7,7 @@ from typing import Final
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import Refused
 from gateway.model import Declaration, Enterprise, Envelope, Fault, Header, MessageType
+from gateway.rules.texts import fault_of, named
 
 _FAULTS: Final = 200
 """Most faults reported about codes of others."""
@@ -47,25 +48,19 @@ def _refuse(faults: list[Fault]) -> None:
 
 def _disabled(caller: Enterprise) -> Iterator[Fault]:
     if caller.disabled:
-        yield Fault(
-            rule="disabled",
-            message="this enterprise is disabled at the gateway",
-            message_zh="该企业在本网关已停用",
-            fix="ask the operator of the gateway",
-        )
+        yield fault_of("submission.disabled")
 
 
 def _other_type(header: Header, caller: Enterprise) -> Iterator[Fault]:
     name = header.message_type.name
     if caller.message_types and name not in caller.message_types:
-        yield Fault(
+        title = header.message_type.title_zh
+        yield fault_of(
+            "submission.type_not_yours",
+            {"name": name, "title": title},
             path=f"/{name}",
             element=name,
-            name_zh=header.message_type.title_zh,
-            rule="type_not_yours",
-            message=f"{name} is not one of the message types registered for you",
-            message_zh=f"贵企业未登记报文类型{name}（{header.message_type.title_zh}）",
-            fix="ask the operator of the gateway to register this type for you",
+            name_zh=title,
         )
 
 
@@ -103,29 +98,26 @@ def _foreign_keys(
 
 
 def _code_of_another(kind: MessageType, number: int, name: str, code: str) -> Fault:
-    return Fault(
+    name_zh = _CODES_ZH.get(name, "")
+    return fault_of(
+        "submission.code_of_another",
+        {"name": name, "label": named(name, name_zh)},
         path=f"{_head(kind, number)}/{name}",
         element=name,
-        name_zh=_CODES_ZH.get(name, ""),
+        name_zh=name_zh,
         value=code[:100],
-        rule="code_of_another",
-        message=f"you are not registered to declare with this {name}",
-        message_zh=f"贵企业未登记使用该{_CODES_ZH.get(name, '')}（{name}）申报",
-        fix=f"put your own code in {name}, or ask the operator to add it to acts_for of your enterprise",
     )
 
 
 def _code_not_bound(kind: MessageType, number: int, declaration: Declaration) -> Fault:
     first, names = kind.key_codes[0], ", ".join(kind.key_codes)
-    return Fault(
+    return fault_of(
+        "submission.code_not_bound",
+        {"names": names},
         path=f"{_head(kind, number)}/{first}",
         element=first,
         name_zh=_CODES_ZH.get(first, ""),
         value=declaration.key.get(first, "")[:100],
-        rule="code_not_bound",
-        message=f"your DXP id is shared, and no code of yours is in {names}: the answers could not be told apart",
-        message_zh=f"贵企业与其他企业共用数据交换平台用户编号，而{names}均未绑定贵企业，回执无法区分归属",
-        fix="ask the operator of the gateway to add your code to acts_for of your enterprise",
     )
 
 
@@ -135,13 +127,11 @@ def _head(kind: MessageType, number: int) -> str:
 
 def _fault(path: str, name_zh: str, value: str, kind: str) -> Fault:
     element = path.rpartition("/")[2]
-    return Fault(
+    return fault_of(
+        "submission.not_yours",
+        {"name": element, "kind": kind, "label": named(element, name_zh)},
         path=path,
         element=element,
         name_zh=name_zh,
         value=value[:100],
-        rule="not_yours",
-        message=f"{element} is not one of the {kind} registered for you",
-        message_zh=f"{name_zh}（{element}）不是贵企业登记的代码",
-        fix=f"put your own code in {element}, or ask the operator to register this one for you",
     )

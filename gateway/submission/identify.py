@@ -1,6 +1,6 @@
 """Reads the header of a document: which message it is, who it claims to be from, and its declarations."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -12,6 +12,7 @@ from gateway.model import Declaration, Direction, Fault, Header, MessageType, by
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.explain import own_text
 from gateway.rules.plain_form import SENDER, fields_of
+from gateway.rules.texts import Bilingual, Fact, fault_of, phrase
 
 CEB: Final = "http://www.chinaport.gov.cn/ceb"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
@@ -57,6 +58,22 @@ def uncorrelatable(header: Header, *, by_number: bool = True) -> tuple[Fault, ..
     return tuple(islice(found, FAULTS_COUNTED))
 
 
+def beside(broken: Sequence[Fault], nameless: Sequence[Fault], kind: MessageType) -> list[Fault]:
+    """Return the `nameless` faults that do not come from the same mistake as one of the schema, `broken`."""
+    told = {fault.path for fault in broken} | {f"{_parent(fault.path)}/{fault.element}" for fault in broken}
+    if any(fault.rule == "wrong_namespace" for fault in broken):
+        return []
+    keys = {kind.handle, *kind.key} - {""}
+
+    def is_new(fault: Fault) -> bool:
+        head = _parent(fault.path)
+        around = {head, _parent(head)} if kind.head else {head}
+        places = around | {f"{head}/{name}" for name in keys}
+        return told.isdisjoint(places)
+
+    return [fault for fault in nameless if is_new(fault)]
+
+
 def declaration_of(kind: MessageType, found: Mapping[str, str]) -> Declaration:
     """Build a declaration from the texts found in its head, by name; what is not found stays empty or absent."""
     return Declaration(
@@ -91,44 +108,22 @@ def _kind(root: etree._Element, catalogue: Catalogue) -> MessageType:
     if kind is None:
         raise _unknown_root(name.localname, catalogue)
     if name.namespace != CEB:
-        raise _unknown(
-            kind.name,
-            rule="wrong_namespace",
-            value=name.namespace or "",
-            message=f"{kind.name} is not in the namespace {CEB}",
-            message_zh=f"{kind.name}的命名空间必须是{CEB}",
-            fix=f'declare xmlns:ceb="{CEB}" on the root element and use that prefix',
-        )
+        raise _unknown(kind.name, "wrong_namespace", value=name.namespace or "", namespace=CEB)
     if kind.direction is not Direction.DECLARATION:
-        raise _unknown(
-            kind.name,
-            rule="not_a_declaration",
-            message=f"{kind.name} is an answer of customs ({kind.title_en}), not a declaration",
-            message_zh=f"{kind.name}（{kind.title_zh}）是海关回执，不是申报报文",
-            fix="hand in declarations only; answers are fetched at GET /v1/receipts",
-        )
+        title = Bilingual(en=kind.title_en, zh=kind.title_zh)
+        raise _unknown(kind.name, "not_a_declaration", title=title)
     return kind
 
 
 def _unknown_root(name: str, catalogue: Catalogue) -> Refused:
     meant = catalogue.by_name(f"{name}Message")
-    return _unknown(
-        name[:100],
-        rule="unknown_root",
-        value=name[:100],
-        message=f"the root element {name[:100]} is no message type of customs",
-        message_zh=f"根元素{name[:100]}不是海关报文类型",
-        fix=f"the root element must be {meant.name}"
-        if meant
-        else "the root element must be a CEB declaration, for instance CEB311Message",
-    )
+    wanted = phrase("any_declaration") if meant is None else meant.name
+    return _unknown(name[:100], "unknown_root", value=name, wanted=wanted)
 
 
-def _unknown(root: str, *, rule: str, message: str, message_zh: str, fix: str, value: str = "") -> Refused:
-    fault = Fault(
-        path=f"/{root}", line=1, element=root, value=value[:100], rule=rule,
-        message=message, message_zh=message_zh, fix=fix,
-    )  # fmt: skip
+def _unknown(root: str, rule: str, *, value: str = "", **facts: Fact) -> Refused:
+    words = {"name": root, **facts}
+    fault = fault_of(f"submission.{rule}", words, path=f"/{root}", element=root, value=value[:100])
     return Refused("unknown-message", [fault])
 
 
@@ -150,6 +145,10 @@ def _values(kind: MessageType, names: Iterable[str], found: Mapping[str, str]) -
     return picked
 
 
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
 def _correlatable(kind: MessageType, declaration: Declaration, *, by_number: bool) -> bool:
     whole = all(name in declaration.key for name in kind.key)
     return whole or kind.handle in declaration.key or (by_number and bool(declaration.numbers))
@@ -159,12 +158,10 @@ def _no_business_key(kind: MessageType, declaration: Declaration, number: int) -
     missing = [name for name in kind.key if name not in declaration.key]
     field = kind.handle or missing[0]
     holder = f"/{kind.name}/{kind.body}[{number}]" + (f"/{kind.head}" if kind.head else "")
-    return Fault(
+    return fault_of(
+        "submission.no_business_key",
+        {"name": field, "missing": Bilingual(en=", ".join(missing), zh="、".join(missing))},
         path=f"{holder}/{field}",
         element=field,
         name_zh=_NAMES_ZH.get(field, ""),
-        rule="no_business_key",
-        message=f"customs answers by business key, and {', '.join(missing)} is not given",
-        message_zh=f"海关回执按业务主键返回，缺少{'、'.join(missing)}则无法匹配",
-        fix=f"give {field}, unique within your enterprise",
     )

@@ -12,6 +12,7 @@ from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import Refused
 from gateway.identity import handles, identity, version
 from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
+from gateway.rules.texts import fault_of
 from gateway.submission.routing import Leg, first_able, legs, traits_of
 from gateway.submission.subscribe import subscribers_of
 from gateway.xml.divide import divisible
@@ -125,7 +126,7 @@ def ways_of(
     else:
         chosen = first_able(message.header.message_type.family, config)
     if _to_be_divided(message, chosen) and not divisible(message.wrapped):
-        raise Refused("invalid-envelope", [_SIGNED_ENVELOPE])
+        raise Refused("invalid-envelope", [_signed_envelope()])
     if not chosen:
         raise Refused("no-route", [_no_route(message.header.message_type.name)])
     return tuple(
@@ -163,24 +164,13 @@ def _sender(message: Message, config: Config) -> str:
 
 
 def _no_route(message_type: str) -> Fault:
-    return Fault(
-        path=f"/{message_type}",
-        element=message_type,
-        rule="no_route",
-        message=f"this gateway has no way out for this {message_type}; it was not taken",
-        message_zh=f"本网关没有适用于该{message_type}的发送路由，报文未被接收",
-        fix="ask whoever runs the gateway for a way out for this type",
+    return fault_of(
+        "submission.no_route", {"name": message_type}, path=f"/{message_type}", element=message_type
     )
 
 
-_SIGNED_ENVELOPE = Fault(
-    path="/DxpMsg/Signature",
-    element="Signature",
-    rule="signed_envelope",
-    message="the receivers of this DxpMsg go different ways, and its signature forbids to divide it",
-    message_zh="该DxpMsg的多个接收方须分别转发，但信封已加签，无法拆分",
-    fix="hand in one DxpMsg for each receiver",
-)
+def _signed_envelope() -> Fault:
+    return fault_of("submission.signed_envelope", path="/DxpMsg/Signature", element="Signature")
 
 
 def new_message_id(now: datetime) -> MessageId:

@@ -10,16 +10,19 @@ from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Enterprise, Fault, Header, Message
 from gateway.rules.fault_texts import shown_of
+from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
+from gateway.rules.texts import fault_of
 from gateway.submission.authorise import authorise, authorise_envelope
-from gateway.submission.identify import identify, uncorrelatable
+from gateway.submission.identify import beside, identify, uncorrelatable
+from gateway.submission.placed import Parsed, placed
 from gateway.submission.plain import Plain, read_plain
 from gateway.submission.repeated import contradictions
 from gateway.submission.signable import drafted
 from gateway.submission.signature import ANYONE, Trust, check_signature
 from gateway.submission.validate import validate
-from gateway.xml.decode import decode
+from gateway.xml.decode import decode, parse
 from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
 from signing.keys.suite import RSA_SHA1, Suite
 
@@ -52,18 +55,20 @@ def examine(
     plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
     if plain is not None:
         return plain
+    read: list[Parsed] = []
     try:
         document = decode(body, limits)
+        read.append((document, body))
         if etree.QName(document).namespace == DXP:
             return _examine_wrapped(
-                document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
+                document, body, caller, rules, limits, read=read, trust=trust, local_receivers=local_receivers
             )
         header = _examine_document(
             document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
         )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
-        return Refusal(problem=refused.problem, faults=refused.faults)
+        return Refusal(problem=refused.problem, faults=placed(refused.faults, *read))
     return Message(body=body, header=header, draft=None if suite is None else made)
 
 
@@ -81,7 +86,7 @@ def examine_plain(
     try:
         return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
     except Refused as refused:
-        return Refusal(problem=refused.problem, faults=refused.faults)
+        return Refusal(problem=refused.problem, faults=placed(refused.faults, (parse(body), body)))
 
 
 def _examine_plain(
@@ -108,11 +113,8 @@ def _examine_document(
     header = identify(document, rules.catalogue, rules.schemas.edition)
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
-    _all_in_order(
-        "invalid-message",
-        _faults(document, header, rules, view, alone=alone),
-        contradictions(document, header),
-    )
+    faults = _faults(document, body, header, rules, view, alone=alone)
+    _all_in_order("invalid-message", faults, _contradicting(document, header, body, faults))
     check_signature(body, header, trust)
     return header
 
@@ -124,29 +126,44 @@ def _examine_wrapped(
     rules: Rules,
     limits: LimitsConfig,
     *,
+    read: list[Parsed],
     trust: Trust,
     local_receivers: LocalReceivers,
 ) -> Message:
+    """Check a DxpMsg and the document in it, which is added to `read` for the places of faults. Raises Refused."""
     unwrapped = _unwrap(root, body)
     authorise_envelope(unwrapped.envelope, caller)
     document = decode(unwrapped.business, limits)
+    read.append((document, unwrapped.business))
     header = identify(document, rules.catalogue, rules.schemas.edition)
     authorise(header, caller, local_receivers, sender_id=unwrapped.envelope.sender_id)
-    outside = [*validate(root, rules.schemas, View.SENDABLE), *_says_otherwise(unwrapped, header)]
+    outside = [*validate(root, rules.schemas, View.SENDABLE, body=body), *_says_otherwise(unwrapped, header)]
     alone = local_receivers.crowded.isdisjoint((header.dxp_id, unwrapped.envelope.sender_id))
-    inside = _faults(document, header, rules, View.SENDABLE, alone=alone)
+    inside = _faults(document, unwrapped.business, header, rules, View.SENDABLE, alone=alone)
     problem = "invalid-message" if inside else "invalid-envelope"
-    _all_in_order(problem, [*outside, *inside], contradictions(document, header))
+    contradicting = _contradicting(document, header, unwrapped.business, inside)
+    _all_in_order(problem, [*outside, *inside], contradicting)
     check_signature(unwrapped.business, header, trust)
     return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
 
 
 def _faults(
-    document: etree._Element, header: Header, rules: Rules, view: View, *, alone: bool
+    document: etree._Element, body: bytes, header: Header, rules: Rules, view: View, *, alone: bool
 ) -> list[Fault]:
     """Return everything wrong with the document itself; `alone`: its answers go to an address that no other shares."""
+    broken = validate(document, rules.schemas, view, body=body)
     nameless = uncorrelatable(header, by_number=alone)
-    return [*validate(document, rules.schemas, view), *nameless] or _anonymous(header)
+    return [*broken, *beside(broken, nameless, header.message_type)] or _anonymous(header)
+
+
+def _contradicting(
+    document: etree._Element, header: Header, body: bytes, faults: Sequence[Fault]
+) -> list[Fault]:
+    """Return contradictions between declarations, but for those whose key is in doubt by the other `faults`."""
+    kind = header.message_type
+    named = {kind.handle, *kind.key, kind.head, kind.body}
+    doubtful = {"/".join(fault.path.split("/")[:3]) for fault in faults if fault.element in named}
+    return [fault for fault in contradictions(document, header, body) if fault.path not in doubtful]
 
 
 def _all_in_order(problem: str, faults: Sequence[Fault], contradicting: Sequence[Fault] = ()) -> None:
@@ -159,13 +176,11 @@ def _anonymous(header: Header) -> list[Fault]:
     """Return faults for fields that identify the sender, should a schema ever make them optional."""
     named = {"copCode": header.cop_code, "dxpId": header.dxp_id}
     return [
-        Fault(
+        fault_of(
+            "submission.missing",
+            {"name": element},
             path=f"/{header.message_type.name}/BaseTransfer/{element}",
             element=element,
-            rule="missing",
-            message=f"BaseTransfer/{element} must not be blank",
-            message_zh=f"BaseTransfer/{element}不能为空",
-            fix=f"put your own code in {element}",
         )
         for element, value in named.items()
         if not value
@@ -175,16 +190,11 @@ def _anonymous(header: Header) -> list[Fault]:
 def _unwrap(root: etree._Element, body: bytes) -> Unwrapped:
     name = etree.QName(root).localname
     if name != "DxpMsg":
-        raise _bad_envelope(
-            f"/{name[:100]}", "unknown_root", f"{name[:100]} is not for enterprises to hand in",
-            f"企业只能提交DxpMsg或CEB报文，不能提交{name[:100]}", "hand in a DxpMsg, or the CEB document alone",
-        )  # fmt: skip
+        raise _bad_envelope(f"/{name[:100]}", "unknown_root.envelope", name=name[:100])
     try:
         return unwrap_tree(root, body)
     except EnvelopeError as error:
-        raise _bad_envelope(
-            "/DxpMsg/Data", "envelope", error.what, f"DxpMsg的Data无法解开：{error.what}", error.fix
-        ) from error
+        raise _bad_envelope("/DxpMsg/Data", "envelope", reason=error.what, advice=error.fix) from error
 
 
 def _says_otherwise(unwrapped: Unwrapped, header: Header) -> tuple[Fault, ...]:
@@ -192,13 +202,11 @@ def _says_otherwise(unwrapped: Unwrapped, header: Header) -> tuple[Fault, ...]:
     said, is_ = unwrapped.envelope.msg_type, header.message_type.name
     if said in ("", is_):
         return ()
-    return _bad_envelope(
-        "/DxpMsg/TransInfo/MsgType", "type_mismatch", f"MsgType says {said[:100]}, but Data holds {is_}",
-        f"MsgType为{said[:100]}，而Data中是{is_}", f"write {is_}, or leave MsgType empty",
-    ).faults  # fmt: skip
+    return _bad_envelope("/DxpMsg/TransInfo/MsgType", "type_mismatch", said=said[:100], is_=is_).faults
 
 
-def _bad_envelope(path: str, rule: str, message: str, message_zh: str, fix: str) -> Refused:
-    element = path.rpartition("/")[2]
-    fault = Fault(path=path, element=element, rule=rule, message=message, message_zh=message_zh, fix=fix)
-    return Refused("invalid-envelope", [fault])
+def _bad_envelope(path: str, key: str, **facts: str) -> Refused:
+    element, code = path.rpartition("/")[2], customs_code(key.partition(".")[0], path)
+    return Refused(
+        "invalid-envelope", [fault_of(f"submission.{key}", facts, path=path, element=element, code=code)]
+    )

@@ -53,6 +53,7 @@ class OverQuota(Struct, frozen=True, kw_only=True):
             message=f"your quota is {self.limit} {what}; nothing was taken",
             message_zh=f"超过配额：{what_zh}{self.limit}，报文未接收",
             fix=f"send the same again after {self.retry_after} s, or ask the operator for a larger quota",
+            fix_zh=f"请在{self.retry_after}秒后重新发送，或联系网关运营方提高配额",
         )
 
 

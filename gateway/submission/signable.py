@@ -12,7 +12,10 @@ from lxml import etree
 
 from gateway.errors import Refused
 from gateway.model import Fault, Header
-from gateway.rules.explain import line_of, path_of
+from gateway.rules.explain import path_of
+from gateway.rules.texts import fault_of
+from gateway.xml.decode import positions_of
+from gateway.xml.positions import UNKNOWN
 from signing.errors import SigningError
 from signing.keys.suite import Suite
 from signing.xml.markup import names
@@ -30,39 +33,27 @@ def drafted(body: bytes, root: etree._Element, header: Header, suite: Suite) -> 
     try:
         return draft(body, root, suite, before=header.message_type.signature_before)
     except SigningError as error:
-        raise Refused("invalid-message", [*_reasons(root)] or [_other(header, error)]) from error
+        raise Refused("invalid-message", [*_reasons(body, root)] or [_other(header, error)]) from error
 
 
-def _reasons(root: etree._Element) -> Iterator[Fault]:
+def _reasons(body: bytes, root: etree._Element) -> Iterator[Fault]:
     inside = next(root.iter(SIGNATURE), None)
     if inside is not None:
-        yield Fault(
+        place = positions_of(body, root, [inside]).get(inside, UNKNOWN)
+        yield fault_of(
+            "submission.signature_inside",
             path=path_of(inside),
-            line=line_of(inside),
+            line=place.line,
+            column=place.column,
             element="ds:Signature",
             name_zh="签名节点",
-            rule="signature_inside",
-            message="a ds:Signature that is not a child of the root: customs takes one Signature, over all of it",
-            message_zh="ds:Signature不是根元素的子节点：海关报文只能有一个签名，且位于根元素之下",
-            fix="take it out, or sign the document as a whole",
         )
     relative = next((name for name in names(root) if name and not _ABSOLUTE.match(name)), None)
     if relative is not None:
-        yield Fault(
-            path=path_of(root),
-            value=relative[:_SHOWN],
-            rule="relative_namespace",
-            message=f"the namespace name {relative[:_SHOWN]!r} is relative, so the document cannot be signed",
-            message_zh=f"命名空间“{relative[:_SHOWN]}”是相对地址，报文无法签名",
-            fix="remove the declaration, or write an absolute name, for instance urn:example",
-        )
+        shown = relative[:_SHOWN]
+        yield fault_of("submission.relative_namespace", {"name": shown}, path=path_of(root), value=shown)
 
 
 def _other(header: Header, error: SigningError) -> Fault:
-    return Fault(
-        path=f"/{header.message_type.name}",
-        rule="not_signable",
-        message=f"the document cannot be signed: {error.what}",
-        message_zh=f"报文无法签名：{error.what}",
-        fix=error.fix,
-    )
+    words = {"reason": error.what, "advice": error.fix}
+    return fault_of("submission.not_signable", words, path=f"/{header.message_type.name}")

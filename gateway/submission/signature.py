@@ -5,14 +5,15 @@ from typing import Final
 
 from gateway.errors import Refused
 from gateway.model import Fault, Header
+from gateway.rules.fields import customs_code
+from gateway.rules.texts import fault_of
 from signing.keys.company import Company
 from signing.keys.issuers import Issuers
 from signing.xml.verify import SOUND_RSA_BITS, SignatureVerdict, verify
 
-_FIX: Final = "sign the document again as the last step, and change nothing in it afterwards"
-_CERTIFICATE_FIX: Final = (
-    "sign with the certificate that customs issued to the company of copCode, in its period"
-)
+_RULE: Final = "invalid_signature"
+_PARTS: Final = frozenset({"digest", "signature", "certificate"})
+"""What a reason of `verify` begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,7 @@ def check_signature(body: bytes, header: Header, trust: Trust) -> None:
         return
     verdict = verify(body, issuers=trust.issuers, company=_company(header, trust), rsa_bits=trust.rsa_bits)
     if not verdict.valid:
-        fix = _FIX if verdict.certificate_ok or not verdict.signature_ok else _CERTIFICATE_FIX
-        raise Refused("invalid-signature", [_fault(header, reason, fix) for reason in _reasons(verdict)])
+        raise Refused("invalid-signature", [_fault(header, reason) for reason in _reasons(verdict)])
 
 
 def _company(header: Header, trust: Trust) -> Company | None:
@@ -54,13 +54,14 @@ def _reasons(verdict: SignatureVerdict) -> tuple[str, ...]:
     return verdict.reasons or ("the signature does not hold",)
 
 
-def _fault(header: Header, reason: str, fix: str) -> Fault:
-    return Fault(
-        path=f"/{header.message_type.name}/ds:Signature",
+def _fault(header: Header, reason: str) -> Fault:
+    path, part = f"/{header.message_type.name}/ds:Signature", reason.partition(":")[0]
+    key = f"{_RULE}.{part}" if part in _PARTS else _RULE
+    return fault_of(
+        f"submission.{key}",
+        {"reason": reason},
+        path=path,
         element="ds:Signature",
         name_zh="签名节点",
-        rule="invalid_signature",
-        message=reason,
-        message_zh=f"签名验证失败：{reason}",
-        fix=fix,
+        code=customs_code(key, path),
     )

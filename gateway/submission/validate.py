@@ -2,13 +2,12 @@
 
 The verdict is libxml2's, with one addition: Base64 that libxml2 passes although no decoder can read it. A valid
 document costs one run of libxml2 and a check of its Base64; only an invalid one is examined again, to explain what is
-wrong with it.
+wrong with it, and its bytes are read again for lines and columns.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Protocol, cast
 
@@ -16,21 +15,46 @@ from lxml import etree
 
 from gateway.errors import FAULTS_COUNTED, FAULTS_SHOWN
 from gateway.model import Fault
-from gateway.rules.explain import Explanation, line_of, local, own_text, path_of, shown
-from gateway.rules.fault_texts import VALUE_SHOWN, FaultPlace, fault
+from gateway.rules.explain import Explanation, own_text, path_of, shown
+from gateway.rules.fault_texts import VALUE_SHOWN, FaultPlace
+from gateway.rules.matched_children import local, nearest
+from gateway.rules.node_faults import NodeFault, relocated
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas, View, signature_base64_tags
+from gateway.rules.texts import NOTHING, phrase
+from gateway.xml.decode import positions_of
+from gateway.xml.positions import UNKNOWN, TextPosition
 
 _CROWD: Final = 1000
 """Beyond so many children of one element, libxml2 must not report on a tree: each report walks all siblings
 before it, so that 20,000 wrong rows of a list take a second and 200,000 minutes."""
 _CROWDED: Final = etree.XPath(f"boolean(descendant-or-self::*[count(*) > {_CROWD}])")
 _PIECE_BYTES: Final = 65536
-_REASON_READ: Final = 4000
-_REASON_SHOWN: Final = 500
-"""Most characters of libxml2's message, which quotes texts and names of the document."""
 _CEB: Final = f"{{{CEB_NAMESPACE}}}"
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/= \t\r\n]")
-_NAMES_IN_BRACES: Final = re.compile(r"\{[^}]*\}")
+_REASONS: Final[Mapping[str, str]] = {
+    "SCHEMAV_ELEMENT_CONTENT": "content",
+    "SCHEMAV_CVC_PATTERN_VALID": "pattern",
+    "SCHEMAV_CVC_ENUMERATION_VALID": "enumeration",
+    "SCHEMAV_CVC_MININCLUSIVE_VALID": "range",
+    "SCHEMAV_CVC_MAXINCLUSIVE_VALID": "range",
+    "SCHEMAV_CVC_MINEXCLUSIVE_VALID": "range",
+    "SCHEMAV_CVC_MAXEXCLUSIVE_VALID": "range",
+    "SCHEMAV_CVC_LENGTH_VALID": "length",
+    "SCHEMAV_CVC_MINLENGTH_VALID": "length",
+    "SCHEMAV_CVC_MAXLENGTH_VALID": "length",
+    "SCHEMAV_CVC_TOTALDIGITS_VALID": "digits",
+    "SCHEMAV_CVC_FRACTIONDIGITS_VALID": "digits",
+    "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": "type",
+    "SCHEMAV_CVC_DATATYPE_VALID_1_2_2": "type",
+    "SCHEMAV_CVC_DATATYPE_VALID_1_2_3": "type",
+    "SCHEMAV_CVC_COMPLEX_TYPE_3_1": "attribute",
+    "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1": "attribute",
+    "SCHEMAV_CVC_COMPLEX_TYPE_3_2_2": "attribute",
+    "SCHEMAV_CVC_COMPLEX_TYPE_4": "attribute",
+    "SCHEMAV_CVC_IDC": "unique",
+}
+"""What libxml2 reports → variant of the texts of the rule `schema`; its own words quote values, so they are not passed on."""
+_INCOMPLETE: Final = "Missing child element(s)"
 
 
 class _Report(Protocol):
@@ -49,37 +73,49 @@ def validate(
     schemas: Schemas,
     view: View,
     *,
+    body: bytes = b"",
     limit: int = FAULTS_COUNTED,
 ) -> tuple[Fault, ...]:
     """Validate a document in a `view`: empty means valid, else 1 to `limit` faults, mostly in document order.
 
-    Lines are 0 from line 65535 on, and columns always: a parsed tree does not keep them. No I/O once the
-    schema of that root is compiled. Raises `RulesError` only for a schema that does not compile.
+    `body`: the bytes of the document, for lines and columns; empty: these stay 0. No I/O once the schema of that
+    root is compiled. Raises `RulesError` only for a schema that does not compile.
     """
     root = document if isinstance(document, etree._Element) else document.getroot()  # noqa: SLF001 (its public type)
+    found = _node_faults(root, schemas, view, limit)
+    places = positions_of(body, root, [one.node for one in found]) if body and found else {}
+    return tuple(_placed(one, places.get(one.node, UNKNOWN)) for one in found)
+
+
+def _placed(one: NodeFault, place: TextPosition) -> Fault:
+    return replace(one.fault(), line=place.line, column=place.column)
+
+
+def _node_faults(root: etree._Element, schemas: Schemas, view: View, limit: int) -> list[NodeFault]:
     name = local(root)
     if not schemas.declares(str(root.tag)):
-        return (_not_ours(root, name, schemas),)
+        return [_not_ours(root, name, schemas)]
     schema = schemas.schema_for(name, view)
     crowded = _is_crowded(root)
     valid = not crowded and schema.validate(root)
     reports = [] if valid else _reports_of_stream(root, schema, limit) if crowded else _reports(schema)
     if valid or not reports:
-        return tuple(islice(_foreign_signs(root, schemas), limit))
-    return _faults(root, schemas, view, reports, limit)
+        return list(islice(_foreign_signs(root, schemas), limit))
+    return _explained(root, schemas, view, reports, limit)
 
 
-def _faults(
+def _explained(
     root: etree._Element, schemas: Schemas, view: View, reports: list[_Report], limit: int
-) -> tuple[Fault, ...]:
-    """Explain what libxml2 reported; what the explanation does not cover is reported in libxml2's words."""
+) -> list[NodeFault]:
+    """Explain what libxml2 reported; what the explanation does not cover is reported by the kind of the report."""
     explanation = Explanation(schemas.grammar_for(local(root)), view)
     found = list(islice(explanation.faults(root, schemas.declaration(local(root))), limit))
     if len(found) < limit:
         rest = _unexplained(root, schemas, reports, explanation.touched)
         found += islice(rest, min(FAULTS_SHOWN, limit - len(found)))
+    found = relocated(found)
     found += islice(_foreign_signs(root, schemas, found), limit - len(found))
-    return tuple(found) or (_in_libxml2_words(root, schemas, reports[0] if reports else None),)
+    return found or [_by_kind_of_report(root, schemas, reports[0] if reports else None)]
 
 
 def _is_crowded(root: etree._Element) -> bool:
@@ -94,18 +130,17 @@ def _is_crowded(root: etree._Element) -> bool:
     return any(len(child) > _CROWD or (child.tag == SIGNATURE and bool(_CROWDED(child))) for child in root)
 
 
-def _foreign_signs(root: etree._Element, schemas: Schemas, found: Iterable[Fault] = ()) -> Iterator[Fault]:
+def _foreign_signs(
+    root: etree._Element, schemas: Schemas, found: Iterable[NodeFault] = ()
+) -> Iterator[NodeFault]:
     """Yield faults for elements whose Base64 has other characters: libxml2 accepts them, but decoding fails."""
+    told = {one.node for one in found}
     for node in _base64(root, schemas):
         text = own_text(node)
-        if _NOT_BASE64.search(text):
+        if node not in told and _NOT_BASE64.search(text):
             path = path_of(node)
-            if all(fault.path != path for fault in found):
-                name_zh = schemas.name_zh(path)
-                place = FaultPlace(
-                    path=path, line=line_of(node), element=local(node), name_zh=name_zh, value=text
-                )
-                yield fault("not_base64", place)
+            place = FaultPlace(path=path, element=local(node), name_zh=schemas.name_zh(path), value=text)
+            yield NodeFault(node=node, key="not_base64", place=place)
 
 
 def _base64(root: etree._Element, schemas: Schemas) -> Iterator[etree._Element]:
@@ -153,7 +188,7 @@ class _Unsaid:
 
 def _unexplained(
     root: etree._Element, schemas: Schemas, reports: Iterable[_Report], touched: Iterable[etree._Element]
-) -> Iterator[Fault]:
+) -> Iterator[NodeFault]:
     """Yield faults for reports on places that the explanation did not cover, one per place."""
     placed = [report for report in reports if report.path is not None]
     if not placed:
@@ -168,22 +203,20 @@ def _unexplained(
             about.add(place.rpartition("/")[0])
         if not about & explained:
             explained.add(place)
-            yield _in_libxml2_words(root, schemas, report)
+            yield _by_kind_of_report(root, schemas, report)
 
 
-def _in_libxml2_words(root: etree._Element, schemas: Schemas, report: _Report | None) -> Fault:
+def _by_kind_of_report(root: etree._Element, schemas: Schemas, report: _Report | None) -> NodeFault:
+    """Return the fault of a report in words of ours."""
     node = _node_at(root, _below_root(report.path or "")) if report is not None else root
-    said = report.message[:_REASON_READ] if report is not None else "no reason given"
-    reason = _NAMES_IN_BRACES.sub("", said)[:_REASON_SHOWN]
+    variant = "" if report is None else _REASONS.get(report.type_name, "")
+    if variant == "content" and report is not None and _INCOMPLETE in report.message:
+        variant = "incomplete"
     path = path_of(node)
-    place = FaultPlace(
-        path=path,
-        line=line_of(node),
-        element=shown(node),
-        name_zh=schemas.name_zh(path),
-        value=(node.text or "").strip(),
-    )
-    return fault("schema", place, reason=reason, edition=schemas.edition)
+    text = (node.text or "").strip()
+    place = FaultPlace(path=path, element=shown(node), name_zh=schemas.name_zh(path), value=text)
+    key = f"schema.{variant}" if variant else "schema"
+    return NodeFault(node=node, key=key, place=place, facts={"edition": schemas.edition})
 
 
 def _below_root(path: str) -> str:
@@ -205,15 +238,17 @@ def _written(node: etree._Element) -> str:
     return f"{node.prefix}:{local(node)}" if node.prefix else local(node)
 
 
-def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> Fault:
+def _not_ours(root: etree._Element, name: str, schemas: Schemas) -> NodeFault:
     """Return the fault of a root that is no known message, or is one in another namespace."""
-    line = line_of(root)
     if name in schemas.roots:
         decl = schemas.declaration(name)
-        place = FaultPlace(path=f"/{name}", line=line, element=name, name_zh=decl.name_zh)
+        place = FaultPlace(path=f"/{name}", element=name, name_zh=decl.name_zh)
         actual = (etree.QName(root).namespace or "")[:VALUE_SHOWN]
-        return fault("wrong_namespace", place, actual=actual, expected=decl.namespace)
-    near = get_close_matches(name[:50], schemas.roots, n=1, cutoff=0.75)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    place = FaultPlace(path=f"/{shown(root)}", line=line, element=shown(root), name_zh="")
-    return fault("unknown_root", place, edition=schemas.edition, hint=hint)
+        facts = {"actual": actual, "expected": decl.namespace}
+        return NodeFault(node=root, key="wrong_namespace", place=place, facts=facts)
+    near = nearest(name, schemas.roots)
+    hint = phrase("did_you_mean", name=near) if near else NOTHING
+    place = FaultPlace(path=f"/{shown(root)}", element=shown(root), name_zh="")
+    return NodeFault(
+        node=root, key="unknown_root", place=place, facts={"edition": schemas.edition, "hint": hint}
+    )

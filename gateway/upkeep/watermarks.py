@@ -156,10 +156,12 @@ def _fault(one: Crossed) -> Fault:
             message=f"the disk of the spool has {value} bytes free, {mark} must stay free; nothing was taken",
             message_zh=f"暂存磁盘剩余{value}字节，低于下限{mark}字节，报文未接收",
             fix="send the same again later; the operator has to free disk space",
+            fix_zh="请稍后重新发送；网关运营方须清理磁盘空间",
         )
     return Fault(
         rule=one.name,
         message=f"{value} messages or more wait to go out, the limit is {mark}; nothing was taken",
         message_zh=f"待发报文已达{value}份，上限为{mark}份，报文未接收",
         fix="send the same again later; the destinations have to take what waits",
+        fix_zh="请稍后重新发送；须待各目的地取走积压的报文",
     )

@@ -6,6 +6,7 @@ namespaces. The bytes themselves are never changed; the tree is only for reading
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -13,7 +14,9 @@ from lxml import etree
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.model import Fault
+from gateway.rules.texts import fault_of
+from gateway.xml.positions import UNKNOWN, TextPosition, positions
+from gateway.xml.syntax_errors import variant_of
 from signing.xml.markup import MOST_ATTRIBUTES, MOST_NAMESPACES, crowded_tag, has_many_namespaces
 
 UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -38,8 +41,8 @@ _LONG_TEXT_BYTES: Final = 9_000_000
 _LONG_TEXT_PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False
 )
-_REASON_SHOWN: Final = 300
-"""Most characters of the parser's message: it contains names from the document."""
+_TOLD_AT_THE_END: Final = frozenset({"no_root", "after_root", "end_tag", "comment", "cdata", "instruction"})
+"""Errors that keep their own text at the end of the document; any other one there means that it is cut off."""
 
 
 def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
@@ -50,7 +53,7 @@ def decode(body: bytes, limits: LimitsConfig) -> etree._Element:
     _check_size(body, limits)
     root = parse(body, elements=limits.elements)
     if _too_deep(limits.depth)(root):
-        raise _deep(limits.depth, _line_of_depth(root, limits.depth), 1)
+        raise _refused("unsafe-xml", "depth", _place_of_depth(body, root, limits.depth), limit=limits.depth)
     return root
 
 
@@ -72,7 +75,7 @@ def parse(body: bytes, *, elements: int = 0) -> etree._Element:
     except etree.XMLSyntaxError as error:
         raise _not_xml(body, codec, error) from error
     if has_many_namespaces(body, root):
-        raise _many_namespaces()
+        raise _refused("unsafe-xml", "namespaces", limit=MOST_NAMESPACES)
     return root
 
 
@@ -82,7 +85,7 @@ def encoding_of(body: bytes) -> str:
     Raises Refused `wrong-encoding` for anything but UTF-8, GB18030, GBK and GB2312.
     """
     if body.startswith(_WIDE):
-        raise _wrong_encoding("UTF-16 or UTF-32")
+        raise _refused("wrong-encoding", "encoding.unknown", (1, 1), codec="UTF-16, UTF-32")
     marked = body.startswith(UTF8_MARK)
     found = _DECLARATION.match(body, len(UTF8_MARK) if marked else 0)
     if found is None:
@@ -90,10 +93,17 @@ def encoding_of(body: bytes) -> str:
     declared = found[1].decode("latin-1")
     codec = ENCODINGS.get(declared.lower())
     if codec is None:
-        raise _wrong_encoding(declared)
+        raise _refused("wrong-encoding", "encoding.unknown", (1, 1), codec=declared)
     if marked and codec != "utf-8":
-        raise _wrong_encoding(f"{declared} in the declaration, but a UTF-8 byte order mark")
+        raise _refused("wrong-encoding", "encoding.contradiction", (1, 1), codec=declared)
     return codec
+
+
+def positions_of(
+    body: bytes, root: etree._Element, wanted: Iterable[etree._Element]
+) -> Mapping[etree._Element, TextPosition]:
+    """Return lines and columns of elements of `root`, which `decode` or `parse` made of `body`; see `positions`."""
+    return positions(body, encoding_of(body), root, wanted)
 
 
 def prolog_end(body: bytes) -> int:
@@ -104,66 +114,30 @@ def prolog_end(body: bytes) -> int:
 
 def _check_size(body: bytes, limits: LimitsConfig) -> None:
     if len(body) > limits.size_bytes:
-        raise _refused(
-            "too-large",
-            rule="size",
-            message=f"{len(body)} bytes are more than the {limits.size_bytes} allowed",
-            message_zh=f"报文{len(body)}字节，超过上限{limits.size_bytes}字节",
-            fix="split the declarations over several messages (at most 100 in one)",
-        )
+        raise _refused("too-large", "size", size=len(body), limit=limits.size_bytes)
 
 
 def _check_version(body: bytes) -> None:
     found = _VERSION.match(body, len(UTF8_MARK) if body.startswith(UTF8_MARK) else 0)
     if found is not None:
-        version = found[1].decode("ascii", "replace")
-        raise _refused(
-            "not-xml",
-            rule="version",
-            line=1,
-            column=1,
-            message=f"XML {version} is not supported",
-            message_zh=f"不支持XML {version}",
-            fix='write XML 1.0: <?xml version="1.0" encoding="UTF-8"?>',
-        )
+        raise _refused("not-xml", "version", (1, 1), version=found[1].decode("ascii", "replace"))
 
 
 def _check_start(body: bytes, codec: str) -> None:
     """Check that the root element follows the prolog; a DOCTYPE can only be before it."""
     start = prolog_end(body)
     if body.startswith(b"<!DOCTYPE", start):
-        line, column = _place(body, codec, start)
-        raise _refused(
-            "unsafe-xml",
-            rule="doctype",
-            line=line,
-            column=column,
-            message="a document type declaration (DOCTYPE) is not allowed",
-            message_zh="不允许文档类型声明（DOCTYPE）",
-            fix="remove the DOCTYPE; customs messages need no entities",
-        )
+        raise _refused("unsafe-xml", "doctype", _place(body, codec, start))
     if not body.startswith(b"<", start):
-        what = ("the body is empty", "报文为空") if not body else ("there is no XML here", "内容不是XML")
-        raise _no_document(body, codec, start, what)
+        nothing = "no_root" if b"<" in body else "empty"
+        what = nothing if start == len(body) else "no_xml"
+        raise _refused("not-xml", f"not_xml.{what}", _place(body, codec, start))
 
 
 def _check_characters(body: bytes, codec: str) -> None:
     at = body.find(b"\0")
     if at >= 0:
-        raise _no_document(body, codec, at, ("a NUL byte cannot be in XML", "XML文档中不能有NUL字节"))
-
-
-def _no_document(body: bytes, codec: str, at: int, what: tuple[str, str]) -> Refused:
-    line, column = _place(body, codec, at)
-    return _refused(
-        "not-xml",
-        rule="not_xml",
-        line=line,
-        column=column,
-        message=what[0],
-        message_zh=what[1],
-        fix="send the XML document itself, uncompressed and unencrypted",
-    )
+        raise _refused("not-xml", "not_xml.nul", _place(body, codec, at))
 
 
 def _check_elements(body: bytes, most: int) -> None:
@@ -171,38 +145,13 @@ def _check_elements(body: bytes, most: int) -> None:
     if len(body) <= most * SMALLEST_ELEMENT:
         return
     if body.count(b"<") - body.count(b"</") > most:
-        raise _refused(
-            "unsafe-xml",
-            rule="elements",
-            message=f"more than {most} elements",
-            message_zh=f"元素超过{most}个",
-            fix="split the declarations over several messages",
-        )
+        raise _refused("unsafe-xml", "elements", limit=most)
 
 
 def _check_attributes(body: bytes, codec: str) -> None:
     at = crowded_tag(body)
     if at is not None:
-        line, column = _place(body, codec, at)
-        raise _refused(
-            "unsafe-xml",
-            rule="attributes",
-            line=line,
-            column=column,
-            message=f"an element has more than {MOST_ATTRIBUTES} attributes",
-            message_zh=f"一个元素的属性超过{MOST_ATTRIBUTES}个",
-            fix="leave out the attributes and namespace declarations that are not needed",
-        )
-
-
-def _many_namespaces() -> Refused:
-    return _refused(
-        "unsafe-xml",
-        rule="namespaces",
-        message=f"more than {MOST_NAMESPACES} namespaces are declared on an element and those around it",
-        message_zh=f"一个元素及其上级元素声明的命名空间超过{MOST_NAMESPACES}个",
-        fix="declare the namespaces that are used, once each, on the root element",
-    )
+        raise _refused("unsafe-xml", "attributes", _place(body, codec, at), limit=MOST_ATTRIBUTES)
 
 
 @lru_cache(maxsize=8)
@@ -211,47 +160,28 @@ def _too_deep(depth: int) -> etree.XPath:
     return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
 
 
-def _line_of_depth(root: etree._Element, depth: int) -> int:
-    """Return the line of the first element below `depth` levels."""
-    first = root.xpath(f"({'/*' * (depth + 1)})[1]")
-    element = first[0] if isinstance(first, list) and first else root
-    line = getattr(element, "sourceline", 1)
-    return line if isinstance(line, int) else 1
+def _place_of_depth(body: bytes, root: etree._Element, depth: int) -> tuple[int, int]:
+    """Return line and column of the first element below `depth` levels."""
+    first = next((node for node in root.iter("*") if sum(1 for _ in node.iterancestors()) == depth), root)
+    place = positions_of(body, root, [first]).get(first, UNKNOWN)
+    return place.line, place.column
 
 
 def _not_xml(body: bytes, codec: str, error: etree.XMLSyntaxError) -> Refused:
     """Return the error at the place where parsing failed, or at the first byte outside the encoding if earlier."""
     line, column = error.position
     code = getattr(error, "code", 0)
-    reason = (error.msg or "not well-formed").partition(", line ")[0][:_REASON_SHOWN]
     if code == etree.ErrorTypes.ERR_INVALID_ENCODING:
-        return _wrong_bytes(codec, *(_first_bad(body, codec) or (line, column)))
+        return _wrong_bytes(codec, _first_bad(body, codec) or (line, column))
     first_bad = _first_bad(body, codec)
     if first_bad is not None and first_bad[0] <= line:
-        return _wrong_bytes(codec, *first_bad)
-    if code == _RESOURCE_LIMIT and "depth" in reason:
-        return _deep(_PARSERS_DEPTH, line, column)
-    return _refused(
-        "not-xml",
-        rule="not_xml",
-        line=line,
-        column=column,
-        message=f"not well-formed XML: {reason}",
-        message_zh=f"不是格式正确的XML（第{line}行第{column}列）：{reason}",
-        fix="check that the document is complete and that & and < in values are escaped",
-    )
-
-
-def _deep(depth: int, line: int = 0, column: int = 0) -> Refused:
-    return _refused(
-        "unsafe-xml",
-        rule="depth",
-        line=line,
-        column=column,
-        message=f"elements are nested more than {depth} levels deep",
-        message_zh=f"元素嵌套超过{depth}层",
-        fix="no customs message is nested deeper than a few levels: check what produced this document",
-    )
+        return _wrong_bytes(codec, first_bad)
+    if code == _RESOURCE_LIMIT and "depth" in (error.msg or ""):
+        return _refused("unsafe-xml", "depth", (line, column), limit=_PARSERS_DEPTH)
+    variant = variant_of(code, error.msg or "")
+    if variant not in _TOLD_AT_THE_END and (line, column) >= _place(body, codec, len(body)):
+        variant = "unfinished"
+    return _refused("not-xml", f"not_xml.{variant}" if variant else "not_xml", (line, column))
 
 
 def _first_bad(body: bytes, codec: str) -> tuple[int, int] | None:
@@ -263,28 +193,8 @@ def _first_bad(body: bytes, codec: str) -> tuple[int, int] | None:
     return None
 
 
-def _wrong_bytes(codec: str, line: int, column: int) -> Refused:
-    return _refused(
-        "wrong-encoding",
-        rule="encoding",
-        line=line,
-        column=column,
-        message=f"bytes that are not {codec.upper()}",
-        message_zh=f"第{line}行第{column}列的字节不符合声明的编码{codec.upper()}",
-        fix="declare the encoding the document is really in, or write it in UTF-8",
-    )
-
-
-def _wrong_encoding(found: str) -> Refused:
-    return _refused(
-        "wrong-encoding",
-        rule="encoding",
-        line=1,
-        column=1,
-        message=f"the encoding is not supported: {found}",
-        message_zh=f"不支持的编码：{found}",
-        fix="use UTF-8 (or GB18030, GBK, GB2312, declared in the XML declaration)",
-    )
+def _wrong_bytes(codec: str, place: tuple[int, int]) -> Refused:
+    return _refused("wrong-encoding", "encoding.bytes", place, codec=codec.upper())
 
 
 def _place(body: bytes, codec: str, offset: int) -> tuple[int, int]:
@@ -295,8 +205,5 @@ def _place(body: bytes, codec: str, offset: int) -> tuple[int, int]:
     return body.count(b"\n", 0, offset) + 1, len(body[start:offset].decode(codec, "replace")) + 1
 
 
-def _refused(
-    problem: str, *, rule: str, message: str, message_zh: str, fix: str, line: int = 0, column: int = 0
-) -> Refused:
-    fault = Fault(line=line, column=column, rule=rule, message=message, message_zh=message_zh, fix=fix)
-    return Refused(problem, [fault])
+def _refused(problem: str, key: str, place: tuple[int, int] = (0, 0), **facts: str | int) -> Refused:
+    return Refused(problem, [fault_of(f"xml.{key}", facts, line=place[0], column=place[1])])

@@ -95,7 +95,7 @@ def collected(raw: bytes) -> tuple[Fault, ...]:
         if len(opened.answers) > 1:
             cut_to(opened.business, {0})
     except EnvelopeError as error:
-        return (Fault(rule="envelope", message=str(error), message_zh=""),)
+        return (Fault(rule="envelope", message=str(error), message_zh="", fix="", fix_zh=""),)
     return ()
 
 

@@ -8,7 +8,10 @@ from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests import documents as make
 from tests.command_line import invoke, lines
 
-MEMBERS = ["path", "line", "column", "element", "name_zh", "value", "rule", "message", "message_zh", "fix"]
+MEMBERS = [
+    *("path", "line", "column", "element", "name_zh", "value"),
+    *("rule", "message", "message_zh", "fix", "fix_zh", "code"),
+]
 SPOILED = (b"<ceb:goodsValue>100", b"<ceb:goodsValue>many")
 ENVELOPE = Envelope(
     cop_msg_id="C-1",

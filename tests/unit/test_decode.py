@@ -6,7 +6,9 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault
 from gateway.xml.decode import decode
+from gateway.xml.syntax_errors import variant_of
 from tests.documents import HEAD, order
+from tests.two_languages import in_two_languages
 
 LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=1000)
 
@@ -15,9 +17,7 @@ def refused(body: bytes, limits: LimitsConfig = LIMITS) -> tuple[str, Fault]:
     with pytest.raises(Refused) as caught:
         decode(body, limits)
     (fault,) = caught.value.faults
-    assert fault.message
-    assert fault.message_zh
-    assert fault.fix
+    assert in_two_languages(fault)
     return caught.value.problem, fault
 
 
@@ -156,3 +156,37 @@ def test_memory_stays_flat_for_a_hundred_megabytes_and_for_a_billion_laughs() ->
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "column", "about"),
+    [
+        ("<a>中文 & b</a>", 8, "&未转义"),
+        ("<a><b></a>", 11, "结束标签"),
+        ("<a>", 4, "未关闭"),
+        ("<a b='", 7, "未关闭"),
+        ("<a/><b/>", 5, "根元素结束之后"),
+        ("<a>&nbsp;</a>", 10, "实体"),
+        ("<a>\x01</a>", 4, "字符"),
+        ("<a>&#xZZ;</a>", 7, "字符引用"),
+        ("<a b=1/>", 6, "属性书写"),
+        ("<a b='1' b='2'/>", 15, "属性重复"),
+        ("<a><!-- a -- b --></a>", 11, "注释"),
+        ("<a>]]></a>", 4, "CDATA"),
+        ("<a><?pi x</a>", 14, "处理指令"),
+        ("<p:a/>", 5, "前缀"),
+        ("<a xmlns:x=''/>", 14, "命名空间声明"),
+        ("<!-- c -->", 11, "没有根元素"),
+        ("<a><1/></a>", 5, "标签书写"),
+        (" <?xml version='1.0'?><a/>", 7, "XML声明"),
+    ],
+)
+def test_what_is_no_xml_is_told_in_words_of_ours_with_its_place(body: str, column: int, about: str) -> None:
+    _, fault = refused(body.encode())
+    assert (fault.line, fault.column) == (1, column)
+    assert about in fault.message_zh
+    assert f"第1行第{column}列" in fault.message_zh
+
+
+def test_error_without_a_text_of_its_own_is_told_in_general() -> None:
+    assert variant_of(-1, "said in English") == ""

@@ -352,3 +352,12 @@ def test_every_problem_has_a_status_and_both_titles() -> None:
         "status",
         "faults",
     }
+
+
+def test_broken_signature_names_the_code_of_customs_and_its_place(rules: Rules, signer: FileSigner) -> None:
+    changed = sign(inventory(), signer).body.replace(b"<ceb:gname>", b"<ceb:gname>X")
+    (fault,) = refused(changed, rules).faults
+    assert (fault.rule, fault.code) == ("invalid_signature", "-621028")
+    assert fault.message_zh == "签名验证失败：摘要不一致，报文在加签后被改动"
+    line = changed.decode().split("\n")[fault.line - 1]
+    assert line[fault.column - 1 :].startswith("<ds:Signature")

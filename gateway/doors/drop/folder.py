@@ -31,12 +31,14 @@ _UNFIT: Final = {
         message="this is no regular file; it was neither opened nor followed",
         message_zh="不是普通文件，未打开也未读取",
         fix="lay the file itself there, not a link to it",
+        fix_zh="请放入文件本身，不要放入链接",
     ),
     Unfit.UNREADABLE: Fault(
         rule="unreadable",
         message="the gateway is not permitted to read this file",
         message_zh="网关没有读取该文件的权限",
         fix="let the group read it before it is sent: chmod 640 FILE",
+        fix_zh="请在传送前允许所属组读取：chmod 640 FILE",
     ),
 }
 

@@ -169,6 +169,7 @@ _TOO_MANY: Final = Fault(
     message="more signed requests than the gateway can remember; nothing was taken",
     message_zh="签名请求数量超过网关可记录的上限，请求未处理",
     fix="send it again, signed anew, after Retry-After seconds; or use a token or a client certificate",
+    fix_zh="请在Retry-After秒后重新签名发送，或改用令牌或客户端证书",
 )
 
 
@@ -180,6 +181,7 @@ def _expired(way: str, until: datetime) -> Fault:
         message=f"the last day of this {what} was {day} (UTC)",
         message_zh=f"该{what_zh}已于 {day}（UTC）到期",
         fix="use the newer one, or ask the operator of the gateway for another",
+        fix_zh="请使用较新的凭证，或联系网关运营方另行签发",
     )
 
 
@@ -190,4 +192,5 @@ def _elsewhere(address: str) -> Fault:
         message="requests of yours may not come from this address",
         message_zh=f"不允许从该地址（{address[:100]}）访问",
         fix="send from an address that is registered for you, or ask the operator to register this one",
+        fix_zh="请从已登记的地址发送，或联系网关运营方登记该地址",
     )

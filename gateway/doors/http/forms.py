@@ -51,6 +51,7 @@ def needs_mapping(content_type: str) -> tuple[Fault, ...]:
             message="JSON and CSV have to be translated, and no mapping is named",
             message_zh="JSON和CSV须指定映射才能转换",
             fix="ask with ?mapping=NAME; whoever runs the gateway knows the names",
+            fix_zh="请使用?mapping=NAME指定映射；映射名称请向网关运营方查询",
         ),
     )
 
@@ -70,6 +71,7 @@ def _unknown(name: str) -> Fault:
         message=f"there is no mapping {name} at this gateway",
         message_zh=f"本网关没有名为{name}的映射",
         fix="whoever runs the gateway knows the names",
+        fix_zh="映射名称请向网关运营方查询",
     )
 
 
@@ -80,4 +82,5 @@ def _other_form(mapping: SourceMapping) -> Fault:
         message=f"the mapping {mapping.name} reads {media}",
         message_zh=f"映射{mapping.name}只接受{media}",
         fix=f"send Content-Type: {media}",
+        fix_zh=f"请发送Content-Type: {media}",
     )

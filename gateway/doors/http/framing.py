@@ -115,6 +115,7 @@ class ChunkedFraming:
                 f"the chunks of the body are smaller than {_LEAST_CHUNK_BYTES} bytes",
                 f"分块小于 {_LEAST_CHUNK_BYTES} 字节",
                 "send larger chunks, or Content-Length",
+                "请增大分块，或改用Content-Length",
             )
         self._left = size + 2
 
@@ -133,5 +134,9 @@ def framing(length: int | None) -> Framing:
 
 def _bad_chunk() -> MalformedHead:
     return MalformedHead(
-        "bad-request", "the chunks of the body are not of their form", "分块格式错误", "send Content-Length"
+        "bad-request",
+        "the chunks of the body are not of their form",
+        "分块格式错误",
+        "send Content-Length",
+        "请改用Content-Length",
     )

@@ -65,6 +65,7 @@ _UNSEALED = Fault(
     message="the log does not cover the last events of this message yet",
     message_zh="日志尚未覆盖该报文的最新事件",
     fix="ask again in a few seconds; it takes a minute at most",
+    fix_zh="请几秒后再查询，最多一分钟",
 )
 _ASKED: Final[Mapping[str, str]] = MappingProxyType({"WWW-Authenticate": 'Bearer realm="metrics"'})
 _NO_TOKEN = Fault(
@@ -72,12 +73,14 @@ _NO_TOKEN = Fault(
     message="the figures name enterprises, and no token is set for callers from elsewhere",
     message_zh="指标中含企业名称，尚未为外部访问设置令牌",
     fix="write a random token into a file, name it in [metrics] token_file and reload the gateway",
+    fix_zh="请将随机令牌写入文件，在[metrics]的token_file中指定该文件，然后重新加载网关配置",
 )
 _POLLS = Fault(
     rule="polls_at_once",
     message="too many requests of this enterprise wait for receipts at the same time",
     message_zh="本企业同时等待回执的请求过多",
     fix="let one request wait and the others ask without wait=",
+    fix_zh="请只保留一个等待的请求，其他请求不带wait=参数",
 )
 
 Handler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]

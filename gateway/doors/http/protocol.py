@@ -258,7 +258,13 @@ class DoorProtocol(Connection):
         request, self._request = self._request, None
         if request is not None:
             request.gone()
-        fault = Fault(rule="http", message=error.message, message_zh=error.message_zh, fix=error.fix)
+        fault = Fault(
+            rule="http",
+            message=error.message,
+            message_zh=error.message_zh,
+            fix=error.fix,
+            fix_zh=error.fix_zh,
+        )
         self._keep_alive = False
         self.answer(problem_response(error.problem, "", (fault,)))
 
@@ -321,4 +327,5 @@ def _too_slow() -> MalformedHead:
         "the request did not come within the time that there is for it",
         "请求未在规定时间内传完",
         "send the whole request at once, over a connection that is fast enough",
+        "请通过速度足够的连接一次传完整个请求",
     )

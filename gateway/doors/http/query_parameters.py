@@ -26,10 +26,15 @@ _NAME_LOOKED_AT: Final = 50
 """Most characters of an unknown name that are compared with the known ones."""
 _NEAR: Final = 0.5
 _TEXTS: Final = {
-    "type": (re.compile(r"CEB[0-9]{3}Message", re.ASCII), "write it as CEB621Message"),
+    "type": (
+        re.compile(r"CEB[0-9]{3}Message", re.ASCII),
+        "write it as CEB621Message",
+        "请写成CEB621Message的形式",
+    ),
     "key": (
         re.compile(rf"[^\x00-\x1f\x7f]{{1,{KEY_AT_MOST}}}"),
         "write the key fields as the submission answered them, agentCode=… copNo=…",
+        "请按提交时应答的主键字段填写：agentCode=… copNo=…",
     ),
 }
 
@@ -65,7 +70,10 @@ def check_query(query: str, operation: str) -> None:
                 "unknown_parameter",
                 f"{operation} has no query parameter of this name",
                 "该接口没有此查询参数",
-                f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'none'}",
+                (
+                    f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'none'}",
+                    f"是否应为{near[0]}？" if near else f"可用的参数：{'、'.join(known) or '无'}",
+                ),
             )
 
 
@@ -81,11 +89,11 @@ def flag(name: str, text: str | None) -> bool:
 def text(request: Request, name: str) -> str:
     """Read a required text. Raises ProblemError when it is missing, or not of its form."""
     found = request.query_params.get(name)
-    form, fix = _TEXTS[name]
+    form, fix, fix_zh = _TEXTS[name]
     if found is None:
-        raise _bad(name, "missing", f"{name} is missing", f"缺少参数 {name}", fix)
+        raise _bad(name, "missing", f"{name} is missing", f"缺少参数 {name}", (fix, fix_zh))
     if not form.fullmatch(found):
-        raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", fix)
+        raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", (fix, fix_zh))
     return found
 
 
@@ -113,7 +121,7 @@ class _Acknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
 
 def cursor_in(body: bytes) -> int:
     """Read `{"cursor": N}`; `3.0` is a whole number in JSON too. Raises ProblemError."""
-    fix = 'send {"cursor": 42}'
+    fix = ('send {"cursor": 42}', '请发送{"cursor": 42}')
     try:
         found = msgspec.json.decode(body, type=_Acknowledgement).cursor
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -131,7 +139,10 @@ def beyond(newest: int) -> ProblemError:
         "beyond_the_newest",
         f"your newest receipt is {newest}; nothing was acknowledged",
         f"最新回执的游标为{newest}，未作任何确认",
-        "send the cursor of the last page whose receipts you have stored",
+        (
+            "send the cursor of the last page whose receipts you have stored",
+            "请发送已保存回执的最后一页的游标",
+        ),
     )
 
 
@@ -146,15 +157,17 @@ def check_key(message_type: str, key: str, catalogue: Catalogue) -> None:
         near = get_close_matches(message_type, kinds, n=1, cutoff=_NEAR)
         told = f"{message_type} is not declared to customs"
         fix = f"did you mean {near[0]}?" if near else f"one of: {', '.join(kinds)}"
-        raise _bad("type", "bad_form", told, f"{message_type}不是申报报文类型", fix)
+        fix_zh = f"是否应为{near[0]}？" if near else f"可用的报文类型：{'、'.join(kinds)}"
+        raise _bad("type", "bad_form", told, f"{message_type}不是申报报文类型", (fix, fix_zh))
     parts = [one.partition("=") for one in key.removeprefix(f"{message_type} ").split(" ")]
     names = tuple([name for name, _, _ in parts])
     alone = tuple(dict.fromkeys(name for name in (kind.handle, *kind.numbers) if name))
     if not all(value for _, _, value in parts) or names not in {kind.key, *((name,) for name in alone)}:
         whole = " ".join(f"{name}=…" for name in kind.key)
-        form = " or ".join((whole, *(f"{name}=…" for name in alone)))
+        forms = (whole, *(f"{name}=…" for name in alone))
         told = f"key is not of the form that names a {message_type}"
-        raise _bad("key", "bad_form", told, f"参数 key 不是{message_type}的主键格式", f"write key={form}")
+        fix, fix_zh = f"write key={' or '.join(forms)}", f"请写成key={'或'.join(forms)}"
+        raise _bad("key", "bad_form", told, f"参数 key 不是{message_type}的主键格式", (fix, fix_zh))
 
 
 def request_name(text: str) -> str:
@@ -186,14 +199,21 @@ def check_media_type(content_type: str, known: Sequence[str], *better: Fault) ->
                         message="the Content-Type is none that is understood here",
                         message_zh="不支持该 Content-Type",
                         fix=f"send Content-Type: {known[0]}",
+                        fix_zh=f"请发送Content-Type: {known[0]}",
                     )
                 ]
             ),
         )
 
 
-def _bad(name: str, rule: str, message: str, message_zh: str, fix: str = "") -> ProblemError:
+def _bad(
+    name: str,
+    rule: str,
+    message: str,
+    message_zh: str,
+    fix: tuple[str, str] = ("see /docs", "请参阅/docs"),
+) -> ProblemError:
     return ProblemError(
         "bad-request",
-        Fault(path=name, rule=rule, message=message, message_zh=message_zh, fix=fix or "see /docs"),
+        Fault(path=name, rule=rule, message=message, message_zh=message_zh, fix=fix[0], fix_zh=fix[1]),
     )

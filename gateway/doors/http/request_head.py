@@ -30,12 +30,13 @@ _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"au
 class MalformedHead(Exception):  # noqa: N818 (it is an answer)
     """A request that is answered without being read to its end; its connection is closed after the answer."""
 
-    def __init__(self, problem: str, message: str, message_zh: str, fix: str) -> None:
+    def __init__(self, problem: str, message: str, message_zh: str, fix: str, fix_zh: str) -> None:
         super().__init__(message)
         self.problem = problem
         self.message = message
         self.message_zh = message_zh
         self.fix = fix
+        self.fix_zh = fix_zh
 
 
 class RequestHead(Struct, frozen=True, kw_only=True):
@@ -150,6 +151,7 @@ def _read_line(line: bytes) -> tuple[bytes, bytes, bytes]:
             "this is no HTTP/1.1",
             "不支持该 HTTP 版本",
             "speak HTTP/1.1 (or 1.0) here",
+            "请使用HTTP/1.1（或1.0）",
         )
     if len(target) > TARGET_BYTES:
         raise _target_too_long()
@@ -161,16 +163,31 @@ def _refuse_doubles(headers: list[tuple[bytes, bytes]]) -> None:
     for name in _ONCE:
         if names.count(name) > 1:
             text = name.decode("ascii")
-            raise _bad(f"{text} stands there more than once", f"请求头 {text} 重复", "send it once")
+            raise _bad(
+                f"{text} stands there more than once",
+                f"请求头 {text} 重复",
+                "send it once",
+                "该请求头只能发送一次",
+            )
 
 
 def _check_host(first: dict[bytes, bytes], minor: bytes) -> None:
     host = first.get(b"host")
     if host is None:
         if minor == b"1":
-            raise _bad("the header Host is missing", "缺少请求头 Host", "name the host that you call")
+            raise _bad(
+                "the header Host is missing",
+                "缺少请求头 Host",
+                "name the host that you call",
+                "请写明所访问的主机名",
+            )
     elif not _HOST.fullmatch(host):
-        raise _bad("the header Host is no name of a host", "请求头 Host 无效", "name the host that you call")
+        raise _bad(
+            "the header Host is no name of a host",
+            "请求头 Host 无效",
+            "name the host that you call",
+            "请写明所访问的主机名",
+        )
 
 
 def _split(target: bytes, method: bytes) -> tuple[bytes, bytes]:
@@ -182,11 +199,19 @@ def _split(target: bytes, method: bytes) -> tuple[bytes, bytes]:
             target = target if target.startswith(b"/") else b"/" + target
         elif not (target == b"*" and method == b"OPTIONS"):
             raise _bad(
-                "this is no path of this server", "请求目标不是本服务器的路径", "ask for a path, /v1/messages"
+                "this is no path of this server",
+                "请求目标不是本服务器的路径",
+                "ask for a path, /v1/messages",
+                "请使用路径，例如/v1/messages",
             )
     path, _, query = target.partition(b"?")
     if not target.isascii() or b"#" in target:
-        raise _bad("the path is not of its form", "请求路径格式错误", "percent-encode what is not ASCII")
+        raise _bad(
+            "the path is not of its form",
+            "请求路径格式错误",
+            "percent-encode what is not ASCII",
+            "非ASCII字符须按百分号编码",
+        )
     return path, query
 
 
@@ -198,19 +223,23 @@ def _length(first: dict[bytes, bytes], minor: bytes) -> int | None:
                 "Transfer-Encoding is understood as chunked alone, in HTTP/1.1 and without Content-Length",
                 "Transfer-Encoding 只能是 chunked，且不能与 Content-Length 同时使用",
                 "send Content-Length alone, or Transfer-Encoding: chunked alone",
+                "请只发送Content-Length，或只发送Transfer-Encoding: chunked",
             )
         return None
     if announced is None:
         return 0
     if not _LENGTH.fullmatch(announced):
         raise _bad(
-            "Content-Length is no number", "Content-Length 不是数字", "send the number of bytes of the body"
+            "Content-Length is no number",
+            "Content-Length 不是数字",
+            "send the number of bytes of the body",
+            "请填写请求正文的字节数",
         )
     return int(announced)
 
 
-def _bad(message: str, message_zh: str, fix: str) -> MalformedHead:
-    return MalformedHead("bad-request", message, message_zh, fix)
+def _bad(message: str, message_zh: str, fix: str, fix_zh: str) -> MalformedHead:
+    return MalformedHead("bad-request", message, message_zh, fix, fix_zh)
 
 
 def _no_http() -> MalformedHead:
@@ -218,6 +247,7 @@ def _no_http() -> MalformedHead:
         "this is no request of HTTP",
         "不是有效的 HTTP 请求",
         "speak HTTP/1.1 to this port, and TLS only where the door has it ([accept.tls])",
+        "请使用HTTP/1.1访问该端口；只有配置了[accept.tls]时才可使用TLS",
     )
 
 
@@ -227,6 +257,7 @@ def _target_too_long() -> MalformedHead:
         f"the address of the request has more than {TARGET_BYTES} bytes",
         f"请求地址超过 {TARGET_BYTES} 字节",
         "ask for less at once",
+        "请缩短请求地址，分多次查询",
     )
 
 
@@ -236,4 +267,5 @@ def _head_too_large() -> MalformedHead:
         f"the head of the request has more than {HEADERS} headers or {HEAD_BYTES} bytes",
         f"请求头超过 {HEADERS} 个或 {HEAD_BYTES} 字节",
         "leave out headers that nobody asks for",
+        "请去掉不需要的请求头",
     )

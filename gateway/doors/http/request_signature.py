@@ -31,14 +31,27 @@ _NONCE: Final = "X-Gateway-Nonce"
 _CONTENT: Final = "X-Gateway-Content-SHA256"
 _SIGNATURE: Final = "X-Gateway-Signature"
 _FORMS: Final = {
-    _KEY: (re.compile(r"[A-Za-z0-9_.-]{1,64}"), "the id of your key, as the operator told you"),
-    _TIMESTAMP: (re.compile(r"[0-9]{1,12}"), "seconds since 1970 in digits"),
+    _KEY: (
+        re.compile(r"[A-Za-z0-9_.-]{1,64}"),
+        "the id of your key, as the operator told you",
+        "网关运营方告知的密钥标识",
+    ),
+    _TIMESTAMP: (re.compile(r"[0-9]{1,12}"), "seconds since 1970 in digits", "自1970年起的秒数，只用数字"),
     _NONCE: (
         re.compile(r"[A-Za-z0-9_-]{16,64}"),
         "16 to 64 of A-Z a-z 0-9 _ -, another one for each request",
+        "16至64个字符（A-Z a-z 0-9 _ -），每个请求各不相同",
     ),
-    _CONTENT: (re.compile(r"[0-9a-f]{64}"), "the SHA-256 of the body, 64 hex digits in lower case"),
-    _SIGNATURE: (re.compile(r"[0-9a-f]{64}"), "the HMAC-SHA256, 64 hex digits in lower case"),
+    _CONTENT: (
+        re.compile(r"[0-9a-f]{64}"),
+        "the SHA-256 of the body, 64 hex digits in lower case",
+        "请求正文的SHA-256，64位小写十六进制数字",
+    ),
+    _SIGNATURE: (
+        re.compile(r"[0-9a-f]{64}"),
+        "the HMAC-SHA256, 64 hex digits in lower case",
+        "HMAC-SHA256，64位小写十六进制数字",
+    ),
 }
 
 
@@ -109,8 +122,9 @@ def malformed(request: RequestSignature) -> tuple[Fault, ...]:
             message=f"{name} is missing or not of the right form",
             message_zh=f"请求头{name}缺失或格式不正确",
             fix=f"send {wanted}",
+            fix_zh=f"请发送{wanted_zh}",
         )
-        for (name, (form, wanted)), value in zip(_FORMS.items(), values, strict=True)
+        for (name, (form, wanted, wanted_zh)), value in zip(_FORMS.items(), values, strict=True)
         if not form.fullmatch(value)
     )
 
@@ -123,6 +137,7 @@ def wrong_clock(now: float) -> Fault:
         message=f"the timestamp is more than {WINDOW_S} s away from the gateway's clock, which says {int(now)}",
         message_zh=f"时间戳与网关时钟（{int(now)}）相差超过{WINDOW_S}秒",
         fix="set your clock by a time service and sign each request when you send it",
+        fix_zh="请通过时间服务校准时钟，并在发送每个请求时签名",
     )
 
 
@@ -132,6 +147,7 @@ USED_NONCE: Final = Fault(
     message="this nonce was used before with this timestamp",
     message_zh="该随机串（nonce）已使用过",
     fix="sign again with a new nonce, also when you repeat a request",
+    fix_zh="请使用新的随机串重新签名，重复发送请求时也须如此",
 )
 OTHER_BODY: Final = Fault(
     element=_CONTENT,
@@ -139,4 +155,5 @@ OTHER_BODY: Final = Fault(
     message="the body is not the one that was signed",
     message_zh="请求正文与签名的正文不一致",
     fix="sign the SHA-256 of exactly the bytes that you send",
+    fix_zh="请对实际发送的字节计算SHA-256并签名",
 )

@@ -23,12 +23,14 @@ _TOO_MUCH: Final = Fault(
     message="too many large messages are on their way to this gateway at the same time",
     message_zh="同时传入的大报文过多",
     fix="send fewer at the same time, and each as fast as you can",
+    fix_zh="请减少同时发送的数量，并尽快传完每份报文",
 )
 _TOO_MUCH_UNREAD: Final = Fault(
     rule="answers_unread",
     message="too many large answers wait for you to read them",
     message_zh="等待读取的大应答过多",
     fix="read the answers that you asked for, then ask again, and for fewer at the same time",
+    fix_zh="请先读取已请求的应答，再发起请求，并减少同时请求的数量",
 )
 
 

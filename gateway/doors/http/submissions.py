@@ -46,6 +46,7 @@ _BUSY: Final = Fault(
     message="too many of your messages wait to be checked; nothing was taken",
     message_zh="等待检查的报文过多，报文未接收",
     fix="send the same again later, and fewer at the same time",
+    fix_zh="请稍后重新发送，并减少同时提交的数量",
 )
 
 Tell = Callable[[HttpResponse], None]
