@@ -9,6 +9,7 @@ on what an earlier run left on this machine, nor on how busy it is.
 import os
 from collections.abc import Iterator
 from itertools import cycle, islice
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,5 +45,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_teardown(item: pytest.Function) -> Iterator[None]:
     """The schemas of a test's folder are free once all that it has used is closed."""
     yield
-    if "tmp_path" in item.funcargs:
-        take_back(item.funcargs["tmp_path"])
+    if isinstance(folder := item.funcargs.get("tmp_path"), Path):
+        take_back(folder)
