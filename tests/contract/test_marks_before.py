@@ -62,7 +62,7 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
             )
         opened: Spool = SqliteSpool(tmp_path, Clock())
     else:
-        dsn = shared().schema_for(tmp_path)
+        dsn = shared().new_schema()
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(b"CREATE TABLE spool_layout (step integer NOT NULL)")
             for statement in (*steps[:layout], *rows(sqlite=False)):

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,10 @@ expected-statuses = ["2xx", "400", "401", "403", "404"]
 """Which keys name something, and what the newest receipt is, no schema can say: `400` is a right answer there."""
 
 
-def schemathesis(world: LocalWorld, folder: Path, bodies: str, *, allowed: str = "") -> Run:
-    """Run all checks in all phases; fails with what was found."""
+def schemathesis(
+    world: LocalWorld, folder: Path, bodies: str, *, allowed: str = "", more: Sequence[str] = ()
+) -> Run:
+    """Run all checks, in all phases on all operations unless `more` options say otherwise; fails with what was found."""
     config = folder / f"{bodies}.toml"
     config.write_text(
         f'[headers]\nAuthorization = "Bearer {token(world)}"\n{allowed}\n{STATE_DECIDES}', encoding="utf-8"
@@ -85,6 +87,7 @@ def schemathesis(world: LocalWorld, folder: Path, bodies: str, *, allowed: str =
         f"{world.address}/openapi.json", "--checks", "all", "--mode", "all", "--max-examples", str(CASES),
         "--seed", "20261111", "--request-timeout", "75", "--continue-on-failure", "--warnings", "off",
         "--no-color", "--report", "json", "--report-dir", str(folder),
+        *more,
     ]  # fmt: skip
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks", "PYTHONPATH": str(REPOSITORY),
@@ -105,15 +108,19 @@ def test_schemathesis_finds_nothing_with_sound_messages(world: LocalWorld, tmp_p
 
 
 def test_schemathesis_finds_nothing_with_broken_messages(world: LocalWorld, tmp_path: Path) -> None:
-    """What is in a message the contract cannot bound: `422` is a right answer to a right request."""
+    """What is in a message the contract cannot bound: `422` is a right answer to a right request.
+
+    Only one operation takes messages, and nothing follows from one that is not taken; the other test tries the rest.
+    """
     run = schemathesis(
         world,
         tmp_path,
         "broken",
+        more=["--include-path", "/v1/messages", "--phases", "examples,coverage,fuzzing"],
         allowed="[checks.positive_data_acceptance]\n"
         'expected-statuses = ["2xx", "401", "403", "404", "409", "422"]\n',
     )
-    assert run.cases > min(10 * CASES, 1000)
+    assert run.cases > CASES
 
 
 def test_example_of_the_contract_is_accepted_as_it_stands(world: LocalWorld) -> None:

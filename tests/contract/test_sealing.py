@@ -164,7 +164,7 @@ def test_damaged_tiles_stop_the_sealer_with_a_word(spool: Spool) -> None:
 
 @pytest.fixture
 def postgres(tmp_path: Path, clock: Clock) -> Iterator[PostgresSpool]:
-    with closing(PostgresSpool(shared().schema_for(tmp_path / "state"), clock=clock)) as opened:
+    with closing(PostgresSpool(shared().new_schema(), clock=clock)) as opened:
         yield opened
 
 

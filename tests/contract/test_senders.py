@@ -102,7 +102,7 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
                 connection.execute(filled)
             connection.commit()
         return SqliteSpool(tmp_path, Clock())
-    dsn = shared().schema_for(tmp_path)
+    dsn = shared().new_schema()
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(b"CREATE TABLE spool_layout (step integer NOT NULL)")
         layout = before(POSTGRES_STEPS)

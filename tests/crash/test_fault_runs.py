@@ -18,6 +18,10 @@ FAULTS_A_RUN = 2
 ALONE = os.environ.get("GATEWAY_SEED", "")
 SEEDS = [int(ALONE)] if ALONE else range(153, 183)
 """In these every kind of fault strikes on each spool that it fits."""
+RUNS = [
+    pytest.param(seed, marks=pytest.mark.xdist_group(f"fault runs on {spool_of(seed)}")) for seed in SEEDS
+]
+"""Two workers may play them: the runs on one spool are no use to those on the other."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def stages() -> Iterator[StageServers]:
         yield made
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", RUNS)
 def test_everything_accepted_comes_home_once_in_order_and_untouched(seed: int, stages: StageServers) -> None:
     print(f"\nseed {seed}; alone: GATEWAY_SEED={seed} .venv/bin/python -m pytest -s {__file__}")
     tally = stages.play(seed, messages=MESSAGES, faults=FAULTS_A_RUN)

@@ -1,5 +1,9 @@
-"""One enterprise floods the gateway with 100,000 messages; another's single message hardly notices."""
+"""One enterprise floods the gateway; another's single message hardly notices.
 
+GATEWAY_FLOOD messages wait before it (`make soak`: 100,000). What a claim costs at any depth: tests/contract/test_depth.py.
+"""
+
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +30,7 @@ from tests.nodes import Node
 from tests.platforms import enterprises
 from tests.spool_samples import START, Clock, new_message, settled
 
-FLOOD = 100_000
+FLOOD = int(os.environ.get("GATEWAY_FLOOD", "30000"))
 COMMIT = 2_000
 BATCH = 32
 LOUD, QUIET = enterprises(2)
@@ -88,7 +92,7 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
         f"\nwith {backlog.entries} messages of another waiting: sent {delay_s * 1000:.0f} ms after its 202,"
         f" {overtaken} of the flood in between"
     )
-    assert backlog.entries > FLOOD * 0.9, "the flood is still there"
+    assert backlog.entries > FLOOD / 2, "the flood is still there"
     assert overtaken <= 2 * BATCH
 
 

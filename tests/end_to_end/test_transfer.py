@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.config.site import NewEnterprise, write_site
 from gateway.model import Envelope
 from gateway.simulator.world import free_port
 from gateway.xml.envelope import TransferHead, unwrap, wrap, wrap_transfer
+from signing.keys.files import Signer
 from signing.xml.splice import sign
 from tests.command_line import invoke, lines, node_at
 from tests.documents import order
@@ -40,9 +42,13 @@ to = ["peer"]
 class TransferNode(Node):
     """A node with a peer behind a folder."""
 
+    @cached_property
+    def signer(self) -> Signer:
+        """The node's own key."""
+        return node_at(self.site.folder).app.keyring().in_memory()["node"]
+
     def envelope(self, number: int, *receivers: str, sender: str = ANN, business: bytes = b"") -> bytes:
         """A DxpMsg as a terminal of its own makes it, with a signed order inside."""
-        signer = node_at(self.site.folder).app.keyring().in_memory()["node"]
         head = Envelope(
             cop_msg_id=f"TERMINAL-{number}",
             sender_id=sender,
@@ -50,7 +56,7 @@ class TransferNode(Node):
             creat_time="2025-01-02T12:05:06",
             msg_type="CEB311Message",
         )
-        return wrap(business or sign(order(f"ORDER-{number}"), signer).body, head)
+        return wrap(business or sign(order(f"ORDER-{number}"), self.signer).body, head)
 
     def lay(self, name: str, body: bytes) -> None:
         """Let the peer bring something: written whole, then renamed."""

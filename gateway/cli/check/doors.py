@@ -1,9 +1,7 @@
 """`gateway check`: the doors beside HTTP: whether files can be moved there and the queues answer."""
 
 import os
-import time
 from collections.abc import Iterator
-from typing import Final
 
 from gateway.cli.check.result import Check, Grade, failed
 from gateway.config.doors import AmqpDoor, Door, FolderDoor, RabbitmqDoor, kind_of
@@ -13,8 +11,6 @@ from gateway.doors.drop.queue import link_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.transports.adapters import adapter_of
 from gateway.transports.folder import try_to_write
-
-_PATIENCE_S: Final = 5.0
 
 
 def probe_doors(config: Config) -> Iterator[Check]:
@@ -40,7 +36,9 @@ def _reach(door: Door) -> str:
         case RabbitmqDoor():
             return adapter_of(link_of(door)).probe()
         case AmqpDoor():
-            return _reach_amqp(door)
+            from gateway.transports.amqp10.probe import reach_addresses  # noqa: PLC0415 (an extra)
+
+            return reach_addresses(link_of(door))
 
 
 def _reach_folders(door: FolderDoor) -> str:
@@ -64,20 +62,3 @@ def _reach_folders(door: FolderDoor) -> str:
         if not os.access(folder, os.R_OK | os.X_OK):
             raise ConfigError(f"{key} cannot be read", where=str(folder), fix="chmod g+rx")
     return f"folders {', '.join(map(str, folders.values()))} can be written"
-
-
-def _reach_amqp(door: AmqpDoor) -> str:
-    """Log in and attach to both addresses; a peer without such an address closes the link or the session."""
-    from gateway.transports.amqp10.session import AmqpSession  # noqa: PLC0415 (an extra)
-
-    link = link_of(door)
-    deadline = time.monotonic() + min(link.timeout_s, _PATIENCE_S)
-    session = AmqpSession(link, deadline)
-    try:
-        ends = [session.attach(link.receive_address, sending=False)]
-        ends.append(session.attach(link.send_address, sending=True))
-        opened = session.proton.Endpoint.REMOTE_ACTIVE
-        session.wait(lambda: all(end.state & opened for end in ends), deadline)
-    finally:
-        session.say_goodbye(time.monotonic() + 1.0)
-    return f"amqp {link.url}, logged in, there: {link.receive_address}, {link.send_address}"
