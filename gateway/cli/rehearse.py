@@ -75,8 +75,8 @@ def _rules(config: Config, against: str) -> Rules:
 def _tell(report: EditionReport, number: int) -> None:
     echo("") if number else None
     echo(
-        f"{report.enterprise}: {report.messages} messages judged by edition {report.edition},"
-        f" {report.refused} would be refused"
+        f"{report.enterprise}: messages judged by edition {report.edition}: {report.messages},"
+        f" would be refused: {report.refused}"
     )
     if report.faults:
         tables.table(
@@ -86,4 +86,4 @@ def _tell(report: EditionReport, number: int) -> None:
             whole=("example",),
         )
     if report.faults_not_listed:
-        echo(f"and {report.faults_not_listed} faults of further kinds")
+        echo(f"faults of further kinds: {report.faults_not_listed}")

@@ -23,13 +23,17 @@ class EditionSchemas:
     """The same as regular expressions, for documents in plain form."""
 
 
+def edition_folders(xsd: Path, folders: Mapping[str, Path] = NO_FOLDERS) -> dict[str, Path]:
+    """Return name → folder of every edition in `xsd/`, and of those that have a folder of their own."""
+    return {folder.name: folder for folder in sorted(xsd.glob("*")) if folder.is_dir()} | dict(folders)
+
+
 class Editions:
     """The editions of a folder `xsd/`, and those that have a folder of their own; for one thread."""
 
     def __init__(self, xsd: Path, catalogue: Catalogue, folders: Mapping[str, Path] = NO_FOLDERS) -> None:
         """Store the places; reads no schema. `folders`: name → folder, in place of `xsd/NAME`."""
-        found = {folder.name: folder for folder in xsd.glob("*") if folder.is_dir()}
-        self._folders = {**found, **folders}
+        self._folders = edition_folders(xsd, folders)
         self._catalogue = catalogue
         self._read: dict[str, EditionSchemas] = {}
 

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.config.gateway_toml import Config
 from gateway.rules.catalogue import Catalogue, load_catalogue
 from gateway.rules.codes import Codes, load_codes
-from gateway.rules.editions import NO_FOLDERS, Editions
+from gateway.rules.editions import NO_FOLDERS, Editions, edition_folders
 from gateway.rules.plain_form import PlainForms
 from gateway.rules.response_times import ResponseTimes, load_response_times, response_times_of
 from gateway.rules.schemas import Schemas
@@ -46,11 +46,19 @@ class Rules:
 
 def rules_of(config: Config) -> Rules:
     """Load the rules that a configuration names, all its editions, with its own response times. Raises RulesError."""
-    folders = {one.name: one.folder for one in config.edition if one.folder is not None}
-    rules = load_rules(config.rules.rules_dir, config.rules.edition, folders)
+    rules = load_rules(config.rules.rules_dir, config.rules.edition, _own_folders(config))
     for name in editions_named(config):
         rules.for_edition(name)
     return replace(rules, response_times=response_times_of(rules.response_times, config))
+
+
+def edition_names(config: Config) -> tuple[str, ...]:
+    """Return the names of all editions at hand, sorted: what a route, an enterprise or a period may name."""
+    return tuple(sorted(edition_folders((config.rules.rules_dir or RULES) / "xsd", _own_folders(config))))
+
+
+def _own_folders(config: Config) -> dict[str, Path]:
+    return {one.name: one.folder for one in config.edition if one.folder is not None}
 
 
 def editions_named(config: Config) -> tuple[str, ...]:
