@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from gateway.model import Answer, Declaration, Message
+from gateway.model import Answer, Declaration, EditionNotice, Message
 from signing.xml.splice import Draft
 
 
@@ -36,6 +36,7 @@ class MessageFacts(TravelFacts, frozen=True, kw_only=True):
     edition: str
     family: str
     declarations: tuple[DeclaredFacts, ...]
+    edition_notice: EditionNotice | UnsetType = UNSET
 
 
 class WayFacts(Struct, frozen=True, kw_only=True):
@@ -131,6 +132,7 @@ def of_message(message: Message, *, sender: str, key_name: str) -> bytes:
         wrapped=bool(message.wrapped),
         key_name=key_name,
         draft=message.draft,
+        edition_notice=message.edition_notice or UNSET,
         declarations=tuple([DeclaredFacts(key=one.key, guid=one.guid) for one in header.declarations]),
     )
     return _encode(facts)

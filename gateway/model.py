@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NewType
@@ -177,12 +177,24 @@ def by_value(text: str) -> str:
     return sign + shortest if shortest else "0"
 
 
+class EditionNotice(Struct, frozen=True, kw_only=True):
+    """A message is valid today, and refused from the day on which another edition comes into force."""
+
+    edition: str
+    """The edition to come."""
+    refused_from: date
+    """Its first day, Beijing time."""
+    faults: tuple[Fault, ...]
+    """What it finds wrong with the message; paths and lines are those of the document."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What `identify` reads from a declaration message, without validating it."""
 
     message_type: MessageType
     edition: str
+    """The edition that judges the message; a document names none."""
     guid: str
     cop_code: str
     cop_name: str
@@ -216,6 +228,8 @@ class Message:
     """That DxpMsg, byte for byte; empty otherwise."""
     draft: Draft | None = None
     """What signing an unsigned document needs, prepared while it was parsed."""
+    edition_notice: EditionNotice | None = None
+    """Set when the edition that is about to come into force would refuse it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +296,8 @@ class Enterprise:
     quota: Quota | None = None
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
+    edition: str = ""
+    """The edition that judges its messages; empty: the one in force at the time."""
     disabled: bool = False
     mailbox: Mailbox = Mailbox()
     lanes: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from spool.locking import WAIT_S, FileLock
 
 _ARCHIVE: Final = ".tar.gz"
 _INDEX: Final = ".index"
+_PAGE: Final = 1000
 _CHUNK_BYTES: Final = 1 << 20
 _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS member (
@@ -108,6 +109,17 @@ class Archive:
                 with _reading(file) as archive:
                     for _, _, content in _members(archive, 0, os.fstat(archive).st_size):
                         yield from _unpacked(content, file).history
+
+    def messages(self) -> Iterator[Shelved]:
+        """Yield the latest form of every message of every day, the oldest day first; holds one message at a time.
+
+        A message that was archived on two days, because it could not be purged on the first, comes twice.
+        """
+        with self._told():
+            for index in reversed(self._indexes()):
+                file = index.with_name(f"{index.stem}{_ARCHIVE}")
+                for offset, length in _places(index, self._wait_s):
+                    yield Shelved(file=file, message=_unpacked(_read(file, offset, length), file))
 
     def _indexes(self) -> list[Path]:
         """Return the indexes, newest first; rebuilds missing ones."""
@@ -318,6 +330,21 @@ def _uids(index: Path, text: str, limit: int, wait_s: float) -> list[str]:
             (_hash(text), _hash(text.upper()), limit),
         ).fetchall()
     return [str(uid) for (uid,) in rows]
+
+
+def _places(index: Path, wait_s: float) -> Iterator[tuple[int, int]]:
+    """Yield (offset, length) of every member, in pages: a long read would keep today's file from being appended to."""
+    after = 0
+    while True:
+        with closing(_existing(index, wait_s)) as connection:
+            rows = connection.execute(
+                "SELECT number, offset, length FROM member WHERE number > ? ORDER BY number LIMIT ?",
+                (after, _PAGE),
+            ).fetchall()
+        if not rows:
+            return
+        after = rows[-1][0]
+        yield from ((offset, length) for _, offset, length in rows)
 
 
 def _read(file: Path, offset: int, length: int) -> bytes:

@@ -41,11 +41,12 @@ from gateway.receipts.learning.code_scan import CodeScan
 from gateway.receipts.local import LocalTransport
 from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.transfer import Transfer
-from gateway.rules.loading import Rules, rules_of
+from gateway.rules.loading import Rules, editions_named, rules_of
 from gateway.rules.plain_form import PREFIXES
 from gateway.rules.schemas import View
 from gateway.sending.forward import Forward
 from gateway.sending.resend import policy_of
+from gateway.submission.edition import EditionChoice
 from gateway.submission.mail_limit import bounded
 from gateway.submission.signature import Trust
 from gateway.transports.adapters import adapter_of, out_adapter_of
@@ -84,7 +85,10 @@ class App:
             self.rules, self.config.rules.rules_dir, self.config.accept.mappings_dir
         )
         tenants = load_tenants(
-            self.config.accept.enterprises_dir, default=self.config.quota, lease_s=self.config.lease_s
+            self.config.accept.enterprises_dir,
+            default=self.config.quota,
+            lease_s=self.config.lease_s,
+            editions=self.rules.editions.names,
         )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = tenants.enterprises
         self.channels: tuple[Channel, ...] = tenants.channels
@@ -104,6 +108,7 @@ class App:
             trust=self.trust,
             suite_of=self.keys.suite,
             mappings=self.mappings,
+            editions=EditionChoice(self.config, self.local_receivers),
         )
         self._line: JudgeLink | None = None
         """Link on which the roles ask for judges; None before there are roles."""
@@ -128,14 +133,13 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema now, in all forms, so that forked roles share them."""
-        schemas = self.rules.schemas
-        for kind in self.rules.catalogue.declarations():
-            for prefix in PREFIXES:
-                self.rules.plain.form(kind.name, prefix)
-        for root in sorted(schemas.roots):
-            for view in View:
-                schemas.schema_for(root, view)
+        """Compile every schema of every edition in use now, in all forms, so that forked roles share them."""
+        for edition in self._editions_in_use():
+            _compile(self.rules.for_edition(edition))
+
+    def _editions_in_use(self) -> tuple[str, ...]:
+        own = (one.edition for one in self.enterprises.values() if one.edition and not one.disabled)
+        return tuple(dict.fromkeys((*editions_named(self.config), *own)))
 
     def spool(self, *, wait_s: float = ROLE_WAIT_S, stop: Stop | None = None) -> Spool:
         """Open the spool, for one thread.
@@ -312,6 +316,15 @@ class App:
     def _collector(self, destination: Destination) -> Role:
         name = f"collect/{destination.name}"
         return _role(name, lambda _: self.collect(destination), waits_s=_waits_s(destination))
+
+
+def _compile(rules: Rules) -> None:
+    for kind in rules.catalogue.declarations():
+        for prefix in PREFIXES:
+            rules.plain.form(kind.name, prefix)
+    for root in sorted(rules.schemas.roots):
+        for view in View:
+            rules.schemas.schema_for(root, view)
 
 
 def _role(name: str, build: Callable[[Stop], Forward | Collect | Notify], *, waits_s: float = 0.0) -> Role:

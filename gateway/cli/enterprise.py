@@ -22,6 +22,7 @@ from gateway.config.site import SENSIBLE, NewEnterprise, add_enterprise, new_tok
 from gateway.config.tenants import Tenants, load_alone, load_tenants
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
+from gateway.rules.loading import edition_names
 from gateway.upkeep.operator_acts import Act, who
 from gateway.upkeep.token_expiry import token_expiries
 
@@ -247,7 +248,12 @@ def _unknown(identifier: str) -> NoReturn:
 
 def _tenants(config: Config) -> Tenants:
     """Read all enterprises as a node does: an error in one does not hide the others."""
-    return load_tenants(config.accept.enterprises_dir, default=config.quota, lease_s=config.lease_s)
+    return load_tenants(
+        config.accept.enterprises_dir,
+        default=config.quota,
+        lease_s=config.lease_s,
+        editions=edition_names(config),
+    )
 
 
 def _is_left_out(one: Enterprise, tenants: Tenants) -> bool:
@@ -324,6 +330,7 @@ def _view(one: Enterprise, tenants: Tenants) -> dict[str, object]:
         "acts_for": sorted(one.acts_for),
         "dxp_ids": sorted(one.dxp_ids),
         "key": one.key,
+        "edition": one.edition,
         "disabled": one.disabled,
         "tokens": len(one.token_sha256),
         "until": {end.proof: f"{end.until - timedelta(days=1):%Y-%m-%d}" for end in token_expiries([one])},

@@ -15,7 +15,7 @@ from gateway.config.gateway_toml import Config, load_config
 from gateway.config.tenants import load_tenants
 from gateway.errors import ConfigError
 from gateway.model import Enterprise, EnterpriseId
-from gateway.rules.loading import rules_of
+from gateway.rules.loading import edition_names, rules_of
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 
@@ -47,7 +47,8 @@ def open_spool(config: Config) -> Iterator[Spool]:
 def enterprises_of(config: Config) -> Mapping[EnterpriseId, Enterprise]:
     """Read the enterprises as a running node does, which tolerates broken files. Raises ConfigError."""
     folder = config.accept.enterprises_dir
-    return load_tenants(folder, default=config.quota, lease_s=config.lease_s).enterprises
+    editions = edition_names(config)
+    return load_tenants(folder, default=config.quota, lease_s=config.lease_s, editions=editions).enterprises
 
 
 @contextmanager

@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "translate": _entry("translate", "translate_", "Make CEB messages of a platform's JSON or CSV."),
     "submit": _entry("submit", "submit", "Hand messages to a gateway, as a platform does."),
     "trace": _entry("trace", "trace", "Tell the whole life of a message or declaration."),
+    "rehearse": _entry("rehearse", "rehearse", "Try a change on what is kept, before it is made."),
     "spool": _entry("spool", "spool", "Look at the spool and act on what is in it."),
     "receipts": _entry("receipts", "receipts", "Look at the answers of customs, matched and not."),
     "codes": _entry("codes", "codes", "Look at customs' codes: meaning, counts, what cured them."),

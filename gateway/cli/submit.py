@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from msgspec import UNSET
 
 from gateway.cli import tables
 from gateway.cli.code_meanings import meaning_text
@@ -122,6 +123,7 @@ def _emit(path: Path, result: SubmitResult, watch: DecisionWait | None, *, wait:
                     "file": str(path), "state": "accepted" if result.first else "known", "id": message.id,
                     "sha256": message.sha256, "message_type": message.message_type,
                     "edition": message.edition, "declarations": told,
+                    **({} if message.edition_notice is UNSET else {"edition_notice": message.edition_notice}),
                 }
             )  # fmt: skip
         case ProblemView():
@@ -155,6 +157,9 @@ def _tell(path: Path, result: SubmitResult, watch: DecisionWait, *, wait: bool) 
             message = result.message
             known = "" if result.first else ", known already"
             echo(f"{path}: accepted{known}, {message.message_type} {message.id}")
+            if message.edition_notice is not UNSET:
+                echo(f"  {message.edition_notice.message}")
+                echo(f"  {message.edition_notice.message_zh}")
             if wait:
                 for one in message.declarations:
                     _tell_declaration(message.message_type, one.key, watch)

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import track
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 from rich.table import Table
 from rich.text import Text
 
@@ -62,6 +62,17 @@ def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequen
         width if column in whole else min(width, _READABLE)
         for column, width in zip(columns, widths, strict=True)
     ) + 2 * (len(columns) - 1)
+
+
+def counted(things: Iterable[T], doing: str) -> Iterator[T]:
+    """Yield the things, of unknown number, and count them on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from things
+        return
+    console = Console(stderr=True)
+    columns = (TextColumn(printable(doing)), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield from bar.track(things, total=None)
 
 
 def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:

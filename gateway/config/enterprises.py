@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from gateway.config.channels import Channel, Deliver, check_deliver
 from gateway.config.doors import Door, check_doors
+from gateway.config.editions import EditionName
 from gateway.config.files import absolute, read_table, section_of
 from gateway.config.gateway_toml import QuotaTable
 from gateway.config.networks import networks
@@ -59,6 +60,8 @@ class EnterpriseFile(Section, kw_only=True):
     mail_bytes: Count = 64 * 1024 * 1024
     quota: QuotaTable | None = None
     key: str = ""
+    edition: EditionName | None = None
+    """The edition that judges its messages, whatever the day; a route may name another."""
     disabled: bool = False
     door: tuple[Door, ...] = ()
     """How its messages come in, other than by HTTP."""
@@ -162,6 +165,7 @@ def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) 
         addresses=networks(read.addresses, f"{file}, addresses"),
         quota=None if quota is None else _quota(quota),
         key=read.key,
+        edition=read.edition or "",
         disabled=read.disabled,
         mailbox=Mailbox(
             senders=frozenset(read.mail_from), messages=read.mail_messages, size_bytes=read.mail_bytes

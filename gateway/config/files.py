@@ -36,6 +36,11 @@ EXAMPLES: Final = {
     "message_type": 'message_type = ["CEB311Message", "CEB621Message"]',
     "customs_code": 'customs_code = "5100"',
     "share": "share = 1.5",
+    "edition": 'edition = "202205"',
+    "edition.from": "from = 2027-01-01",
+    "edition.until": "until = 2027-06-30",
+    "edition.name": 'name = "202205"',
+    "edition.notice_days": "notice_days = 30",
     "receivers": 'receivers = ["DXPEDCCEB0000002"], 1 to 5 of them',
     "certificate_sha256": 'certificate_sha256 = ["AB:CD:…"], as `openssl x509 -noout -fingerprint -sha256` prints it',
     "message_types": 'message_types = ["CEB311Message", "CEB621Message"]',
@@ -83,7 +88,7 @@ def _explain(error: msgspec.ValidationError, file: Path) -> ConfigError:
     """Make an error that names the wrong key and shows a correct value; msgspec's text ends with `at `$.a.b``."""
     text, _, place = str(error).partition(" - at ")
     key = place.strip("`").removeprefix("$").lstrip(".")
-    names = re.findall(r"\w+", key) + re.findall(r"`(\w+)`", text)
+    names = [name for name in re.findall(r"\w+", key) if not name.isdigit()] + re.findall(r"`(\w+)`", text)
     pairs = [f"{table}.{name}" for table, name in pairwise(names)]
     example = next((EXAMPLES[name] for name in (*reversed(pairs), *reversed(names)) if name in EXAMPLES), "")
     return ConfigError(

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from gateway.config.editions import EditionName, EditionTable, check_editions
 from gateway.config.files import EXAMPLES, absolute, read_section
 from gateway.config.keys import KeyConfig, check_keys, check_names
 from gateway.config.links import Amqp, Folder, Link, Port, Rabbitmq, Sftp
@@ -115,7 +116,8 @@ class Judges(Section, kw_only=True):
 class RulesConfig(Section, kw_only=True):
     """`[rules]`: which schemas and tables to use."""
 
-    edition: str = "202205"
+    edition: EditionName = "202205"
+    """The edition that judges where no route, enterprise or period names another."""
     rules_dir: Path | None = None
     """Folder with `xsd/` and `mappings/` to use instead of the built-in ones."""
 
@@ -218,6 +220,8 @@ class RouteConfig(Section, kw_only=True):
     """ReceiverIds instead of that of the catalogue, for messages submitted without an envelope."""
     split: bool = False
     """Send a copy to each of `receivers` instead of one envelope that names them all."""
+    edition: EditionName | None = None
+    """The edition by which its messages are judged, whatever the enterprise and the day say."""
 
 
 class SpoolTable(Section, kw_only=True):
@@ -333,6 +337,8 @@ class Config(Section, kw_only=True):
     accept: Accept = Accept()
     judges: Judges = Judges()
     rules: RulesConfig = RulesConfig()
+    edition: tuple[EditionTable, ...] = ()
+    """Periods of editions, and folders of their schemas; a route or an enterprise may name another edition."""
     signing: Signing
     verifying: Verifying = Verifying()
     key: tuple[KeyConfig, ...]
@@ -379,6 +385,7 @@ def _check(config: Config, file: Path) -> None:
     _check_bounds(config, file)
     networks(config.accept.trusted_proxies, f"{file}, accept.trusted_proxies")
     _check_spool(config.spool, file)
+    check_editions(config.edition, file)
     for destination in config.destination:
         kinds = [kind for kind in KINDS if getattr(destination, kind) is not None]
         if len(kinds) != 1:

@@ -5,7 +5,7 @@ counts as disabled: no caller is authenticated as it, and what waits for it and 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,12 +54,19 @@ class _Loaded:
     left_out: tuple[LeftOut, ...]
 
 
-def load_tenants(folder: Path, *, default: QuotaTable | None, lease_s: float) -> Tenants:
+def load_tenants(
+    folder: Path,
+    *,
+    default: QuotaTable | None,
+    lease_s: float,
+    editions: Collection[str] | None = None,
+) -> Tenants:
     """Read every file of the folder. Raises ConfigError when there is no folder.
 
-    `default`: the quota of enterprises whose files have none; `lease_s`: the lease of a claim on a delivery.
+    `default`: the quota of enterprises whose files have none; `lease_s`: the lease of a claim on a delivery;
+    `editions`: those that a file may name, None: any.
     """
-    loaded = [_load(file, default, lease_s) for file in enterprise_files(folder)]
+    loaded = [_load(file, default, lease_s, editions) for file in enterprise_files(folder)]
     wrong = [part for one in loaded for part in one.left_out]
     shared = shared_proofs({one.enterprise.id: one.enterprise for one in loaded})
     for name, proof in shared.items():
@@ -90,6 +97,16 @@ def load_tenants(folder: Path, *, default: QuotaTable | None, lease_s: float) ->
     )
 
 
+def check_edition(enterprise: Enterprise, editions: Collection[str] | None, file: Path) -> None:
+    """Check that the edition of an enterprise is one of `editions`; None: any is. Raises ConfigError."""
+    if enterprise.edition and editions is not None and enterprise.edition not in editions:
+        raise ConfigError(
+            f"there is no edition {enterprise.edition}",
+            where=f"{file}, edition",
+            fix=f"one of: {', '.join(sorted(editions))}; or take the line out",
+        )
+
+
 def _double(proof: str, file: Path) -> ConfigError:
     return ConfigError(
         f"another enterprise has the same {proof}",
@@ -98,10 +115,13 @@ def _double(proof: str, file: Path) -> ConfigError:
     )
 
 
-def _load(file: Path, default: QuotaTable | None, lease_s: float) -> _Loaded:
+def _load(
+    file: Path, default: QuotaTable | None, lease_s: float, editions: Collection[str] | None
+) -> _Loaded:
     owner = EnterpriseId(file.stem)
     try:
         table, bare, enterprise = _alone(file, default)
+        check_edition(enterprise, editions, file)
     except ConfigError as error:
         gone = left_out("enterprise", owner, error)
         return _Loaded(enterprise=_stand_in(file), doors={}, channels=(), left_out=(gone,))

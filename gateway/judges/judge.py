@@ -7,14 +7,16 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.config.editions import EditionInForce
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.translate import translate
-from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
+from gateway.model import EditionNotice, Enterprise, EnterpriseId, Fault, Message, MessageId, Opened
 from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
+from gateway.submission.edition import EditionChoice, EditionRoutes
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import Refusal, examine, examine_plain
@@ -35,6 +37,8 @@ TOO_EXPENSIVE: Final = Refusal(
     ),
 )
 """The verdict on a case that killed its judge."""
+NOTICED: Final = 20
+"""Most faults of the edition to come that a sender is told; they are kept with the message."""
 AT_ONCE_BYTES: Final = 160 * 1024
 """Up to this size, 100 usual declarations, a body in plain form is judged in the receiving process, within some
 milliseconds; passing it to a judge would cost a third more."""
@@ -84,6 +88,27 @@ JudgeCase = Examine | Translate | Open
 JudgeVerdict = ExaminedSubmission | Refusal | Opened | UnreadableAnswer | Broken
 
 
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edition:
+    """By which edition one message is judged."""
+
+    uid: MessageId
+    """The id of the message, if it is valid."""
+    in_force: EditionInForce
+    routes: EditionRoutes | None
+
+    def is_checked_twice(self, message: Message) -> bool:
+        """Whether another edition is about to follow the one that judges this message."""
+        if not self.in_force.coming:
+            return False
+        return self.routes is None or not self.routes.of(message.header, message.envelope)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """Judges cases; holds everything that a verdict depends on."""
@@ -96,6 +121,9 @@ class Judge:
     suite_of: Callable[[str], Suite | None]
     """Name of a [[key]] → its suite."""
     mappings: Mapping[str, SourceMapping]
+    editions: EditionChoice
+    clock: Callable[[], datetime] = utc_now
+    """Tells the moment of acceptance, on which the edition depends."""
 
     def at_once(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
@@ -103,15 +131,37 @@ class Judge:
         """Judge a message if that takes only milliseconds; None: use a judge process. `full`: as in `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
-        verdict = examine_plain(
+        edition = self._edition(caller)
+        verdict = self._plain(body, caller, edition.in_force.edition, edition.routes)
+        if verdict is None:
+            return None
+        if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
+            tomorrow = self._plain(body, caller, edition.in_force.coming)
+            if not isinstance(tomorrow, Message):
+                return None
+        return self._ready(verdict, caller, full, edition.uid)
+
+    def _edition(self, caller: Enterprise) -> _Edition:
+        now = self.clock()
+        uid = new_message_id(now)
+        return _Edition(
+            uid=uid,
+            in_force=self.editions.in_force(caller, now),
+            routes=self.editions.routes(caller, uid),
+        )
+
+    def _plain(
+        self, body: bytes, caller: Enterprise, edition: str, routes: EditionRoutes | None = None
+    ) -> Message | Refusal | None:
+        return examine_plain(
             body,
             caller,
-            self.rules,
+            self.rules.for_edition(edition),
             self.config.accept.limits,
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
+            routes=routes,
         )
-        return None if verdict is None else self._ready(verdict, caller, full)
 
     def __call__(self, case: JudgeCase) -> JudgeVerdict:
         """Judge any case, however long it takes."""
@@ -130,22 +180,43 @@ class Judge:
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
     ) -> ExaminedSubmission | Refusal:
-        verdict = examine(
+        edition = self._edition(caller)
+        verdict = self._whole(body, caller, edition.in_force.edition, edition.routes)
+        if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
+            verdict = replace(verdict, edition_notice=self._notice(body, caller, edition.in_force))
+        return self._ready(verdict, caller, full, edition.uid, origin)
+
+    def _whole(
+        self, body: bytes, caller: Enterprise, edition: str, routes: EditionRoutes | None = None
+    ) -> Message | Refusal:
+        return examine(
             body,
             caller,
-            self.rules,
+            self.rules.for_edition(edition),
             self.config.accept.limits,
             suite=self._suite(caller),
             trust=self.trust,
             local_receivers=self.local_receivers,
+            routes=routes,
         )
-        return self._ready(verdict, caller, full, origin)
+
+    def _notice(self, body: bytes, caller: Enterprise, in_force: EditionInForce) -> EditionNotice | None:
+        """Judge a valid message by the edition to come; None: it stays valid."""
+        verdict = self._whole(body, caller, in_force.coming)
+        if isinstance(verdict, Message) or in_force.coming_from is None:
+            return None
+        return EditionNotice(
+            edition=in_force.coming,
+            refused_from=in_force.coming_from,
+            faults=tuple(verdict.faults[:NOTICED]),
+        )
 
     def _ready(
         self,
         verdict: Message | Refusal,
         caller: Enterprise,
         full: tuple[EnterpriseId, ...],
+        uid: MessageId,
         origin: Mapping[str, str] | None = None,
     ) -> ExaminedSubmission | Refusal:
         """Determine the destinations of a valid message."""
@@ -155,7 +226,7 @@ class Judge:
             new = new_message_of(
                 verdict,
                 caller,
-                uid=new_message_id(datetime.now(UTC)),
+                uid=uid,
                 config=self.config,
                 local_receivers=replace(self.local_receivers, full=full.__contains__)
                 if full
@@ -164,7 +235,12 @@ class Judge:
             )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        return ExaminedSubmission(header=verdict.header, new=new, enveloped=bool(verdict.wrapped))
+        return ExaminedSubmission(
+            header=verdict.header,
+            new=new,
+            enveloped=bool(verdict.wrapped),
+            edition_notice=verdict.edition_notice,
+        )
 
     def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
         mapping = self.mappings[case.mapping]

@@ -1,5 +1,6 @@
 """Find `xsd/` and `mappings/`, check them completely and load them once into one frozen `Rules`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from gateway.config.gateway_toml import Config
 from gateway.rules.catalogue import Catalogue, load_catalogue
 from gateway.rules.codes import Codes
 from gateway.rules.codes_file import load_codes
+from gateway.rules.editions import NO_FOLDERS, Editions, edition_folders
 from gateway.rules.plain_form import PlainForms
 from gateway.rules.response_times import ResponseTimes, load_response_times, response_times_of
 from gateway.rules.schemas import Schemas
@@ -27,20 +29,52 @@ class Rules:
     catalogue: Catalogue
     codes: Codes
     schemas: Schemas
+    """Of one edition: the default one, or that of `for_edition`."""
     plain: PlainForms
     """The same schemas as regular expressions, for documents in plain form."""
+    editions: Editions
+    """All editions at hand."""
     response_times: ResponseTimes
     """As shipped, or with the values of gateway.toml from `response_times_of`."""
 
+    def for_edition(self, name: str) -> "Rules":
+        """Return the rules with the schemas of another edition. Raises RulesError when there is none of that name."""
+        if name == self.schemas.edition:
+            return self
+        found = self.editions.get(name)
+        return replace(self, schemas=found.schemas, plain=found.plain)
+
 
 def rules_of(config: Config) -> Rules:
-    """Load the rules that a configuration names, with its own response times. Raises RulesError."""
-    rules = load_rules(config.rules.rules_dir, config.rules.edition)
+    """Load the rules that a configuration names, all its editions, with its own response times. Raises RulesError."""
+    rules = load_rules(config.rules.rules_dir, config.rules.edition, _own_folders(config))
+    for name in editions_named(config):
+        rules.for_edition(name)
     return replace(rules, response_times=response_times_of(rules.response_times, config))
 
 
-def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
-    """Load the tables and the schemas of one edition from `rules_dir`, by default the shipped ones.
+def edition_names(config: Config) -> tuple[str, ...]:
+    """Return the names of all editions at hand, sorted: what a route, an enterprise or a period may name."""
+    return tuple(sorted(edition_folders((config.rules.rules_dir or RULES) / "xsd", _own_folders(config))))
+
+
+def _own_folders(config: Config) -> dict[str, Path]:
+    return {one.name: one.folder for one in config.edition if one.folder is not None}
+
+
+def editions_named(config: Config) -> tuple[str, ...]:
+    """Return the editions that gateway.toml names, the default first; files of enterprises may name others."""
+    periods = (one.name for one in config.edition)
+    routes = (one.edition for one in config.route if one.edition)
+    return tuple(dict.fromkeys((config.rules.edition, *periods, *routes)))
+
+
+def load_rules(
+    rules_dir: Path | None = None, edition: str = "202205", folders: Mapping[str, Path] = NO_FOLDERS
+) -> Rules:
+    """Load the tables from `rules_dir`, by default the shipped ones, and the schemas of one edition.
+
+    `folders`: edition → folder of its schemas, in place of those of `rules_dir`.
 
     Reads files, but compiles no schema yet. Raises RulesError that names the file, the table, the key and
     an example of a correct value.
@@ -49,13 +83,15 @@ def load_rules(rules_dir: Path | None = None, edition: str = "202205") -> Rules:
     mappings = folder / "mappings"
     catalogue = load_catalogue(mappings / "catalogue.toml")
     codes = load_codes(mappings / "codes.toml", catalogue)
-    schemas = Schemas.load(folder / "xsd" / edition)
+    editions = Editions(folder / "xsd", catalogue, folders)
+    default = editions.get(edition)
     usual = mappings / "patience.toml"  # a rules_dir of an older version has none
     return Rules(
         catalogue=catalogue,
         codes=codes,
-        schemas=schemas,
-        plain=PlainForms(schemas, catalogue),
+        schemas=default.schemas,
+        plain=default.plain,
+        editions=editions,
         response_times=load_response_times(
             usual if usual.exists() else RULES / "mappings" / usual.name, catalogue
         ),

@@ -72,13 +72,13 @@ class Schemas:
             self._adopt(entry)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read the schemas in `folder`, whose name is the edition; reads files, compiles nothing yet.
+    def load(cls, folder: Path, *, edition: str = "") -> Self:
+        """Read the schemas in `folder`; reads files, compiles nothing yet. `edition`: by default the folder's name.
 
         Raises `RulesError` when there is none, one is not XML, or one refers to a missing file.
         """
         files = {path: _read(path, folder) for path in sorted(folder.resolve().rglob("*.xsd"))}
-        schemas = cls(folder.resolve().name, files)
+        schemas = cls(edition or folder.resolve().name, files)
         if not schemas.roots:
             raise RulesError(
                 "no schema of a CEB or DXP message found",

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
-from gateway.model import Enterprise, Header, MessageId
+from gateway.model import EditionNotice, Enterprise, Header, MessageId
 from gateway.observe.log import log
 from gateway.submission.commit import Commit
 from gateway.submission.pipeline import Refusal
@@ -35,6 +35,8 @@ class ExaminedSubmission(Struct, frozen=True, kw_only=True):
     new: NewMessage
     enveloped: bool
     """It came in the sender's own DxpMsg."""
+    edition_notice: EditionNotice | None = None
+    """Set when the edition that is about to come into force would refuse it."""
 
 
 class AcceptedSubmission(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class AcceptedSubmission(Struct, frozen=True, kw_only=True):
     """Hex, of the submitted bytes."""
     header: Header | None
     """None: these bytes had been accepted before."""
+    edition_notice: EditionNotice | None = None
+    """As of `ExaminedSubmission`."""
 
     @property
     def first(self) -> bool:
@@ -119,7 +123,7 @@ class Intake:
         new = judged.new
         if request_key or resource:
             new = structs.replace(new, request_key=request_key, resource=resource)
-        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged.header)))
+        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged)))
 
     def recalled(
         self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
@@ -179,7 +183,7 @@ class Intake:
 
 
 def _outcome(
-    reply: PutResult | Exception | None, new: NewMessage, header: Header
+    reply: PutResult | Exception | None, new: NewMessage, judged: ExaminedSubmission
 ) -> SubmissionResult | Exception:
     """Return the result of a new message, and log it."""
     if isinstance(reply, Exception):
@@ -197,7 +201,10 @@ def _outcome(
         message_type=new.kind,
     )
     return AcceptedSubmission(
-        uid=MessageId(reply.uid), sha256=new.sha256.hex(), header=header if first else None
+        uid=MessageId(reply.uid),
+        sha256=new.sha256.hex(),
+        header=judged.header if first else None,
+        edition_notice=judged.edition_notice,
     )
 
 

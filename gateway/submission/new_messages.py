@@ -13,7 +13,7 @@ from gateway.errors import Refused
 from gateway.identity import handles, identity, version
 from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
 from gateway.rules.texts import fault_of
-from gateway.submission.routing import Leg, first_able, legs, traits_of
+from gateway.submission.routing import Leg, first_able, legs, sender_of, traits_of
 from gateway.submission.subscribe import subscribers_of
 from gateway.xml.divide import divisible
 from spool.entry import NewMessage, Subject, Way
@@ -38,7 +38,8 @@ def new_message_of(
     `resource`: the device that has to sign it; `origin`: the source of a translated document. Raises Refused as
     `ways_of`.
     """
-    header, sender = message.header, _sender(message, config)
+    header = message.header
+    sender = sender_of(header, config)
     body = message.wrapped or message.body
     subscribers = subscribers_of(message.body)
     ways = ways_of(message, caller, uid=uid, config=config, local_receivers=local_receivers)
@@ -119,9 +120,9 @@ def ways_of(
     ways and its own signature forbids dividing it.
     """
     cop_msg_id = message.envelope.cop_msg_id if message.envelope else uid
-    sender = (message.envelope.sender_id if message.envelope else "") or _sender(message, config)
+    sender = (message.envelope.sender_id if message.envelope else "") or sender_of(message.header, config)
     if config.route or message.wrapped:
-        traits = traits_of(message, caller.id, sender=_sender(message, config), cop_msg_id=cop_msg_id)
+        traits = traits_of(message.header, message.envelope, caller.id, config=config, uid=uid)
         chosen = legs(traits, config, local_receivers)
     else:
         chosen = first_able(message.header.message_type.family, config)
@@ -155,12 +156,6 @@ def _to_be_divided(message: Message, chosen: Sequence[Leg]) -> bool:
     return bool(message.wrapped) and any(
         leg.receivers and (leg.destination != LOCAL or leg.cut) for leg in chosen
     )
-
-
-def _sender(message: Message, config: Config) -> str:
-    """Return the SenderId of an envelope that we make: 1 to 16 characters (docs/spec/dxp.md, DxpMsg)."""
-    dxp_id = message.header.dxp_id
-    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
 
 
 def _no_route(message_type: str) -> Fault:

@@ -1,20 +1,21 @@
 """Runs the stages in order: the bytes of one caller become a checked message, or a list of everything wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Enterprise, Fault, Header, Message
+from gateway.model import Enterprise, Envelope, Fault, Header, Message
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
 from gateway.rules.texts import fault_of
 from gateway.submission.authorise import authorise, authorise_envelope
+from gateway.submission.edition import EditionRoutes
 from gateway.submission.identify import beside, identify, uncorrelatable
 from gateway.submission.placed import Parsed, placed
 from gateway.submission.plain import Plain, read_plain
@@ -44,15 +45,19 @@ def examine(
     suite: Suite | None = None,
     trust: Trust = ANYONE,
     local_receivers: LocalReceivers = NOBODY,
+    routes: EditionRoutes | None = None,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
     A bare document may come unsigned (view `declared`), because the gateway signs it; the content of a DxpMsg
     is sent as it is, so it must have all that customs demands (view `sendable`). With the suite that will
     sign it, an unsigned document also gets its draft. `trust` is required of a signed document's certificate;
-    `local_receivers` says to whom the codes in the keys of declarations are bound.
+    `local_receivers` says to whom the codes in the keys of declarations are bound. `rules` are those of the edition
+    that judges, unless one of the `routes` names another.
     """
-    plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
+    plain = examine_plain(
+        body, caller, rules, limits, suite=suite, local_receivers=local_receivers, routes=routes
+    )
     if plain is not None:
         return plain
     read: list[Parsed] = []
@@ -61,10 +66,25 @@ def examine(
         read.append((document, body))
         if etree.QName(document).namespace == DXP:
             return _examine_wrapped(
-                document, body, caller, rules, limits, read=read, trust=trust, local_receivers=local_receivers
+                document,
+                body,
+                caller,
+                rules,
+                limits,
+                read=read,
+                trust=trust,
+                local_receivers=local_receivers,
+                routes=routes,
             )
         header = _examine_document(
-            document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
+            document,
+            body,
+            caller,
+            rules,
+            view=View.DECLARED,
+            trust=trust,
+            local_receivers=local_receivers,
+            routes=routes,
         )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
@@ -80,13 +100,26 @@ def examine_plain(
     *,
     suite: Suite | None = None,
     local_receivers: LocalReceivers = NOBODY,
+    routes: EditionRoutes | None = None,
 ) -> Message | Refusal | None:
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
-    plain = read_plain(body, rules.plain, limits)
+    if routes is None:
+        plain = read_plain(body, rules.plain, limits)
+    else:
+        plain = _read_by_route(body, rules, limits, routes)
     try:
         return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=placed(refused.faults, (parse(body), body)))
+
+
+def _read_by_route(body: bytes, rules: Rules, limits: LimitsConfig, routes: EditionRoutes) -> Plain | None:
+    """Read a document by the edition of its route; that shows only once some edition has read it."""
+    for name in dict.fromkeys((rules.schemas.edition, *routes.editions)):
+        plain = read_plain(body, rules.for_edition(name).plain, limits)
+        if plain is not None and (routes.of(plain.header) or rules.schemas.edition) == name:
+            return plain
+    return None
 
 
 def _examine_plain(
@@ -109,8 +142,9 @@ def _examine_document(
     view: View,
     trust: Trust,
     local_receivers: LocalReceivers,
+    routes: EditionRoutes | None,
 ) -> Header:
-    header = identify(document, rules.catalogue, rules.schemas.edition)
+    header, rules = _by_edition(document, rules, routes)
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     faults = _faults(document, body, header, rules, view, alone=alone)
@@ -129,13 +163,14 @@ def _examine_wrapped(
     read: list[Parsed],
     trust: Trust,
     local_receivers: LocalReceivers,
+    routes: EditionRoutes | None,
 ) -> Message:
     """Check a DxpMsg and the document in it, which is added to `read` for the places of faults. Raises Refused."""
     unwrapped = _unwrap(root, body)
     authorise_envelope(unwrapped.envelope, caller)
     document = decode(unwrapped.business, limits)
     read.append((document, unwrapped.business))
-    header = identify(document, rules.catalogue, rules.schemas.edition)
+    header, rules = _by_edition(document, rules, routes, unwrapped.envelope)
     authorise(header, caller, local_receivers, sender_id=unwrapped.envelope.sender_id)
     outside = [*validate(root, rules.schemas, View.SENDABLE, body=body), *_says_otherwise(unwrapped, header)]
     alone = local_receivers.crowded.isdisjoint((header.dxp_id, unwrapped.envelope.sender_id))
@@ -145,6 +180,15 @@ def _examine_wrapped(
     _all_in_order(problem, [*outside, *inside], contradicting)
     check_signature(unwrapped.business, header, trust)
     return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
+
+
+def _by_edition(
+    document: etree._Element, rules: Rules, routes: EditionRoutes | None, envelope: Envelope | None = None
+) -> tuple[Header, Rules]:
+    """Identify a document; returns the rules of the edition that its route names, if it names one. Raises Refused."""
+    header = identify(document, rules.catalogue, rules.schemas.edition)
+    name = "" if routes is None else routes.of(header, envelope)
+    return (replace(header, edition=name), rules.for_edition(name)) if name else (header, rules)
 
 
 def _faults(

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.config.gateway_toml import LOCAL, Config, RouteConfig, families_of
 from gateway.config.local_receivers import NOBODY, LocalReceivers
-from gateway.model import EnterpriseId, Message
+from gateway.model import EnterpriseId, Envelope, Header
 
 RECEIVER_UNKNOWN: Final = "2001"
 """ResponseCode: the named receiver does not exist (docs/spec/codes.md, DXP platform errors)."""
@@ -47,21 +47,28 @@ class Leg:
     """Not to be sent: its sender is answered with this code, for these receivers."""
 
 
-def traits_of(message: Message, enterprise: EnterpriseId, *, sender: str, cop_msg_id: str) -> Traits:
-    """Return the properties of a message for routing; `sender` is the SenderId for an envelope made by the gateway."""
-    kind = message.header.message_type
-    own = message.envelope
-    codes = [one.codes.get("customsCode", "") for one in message.header.declarations]
+def traits_of(
+    header: Header, own: Envelope | None, enterprise: EnterpriseId, *, config: Config, uid: str
+) -> Traits:
+    """Return the properties of a message for routing; `own`: the sender's own envelope, `uid`: the id of the message."""
+    kind = header.message_type
+    codes = [one.codes.get("customsCode", "") for one in header.declarations]
     return Traits(
-        cop_msg_id=cop_msg_id,
+        cop_msg_id=own.cop_msg_id if own else uid,
         enterprise=enterprise,
-        sender=own.sender_id if own else sender,
+        sender=own.sender_id if own else sender_of(header, config),
         receivers=own.receiver_ids if own else (kind.receiver,),
         message_type=kind.name,
         family=kind.family.value,
         customs_codes=frozenset(codes if all(codes) else ()),
-        wrapped=bool(message.wrapped),
+        wrapped=own is not None,
     )
+
+
+def sender_of(header: Header, config: Config) -> str:
+    """Return the SenderId of an envelope that we make: 1 to 16 characters (docs/spec/dxp.md, DxpMsg)."""
+    dxp_id = header.dxp_id
+    return dxp_id if 0 < len(dxp_id) <= 16 else config.node.dxp_id  # noqa: PLR2004
 
 
 def legs(traits: Traits, config: Config, local_receivers: LocalReceivers = NOBODY) -> tuple[Leg, ...]:
@@ -109,13 +116,30 @@ def _each_receiver(traits: Traits, config: Config, local_receivers: LocalReceive
     return (*away, *served, *answered)
 
 
+def edition_of_route(traits: Traits, config: Config, local_receivers: LocalReceivers = NOBODY) -> str:
+    """Return the edition by which a message is judged because of its route; empty: its route names none.
+
+    Where the receivers of the sender's own DxpMsg take several routes, the first that names an edition decides.
+    """
+    receivers = [one for one in traits.receivers if one not in local_receivers]
+    asked = [replace(traits, receivers=(one,)) for one in receivers] if traits.wrapped else [traits]
+    routes = (_fitting(one, config) for one in asked)
+    return next((route.edition for route in routes if route is not None and route.edition), "")
+
+
 def _routed(traits: Traits, config: Config) -> tuple[Leg, ...]:
     if not config.route:
         return first_able(traits.family, config)
+    route = _fitting(traits, config)
+    return () if route is None else tuple(leg for name in route.to for leg in _to(name, route, traits))
+
+
+def _fitting(traits: Traits, config: Config) -> RouteConfig | None:
+    """Return the first route that takes a message; None: no route does."""
     for number, route in enumerate(config.route):
         if traits.family in families_of(route, config) and fits(route, traits, number):
-            return tuple(leg for name in route.to for leg in _to(name, route, traits))
-    return ()
+            return route
+    return None
 
 
 def first_able(family: str, config: Config) -> tuple[Leg, ...]:

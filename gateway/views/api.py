@@ -1,17 +1,17 @@
 """What the HTTP API says, as typed values: the OpenAPI document is made from these classes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway import facts
 from gateway.facts import MessageFacts
 from gateway.identity import parse_identity
-from gateway.model import Code, Header, Layer
+from gateway.model import Code, EditionNotice, Fault, Header, Layer
 from gateway.receipts.learning.known_cures import KnownCures
 from gateway.receipts.learning.learned_codes import meaning_of
 from gateway.rules.codes import Codes
@@ -31,6 +31,19 @@ class DeclarationView(Struct, frozen=True, kw_only=True):
     guid: str
 
 
+class EditionNoticeView(Struct, frozen=True, kw_only=True):
+    """The message is valid today, and would be refused from a day on by the edition that comes into force then."""
+
+    edition: str
+    """The edition to come."""
+    refused_from: date
+    """Its first day, Beijing time."""
+    message: str
+    message_zh: str
+    faults: tuple[Fault, ...]
+    """What it finds wrong, 20 faults at most; their paths and lines are those of the CEB document."""
+
+
 class AcceptedView(Struct, frozen=True, kw_only=True):
     """The answer to a submission."""
 
@@ -43,6 +56,8 @@ class AcceptedView(Struct, frozen=True, kw_only=True):
     declarations: tuple[DeclarationView, ...]
     state: str = "accepted"
     """`accepted`, or `valid` for a dry run."""
+    edition_notice: EditionNoticeView | UnsetType = UNSET
+    """Only when another edition is about to come into force and would refuse this message."""
 
 
 class EntryView(Struct, frozen=True, kw_only=True):
@@ -304,10 +319,13 @@ def accepted_view(view: MessageView) -> AcceptedView:
         message_type=view.kind,
         edition=known.edition,
         declarations=_declarations(known),
+        edition_notice=UNSET if known.edition_notice is UNSET else _edition_notice(known.edition_notice),
     )
 
 
-def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted") -> AcceptedView:
+def first_view(
+    uid: str, header: Header, sha256: str, *, state: str = "accepted", notice: EditionNotice | None = None
+) -> AcceptedView:
     """Say what was accepted just now; equal to what `accepted_view` says of it ever after."""
     return AcceptedView(
         id=uid,
@@ -316,6 +334,20 @@ def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted"
         edition=header.edition,
         declarations=tuple([DeclarationView(key=one.key, guid=one.guid) for one in header.declarations]),
         state=state,
+        edition_notice=UNSET if notice is None else _edition_notice(notice),
+    )
+
+
+def _edition_notice(notice: EditionNotice) -> EditionNoticeView:
+    first = notice.faults[0] if notice.faults else None
+    return EditionNoticeView(
+        edition=notice.edition,
+        refused_from=notice.refused_from,
+        message=f"valid today, refused from {notice.refused_from} on, when edition {notice.edition} comes into force"
+        + ("" if first is None else f", because {first.message}"),
+        message_zh=f"目前有效；自{notice.refused_from}起施行{notice.edition}版报文规范，届时将被拒收"
+        + ("" if first is None else f"，原因：{first.message_zh}"),
+        faults=notice.faults,
     )
 
 

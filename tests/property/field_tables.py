@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from lxml import etree
 
@@ -18,6 +19,13 @@ CEB = "http://www.chinaport.gov.cn/ceb"
 DXP = "http://www.chinaport.gov.cn/dxp"
 DS = "http://www.w3.org/2000/09/xmldsig#"
 SPACE = " \t\r\n"
+Edition = Literal["202205", "2018-113"]
+_NEW = frozenset(f"CEB{number}Message" for number in range(213, 217))
+"""Messages that the edition of 2018 does not have."""
+_BEFORE = re.compile(
+    r"2018-113 XSD: (?:(?P<type>\S+) \(xs:\w+(?P<rule>[^)]*)\) )?minOccurs=(?P<least>\d+)(?: maxOccurs=(?P<most>\w+))?"
+)
+"""What the notes of a row say of the edition of 2018, where it differs."""
 
 
 @dataclass(kw_only=True)
@@ -54,21 +62,23 @@ class Row:
         return [int(part) for row in self.walk() for part in re.findall(r"\d+", row.type)]
 
 
-def read_tables(spec: Path) -> dict[str, Row]:
-    """Read every table; the key is the root element."""
+def read_tables(spec: Path, edition: Edition = "202205") -> dict[str, Row]:
+    """Read every table as of an edition; the key is the root element."""
     tables: dict[str, Row] = {}
     for folder, namespace in ((spec / "ceb" / "fields", CEB), (spec / "dxp-fields", DXP)):
         for path in sorted(folder.glob("*.csv")):
-            root = _read_table(path, namespace)
-            tables[root.name] = root
+            if edition == "202205" or path.stem not in _NEW:
+                root = _read_table(path, namespace, edition)
+                tables[root.name] = root
     return tables
 
 
-def _read_table(path: Path, namespace: str) -> Row:
+def _read_table(path: Path, namespace: str, edition: Edition) -> Row:
     found: dict[str, Row] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for line in csv.DictReader(file):
-            if "XSD" not in line["source"]:
+        for now in csv.DictReader(file):
+            line = now if edition == "202205" else _before(now)
+            if line is None or "XSD" not in line["source"]:
                 continue
             row = _read_row(line, namespace)
             parent = found.get(line["path"].rpartition("/")[0])
@@ -76,6 +86,25 @@ def _read_table(path: Path, namespace: str) -> Row:
             if parent is not None:
                 (parent.attributes if line["element"].startswith("@") else parent.children).append(row)
     return next(iter(found.values()))
+
+
+def _before(line: dict[str, str]) -> dict[str, str] | None:
+    """Return the line as the edition of 2018 has it, by its note; None: the element is newer."""
+    notes = line["notes"]
+    if "not in 2018-113 XSD" in notes:
+        return None
+    said = _BEFORE.search(notes)
+    if said is None:
+        assert "2018-113" not in notes, notes
+        return line
+    rule = said["rule"] if said["type"] else line["enum_or_rule"]
+    if said["most"]:
+        rule = f"{rule}; maxOccurs={said['most']}"
+    return line | {
+        "type": said["type"] or line["type"],
+        "required": "N" if said["least"] == "0" else "Y",
+        "enum_or_rule": rule,
+    }
 
 
 def _read_row(line: dict[str, str], namespace: str) -> Row:

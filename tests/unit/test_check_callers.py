@@ -58,6 +58,19 @@ def test_two_with_the_same_proof_are_named_and_left_out(site: Site, line: str, p
     ]
 
 
+def test_edition_that_there_is_not_is_named_and_its_enterprise_left_out(site: Site) -> None:
+    file = site.enterprises / "e01.toml"
+    file.write_text(f'edition = "209901"\n{file.read_text()}')
+    told = lines(invoke("check", "-c", site.config, "--json"))
+    failed = {one["name"]: one["fix"] for one in told if one["grade"] == "fail"}
+    assert failed == {"enterprise e01": "one of: 2018-113, 202205; or take the line out"}
+    listed = {
+        one["id"]: one["left_out"] for one in lines(invoke("enterprise", "list", "-c", site.config, "--json"))
+    }
+    assert "there is no edition 209901" in listed["e01"][0]
+    assert listed["e00"] == []
+
+
 def test_a_name_of_nobody_among_those_whose_mail_is_taken_is_a_warning(site: Site) -> None:
     file = site.enterprises / "e00.toml"
     file.write_text(

@@ -172,6 +172,31 @@ def test_what_was_known_already_is_in_order_and_told(tmp_path: Path) -> None:
     assert gateway.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
 
 
+def test_notice_of_an_edition_to_come_is_told(tmp_path: Path) -> None:
+    notice = {
+        "edition": "202701",
+        "refused_from": "2027-01-01",
+        "message": "valid today",
+        "message_zh": "目前有效",
+        "faults": [{"path": "/x", "rule": "too_long", "message": "m", "message_zh": "错"}],
+    }
+
+    def announced(asked: Asked) -> Say:
+        status, document, headers = accepted(asked)
+        return status, {**document, "edition_notice": notice}, headers
+
+    with serving(announced) as gateway:
+        shown = invoke("submit", *files(tmp_path, "a"), "--to", gateway.url, "--token", TOKEN)
+        (line,) = lines(
+            invoke("submit", *files(tmp_path, "a"), "--to", gateway.url, "--token", TOKEN, "--json")
+        )
+    assert "  valid today\n  目前有效\n" in shown.stdout
+    assert (line["edition_notice"]["refused_from"], line["edition_notice"]["faults"][0]["rule"]) == (
+        "2027-01-01",
+        "too_long",
+    )
+
+
 def test_refused_message_is_told_with_its_faults_and_the_rest_goes_on(tmp_path: Path) -> None:
     fault = {"path": "/x/y", "line": 7, "message": "too long", "message_zh": "太长", "fix": "shorten it"}
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.model import Envelope
 from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests import documents as make
 from tests.command_line import invoke, lines
+from tests.edition_documents import inventory_for
 
 MEMBERS = [
     *("path", "line", "column", "element", "name_zh", "value"),
@@ -43,6 +46,16 @@ def test_valid_declaration_gives_one_line_and_exit_code_0(tmp_path: Path) -> Non
         "edition": "202205",
         "faults": [],
     }
+
+
+@pytest.mark.parametrize(("edition", "other"), [("202205", "2018-113"), ("2018-113", "202205")])
+def test_each_edition_judges_by_its_own_schemas(edition: str, other: str, tmp_path: Path) -> None:
+    file = tmp_path / "inventory.xml"
+    file.write_bytes(inventory_for(edition))
+    verdicts = {name: judged(file, "--edition", name) for name in (edition, other)}
+    assert (verdicts[edition]["valid"], verdicts[edition]["edition"]) == (True, edition)
+    assert (verdicts[other]["valid"], verdicts[other]["edition"]) == (False, other)
+    assert len(verdicts[other]["faults"]) == 1
 
 
 def test_all_faults_are_named_with_line_and_chinese_name(tmp_path: Path) -> None:

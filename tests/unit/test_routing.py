@@ -243,7 +243,7 @@ def traits(body: bytes, rules: Rules) -> Traits:
     )
     message = examine(body, me, rules, config().accept.limits)
     assert isinstance(message, Message), message
-    return traits_of(message, me.id, sender=DXP_ID, cop_msg_id="COP-1")
+    return traits_of(message.header, message.envelope, me.id, config=config(), uid="COP-1")
 
 
 def test_bare_document_has_the_receiver_of_the_catalogue_and_its_customs_code(rules: Rules) -> None:
@@ -270,7 +270,7 @@ def test_one_declaration_without_a_customs_code_leaves_the_message_without(rules
     assert isinstance(message, Message)
     bare = Declaration(message_type="CEB621Message", key={})
     mixed = replace(message.header, declarations=(*message.header.declarations, bare))
-    told = traits_of(replace(message, header=mixed), me.id, sender=DXP_ID, cop_msg_id="COP-1")
+    told = traits_of(mixed, message.envelope, me.id, config=config(), uid="COP-1")
     assert told.customs_codes == frozenset()
 
 

@@ -11,6 +11,8 @@ class Grade(StrEnum):
     """The outcome of a probe."""
 
     OK = "ok"
+    NOTE = "note"
+    """In order, and worth knowing."""
     WARN = "warn"
     FAIL = "fail"
 

@@ -47,6 +47,8 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""
+_LEFT_OUT: Final = frozenset({("AcceptedView", "edition_notice")})
+"""View and field that an answer leaves out when there is nothing to say."""
 TITLE: Final = "Customs exchange gateway"
 ABOUT: Final = (
     "Hand in declarations, bring customs' answers home. Whatever cannot be done is answered with an RFC 9457"
@@ -195,7 +197,9 @@ def _views() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(named, ref_template=_REF)
     said = _field_docs()
     for view, schema in schemas.items():
-        schema["required"] = list(schema["properties"])  # an answer leaves nothing out, nor its defaults
+        schema["required"] = [  # an answer leaves nothing else out, nor its defaults
+            name for name in schema["properties"] if (view, name) not in _LEFT_OUT
+        ]
         for name, field in schema["properties"].items():
             if (view, name) in said:
                 field["description"] = said[view, name]

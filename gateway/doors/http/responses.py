@@ -28,13 +28,14 @@ def to_response(
         case AcceptedSubmission():
             where = {"Location": f"{PATH}/{outcome.uid}"}
             if outcome.header is not None:
-                return ok_response(
-                    api.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where
+                view = api.first_view(
+                    outcome.uid, outcome.header, outcome.sha256, notice=outcome.edition_notice
                 )
-            view = spool.message(outcome.uid, owner=caller.id)
-            if view is None:
+                return ok_response(view, 202, headers=where)
+            known = spool.message(outcome.uid, owner=caller.id)
+            if known is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            return ok_response(api.accepted_view(view), headers=where)
+            return ok_response(api.accepted_view(known), headers=where)
         case Refusal():
             raise ProblemError(outcome.problem, *outcome.faults)
         case Busy(queue=queue):

@@ -210,7 +210,10 @@ class Submissions:
         if isinstance(judged, Refusal):
             raise ProblemError(judged.problem, *judged.faults)
         self._services.meter.answered(_OPERATION)
-        return ok_response(api.first_view("", judged.header, judged.new.sha256.hex(), state="valid"))
+        view = api.first_view(
+            "", judged.header, judged.new.sha256.hex(), state="valid", notice=judged.edition_notice
+        )
+        return ok_response(view)
 
     def _answer(self, outcome: SubmissionResult | Exception, admitted: Admitted) -> HttpResponse:
         """Return the answer to a submission, and count it. Never raises."""
