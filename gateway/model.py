@@ -42,6 +42,57 @@ class Fault:
     fix: str = ""
 
 
+class Severity(StrEnum):
+    """How sure it is that customs will object."""
+
+    ERROR = "error"
+    """Customs is known to refuse it."""
+    WARNING = "warning"
+    """Customs is likely to refuse it, or to ask."""
+    HINT = "hint"
+    """Unusual, and seldom meant."""
+
+
+class Party(StrEnum):
+    """Who has to act."""
+
+    PLATFORM = "platform"
+    PAYMENT_FIRM = "payment-firm"
+    LOGISTICS_FIRM = "logistics-firm"
+    BROKER = "broker"
+    WAREHOUSE = "warehouse"
+    """Who runs the supervised site."""
+    OPERATOR = "operator"
+    NOBODY = "nobody"
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """One thing about a valid declaration that customs is likely to object to. It never changes a byte."""
+
+    rule: str
+    """Name of the rule, stable."""
+    severity: Severity
+    path: str
+    """XPath of the field, as in `Fault`."""
+    line: int = 0
+    """1-based; 0: unknown."""
+    element: str
+    name_zh: str = ""
+    value: str = ""
+    """Of the field, cut; of a personal field only its length is shown, as stars."""
+    code: str = ""
+    """Code that customs would answer with; empty: not known."""
+    who: Party
+    """Who has to act."""
+    message: str
+    message_zh: str
+    fix: str
+    fix_zh: str
+    grade: str
+    """How well the rule is supported: O, V, S, U (docs/rules.md)."""
+    source: str
+
+
 class Family(StrEnum):
     """The two schema families; the same element name means different things in each (docs/spec/messages.md)."""
 
@@ -193,6 +244,8 @@ class Message:
     """That DxpMsg, byte for byte; empty otherwise."""
     draft: Draft | None = None
     """What signing an unsigned document needs, prepared while it was parsed."""
+    advice: tuple[Advice, ...] = ()
+    """What customs is likely to object to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Final
 
+from gateway.advice.adviser import Adviser
 from gateway.app.drop_doors import Doors
 from gateway.app.open_spool import ROLE_WAIT_S, build_spool
 from gateway.config.channels import Channel, Deliver
@@ -64,6 +65,14 @@ _NICE: Final = 5
 millisecond."""
 
 
+def adviser_of(config: Config, rules: Rules) -> Adviser:
+    """Return what gives advice; rules of the operator's own are all compiled now. Raises RulesError."""
+    adviser = Adviser(rules.rulebook, rules.tables, rules.schemas)
+    if config.rules.advice_dir is not None:
+        adviser.check(rules.catalogue.declarations())
+    return adviser
+
+
 class App:
     """One configuration, read and checked, and everything that can be built from it."""
 
@@ -103,6 +112,7 @@ class App:
             trust=self.trust,
             suite_of=self.keys.suite,
             mappings=self.mappings,
+            adviser=adviser_of(self.config, self.rules),
         )
         self._line: JudgeLink | None = None
         """Link on which the roles ask for judges; None before there are roles."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.advice.adviser import Adviser
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
@@ -17,10 +19,11 @@ from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import Refusal, examine, examine_plain
+from gateway.submission.pipeline import Advise, Refusal, examine, examine_plain
 from gateway.submission.signature import Trust
 from signing.keys.suite import Suite
 
+_BEIJING: Final = timezone(timedelta(hours=8))
 TOO_EXPENSIVE: Final = Refusal(
     problem="too-expensive",
     faults=(
@@ -95,6 +98,7 @@ class Judge:
     suite_of: Callable[[str], Suite | None]
     """Name of a [[key]] → its suite."""
     mappings: Mapping[str, SourceMapping]
+    adviser: Adviser
 
     def at_once(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
@@ -109,6 +113,7 @@ class Judge:
             self.config.accept.limits,
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
+            advise=self._advise(),
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
@@ -137,8 +142,12 @@ class Judge:
             suite=self._suite(caller),
             trust=self.trust,
             local_receivers=self.local_receivers,
+            advise=self._advise(),
         )
         return self._ready(verdict, caller, full, origin)
+
+    def _advise(self) -> Advise:
+        return partial(self.adviser.advise, received=datetime.now(_BEIJING).strftime("%Y%m%d%H%M%S"))
 
     def _ready(
         self,
@@ -163,7 +172,9 @@ class Judge:
             )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        return ExaminedSubmission(header=verdict.header, new=new, enveloped=bool(verdict.wrapped))
+        return ExaminedSubmission(
+            header=verdict.header, new=new, enveloped=bool(verdict.wrapped), advice=verdict.advice
+        )
 
     def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
         mapping = self.mappings[case.mapping]

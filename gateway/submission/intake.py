@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
-from gateway.model import Enterprise, Header, MessageId
+from gateway.model import Advice, Enterprise, Header, MessageId
 from gateway.observe.log import log
 from gateway.submission.commit import Commit
 from gateway.submission.pipeline import Refusal
@@ -35,6 +35,8 @@ class ExaminedSubmission(Struct, frozen=True, kw_only=True):
     new: NewMessage
     enveloped: bool
     """It came in the sender's own DxpMsg."""
+    advice: tuple[Advice, ...] = ()
+    """What customs is likely to object to."""
 
 
 class AcceptedSubmission(Struct, frozen=True, kw_only=True):

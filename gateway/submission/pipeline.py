@@ -1,14 +1,16 @@
 """Runs the stages in order: the bytes of one caller become a checked message, or a list of everything wrong."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
+from gateway.advice.declared import DeclaredFields, declared_in_plain, declared_in_tree
+from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Enterprise, Fault, Header, Message
+from gateway.model import Advice, Enterprise, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
@@ -22,6 +24,14 @@ from gateway.submission.validate import validate
 from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
 from signing.keys.suite import RSA_SHA1, Suite
+
+Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
+"""Gives advice on the declarations of a valid message, without lines."""
+
+
+def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
+    """Give no advice."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,7 @@ def examine(
     suite: Suite | None = None,
     trust: Trust = ANYONE,
     local_receivers: LocalReceivers = NOBODY,
+    advise: Advise = no_advice,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
@@ -49,22 +60,30 @@ def examine(
     sign it, an unsigned document also gets its draft. `trust` is required of a signed document's certificate;
     `local_receivers` says to whom the codes in the keys of declarations are bound.
     """
-    plain = examine_plain(body, caller, rules, limits, suite=suite, local_receivers=local_receivers)
+    plain = examine_plain(
+        body, caller, rules, limits, suite=suite, local_receivers=local_receivers, advise=advise
+    )
     if plain is not None:
         return plain
     try:
         document = decode(body, limits)
         if etree.QName(document).namespace == DXP:
-            return _examine_wrapped(
+            message, document = _examine_wrapped(
                 document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
             )
+            return replace(message, advice=_advice(document, message.header, advise))
         header = _examine_document(
             document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
         )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
-    return Message(body=body, header=header, draft=None if suite is None else made)
+    return Message(
+        body=body,
+        header=header,
+        draft=None if suite is None else made,
+        advice=_advice(document, header, advise),
+    )
 
 
 def examine_plain(
@@ -75,24 +94,40 @@ def examine_plain(
     *,
     suite: Suite | None = None,
     local_receivers: LocalReceivers = NOBODY,
+    advise: Advise = no_advice,
 ) -> Message | Refusal | None:
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
+        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
 
 
 def _examine_plain(
-    plain: Plain, caller: Enterprise, suite: Suite | None, local_receivers: LocalReceivers
+    plain: Plain,
+    caller: Enterprise,
+    suite: Suite | None,
+    local_receivers: LocalReceivers,
+    advise: Advise,
 ) -> Message:
     """Check the rest of a document that is known to be valid. Raises Refused."""
     header = plain.header
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
+    advice = advise(header.message_type, declared_in_plain(plain.body.decode(), header.message_type))
+    return Message(
+        body=plain.body,
+        header=header,
+        draft=None if suite is None else plain.draft(suite),
+        advice=on_lines(advice, etree.fromstring(plain.body)) if advice else (),
+    )
+
+
+def _advice(document: etree._Element, header: Header, advise: Advise) -> tuple[Advice, ...]:
+    kind = header.message_type
+    return on_lines(advise(kind, declared_in_tree(document, kind)), document)
 
 
 def _examine_document(
@@ -126,7 +161,8 @@ def _examine_wrapped(
     *,
     trust: Trust,
     local_receivers: LocalReceivers,
-) -> Message:
+) -> tuple[Message, etree._Element]:
+    """Return the message and the document in its envelope."""
     unwrapped = _unwrap(root, body)
     authorise_envelope(unwrapped.envelope, caller)
     document = decode(unwrapped.business, limits)
@@ -138,7 +174,8 @@ def _examine_wrapped(
     problem = "invalid-message" if inside else "invalid-envelope"
     _all_in_order(problem, [*outside, *inside], contradictions(document, header))
     check_signature(unwrapped.business, header, trust)
-    return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
+    message = Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
+    return message, document
 
 
 def _faults(
