@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -12,7 +12,7 @@ from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
 from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import Kind, Value
 from gateway.advice.syntax import ExpressionError, parse
-from gateway.model import Advice, MessageType
+from gateway.model import Advice, MessageType, Severity
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import masked
 from gateway.rules.rulebook import Rule, Rulebook
@@ -20,7 +20,8 @@ from gateway.rules.schema_model import ElementDecl, Grammar
 from gateway.rules.schemas import Schemas
 
 ADVICE_SHOWN: Final = 100
-"""Most advice given on one message; the rest is the same said of further items."""
+"""Most advice given on one message."""
+_GRAVEST_FIRST: Final = tuple(Severity)
 _VALUE_SHOWN: Final = 100
 _NUMERIC: Final = frozenset({"decimal", "int", "integer"})
 _Made = TypeVar("_Made")
@@ -36,25 +37,38 @@ class Adviser:
         self._tables = tables
         self._schemas = schemas
         self._types: dict[str, _RulesOfType] = {}
+        self._advised = frozenset(name for rule in rulebook.rules.values() for name in rule.types)
+
+    def has_rules(self, message_type: str) -> bool:
+        """Say whether there are rules for messages of a type."""
+        return message_type in self._advised
 
     def advise(
-        self, kind: MessageType, declared: Sequence[DeclaredFields], received: str
+        self,
+        kind: MessageType,
+        declared: Sequence[DeclaredFields],
+        received: str,
+        numbers: Container[int] | None = None,
     ) -> tuple[Advice, ...]:
         """Return what customs is likely to object to, in document order of the declarations.
 
-        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. Raises RulesError for a rule
-        that cannot be compiled.
+        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. `numbers`: 1-based positions of
+        the declarations to judge; None: all. Raises RulesError for a rule that cannot be compiled.
         """
+        if not self.has_rules(kind.name):
+            return ()
         rules = self._types.get(kind.name)
         if rules is None:
             rules = self._types[kind.name] = _RulesOfType(kind, self._rulebook, self._tables, self._schemas)
-        found: list[Advice] = []
+        found: dict[str, list[_Finding]] = {}
         for number, one in enumerate(declared, start=1):
-            for advice in rules.judge(one, number, received):
-                found.append(advice)
-                if len(found) == ADVICE_SHOWN:
-                    return tuple(found)
-        return tuple(found)
+            if numbers is not None and number not in numbers:
+                continue
+            for finding in rules.judge(one, number, received):
+                of_rule = found.setdefault(finding.ready.rule.name, [])
+                if len(of_rule) < ADVICE_SHOWN:
+                    of_rule.append(finding)
+        return tuple([rules.given(finding) for finding in _most_telling(found)])
 
     def check(self, kinds: Sequence[MessageType]) -> None:
         """Compile the rules of all these types. Raises RulesError for the first that cannot be."""
@@ -83,6 +97,34 @@ class _Case:
     received: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """A rule that does not hold."""
+
+    ready: _Ready
+    place: int
+    """1-based, of the item; 0: of the declaration."""
+    case: _Case
+
+
+def _most_telling(found: Mapping[str, Sequence[_Finding]]) -> list[_Finding]:
+    """Choose `ADVICE_SHOWN` findings: of each rule the first before any second, the gravest before others.
+
+    So that what is not shown is the same said again, and nothing hides what an enterprise blocks on. `found`: rule →
+    its findings. Returns them in the order of the document.
+    """
+    ranked = sorted(
+        (
+            (place > 0, _GRAVEST_FIRST.index(one.ready.rule.severity), one)
+            for of in found.values()
+            for place, one in enumerate(of)
+        ),
+        key=lambda ranks: ranks[:2],
+    )
+    chosen = [one for _, _, one in ranked[:ADVICE_SHOWN]]
+    return sorted(chosen, key=lambda one: (one.case.number, one.place))
+
+
 class _RulesOfType:
     """The rules of one message type, compiled for each stretch of time in which the same ones are in force."""
 
@@ -101,7 +143,7 @@ class _RulesOfType:
         )
         self._judges: dict[int, tuple[Found, Mapping[int, _Ready]]] = {}
 
-    def judge(self, one: DeclaredFields, number: int, received: str) -> Iterator[Advice]:
+    def judge(self, one: DeclaredFields, number: int, received: str) -> Iterator[_Finding]:
         moment = own_moment(one.head, received)
         stretch = bisect_right(self._edges, moment)
         if stretch not in self._judges:
@@ -109,7 +151,7 @@ class _RulesOfType:
         judge, ready = self._judges[stretch]
         case = _Case(declared=one, number=number, moment=moment, received=received)
         for rule, place in judge(one.head, one.items, moment[:8], received):
-            yield self._given(ready[rule], place, case)
+            yield _Finding(ready=ready[rule], place=place, case=case)
 
     def compile_all(self) -> None:
         """Compile for every stretch of time."""
@@ -143,8 +185,9 @@ class _RulesOfType:
 
         return _tried(rule, f"shows.{name}" if name in rule.shows else "zh", make)
 
-    def _given(self, ready: _Ready, place: int, case: _Case) -> Advice:
-        """Say what a rule has to say; `place`: 1-based, of the item, 0: of the declaration."""
+    def given(self, finding: _Finding) -> Advice:
+        """Say what a rule has to say."""
+        ready, place, case = finding.ready, finding.place, finding.case
         rule, one = ready.rule, case.declared
         holder = one.items[place - 1] if place else one.head
         shown = {
@@ -160,6 +203,7 @@ class _RulesOfType:
             rule=rule.name,
             severity=rule.severity,
             path=path,
+            declaration=case.number,
             element=rule.at,
             name_zh=name_zh,
             value=masked(rule.at, holder.get(rule.at, ""))[:_VALUE_SHOWN],
