@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
@@ -108,20 +109,20 @@ class _Finding:
 
 
 def _most_telling(found: Mapping[str, Sequence[_Finding]]) -> list[_Finding]:
-    """Choose `ADVICE_SHOWN` findings: of each rule the first before any second, the gravest before others.
+    """Choose `ADVICE_SHOWN` findings: of each rule the first before any second, then the gravest, rules in turns.
 
     So that what is not shown is the same said again, and nothing hides what an enterprise blocks on. `found`: rule →
     its findings. Returns them in the order of the document.
     """
     ranked = sorted(
         (
-            (place > 0, _GRAVEST_FIRST.index(one.ready.rule.severity), one)
-            for of in found.values()
-            for place, one in enumerate(of)
+            (place > 0, _GRAVEST_FIRST.index(one.ready.rule.severity), place, number, one)
+            for number, of_rule in enumerate(found.values())
+            for place, one in enumerate(of_rule)
         ),
-        key=lambda ranks: ranks[:2],
+        key=itemgetter(slice(4)),
     )
-    chosen = [one for _, _, one in ranked[:ADVICE_SHOWN]]
+    chosen = [ranks[-1] for ranks in ranked[:ADVICE_SHOWN]]
     return sorted(chosen, key=lambda one: (one.case.number, one.place))
 
 
