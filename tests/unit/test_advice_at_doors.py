@@ -119,7 +119,7 @@ def test_sound_message_has_an_empty_list_and_no_line_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = write_site(tmp_path / "site")
-    advise_at(site, rule(PAID), '[order-paid-sum]\noff = true')
+    advise_at(site, rule(PAID), "[order-paid-sum]\noff = true")
     with door_of(site) as door:
         told = door.report(mine("ORDER-1"))
     assert own(told) == []
