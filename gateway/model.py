@@ -46,6 +46,63 @@ class Fault:
     """The code with which customs or the exchange would answer to the same; empty when it is not known."""
 
 
+class Severity(StrEnum):
+    """How sure it is that customs will object."""
+
+    ERROR = "error"
+    """Customs is known to refuse it."""
+    WARNING = "warning"
+    """Customs is likely to refuse it, or to ask."""
+    HINT = "hint"
+    """Unusual, and seldom meant."""
+
+
+class Party(StrEnum):
+    """Who has to act."""
+
+    PLATFORM = "platform"
+    PAYMENT_FIRM = "payment-firm"
+    LOGISTICS_FIRM = "logistics-firm"
+    BROKER = "broker"
+    WAREHOUSE = "warehouse"
+    """Who runs the supervised site."""
+    OPERATOR = "operator"
+    NOBODY = "nobody"
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """One thing about a valid declaration that customs is likely to object to. It never changes a byte."""
+
+    rule: str
+    """Name of the rule, stable."""
+    severity: Severity
+    path: str
+    """XPath of the field, as in `Fault`."""
+    declaration: int = 0
+    """1-based position in its message of the declaration that it is about; 0: none in particular."""
+    line: int = 0
+    """1-based; 0: unknown."""
+    column: int = 0
+    """1-based; 0: unknown."""
+    source_place: str = ""
+    """Place in the JSON or CSV that the document was made from, to which line and column refer; empty: it came as XML."""
+    element: str
+    name_zh: str = ""
+    value: str = ""
+    """Of the field, cut; of a personal field only its length is shown, as stars."""
+    code: str = ""
+    """Code that customs would answer with; empty: not known."""
+    who: Party
+    """Who has to act."""
+    message: str
+    message_zh: str
+    fix: str
+    fix_zh: str
+    grade: str
+    """How well the rule is supported: O, V, S, U (docs/rules.md)."""
+    source: str
+
+
 class Family(StrEnum):
     """The two schema families; the same element name means different things in each (docs/spec/messages.md)."""
 
@@ -230,6 +287,8 @@ class Message:
     """What signing an unsigned document needs, prepared while it was parsed."""
     edition_notice: EditionNotice | None = None
     """Set when the edition that is about to come into force would refuse it."""
+    advice: tuple[Advice, ...] = ()
+    """What customs is likely to object to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +357,8 @@ class Enterprise:
     """Name of the signing key in the configuration; empty: the node's default key."""
     edition: str = ""
     """The edition that judges its messages; empty: the one in force at the time."""
+    block_on: tuple[str, ...] = ()
+    """Advice on which its messages are refused: severities, and `rule:` with the name of a rule; empty: none."""
     disabled: bool = False
     mailbox: Mailbox = Mailbox()
     lanes: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Final
 
+from gateway.advice.adviser import Adviser
+from gateway.advice.blocking import check_block_on
 from gateway.app.drop_doors import Doors
 from gateway.app.open_spool import ROLE_WAIT_S, build_spool
 from gateway.config.channels import Channel, Deliver
@@ -66,6 +68,14 @@ _NICE: Final = 5
 millisecond."""
 
 
+def adviser_of(config: Config, rules: Rules) -> Adviser:
+    """Return what gives advice; rules of the operator's own are all compiled now. Raises RulesError."""
+    adviser = Adviser(rules.rulebook, rules.tables, rules.schemas)
+    if config.rules.advice_dir is not None or config.rules.rules_dir is not None:
+        adviser.check(rules.catalogue.declarations())
+    return adviser
+
+
 class App:
     """One configuration, read and checked, and everything that can be built from it."""
 
@@ -91,6 +101,7 @@ class App:
             editions=self.rules.editions.names,
         )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = tenants.enterprises
+        check_block_on(self.enterprises.values(), self.rules.rulebook, self.config.accept.enterprises_dir)
         self.channels: tuple[Channel, ...] = tenants.channels
         self.doors = tenants.doors
         self.left_out: tuple[LeftOut, ...] = (*wrong, *tenants.left_out)
@@ -109,6 +120,7 @@ class App:
             suite_of=self.keys.suite,
             mappings=self.mappings,
             editions=EditionChoice(self.config, self.local_receivers),
+            adviser=adviser_of(self.config, self.rules),
         )
         self._line: JudgeLink | None = None
         """Link on which the roles ask for judges; None before there are roles."""
@@ -133,7 +145,11 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema of every edition in use now, in all forms, so that forked roles share them."""
+        """Compile every schema of every edition in use, in all forms, and every rule for advice: forked roles share them.
+
+        Raises RulesError.
+        """
+        self.judge.adviser.check(self.rules.catalogue.declarations())
         for edition in self._editions_in_use():
             _compile(self.rules.for_edition(edition))
 

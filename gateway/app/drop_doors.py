@@ -104,6 +104,7 @@ class Doors:
         return BatchSubmitter(
             intake=intake,
             judge=lambda body, caller: asking.examine(body, caller, full.to(caller.id)),
+            advise=lambda view: asking.advise(view, spool),
             commit=commit,
             spool=spool,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),

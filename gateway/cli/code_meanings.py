@@ -38,7 +38,7 @@ def advice_lines(meaning: MeaningView | NewsView | Code) -> list[str]:
     return [line for line in (advice, acts, _REGIONAL if meaning.regional else "") if line]
 
 
-def tell_advice(meaning: MeaningView | NewsView, *, indent: str) -> None:
+def tell_cure(meaning: MeaningView | NewsView, *, indent: str) -> None:
     """Print the lines of `advice_lines`, and which fields had changed most often when it was gone."""
     learned = ", ".join(meaning.cured_by)
     for line in (

@@ -8,6 +8,7 @@ import click
 from msgspec import UNSET
 
 from gateway.cli import tables
+from gateway.cli.advice import summary, tell_advice
 from gateway.cli.code_meanings import meaning_text
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
@@ -122,7 +123,7 @@ def _emit(path: Path, result: SubmitResult, watch: DecisionWait | None, *, wait:
                 {
                     "file": str(path), "state": "accepted" if result.first else "known", "id": message.id,
                     "sha256": message.sha256, "message_type": message.message_type,
-                    "edition": message.edition, "declarations": told,
+                    "edition": message.edition, "declarations": told, "advice": message.advice,
                     **({} if message.edition_notice is UNSET else {"edition_notice": message.edition_notice}),
                 }
             )  # fmt: skip
@@ -156,10 +157,14 @@ def _tell(path: Path, result: SubmitResult, watch: DecisionWait, *, wait: bool) 
         case Submitted():
             message = result.message
             known = "" if result.first else ", known already"
+            advice = message.advice or ()
             echo(f"{path}: accepted{known}, {message.message_type} {message.id}")
             if message.edition_notice is not UNSET:
                 echo(f"  {message.edition_notice.message}")
                 echo(f"  {message.edition_notice.message_zh}")
+            if advice:
+                echo(f"  advice: {summary(advice)}")
+                tell_advice(advice, indent="    ")
             if wait:
                 for one in message.declarations:
                     _tell_declaration(message.message_type, one.key, watch)

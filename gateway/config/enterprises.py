@@ -62,6 +62,8 @@ class EnterpriseFile(Section, kw_only=True):
     key: str = ""
     edition: EditionName | None = None
     """The edition that judges its messages, whatever the day; a route may name another."""
+    block_on: tuple[str, ...] = ()
+    """Severities of advice, and `rule:` with a rule's name, on which its messages are refused."""
     disabled: bool = False
     door: tuple[Door, ...] = ()
     """How its messages come in, other than by HTTP."""
@@ -166,6 +168,7 @@ def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) 
         quota=None if quota is None else _quota(quota),
         key=read.key,
         edition=read.edition or "",
+        block_on=read.block_on,
         disabled=read.disabled,
         mailbox=Mailbox(
             senders=frozenset(read.mail_from), messages=read.mail_messages, size_bytes=read.mail_bytes

@@ -120,6 +120,8 @@ class RulesConfig(Section, kw_only=True):
     """The edition that judges where no route, enterprise or period names another."""
     rules_dir: Path | None = None
     """Folder with `xsd/` and `mappings/` to use instead of the built-in ones."""
+    advice_dir: Path | None = None
+    """Folder of own rules (`*.toml`) and tables (`tables.toml`) for advice, in addition to those shipped."""
 
 
 class Signing(Section, kw_only=True):

@@ -7,19 +7,38 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.advice.adviser import Adviser
 from gateway.config.editions import EditionInForce
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.translate import translate
-from gateway.model import EditionNotice, Enterprise, EnterpriseId, Fault, Message, MessageId, Opened
+from gateway.model import (
+    Advice,
+    EditionNotice,
+    Enterprise,
+    EnterpriseId,
+    Fault,
+    Message,
+    MessageId,
+    Opened,
+)
 from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
 from gateway.submission.edition import EditionChoice, EditionRoutes
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import Refusal, examine, examine_plain
+from gateway.submission.pipeline import (
+    Advise,
+    Refusal,
+    advice_in_plain,
+    advice_on,
+    advising,
+    examine,
+    examine_plain,
+)
+from gateway.submission.plain import read_plain
 from gateway.submission.signature import Trust
 from signing.keys.suite import Suite
 
@@ -64,10 +83,28 @@ class Translate(Struct, frozen=True, kw_only=True):
     """As in `Examine`."""
 
 
+class AdviseOn(Struct, frozen=True, kw_only=True):
+    """A message that was accepted before. Verdict: `Advised`, or a Refusal when it cannot be read under today's limits."""
+
+    body: bytes
+    """As accepted: a CEB document or a DxpMsg."""
+    caller: EnterpriseId
+    message_type: str
+    accepted_at: datetime
+    numbers: frozenset[int] | None = None
+    """1-based positions of the declarations that advice is wanted on; None: all."""
+
+
 class Open(Struct, frozen=True, kw_only=True):
     """A message from customs. Verdict: `Opened` or `UnreadableAnswer`."""
 
     body: bytes
+
+
+class Advised(Struct, frozen=True, kw_only=True):
+    """What customs is likely to object to."""
+
+    advice: tuple[Advice, ...]
 
 
 class UnreadableAnswer(Struct, frozen=True, kw_only=True):
@@ -84,8 +121,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | Open
-JudgeVerdict = ExaminedSubmission | Refusal | Opened | UnreadableAnswer | Broken
+JudgeCase = Examine | Translate | AdviseOn | Open
+JudgeVerdict = ExaminedSubmission | Refusal | Advised | Opened | UnreadableAnswer | Broken
 
 
 def utc_now() -> datetime:
@@ -122,6 +159,7 @@ class Judge:
     """Name of a [[key]] → its suite."""
     mappings: Mapping[str, SourceMapping]
     editions: EditionChoice
+    adviser: Adviser
     clock: Callable[[], datetime] = utc_now
     """Tells the moment of acceptance, on which the edition depends."""
 
@@ -161,7 +199,17 @@ class Judge:
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
             routes=routes,
+            advise=self._advise(),
         )
+
+    def advise_at_once(self, case: AdviseOn) -> tuple[Advice, ...] | None:
+        """Give advice if that takes only milliseconds; None: use a judge process."""
+        if not self.adviser.has_rules(case.message_type):
+            return ()
+        if len(case.body) > AT_ONCE_BYTES:
+            return None
+        plain = read_plain(case.body, self.rules.plain, self.config.accept.limits)
+        return None if plain is None else advice_in_plain(plain, self._advise(case.accepted_at, case.numbers))
 
     def __call__(self, case: JudgeCase) -> JudgeVerdict:
         """Judge any case, however long it takes."""
@@ -170,6 +218,8 @@ class Judge:
                 return self._examine(case.body, self.enterprises[case.caller], case.full)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
+            case AdviseOn():
+                return self._advised(case)
             case Open():
                 return self._open(case.body)
 
@@ -198,6 +248,7 @@ class Judge:
             trust=self.trust,
             local_receivers=self.local_receivers,
             routes=routes,
+            advise=self._advise(),
         )
 
     def _notice(self, body: bytes, caller: Enterprise, in_force: EditionInForce) -> EditionNotice | None:
@@ -210,6 +261,19 @@ class Judge:
             refused_from=in_force.coming_from,
             faults=tuple(verdict.faults[:NOTICED]),
         )
+
+    def _advised(self, case: AdviseOn) -> Advised | Refusal:
+        kind = self.rules.catalogue.by_name(case.message_type)
+        if kind is None:
+            return Advised(advice=())
+        advise = self._advise(case.accepted_at, case.numbers)
+        try:
+            return Advised(advice=advice_on(case.body, kind, self.config.accept.limits, advise))
+        except Refused as refused:
+            return Refusal(problem=refused.problem, faults=refused.faults)
+
+    def _advise(self, received: datetime | None = None, numbers: frozenset[int] | None = None) -> Advise:
+        return advising(self.adviser, received or datetime.now(UTC), numbers)
 
     def _ready(
         self,
@@ -240,6 +304,7 @@ class Judge:
             new=new,
             enveloped=bool(verdict.wrapped),
             edition_notice=verdict.edition_notice,
+            advice=verdict.advice,
         )
 
     def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
@@ -253,7 +318,9 @@ class Judge:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):
             return replace(verdict, faults=made.located(verdict.faults))
-        return verdict
+        if not verdict.advice:
+            return verdict
+        return structs.replace(verdict, advice=made.placed(verdict.advice))
 
     def _suite(self, caller: Enterprise) -> Suite | None:
         return self.suite_of(caller.key or self.config.signing.default_key)

@@ -1,11 +1,15 @@
 """Faults of a source, in English and Chinese, with the place in the source and the XPath of the field."""
 
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from gateway.mapping.source import NoTextError, Spot, shortened
 from gateway.model import Fault
 from gateway.rules.personal import masked
 from gateway.rules.texts import filled, named
+
+PLACE_SHOWN: Final = 200
+"""Most characters of a place in the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +25,7 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
     element = name.removeprefix("@")
     words = filled(f"source.{wrong.rule}", {"label": named(element, name_zh), **wrong.facts})
     return SourceFault(
-        source=shortened(wrong.spot.text, 200),
+        source=shortened(wrong.spot.text, PLACE_SHOWN),
         path=path,
         line=wrong.spot.line,
         column=wrong.spot.column,
@@ -39,5 +43,6 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
 def told_of(fault: Fault, spot: Spot) -> SourceFault:
     """Add the place in the source to a fault of the document."""
     return SourceFault(
-        **{**asdict(fault), "line": spot.line, "column": spot.column}, source=shortened(spot.text, 200)
+        **{**asdict(fault), "line": spot.line, "column": spot.column},
+        source=shortened(spot.text, PLACE_SHOWN),
     )

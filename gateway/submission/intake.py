@@ -2,21 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.advice.blocking import blocking, fault_of
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
-from gateway.model import EditionNotice, Enterprise, Header, MessageId
+from gateway.model import Advice, EditionNotice, Enterprise, Header, MessageId
 from gateway.observe.log import log
+from gateway.observe.role_metrics import count_advice
 from gateway.submission.commit import Commit
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import Cost, OverQuota, Quotas
-from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult
+from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult, Submission
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -26,6 +29,8 @@ _PROBLEMS: Final = {
     "request_key": "idempotency-key-taken",
 }
 """`Conflict.reason` → problem code."""
+_RULES_LOGGED: Final = 40
+"""Most rules named in one line of the log, which has to fit into one atomic write (`man 7 pipe`, PIPE_BUF)."""
 
 
 class ExaminedSubmission(Struct, frozen=True, kw_only=True):
@@ -37,6 +42,8 @@ class ExaminedSubmission(Struct, frozen=True, kw_only=True):
     """It came in the sender's own DxpMsg."""
     edition_notice: EditionNotice | None = None
     """Set when the edition that is about to come into force would refuse it."""
+    advice: tuple[Advice, ...] = ()
+    """What customs is likely to object to."""
 
 
 class AcceptedSubmission(Struct, frozen=True, kw_only=True):
@@ -47,6 +54,8 @@ class AcceptedSubmission(Struct, frozen=True, kw_only=True):
     """Hex, of the submitted bytes."""
     header: Header | None
     """None: these bytes had been accepted before."""
+    advice: tuple[Advice, ...] | None
+    """None: not judged this time, because the bytes are known."""
     edition_notice: EditionNotice | None = None
     """As of `ExaminedSubmission`."""
 
@@ -115,6 +124,10 @@ class Intake:
         if isinstance(judged, Refusal):
             self._refuse(body, caller, judged, on_done)
             return
+        blocked = blocked_by(judged, caller)
+        if blocked is not None:
+            self._block(blocked, judged.new, body, caller, on_done, request_key=request_key)
+            return
         resource = self._resource(judged, caller)
         refused = self._busy(resource) or self._over(caller, judged)
         if refused is not None:
@@ -144,7 +157,25 @@ class Intake:
             enterprise=caller.id,
             message_type=view.kind,
         )
-        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None)
+        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None, advice=None)
+
+    def _block(
+        self,
+        blocked: Refusal,
+        new: NewMessage,
+        body: bytes,
+        caller: Enterprise,
+        on_done: OnSubmitted,
+        *,
+        request_key: str,
+    ) -> None:
+        """Refuse a message on advice, unless it was accepted before: an acceptance is not undone."""
+        asked = Submission(owner=caller.id, sha256=new.sha256, request_key=request_key)
+        (known,) = self._spool.taken([asked])
+        if known is None:
+            self._refuse(body, caller, blocked, on_done)
+        else:
+            on_done(self.recalled(known, new.body, caller))
 
     def _busy(self, resource: str) -> Busy | None:
         """Tell whether the device that has to sign it has too long a queue."""
@@ -171,7 +202,7 @@ class Intake:
             "sha256": hashlib.sha256(body).hexdigest(),
             "size_bytes": len(body),
             "problem": refusal.problem,
-            "rules": sorted({fault.rule for fault in refusal.faults}),
+            "rules": sorted({fault.rule for fault in refusal.faults})[:_RULES_LOGGED],
             "faults": len(refusal.faults),
         }
         log("message.refused", enterprise=caller.id, **why)
@@ -180,6 +211,12 @@ class Intake:
             Note(event="message.refused", detail=detail),
             lambda reply: on_done(reply if isinstance(reply, Exception) else refusal),
         )
+
+
+def blocked_by(judged: ExaminedSubmission, caller: Enterprise) -> Refusal | None:
+    """Return the refusal of a message by advice that its enterprise blocks on; None: it blocks on nothing of it."""
+    found = blocking(judged.advice, caller.block_on)
+    return Refusal(problem="advice-blocks", faults=tuple(map(fault_of, found))) if found else None
 
 
 def _outcome(
@@ -200,11 +237,29 @@ def _outcome(
         enterprise=new.owner,
         message_type=new.kind,
     )
+    if first and judged.advice:
+        _record(judged.advice, new)
     return AcceptedSubmission(
         uid=MessageId(reply.uid),
         sha256=new.sha256.hex(),
         header=judged.header if first else None,
         edition_notice=judged.edition_notice,
+        advice=judged.advice,
+    )
+
+
+def _record(advice: Sequence[Advice], new: NewMessage) -> None:
+    """Log and count what advice was given on an accepted message; never a value."""
+    told = Counter((one.rule, one.severity) for one in advice)
+    for (rule, severity), number in told.items():
+        count_advice(rule, severity, number)
+    log(
+        "advice.given",
+        message_id=new.uid,
+        rules={rule: number for (rule, _), number in told.most_common(_RULES_LOGGED)},
+        severities=Counter(one.severity.value for one in advice),
+        enterprise=new.owner,
+        message_type=new.kind,
     )
 
 

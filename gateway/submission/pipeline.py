@@ -1,14 +1,20 @@
 """Runs the stages in order: the bytes of one caller become a checked message, or a list of everything wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Final
 
 from lxml import etree
 
+from gateway.advice.adviser import Adviser
+from gateway.advice.declared import DeclaredFields, declared_in_plain, declared_in_tree
+from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Enterprise, Envelope, Fault, Header, Message
+from gateway.model import Advice, Enterprise, Envelope, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
@@ -26,6 +32,22 @@ from gateway.submission.validate import validate
 from gateway.xml.decode import decode, parse
 from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
 from signing.keys.suite import RSA_SHA1, Suite
+
+_BEIJING: Final = timezone(timedelta(hours=8))
+Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
+"""Gives advice on the declarations of a valid message, without lines."""
+
+
+def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
+    """Give no advice."""
+    return ()
+
+
+def advising(adviser: Adviser, received: datetime, numbers: Container[int] | None = None) -> Advise:
+    """Return what gives advice on a message that came at this time; `numbers`: as in `Adviser.advise`."""
+    return partial(
+        adviser.advise, received=received.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S"), numbers=numbers
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +68,7 @@ def examine(
     trust: Trust = ANYONE,
     local_receivers: LocalReceivers = NOBODY,
     routes: EditionRoutes | None = None,
+    advise: Advise = no_advice,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
@@ -56,7 +79,14 @@ def examine(
     that judges, unless one of the `routes` names another.
     """
     plain = examine_plain(
-        body, caller, rules, limits, suite=suite, local_receivers=local_receivers, routes=routes
+        body,
+        caller,
+        rules,
+        limits,
+        suite=suite,
+        local_receivers=local_receivers,
+        routes=routes,
+        advise=advise,
     )
     if plain is not None:
         return plain
@@ -65,7 +95,7 @@ def examine(
         document = decode(body, limits)
         read.append((document, body))
         if etree.QName(document).namespace == DXP:
-            return _examine_wrapped(
+            message, document = _examine_wrapped(
                 document,
                 body,
                 caller,
@@ -75,6 +105,9 @@ def examine(
                 trust=trust,
                 local_receivers=local_receivers,
                 routes=routes,
+            )
+            return replace(
+                message, advice=_advice(message.body, document, message.header.message_type, advise)
             )
         header = _examine_document(
             document,
@@ -89,7 +122,12 @@ def examine(
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=placed(refused.faults, *read))
-    return Message(body=body, header=header, draft=None if suite is None else made)
+    return Message(
+        body=body,
+        header=header,
+        draft=None if suite is None else made,
+        advice=_advice(body, document, header.message_type, advise),
+    )
 
 
 def examine_plain(
@@ -101,6 +139,7 @@ def examine_plain(
     suite: Suite | None = None,
     local_receivers: LocalReceivers = NOBODY,
     routes: EditionRoutes | None = None,
+    advise: Advise = no_advice,
 ) -> Message | Refusal | None:
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     if routes is None:
@@ -108,7 +147,7 @@ def examine_plain(
     else:
         plain = _read_by_route(body, rules, limits, routes)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers)
+        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=placed(refused.faults, (parse(body), body)))
 
@@ -123,14 +162,46 @@ def _read_by_route(body: bytes, rules: Rules, limits: LimitsConfig, routes: Edit
 
 
 def _examine_plain(
-    plain: Plain, caller: Enterprise, suite: Suite | None, local_receivers: LocalReceivers
+    plain: Plain,
+    caller: Enterprise,
+    suite: Suite | None,
+    local_receivers: LocalReceivers,
+    advise: Advise,
 ) -> Message:
     """Check the rest of a document that is known to be valid. Raises Refused."""
     header = plain.header
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    return Message(body=plain.body, header=header, draft=None if suite is None else plain.draft(suite))
+    return Message(
+        body=plain.body,
+        header=header,
+        draft=None if suite is None else plain.draft(suite),
+        advice=advice_in_plain(plain, advise),
+    )
+
+
+def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
+    """Return the advice on a document in plain form, with lines."""
+    kind = plain.header.message_type
+    advice = advise(kind, declared_in_plain(plain.body.decode(), kind))
+    return on_lines(advice, plain.body, parse(plain.body)) if advice else ()
+
+
+def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advise) -> tuple[Advice, ...]:
+    """Return the advice on a message that was accepted before, a document or a DxpMsg, with lines.
+
+    It is not checked again. Raises Refused when it cannot be read, for instance because limits are lower now.
+    """
+    document = decode(body, limits)
+    if etree.QName(document).namespace == DXP:
+        body = _unwrap(document, body).business
+        document = decode(body, limits)
+    return _advice(body, document, kind, advise)
+
+
+def _advice(body: bytes, document: etree._Element, kind: MessageType, advise: Advise) -> tuple[Advice, ...]:
+    return on_lines(advise(kind, declared_in_tree(document, kind)), body, document)
 
 
 def _examine_document(
@@ -164,8 +235,11 @@ def _examine_wrapped(
     trust: Trust,
     local_receivers: LocalReceivers,
     routes: EditionRoutes | None,
-) -> Message:
-    """Check a DxpMsg and the document in it, which is added to `read` for the places of faults. Raises Refused."""
+) -> tuple[Message, etree._Element]:
+    """Check a DxpMsg and the document in it, which is added to `read` for the places of faults. Raises Refused.
+
+    Returns the message and the document.
+    """
     unwrapped = _unwrap(root, body)
     authorise_envelope(unwrapped.envelope, caller)
     document = decode(unwrapped.business, limits)
@@ -179,7 +253,8 @@ def _examine_wrapped(
     contradicting = _contradicting(document, header, unwrapped.business, inside)
     _all_in_order(problem, [*outside, *inside], contradicting)
     check_signature(unwrapped.business, header, trust)
-    return Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
+    message = Message(body=unwrapped.business, header=header, envelope=unwrapped.envelope, wrapped=body)
+    return message, document
 
 
 def _by_edition(

@@ -164,7 +164,7 @@ def test_valid_today_and_refused_tomorrow_is_told_beforehand(made: Made) -> None
     assert (notice.edition, notice.refused_from) == (NOW, date(2027, 1, 1))
     assert [fault.path.rpartition("/")[2] for fault in notice.faults] == ["logisticsNo"]
     assert message_facts(verdict.new.facts).edition_notice == notice
-    view = first_view("ID", verdict.header, "", notice=notice)
+    view = first_view("ID", verdict.header, "", (), notice=notice)
     said = msgspec.json.decode(msgspec.json.encode(view))["edition_notice"]
     assert said["message"].startswith(
         "valid today, refused from 2027-01-01 on, when edition 202205 comes into force"
@@ -181,7 +181,7 @@ def test_valid_by_both_editions_is_told_nothing(made: Made) -> None:
     assert isinstance(verdict, ExaminedSubmission), "what needs no notice is judged at once, as ever"
     assert verdict.edition_notice is None
     assert b"edition_notice" not in verdict.new.facts
-    assert b"edition_notice" not in msgspec.json.encode(first_view("ID", verdict.header, ""))
+    assert b"edition_notice" not in msgspec.json.encode(first_view("ID", verdict.header, "", ()))
 
 
 def test_notice_begins_with_its_days_and_ends_with_the_change(made: Made) -> None:

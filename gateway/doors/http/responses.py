@@ -29,13 +29,17 @@ def to_response(
             where = {"Location": f"{PATH}/{outcome.uid}"}
             if outcome.header is not None:
                 view = api.first_view(
-                    outcome.uid, outcome.header, outcome.sha256, notice=outcome.edition_notice
+                    outcome.uid,
+                    outcome.header,
+                    outcome.sha256,
+                    outcome.advice,
+                    notice=outcome.edition_notice,
                 )
                 return ok_response(view, 202, headers=where)
             known = spool.message(outcome.uid, owner=caller.id)
             if known is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            return ok_response(api.accepted_view(known), headers=where)
+            return ok_response(api.accepted_view(known, outcome.advice), headers=where)
         case Refusal():
             raise ProblemError(outcome.problem, *outcome.faults)
         case Busy(queue=queue):

@@ -14,6 +14,7 @@ from gateway.doors.http.credentials import Credentials
 from gateway.doors.http.long_poll import LongPoll
 from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.evidence.exporter import EvidenceExporter
+from gateway.judges.advising import Advising
 from gateway.mapping.language import SourceMapping
 from gateway.model import Enterprise, Fault
 from gateway.observe.defects import defect
@@ -45,6 +46,7 @@ class HttpServices:
     """`signing.refuse_wait_s`."""
     authenticator: Authenticator
     long_poll: LongPoll
+    advising: Advising
     gauge: Gauge
     meter: Meter
     exporter: EvidenceExporter

@@ -1,0 +1,1 @@
+"""Advice: what customs is likely to object to in a valid declaration, said before customs says it."""

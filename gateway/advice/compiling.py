@@ -1,0 +1,374 @@
+"""Rules of one message type as one Python function, so that a sound declaration costs some ten microseconds.
+
+A rule is judged only where every field that it names has a value: `filled(x)` asks whether one has, and `value(x, 0)`
+puts another in its place. No text of a rule becomes Python text: names and constants are passed beside the code, which
+holds numbered variables alone (docs/adr/0046).
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import get_close_matches
+from itertools import count
+from types import MappingProxyType
+from typing import Any, Final
+
+from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number
+from gateway.advice.syntax import (
+    Call,
+    Choice,
+    Expression,
+    ExpressionError,
+    Field,
+    Negation,
+    Number,
+    Operation,
+    Text,
+)
+from gateway.rules.code_tables import CodeTables
+
+Fields = Mapping[str, str]
+"""Field → text as written; fields without a text are absent."""
+Found = Callable[[Fields, Sequence[Fields], str, str], list[tuple[int, int]]]
+"""Head, items, the declaration's own day, the time of its receipt → each rule that does not hold and the item, 1-based; 0: none."""
+
+_NUMBERS: Final = frozenset({"+", "-", "*"})
+_JOINS: Final = frozenset({"and", "or"})
+_SIGNS: Final = {"=": "==", "!=": "!="}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The fields that rules of one message type can name, with their kinds by the schema."""
+
+    head: Mapping[str, Kind]
+    item: Mapping[str, Kind]
+    """Empty: declarations of this type have no items."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A rule as far as compiling needs it."""
+
+    number: int
+    each_item: bool
+    when: Expression | None
+    holds: Expression
+
+
+def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found:
+    """Compile rules of one message type. Raises ExpressionError for what has no such field, function or kind."""
+    head = _Part(scope, tables, in_items=False)
+    items = _Part(scope, tables, in_items=True)
+    for rule in rules:
+        (items if rule.each_item else head).add(rule)
+    lines = ["def judge(head, items, day, received):", " found = []", *head.lines(" ", "head")]
+    if any(rule.each_item for rule in rules):
+        lines += [" for place, item in enumerate(items, 1):", *items.lines("  ", "item")]
+    lines.append(" return found")
+    names: dict[str, Any] = {**NAMES, "number": number, **head.constants, **items.constants}
+    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
+    judge: Found = names["judge"]
+    return judge
+
+
+def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: bool) -> Callable[..., Value]:
+    """Compile one expression that a text of advice shows: head, items, day, received, place → its value, or None.
+
+    `place`: 1-based, of the item; 0 for the declaration. Raises ExpressionError.
+    """
+    part = _Part(scope, tables, in_items=each_item)
+    value = part.value(text)
+    lines = [
+        "def show(head, items, day, received, place):",
+        " item = items[place - 1] if place else head",
+        *part.lines(" ", "item" if each_item else "head"),
+        f" return ({value.code}) if {value.guard()} else None",
+    ]
+    names: dict[str, Any] = {**NAMES, "number": number, **part.constants}
+    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
+    show: Callable[..., Value] = names["show"]
+    return show
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A piece of Python: what it gives, and what has to be there before."""
+
+    code: str
+    kind: Kind
+    needs: tuple[str, ...] = ()
+    """Conditions, in order, under which the code can be run."""
+
+    def guard(self) -> str:
+        return " and ".join(dict.fromkeys(self.needs)) or "True"
+
+
+@dataclass(slots=True)
+class _Part:
+    """The rules judged for the declaration, or those judged for each item: their variables and their code."""
+
+    scope: Scope
+    tables: CodeTables
+    in_items: bool
+    constants: dict[str, Any] = field(default_factory=dict)
+    _texts: dict[Field, str] = field(default_factory=dict)
+    _numbers: dict[Field, str] = field(default_factory=dict)
+    _totals: dict[Call, tuple[str, str]] = field(default_factory=dict)
+    """What is done over all items → the function that does it, and the variable with its result."""
+    _checks: list[str] = field(default_factory=list)
+    _missing: Iterator[int] = field(default_factory=count)
+
+    def add(self, rule: Judged) -> None:
+        """Add the check of one rule."""
+        holds = self.truth(rule.holds)
+        steps = [*holds.needs, f"not ({holds.code})"]
+        if rule.when is not None:
+            when = self.truth(rule.when)
+            steps = [*when.needs, f"({when.code})", *steps]
+        place = "place" if self.in_items else "0"
+        self._checks.append(
+            f"if {' and '.join(dict.fromkeys(steps))}: found.append(({rule.number}, {place}))"
+        )
+
+    def lines(self, indent: str, own: str) -> Iterator[str]:
+        """Yield the code: variables first. `own`: the variable that holds the fields named without `head.`."""
+        for one, name in self._texts.items():
+            source = "head" if one.head else own
+            yield f"{indent}{name} = {source}.get({self._constant(one.name)})"
+        for one, name in self._numbers.items():
+            yield f"{indent}{name} = number({self._texts[one]}) if {self._texts[one]} else None"
+        for function, name in self._totals.values():
+            yield f"{indent}{name} = {function}(head, items, day, received)"
+        yield from (indent + check for check in self._checks)
+
+    def truth(self, expression: Expression) -> _Value:
+        """Compile a condition. Raises ExpressionError when it is none."""
+        found = self.value(expression)
+        if found.kind is not Kind.TRUTH:
+            raise ExpressionError(f"a condition was expected, not a {found.kind}")
+        return found
+
+    def value(self, expression: Expression) -> _Value:  # noqa: PLR0911 (one for each kind of expression)
+        """Compile any expression; a field gives what the schema says of it."""
+        match expression:
+            case Number(value):
+                return _Value(self._constant(value), Kind.NUMBER)
+            case Text(value):
+                return _Value(self._constant(value), Kind.TEXT)
+            case Field():
+                return self._field(expression, self._kind(expression))
+            case Negation(operand):
+                found = self.truth(operand)
+                return _Value(f"not ({found.code})", Kind.TRUTH, found.needs)
+            case Choice(operand, texts):
+                found = self._as(operand, Kind.TEXT)
+                return _Value(f"{found.code} in {self._constant(frozenset(texts))}", Kind.TRUTH, found.needs)
+            case Operation(sign, left, right):
+                return self._operation(sign, left, right)
+            case Call():
+                return self._call(expression)
+
+    def _as(self, expression: Expression, kind: Kind) -> _Value:
+        """Compile an expression where a number, or a text, is wanted; a field can be both."""
+        found = self._field(expression, kind) if isinstance(expression, Field) else self.value(expression)
+        if found.kind is not kind:
+            raise ExpressionError(f"a {kind} was expected, not a {found.kind}")
+        return found
+
+    def _kind(self, named: Field) -> Kind:
+        of_head = named.head or not self.in_items
+        there = self.scope.head if of_head else self.scope.item
+        if named.head and not self.in_items:
+            raise ExpressionError(
+                f"head.{named.name}: the rule is judged for the declaration, write {named.name}"
+            )
+        if named.name not in there:
+            raise ExpressionError(_unknown(named.name, there, () if of_head else self.scope.head))
+        return there[named.name]
+
+    def _field(self, named: Field, kind: Kind) -> _Value:
+        self._kind(named)
+        text = self._texts.setdefault(named, f"t{len(self._texts)}{'i' if self.in_items else ''}")
+        if kind is Kind.TEXT:
+            return _Value(text, kind, (text,))
+        if kind is Kind.NUMBER:
+            name = self._numbers.setdefault(named, f"d{len(self._numbers)}{'i' if self.in_items else ''}")
+            return _Value(name, kind, (f"{name} is not None",))
+        raise ExpressionError(f"{named.name} is no condition; compare it, or write filled({named.name})")
+
+    def _operation(self, sign: str, left: Expression, right: Expression) -> _Value:
+        if sign in _JOINS:
+            one, other = self.truth(left), self.truth(right)
+            return _Value(f"({one.code}) {sign} ({other.code})", Kind.TRUTH, (*one.needs, *other.needs))
+        if sign in _NUMBERS:
+            kind, gives = Kind.NUMBER, Kind.NUMBER
+        else:
+            kinds = {self.value(left).kind, self.value(right).kind}
+            kind, gives = Kind.NUMBER if Kind.NUMBER in kinds else Kind.TEXT, Kind.TRUTH
+        one, other = self._as(left, kind), self._as(right, kind)
+        code = f"({one.code} {_SIGNS.get(sign, sign)} {other.code})"
+        return _Value(code, gives, (*one.needs, *other.needs))
+
+    def _call(self, call: Call) -> _Value:
+        special = _SPECIAL.get(call.name)
+        if special is not None:
+            return special(self, call)
+        known = FUNCTIONS.get(call.name)
+        if known is None:
+            raise ExpressionError(_unknown(call.name, [*FUNCTIONS, *_SPECIAL], what="function"))
+        _expect(call, len(known.takes))
+        arguments = [self._as(one, kind) for one, kind in zip(call.arguments, known.takes, strict=True)]
+        code = f"f_{call.name}({', '.join(one.code for one in arguments)})"
+        needs = tuple(need for one in arguments for need in one.needs)
+        return (
+            self._missable(code, known.gives, needs) if known.may_miss else _Value(code, known.gives, needs)
+        )
+
+    def _missable(self, code: str, kind: Kind, needs: tuple[str, ...]) -> _Value:
+        name = f"m{next(self._missing)}{'i' if self.in_items else ''}"
+        return _Value(name, kind, (*needs, f"({name} := {code}) is not None"))
+
+    def call_filled(self, call: Call) -> _Value:
+        _expect(call, 1)
+        (named,) = call.arguments
+        if not isinstance(named, Field):
+            raise ExpressionError("filled() takes a field")
+        return _Value(f"({self._field(named, Kind.TEXT).code} is not None)", Kind.TRUTH)
+
+    def call_value(self, call: Call) -> _Value:
+        _expect(call, 2)
+        named, other = call.arguments
+        if not isinstance(named, Field) or not isinstance(other, Number | Text):
+            raise ExpressionError("value() takes a field, and what stands in its place")
+        kind = Kind.NUMBER if isinstance(other, Number) else Kind.TEXT
+        found = self._field(named, kind).code
+        return _Value(f"({self._constant(other.value)} if {found} is None else {found})", kind)
+
+    def call_in_table(self, call: Call) -> _Value:
+        _expect(call, 2)
+        table, code = call.arguments
+        if not isinstance(table, Text) or table.value not in self.tables:
+            raise ExpressionError(_unknown(getattr(table, "value", "?"), list(self.tables), what="table"))
+        found = self._as(code, Kind.TEXT)
+        return _Value(
+            f"{found.code} in {self._constant(self.tables[table.value].rows)}", Kind.TRUTH, found.needs
+        )
+
+    def call_lookup(self, call: Call) -> _Value:
+        _expect(call, 3)
+        table, code, column = call.arguments
+        if not isinstance(table, Text) or table.value not in self.tables or not isinstance(column, Text):
+            raise ExpressionError(_unknown(getattr(table, "value", "?"), list(self.tables), what="table"))
+        found = self._as(code, Kind.TEXT)
+        look = self._constant(self.tables[table.value].column(column.value).get)
+        return self._missable(f"{look}({found.code})", Kind.TEXT, found.needs)
+
+    def call_day(self, call: Call) -> _Value:
+        _expect(call, 0)
+        return _Value("day", Kind.TEXT)
+
+    def call_received(self, call: Call) -> _Value:
+        _expect(call, 0)
+        return _Value("received", Kind.TEXT)
+
+    def call_position(self, call: Call) -> _Value:
+        _expect(call, 0)
+        if not self.in_items:
+            raise ExpressionError("position() is for rules that are judged for each item")
+        return _Value("place", Kind.NUMBER)
+
+    def call_count(self, call: Call) -> _Value:
+        _expect(call, 0)
+        return _Value("len(items)", Kind.NUMBER)
+
+    def call_sum(self, call: Call) -> _Value:
+        total = self._over_items(call, Kind.NUMBER, _SUM)
+        return _Value(total, Kind.NUMBER, (f"{total} is not None",))
+
+    def call_every(self, call: Call) -> _Value:
+        return _Value(self._over_items(call, Kind.TRUTH, _EVERY), Kind.TRUTH)
+
+    def call_any(self, call: Call) -> _Value:
+        return _Value(self._over_items(call, Kind.TRUTH, _ANY), Kind.TRUTH)
+
+    def _over_items(self, call: Call, kind: Kind, form: str) -> str:
+        """Compile what is done over all items to a function of its own; return the variable that holds its result."""
+        _expect(call, 1)
+        if self.in_items or not self.scope.item:
+            raise ExpressionError(f"{call.name}() is for rules about a declaration that has items")
+        if call in self._totals:
+            return self._totals[call][1]
+        part = _Part(self.scope, self.tables, in_items=True)
+        found = part._as(call.arguments[0], kind)
+        body = "\n".join(part.lines("  ", "item"))
+        source = form.format(body=body, guard=found.guard(), code=found.code)
+        names: dict[str, Any] = {**NAMES, "number": number, "Decimal": Decimal, **part.constants}
+        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
+        helper, name = f"o{len(self._totals)}", f"s{len(self._totals)}"
+        self.constants[helper] = names["over"]
+        self._totals[call] = (helper, name)
+        return name
+
+    def _constant(self, value: Any) -> str:
+        for name, known in self.constants.items():
+            if known is value:
+                return name
+        name = f"k{len(self.constants)}{'i' if self.in_items else ''}"
+        self.constants[name] = value
+        return name
+
+
+_SUM: Final = """
+def over(head, items, day, received):
+ total = Decimal(0)
+ for place, item in enumerate(items, 1):
+{body}
+  if not ({guard}): return None
+  total += {code}
+ return total
+"""
+_EVERY: Final = """
+def over(head, items, day, received):
+ for place, item in enumerate(items, 1):
+{body}
+  if {guard} and not ({code}): return False
+ return True
+"""
+_ANY: Final = """
+def over(head, items, day, received):
+ for place, item in enumerate(items, 1):
+{body}
+  if {guard} and ({code}): return True
+ return False
+"""
+
+
+_SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyType(
+    {
+        "filled": _Part.call_filled,
+        "value": _Part.call_value,
+        "in_table": _Part.call_in_table,
+        "lookup": _Part.call_lookup,
+        "day": _Part.call_day,
+        "received": _Part.call_received,
+        "position": _Part.call_position,
+        "count": _Part.call_count,
+        "sum": _Part.call_sum,
+        "every": _Part.call_every,
+        "any": _Part.call_any,
+    }
+)
+"""Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""
+
+
+def _expect(call: Call, wanted: int) -> None:
+    if len(call.arguments) != wanted:
+        raise ExpressionError(f"{call.name}() takes {wanted} arguments, not {len(call.arguments)}")
+
+
+def _unknown(name: str, known: Iterable[str], head: Container[str] = (), *, what: str = "field") -> str:
+    if name in head:
+        return f"{name} is a field of the declaration: write head.{name}"
+    near = get_close_matches(name, list(known), n=1)
+    return f"there is no {what} {name}" + (f"; {near[0]} is meant?" if near else "")

@@ -1,0 +1,150 @@
+"""The functions that rules may call (docs/rules.md). Pure, and none raises: what cannot be told is None."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+Value = str | Decimal | bool | None
+
+_DATE: Final = re.compile(r"[0-9]{8}", re.ASCII)
+_TIME: Final = re.compile(r"[0-9]{8}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", re.ASCII)
+_IDENTITY: Final = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
+_IDENTITY_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_IDENTITY_CHECKS: Final = "10X98765432"
+_CUSTOMS_CODE: Final = re.compile(r"[1-9][0-9]{3}[0-9A-Z]{6}", re.ASCII)
+_CREDIT_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_VALUES: Final = {character: value for value, character in enumerate(_CREDIT_ALPHABET)}
+_CREDIT_WEIGHTS: Final = tuple(pow(3, place, 31) for place in range(17))
+_CREDIT_LENGTH: Final = 18
+_FILLERS: Final = frozenset(
+    {"空", "无", "没有", "null", "none", "n/a", "na", "nil", "-", "--", "/", "//", "\\", ".", "*", "0"}
+)
+"""Texts that programs and people write where they have no value; compared without blanks and case."""
+
+
+class Kind(StrEnum):
+    """What an expression gives."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TRUTH = "truth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function of the language."""
+
+    takes: tuple[Kind, ...]
+    gives: Kind
+    call: Callable[..., Value]
+    may_miss: bool = False
+    """Whether it can be that it cannot tell; the rule is not judged then."""
+
+
+def number(text: str) -> Decimal | None:
+    """Read a decimal number as XML Schema has it; None for anything else."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def near(one: Decimal, other: Decimal, tolerance: Decimal) -> bool:
+    """Say whether two numbers differ by `tolerance` at most."""
+    return abs(one - other) <= tolerance
+
+
+def is_date(text: str) -> bool:
+    """Say whether a text is a day of the calendar, `YYYYMMDD`."""
+    return _day(text) is not None if len(text) == len("YYYYMMDD") else False
+
+
+def is_time(text: str) -> bool:
+    """Say whether a text is a second of the calendar, `YYYYMMDDhhmmss`."""
+    return _TIME.fullmatch(text) is not None and _day(text) is not None
+
+
+def days(first: str, last: str) -> Decimal | None:
+    """Count the days from one date or time to another, below zero where the second is earlier; None: one is no date."""
+    begin, end = _day(first), _day(last)
+    return None if begin is None or end is None else Decimal((end - begin).days)
+
+
+def part(text: str, first: Decimal, count: Decimal) -> str:
+    """Cut out `count` characters from the `first` on, which is 1 for the first."""
+    start = max(int(first) - 1, 0)
+    return text[start : start + max(int(count), 0)]
+
+
+def is_half_width(text: str) -> bool:
+    """Say whether all characters are printable ASCII."""
+    return text.isascii() and text.isprintable()
+
+
+def is_filler(text: str) -> bool:
+    """Say whether a text stands for having none, such as `无` or `//`."""
+    return text.replace(" ", "").lower() in _FILLERS
+
+
+def is_identity_number(text: str) -> bool:
+    """Check a citizen's identity number by GB 11643: birthday and check character (docs/spec/business_rules.md, Person)."""
+    if _IDENTITY.fullmatch(text) is None or _day(text[6:14]) is None:
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(text[:17], _IDENTITY_WEIGHTS, strict=True))
+    return _IDENTITY_CHECKS[total % 11] == text[17]
+
+
+def is_customs_code(text: str) -> bool:
+    """Check the form of a 10-character customs registration code; it has no check digit (docs/spec/business_rules.md, Firms)."""
+    return _CUSTOMS_CODE.fullmatch(text) is not None
+
+
+def is_credit_code(text: str) -> bool:
+    """Check an 18-character unified social credit code with its check character, GB 32100."""
+    if len(text) != _CREDIT_LENGTH or not _CREDIT_VALUES.keys() >= set(text):
+        return False
+    total = sum(
+        _CREDIT_VALUES[character] * weight
+        for character, weight in zip(text[:17], _CREDIT_WEIGHTS, strict=True)
+    )
+    return _CREDIT_ALPHABET[-total % 31] == text[17]
+
+
+def _day(text: str) -> date | None:
+    if _DATE.match(text) is None:
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
+
+
+_N, _T, _B = Kind.NUMBER, Kind.TEXT, Kind.TRUTH
+
+FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
+    {
+        "near": Function(takes=(_N, _N, _N), gives=_B, call=near),
+        "length": Function(takes=(_T,), gives=_N, call=lambda text: Decimal(len(text))),
+        "is_digits": Function(takes=(_T,), gives=_B, call=lambda text: text.isascii() and text.isdigit()),
+        "starts": Function(takes=(_T, _T), gives=_B, call=str.startswith),
+        "contains": Function(takes=(_T, _T), gives=_B, call=lambda text, other: other in text),
+        "part": Function(takes=(_T, _N, _N), gives=_T, call=part),
+        "is_date": Function(takes=(_T,), gives=_B, call=is_date),
+        "is_time": Function(takes=(_T,), gives=_B, call=is_time),
+        "days": Function(takes=(_T, _T), gives=_N, call=days, may_miss=True),
+        "is_half_width": Function(takes=(_T,), gives=_B, call=is_half_width),
+        "is_filler": Function(takes=(_T,), gives=_B, call=is_filler),
+        "is_identity_number": Function(takes=(_T,), gives=_B, call=is_identity_number),
+        "is_customs_code": Function(takes=(_T,), gives=_B, call=is_customs_code),
+        "is_credit_code": Function(takes=(_T,), gives=_B, call=is_credit_code),
+    }
+)
+"""Functions of values alone; `filled`, `value`, the tables and what goes over items are in `gateway.advice.compiling`."""
+
+NAMES: Final[Mapping[str, Any]] = MappingProxyType({f"f_{name}": one.call for name, one in FUNCTIONS.items()})
