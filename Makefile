@@ -9,9 +9,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet --no-input install
 
-# Most tests wait for servers and for one another's processes: two workers a core keep both cores busy.
+# Tests wait for servers and for one another's processes more than half of their time: five workers keep two cores busy.
 # A file, or a group of tests (tests/conftest.py), stays with one worker, and the folders come as pyproject.toml has them: those with the longest files first.
-PYTEST := $(BIN)/python -m pytest --numprocesses $$((2 * $$(nproc))) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $$((5 * $$(nproc) / 2)) --dist loadgroup --no-loadscope-reorder
 
 # Compiled modules are kept whatever the environment says: a node, which tests start by the hundred, is up in two thirds of the time.
 export PYTHONDONTWRITEBYTECODE :=
