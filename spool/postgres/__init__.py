@@ -22,6 +22,7 @@ from spool.postgres.signals import listening
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.reading import SharedReading
+from spool.shared.registers import SharedRegisters
 from spool.store import Topic, Waiter
 
 
@@ -87,5 +88,6 @@ class PostgresSpool(ComposedSpool):
             overdues=SharedOverdues(db, OVERDUES),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
+            registers=SharedRegisters(db),
             upkeep=PostgresUpkeep(db),
         )

@@ -242,4 +242,14 @@ STEPS: Final[tuple[str, ...]] = (
     INSERT INTO mark SELECT 'scan ' || name, split_part(at, ' ', 1)::bigint, split_part(at, ' ', 2)::bigint FROM walk;
     DROP TABLE walk;
     """,
+    """
+    CREATE TABLE register (                     -- what owners keep here for their messages to be compared with
+        owner text NOT NULL, name text NOT NULL,
+        version bigint NOT NULL,        -- counts up with each change, also when it is taken back
+        at bigint NOT NULL,
+        form text NOT NULL,                 -- media type of body; empty: taken back
+        facts bytea NOT NULL, body bytea NOT NULL,
+        PRIMARY KEY (owner, name)
+    );
+    """,
 )

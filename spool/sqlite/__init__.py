@@ -11,6 +11,7 @@ from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.registers import SharedRegisters
 from spool.signals import Signals
 from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.inbox import INBOX
@@ -100,5 +101,6 @@ class SqliteSpool(ComposedSpool):
             overdues=SharedOverdues(db, OVERDUES),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
+            registers=SharedRegisters(db),
             upkeep=SqliteUpkeep(db, signals),
         )

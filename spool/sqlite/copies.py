@@ -81,8 +81,8 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged", "mark", "tile", "leaves", "checkpoint"})
-"""Tables that are not copied: with one row an owner or mark, whatever the number of messages, and the log over the journal."""
+_ONCE: Final = frozenset({"acknowledged", "mark", "tile", "leaves", "checkpoint", "register"})
+"""Tables that are not copied: with one row an owner, mark or register, whatever the number of messages, and the log over the journal."""
 _WHOLE: Final = 1 << 30
 
 

@@ -266,4 +266,14 @@ STEPS: Final[tuple[str, ...]] = (
         CAST(substr(at, instr(at, ' ') + 1) AS INTEGER) FROM walk;
     DROP TABLE walk;
     """,
+    """
+    CREATE TABLE register (                     -- what owners keep here for their messages to be compared with
+        owner TEXT NOT NULL, name TEXT NOT NULL,
+        version INTEGER NOT NULL,       -- counts up with each change, also when it is taken back
+        at INTEGER NOT NULL,
+        form TEXT NOT NULL,                 -- media type of body; empty: taken back
+        facts BLOB NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (owner, name)
+    );
+    """,
 )
