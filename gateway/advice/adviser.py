@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
 from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import Kind, Value
-from gateway.advice.syntax import ExpressionError, parse
+from gateway.advice.syntax import ExpressionError, Text, calls, parse
+from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.model import Advice, MessageType
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import masked
@@ -38,19 +39,24 @@ class Adviser:
         self._types: dict[str, _RulesOfType] = {}
 
     def advise(
-        self, kind: MessageType, declared: Sequence[DeclaredFields], received: str
+        self,
+        kind: MessageType,
+        declared: Sequence[DeclaredFields],
+        received: str,
+        own: OwnTables | None = None,
     ) -> tuple[Advice, ...]:
         """Return what customs is likely to object to, in document order of the declarations.
 
-        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. Raises RulesError for a rule
-        that cannot be compiled.
+        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. `own`: what its enterprise has
+        handed in to be compared with; rules that look into it sleep without. Raises RulesError for a rule that cannot
+        be compiled.
         """
         rules = self._types.get(kind.name)
         if rules is None:
             rules = self._types[kind.name] = _RulesOfType(kind, self._rulebook, self._tables, self._schemas)
         found: list[Advice] = []
         for number, one in enumerate(declared, start=1):
-            for advice in rules.judge(one, number, received):
+            for advice in rules.judge(one, number, received, own):
                 found.append(advice)
                 if len(found) == ADVICE_SHOWN:
                     return tuple(found)
@@ -81,6 +87,7 @@ class _Case:
     moment: str
     """Second by which it is judged."""
     received: str
+    own: OwnTables | None
 
 
 class _RulesOfType:
@@ -99,25 +106,28 @@ class _RulesOfType:
                 if edge
             }
         )
-        self._judges: dict[int, tuple[Found, Mapping[int, _Ready]]] = {}
+        self._judges: dict[tuple[int, bool], tuple[Found, Mapping[int, _Ready]]] = {}
 
-    def judge(self, one: DeclaredFields, number: int, received: str) -> Iterator[Advice]:
+    def judge(
+        self, one: DeclaredFields, number: int, received: str, own: OwnTables | None
+    ) -> Iterator[Advice]:
         moment = own_moment(one.head, received)
-        stretch = bisect_right(self._edges, moment)
+        stretch = bisect_right(self._edges, moment), own is not None
         if stretch not in self._judges:
-            self._judges[stretch] = self._compile(moment)
+            self._judges[stretch] = self._compile(moment, own=own is not None)
         judge, ready = self._judges[stretch]
-        case = _Case(declared=one, number=number, moment=moment, received=received)
-        for rule, place in judge(one.head, one.items, moment[:8], received):
+        case = _Case(declared=one, number=number, moment=moment, received=received, own=own)
+        for rule, place in judge(one.head, one.items, moment[:8], received, own):
             yield self._given(ready[rule], place, case)
 
     def compile_all(self) -> None:
         """Compile for every stretch of time."""
         for edge in ("", *self._edges):
-            self._compile(edge)
+            self._compile(edge, own=True)
 
-    def _compile(self, moment: str) -> tuple[Found, Mapping[int, _Ready]]:
-        rules = [rule for rule in self._rules if rule.in_force(moment)]
+    def _compile(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
+        """Compile the rules of a moment; without tables of the enterprise's own (`own`) those that name none."""
+        rules = [rule for rule in self._rules if rule.in_force(moment) and (own or not _looks_into_own(rule))]
         scope = self._layout.scope
         ready = {number: _Ready(rule=rule, shows=self._shows(rule)) for number, rule in enumerate(rules)}
         judged: list[Judged] = []
@@ -148,7 +158,7 @@ class _RulesOfType:
         rule, one = ready.rule, case.declared
         holder = one.items[place - 1] if place else one.head
         shown = {
-            name: _as_text(name, show(one.head, one.items, case.moment[:8], case.received, place))
+            name: _as_text(name, show(one.head, one.items, case.moment[:8], case.received, place, case.own))
             for name, show in ready.shows.items()
         }
 
@@ -249,6 +259,19 @@ def _read(rule: Rule, number: int) -> Judged:
         each_item=rule.each_item,
         when=_tried(rule, "when", lambda: parse(rule.when)) if rule.when else None,
         holds=_tried(rule, "holds", lambda: parse(rule.holds)),
+    )
+
+
+def _looks_into_own(rule: Rule) -> bool:
+    """Say whether a rule looks something up in a table that enterprises have of their own. Raises RulesError."""
+    read = _read(rule, 0)
+    return any(
+        isinstance(one, Text) and one.value in OWN_TABLES
+        for expression in (read.when, read.holds)
+        if expression is not None
+        for call in calls(expression)
+        if call.name in {"lookup", "in_table"}
+        for one in call.arguments[:1]
     )
 
 

@@ -36,13 +36,15 @@ from gateway.mapping.source import NoTextError, Reference, SourceItem, decoded, 
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 
-SIZE_BYTES: Final = 24 * 1024 * 1024
+SIZE_BYTES: Final = 16 * 1024 * 1024
 """Largest document."""
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 FORMS: Final = (CSV, JSON)
 _NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
 _ALL: Final = Reference(written=".")
+_FORMS_KNOWN: Final = 100
+"""Sets of keys of JSON objects that are remembered."""
 _SPARE_COLUMNS: Final = 8
 """Columns of a sheet beyond those that are known: they are refused by name, not by the bound."""
 Register = GoodsRegister | BooksRegister
@@ -83,6 +85,8 @@ class _Reading:
 
     name: RegisterName
     faults: list[Fault] = field(default_factory=list)
+    _known: dict[tuple[str, ...], list[Reference | None]] = field(default_factory=dict)
+    """Heads or keys that have been seen together, and are in order → the places of the columns."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -95,7 +99,9 @@ class _Reading:
 
     def places(self, names: Sequence[str], item: SourceItem, *, csv: bool) -> list[Reference | None]:
         """Return for each column where it stands in an item; `names`: heads, or keys."""
-        known = heads(self.columns)
+        if (seen := self._known.get(tuple(names))) is not None:
+            return seen
+        known, before = heads(self.columns), len(self.faults)
         found: list[Reference | None] = [None] * len(self.columns)
         for name in names:
             here = Reference(written=name) if csv else Reference(written=name, steps=(name,))
@@ -108,6 +114,8 @@ class _Reading:
                 self._add(RowFault("doubled_column", here, self.columns[at], shortened(name)), item)
             else:
                 found[at] = here
+        if len(self.faults) == before and len(self._known) < _FORMS_KNOWN:
+            self._known[tuple(names)] = found
         return found
 
     def row(self, item: SourceItem, places: Sequence[Reference | None]) -> _Row | None:

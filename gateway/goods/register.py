@@ -77,6 +77,25 @@ class GoodsRegister(Struct, frozen=True, kw_only=True):
         return int.from_bytes(self.starts[row * _OFFSET : (row + 1) * _OFFSET], "little")
 
 
+class GoodsOfDay:
+    """The goods as they are on one day, for mappings: `gateway.mapping.registered.RegisteredGoods`."""
+
+    def __init__(self, goods: GoodsRegister, day: str) -> None:
+        """`day`: YYYYMMDD."""
+        self.version = goods.version
+        self.sha256 = goods.sha256
+        self._tables = OwnTables(goods=goods)
+        self._day = day
+
+    def has(self, item: str) -> bool:
+        """Say whether an item is there."""
+        return bool(self._tables.has("goods", item, self._day))
+
+    def text(self, item: str, column: str) -> str:
+        """Return a cell of an item; empty: nothing is said there, or the item is not there."""
+        return self._tables.look("goods", item, column, self._day) or ""
+
+
 class BookSwitch(Struct, frozen=True, kw_only=True):
     """A number that another takes the place of."""
 

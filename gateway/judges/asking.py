@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from gateway.errors import EnvelopeError, TooExpensive
+from gateway.goods.register import OwnTables
 from gateway.judges.judge import (
     TOO_EXPENSIVE,
     Examine,
@@ -48,13 +49,17 @@ class Asking:
         self._connection: socket.socket | None = None
 
     def examine(
-        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+        self,
+        body: bytes,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...] = (),
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal:
-        """Judge a message; blocks. `full`: enterprises that accept no more mail from the caller."""
-        judged = self._judge.at_once(body, caller, full)
+        """Judge a message; blocks. `full`, `own`: as in `Examine`."""
+        judged = self._judge.at_once(body, caller, full, own)
         if judged is not None:
             return judged
-        return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full)))
+        return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full, own=own)))
 
     def open(self, body: bytes) -> Opened:
         """Open a message from customs; blocks. Raises EnvelopeError and TooExpensive."""

@@ -12,7 +12,11 @@ from gateway.advice.adviser import Adviser
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
+from gateway.goods.columns import RegisterName
+from gateway.goods.form import Register, read_register
+from gateway.goods.register import GoodsOfDay, OwnTables
 from gateway.mapping.language import SourceMapping
+from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import translate
 from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
 from gateway.receipts.opened import open_collected
@@ -49,6 +53,8 @@ class Examine(Struct, frozen=True, kw_only=True):
     caller: EnterpriseId
     full: tuple[EnterpriseId, ...] = ()
     """Enterprises that accept no more mail from the caller for now."""
+    own: OwnTables | None = None
+    """What the caller has handed in for its messages to be compared with."""
 
 
 class Translate(Struct, frozen=True, kw_only=True):
@@ -60,6 +66,19 @@ class Translate(Struct, frozen=True, kw_only=True):
     charset: str
     full: tuple[EnterpriseId, ...] = ()
     """As in `Examine`."""
+    own: OwnTables | None = None
+    """As in `Examine`; the mapping may look things up in it, too."""
+
+
+class ReadRegister(Struct, frozen=True, kw_only=True):
+    """Goods, or switches of books, that are handed in. Verdict: `GoodsRegister`, `BooksRegister` or a Refusal."""
+
+    body: bytes
+    caller: EnterpriseId
+    name: RegisterName
+    form: str
+    """One of `gateway.goods.form.FORMS`."""
+    charset: str
 
 
 class Open(Struct, frozen=True, kw_only=True):
@@ -82,8 +101,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | Open
-JudgeVerdict = ExaminedSubmission | Refusal | Opened | UnreadableAnswer | Broken
+JudgeCase = Examine | Translate | ReadRegister | Open
+JudgeVerdict = ExaminedSubmission | Refusal | Register | Opened | UnreadableAnswer | Broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +120,13 @@ class Judge:
     adviser: Adviser
 
     def at_once(
-        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+        self,
+        body: bytes,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...] = (),
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal | None:
-        """Judge a message if that takes only milliseconds; None: use a judge process. `full`: as in `Examine`."""
+        """Judge a message if that takes only milliseconds; None: use a judge process. `full`, `own`: as in `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
         verdict = examine_plain(
@@ -113,7 +136,7 @@ class Judge:
             self.config.accept.limits,
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
-            advise=self._advise(),
+            advise=self._advise(own),
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
@@ -121,9 +144,11 @@ class Judge:
         """Judge any case, however long it takes."""
         match case:
             case Examine():
-                return self._examine(case.body, self.enterprises[case.caller], case.full)
+                return self._examine(case.body, self.enterprises[case.caller], case.full, own=case.own)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
+            case ReadRegister():
+                return _read_register(case)
             case Open():
                 return self._open(case.body)
 
@@ -133,6 +158,7 @@ class Judge:
         caller: Enterprise,
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal:
         verdict = examine(
             body,
@@ -142,12 +168,13 @@ class Judge:
             suite=self._suite(caller),
             trust=self.trust,
             local_receivers=self.local_receivers,
-            advise=self._advise(),
+            advise=self._advise(own),
         )
         return self._ready(verdict, caller, full, origin)
 
-    def _advise(self) -> Advise:
-        return partial(self.adviser.advise, received=datetime.now(_BEIJING).strftime("%Y%m%d%H%M%S"))
+    def _advise(self, own: OwnTables | None) -> Advise:
+        received = datetime.now(_BEIJING).strftime("%Y%m%d%H%M%S")
+        return partial(self.adviser.advise, received=received, own=own)
 
     def _ready(
         self,
@@ -179,10 +206,12 @@ class Judge:
     def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
         mapping = self.mappings[case.mapping]
         try:
-            made = translate(case.body, mapping, self.config.accept.limits, charset=case.charset)
+            made = translate(
+                case.body, mapping, self.config.accept.limits, charset=case.charset, goods=_goods(case)
+            )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        verdict = self._examine(made.document, caller, case.full, made.origin)
+        verdict = self._examine(made.document, caller, case.full, made.origin, case.own)
         if made.faults:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):
@@ -197,6 +226,19 @@ class Judge:
             return open_collected(body, self.rules.catalogue)
         except EnvelopeError as error:
             return UnreadableAnswer(what=error.what, where=error.where, fix=error.fix)
+
+
+def _goods(case: Translate) -> RegisteredGoods | None:
+    """Return the caller's goods as they are today, for the mapping to look things up in."""
+    goods = None if case.own is None else case.own.goods
+    return None if goods is None else GoodsOfDay(goods, datetime.now(_BEIJING).strftime("%Y%m%d"))
+
+
+def _read_register(case: ReadRegister) -> Register | Refusal:
+    try:
+        return read_register(case.name, case.body, case.form, case.charset)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
 
 
 def _of_document(verdict: ExaminedSubmission | Refusal) -> tuple[Fault, ...]:

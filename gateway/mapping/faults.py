@@ -62,6 +62,21 @@ _TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
         "{label}的代码不在映射表中",
         "one of: {known}",
     ),
+    "no_goods": (
+        "{label} is looked up in your registered goods, and you have registered none (item {item})",
+        "{label}取自已备案商品，但尚未备案任何商品（货号{item}）",
+        "hand in your goods with PUT /v1/goods first; `gateway translate` takes a file with --goods",
+    ),
+    "not_in_goods": (
+        "{label} is looked up in your registered goods, and item {item} is not in force there today",
+        "{label}取自已备案商品，但货号{item}未备案或当日不在有效期内",
+        "register the item, or correct its number or its period",
+    ),
+    "goods_empty": (
+        "{label} is looked up in your registered goods, and {column} of item {item} is empty there",
+        "{label}取自已备案商品，但货号{item}的{column}为空",
+        "fill in the column and hand in your goods again",
+    ),
     "not_in_xml": (
         "{label} holds a character that XML cannot",
         "{label}含有XML不允许的字符",
