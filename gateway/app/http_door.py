@@ -22,6 +22,7 @@ from gateway.doors.http.service import Service
 from gateway.doors.http.services import HttpServices
 from gateway.doors.http.submissions import Submissions
 from gateway.evidence.exporter import EvidenceExporter
+from gateway.goods.cache import RegisterCache
 from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
 from gateway.keys.backlog import Backlogs, key_backlogs
@@ -97,6 +98,8 @@ def http_door(
                 logins=Logins(longest_s=config.accept.login_delay_s),
             ),
             long_poll=LongPoll(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise),
+            pool=pool,
+            registers=RegisterCache(spool, size_bytes=config.goods.memory_mb * _MEGABYTE),
             gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
             meter=meter,
             exporter=EvidenceExporter(spool=spool, rules=judge.rules, config=config, key=node_key(config)),
