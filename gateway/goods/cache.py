@@ -9,8 +9,7 @@ import msgspec
 from msgspec import structs
 
 from gateway.goods.columns import BOOKS, GOODS
-from gateway.goods.form import Register
-from gateway.goods.register import BooksRegister, GoodsRegister, OwnTables
+from gateway.goods.register import BooksRegister, GoodsRegister, OwnTables, Register
 from spool.registers import StoredRegister
 from spool.store import SpoolRegisters
 

@@ -8,11 +8,12 @@ from datetime import date
 from difflib import get_close_matches
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.goods.columns import (
+    BOOKS,
     COLUMNS,
     DIGITS_OF_DAY,
     GOODS,
@@ -28,6 +29,7 @@ from gateway.goods.register import (
     BookSwitch,
     Cells,
     GoodsRegister,
+    Register,
     packed,
 )
 from gateway.mapping.csv_source import Rows, read_csv
@@ -43,11 +45,12 @@ CSV: Final = "text/csv"
 FORMS: Final = (CSV, JSON)
 _NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
 _ALL: Final = Reference(written=".")
+"""The document itself."""
 _FORMS_KNOWN: Final = 100
 """Sets of keys of JSON objects that are remembered."""
 _SPARE_COLUMNS: Final = 8
 """Columns of a sheet beyond those that are known: they are refused by name, not by the bound."""
-Register = GoodsRegister | BooksRegister
+_R = TypeVar("_R", GoodsRegister, BooksRegister)
 
 
 def read_register(name: RegisterName, body: bytes, form: str, charset: str = "") -> Register:
@@ -56,15 +59,33 @@ def read_register(name: RegisterName, body: bytes, form: str, charset: str = "")
     `too-large`, `wrong-encoding`, `not-csv`, `not-json`: it cannot be read at all; `invalid-register`: rows are wrong.
     CSV is UTF-8, or what `charset` says; JSON is an array of objects.
     """
+    return read_goods(body, form, charset) if name == GOODS else read_books(body, form, charset)
+
+
+def read_goods(body: bytes, form: str, charset: str = "") -> GoodsRegister:
+    """Read goods. Raises Refused as `read_register`."""
+    reading, rows = _read(GOODS, body, form, charset)
+    return _in_order(reading, _goods(rows, reading, hashlib.sha256(body).hexdigest()))
+
+
+def read_books(body: bytes, form: str, charset: str = "") -> BooksRegister:
+    """Read switches of books. Raises Refused as `read_register`."""
+    reading, rows = _read(BOOKS, body, form, charset)
+    return _in_order(reading, _books(rows, reading, hashlib.sha256(body).hexdigest()))
+
+
+def _read(name: RegisterName, body: bytes, form: str, charset: str) -> "tuple[_Reading, list[_Row]]":
     if len(body) > SIZE_BYTES:
         raise Refused("too-large", [whole_fault("size", size=str(len(body)), most=str(SIZE_BYTES))])
     reading = _Reading(name)
     items = _json_items(body, charset, reading) if form == JSON else _csv_items(body, charset, reading)
-    rows = [cells for item, places in items if (cells := reading.row(item, places)) is not None]
+    rows = [row for item, places in items if (row := reading.row(item, places)) is not None]
     if not rows and not reading.faults:
         reading.faults.append(whole_fault("empty"))
-    sha256 = hashlib.sha256(body).hexdigest()
-    made = _goods(rows, reading, sha256) if name == GOODS else _books(rows, reading, sha256)
+    return reading, rows
+
+
+def _in_order(reading: "_Reading", made: _R) -> _R:
     if reading.faults:
         raise Refused("invalid-register", shown_of(reading.faults))
     return made

@@ -1,12 +1,12 @@
 """What becomes of a register that was read: put into the spool, or taken back, with a line in the journal."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.goods.cache import facts_of
 from gateway.goods.columns import RegisterName
-from gateway.goods.form import Register
-from gateway.observe.log import log
+from gateway.goods.register import Register
 from spool.entry import Note
 from spool.registers import NewRegister
 from spool.store import SpoolRegisters
@@ -31,19 +31,14 @@ def hand_in(
     """
     said = {"enterprise": owner, "register": name, "rows": register.rows, "sha256": register.sha256}
     new = NewRegister(owner=owner, name=name, form=form, body=body, facts=facts_of(register))
-    version = spool.replace_register(new, notes=[_note(REPLACED, said, by)])
-    log(REPLACED, **said, version=version)
-    return version
+    return spool.replace_register(new, notes=[_note(REPLACED, said, by)])
 
 
 def take_back(spool: SpoolRegisters, owner: str, name: RegisterName, *, by: str = "") -> bool:
     """Take a register back; False: there was none. Raises SpoolError. `by`: as in `hand_in`."""
-    said: dict[str, object] = {"enterprise": owner, "register": name}
-    done = spool.drop_register(owner, name, notes=[_note(DROPPED, said, by)])
-    if done:
-        log(DROPPED, **said)
-    return done
+    said = {"enterprise": owner, "register": name}
+    return spool.drop_register(owner, name, notes=[_note(DROPPED, said, by)])
 
 
-def _note(event: str, said: dict[str, object], by: str) -> Note:
+def _note(event: str, said: Mapping[str, object], by: str) -> Note:
     return Note(event=event, detail=json.dumps({**said, "by": by} if by else said))

@@ -121,6 +121,9 @@ class BooksRegister(Struct, frozen=True, kw_only=True):
         return len(self.switches)
 
 
+Register = GoodsRegister | BooksRegister
+
+
 class OwnTables:
     """All that one enterprise has handed in, for rules and mappings; for one thread."""
 
@@ -195,3 +198,17 @@ def packed(rows: list[Cells], sha256: str) -> GoodsRegister:
 def in_force(row: Cells, day: str) -> bool:
     """Say whether a row of goods is in force on a day, YYYYMMDD."""
     return row[_FROM] <= day and (not row[_UNTIL] or day <= row[_UNTIL])
+
+
+def entries(register: Register, item: str | None) -> tuple[Mapping[str, str], ...]:
+    """Return the rows of an item, or all switches of books; column → value, without empty ones."""
+    if isinstance(register, BooksRegister):
+        return tuple(
+            [
+                {"field": one.field, "old": one.old, "new": one.new, "from": one.since}
+                for one in register.switches
+            ]
+        )
+    names = tuple(_COLUMN)
+    rows = register.rows_of(item) if item is not None else ()
+    return tuple([{name: cell for name, cell in zip(names, row, strict=True) if cell} for row in rows])

@@ -13,8 +13,8 @@ from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.goods.columns import RegisterName
-from gateway.goods.form import Register, read_register
-from gateway.goods.register import GoodsOfDay, OwnTables
+from gateway.goods.form import read_register
+from gateway.goods.register import GoodsOfDay, OwnTables, Register
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import translate

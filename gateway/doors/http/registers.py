@@ -14,12 +14,13 @@ from gateway.doors.http.request_body import header, read_body
 from gateway.doors.http.responses import over_quota
 from gateway.doors.http.services import RETRY_AFTER_S, HttpResponse, HttpServices, ProblemError, ok_response
 from gateway.goods.cache import stored_books, stored_goods
-from gateway.goods.columns import BOOKS, COLUMNS, GOODS, RegisterName
-from gateway.goods.form import FORMS, SIZE_BYTES, Register
-from gateway.goods.handing_in import hand_in, take_back
-from gateway.goods.register import BooksRegister, GoodsRegister
+from gateway.goods.columns import BOOKS, GOODS, RegisterName
+from gateway.goods.form import FORMS, SIZE_BYTES
+from gateway.goods.handing_in import DROPPED, REPLACED, hand_in, take_back
+from gateway.goods.register import BooksRegister, GoodsRegister, Register, entries
 from gateway.judges.judge import JudgeVerdict, ReadRegister
 from gateway.model import Enterprise, Fault
+from gateway.observe.log import log
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import Cost
 from gateway.views import api
@@ -70,6 +71,14 @@ class RegisterHandlers:
             kept_as = f"{form}; charset={charset}" if charset else form
             version = hand_in(services.spool, caller.id, self._name, register, body=body, form=kept_as)
         services.registers.look_again()
+        log(
+            REPLACED,
+            enterprise=caller.id,
+            register=self._name,
+            version=version,
+            rows=register.rows,
+            sha256=register.sha256,
+        )
         return _json(
             api.RegisteredView(
                 register=self._name, version=version, rows=register.rows, sha256=register.sha256
@@ -107,6 +116,7 @@ class RegisterHandlers:
         if not take_back(services.spool, caller.id, self._name):
             raise ProblemError("not-found")
         services.registers.look_again()
+        log(DROPPED, enterprise=caller.id, register=self._name)
         return _json(api.DroppedView(register=self._name))
 
     @contextmanager
@@ -119,20 +129,6 @@ class RegisterHandlers:
             yield
         finally:
             self._handing_in.discard(caller.id)
-
-
-def entries(register: Register, item: str | None) -> tuple[Mapping[str, str], ...]:
-    """Return the rows of an item, or all switches of books; column → value, without empty ones."""
-    if isinstance(register, BooksRegister):
-        return tuple(
-            [
-                {"field": one.field, "old": one.old, "new": one.new, "from": one.since}
-                for one in register.switches
-            ]
-        )
-    names = [one.name for one in COLUMNS[GOODS]]
-    rows = register.rows_of(item) if item is not None else ()
-    return tuple([{name: cell for name, cell in zip(names, row, strict=True) if cell} for row in rows])
 
 
 async def _judged(services: HttpServices, case: ReadRegister) -> JudgeVerdict:
