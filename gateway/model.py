@@ -74,8 +74,14 @@ class Advice(Struct, frozen=True, kw_only=True):
     severity: Severity
     path: str
     """XPath of the field, as in `Fault`."""
+    declaration: int = 0
+    """1-based position in its message of the declaration that it is about; 0: none in particular."""
     line: int = 0
     """1-based; 0: unknown."""
+    column: int = 0
+    """1-based; 0: unknown."""
+    source_place: str = ""
+    """Place in the JSON or CSV that the document was made from, to which line and column refer; empty: it came as XML."""
     element: str
     name_zh: str = ""
     value: str = ""
@@ -312,6 +318,8 @@ class Enterprise:
     quota: Quota | None = None
     key: str = ""
     """Name of the signing key in the configuration; empty: the node's default key."""
+    block_on: tuple[str, ...] = ()
+    """Advice on which its messages are refused: severities, and `rule:` with the name of a rule; empty: none."""
     disabled: bool = False
     mailbox: Mailbox = Mailbox()
     lanes: tuple[str, ...] = ()

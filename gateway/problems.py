@@ -27,6 +27,7 @@
 | `invalid-envelope` | 422 | a DxpMsg that cannot be opened or says other things than its content |
 | `invalid-message` | 422 | the document breaks the schema, or no answer could find back to it |
 | `invalid-signature` | 422 | it came signed and the signature does not hold |
+| `advice-blocks` | 422 | customs is likely to object, and the enterprise wants such messages refused (`block_on`) |
 | `too-expensive` | 422 | judging it took more time or memory than one message may |
 | `no-route` | 422 | the gateway is not set up to send such a message anywhere |
 | `quota-exceeded` | 429 | the caller hands in more than agreed; `Retry-After` |
@@ -136,6 +137,11 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "invalid-signature": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The signature does not hold", "签名验证失败"
+        ),
+        "advice-blocks": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Customs is likely to object, and such messages of this enterprise are refused on its own request",
+            "海关很可能提出异议；按企业要求，此类报文不予接收",
         ),
         "too-expensive": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,10 +2,11 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
@@ -13,7 +14,7 @@ from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import Kind, Value
 from gateway.advice.syntax import ExpressionError, Text, calls, parse
 from gateway.goods.register import OWN_TABLES, OwnTables
-from gateway.model import Advice, MessageType
+from gateway.model import Advice, MessageType, Severity
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import masked
 from gateway.rules.rulebook import Rule, Rulebook
@@ -21,7 +22,8 @@ from gateway.rules.schema_model import ElementDecl, Grammar
 from gateway.rules.schemas import Schemas
 
 ADVICE_SHOWN: Final = 100
-"""Most advice given on one message; the rest is the same said of further items."""
+"""Most advice given on one message."""
+_GRAVEST_FIRST: Final = tuple(Severity)
 _VALUE_SHOWN: Final = 100
 _NUMERIC: Final = frozenset({"decimal", "int", "integer"})
 _Made = TypeVar("_Made")
@@ -37,30 +39,40 @@ class Adviser:
         self._tables = tables
         self._schemas = schemas
         self._types: dict[str, _RulesOfType] = {}
+        self._advised = frozenset(name for rule in rulebook.rules.values() for name in rule.types)
+
+    def has_rules(self, message_type: str) -> bool:
+        """Say whether there are rules for messages of a type."""
+        return message_type in self._advised
 
     def advise(
         self,
         kind: MessageType,
         declared: Sequence[DeclaredFields],
         received: str,
+        numbers: Container[int] | None = None,
         own: OwnTables | None = None,
     ) -> tuple[Advice, ...]:
         """Return what customs is likely to object to, in document order of the declarations.
 
-        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. `own`: what its enterprise has
-        handed in to be compared with; rules that look into it sleep without. Raises RulesError for a rule that cannot
-        be compiled.
+        `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. `numbers`: 1-based positions of
+        the declarations to judge; None: all. `own`: what its enterprise has handed in to be compared with; rules that
+        look into it sleep without. Raises RulesError for a rule that cannot be compiled.
         """
+        if not self.has_rules(kind.name):
+            return ()
         rules = self._types.get(kind.name)
         if rules is None:
             rules = self._types[kind.name] = _RulesOfType(kind, self._rulebook, self._tables, self._schemas)
-        found: list[Advice] = []
+        found: dict[str, list[_Finding]] = {}
         for number, one in enumerate(declared, start=1):
-            for advice in rules.judge(one, number, received, own):
-                found.append(advice)
-                if len(found) == ADVICE_SHOWN:
-                    return tuple(found)
-        return tuple(found)
+            if numbers is not None and number not in numbers:
+                continue
+            for finding in rules.judge(one, number, received, own):
+                of_rule = found.setdefault(finding.ready.rule.name, [])
+                if len(of_rule) < ADVICE_SHOWN:
+                    of_rule.append(finding)
+        return tuple([rules.given(finding) for finding in _most_telling(found)])
 
     def check(self, kinds: Sequence[MessageType]) -> None:
         """Compile the rules of all these types. Raises RulesError for the first that cannot be."""
@@ -90,6 +102,34 @@ class _Case:
     own: OwnTables | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    """A rule that does not hold."""
+
+    ready: _Ready
+    place: int
+    """1-based, of the item; 0: of the declaration."""
+    case: _Case
+
+
+def _most_telling(found: Mapping[str, Sequence[_Finding]]) -> list[_Finding]:
+    """Choose `ADVICE_SHOWN` findings: of each rule the first before any second, then the gravest, rules in turns.
+
+    So that what is not shown is the same said again, and nothing hides what an enterprise blocks on. `found`: rule →
+    its findings. Returns them in the order of the document.
+    """
+    ranked = sorted(
+        (
+            (place > 0, _GRAVEST_FIRST.index(one.ready.rule.severity), place, number, one)
+            for number, of_rule in enumerate(found.values())
+            for place, one in enumerate(of_rule)
+        ),
+        key=itemgetter(slice(4)),
+    )
+    chosen = [ranks[-1] for ranks in ranked[:ADVICE_SHOWN]]
+    return sorted(chosen, key=lambda one: (one.case.number, one.place))
+
+
 class _RulesOfType:
     """The rules of one message type, compiled for each stretch of time in which the same ones are in force."""
 
@@ -110,7 +150,7 @@ class _RulesOfType:
 
     def judge(
         self, one: DeclaredFields, number: int, received: str, own: OwnTables | None
-    ) -> Iterator[Advice]:
+    ) -> Iterator[_Finding]:
         moment = own_moment(one.head, received)
         stretch = bisect_right(self._edges, moment), own is not None
         if stretch not in self._judges:
@@ -118,7 +158,7 @@ class _RulesOfType:
         judge, ready = self._judges[stretch]
         case = _Case(declared=one, number=number, moment=moment, received=received, own=own)
         for rule, place in judge(one.head, one.items, moment[:8], received, own):
-            yield self._given(ready[rule], place, case)
+            yield _Finding(ready=ready[rule], place=place, case=case)
 
     def compile_all(self) -> None:
         """Compile for every stretch of time."""
@@ -153,8 +193,9 @@ class _RulesOfType:
 
         return _tried(rule, f"shows.{name}" if name in rule.shows else "zh", make)
 
-    def _given(self, ready: _Ready, place: int, case: _Case) -> Advice:
-        """Say what a rule has to say; `place`: 1-based, of the item, 0: of the declaration."""
+    def given(self, finding: _Finding) -> Advice:
+        """Say what a rule has to say."""
+        ready, place, case = finding.ready, finding.place, finding.case
         rule, one = ready.rule, case.declared
         holder = one.items[place - 1] if place else one.head
         shown = {
@@ -170,6 +211,7 @@ class _RulesOfType:
             rule=rule.name,
             severity=rule.severity,
             path=path,
+            declaration=case.number,
             element=rule.at,
             name_zh=name_zh,
             value=masked(rule.at, holder.get(rule.at, ""))[:_VALUE_SHOWN],

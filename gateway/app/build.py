@@ -7,6 +7,7 @@ from ssl import SSLContext
 from typing import Final
 
 from gateway.advice.adviser import Adviser
+from gateway.advice.blocking import check_block_on
 from gateway.app.drop_doors import Doors
 from gateway.app.open_spool import ROLE_WAIT_S, build_spool
 from gateway.config.channels import Channel, Deliver
@@ -95,6 +96,7 @@ class App:
             self.config.accept.enterprises_dir, default=self.config.quota, lease_s=self.config.lease_s
         )
         self.enterprises: Mapping[EnterpriseId, Enterprise] = tenants.enterprises
+        check_block_on(self.enterprises.values(), self.rules.rulebook, self.config.accept.enterprises_dir)
         self.channels: tuple[Channel, ...] = tenants.channels
         self.doors = tenants.doors
         self.left_out: tuple[LeftOut, ...] = (*wrong, *tenants.left_out)

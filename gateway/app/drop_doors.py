@@ -109,6 +109,7 @@ class Doors:
             judge=lambda body, caller: asking.examine(
                 body, caller, full.to(caller.id), registers.of(caller.id)
             ),
+            advise=lambda view: asking.advise(view, spool, registers.of(view.owner)),
             commit=commit,
             spool=spool,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lxml import etree
+from msgspec import structs
 
+from gateway.advice.declared import declared_in_tree
+from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
 from gateway.model import Direction, Fault
@@ -13,9 +16,11 @@ from gateway.rules.fault_texts import shown_of
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
 from gateway.submission.identify import identify, uncorrelatable
+from gateway.submission.pipeline import Advise
 from gateway.submission.repeated import contradictions
 from gateway.submission.signable import drafted
 from gateway.submission.validate import validate
+from gateway.views.api import AdviceView, advice_views
 from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, unwrap_tree
 from signing.keys.suite import RSA_SHA1
@@ -46,6 +51,28 @@ def check_document(
     bounds = limits or LimitsConfig()
     name, faults = _judged(body, rules, view, bounds, to_be_signed=view is View.DECLARED)
     return CheckedDocument(message_type=name if name in rules.schemas.roots else "", faults=shown_of(faults))
+
+
+def advice_on_document(
+    body: bytes, rules: Rules, advise: Advise, limits: LimitsConfig | None = None
+) -> tuple[AdviceView, ...]:
+    """Return the advice on a document that `check_document` found valid; nothing on receipts.
+
+    As for faults, the paths of a document in an envelope begin with the path of Data. Raises RulesError for a rule that
+    cannot be compiled.
+    """
+    bounds = limits or LimitsConfig()
+    root = decode(body, bounds)
+    name = etree.QName(root).localname
+    if name in _DATA and etree.QName(root).namespace == DXP:
+        inside = advice_on_document(unwrap_tree(root, body).business, rules, advise, bounds)
+        return tuple([structs.replace(one, path=_DATA[name] + one.path) for one in inside])
+    kind = rules.catalogue.by_name(name)
+    if kind is None or kind.direction is not Direction.DECLARATION:
+        return ()
+    header = identify(root, rules.catalogue, rules.schemas.edition)
+    advice = on_lines(advise(kind, declared_in_tree(root, kind)), root)
+    return advice_views(advice, header.declarations) or ()
 
 
 def _judged(

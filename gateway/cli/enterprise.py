@@ -161,6 +161,7 @@ def _show(one: Enterprise, tenants: Tenants) -> None:
             "addresses": " ".join(map(str, one.addresses)),
             "quota": _quota(one),
             "mail from": " ".join(sorted(one.mailbox.senders)) or "(nobody)",
+            "blocks on": " ".join(one.block_on),
         }
     )
 
@@ -333,5 +334,6 @@ def _view(one: Enterprise, tenants: Tenants) -> dict[str, object]:
         "addresses": [str(network) for network in one.addresses],
         "quota": None if one.quota is None else asdict(one.quota),
         "mail_from": sorted(one.mailbox.senders),
+        "block_on": list(one.block_on),
         "left_out": [part.error for part in tenants.left_out if part.enterprise == one.id],
     }

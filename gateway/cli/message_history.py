@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import isinf
 
-from msgspec.structs import replace
+from msgspec import structs
 
+from gateway.cli.advice import advice_on_accepted, summary, tell_advice
 from gateway.cli.output import emit, facts, instant
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import HOME, Config
@@ -15,7 +16,14 @@ from gateway.facts import MessageFacts, message_facts, way_facts
 from gateway.keys.backlog import KeyBacklog
 from gateway.rules.loading import Rules
 from gateway.upkeep.retention import archive_dir
-from gateway.views.api import AnswerView, StandingView, answer_views, entry_view, status_view
+from gateway.views.api import (
+    AdviceView,
+    AnswerView,
+    StandingView,
+    answer_views,
+    entry_view,
+    status_view,
+)
 from gateway.views.standing import MESSAGES, standing, undelivered
 from gateway.views.waiting import Waiting, waits_for
 from spool.archive import Archive, Shelved
@@ -39,6 +47,8 @@ class MessageHistory:
     """The current standing of its declarations, from the newest message about each; in the order of `answers`."""
     queue: KeyBacklog | None = None
     """The signing queue it waits in; None: it needs no device, or is signed."""
+    advice: tuple[AdviceView, ...] | None = None
+    """What customs is likely to object to; None: not told, because it is archived or too large for today's limits."""
     archived_in: str = ""
     """The archive file that holds it; empty: it is in the spool."""
 
@@ -89,6 +99,11 @@ def _history(spool: Spool, view: MessageView) -> tuple[JournalLine, ...]:
     return tuple(sorted((one for name in names for one in spool.history(name)), key=lambda one: one.at))
 
 
+def with_advice(life: MessageHistory, config: Config, spool: Spool, rules: Rules) -> MessageHistory:
+    """Add the advice on a message in the spool. Raises RulesError for a rule that cannot be compiled."""
+    return replace(life, advice=advice_on_accepted(life.view, spool, rules, config.accept.limits))
+
+
 def archived_histories(
     config: Config, key: str, rules: Rules, *, besides: frozenset[str] = frozenset()
 ) -> list[MessageHistory]:
@@ -134,9 +149,10 @@ def emit_history(life: MessageHistory) -> None:
             "sent_sha256": life.view.sent_sha256.hex(),
             "waits_for": known.waits_for,
             "archived_in": life.archived_in,
-            "entries": [replace(entry_view(way), error=way.error) for way in life.ways],
+            "entries": [structs.replace(entry_view(way), error=way.error) for way in life.ways],
             "waiting": {"who": life.waiting.who, "why": _why(life)},
             "signing": _queue(life.queue),
+            "advice": life.advice,
             "history": [{"at": one.at, "event": one.event, "detail": one.detail} for one in life.history],
             "declarations": [
                 {
@@ -227,6 +243,9 @@ def tell_history(life: MessageHistory) -> None:
             _tell_way(way)
     for one in life.history:
         echo(f"  {instant(one.at)}  {one.event}  {detail_text(one)}".rstrip())
+    if life.advice:
+        echo(f"  advice: {summary(life.advice)}")
+        tell_advice(life.advice, indent="    ")
     for place, (identity, answers) in enumerate(life.answers.items()):
         echo(f"  {identity}")
         if place < len(life.standings):

@@ -10,7 +10,13 @@ import click
 from gateway.cli import groups, tables
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.id_prefixes import begun
-from gateway.cli.message_history import archived_histories, emit_history, history_of, tell_history
+from gateway.cli.message_history import (
+    archived_histories,
+    emit_history,
+    history_of,
+    tell_history,
+    with_advice,
+)
 from gateway.cli.open_spool import open_spool, rules_of, spool_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
@@ -151,6 +157,7 @@ def show(uid: str, file: Path, as_json: bool) -> None:
     with open_spool(config) as opened:
         uids = opened.search(uid) or begun(opened, uid)
         lives = [life for one in uids if (life := history_of(opened, one, rules)) is not None]
+        lives = [with_advice(life, config, opened, rules) for life in lives]
     lives += [] if lives else archived_histories(config, uid, rules)
     if len(lives) != 1:
         what = f"{len(lives)} messages are meant by {uid}" if lives else f"there is no message {uid}"

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from gateway.cli import tables
+from gateway.cli.advice import summary, tell_advice
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
@@ -120,7 +121,7 @@ def _emit(path: Path, result: SubmitResult, watch: DecisionWait | None, *, wait:
                 {
                     "file": str(path), "state": "accepted" if result.first else "known", "id": message.id,
                     "sha256": message.sha256, "message_type": message.message_type,
-                    "edition": message.edition, "declarations": told,
+                    "edition": message.edition, "declarations": told, "advice": message.advice,
                 }
             )  # fmt: skip
         case ProblemView():
@@ -153,7 +154,11 @@ def _tell(path: Path, result: SubmitResult, watch: DecisionWait, *, wait: bool) 
         case Submitted():
             message = result.message
             known = "" if result.first else ", known already"
+            advice = message.advice or ()
             echo(f"{path}: accepted{known}, {message.message_type} {message.id}")
+            if advice:
+                echo(f"  advice: {summary(advice)}")
+                tell_advice(advice, indent="    ")
             if wait:
                 for one in message.declarations:
                     _tell_declaration(message.message_type, one.key, watch)

@@ -14,6 +14,7 @@ from gateway.cli.message_history import (
     emit_history,
     history_of,
     tell_history,
+    with_advice,
 )
 from gateway.cli.open_spool import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
@@ -45,6 +46,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
         uids = spool.search(key) or _of_receipt(spool, key, config) or begun(spool, key)
         lives = [life for uid in uids if (life := history_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
+        lives = [with_advice(life, config, spool, rules) for life in lives]
         lives += archived_histories(config, key, rules, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))

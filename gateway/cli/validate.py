@@ -1,11 +1,14 @@
 """`gateway validate`: checks documents offline, as on submission or exactly by the schema of customs."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from gateway.cli import tables
-from gateway.cli.document_check import CheckedDocument, check_document
+from gateway.cli.advice import new_adviser, summary, tell_advice
+from gateway.cli.document_check import CheckedDocument, advice_on_document, check_document
 from gateway.cli.failure import NOT_IN_ORDER
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
@@ -14,6 +17,8 @@ from gateway.errors import ConfigError
 from gateway.model import Fault
 from gateway.rules.loading import RULES, load_rules
 from gateway.rules.schemas import View
+from gateway.submission.pipeline import advising
+from gateway.views.api import AdviceView
 
 
 @click.command()
@@ -27,23 +32,41 @@ from gateway.rules.schemas import View
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with xsd/ and mappings/ to use in place of the built-in ones.",
 )
+@click.option(
+    "--advise", is_flag=True, help="Say as well what customs is likely to object to in what is valid."
+)
+@click.option(
+    "--advice-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --advise: folder of your own rules and tables, as rules.advice_dir of the configuration.",
+)
 @json_option
 def validate(
-    paths: tuple[Path, ...], edition: str, sendable: bool, rules_dir: Path | None, as_json: bool
+    *,
+    paths: tuple[Path, ...],
+    edition: str,
+    sendable: bool,
+    rules_dir: Path | None,
+    advise: bool,
+    advice_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Check declarations, receipts and envelopes; folders are searched for *.xml. Exit code 1: one is invalid.
 
     An envelope (DxpMsg, DxpMsgSv, DxpRep) is checked, and then the document in its Data: the path of a fault
     in there begins with the path of Data, its line counts inside that document.
-    Signatures are not verified: `gateway verify` does that.
+    Signatures are not verified: `gateway verify` does that. Advice makes nothing invalid.
     """
     _known_edition(edition, rules_dir)
-    rules = load_rules(rules_dir, edition)
+    rules = load_rules(rules_dir, edition, advice_dir)
+    give_advice = advising(new_adviser(rules), datetime.now(UTC))
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
     for file in tables.progress(documents(paths), "validating", speaks=True):
-        judged = check_document(read(file), rules, view)
+        body = read(file)
+        judged = check_document(body, rules, view)
         valid = valid and not judged.faults
+        advice = () if judged.faults or not advise else advice_on_document(body, rules, give_advice)
         if as_json:
             emit(
                 {
@@ -52,10 +75,11 @@ def validate(
                     "message_type": judged.message_type,
                     "edition": edition,
                     "faults": judged.faults,
+                    **({"advice": advice} if advise else {}),
                 }
             )
         else:
-            _tell(file, judged, edition)
+            _tell(file, judged, edition, advice)
     if not valid:
         click.get_current_context().exit(NOT_IN_ORDER)
 
@@ -77,10 +101,11 @@ def _known_edition(edition: str, rules_dir: Path | None) -> None:
         raise click.UsageError(f"there is no edition {edition} in {folder}; there is: {', '.join(known)}")
 
 
-def _tell(file: Path, judged: CheckedDocument, edition: str) -> None:
+def _tell(file: Path, judged: CheckedDocument, edition: str, advice: Sequence[AdviceView]) -> None:
     kind = f" ({judged.message_type}, edition {edition})" if judged.message_type else ""
     if not judged.faults:
-        echo(f"{file}: valid{kind}")
+        echo(f"{file}: valid{kind}{f', advice: {summary(advice)}' if advice else ''}")
+        tell_advice(advice)
         return
     echo(f"{file}: NOT valid{kind}, {len(judged.faults)} found")
     for fault in judged.faults:

@@ -59,6 +59,8 @@ class EnterpriseFile(Section, kw_only=True):
     mail_bytes: Count = 64 * 1024 * 1024
     quota: QuotaTable | None = None
     key: str = ""
+    block_on: tuple[str, ...] = ()
+    """Severities of advice, and `rule:` with a rule's name, on which its messages are refused."""
     disabled: bool = False
     door: tuple[Door, ...] = ()
     """How its messages come in, other than by HTTP."""
@@ -162,6 +164,7 @@ def enterprise_of(read: EnterpriseFile, file: Path, default: QuotaTable | None) 
         addresses=networks(read.addresses, f"{file}, addresses"),
         quota=None if quota is None else _quota(quota),
         key=read.key,
+        block_on=read.block_on,
         disabled=read.disabled,
         mailbox=Mailbox(
             senders=frozenset(read.mail_from), messages=read.mail_messages, size_bytes=read.mail_bytes

@@ -40,6 +40,7 @@ EXAMPLES: Final = {
     "certificate_sha256": 'certificate_sha256 = ["AB:CD:…"], as `openssl x509 -noout -fingerprint -sha256` prints it',
     "message_types": 'message_types = ["CEB311Message", "CEB621Message"]',
     "addresses": 'addresses = ["10.1.0.0/16"]',
+    "block_on": 'block_on = ["error", "rule:order-paid-sum"]',
     "messages_per_minute": "messages_per_minute = 600",
     "token_sha256": 'token_sha256 = "<64 hex digits>", as `printf %s TOKEN | sha256sum` prints it',
 }

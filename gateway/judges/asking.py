@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.errors import EnvelopeError, TooExpensive
 from gateway.goods.register import OwnTables
+from gateway.judges.advising import case_of, on_advice
 from gateway.judges.judge import (
     TOO_EXPENSIVE,
     Examine,
@@ -29,11 +30,13 @@ from gateway.judges.link import (
     opened,
     receive_exactly,
 )
-from gateway.model import Enterprise, EnterpriseId, Opened
+from gateway.model import Advice, Enterprise, EnterpriseId, Opened
 from gateway.processes.heartbeat import beat
 from gateway.receipts.opened import open_plain
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.pipeline import Refusal
+from spool.entry import MessageView
+from spool.store import Spool
 
 _BEAT_S: Final = 1.0
 _AGAIN_S: Final = 0.05
@@ -60,6 +63,19 @@ class Asking:
         if judged is not None:
             return judged
         return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full, own=own)))
+
+    def advise(
+        self, view: MessageView, spool: Spool, own: OwnTables | None = None
+    ) -> tuple[Advice, ...] | None:
+        """Give advice on an accepted message; blocks. None: it takes too much, or cannot be read any more.
+
+        `own`: as in `Examine`.
+        """
+        case = case_of(view, self._judge, spool, own=own)
+        if case is None:
+            return ()
+        advice = self._judge.advise_at_once(case)
+        return on_advice(self._verdict(case)) if advice is None else advice
 
     def open(self, body: bytes) -> Opened:
         """Open a message from customs; blocks. Raises EnvelopeError and TooExpensive."""

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
-from functools import partial
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct, structs
@@ -15,19 +14,28 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.goods.columns import RegisterName
 from gateway.goods.form import read_register
 from gateway.goods.register import GoodsOfDay, OwnTables, Register
+from gateway.mapping.functions import BEIJING
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import translate
-from gateway.model import Enterprise, EnterpriseId, Fault, Message, Opened
+from gateway.model import Advice, Enterprise, EnterpriseId, Fault, Message, Opened
 from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import Advise, Refusal, examine, examine_plain
+from gateway.submission.pipeline import (
+    Advise,
+    Refusal,
+    advice_in_plain,
+    advice_on,
+    advising,
+    examine,
+    examine_plain,
+)
+from gateway.submission.plain import read_plain
 from gateway.submission.signature import Trust
 from signing.keys.suite import Suite
 
-_BEIJING: Final = timezone(timedelta(hours=8))
 TOO_EXPENSIVE: Final = Refusal(
     problem="too-expensive",
     faults=(
@@ -81,10 +89,30 @@ class ReadRegister(Struct, frozen=True, kw_only=True):
     charset: str
 
 
+class AdviseOn(Struct, frozen=True, kw_only=True):
+    """A message that was accepted before. Verdict: `Advised`, or a Refusal when it cannot be read under today's limits."""
+
+    body: bytes
+    """As accepted: a CEB document or a DxpMsg."""
+    caller: EnterpriseId
+    message_type: str
+    accepted_at: datetime
+    numbers: frozenset[int] | None = None
+    """1-based positions of the declarations that advice is wanted on; None: all."""
+    own: OwnTables | None = None
+    """As in `Examine`."""
+
+
 class Open(Struct, frozen=True, kw_only=True):
     """A message from customs. Verdict: `Opened` or `UnreadableAnswer`."""
 
     body: bytes
+
+
+class Advised(Struct, frozen=True, kw_only=True):
+    """What customs is likely to object to."""
+
+    advice: tuple[Advice, ...]
 
 
 class UnreadableAnswer(Struct, frozen=True, kw_only=True):
@@ -101,8 +129,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | ReadRegister | Open
-JudgeVerdict = ExaminedSubmission | Refusal | Register | Opened | UnreadableAnswer | Broken
+JudgeCase = Examine | Translate | ReadRegister | AdviseOn | Open
+JudgeVerdict = ExaminedSubmission | Refusal | Register | Advised | Opened | UnreadableAnswer | Broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +168,19 @@ class Judge:
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
+    def advise_at_once(self, case: AdviseOn) -> tuple[Advice, ...] | None:
+        """Give advice if that takes only milliseconds; None: use a judge process."""
+        if not self.adviser.has_rules(case.message_type):
+            return ()
+        if len(case.body) > AT_ONCE_BYTES:
+            return None
+        plain = read_plain(case.body, self.rules.plain, self.config.accept.limits)
+        return (
+            None
+            if plain is None
+            else advice_in_plain(plain, self._advise(case.own, case.accepted_at, case.numbers))
+        )
+
     def __call__(self, case: JudgeCase) -> JudgeVerdict:
         """Judge any case, however long it takes."""
         match case:
@@ -149,6 +190,8 @@ class Judge:
                 return self._translate(case, self.enterprises[case.caller])
             case ReadRegister():
                 return _read_register(case)
+            case AdviseOn():
+                return self._advised(case)
             case Open():
                 return self._open(case.body)
 
@@ -172,9 +215,23 @@ class Judge:
         )
         return self._ready(verdict, caller, full, origin)
 
-    def _advise(self, own: OwnTables | None) -> Advise:
-        received = datetime.now(_BEIJING).strftime("%Y%m%d%H%M%S")
-        return partial(self.adviser.advise, received=received, own=own)
+    def _advised(self, case: AdviseOn) -> Advised | Refusal:
+        kind = self.rules.catalogue.by_name(case.message_type)
+        if kind is None:
+            return Advised(advice=())
+        advise = self._advise(case.own, case.accepted_at, case.numbers)
+        try:
+            return Advised(advice=advice_on(case.body, kind, self.config.accept.limits, advise))
+        except Refused as refused:
+            return Refusal(problem=refused.problem, faults=refused.faults)
+
+    def _advise(
+        self,
+        own: OwnTables | None,
+        received: datetime | None = None,
+        numbers: frozenset[int] | None = None,
+    ) -> Advise:
+        return advising(self.adviser, received or datetime.now(UTC), numbers, own)
 
     def _ready(
         self,
@@ -216,7 +273,9 @@ class Judge:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):
             return replace(verdict, faults=made.located(verdict.faults))
-        return verdict
+        if not verdict.advice:
+            return verdict
+        return structs.replace(verdict, advice=made.placed(verdict.advice))
 
     def _suite(self, caller: Enterprise) -> Suite | None:
         return self.suite_of(caller.key or self.config.signing.default_key)
@@ -231,7 +290,7 @@ class Judge:
 def _goods(case: Translate) -> RegisteredGoods | None:
     """Return the caller's goods as they are today, for the mapping to look things up in."""
     goods = None if case.own is None else case.own.goods
-    return None if goods is None else GoodsOfDay(goods, datetime.now(_BEIJING).strftime("%Y%m%d"))
+    return None if goods is None else GoodsOfDay(goods, datetime.now(BEIJING).strftime("%Y%m%d"))
 
 
 def _read_register(case: ReadRegister) -> Register | Refusal:

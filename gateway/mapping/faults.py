@@ -7,6 +7,9 @@ from typing import Final
 from gateway.mapping.source import NoTextError, Spot, shortened
 from gateway.model import Fault
 
+PLACE_SHOWN: Final = 200
+"""Most characters of a place in the source."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFault(Fault):
@@ -98,7 +101,7 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
     label = f"{element} ({name_zh})" if name_zh else element
     label_zh = f"{name_zh}（{element}）" if name_zh else element
     return SourceFault(
-        source=shortened(wrong.spot.text, 200),
+        source=shortened(wrong.spot.text, PLACE_SHOWN),
         path=path,
         line=wrong.spot.line,
         column=wrong.spot.column,
@@ -115,5 +118,6 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
 def told_of(fault: Fault, spot: Spot) -> SourceFault:
     """Add the place in the source to a fault of the document."""
     return SourceFault(
-        **{**asdict(fault), "line": spot.line, "column": spot.column}, source=shortened(spot.text, 200)
+        **{**asdict(fault), "line": spot.line, "column": spot.column},
+        source=shortened(spot.text, PLACE_SHOWN),
     )

@@ -4,16 +4,18 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.csv_source import read_csv
-from gateway.mapping.faults import SourceFault, told_of
+from gateway.mapping.faults import PLACE_SHOWN, SourceFault, told_of
 from gateway.mapping.json_source import read_json
 from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.source import SourceItem, Spot, decoded
+from gateway.mapping.source import SourceItem, Spot, decoded, shortened
 from gateway.mapping.write import Portion, TraceStep, Writer
-from gateway.model import Fault
+from gateway.model import Advice, Fault
 from gateway.rules.fault_texts import shown_of
 
 
@@ -54,6 +56,11 @@ class Translated:
         return tuple(
             one if isinstance(one, SourceFault) else told_of(one, _spot("", traced)) for one in shown
         )
+
+    def placed(self, advice: Sequence[Advice]) -> tuple[Advice, ...]:
+        """Return advice on the document with its places in the source."""
+        traced = self._traced()
+        return tuple([_placed(one, _spot(one.path, traced)) for one in advice])
 
     def _traced(self) -> Writer:
         return self.writing.written(traced=True)[1]
@@ -151,6 +158,10 @@ def _spot(path: str, traced: Writer) -> Spot:
         if place in traced.spots:
             return traced.spots[place]
     return Spot(text="", line=0, column=0)
+
+
+def _placed(advice: Advice, spot: Spot) -> Advice:
+    return replace(advice, line=spot.line, column=spot.column, source_place=shortened(spot.text, PLACE_SHOWN))
 
 
 def _outwards(path: str) -> Iterator[str]:

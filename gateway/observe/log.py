@@ -126,6 +126,12 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
         do="`error` says why; tell the platform what `message.accepted` or `message.refused` says",
     ),
     "message.accepted": EventSpec(level="info", meaning="a message is in the spool, on disk"),
+    "advice.given": EventSpec(
+        level="info",
+        meaning="customs is likely to object to an accepted message: `rules` and `severities` with how often each; its"
+        " sender was told",
+        do="nothing; when one rule is named again and again, ask the enterprise, or customs whether the rule still holds",
+    ),
     "message.duplicate": EventSpec(
         level="info", meaning="the same bytes came again; the first answer was given"
     ),

@@ -1,4 +1,4 @@
-"""Counters of all roles, for `/metrics`: sent entries, delivered notices, collected answers, messages at polled doors.
+"""Counters of all roles, for `/metrics`: sent entries, delivered notices, collected answers, messages at polled doors, advice.
 
 `gateway.observe.metric_files` decides where they are kept: in memory, or in files that all processes of a node share.
 Labels are our own names, never anything from a message, and each label has a bounded number of values.
@@ -55,6 +55,13 @@ _door_in_order: Final = Gauge(
     multiprocess_mode="livemin",
 )
 
+_advice: Final = Counter(
+    "gateway_advice",
+    "Advice given on accepted messages, by rule and severity",
+    ["rule", "severity"],
+    registry=REGISTRY,
+)
+
 
 class OutcomeCounter:
     """One counter for each outcome. All are exported from the start with 0, so that the first event is an increase."""
@@ -91,6 +98,11 @@ def arrival_counter(destination: str) -> Counter:
 def count_door_message(enterprise: str, door: str, outcome: str) -> None:
     """Count a message at a polled door; `outcome`: `ACCEPTED`, `DUPLICATE` or a problem code."""
     _door_messages.labels(enterprise, door, outcome).inc()
+
+
+def count_advice(rule: str, severity: str, number: int) -> None:
+    """Count advice on an accepted message; `rule`: a name of the rulebook, which bounds how many there are."""
+    _advice.labels(rule, severity).inc(number)
 
 
 def set_door_in_order(enterprise: str, door: str, *, in_order: bool) -> None:

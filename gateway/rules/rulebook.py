@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.errors import RulesError
 from gateway.model import Party, Severity
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.code_tables import MANIFEST, Grade
@@ -120,6 +121,12 @@ def load_rulebook(file: Path, catalogue: Catalogue, folder: Path | None = None) 
 
     Raises RulesError that names file, rule and key; the expressions are checked when `gateway.advice` compiles them.
     """
+    if folder is not None and not folder.is_dir():
+        raise RulesError(
+            "there is no folder of rules for advice",
+            where=str(folder),
+            fix="create it, or take rules.advice_dir out",
+        )
     tables: dict[str, tuple[TablePlace, dict[str, Any]]] = {}
     own = sorted(folder.glob("*.toml")) if folder else []
     files = [file, *(one for one in own if one.name != MANIFEST)]

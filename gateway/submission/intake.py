@@ -2,21 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.advice.blocking import blocking, fault_of
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
 from gateway.model import Advice, Enterprise, Header, MessageId
 from gateway.observe.log import log
+from gateway.observe.role_metrics import count_advice
 from gateway.submission.commit import Commit
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import Cost, OverQuota, Quotas
-from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult
+from spool.entry import Conflict, Duplicate, NewMessage, Note, PutResult, Submission
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -47,6 +50,8 @@ class AcceptedSubmission(Struct, frozen=True, kw_only=True):
     """Hex, of the submitted bytes."""
     header: Header | None
     """None: these bytes had been accepted before."""
+    advice: tuple[Advice, ...] | None
+    """None: not judged this time, because the bytes are known."""
 
     @property
     def first(self) -> bool:
@@ -113,6 +118,10 @@ class Intake:
         if isinstance(judged, Refusal):
             self._refuse(body, caller, judged, on_done)
             return
+        blocked = blocked_by(judged, caller)
+        if blocked is not None:
+            self._block(blocked, judged.new, body, caller, on_done, request_key=request_key)
+            return
         resource = self._resource(judged, caller)
         refused = self._busy(resource) or self._over(caller, judged)
         if refused is not None:
@@ -121,7 +130,7 @@ class Intake:
         new = judged.new
         if request_key or resource:
             new = structs.replace(new, request_key=request_key, resource=resource)
-        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged.header)))
+        self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged)))
 
     def recalled(
         self, reply: Duplicate | Conflict, body: bytes, caller: Enterprise
@@ -142,7 +151,25 @@ class Intake:
             enterprise=caller.id,
             message_type=view.kind,
         )
-        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None)
+        return AcceptedSubmission(uid=MessageId(reply.uid), sha256=sha256, header=None, advice=None)
+
+    def _block(
+        self,
+        blocked: Refusal,
+        new: NewMessage,
+        body: bytes,
+        caller: Enterprise,
+        on_done: OnSubmitted,
+        *,
+        request_key: str,
+    ) -> None:
+        """Refuse a message on advice, unless it was accepted before: an acceptance is not undone."""
+        asked = Submission(owner=caller.id, sha256=new.sha256, request_key=request_key)
+        (known,) = self._spool.taken([asked])
+        if known is None:
+            self._refuse(body, caller, blocked, on_done)
+        else:
+            on_done(self.recalled(known, new.body, caller))
 
     def _busy(self, resource: str) -> Busy | None:
         """Tell whether the device that has to sign it has too long a queue."""
@@ -180,8 +207,14 @@ class Intake:
         )
 
 
+def blocked_by(judged: ExaminedSubmission, caller: Enterprise) -> Refusal | None:
+    """Return the refusal of a message by advice that its enterprise blocks on; None: it blocks on nothing of it."""
+    found = blocking(judged.advice, caller.block_on)
+    return Refusal(problem="advice-blocks", faults=tuple(map(fault_of, found))) if found else None
+
+
 def _outcome(
-    reply: PutResult | Exception | None, new: NewMessage, header: Header
+    reply: PutResult | Exception | None, new: NewMessage, judged: ExaminedSubmission
 ) -> SubmissionResult | Exception:
     """Return the result of a new message, and log it."""
     if isinstance(reply, Exception):
@@ -198,8 +231,28 @@ def _outcome(
         enterprise=new.owner,
         message_type=new.kind,
     )
+    if first and judged.advice:
+        _record(judged.advice, new)
     return AcceptedSubmission(
-        uid=MessageId(reply.uid), sha256=new.sha256.hex(), header=header if first else None
+        uid=MessageId(reply.uid),
+        sha256=new.sha256.hex(),
+        header=judged.header if first else None,
+        advice=judged.advice,
+    )
+
+
+def _record(advice: Sequence[Advice], new: NewMessage) -> None:
+    """Log and count what advice was given on an accepted message; never a value."""
+    told = Counter((one.rule, one.severity) for one in advice)
+    for (rule, severity), number in told.items():
+        count_advice(rule, severity, number)
+    log(
+        "advice.given",
+        message_id=new.uid,
+        rules={rule: number for (rule, _), number in told.items()},
+        severities=Counter(one.severity.value for one in advice),
+        enterprise=new.owner,
+        message_type=new.kind,
     )
 
 

@@ -1,15 +1,20 @@
 """Runs the stages in order: the bytes of one caller become a checked message, or a list of everything wrong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Final
 
 from lxml import etree
 
+from gateway.advice.adviser import Adviser
 from gateway.advice.declared import DeclaredFields, declared_in_plain, declared_in_tree
 from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
+from gateway.goods.register import OwnTables
 from gateway.model import Advice, Enterprise, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.loading import Rules
@@ -25,6 +30,7 @@ from gateway.xml.decode import decode
 from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
 from signing.keys.suite import RSA_SHA1, Suite
 
+_BEIJING: Final = timezone(timedelta(hours=8))
 Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 """Gives advice on the declarations of a valid message, without lines."""
 
@@ -32,6 +38,17 @@ Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
     """Give no advice."""
     return ()
+
+
+def advising(
+    adviser: Adviser,
+    received: datetime,
+    numbers: Container[int] | None = None,
+    own: OwnTables | None = None,
+) -> Advise:
+    """Return what gives advice on a message that came at this time; `numbers`, `own`: as in `Adviser.advise`."""
+    second = received.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S")
+    return partial(adviser.advise, received=second, numbers=numbers, own=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +88,7 @@ def examine(
             message, document = _examine_wrapped(
                 document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
             )
-            return replace(message, advice=_advice(document, message.header, advise))
+            return replace(message, advice=_advice(document, message.header.message_type, advise))
         header = _examine_document(
             document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
         )
@@ -82,7 +99,7 @@ def examine(
         body=body,
         header=header,
         draft=None if suite is None else made,
-        advice=_advice(document, header, advise),
+        advice=_advice(document, header.message_type, advise),
     )
 
 
@@ -116,17 +133,33 @@ def _examine_plain(
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    advice = advise(header.message_type, declared_in_plain(plain.body.decode(), header.message_type))
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
-        advice=on_lines(advice, etree.fromstring(plain.body)) if advice else (),
+        advice=advice_in_plain(plain, advise),
     )
 
 
-def _advice(document: etree._Element, header: Header, advise: Advise) -> tuple[Advice, ...]:
-    kind = header.message_type
+def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
+    """Return the advice on a document in plain form, with lines."""
+    kind = plain.header.message_type
+    advice = advise(kind, declared_in_plain(plain.body.decode(), kind))
+    return on_lines(advice, etree.fromstring(plain.body)) if advice else ()
+
+
+def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advise) -> tuple[Advice, ...]:
+    """Return the advice on a message that was accepted before, a document or a DxpMsg, with lines.
+
+    It is not checked again. Raises Refused when it cannot be read, for instance because limits are lower now.
+    """
+    document = decode(body, limits)
+    if etree.QName(document).namespace == DXP:
+        document = decode(_unwrap(document, body).business, limits)
+    return _advice(document, kind, advise)
+
+
+def _advice(document: etree._Element, kind: MessageType, advise: Advise) -> tuple[Advice, ...]:
     return on_lines(advise(kind, declared_in_tree(document, kind)), document)
 
 

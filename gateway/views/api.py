@@ -9,9 +9,9 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from gateway import facts
-from gateway.facts import MessageFacts
+from gateway.facts import DeclaredFacts, MessageFacts
 from gateway.identity import parse_identity
-from gateway.model import Code, Header, Layer
+from gateway.model import Advice, Code, Declaration, Header, Layer
 from gateway.rules.codes import Codes
 from gateway.views.causes import failure_of
 from spool.entry import MessageView, Notice, TimelineEntry
@@ -29,6 +29,42 @@ class DeclarationView(Struct, frozen=True, kw_only=True):
     guid: str
 
 
+class AdviceView(Struct, frozen=True, kw_only=True):
+    """One thing about a valid declaration that customs is likely to object to. It changes no byte and refuses nothing by itself."""
+
+    rule: str
+    """Stable name of the rule."""
+    severity: str
+    """`error`: customs is known to refuse it; `warning`: likely to; `hint`: unusual, and seldom meant."""
+    path: str
+    """Place in the document, as XPath."""
+    line: int
+    """1-based; 0: not known."""
+    column: int
+    """1-based; 0: not known."""
+    element: str
+    name_zh: str
+    """Chinese name of the element."""
+    value: str
+    """What stands there, cut; of data of a natural person its length alone, as stars."""
+    code: str
+    """Code that customs would answer with; empty: not known."""
+    who: str
+    """Who has to act."""
+    message: str
+    message_zh: str
+    fix: str
+    fix_zh: str
+    grade: str
+    """How well the rule is supported: `O` the authority's own text, `V` several sources agree, `S` one source, `U` unverified."""
+    source: str
+    """Where the rule comes from."""
+    source_place: str
+    """Place in the JSON or CSV that was handed in, to which line and column refer; else empty."""
+    key: Mapping[str, str]
+    """Business key of the declaration that it is about; empty: of none in particular."""
+
+
 class AcceptedView(Struct, frozen=True, kw_only=True):
     """The answer to a submission."""
 
@@ -41,6 +77,8 @@ class AcceptedView(Struct, frozen=True, kw_only=True):
     declarations: tuple[DeclarationView, ...]
     state: str = "accepted"
     """`accepted`, or `valid` for a dry run."""
+    advice: tuple[AdviceView, ...] | None = None
+    """What customs is likely to object to, 100 at most; null: it cannot be told now, ask for the message later."""
 
 
 class EntryView(Struct, frozen=True, kw_only=True):
@@ -88,6 +126,9 @@ class StatusView(Struct, frozen=True, kw_only=True):
     error_zh: str = ""
     entries: tuple[EntryView, ...] = ()
     """Every way of the message, the first one too."""
+    advice: tuple[AdviceView, ...] | None = None
+    """What customs is likely to object to, by the rules of today and the declarations' own days, 100 at most; lines are those
+    of the accepted bytes. null: it cannot be told now, ask again later."""
 
 
 class MeaningView(Struct, frozen=True, kw_only=True):
@@ -210,6 +251,8 @@ class StandingView(Struct, frozen=True, kw_only=True):
     """The earliest of them; null: nothing is overdue."""
     messages: tuple[SubmissionView, ...]
     """Those that spoke of it, newest first, 100 at most."""
+    advice: tuple[AdviceView, ...] | None = None
+    """What customs is likely to object to in it, as of `StatusView`; null too beyond the first 3 declarations."""
 
 
 class TimelineView(Struct, frozen=True, kw_only=True):
@@ -251,7 +294,7 @@ def _declarations(known: MessageFacts) -> tuple[DeclarationView, ...]:
     return tuple(DeclarationView(key=one.key, guid=one.guid) for one in known.declarations)
 
 
-def accepted_view(view: MessageView) -> AcceptedView:
+def accepted_view(view: MessageView, advice: Sequence[Advice] | None) -> AcceptedView:
     """Say what was accepted; the same for the first answer and every later one."""
     known = facts.message_facts(view.facts)
     return AcceptedView(
@@ -260,10 +303,13 @@ def accepted_view(view: MessageView) -> AcceptedView:
         message_type=view.kind,
         edition=known.edition,
         declarations=_declarations(known),
+        advice=advice_views(advice, known.declarations),
     )
 
 
-def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted") -> AcceptedView:
+def first_view(
+    uid: str, header: Header, sha256: str, advice: Sequence[Advice] | None, *, state: str = "accepted"
+) -> AcceptedView:
     """Say what was accepted just now; equal to what `accepted_view` says of it ever after."""
     return AcceptedView(
         id=uid,
@@ -272,10 +318,46 @@ def first_view(uid: str, header: Header, sha256: str, *, state: str = "accepted"
         edition=header.edition,
         declarations=tuple([DeclarationView(key=one.key, guid=one.guid) for one in header.declarations]),
         state=state,
+        advice=advice_views(advice, header.declarations),
     )
 
 
-def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusView:
+def advice_views(
+    advice: Sequence[Advice] | None, declarations: Sequence[Declaration] | Sequence[DeclaredFacts]
+) -> tuple[AdviceView, ...] | None:
+    """Show advice on a message; `declarations`: all of the message, in order. None: it cannot be told."""
+    if advice is None:
+        return None
+    return tuple(
+        [
+            AdviceView(
+                rule=one.rule,
+                severity=one.severity.value,
+                path=one.path,
+                line=one.line,
+                column=one.column,
+                element=one.element,
+                name_zh=one.name_zh,
+                value=one.value,
+                code=one.code,
+                who=one.who.value,
+                message=one.message,
+                message_zh=one.message_zh,
+                fix=one.fix,
+                fix_zh=one.fix_zh,
+                grade=one.grade,
+                source=one.source,
+                source_place=one.source_place,
+                key=declarations[one.declaration - 1].key if one.declaration else {},
+            )
+            for one in advice
+        ]
+    )
+
+
+def status_view(
+    view: MessageView, ways: Sequence[MessageView] = (), advice: Sequence[Advice] | None = None
+) -> StatusView:
     """Say how a message stands; `ways` are all its entries, `view` the first."""
     failure = failure_of(view)
     known = facts.message_facts(view.facts)
@@ -296,6 +378,7 @@ def status_view(view: MessageView, ways: Sequence[MessageView] = ()) -> StatusVi
         error=failure.en,
         error_zh=failure.zh,
         entries=tuple(map(entry_view, ways)),
+        advice=advice_views(advice, known.declarations),
     )
 
 

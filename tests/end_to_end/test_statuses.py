@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
     "untranslatable": "422: tests/end_to_end/test_translation.py",
     "too-slow": "408: tests/security/test_http_slow.py",
     "version-not-supported": "505: tests/security/test_http_requests.py",
+    "advice-blocks": "422: tests/end_to_end/test_advice.py",
     "too-expensive": "422: tests/security/test_isolation.py",
     "quota-exceeded": "429: belongs to the tests of the quotas, which come with them",
     "unavailable": "503: test_503_is_answered_at_a_watermark below; a full disk in test_watermarks.py",

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.model import Envelope
 from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests import documents as make
+from tests.advice_rules import BUYER, NAMED, PAID, about_the_buyer, paid, rule, write_rules
 from tests.command_line import invoke, lines
 
 MEMBERS = ["path", "line", "column", "element", "name_zh", "value", "rule", "message", "message_zh", "fix"]
@@ -148,3 +149,58 @@ def test_unknown_edition_missing_file_and_empty_folder_are_usage_errors(tmp_path
     assert invoke("validate", tmp_path / "none.xml").exit_code == 2
     assert invoke("validate", tmp_path).exit_code == 2
     assert invoke("validate").exit_code == 2
+
+
+def advised(tmp_path: Path, body: bytes, *options: str) -> tuple[Path, tuple[object, ...]]:
+    """Write a file and a folder of rules; the file, and the options that ask for advice on it."""
+    file = tmp_path / "order.xml"
+    file.write_bytes(body)
+    rules = write_rules(tmp_path / "advice", rule(PAID), about_the_buyer())
+    return file, (*options, "--advise", "--advice-dir", rules)
+
+
+def test_advice_is_a_member_of_the_line_on_request_and_makes_nothing_invalid(tmp_path: Path) -> None:
+    file, options = advised(tmp_path, paid(make.order("A", "B"), "200"))
+    result = invoke("validate", "--json", *options, file)
+    (line,) = lines(result)
+    assert list(line) == ["file", "valid", "message_type", "edition", "faults", "advice"]
+    assert (line["valid"], result.exit_code) == (True, 0)
+    told = [
+        (one["rule"], one["key"]["orderNo"], one["line"]) for one in line["advice"] if one["rule"] == PAID
+    ]
+    assert told == [(PAID, "A", 2), (PAID, "B", 2)]
+    assert BUYER not in result.stdout
+
+
+def test_advice_in_an_envelope_has_paths_that_begin_with_its_data(tmp_path: Path) -> None:
+    file, options = advised(tmp_path, wrap(paid(make.order(), "200"), ENVELOPE))
+    (line,) = lines(invoke("validate", "--json", *options, file))
+    paths = {one["path"] for one in line["advice"] if one["rule"] in {PAID, NAMED}}
+    assert paths == {
+        "/DxpMsg/Data/CEB311Message/Order[1]/OrderHead/acturalPaid",
+        "/DxpMsg/Data/CEB311Message/Order[1]/OrderHead/buyerName",
+    }
+
+
+def test_no_advice_on_what_is_not_valid_or_no_declaration(tmp_path: Path) -> None:
+    file, options = advised(tmp_path, make.order().replace(*SPOILED))
+    (line,) = lines(invoke("validate", "--json", *options, file))
+    assert (line["valid"], line["advice"]) == (False, [])
+    file.write_bytes(make.receipt("CEB312Message", {"ebpCode": "1", "ebcCode": "2", "orderNo": "A"}))
+    (line,) = lines(invoke("validate", "--json", *options, file))
+    assert (line["valid"], line["advice"]) == (True, [])
+
+
+def test_people_read_advice_in_both_languages_within_eighty_columns(tmp_path: Path) -> None:
+    file, options = advised(tmp_path, paid(make.order("N" * 60), "200"))
+    first, *rest = invoke("validate", *options, file).stdout.splitlines()
+    assert "valid (CEB311Message, edition 202205), advice: " in first
+    assert f"  error  {PAID}  line 2" in rest
+    for text in (
+        "acturalPaid 200 is too much",
+        "实付金额200过大",
+        "fix (platform): check acturalPaid",
+        "处理：核对实付金额",
+    ):
+        assert f"    {text}" in rest
+    assert max(len(line.encode("gb18030")) for line in rest) <= 80

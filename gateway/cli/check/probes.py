@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.app.build import load_trust
 from gateway.app.open_spool import build_spool
+from gateway.cli.check.advice import probe_advice
 from gateway.cli.check.batches import probe_batches
 from gateway.cli.check.bindings import probe_bindings
 from gateway.cli.check.doors import probe_doors
@@ -47,6 +48,7 @@ def probe(config: Config) -> Iterator[Check]:
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
         yield _database(config)
+    yield from probe_advice(config)
     yield from probe_bindings(config)
     yield from _door(config)
     yield from probe_tls(config)

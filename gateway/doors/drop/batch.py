@@ -12,18 +12,20 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from msgspec import structs
+
 from gateway.doors.http.responses import to_response
 from gateway.doors.http.services import HttpResponse, ProblemError, problem_response
-from gateway.model import Enterprise
+from gateway.model import Advice, Enterprise
 from gateway.observe.defects import defect
 from gateway.observe.log import log
 from gateway.observe.role_metrics import ACCEPTED, DUPLICATE, count_door_message
 from gateway.ports import Arrival, Clock
 from gateway.submission.commit import BatchCommit
-from gateway.submission.intake import ExaminedSubmission, Intake, SubmissionResult
+from gateway.submission.intake import AcceptedSubmission, ExaminedSubmission, Intake, SubmissionResult
 from gateway.submission.pipeline import Refusal
 from gateway.upkeep.watermarks import Gauge
-from spool.entry import Conflict, Duplicate, Submission
+from spool.entry import Conflict, Duplicate, MessageView, Submission
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -42,6 +44,7 @@ class BatchSubmitter:
         *,
         intake: Intake,
         judge: Callable[[bytes, Enterprise], ExaminedSubmission | Refusal],
+        advise: Callable[[MessageView], tuple[Advice, ...] | None],
         commit: BatchCommit,
         spool: Spool,
         gauge: Gauge,
@@ -51,9 +54,11 @@ class BatchSubmitter:
     ) -> None:
         """Store the settings.
 
-        `intake` writes to `commit`; `judge` always returns, whatever it gets; `size_bytes`: largest message.
+        `intake` writes to `commit`; `judge` always returns, whatever it gets; `advise` gives the advice on
+        a message accepted before; `size_bytes`: largest message.
         """
         self._judge = judge
+        self._advise = advise
         self._clock = clock
         self._intake = intake
         self._commit = commit
@@ -106,10 +111,18 @@ class BatchSubmitter:
                     self._submit(arrival, caller, on_done)
                 else:
                     on_done(self._intake.recalled(reply, arrival.body, caller))
+                results[index] = self._advised(results[index], caller)
             except Exception as error:  # noqa: BLE001 (the others are judged; this one is answered for)
                 on_done(error)
         self._commit.commit()
         return results
+
+    def _advised(self, result: _Result, caller: Enterprise) -> _Result:
+        """Add to the result of known bytes the advice that their first answer had. Raises SpoolError."""
+        if not isinstance(result, AcceptedSubmission) or result.advice is not None:
+            return result
+        view = self._spool.message(result.uid, owner=caller.id)
+        return result if view is None else structs.replace(result, advice=self._advise(view))
 
     def _known(self, arrivals: Sequence[Arrival], caller: Enterprise) -> dict[int, Duplicate | Conflict]:
         """Return by position, in one look-up, which arrivals were accepted before.

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -44,6 +45,7 @@ from gateway.doors.http.services import (
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
 from gateway.evidence.exporter import NotSealedError
+from gateway.facts import message_facts
 from gateway.identity import spellings
 from gateway.model import Enterprise, Fault
 from gateway.observe.defects import RateLimit
@@ -77,6 +79,9 @@ _POLLS = Fault(
     message_zh="本企业同时等待回执的请求过多",
     fix="let one request wait and the others ask without wait=",
 )
+
+_ADVISED: Final = 3
+"""Most declarations of one timeline that advice is given on: each may take judging a message of the largest size."""
 
 Handler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]
 
@@ -190,7 +195,7 @@ async def _get_message(request: Request, services: HttpServices, caller: Enterpr
     ways = services.spool.ways(message_id(request))
     if not ways or ways[0].owner != caller.id:
         raise ProblemError("not-found")
-    return _json(api.status_view(ways[0], ways))
+    return _json(api.status_view(ways[0], ways, await services.advising.advice_on(ways[0])))
 
 
 async def _get_content(request: Request, services: HttpServices, caller: Enterprise) -> Response:
@@ -227,16 +232,35 @@ async def _get_declaration(request: Request, services: HttpServices, caller: Ent
         raise ProblemError("not-found")
     named = known.found_by
     rows = services.spool.timeline(caller.id, named)
+    stand = standings(services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes)
     return _json(
         api.TimelineView(
             type=message_type,
             key=key,
             answers=api.answer_views(rows, services.rules.codes),
-            declarations=standings(
-                services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes
+            declarations=(
+                *[await _advised(one, services, caller) for one in stand[:_ADVISED]],
+                *stand[_ADVISED:],
             ),
         )
     )
+
+
+async def _advised(
+    standing: api.StandingView, services: HttpServices, caller: Enterprise
+) -> api.StandingView:
+    """Add the advice on a declaration in the newest message about it."""
+    view = services.spool.message(standing.messages[0].id, owner=caller.id)
+    if view is None:
+        return standing
+    declarations = message_facts(view.facts).declarations
+    numbers = frozenset(
+        number
+        for number, one in enumerate(declarations, start=1)
+        if one.key == standing.key or len(declarations) == 1
+    )
+    advice = await services.advising.advice_on(view, numbers) if numbers else None
+    return structs.replace(standing, advice=api.advice_views(advice, declarations))
 
 
 async def _get_receipts(request: Request, services: HttpServices, caller: Enterprise) -> Response:

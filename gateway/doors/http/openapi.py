@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -23,8 +23,9 @@ from gateway.doors.http.operations import (
     problems_of,
 )
 from gateway.doors.http.request_signature import WINDOW_S
-from gateway.model import CodeClass, Fault, Layer
+from gateway.model import CodeClass, Fault, Layer, Party, Severity
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
+from gateway.rules.code_tables import Grade
 from gateway.samples.compose import compose
 from gateway.views import api
 from spool.lifecycle import State
@@ -38,6 +39,9 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("AnswerView", "layer"): [layer.value for layer in Layer],
     ("MeaningView", "kind"): [kind.value for kind in CodeClass],
     ("MeaningView", "retry"): ["retry", "fix", "never", ""],
+    ("AdviceView", "severity"): [severity.value for severity in Severity],
+    ("AdviceView", "who"): [party.value for party in Party],
+    ("AdviceView", "grade"): list(get_args(Grade)),
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""

@@ -166,7 +166,7 @@ _SUBMIT: Final = Operation(
         ),
         200: ResponseSpec(
             says="Accepted before: the first answer again. Or the dry run found nothing wrong: an empty `id`,"
-            " `state` is `valid`",
+            " `state` is `valid`. In both, `advice` is by the rules of today",
             view=api.AcceptedView,
             headers=(LOCATION,),
         ),
@@ -175,7 +175,7 @@ _SUBMIT: Final = Operation(
         "conflicting-version", "cop-msg-id-taken", "idempotency-key-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
         "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
-        "untranslatable", "too-expensive",
+        "untranslatable", "advice-blocks", "too-expensive",
     ),
     parameters=(
         Parameter(

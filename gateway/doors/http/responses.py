@@ -29,12 +29,14 @@ def to_response(
             where = {"Location": f"{PATH}/{outcome.uid}"}
             if outcome.header is not None:
                 return ok_response(
-                    api.first_view(outcome.uid, outcome.header, outcome.sha256), 202, headers=where
+                    api.first_view(outcome.uid, outcome.header, outcome.sha256, outcome.advice),
+                    202,
+                    headers=where,
                 )
             view = spool.message(outcome.uid, owner=caller.id)
             if view is None:
                 raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
-            return ok_response(api.accepted_view(view), headers=where)
+            return ok_response(api.accepted_view(view, outcome.advice), headers=where)
         case Refusal():
             raise ProblemError(outcome.problem, *outcome.faults)
         case Busy(queue=queue):

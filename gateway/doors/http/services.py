@@ -15,6 +15,7 @@ from gateway.doors.http.long_poll import LongPoll
 from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.evidence.exporter import EvidenceExporter
 from gateway.goods.cache import RegisterCache
+from gateway.judges.advising import Advising
 from gateway.judges.pool import Pool
 from gateway.mapping.language import SourceMapping
 from gateway.model import Enterprise, Fault
@@ -48,6 +49,7 @@ class HttpServices:
     long_poll: LongPoll
     pool: Pool
     registers: RegisterCache
+    advising: Advising
     gauge: Gauge
     meter: Meter
     exporter: EvidenceExporter

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.doors.http.credentials import Credentials
 from gateway.doors.http.forms import BodyForm, form_of, needs_mapping
@@ -30,13 +30,14 @@ from gateway.doors.http.services import (
 from gateway.judges.judge import Examine, Judge, JudgeVerdict, Translate, on_message
 from gateway.judges.pool import Pool
 from gateway.model import Enterprise, Fault
-from gateway.submission.intake import AcceptedSubmission, ExaminedSubmission, SubmissionResult
+from gateway.submission.intake import AcceptedSubmission, ExaminedSubmission, SubmissionResult, blocked_by
 from gateway.submission.known_bytes import Recall
 from gateway.submission.mail_limit import Full
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import Cost
 from gateway.views import api
 from spool.entry import Conflict, Duplicate, Submission
+from spool.errors import SpoolError
 
 _OPERATION: Final = f"POST {PATH}"
 _REFUSED_FOR_S: Final = "15"
@@ -165,7 +166,7 @@ class Submissions:
 
         def go_on(reply: Duplicate | Conflict | Exception | None = None) -> None:
             if reply is not None:
-                tell(self._recalled(reply, admitted, body))
+                self._tell(self._recalled(reply, admitted, body), admitted, tell)
             elif judged is None:
                 self._ask_judge(question, admitted, body, tell)
             else:
@@ -181,11 +182,23 @@ class Submissions:
 
     def _recalled(
         self, reply: Duplicate | Conflict | Exception, admitted: Admitted, body: bytes
-    ) -> HttpResponse:
-        """Answer a body that was accepted before."""
+    ) -> SubmissionResult:
+        """Return the result of a body that was accepted before."""
         if isinstance(reply, Exception):
             raise reply
-        return self._answer(self._services.intake.recalled(reply, body, admitted.caller), admitted)
+        return self._services.intake.recalled(reply, body, admitted.caller)
+
+    def _tell(self, outcome: SubmissionResult | Exception, admitted: Admitted, tell: Tell) -> None:
+        """Answer a submission; known bytes get their advice again, which may take a judge. Raises SpoolError."""
+        if not isinstance(outcome, AcceptedSubmission) or outcome.advice is not None:
+            tell(self._answer(outcome, admitted))
+            return
+        view = self._services.spool.message(outcome.uid, owner=admitted.caller.id)
+        if view is None:
+            raise SpoolError("an accepted message is not in the spool", where=outcome.uid)
+        self._services.advising.ask(
+            view, lambda advice: tell(self._answer(structs.replace(outcome, advice=advice), admitted))
+        )
 
     def _ask_judge(self, question: Examine | Translate, admitted: Admitted, body: bytes, tell: Tell) -> None:
         """Hand it to a judge that may be killed. Raises ProblemError when none will have it."""
@@ -206,16 +219,20 @@ class Submissions:
             judged,
             body,
             admitted.caller,
-            lambda outcome: tell(self._answer(outcome, admitted)),
+            lambda outcome: self._try(lambda: self._tell(outcome, admitted, tell), tell),
             request_key=admitted.request_key,
         )
 
     def _dry_run(self, judged: ExaminedSubmission | Refusal, body: bytes, caller: Enterprise) -> HttpResponse:
         self._services.intake.charge(body, caller)
+        if not isinstance(judged, Refusal):
+            judged = blocked_by(judged, caller) or judged
         if isinstance(judged, Refusal):
             raise ProblemError(judged.problem, *judged.faults)
         self._services.meter.answered(_OPERATION)
-        return ok_response(api.first_view("", judged.header, judged.new.sha256.hex(), state="valid"))
+        return ok_response(
+            api.first_view("", judged.header, judged.new.sha256.hex(), judged.advice, state="valid")
+        )
 
     def _answer(self, outcome: SubmissionResult | Exception, admitted: Admitted) -> HttpResponse:
         """Return the answer to a submission, and count it. Never raises."""
