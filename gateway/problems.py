@@ -18,6 +18,7 @@
 | `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
 | `not-json` | 422 | cut off, a key twice, nested too deep, or no JSON at all |
 | `not-csv` | 422 | quotes that do not match, a row too short or too long, a column that the mapping needs |
+| `invalid-register` | 422 | rows of the goods, or of the switches of books, are wrong; what was there before stays in force |
 | `untranslatable` | 422 | the mapping finds something else in the source than it can write |
 | `not-xml` | 422 | empty, cut off, or not well-formed |
 | `unsafe-xml` | 422 | a DOCTYPE, too many elements, nested too deep |
@@ -106,6 +107,11 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "not-json": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not JSON", "内容不是有效的JSON"),
         "not-csv": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not CSV", "内容不是有效的CSV"),
+        "invalid-register": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Rows of the register are not in order; the earlier one stays in force",
+            "备案数据有误，原备案继续有效",
+        ),
         "untranslatable": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The source cannot be written as a message of customs",

@@ -36,6 +36,7 @@ class ComposedSpool:
     counts: store.SpoolCounts
     retention: store.SpoolRetention
     log: store.SpoolLog
+    registers: store.SpoolRegisters
     upkeep: store.SpoolUpkeep
 
     put = _of("intake", store.SpoolIntake.put)
@@ -106,6 +107,12 @@ class ComposedSpool:
     places = _of("log", store.SpoolLog.places)
     leaves = _of("log", store.SpoolLog.leaves)
     lines = _of("log", store.SpoolLog.lines)
+
+    replace_register = _of("registers", store.SpoolRegisters.replace_register)
+    drop_register = _of("registers", store.SpoolRegisters.drop_register)
+    register_versions = _of("registers", store.SpoolRegisters.register_versions)
+    register = _of("registers", store.SpoolRegisters.register)
+    register_body = _of("registers", store.SpoolRegisters.register_body)
 
     tidy = _of("upkeep", store.SpoolUpkeep.tidy)
     reserve = _of("upkeep", store.SpoolUpkeep.reserve)

@@ -48,6 +48,7 @@ from spool.entry import (
 from spool.errors import SpoolError
 from spool.grouping import EntryGroup
 from spool.lifecycle import Event
+from spool.registers import NewRegister, StoredRegister
 from spool.sealing import Leaves, Sealed, Sign
 
 NO_BOUNDS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -467,6 +468,33 @@ class SpoolLog(Protocol):
         ...
 
 
+class SpoolRegisters(Protocol):
+    """Keeps, for each owner, documents that its messages are compared with."""
+
+    def replace_register(self, new: NewRegister, *, notes: Sequence[Note] = ()) -> int:
+        """Store a document in place of the owner's earlier one of that name, and write notes to the journal.
+
+        One commit. Returns the version, which is above every earlier one of this owner and name.
+        """
+        ...
+
+    def drop_register(self, owner: str, name: str, *, notes: Sequence[Note] = ()) -> bool:
+        """Take a document back, and write notes to the journal, in one commit; False: there was none, nothing is written."""
+        ...
+
+    def register_versions(self) -> Mapping[tuple[str, str], int]:
+        """Return owner and name of each document in force → its version; one cheap query."""
+        ...
+
+    def register(self, owner: str, name: str) -> StoredRegister | None:
+        """Return the document in force, without its body; None: there is none."""
+        ...
+
+    def register_body(self, owner: str, name: str) -> bytes | None:
+        """Return the bytes of the document in force, as handed in; None: there is none."""
+        ...
+
+
 class SpoolUpkeep(Protocol):
     """Keeps the store in order, and wakes whoever waits for it."""
 
@@ -513,6 +541,7 @@ class Spool(
     SpoolCounts,
     SpoolRetention,
     SpoolLog,
+    SpoolRegisters,
     SpoolUpkeep,
     Protocol,
 ):

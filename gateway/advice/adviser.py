@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
 from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import Kind, Value
-from gateway.advice.syntax import ExpressionError, parse
+from gateway.advice.syntax import ExpressionError, Text, calls, parse
+from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.model import Advice, MessageType, Severity
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import masked
@@ -50,11 +51,13 @@ class Adviser:
         declared: Sequence[DeclaredFields],
         received: str,
         numbers: Container[int] | None = None,
+        own: OwnTables | None = None,
     ) -> tuple[Advice, ...]:
         """Return what customs is likely to object to, in document order of the declarations.
 
         `received`: second of Beijing time at which the message came, `YYYYMMDDhhmmss`. `numbers`: 1-based positions of
-        the declarations to judge; None: all. Raises RulesError for a rule that cannot be compiled.
+        the declarations to judge; None: all. `own`: what its enterprise has handed in to be compared with; rules that
+        look into it sleep without. Raises RulesError for a rule that cannot be compiled.
         """
         if not self.has_rules(kind.name):
             return ()
@@ -63,7 +66,7 @@ class Adviser:
         for number, one in enumerate(declared, start=1):
             if numbers is not None and number not in numbers:
                 continue
-            for finding in rules.judge(one, number, received):
+            for finding in rules.judge(one, number, received, own):
                 of_rule = found.setdefault(finding.ready.rule.name, [])
                 if len(of_rule) < ADVICE_SHOWN:
                     of_rule.append(finding)
@@ -100,6 +103,7 @@ class _Case:
     moment: str
     """Second by which it is judged."""
     received: str
+    own: OwnTables | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,29 +150,33 @@ class _RulesOfType:
                 if edge
             }
         )
-        self._judges: dict[int, tuple[Found, Mapping[int, _Ready]]] = {}
+        self._judges: dict[tuple[int, bool], tuple[Found, Mapping[int, _Ready]]] = {}
 
-    def judge(self, one: DeclaredFields, number: int, received: str) -> Iterator[_Finding]:
+    def judge(
+        self, one: DeclaredFields, number: int, received: str, own: OwnTables | None
+    ) -> Iterator[_Finding]:
         moment = own_moment(one.head, received)
-        judge, ready = self._at(moment)
-        case = _Case(declared=one, number=number, moment=moment, received=received)
-        for rule, place in judge(one.head, one.items, moment[:8], received):
+        judge, ready = self._at(moment, own=own is not None)
+        case = _Case(declared=one, number=number, moment=moment, received=received, own=own)
+        for rule, place in judge(one.head, one.items, moment[:8], received, own):
             yield _Finding(ready=ready[rule], place=place, case=case)
 
     def compile_all(self) -> None:
         """Compile for every stretch of time."""
         for edge in ("", *self._edges):
-            self._at(edge)
+            for own in (False, True):
+                self._at(edge, own=own)
 
-    def _at(self, moment: str) -> tuple[Found, Mapping[int, _Ready]]:
-        """Return what is in force at a time, compiled the first time it is asked for."""
-        stretch = bisect_right(self._edges, moment)
+    def _at(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
+        """Return what is in force at a time, compiled the first time it is asked for; `own`: as for `_compile`."""
+        stretch = bisect_right(self._edges, moment), own
         if stretch not in self._judges:
-            self._judges[stretch] = self._compile(moment)
+            self._judges[stretch] = self._compile(moment, own=own)
         return self._judges[stretch]
 
-    def _compile(self, moment: str) -> tuple[Found, Mapping[int, _Ready]]:
-        rules = [rule for rule in self._rules if rule.in_force(moment)]
+    def _compile(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
+        """Compile the rules of a moment; without tables of the enterprise's own (`own`) those that name none."""
+        rules = [rule for rule in self._rules if rule.in_force(moment) and (own or not _looks_into_own(rule))]
         scope = self._layout.scope
         ready = {number: _Ready(rule=rule, shows=self._shows(rule)) for number, rule in enumerate(rules)}
         judged: list[Judged] = []
@@ -200,7 +208,7 @@ class _RulesOfType:
         rule, one = ready.rule, case.declared
         holder = one.items[place - 1] if place else one.head
         shown = {
-            name: _as_text(name, show(one.head, one.items, case.moment[:8], case.received, place))
+            name: _as_text(name, show(one.head, one.items, case.moment[:8], case.received, place, case.own))
             for name, show in ready.shows.items()
         }
 
@@ -302,6 +310,19 @@ def _read(rule: Rule, number: int) -> Judged:
         each_item=rule.each_item,
         when=_tried(rule, "when", lambda: parse(rule.when)) if rule.when else None,
         holds=_tried(rule, "holds", lambda: parse(rule.holds)),
+    )
+
+
+def _looks_into_own(rule: Rule) -> bool:
+    """Say whether a rule looks something up in a table that enterprises have of their own. Raises RulesError."""
+    read = _read(rule, 0)
+    return any(
+        isinstance(one, Text) and one.value in OWN_TABLES
+        for expression in (read.when, read.holds)
+        if expression is not None
+        for call in calls(expression)
+        if call.name in {"lookup", "in_table"}
+        for one in call.arguments[:1]
     )
 
 

@@ -25,12 +25,14 @@ from gateway.advice.syntax import (
     Operation,
     Text,
 )
+from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.rules.code_tables import CodeTables
 
 Fields = Mapping[str, str]
 """Field → text as written; fields without a text are absent."""
-Found = Callable[[Fields, Sequence[Fields], str, str], list[tuple[int, int]]]
-"""Head, items, the declaration's own day, the time of its receipt → each rule that does not hold and the item, 1-based; 0: none."""
+Found = Callable[[Fields, Sequence[Fields], str, str, OwnTables | None], list[tuple[int, int]]]
+"""Head, items, the declaration's own day, the time of its receipt, tables of the enterprise's own (needed where a rule names
+one) → each rule that does not hold and the item, 1-based; 0: none."""
 
 _NUMBERS: Final = frozenset({"+", "-", "*"})
 _JOINS: Final = frozenset({"and", "or"})
@@ -62,7 +64,7 @@ def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found
     items = _Part(scope, tables, in_items=True)
     for rule in rules:
         (items if rule.each_item else head).add(rule)
-    lines = ["def judge(head, items, day, received):", " found = []", *head.lines(" ", "head")]
+    lines = ["def judge(head, items, day, received, own=None):", " found = []", *head.lines(" ", "head")]
     if any(rule.each_item for rule in rules):
         lines += [" for place, item in enumerate(items, 1):", *items.lines("  ", "item")]
     lines.append(" return found")
@@ -73,14 +75,14 @@ def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found
 
 
 def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: bool) -> Callable[..., Value]:
-    """Compile one expression that a text of advice shows: head, items, day, received, place → its value, or None.
+    """Compile one expression that a text of advice shows: head, items, day, received, place, own → its value, or None.
 
     `place`: 1-based, of the item; 0 for the declaration. Raises ExpressionError.
     """
     part = _Part(scope, tables, in_items=each_item)
     value = part.value(text)
     lines = [
-        "def show(head, items, day, received, place):",
+        "def show(head, items, day, received, place, own=None):",
         " item = items[place - 1] if place else head",
         *part.lines(" ", "item" if each_item else "head"),
         f" return ({value.code}) if {value.guard()} else None",
@@ -139,7 +141,7 @@ class _Part:
         for one, name in self._numbers.items():
             yield f"{indent}{name} = number({self._texts[one]}) if {self._texts[one]} else None"
         for function, name in self._totals.values():
-            yield f"{indent}{name} = {function}(head, items, day, received)"
+            yield f"{indent}{name} = {function}(head, items, day, received, own)"
         yield from (indent + check for check in self._checks)
 
     def truth(self, expression: Expression) -> _Value:
@@ -248,9 +250,12 @@ class _Part:
     def call_in_table(self, call: Call) -> _Value:
         _expect(call, 2)
         table, code = call.arguments
-        if not isinstance(table, Text) or table.value not in self.tables:
-            raise ExpressionError(_unknown(getattr(table, "value", "?"), list(self.tables), what="table"))
+        if not isinstance(table, Text) or table.value not in {*self.tables, *OWN_TABLES}:
+            raise self._no_table(table)
         found = self._as(code, Kind.TEXT)
+        if table.value in OWN_TABLES:
+            look = f"own.has({self._constant(table.value)}, {found.code}, day)"
+            return self._missable(look, Kind.TRUTH, found.needs)
         return _Value(
             f"{found.code} in {self._constant(self.tables[table.value].rows)}", Kind.TRUTH, found.needs
         )
@@ -258,11 +263,23 @@ class _Part:
     def call_lookup(self, call: Call) -> _Value:
         _expect(call, 3)
         table, code, column = call.arguments
-        if not isinstance(table, Text) or table.value not in self.tables or not isinstance(column, Text):
-            raise ExpressionError(_unknown(getattr(table, "value", "?"), list(self.tables), what="table"))
+        if not isinstance(table, Text) or not isinstance(column, Text):
+            raise self._no_table(table)
         found = self._as(code, Kind.TEXT)
+        if table.value in OWN_TABLES:
+            if column.value not in OWN_TABLES[table.value]:
+                raise ExpressionError(_unknown(column.value, OWN_TABLES[table.value], what="column"))
+            asked = f"{self._constant(table.value)}, {found.code}, {self._constant(column.value)}"
+            return self._missable(f"own.look({asked}, day)", Kind.TEXT, found.needs)
+        if table.value not in self.tables:
+            raise self._no_table(table)
         look = self._constant(self.tables[table.value].column(column.value).get)
         return self._missable(f"{look}({found.code})", Kind.TEXT, found.needs)
+
+    def _no_table(self, table: Expression) -> ExpressionError:
+        return ExpressionError(
+            _unknown(getattr(table, "value", "?"), [*self.tables, *OWN_TABLES], what="table")
+        )
 
     def call_day(self, call: Call) -> _Value:
         _expect(call, 0)
@@ -320,7 +337,7 @@ class _Part:
 
 
 _SUM: Final = """
-def over(head, items, day, received):
+def over(head, items, day, received, own):
  total = Decimal(0)
  for place, item in enumerate(items, 1):
 {body}
@@ -329,14 +346,14 @@ def over(head, items, day, received):
  return total
 """
 _EVERY: Final = """
-def over(head, items, day, received):
+def over(head, items, day, received, own):
  for place, item in enumerate(items, 1):
 {body}
   if {guard} and not ({code}): return False
  return True
 """
 _ANY: Final = """
-def over(head, items, day, received):
+def over(head, items, day, received, own):
  for place, item in enumerate(items, 1):
 {body}
   if {guard} and ({code}): return True

@@ -15,6 +15,7 @@ from gateway.doors.drop.batch import BatchSubmitter
 from gateway.doors.drop.folder import FolderDropAdapter
 from gateway.doors.drop.loop import DropAdapter, DropLoop, run_drop_loops
 from gateway.doors.drop.queue import QueueDropAdapter, link_of
+from gateway.goods.cache import RegisterCache
 from gateway.judges.asking import Asking
 from gateway.judges.judge import Judge
 from gateway.keys.backlog import Backlogs
@@ -32,6 +33,7 @@ from spool.store import Spool
 
 _LISTEN_S: Final = 1.0
 """How long a queue is waited for before SIGTERM is checked."""
+_MEGABYTE: Final = 1024 * 1024
 _BREATH_S: Final = 0.05
 """Pause between two such waits; also limits the retry rate of a failing door."""
 
@@ -94,6 +96,7 @@ class Doors:
         """Build the batch submitter of one process."""
         commit = BatchCommit(spool)
         full = Full(spool, self.judge.local_receivers)
+        registers = RegisterCache(spool, size_bytes=self.config.goods.memory_mb * _MEGABYTE)
         intake = Intake(
             config=self.config,
             spool=spool,
@@ -103,8 +106,10 @@ class Doors:
         )
         return BatchSubmitter(
             intake=intake,
-            judge=lambda body, caller: asking.examine(body, caller, full.to(caller.id)),
-            advise=lambda view: asking.advise(view, spool),
+            judge=lambda body, caller: asking.examine(
+                body, caller, full.to(caller.id), registers.of(caller.id)
+            ),
+            advise=lambda view: asking.advise(view, spool, registers.of(view.owner)),
             commit=commit,
             spool=spool,
             gauge=Gauge(self.config.watermarks, spool=spool, state_dir=self.config.node.state_dir),

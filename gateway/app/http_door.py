@@ -22,6 +22,7 @@ from gateway.doors.http.service import Service
 from gateway.doors.http.services import HttpServices
 from gateway.doors.http.submissions import Submissions
 from gateway.evidence.exporter import EvidenceExporter
+from gateway.goods.cache import RegisterCache
 from gateway.judges.advising import Advising
 from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
@@ -80,6 +81,7 @@ def http_door(
             ],
         ),
     ):
+        registers = RegisterCache(spool, size_bytes=config.goods.memory_mb * _MEGABYTE)
         services = HttpServices(
             intake=Intake(
                 config=config,
@@ -99,7 +101,9 @@ def http_door(
                 logins=Logins(longest_s=config.accept.login_delay_s),
             ),
             long_poll=LongPoll(spool, polls_of_enterprise=config.accept.max_polls_per_enterprise),
-            advising=Advising(judge, pool, spool),
+            pool=pool,
+            registers=registers,
+            advising=Advising(judge, pool, spool, registers),
             gauge=Gauge(config.watermarks, spool=spool, state_dir=config.node.state_dir),
             meter=meter,
             exporter=EvidenceExporter(spool=spool, rules=judge.rules, config=config, key=node_key(config)),

@@ -12,6 +12,7 @@ from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.facts import message_facts
+from gateway.goods.cache import own_tables
 from gateway.model import Severity
 from gateway.rules.loading import Rules
 from gateway.submission.pipeline import advice_on, advising
@@ -40,7 +41,8 @@ def advice_on_accepted(
     if body is None or kind is None:
         return ()
     try:
-        advice = advice_on(body, kind, limits, advising(adviser, view.accepted_at))
+        advise = advising(adviser, view.accepted_at, own=own_tables(spool, view.owner))
+        advice = advice_on(body, kind, limits, advise)
     except Refused:
         return None
     return advice_views(advice, message_facts(view.facts).declarations)

@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "receipts": _entry("receipts", "receipts", "Look at the answers of customs, matched and not."),
     "codes": _entry("codes", "codes", "Look at customs' codes: meaning, counts, what cured them."),
     "enterprise": _entry("enterprise", "enterprise", "Add, show and disable enterprises."),
+    "goods": _entry("goods", "goods", "Check, hand in and show goods registers of enterprises."),
     "evidence": _entry("evidence", "evidence", "Export and verify what proves the life of a message."),
     "journal": _entry("journal", "journal", "Look at the log behind the proofs, and verify all of it."),
     "simulate": _entry("simulate", "simulate", "Play the customs side."),

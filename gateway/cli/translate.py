@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -14,9 +15,13 @@ from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import ConfigError, Refused
+from gateway.goods.form import CSV, JSON, read_goods
+from gateway.goods.register import GoodsOfDay
 from gateway.mapping.compile import load_mapping
+from gateway.mapping.functions import BEIJING
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mappings
+from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import Translated, translate, translate_split
 from gateway.mapping.write import TraceStep
 from gateway.model import Fault
@@ -42,6 +47,12 @@ _SHOWN = 60
     "--trace", is_flag=True, help="Say on stdout where each field came from; the document goes to -o only."
 )
 @click.option("--charset", default="", help="Of CSV: utf-8 (default), gb18030, gbk or gb2312.")
+@click.option(
+    "--goods",
+    "goods_file",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Goods that the mapping looks things up in, as handed in with PUT /v1/goods (.json, else CSV in UTF-8).",
+)
 @click.option("--edition", default="202205", show_default=True, help="Edition of the customs schemas.")
 @click.option(
     "--rules-dir",
@@ -62,6 +73,7 @@ def translate_(
     split: bool,
     trace: bool,
     charset: str,
+    goods_file: Path | None,
     edition: str,
     rules_dir: Path | None,
     mappings_dir: Path | None,
@@ -77,7 +89,7 @@ def translate_(
         raise click.UsageError("--split needs -o: several messages do not fit into one output")
     rules = load_rules(rules_dir, edition)
     mapping = _mapping(wanted, rules, rules_dir, mappings_dir)
-    made = _translate(document, mapping, charset, split=split)
+    made = _translate(document, mapping, charset, _goods(goods_file), split=split)
     if isinstance(made, Refused):
         _refuse(document, mapping, made.faults, as_json=as_json)
         return
@@ -108,16 +120,24 @@ def _mapping(wanted: str, rules: Rules, rules_dir: Path | None, own_dir: Path | 
     return known[wanted]
 
 
+def _goods(file: Path | None) -> RegisteredGoods | None:
+    """Read the goods as they are today. Raises Refused."""
+    if file is None:
+        return None
+    form = JSON if file.suffix.lower() == ".json" else CSV
+    return GoodsOfDay(read_goods(read(file), form), datetime.now(BEIJING).strftime("%Y%m%d"))
+
+
 def _translate(
-    document: Path, mapping: SourceMapping, charset: str, *, split: bool
+    document: Path, mapping: SourceMapping, charset: str, goods: RegisteredGoods | None, *, split: bool
 ) -> Sequence[Translated] | Refused:
     """Translate with the gateway's limits on submissions, or with the file's own size as limit if `split`."""
     body, limits = read(document), LimitsConfig()
     try:
         if split:
             roomy = LimitsConfig(size_bytes=len(body) + 1, depth=limits.depth, elements=len(body) + 1)
-            return translate_split(body, mapping, roomy, charset=charset)
-        return (translate(body, mapping, limits, charset=charset),)
+            return translate_split(body, mapping, roomy, charset=charset, goods=goods)
+        return (translate(body, mapping, limits, charset=charset, goods=goods),)
     except Refused as refused:
         return refused
 

@@ -124,6 +124,13 @@ class RulesConfig(Section, kw_only=True):
     """Folder of own rules (`*.toml`) and tables (`tables.toml`) for advice, in addition to those shipped."""
 
 
+class GoodsConfig(Section, kw_only=True):
+    """`[goods]`: the goods registers of the enterprises (docs/goods.md)."""
+
+    memory_mb: Count = 64
+    """Megabytes of registers that each process at a door keeps in memory; those that were needed last stay."""
+
+
 class Signing(Section, kw_only=True):
     """`[signing]`: which key signs messages that are submitted unsigned."""
 
@@ -341,6 +348,7 @@ class Config(Section, kw_only=True):
     rules: RulesConfig = RulesConfig()
     edition: tuple[EditionTable, ...] = ()
     """Periods of editions, and folders of their schemas; a route or an enterprise may name another edition."""
+    goods: GoodsConfig = GoodsConfig()
     signing: Signing
     verifying: Verifying = Verifying()
     key: tuple[KeyConfig, ...]

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from gateway.goods.cache import RegisterCache
+from gateway.goods.register import OwnTables
 from gateway.judges.judge import Advised, AdviseOn, Judge, JudgeVerdict
 from gateway.judges.pool import Pool
 from gateway.model import Advice, EnterpriseId
@@ -13,8 +15,8 @@ from spool.store import Spool
 
 OnAdvised = Callable[[tuple[Advice, ...] | None], None]
 """Called with the advice; None: it cannot be told, because its owner has much else judged now, or it takes too much."""
-
-
+_Named = tuple[str, frozenset[int] | None, tuple[int, int] | None]
+"""A message, the declarations asked about, and the versions of its owner's registers."""
 _KEPT: Final = 64
 """Verdicts of judges that are kept: rules and accepted bytes stay the same as long as this process lives."""
 
@@ -25,19 +27,21 @@ class Advising:
     The latest verdicts of judges are kept, so that asking for the state of a large message again and again costs little.
     """
 
-    def __init__(self, judge: Judge, pool: Pool, spool: Spool) -> None:
+    def __init__(self, judge: Judge, pool: Pool, spool: Spool, registers: RegisterCache) -> None:
         self._judge = judge
         self._pool = pool
         self._spool = spool
-        self._kept: dict[tuple[str, frozenset[int] | None], tuple[Advice, ...]] = {}
+        self._registers = registers
+        self._kept: dict[_Named, tuple[Advice, ...]] = {}
 
     def ask(self, view: MessageView, on_done: OnAdvised, numbers: frozenset[int] | None = None) -> None:
         """Give advice on a message; `on_done` gets it, now or later, once. `numbers`: as in `AdviseOn`."""
-        named = (view.uid, numbers)
+        own = self._registers.of(view.owner)
+        named = (view.uid, numbers, None if own is None else own.versions)
         if named in self._kept:
             on_done(self._kept[named])
             return
-        case = case_of(view, self._judge, self._spool, numbers)
+        case = case_of(view, self._judge, self._spool, numbers, own)
         at_once = () if case is None else self._judge.advise_at_once(case)
         if case is None or at_once is not None:
             on_done(at_once)
@@ -69,9 +73,13 @@ class Advising:
 
 
 def case_of(
-    view: MessageView, judge: Judge, spool: Spool, numbers: frozenset[int] | None = None
+    view: MessageView,
+    judge: Judge,
+    spool: Spool,
+    numbers: frozenset[int] | None = None,
+    own: OwnTables | None = None,
 ) -> AdviseOn | None:
-    """Return what to ask about a message; None: there are no rules for it, or it has left the spool."""
+    """Return what to ask about a message; None: there are no rules for it, or it has left the spool. `own`: as in `Examine`."""
     body = spool.body(view.uid) if judge.adviser.has_rules(view.kind) else None
     if body is None:
         return None
@@ -81,6 +89,7 @@ def case_of(
         message_type=view.kind,
         accepted_at=view.accepted_at,
         numbers=numbers,
+        own=own,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from gateway.errors import EnvelopeError, TooExpensive
+from gateway.goods.register import OwnTables
 from gateway.judges.advising import case_of, on_advice
 from gateway.judges.judge import (
     TOO_EXPENSIVE,
@@ -51,17 +52,26 @@ class Asking:
         self._connection: socket.socket | None = None
 
     def examine(
-        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+        self,
+        body: bytes,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...] = (),
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal:
-        """Judge a message; blocks. `full`: enterprises that accept no more mail from the caller."""
-        judged = self._judge.at_once(body, caller, full)
+        """Judge a message; blocks. `full`, `own`: as in `Examine`."""
+        judged = self._judge.at_once(body, caller, full, own)
         if judged is not None:
             return judged
-        return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full)))
+        return on_message(self._verdict(Examine(body=body, caller=caller.id, full=full, own=own)))
 
-    def advise(self, view: MessageView, spool: Spool) -> tuple[Advice, ...] | None:
-        """Give advice on an accepted message; blocks. None: it takes too much, or cannot be read any more."""
-        case = case_of(view, self._judge, spool)
+    def advise(
+        self, view: MessageView, spool: Spool, own: OwnTables | None = None
+    ) -> tuple[Advice, ...] | None:
+        """Give advice on an accepted message; blocks. None: it takes too much, or cannot be read any more.
+
+        `own`: as in `Examine`.
+        """
+        case = case_of(view, self._judge, spool, own=own)
         if case is None:
             return ()
         advice = self._judge.advise_at_once(case)

@@ -12,7 +12,12 @@ from gateway.config.editions import EditionInForce
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
 from gateway.errors import EnvelopeError, Refused
+from gateway.goods.columns import RegisterName
+from gateway.goods.form import read_register
+from gateway.goods.register import GoodsOfDay, OwnTables, Register
+from gateway.mapping.functions import BEIJING
 from gateway.mapping.language import SourceMapping
+from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import translate
 from gateway.model import (
     Advice,
@@ -70,6 +75,8 @@ class Examine(Struct, frozen=True, kw_only=True):
     caller: EnterpriseId
     full: tuple[EnterpriseId, ...] = ()
     """Enterprises that accept no more mail from the caller for now."""
+    own: OwnTables | None = None
+    """What the caller has handed in for its messages to be compared with."""
 
 
 class Translate(Struct, frozen=True, kw_only=True):
@@ -81,6 +88,19 @@ class Translate(Struct, frozen=True, kw_only=True):
     charset: str
     full: tuple[EnterpriseId, ...] = ()
     """As in `Examine`."""
+    own: OwnTables | None = None
+    """As in `Examine`; the mapping may look things up in it, too."""
+
+
+class ReadRegister(Struct, frozen=True, kw_only=True):
+    """Goods, or switches of books, that are handed in. Verdict: `GoodsRegister`, `BooksRegister` or a Refusal."""
+
+    body: bytes
+    caller: EnterpriseId
+    name: RegisterName
+    form: str
+    """One of `gateway.goods.form.FORMS`."""
+    charset: str
 
 
 class AdviseOn(Struct, frozen=True, kw_only=True):
@@ -93,6 +113,8 @@ class AdviseOn(Struct, frozen=True, kw_only=True):
     accepted_at: datetime
     numbers: frozenset[int] | None = None
     """1-based positions of the declarations that advice is wanted on; None: all."""
+    own: OwnTables | None = None
+    """As in `Examine`."""
 
 
 class Open(Struct, frozen=True, kw_only=True):
@@ -121,8 +143,8 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | AdviseOn | Open
-JudgeVerdict = ExaminedSubmission | Refusal | Advised | Opened | UnreadableAnswer | Broken
+JudgeCase = Examine | Translate | ReadRegister | AdviseOn | Open
+JudgeVerdict = ExaminedSubmission | Refusal | Register | Advised | Opened | UnreadableAnswer | Broken
 
 
 def utc_now() -> datetime:
@@ -164,13 +186,17 @@ class Judge:
     """Tells the moment of acceptance, on which the edition depends."""
 
     def at_once(
-        self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
+        self,
+        body: bytes,
+        caller: Enterprise,
+        full: tuple[EnterpriseId, ...] = (),
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal | None:
-        """Judge a message if that takes only milliseconds; None: use a judge process. `full`: as in `Examine`."""
+        """Judge a message if that takes only milliseconds; None: use a judge process. `full`, `own`: as in `Examine`."""
         if len(body) > AT_ONCE_BYTES:
             return None
         edition = self._edition(caller)
-        verdict = self._plain(body, caller, edition.in_force.edition, edition.routes)
+        verdict = self._plain(body, caller, edition.in_force.edition, edition.routes, own)
         if verdict is None:
             return None
         if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
@@ -189,7 +215,12 @@ class Judge:
         )
 
     def _plain(
-        self, body: bytes, caller: Enterprise, edition: str, routes: EditionRoutes | None = None
+        self,
+        body: bytes,
+        caller: Enterprise,
+        edition: str,
+        routes: EditionRoutes | None = None,
+        own: OwnTables | None = None,
     ) -> Message | Refusal | None:
         return examine_plain(
             body,
@@ -199,7 +230,7 @@ class Judge:
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
             routes=routes,
-            advise=self._advise(),
+            advise=self._advise(own),
         )
 
     def advise_at_once(self, case: AdviseOn) -> tuple[Advice, ...] | None:
@@ -209,15 +240,21 @@ class Judge:
         if len(case.body) > AT_ONCE_BYTES:
             return None
         plain = read_plain(case.body, self.rules.plain, self.config.accept.limits)
-        return None if plain is None else advice_in_plain(plain, self._advise(case.accepted_at, case.numbers))
+        return (
+            None
+            if plain is None
+            else advice_in_plain(plain, self._advise(case.own, case.accepted_at, case.numbers))
+        )
 
     def __call__(self, case: JudgeCase) -> JudgeVerdict:
         """Judge any case, however long it takes."""
         match case:
             case Examine():
-                return self._examine(case.body, self.enterprises[case.caller], case.full)
+                return self._examine(case.body, self.enterprises[case.caller], case.full, own=case.own)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
+            case ReadRegister():
+                return _read_register(case)
             case AdviseOn():
                 return self._advised(case)
             case Open():
@@ -229,15 +266,21 @@ class Judge:
         caller: Enterprise,
         full: tuple[EnterpriseId, ...],
         origin: Mapping[str, str] | None = None,
+        own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal:
         edition = self._edition(caller)
-        verdict = self._whole(body, caller, edition.in_force.edition, edition.routes)
+        verdict = self._whole(body, caller, edition.in_force.edition, edition.routes, own)
         if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
             verdict = replace(verdict, edition_notice=self._notice(body, caller, edition.in_force))
         return self._ready(verdict, caller, full, edition.uid, origin)
 
     def _whole(
-        self, body: bytes, caller: Enterprise, edition: str, routes: EditionRoutes | None = None
+        self,
+        body: bytes,
+        caller: Enterprise,
+        edition: str,
+        routes: EditionRoutes | None = None,
+        own: OwnTables | None = None,
     ) -> Message | Refusal:
         return examine(
             body,
@@ -248,7 +291,7 @@ class Judge:
             trust=self.trust,
             local_receivers=self.local_receivers,
             routes=routes,
-            advise=self._advise(),
+            advise=self._advise(own),
         )
 
     def _notice(self, body: bytes, caller: Enterprise, in_force: EditionInForce) -> EditionNotice | None:
@@ -266,14 +309,19 @@ class Judge:
         kind = self.rules.catalogue.by_name(case.message_type)
         if kind is None:
             return Advised(advice=())
-        advise = self._advise(case.accepted_at, case.numbers)
+        advise = self._advise(case.own, case.accepted_at, case.numbers)
         try:
             return Advised(advice=advice_on(case.body, kind, self.config.accept.limits, advise))
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
 
-    def _advise(self, received: datetime | None = None, numbers: frozenset[int] | None = None) -> Advise:
-        return advising(self.adviser, received or datetime.now(UTC), numbers)
+    def _advise(
+        self,
+        own: OwnTables | None,
+        received: datetime | None = None,
+        numbers: frozenset[int] | None = None,
+    ) -> Advise:
+        return advising(self.adviser, received or datetime.now(UTC), numbers, own)
 
     def _ready(
         self,
@@ -310,10 +358,12 @@ class Judge:
     def _translate(self, case: Translate, caller: Enterprise) -> ExaminedSubmission | Refusal:
         mapping = self.mappings[case.mapping]
         try:
-            made = translate(case.body, mapping, self.config.accept.limits, charset=case.charset)
+            made = translate(
+                case.body, mapping, self.config.accept.limits, charset=case.charset, goods=_goods(case)
+            )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
-        verdict = self._examine(made.document, caller, case.full, made.origin)
+        verdict = self._examine(made.document, caller, case.full, made.origin, case.own)
         if made.faults:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):
@@ -330,6 +380,19 @@ class Judge:
             return open_collected(body, self.rules.catalogue)
         except EnvelopeError as error:
             return UnreadableAnswer(what=error.what, where=error.where, fix=error.fix)
+
+
+def _goods(case: Translate) -> RegisteredGoods | None:
+    """Return the caller's goods as they are today, for the mapping to look things up in."""
+    goods = None if case.own is None else case.own.goods
+    return None if goods is None else GoodsOfDay(goods, datetime.now(BEIJING).strftime("%Y%m%d"))
+
+
+def _read_register(case: ReadRegister) -> Register | Refusal:
+    try:
+        return read_register(case.name, case.body, case.form, case.charset)
+    except Refused as refused:
+        return Refusal(problem=refused.problem, faults=refused.faults)
 
 
 def _of_document(verdict: ExaminedSubmission | Refusal) -> tuple[Fault, ...]:

@@ -5,11 +5,19 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from gateway.judges.judge import TOO_EXPENSIVE, AdviseOn, Examine, JudgeVerdict, Translate, completed
+from gateway.judges.judge import (
+    TOO_EXPENSIVE,
+    AdviseOn,
+    Examine,
+    JudgeVerdict,
+    ReadRegister,
+    Translate,
+    completed,
+)
 from gateway.judges.link import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 from gateway.judges.turns import Turns
 
-JudgeQuestion = Examine | Translate | AdviseOn
+JudgeQuestion = Examine | Translate | ReadRegister | AdviseOn
 OnVerdict = Callable[[JudgeVerdict | Exception], None]
 _AT_MOST: Final = 1024
 """Waiting cases of all callers at most."""

@@ -75,6 +75,10 @@ class JsonItem:
             case _Object():
                 raise NoTextError("not_a_value", self.spot(at), "{…}")
 
+    def keys(self) -> list[str] | None:
+        """Return the keys of an object, in its order; None: it is none."""
+        return list(self.value.members) if isinstance(self.value, _Object) else None
+
     def spot(self, at: Reference | None = None) -> Spot:
         """See SourceItem; for a missing value, the position of the nearest enclosing value."""
         if at is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.mapping.functions import Function
+from gateway.mapping.registered import FromGoods
 from gateway.mapping.source import Reference
 from gateway.model import MessageType
 
@@ -27,6 +28,8 @@ class Copied:
     between: str = ""
     default: str | None = None
     """Used when there is no text."""
+    goods: FromGoods | None = None
+    """The text is an item number; what is registered of the item takes its place, before the functions."""
     steps: tuple[Function, ...] = ()
     """Applied to the text in this order, but never to the default."""
     reads_numbers: bool = False
@@ -99,11 +102,27 @@ class SourceMapping:
     """References as written, each once: for CSV, the columns that must be present."""
 
     @property
+    def uses_goods(self) -> bool:
+        """Whether it looks anything up in registered goods."""
+        return any(
+            isinstance(one.origin, Copied) and one.origin.goods is not None for one in leaves(self.root)
+        )
+
+    @property
     def body(self) -> Branch:
         """The branch of a declaration."""
         return next(
             part for part in self.root.parts if isinstance(part, Branch) and part.name == self.kind.body
         )
+
+
+def leaves(branch: Branch) -> Iterator[Leaf]:
+    """Yield every leaf of a branch and of everything below it."""
+    for part in (*branch.attributes, *branch.parts):
+        if isinstance(part, Branch):
+            yield from leaves(part)
+        else:
+            yield part
 
 
 def references(branch: Branch) -> Iterator[Reference]:

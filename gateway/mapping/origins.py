@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
 from gateway.mapping.functions import FOURTEEN, NAMED_FORMS, Coded, Function, Rounded, Timed, is_time_form
 from gateway.mapping.language import Constant, Copied, Guid, Origin, Position
+from gateway.mapping.registered import FromGoods
 from gateway.mapping.source import Reference
 from gateway.rules.fault_texts import FaultPlace, fault
 from gateway.rules.schema_model import ValueType
@@ -27,13 +28,28 @@ scale = -2
 time = ["iso", "YYYY-MM-DD hh:mm:ss"]
 to = "YYYYMMDD"
 map = { direct = "9610", bonded = "1210" }
+goods = "gcode"
 """
 _SOURCES: Final = ("from", "join", "constant", "guid", "position")
-_FUNCTIONS: Final = ("decimal", "time", "map")
+_FUNCTIONS: Final = ("decimal", "time", "map", "goods")
 
 KnownPlaces = Annotated[int, Meta(ge=0, le=18)]
 Power = Annotated[int, Meta(ge=-18, le=18)]
 Paths = Annotated[tuple[str, ...], Meta(min_length=1)]
+GoodsColumn = Literal[
+    "gcode",
+    "itemName",
+    "gname",
+    "gmodel",
+    "unit",
+    "unit1",
+    "unit2",
+    "country",
+    "barCode",
+    "itemRecordNo",
+    "emsNo",
+]
+"""Columns of registered goods that a mapping can look up."""
 
 
 class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +65,7 @@ class _Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     time: str | Paths | None = None
     to: str = FOURTEEN
     map: dict[str, str] | None = None
+    goods: GoodsColumn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +163,7 @@ def _origin(table: _Written, of: Typed, reading: OriginReading, place: TablePlac
         at=at,
         between=table.with_,
         default=table.default,
+        goods=None if table.goods is None else FromGoods(column=table.goods),
         steps=steps,
         reads_numbers=bool(steps) or of.kind.base in ("decimal", "int"),
     )

@@ -12,6 +12,7 @@ from gateway.mapping.csv_source import read_csv
 from gateway.mapping.faults import PLACE_SHOWN, SourceFault, told_of
 from gateway.mapping.json_source import read_json
 from gateway.mapping.language import SourceKind, SourceMapping
+from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.source import SourceItem, Spot, decoded, shortened
 from gateway.mapping.write import Portion, TraceStep, Writer
 from gateway.model import Advice, Fault
@@ -30,9 +31,11 @@ class Translated:
 
     @property
     def origin(self) -> Mapping[str, str]:
-        """For the journal: the name and digest of the mapping, and the digest of the source."""
-        mapping = self.writing.mapping
+        """For the journal: the name and digest of the mapping, the digest of the source, and that of the goods if it uses any."""
+        mapping, goods = self.writing.mapping, self.writing.goods
+        used = {} if goods is None or not mapping.uses_goods else {"goods_sha256": goods.sha256}
         return {
+            **used,
             "mapping": mapping.name,
             "mapping_sha256": mapping.sha256,
             "source_sha256": self.writing.sha256,
@@ -72,24 +75,37 @@ class _Writing:
     sha256: str
     whole: SourceItem
     portion: Portion
+    goods: RegisteredGoods | None
 
     def written(self, *, traced: bool) -> tuple[bytes, Writer]:
-        writer = Writer(self.mapping, self.sha256, traced=traced)
+        writer = Writer(self.mapping, self.sha256, traced=traced, goods=self.goods)
         return writer.document(self.whole, self.portion), writer
 
 
-def translate(body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = "") -> Translated:
-    """Make one document from a source. Raises Refused.
+def translate(
+    body: bytes,
+    mapping: SourceMapping,
+    limits: LimitsConfig,
+    *,
+    charset: str = "",
+    goods: RegisteredGoods | None = None,
+) -> Translated:
+    """Make one document from a source; `goods`: what the mapping may look up. Raises Refused.
 
     `too-large`, `wrong-encoding`, `not-json`, `not-csv`: the source cannot be read. What can be read but not
     written, for example too many declarations, is in `faults`.
     """
     whole = read_source(body, mapping, limits, charset)
-    return _translated(body, mapping, whole, lambda items: [Portion(items=items)])[0]
+    return _translated(body, mapping, whole, lambda items: [Portion(items=items)], goods)[0]
 
 
 def translate_split(
-    body: bytes, mapping: SourceMapping, limits: LimitsConfig, *, charset: str = ""
+    body: bytes,
+    mapping: SourceMapping,
+    limits: LimitsConfig,
+    *,
+    charset: str = "",
+    goods: RegisteredGoods | None = None,
 ) -> tuple[Translated, ...]:
     """Make as many documents as needed, each with at most as many declarations as allowed. Raises as `translate`."""
     whole = read_source(body, mapping, limits, charset)
@@ -101,7 +117,7 @@ def translate_split(
         starts = range(0, len(items), most)
         return [Portion(items=items[at : at + most], mark=str(at)) for at in starts]
 
-    return tuple(_translated(body, mapping, whole, portions))
+    return tuple(_translated(body, mapping, whole, portions, goods))
 
 
 def read_source(body: bytes, mapping: SourceMapping, limits: LimitsConfig, charset: str = "") -> SourceItem:
@@ -121,13 +137,14 @@ def _translated(
     mapping: SourceMapping,
     whole: SourceItem,
     portions: Callable[[Sequence[SourceItem]], list[Portion]],
+    goods: RegisteredGoods | None,
 ) -> list[Translated]:
     sha256 = hashlib.sha256(body).hexdigest()
     reader = Writer(mapping, sha256, traced=False)
     items = reader.items(mapping.body, whole, f"/{mapping.root.name}")
     made: list[Translated] = []
     for portion in portions(items):
-        writing = _Writing(mapping=mapping, sha256=sha256, whole=whole, portion=portion)
+        writing = _Writing(mapping=mapping, sha256=sha256, whole=whole, portion=portion, goods=goods)
         document, writer = writing.written(traced=False)
         faults = (*reader.faults, *writer.faults)
         made.append(Translated(document=document, faults=faults, writing=writing))

@@ -15,6 +15,7 @@ from gateway.errors import FAULTS_COUNTED
 from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import NotApplicableError, guid
 from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
+from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.source import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
 from gateway.rules.schemas import CEB_NAMESPACE
 from signing.keys.suite import XSI
@@ -53,8 +54,11 @@ class Portion:
 class Writer:
     """Writes one document. `traced`: record a TraceStep for every field."""
 
-    def __init__(self, mapping: SourceMapping, sha256: str, *, traced: bool) -> None:
-        """`sha256`: digest of the source, hex."""
+    def __init__(
+        self, mapping: SourceMapping, sha256: str, *, traced: bool, goods: RegisteredGoods | None = None
+    ) -> None:
+        """`sha256`: digest of the source, hex; `goods`: what the mapping may look up."""
+        self._goods = goods
         self._mapping = mapping
         self._sha256 = sha256
         self._traced = traced
@@ -134,7 +138,7 @@ class Writer:
         try:
             if isinstance(origin, Copied):
                 raw = self._joined(origin, item)
-                text = _through(origin, raw)
+                text = _through(origin, raw, self._goods)
             else:
                 text = self._made(origin, item, target, number)
         except NoTextError as wrong:
@@ -149,7 +153,8 @@ class Writer:
             self._fault(leaf, target, NoTextError("not_in_xml", spot, raw))
             return None
         if self._traced:
-            self.steps[target] = _step(target, origin, item, text, used=bool(raw))
+            shown = _shown(origin, self._goods, used=bool(raw))
+            self.steps[target] = _step(target, origin, item, text, shown)
         return text
 
     def _joined(self, origin: Copied, item: SourceItem) -> str:
@@ -185,9 +190,11 @@ class Writer:
             self.faults.append(source_fault(wrong, path=path, name=part.name, name_zh=part.name_zh))
 
 
-def _through(origin: Copied, text: str) -> str | None:
+def _through(origin: Copied, text: str, goods: RegisteredGoods | None) -> str | None:
     if not text:
         return origin.default
+    if origin.goods is not None:
+        text = origin.goods(text, goods)
     for function in origin.steps:
         text = function(text)
     return text
@@ -199,19 +206,20 @@ def _first(origin: Origin, item: SourceItem) -> Reference | None:
     return next(chain((one for one in at if item.text(one, as_written=True)), at), None)
 
 
-def _step(target: str, origin: Origin, item: SourceItem, text: str | None, *, used: bool) -> TraceStep:
-    """Make the trace step of a field; `used`: the source has a value there."""
+def _step(target: str, origin: Origin, item: SourceItem, text: str | None, shown: str) -> TraceStep:
+    """Make the trace step of a field; `shown`: what was done."""
     at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
     return TraceStep(
         target=target,
         source=", ".join(item.spot(one).text for one in at),
-        function=_shown(origin, used=used),
+        function=shown,
         value=text,
         spot=item.spot(_first(origin, item)),
     )
 
 
-def _shown(origin: Origin, *, used: bool) -> str:
+def _shown(origin: Origin, goods: RegisteredGoods | None, *, used: bool) -> str:
+    """Say what was done; `used`: the source has a value there."""
     match origin:
         case Constant():
             return "constant"
@@ -221,6 +229,7 @@ def _shown(origin: Origin, *, used: bool) -> str:
             return "guid"
         case Copied(default=default) if not used:
             return "nothing" if default is None else "default"
-        case Copied(at=at, steps=steps):
-            names = [*(["join"] if len(at) > 1 else []), *(one.shown for one in steps)]
+        case Copied(at=at, goods=looked, steps=steps):
+            first = [*(["join"] if len(at) > 1 else []), *([looked.shown(goods)] if looked else [])]
+            names = [*first, *(one.shown for one in steps)]
             return ", ".join(names) or "copy"

@@ -138,6 +138,15 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
     "message.refused": EventSpec(
         level="info", meaning="a message was not taken; `problem` and `rules` say why"
     ),
+    "goods.replaced": EventSpec(
+        level="info",
+        meaning="an enterprise's `register` (`goods`, or `books`: its switches of account books) was handed in anew, with"
+        " `rows` and `sha256`; it is in force at every door within seconds",
+    ),
+    "goods.dropped": EventSpec(
+        level="info",
+        meaning="an enterprise's `register` was taken back; nothing is compared with it any more",
+    ),
     "message.delivered": EventSpec(
         level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
     ),

@@ -14,6 +14,7 @@ from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
+from gateway.goods.register import OwnTables
 from gateway.model import Advice, Enterprise, Envelope, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
@@ -43,11 +44,15 @@ def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[
     return ()
 
 
-def advising(adviser: Adviser, received: datetime, numbers: Container[int] | None = None) -> Advise:
-    """Return what gives advice on a message that came at this time; `numbers`: as in `Adviser.advise`."""
-    return partial(
-        adviser.advise, received=received.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S"), numbers=numbers
-    )
+def advising(
+    adviser: Adviser,
+    received: datetime,
+    numbers: Container[int] | None = None,
+    own: OwnTables | None = None,
+) -> Advise:
+    """Return what gives advice on a message that came at this time; `numbers`, `own`: as in `Adviser.advise`."""
+    second = received.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S")
+    return partial(adviser.advise, received=second, numbers=numbers, own=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

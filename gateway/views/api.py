@@ -571,3 +571,40 @@ def _news(code: Code, cured_by: tuple[str, ...]) -> NewsView:
 def _answered(text: str) -> AnsweredView:
     message_type, key = parse_identity(text)
     return AnsweredView(type=message_type, key=key)
+
+
+class RegisteredView(Struct, frozen=True, kw_only=True):
+    """The answer to a register that was handed in."""
+
+    register: str
+    """`goods` or `books`."""
+    version: int
+    """Counts up with each change."""
+    rows: int
+    sha256: str
+    """Hex, of the bytes as they were handed in."""
+
+
+class RegisterView(Struct, frozen=True, kw_only=True):
+    """A register that is in force."""
+
+    register: str
+    """`goods` or `books`."""
+    version: int
+    """Counts up with each change."""
+    rows: int
+    sha256: str
+    """Hex, of the bytes as they were handed in."""
+    form: str
+    """Media type of what was handed in."""
+    at: datetime
+    """When it was handed in."""
+    entries: tuple[Mapping[str, str], ...]
+    """Of goods the rows of the item asked for, without one none; of books every switch. Columns that are empty are left out."""
+
+
+class DroppedView(Struct, frozen=True, kw_only=True):
+    """A register that was taken back."""
+
+    register: str
+    """`goods` or `books`."""

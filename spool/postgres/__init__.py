@@ -23,6 +23,7 @@ from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.reading import SharedReading
+from spool.shared.registers import SharedRegisters
 from spool.store import Topic, Waiter
 
 
@@ -89,5 +90,6 @@ class PostgresSpool(ComposedSpool):
             counts=SharedCounts(db),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
+            registers=SharedRegisters(db),
             upkeep=PostgresUpkeep(db),
         )

@@ -248,4 +248,14 @@ STEPS: Final[tuple[str, ...]] = (
         first_at bigint NOT NULL, last_at bigint NOT NULL, PRIMARY KEY (name, subject, origin, key)
     );
     """,
+    """
+    CREATE TABLE register (                     -- what owners keep here for their messages to be compared with
+        owner text NOT NULL, name text NOT NULL,
+        version bigint NOT NULL,        -- counts up with each change, also when it is taken back
+        at bigint NOT NULL,
+        form text NOT NULL,                 -- media type of body; empty: taken back
+        facts bytea NOT NULL, body bytea NOT NULL,
+        PRIMARY KEY (owner, name)
+    );
+    """,
 )

@@ -12,6 +12,7 @@ from spool.locking import WAIT_S, OnWait
 from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.registers import SharedRegisters
 from spool.signals import Signals
 from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.inbox import INBOX
@@ -102,5 +103,6 @@ class SqliteSpool(ComposedSpool):
             counts=SharedCounts(db),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
+            registers=SharedRegisters(db),
             upkeep=SqliteUpkeep(db, signals),
         )

@@ -81,8 +81,8 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged", "mark", "tally", "tile", "leaves", "checkpoint"})
-"""Tables that are not copied: with one row an owner, mark or count, whatever the number of messages, and the log."""
+_ONCE: Final = frozenset({"acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint"})
+"""Tables that are not copied: one row an owner, mark, count or register, whatever the number of messages, and the log."""
 _WHOLE: Final = 1 << 30
 
 

@@ -272,4 +272,14 @@ STEPS: Final[tuple[str, ...]] = (
         first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (name, subject, origin, key)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE register (                     -- what owners keep here for their messages to be compared with
+        owner TEXT NOT NULL, name TEXT NOT NULL,
+        version INTEGER NOT NULL,       -- counts up with each change, also when it is taken back
+        at INTEGER NOT NULL,
+        form TEXT NOT NULL,                 -- media type of body; empty: taken back
+        facts BLOB NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (owner, name)
+    );
+    """,
 )

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.app.build import App
 from gateway.config.site import DEMO, write_site
+from gateway.goods.cache import RegisterCache
 from gateway.judges import advising
 from gateway.judges.advising import Advising
 from gateway.judges.judge import AdviseOn, JudgeCase, JudgeVerdict
@@ -74,7 +75,7 @@ def ask(
 
     async def asked() -> list[tuple[Advice, ...] | None]:
         with hosted(judge) as line, closing(Pool(line, judges=2, waiting_bytes=room)) as pool:
-            one = Advising(app.judge, pool, spool)
+            one = Advising(app.judge, pool, spool, RegisterCache(spool, size_bytes=1))
             return [await one.advice_on(view) for view in views]
 
     return asyncio.run(asked())

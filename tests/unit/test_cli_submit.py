@@ -178,7 +178,9 @@ def test_notice_of_an_edition_to_come_is_told(tmp_path: Path) -> None:
         "refused_from": "2027-01-01",
         "message": "valid today",
         "message_zh": "目前有效",
-        "faults": [{"path": "/x", "rule": "too_long", "message": "m", "message_zh": "错", "fix": "f", "fix_zh": "改"}],
+        "faults": [
+            {"path": "/x", "rule": "too_long", "message": "m", "message_zh": "错", "fix": "f", "fix_zh": "改"}
+        ],
     }
 
     def announced(asked: Asked) -> Say:

@@ -33,7 +33,7 @@ def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm |
     media = media_type(content_type)
     if media not in _UNSAID and media != _MEDIA[mapping.source]:
         raise ProblemError("unsupported-media-type", _other_form(mapping))
-    return BodyForm(mapping=mapping, charset=_charset(content_type))
+    return BodyForm(mapping=mapping, charset=charset_of(content_type))
 
 
 def media_type(content_type: str) -> str:
@@ -56,7 +56,8 @@ def needs_mapping(content_type: str) -> tuple[Fault, ...]:
     )
 
 
-def _charset(content_type: str) -> str:
+def charset_of(content_type: str) -> str:
+    """Return the charset that a media type names; empty: none."""
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":

@@ -18,7 +18,6 @@ from starlette.routing import Route
 
 from gateway.config.in_force import ConfigState
 from gateway.doors.http import openapi, operations
-from gateway.doors.http.credentials import Credentials, credentials_of
 from gateway.doors.http.page import PAGE_HEADERS, page
 from gateway.doors.http.query_parameters import (
     beyond,
@@ -31,18 +30,17 @@ from gateway.doors.http.query_parameters import (
     receipt_id,
     text,
 )
+from gateway.doors.http.registers import PATHS, RegisterHandlers
+from gateway.doors.http.request_body import read_body, shown
 from gateway.doors.http.services import (
     RETRY_AFTER_S,
     HttpResponse,
     HttpServices,
     ProblemError,
     caller_of,
-    check_announced,
-    check_promised,
     log_failure,
     ok_response,
     problem_response,
-    too_large,
 )
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
@@ -97,6 +95,18 @@ def build(services: HttpServices) -> Starlette:
     def at(path: str, handler: Handler, method: str) -> Route:
         return Route(path, _guarded(handler, services, f"{method} {path}"), methods=[method])
 
+    def registers() -> Iterator[Route]:
+        under_way: set[str] = set()
+        for path, name in PATHS.items():
+            one = RegisterHandlers(name, under_way)
+            handlers = {"GET": one.get, "PUT": one.put, "DELETE": one.delete}
+            ready = {
+                method: _guarded(handler, services, f"{method} {path}")
+                for method, handler in handlers.items()
+            }
+            yield Route(path, _by_method(ready), methods=list(ready))
+            yield at(f"{path}/content", one.content, "GET")
+
     app = Starlette(
         exception_handlers={404: _elsewhere, 405: _elsewhere},
         routes=[  # tried in this order: the most frequent first
@@ -108,6 +118,7 @@ def build(services: HttpServices) -> Starlette:
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
+            *registers(),
             _open("/healthz", lambda: _alive(services)),
             _open("/readyz", lambda: _ready(services)),
             Route("/metrics", _figures(services), methods=["GET"]),
@@ -138,7 +149,7 @@ def _guarded(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         try:
-            caller = caller_of(_shown(request), services)
+            caller = caller_of(shown(request), services)
             request.scope["state"]["known"](caller.id)
             check_query(_query(request), operation)
             response = await handler(request, services, caller)
@@ -153,6 +164,17 @@ def _guarded(
         return response
 
     return guarded
+
+
+def _by_method(
+    handlers: Mapping[str, Callable[[Request], Awaitable[Response]]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Let the method of a request say who answers it; HEAD is answered as GET."""
+
+    async def answer(request: Request) -> Response:
+        return await handlers.get(request.method, handlers["GET"])(request)
+
+    return answer
 
 
 def _open(path: str, answer: Callable[[], Response]) -> Route:
@@ -170,45 +192,6 @@ def _open(path: str, answer: Callable[[], Response]) -> Route:
 
 def _query(request: Request) -> str:
     return str(request.scope["query_string"], "latin-1")
-
-
-def _shown(request: Request) -> Credentials:
-    scope = request.scope
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    query: bytes = scope["query_string"]
-    return credentials_of(
-        dict(reversed(headers)),
-        headers,
-        scope["state"]["peer"],
-        method=request.method,
-        url=scope["raw_path"] + (b"?" + query if query else b""),
-    )
-
-
-def _header(request: Request, name: bytes) -> str:
-    """Return one header, its name in lower case; empty when it is missing."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    """Read the body, at most `limit` bytes; refuse one that is not the signed one."""
-    announced = _header(request, b"content-length")
-    check_announced(announced, limit)
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_large()
-        parts.append(part)
-    body = b"".join(parts)
-    signature = _shown(request).signature
-    if signature is not None:
-        check_promised(body, signature.content_sha256)
-    return body
 
 
 async def _get_message(request: Request, services: HttpServices, caller: Enterprise) -> Response:
@@ -311,7 +294,7 @@ async def _get_receipt_content(request: Request, services: HttpServices, caller:
 
 
 async def _post_ack(request: Request, services: HttpServices, caller: Enterprise) -> Response:
-    wanted = cursor_in(await _read(request, operations.ACKNOWLEDGEMENT_BYTES))
+    wanted = cursor_in(await read_body(request, operations.ACKNOWLEDGEMENT_BYTES))
     newest = services.spool.newest_notices([caller.id]).get(caller.id, 0)
     if wanted > newest and wanted > services.spool.acknowledged(caller.id):  # old ones may have been purged
         raise beyond(newest)

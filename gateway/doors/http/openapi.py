@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from gateway.doors.http.operations import (
+    MESSAGE_FORMS,
     OPERATIONS,
     PROBLEM_HEADERS,
     HeaderSpec,
@@ -131,7 +132,7 @@ def _operation(one: Operation) -> dict[str, Any]:
 def _body(one: Operation, form: str) -> dict[str, Any]:
     if one.body_view is not None:
         return {"schema": {"$ref": _REF.format(name=one.body_view.__name__)}}
-    return {"examples": {"payment": {"value": example().decode()}}} if form == one.body[0] else {}
+    return {"examples": {"payment": {"value": example().decode()}}} if form == MESSAGE_FORMS[0] else {}
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:

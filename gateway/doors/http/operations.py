@@ -23,6 +23,8 @@ MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream
 
 SOURCE_FORMS: Final = ("application/json", "text/csv")
 """Media types of what a mapping translates to a message."""
+REGISTER_FORMS: Final = ("text/csv", "application/json")
+"""Media types of goods that are handed in; none at all is taken for the first."""
 
 ParameterPlace = Literal["path", "query", "header"]
 Security = Literal["token", "metrics", ""]
@@ -81,7 +83,7 @@ class Operation:
     """One thing the API does."""
 
     id: str
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "put", "delete"]
     path: str
     tag: str
     summary: str
@@ -348,6 +350,72 @@ _ACKNOWLEDGE: Final = Operation(
     body=("application/json",),
     body_view=api.AcknowledgementView,
 )
+_HANDED_IN: Final = (
+    "too-large", "unsupported-media-type", "not-csv", "not-json", "wrong-encoding", "invalid-register", "too-expensive",
+)  # fmt: skip
+_ITEM_NO: Final = Parameter(
+    name="item_no",
+    place="query",
+    description="Item number (itemNo) whose rows are shown",
+    schema={"type": "string", "minLength": 1, "maxLength": 30, "pattern": r"^[^\u0000-\u001f\u007f]+$"},
+    example="SKU-1",
+)
+
+
+def _register(path: str, name: str, what: str, parameters: tuple[Parameter, ...]) -> tuple[Operation, ...]:
+    """Return the operations on one register."""
+    return (
+        Operation(
+            id=f"put{name}",
+            method="put",
+            path=path,
+            tag="Goods",
+            summary=f"Hand in {what}",
+            detail="Replaces what was handed in before: all of it, or nothing and every faulty row with line and column."
+            " CSV with heads in English or Chinese, or a JSON array of objects; see docs/goods.md for the columns. In force at"
+            " every door within seconds.",
+            replies={200: ResponseSpec(says="It is in force", view=api.RegisteredView)},
+            problems=_HANDED_IN,
+            body=REGISTER_FORMS,
+        ),
+        Operation(
+            id=f"get{name}",
+            method="get",
+            path=path,
+            tag="Goods",
+            summary=f"Look at {what}",
+            detail="What is in force, with its number and its digest.",
+            replies={200: ResponseSpec(says="What is in force", view=api.RegisterView)},
+            problems=("not-found",),
+            parameters=parameters,
+        ),
+        Operation(
+            id=f"get{name}Content",
+            method="get",
+            path=f"{path}/content",
+            tag="Goods",
+            summary="The bytes as handed in",
+            detail="Exactly what was handed in.",
+            replies={200: ResponseSpec(says="The bytes", media_type="application/octet-stream")},
+            problems=("not-found",),
+        ),
+        Operation(
+            id=f"delete{name}",
+            method="delete",
+            path=path,
+            tag="Goods",
+            summary=f"Take back {what}",
+            detail="Nothing is compared with it any more.",
+            replies={200: ResponseSpec(says="It is no longer in force", view=api.DroppedView)},
+            problems=("not-found",),
+        ),
+    )
+
+
+_REGISTERS: Final = (
+    *_register("/v1/goods", "Goods", "your goods", (_ITEM_NO,)),
+    *_register("/v1/goods/books", "Books", "your switches of account books and record numbers", ()),
+)
 _OPEN: Final[tuple[Operation, ...]] = (
     Operation(
         id="healthz",
@@ -408,7 +476,8 @@ _OPEN: Final[tuple[Operation, ...]] = (
     ),
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE, *_OPEN,
+    _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE, *_REGISTERS,
+    *_OPEN,
 )  # fmt: skip
 
 

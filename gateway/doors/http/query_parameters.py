@@ -25,6 +25,8 @@ _ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _NAME_LOOKED_AT: Final = 50
 """Most characters of an unknown name that are compared with the known ones."""
 _NEAR: Final = 0.5
+ITEM_AT_MOST: Final = 30
+"""Characters of an item number (docs/spec/messages.md)."""
 _TEXTS: Final = {
     "type": (
         re.compile(r"CEB[0-9]{3}Message", re.ASCII),
@@ -35,6 +37,11 @@ _TEXTS: Final = {
         re.compile(rf"[^\x00-\x1f\x7f]{{1,{KEY_AT_MOST}}}"),
         "write the key fields as the submission answered them, agentCode=… copNo=…",
         "请按提交时应答的主键字段填写：agentCode=… copNo=…",
+    ),
+    "item_no": (
+        re.compile(rf"[^\x00-\x1f\x7f]{{1,{ITEM_AT_MOST}}}"),
+        f"write an item number of at most {ITEM_AT_MOST} characters",
+        f"请填写不超过{ITEM_AT_MOST}个字符的货号",
     ),
 }
 
@@ -95,6 +102,11 @@ def text(request: Request, name: str) -> str:
     if not form.fullmatch(found):
         raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", (fix, fix_zh))
     return found
+
+
+def text_if_there(request: Request, name: str) -> str | None:
+    """Read a text that may be missing: None. Raises ProblemError when it is not of its form."""
+    return text(request, name) if name in request.query_params else None
 
 
 def message_id(request: Request) -> str:

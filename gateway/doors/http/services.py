@@ -14,7 +14,9 @@ from gateway.doors.http.credentials import Credentials
 from gateway.doors.http.long_poll import LongPoll
 from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.evidence.exporter import EvidenceExporter
+from gateway.goods.cache import RegisterCache
 from gateway.judges.advising import Advising
+from gateway.judges.pool import Pool
 from gateway.mapping.language import SourceMapping
 from gateway.model import Enterprise, Fault
 from gateway.observe.defects import defect
@@ -46,6 +48,8 @@ class HttpServices:
     """`signing.refuse_wait_s`."""
     authenticator: Authenticator
     long_poll: LongPoll
+    pool: Pool
+    registers: RegisterCache
     advising: Advising
     gauge: Gauge
     meter: Meter

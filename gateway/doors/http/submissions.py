@@ -150,14 +150,20 @@ class Submissions:
         sha256 = check_promised(body, admitted.promised) if admitted.promised else None
         form, caller = admitted.form, admitted.caller
         full = self._full.to(caller.id)
+        own = self._services.registers.of(caller.id)
         if form is not None:
             source = Translate(
-                body=body, caller=caller.id, mapping=form.mapping.name, charset=form.charset, full=full
+                body=body,
+                caller=caller.id,
+                mapping=form.mapping.name,
+                charset=form.charset,
+                full=full,
+                own=own,
             )
             self._ask_judge(source, admitted, body, tell)
             return
-        judged = self._judge.at_once(body, caller, full)
-        question = Examine(body=body, caller=caller.id, full=full)
+        judged = self._judge.at_once(body, caller, full, own)
+        question = Examine(body=body, caller=caller.id, full=full, own=own)
 
         def go_on(reply: Duplicate | Conflict | Exception | None = None) -> None:
             if reply is not None:

@@ -1,0 +1,271 @@
+"""Read the goods, or the switches of books, that an enterprise hands in: CSV or JSON, all of it or every fault in it. Pure."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from gateway.config.gateway_toml import LimitsConfig
+from gateway.errors import FAULTS_COUNTED, Refused
+from gateway.goods.columns import (
+    BOOKS,
+    COLUMNS,
+    DIGITS_OF_DAY,
+    GOODS,
+    ROWS_AT_MOST,
+    Column,
+    RegisterName,
+    heads,
+)
+from gateway.goods.faults import RowFault, row_fault, whole_fault
+from gateway.goods.register import (
+    PERIODS_AT_MOST,
+    BooksRegister,
+    BookSwitch,
+    Cells,
+    GoodsRegister,
+    Register,
+    packed,
+)
+from gateway.mapping.csv_source import Rows, read_csv
+from gateway.mapping.json_source import JsonItem, read_json
+from gateway.mapping.source import NoTextError, Reference, SourceItem, decoded, shortened
+from gateway.model import Fault
+from gateway.rules.fault_texts import shown_of
+
+SIZE_BYTES: Final = 16 * 1024 * 1024
+"""Largest document."""
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+FORMS: Final = (CSV, JSON)
+_NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
+_ALL: Final = Reference(written=".")
+"""The document itself."""
+_FORMS_KNOWN: Final = 100
+"""Sets of keys of JSON objects that are remembered."""
+_SPARE_COLUMNS: Final = 8
+"""Columns of a sheet beyond those that are known: they are refused by name, not by the bound."""
+_R = TypeVar("_R", GoodsRegister, BooksRegister)
+
+
+def read_register(name: RegisterName, body: bytes, form: str, charset: str = "") -> Register:
+    """Read a document of one of `FORMS`. Raises Refused with every fault, each with its place and what to do.
+
+    `too-large`, `wrong-encoding`, `not-csv`, `not-json`: it cannot be read at all; `invalid-register`: rows are wrong.
+    CSV is UTF-8, or what `charset` says; JSON is an array of objects.
+    """
+    return read_goods(body, form, charset) if name == GOODS else read_books(body, form, charset)
+
+
+def read_goods(body: bytes, form: str, charset: str = "") -> GoodsRegister:
+    """Read goods. Raises Refused as `read_register`."""
+    reading, rows = _read(GOODS, body, form, charset)
+    return _in_order(reading, _goods(rows, reading, hashlib.sha256(body).hexdigest()))
+
+
+def read_books(body: bytes, form: str, charset: str = "") -> BooksRegister:
+    """Read switches of books. Raises Refused as `read_register`."""
+    reading, rows = _read(BOOKS, body, form, charset)
+    return _in_order(reading, _books(rows, reading, hashlib.sha256(body).hexdigest()))
+
+
+def _read(name: RegisterName, body: bytes, form: str, charset: str) -> "tuple[_Reading, list[_Row]]":
+    if len(body) > SIZE_BYTES:
+        raise Refused("too-large", [whole_fault("size", size=str(len(body)), most=str(SIZE_BYTES))])
+    reading = _Reading(name)
+    items = _json_items(body, charset, reading) if form == JSON else _csv_items(body, charset, reading)
+    rows = [row for item, places in items if (row := reading.row(item, places)) is not None]
+    if not rows and not reading.faults:
+        reading.faults.append(whole_fault("empty"))
+    return reading, rows
+
+
+def _in_order(reading: "_Reading", made: _R) -> _R:
+    if reading.faults:
+        raise Refused("invalid-register", shown_of(reading.faults))
+    return made
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row that can be read."""
+
+    cells: Cells
+    item: SourceItem
+    places: Sequence[Reference | None]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The table that is read, and what is wrong with it so far."""
+
+    name: RegisterName
+    faults: list[Fault] = field(default_factory=list)
+    _known: dict[tuple[str, ...], list[Reference | None]] = field(default_factory=dict)
+    """Heads or keys that have been seen together, and are in order → the places of the columns."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return COLUMNS[self.name]
+
+    @property
+    def limits(self) -> LimitsConfig:
+        cells = (ROWS_AT_MOST[self.name] + 1) * (len(self.columns) + _SPARE_COLUMNS)
+        return LimitsConfig(size_bytes=SIZE_BYTES, depth=4, elements=cells)
+
+    def places(self, names: Sequence[str], item: SourceItem, *, csv: bool) -> list[Reference | None]:
+        """Return for each column where it stands in an item; `names`: heads, or keys."""
+        if (seen := self._known.get(tuple(names))) is not None:
+            return seen
+        known, before = heads(self.columns), len(self.faults)
+        found: list[Reference | None] = [None] * len(self.columns)
+        for name in names:
+            here = Reference(written=name) if csv else Reference(written=name, steps=(name,))
+            at = known.get(name.strip().lower())
+            if at is None:
+                near = get_close_matches(name.strip()[:50].lower(), known, n=1)
+                hint = self.columns[known[near[0]]] if near else None
+                self._add(RowFault("unknown_column", here, None, shortened(name)), item, near=hint)
+            elif found[at] is not None:
+                self._add(RowFault("doubled_column", here, self.columns[at], shortened(name)), item)
+            else:
+                found[at] = here
+        if len(self.faults) == before and len(self._known) < _FORMS_KNOWN:
+            self._known[tuple(names)] = found
+        return found
+
+    def row(self, item: SourceItem, places: Sequence[Reference | None]) -> _Row | None:
+        """Read one row; None: something is wrong with it, which is noted."""
+        before = len(self.faults)
+        cells = tuple(
+            [
+                "" if here is None and not column.required else self._cell(item, here, column)
+                for column, here in zip(self.columns, places, strict=True)
+            ]
+        )
+        return _Row(cells, item, places) if len(self.faults) == before else None
+
+    def _cell(self, item: SourceItem, here: Reference | None, column: Column) -> str:
+        try:
+            text = (item.text(here) or "") if here is not None else ""
+        except NoTextError as wrong:
+            self._add(RowFault(wrong.rule, here, column, wrong.value), item)
+            return ""
+        fault = _wrong(text, column)
+        if fault:
+            self._add(RowFault(fault, here, column, text), item)
+            return ""
+        return _day(text) if column.is_day else text
+
+    def wrong(self, row: _Row, column: str, rule: str, **facts: str) -> None:
+        """Note what is wrong with a row that can be read."""
+        at = next(at for at, one in enumerate(self.columns) if one.name == column)
+        self._add(RowFault(rule, row.places[at], self.columns[at], row.cells[at]), row.item, facts=facts)
+
+    def _add(
+        self,
+        wrong: RowFault,
+        item: SourceItem,
+        *,
+        near: Column | None = None,
+        facts: Mapping[str, str] = _NO_FACTS,
+    ) -> None:
+        if len(self.faults) < FAULTS_COUNTED:
+            self.faults.append(row_fault(wrong, item.spot(wrong.here), near=near, **facts))
+
+
+_Items = Iterator[tuple[SourceItem, Sequence[Reference | None]]]
+
+
+def _csv_items(body: bytes, charset: str, reading: _Reading) -> _Items:
+    table: Rows = read_csv(decoded(body, charset), ",", (), reading.limits)
+    _bounded(len(table.rows), reading)
+    places = reading.places(list(table.table.columns), Rows(table.table, []), csv=True)
+    for item in table.each(()) if not reading.faults else ():
+        yield item, places
+
+
+def _json_items(body: bytes, charset: str, reading: _Reading) -> _Items:
+    if charset.lower() not in {"", "utf-8"}:
+        raise Refused("wrong-encoding", [whole_fault("json_charset", charset=shortened(charset, 40))])
+    document = read_json(decoded(body, ""), reading.limits)
+    try:
+        items = document.each((_ALL,))
+    except NoTextError as wrong:
+        raise Refused("invalid-register", [whole_fault("no_array")]) from wrong
+    _bounded(len(items), reading)
+    for item in items:
+        keys = item.keys() if isinstance(item, JsonItem) else None
+        if keys is None:
+            reading.faults.append(row_fault(RowFault("no_object", None, None, ""), item.spot()))
+            continue
+        yield item, reading.places(keys, item, csv=False)
+
+
+def _bounded(count: int, reading: _Reading) -> None:
+    most = ROWS_AT_MOST[reading.name]
+    if count > most:
+        raise Refused("invalid-register", [whole_fault("too_many_rows", count=str(count), most=str(most))])
+
+
+def _wrong(text: str, column: Column) -> str:
+    """Return the rule that a cell breaks; empty: none."""
+    if not text:
+        return "missing" if column.required else ""
+    if len(text) > column.most:
+        return "too_long"
+    if not text.isprintable():
+        return "control"
+    if column.form is not None and not column.form.fullmatch(text):
+        return "form"
+    return "no_day" if column.is_day and not _day(text) else ""
+
+
+def _day(text: str) -> str:
+    """Return a day of the calendar as YYYYMMDD; empty: it is none."""
+    found = DIGITS_OF_DAY.fullmatch(text)
+    if found is None:
+        return ""
+    try:
+        return date(*map(int, found.groups())).strftime("%Y%m%d")
+    except ValueError:
+        return ""
+
+
+def _goods(rows: Sequence[_Row], reading: _Reading, sha256: str) -> GoodsRegister:
+    at = {one.name: place for place, one in enumerate(COLUMNS[GOODS])}
+    first, last = at["from"], at["until"]
+    by_item: defaultdict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        if row.cells[last] and row.cells[last] < row.cells[first]:
+            reading.wrong(row, "until", "ends_early")
+        by_item[row.cells[at["itemNo"]]].append(row)
+    for periods in by_item.values():
+        periods.sort(key=lambda row: row.cells[first])
+        for earlier, later in pairwise(periods):
+            if not earlier.cells[last] or later.cells[first] <= earlier.cells[last]:
+                reading.wrong(later, "itemNo", "overlap", other=earlier.item.spot().text)
+        if len(periods) > PERIODS_AT_MOST:
+            reading.wrong(periods[-1], "itemNo", "many_periods", most=str(PERIODS_AT_MOST))
+    return packed([row.cells for row in rows], sha256)
+
+
+def _books(rows: Sequence[_Row], reading: _Reading, sha256: str) -> BooksRegister:
+    after: dict[tuple[str, str], tuple[_Row, BookSwitch]] = {}
+    for row in rows:
+        kind, old, new, since = row.cells
+        known = after.setdefault((kind, old), (row, BookSwitch(field=kind, old=old, new=new, since=since)))
+        if known[0] is not row:
+            reading.wrong(row, "old", "switched_twice", other=known[0].item.spot().text)
+        if old == new:
+            reading.wrong(row, "new", "same_number")
+    for row, switch in after.values():
+        follower = after.get((switch.field, switch.new))
+        if follower is not None and follower[1].since <= switch.since and switch.old != switch.new:
+            reading.wrong(follower[0], "from", "back_in_time", other=row.item.spot().text)
+    return BooksRegister(sha256=sha256, switches=tuple(one for _, one in after.values()))
