@@ -51,6 +51,8 @@ EXAMPLE: Final = """\
 # What arrived and what was answered, a JSON object a line; the folder must be there.
 # ledger = "ledger.jsonl"
 # receipts = "receipts.jsonl"
+# The edition by which messages are judged, "202205" or "2018-113".
+# edition = "202205"
 # A folder with xsd/ and mappings/ to use in place of the built-in ones.
 # rules_dir = "rules"
 

@@ -59,7 +59,7 @@ class Simulator:
         if config.sftp is None and config.amqp is None and not config.ukey:
             raise ConfigError("the customs side has no transport", fix="add [sftp] or [amqp]")
         self._clock = clock
-        rules = rules or load_rules(config.rules_dir)
+        rules = rules or load_rules(config.rules_dir, config.edition)
         self.sftp: SftpServer | None = self._sftp(config.sftp) if config.sftp else None
         self.amqp: Server | None = self._amqp(config.amqp) if config.amqp else None
         built = {SFTP: self.sftp, AMQP: self.amqp}

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from gateway.config.editions import EditionName
 from gateway.config.files import absolute, read_section
 from gateway.config.links import Port
 from gateway.config.sections import Count, Section
@@ -68,6 +69,8 @@ class SimulatorConfig(Section, kw_only=True):
     """JSON lines, one for each envelope that arrived; its folder must exist."""
     receipts: Path | None = None
     """JSON lines, one for each receipt body that was sent."""
+    edition: EditionName = "202205"
+    """The edition by which messages are judged."""
     rules_dir: Path | None = None
 
 

@@ -4,6 +4,7 @@ At full size: `EDITION_MESSAGES=5000 .venv/bin/python -m pytest tests/end_to_end
 """
 
 import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -155,3 +156,19 @@ def test_answer_before_the_change_is_the_answer_ever_after(changing: ChangingNod
         late = platform.submit(document(ANN, BEFORE, 2))
         assert (late.status, late.json()["code"]) == (422, "invalid-message")
         assert platform.submit(document(ANN, NOW, 3)).json()["edition"] == NOW
+
+
+def test_change_is_taken_back_by_a_reload(changing: ChangingNode) -> None:
+    node = changing.node
+    changing.pass_midnight()
+    with closing(node.platform(ANN.id)) as platform:
+        assert platform.submit(document(ANN, BEFORE, 1)).status == 422
+        file = node.site.config
+        last = changing.day - timedelta(days=1)
+        later = changing.day + timedelta(days=60)
+        file.write_text(file.read_text("utf-8").replace(f"until = {last}", f"until = {later}"), "utf-8")
+        node.process.process.send_signal(signal.SIGHUP)
+        node.event("node.reloaded")
+        again = platform.submit(document(ANN, BEFORE, 1))
+        assert (again.status, again.json()["edition"]) == (202, BEFORE)
+        assert "edition_notice" not in again.json(), "the change is too far off now"

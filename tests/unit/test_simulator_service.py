@@ -25,6 +25,7 @@ from signing.keys.files import load_pem
 from signing.keys.ukey import Control, UkeySigner
 from tests.customs_side import HandClock, envelope, rules, sample
 from tests.device_keys import write_pair
+from tests.edition_documents import BEFORE, NOW, inventory_for
 
 Ends = tuple[Transport, Feed]
 
@@ -83,13 +84,13 @@ def running(config: SimulatorConfig, clock: Callable[[], float] | None = None) -
         simulator.stop()
 
 
-def hand_in(transport: Transport, seed: int) -> None:
+def hand_in(transport: Transport, seed: int, business: bytes = b"") -> None:
     cop_msg_id = f"COP-{seed}"
     parcel = Parcel(
         entry=seed,
         cop_msg_id=cop_msg_id,
         message_type="CEB311Message",
-        body=envelope(sample(seed=seed).body, cop_msg_id),
+        body=envelope(business or sample(seed=seed).body, cop_msg_id),
         file_name=f"CEB311Message_{cop_msg_id}.xml",
     )
     (delivery,) = transport.send([parcel])
@@ -116,6 +117,22 @@ def test_declaration_by_sftp_is_answered_by_sftp(tmp_path: Path) -> None:
         assert sorted(statuses(feed, 3)) == ["120", "2", "3"]
         transport.close()
         feed.close()
+
+
+@pytest.mark.parametrize("edition", [BEFORE, NOW])
+def test_customs_judge_by_the_edition_of_the_file(edition: str, tmp_path: Path) -> None:
+    simulator = Simulator(SimulatorConfig(sftp=sftp_section(tmp_path), edition=edition))
+    simulator.start()
+    try:
+        transport, feed = sftp_ends(simulator, tmp_path)
+        for number, one in enumerate((BEFORE, NOW), start=1):
+            hand_in(transport, number, inventory_for(one, number=number))
+        assert simulator.wait_until_idle(60)
+        assert len([status for status in statuses(feed, 4) if status.startswith("-")]) == 1
+        transport.close()
+        feed.close()
+    finally:
+        simulator.stop()
 
 
 def test_declaration_by_amqp_is_answered_by_amqp_and_not_by_sftp(tmp_path: Path) -> None:

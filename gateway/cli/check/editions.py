@@ -1,6 +1,6 @@
 """The probes of the editions: what is in force, what is to come, and where an operator's files judge otherwise than ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,7 +9,8 @@ from gateway.cli.check.result import Check, Grade, failed
 from gateway.config.editions import EditionCalendar
 from gateway.config.gateway_toml import Config
 from gateway.errors import RulesError
-from gateway.rules.loading import RULES, Rules, editions_named
+from gateway.model import Enterprise, EnterpriseId
+from gateway.rules.loading import RULES, Rules, edition_names, editions_named
 from gateway.rules.schemas import Schemas, View
 
 _SHOWN: Final = 3
@@ -29,6 +30,19 @@ def probe_editions(config: Config, rules: Rules) -> Iterator[Check]:
         kinds = f"{len(schemas.roots)} message types, all schemas compile"
         yield Check(name=f"edition {name}", grade=Grade.OK, detail=f"{kinds}; {rules.editions.folder(name)}")
         yield from _compared(name, schemas, rules)
+
+
+def unknown_editions(config: Config, found: Mapping[EnterpriseId, Enterprise]) -> Iterator[Check]:
+    """Fail for each enterprise that names an edition which is not at hand."""
+    known = edition_names(config)
+    for name, one in found.items():
+        if one.edition and one.edition not in known:
+            yield Check(
+                name=f"enterprise {name}",
+                grade=Grade.FAIL,
+                detail=f"there is no edition {one.edition}",
+                fix=f"one of: {', '.join(known)}; or take the line out",
+            )
 
 
 def _in_force(config: Config, now: datetime) -> Check:

@@ -15,7 +15,7 @@ from gateway.cli.check.advice import probe_advice
 from gateway.cli.check.batches import probe_batches
 from gateway.cli.check.bindings import probe_bindings
 from gateway.cli.check.doors import probe_doors
-from gateway.cli.check.editions import probe_editions
+from gateway.cli.check.editions import probe_editions, unknown_editions
 from gateway.cli.check.keys import probe_keys
 from gateway.cli.check.result import Check, Grade, failed
 from gateway.cli.check.tls import probe_tls
@@ -28,7 +28,6 @@ from gateway.keys.node_key import key_file, node_key
 from gateway.mapping.loading import load_mappings
 from gateway.model import ANYBODY, Enterprise, EnterpriseId
 from gateway.receipts.authorities import Authorities
-from gateway.rules.loading import edition_names
 from gateway.transports.adapters import adapter_of
 from gateway.transports.folder import try_to_write
 from gateway.upkeep.token_expiry import TokenExpiry, token_expiries
@@ -124,7 +123,7 @@ def _enterprises(config: Config) -> Iterator[Check]:
     tls = config.accept.tls
     client_certificates = tls is not None and tls.client_ca is not None
     mistakes = list(_mistakes(found, {key.name for key in config.key}, client_certificates))
-    mistakes += _unknown_editions(config, found)
+    mistakes += unknown_editions(config, found)
     yield from mistakes
     if not mistakes:
         disabled = sum(one.disabled for one in found.values())
@@ -165,18 +164,6 @@ def _mistakes(
                 grade=Grade.WARN,
                 detail="it has client certificates, and the door asks for none",
                 fix="name their issuers in client_ca of [accept.tls]",
-            )
-
-
-def _unknown_editions(config: Config, found: Mapping[EnterpriseId, Enterprise]) -> Iterator[Check]:
-    known = edition_names(config)
-    for name, one in found.items():
-        if one.edition and one.edition not in known:
-            yield Check(
-                name=f"enterprise {name}",
-                grade=Grade.FAIL,
-                detail=f"there is no edition {one.edition}",
-                fix=f"one of: {', '.join(known)}; or take the line out",
             )
 
 
