@@ -19,7 +19,7 @@ from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
-from tests.servers.postgres import shared
+from tests.servers.postgres import running
 from tests.spool_samples import START, Clock, collected, new_message, settled
 
 PATTERN = 20
@@ -152,21 +152,22 @@ def _sqlite(folder: Path) -> Iterator[Depths]:
 
 
 def _postgres(folder: Path) -> Iterator[Depths]:
-    server = shared()
-    names = [
-        server.schema_for(folder / name).replace("options='", f"options='{_AS_IF_LARGE} ")
-        for name in ("shallow", "deep")
-    ]
-    with (
-        closing(PostgresSpool(names[0], clock=Clock())) as shallow,
-        closing(PostgresSpool(names[1], clock=Clock())) as deep,
-    ):
-        live(shallow, range(PATTERN))
-        live(deep, range(PATTERN * TIMES))
-        for name in names:
-            with psycopg.connect(name, autocommit=True) as connection:
-                connection.execute("VACUUM ANALYZE")  # as the server does by itself, at a time of its own
-        yield Depths(shallow=shallow, deep=deep, cost=reads, slack=200)
+    """On a server of its own: VACUUM takes every schema of a database."""
+    with running() as server:
+        names = [
+            server.schema_for(folder / name).replace("options='", f"options='{_AS_IF_LARGE} ")
+            for name in ("shallow", "deep")
+        ]
+        with (
+            closing(PostgresSpool(names[0], clock=Clock())) as shallow,
+            closing(PostgresSpool(names[1], clock=Clock())) as deep,
+        ):
+            live(shallow, range(PATTERN))
+            live(deep, range(PATTERN * TIMES))
+            for name in names:
+                with psycopg.connect(name, autocommit=True) as connection:
+                    connection.execute("VACUUM ANALYZE")  # as the server does by itself, at a time of its own
+            yield Depths(shallow=shallow, deep=deep, cost=reads, slack=200)
 
 
 @pytest.fixture(scope="module", params=[_sqlite, _postgres], ids=["sqlite", "postgres"])

@@ -57,8 +57,9 @@ def require() -> None:
 class PostgresServer:
     """One cluster; `stop`, `kill`, `start` and `restart` at will, `remove` at the end."""
 
-    def __init__(self) -> None:
-        """Make the cluster and start it; a second or two."""
+    def __init__(self, **settings: str) -> None:
+        """Make the cluster and start it; a second or two. `settings`: those that differ from the usual ones."""
+        self._settings = _SETTINGS | settings
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-pg-"))  # short: a socket's path is limited
         self._user = pwd.getpwnam(USER)
         os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
@@ -90,7 +91,7 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Start it and return when it answers."""
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(PROGRAMS / "postgres"), "-D", str(self._data), "-k", str(self.folder), *settings],
@@ -197,7 +198,8 @@ def shared() -> PostgresServer:
 
 @cache
 def _shared() -> PostgresServer:
-    server = PostgresServer()
+    """Without autovacuum: what it sees of a table that was emptied between two tests would decide about plans in the next."""
+    server = PostgresServer(autovacuum="off")
     atexit.register(server.remove)
     return server
 
