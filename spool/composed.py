@@ -33,6 +33,7 @@ class ComposedSpool:
     reading: store.SpoolReading
     measures: store.SpoolMeasures
     overdues: store.SpoolOverdues
+    parcels: store.SpoolParcels
     retention: store.SpoolRetention
     log: store.SpoolLog
     upkeep: store.SpoolUpkeep
@@ -88,6 +89,12 @@ class ComposedSpool:
     set_overdue = _of("overdues", store.SpoolOverdues.set_overdue)
     overdue = _of("overdues", store.SpoolOverdues.overdue)
     end_overdue = _of("overdues", store.SpoolOverdues.end_overdue)
+
+    linked = _of("parcels", store.SpoolParcels.linked)
+    links_of = _of("parcels", store.SpoolParcels.links_of)
+    versions_since = _of("parcels", store.SpoolParcels.versions_since)
+    unreported = _of("parcels", store.SpoolParcels.unreported)
+    set_reported = _of("parcels", store.SpoolParcels.set_reported)
 
     old = _of("retention", store.SpoolRetention.old)
     export = _of("retention", store.SpoolRetention.export)

@@ -25,6 +25,8 @@ from spool.entry import (
     Filing,
     Found,
     JournalLine,
+    LinkedDeclaration,
+    LinkStep,
     MessageView,
     NewMessage,
     Note,
@@ -35,6 +37,7 @@ from spool.entry import (
     Overdue,
     PutResult,
     RawArrival,
+    Reported,
     ScanStep,
     Settlement,
     Silent,
@@ -378,6 +381,44 @@ class SpoolOverdues(Protocol):
         ...
 
 
+class SpoolParcels(Protocol):
+    """Finds the documents of one parcel, each as its newest version says (docs/adr/0047)."""
+
+    def linked(self, *, order_no: str = "", waybill_no: str = "") -> list[LinkedDeclaration]:
+        """Return declarations that have one of these numbers, newest first; an empty number matches none.
+
+        Of each owner only those of the newest messages, about 50, so that many of one owner hide none of another.
+        """
+        ...
+
+    def links_of(self, declarations: Collection[int]) -> list[LinkedDeclaration]:
+        """Return those of these declarations that are linked, newest first."""
+        ...
+
+    def versions_since(
+        self, owner: str, since: datetime, *, order_no: str = "", waybill_no: str = "", at_most: int
+    ) -> int:
+        """Return how many versions an owner has handed in since then of declarations that have, or had, one of these numbers.
+
+        At most `at_most` are counted. A declaration that has got another number since counts under both.
+        """
+        ...
+
+    def unreported(self, walk: str, *, until: datetime, limit: int) -> LinkStep:
+        """Look at up to `limit` messages on from the stored position of this walk, but none accepted after `until`.
+
+        A walk without a position starts with the oldest. Writes nothing.
+        """
+        ...
+
+    def set_reported(self, walk: str, at: int, reported: Sequence[Reported]) -> list[Reported]:
+        """Store the walk's position, and what is reported now, in one commit.
+
+        Returns those that took effect: not those whose version another process has reported on, or that have a newer one.
+        """
+        ...
+
+
 class SpoolRetention(Protocol):
     """Gives up old messages."""
 
@@ -487,6 +528,7 @@ class Spool(
     SpoolReading,
     SpoolMeasures,
     SpoolOverdues,
+    SpoolParcels,
     SpoolRetention,
     SpoolLog,
     SpoolUpkeep,

@@ -17,10 +17,11 @@ from spool.postgres.outbox import PostgresOutbox
 from spool.postgres.overdues import OVERDUES
 from spool.postgres.reading import READING
 from spool.postgres.receipts import PostgresReceipts
-from spool.postgres.retention import PostgresRetention
+from spool.postgres.retention import RETENTION, PostgresRetention
 from spool.postgres.signals import listening
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.parcels import SharedParcels
 from spool.shared.reading import SharedReading
 from spool.store import Topic, Waiter
 
@@ -85,6 +86,7 @@ class PostgresSpool(ComposedSpool):
             reading=reading,
             measures=PostgresMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
+            parcels=SharedParcels(db, among=RETENTION.among),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
             upkeep=PostgresUpkeep(db),

@@ -11,6 +11,7 @@ from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.parcels import SharedParcels
 from spool.signals import Signals
 from spool.sqlite.database import SqliteDatabase
 from spool.sqlite.inbox import INBOX
@@ -21,7 +22,7 @@ from spool.sqlite.outbox import SqliteOutbox
 from spool.sqlite.overdues import OVERDUES
 from spool.sqlite.reading import SqliteReading
 from spool.sqlite.receipts import SqliteReceipts
-from spool.sqlite.retention import SqliteRetention
+from spool.sqlite.retention import RETENTION, SqliteRetention
 from spool.store import Topic, Waiter
 
 
@@ -98,6 +99,7 @@ class SqliteSpool(ComposedSpool):
             reading=reading,
             measures=SqliteMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
+            parcels=SharedParcels(db, among=RETENTION.among),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
             upkeep=SqliteUpkeep(db, signals),
