@@ -19,7 +19,7 @@ from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import Advise, Refusal, examine, examine_plain
+from gateway.submission.pipeline import Advise, Link, Refusal, examine, examine_plain, no_links
 from gateway.submission.signature import Trust
 from signing.keys.suite import Suite
 
@@ -99,6 +99,7 @@ class Judge:
     """Name of a [[key]] → its suite."""
     mappings: Mapping[str, SourceMapping]
     adviser: Adviser
+    linker: Link = no_links
 
     def at_once(
         self, body: bytes, caller: Enterprise, full: tuple[EnterpriseId, ...] = ()
@@ -114,6 +115,7 @@ class Judge:
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
             advise=self._advise(),
+            link=self.linker,
         )
         return None if verdict is None else self._ready(verdict, caller, full)
 
@@ -143,6 +145,7 @@ class Judge:
             trust=self.trust,
             local_receivers=self.local_receivers,
             advise=self._advise(),
+            link=self.linker,
         )
         return self._ready(verdict, caller, full, origin)
 

@@ -10,7 +10,7 @@ from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Advice, Enterprise, Fault, Header, Message, MessageType
+from gateway.model import Advice, DocumentLink, Enterprise, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
@@ -27,6 +27,15 @@ from signing.keys.suite import RSA_SHA1, Suite
 
 Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 """Gives advice on the declarations of a valid message, without lines."""
+
+
+Link = Callable[[MessageType, Sequence[DeclaredFields]], tuple[DocumentLink, ...]]
+"""Links the declarations of a valid message to the other documents of their parcels; one for each, or none at all."""
+
+
+def no_links(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[DocumentLink, ...]:
+    """Link nothing."""
+    return ()
 
 
 def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
@@ -52,6 +61,7 @@ def examine(
     trust: Trust = ANYONE,
     local_receivers: LocalReceivers = NOBODY,
     advise: Advise = no_advice,
+    link: Link = no_links,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
@@ -61,7 +71,7 @@ def examine(
     `local_receivers` says to whom the codes in the keys of declarations are bound.
     """
     plain = examine_plain(
-        body, caller, rules, limits, suite=suite, local_receivers=local_receivers, advise=advise
+        body, caller, rules, limits, suite=suite, local_receivers=local_receivers, advise=advise, link=link
     )
     if plain is not None:
         return plain
@@ -71,19 +81,15 @@ def examine(
             message, document = _examine_wrapped(
                 document, body, caller, rules, limits, trust=trust, local_receivers=local_receivers
             )
-            return replace(message, advice=_advice(document, message.header, advise))
+            return _completed(message, document, advise, link)
         header = _examine_document(
             document, body, caller, rules, view=View.DECLARED, trust=trust, local_receivers=local_receivers
         )
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
-    return Message(
-        body=body,
-        header=header,
-        draft=None if suite is None else made,
-        advice=_advice(document, header, advise),
-    )
+    message = Message(body=body, header=header, draft=None if suite is None else made)
+    return _completed(message, document, advise, link)
 
 
 def examine_plain(
@@ -95,11 +101,12 @@ def examine_plain(
     suite: Suite | None = None,
     local_receivers: LocalReceivers = NOBODY,
     advise: Advise = no_advice,
+    link: Link = no_links,
 ) -> Message | Refusal | None:
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise)
+        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise, link)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
 
@@ -110,24 +117,30 @@ def _examine_plain(
     suite: Suite | None,
     local_receivers: LocalReceivers,
     advise: Advise,
+    link: Link,
 ) -> Message:
     """Check the rest of a document that is known to be valid. Raises Refused."""
     header = plain.header
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    advice = advise(header.message_type, declared_in_plain(plain.body.decode(), header.message_type))
+    declared = declared_in_plain(plain.body.decode(), header.message_type)
+    advice = advise(header.message_type, declared)
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
         advice=on_lines(advice, etree.fromstring(plain.body)) if advice else (),
+        links=link(header.message_type, declared),
     )
 
 
-def _advice(document: etree._Element, header: Header, advise: Advise) -> tuple[Advice, ...]:
-    kind = header.message_type
-    return on_lines(advise(kind, declared_in_tree(document, kind)), document)
+def _completed(message: Message, document: etree._Element, advise: Advise, link: Link) -> Message:
+    """Add what is said of the declarations of a valid document."""
+    kind = message.header.message_type
+    declared = declared_in_tree(document, kind)
+    advice = on_lines(advise(kind, declared), document)
+    return replace(message, advice=advice, links=link(kind, declared))
 
 
 def _examine_document(
