@@ -387,7 +387,7 @@ class SpoolParcels(Protocol):
     def linked(self, *, order_no: str = "", waybill_no: str = "") -> list[LinkedDeclaration]:
         """Return declarations that have one of these numbers, newest first; an empty number matches none.
 
-        Of each owner only those of the newest messages, about 50, so that many of one owner hide none of another.
+        Of each owner at most 20 under a number, the newest, so that many of one owner hide none of another.
         """
         ...
 

@@ -63,13 +63,12 @@ class ParcelReader:
         """Return these documents and all others of their parcels, whoever they are of, newest first."""
         found = {one.declaration: one for one in seeds}
         self._follow(seeds, found)
-        inventories = [one for one in found.values() if one.kind is DocumentKind.INVENTORY and one not in seeds]
-        self._follow(inventories[:_INVENTORIES], found)
-        kept = [
-            one
-            for one in found.values()
-            if any(one is seed or in_one_parcel(one, seed, list(found.values())) for seed in seeds)
+        inventories = [
+            one for one in found.values() if one.kind is DocumentKind.INVENTORY and one not in seeds
         ]
+        self._follow(inventories[:_INVENTORIES], found)
+        every = list(found.values())
+        kept = [one for one in every if any(one is seed or in_one_parcel(one, seed, every) for seed in seeds)]
         return sorted(kept, key=lambda one: (one.accepted_at, one.declaration), reverse=True)
 
     def compared(self, one: ParcelDocument, documents: Sequence[ParcelDocument]) -> ComparedDocument:
@@ -85,14 +84,22 @@ class ParcelReader:
         self, one: ParcelDocument, documents: Sequence[ParcelDocument], now: datetime
     ) -> ComparedDocument:
         """Compare a document with those that its owner may be told about (`acquaintance`)."""
-        known = [
-            other
-            for other in acquainted_with(one, documents, self._codes)
-            if in_one_parcel(one, other, documents)
-        ]
+        known = self._acquainted(one, documents)
         limited = self._too_often(one, now)
         others = tuple(other for other in known if not limited or other.owner == one.owner)
         return self._compare(one, others, limited=limited)
+
+    def compared_with_acquainted(
+        self, one: ParcelDocument, documents: Sequence[ParcelDocument]
+    ) -> ComparedDocument:
+        """Compare as `compared_for_owner`, however often: for what the operator alone is told."""
+        return self._compare(one, self._acquainted(one, documents))
+
+    def _acquainted(
+        self, one: ParcelDocument, documents: Sequence[ParcelDocument]
+    ) -> tuple[ParcelDocument, ...]:
+        known = acquainted_with(one, documents, self._codes)
+        return tuple([other for other in known if in_one_parcel(one, other, documents)])
 
     def _compare(
         self, one: ParcelDocument, others: tuple[ParcelDocument, ...], *, limited: bool = False

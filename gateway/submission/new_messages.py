@@ -59,7 +59,7 @@ def new_message_of(
         origin=origin,
         subjects=tuple(
             [
-                _subject(one, kind, header.dxp_id, answered_to, others, link)
+                _subject(one, kind, header.dxp_id, answered_to, others, link=link)
                 for one, link in zip_longest(header.declarations, message.links)
             ]
         ),
@@ -103,6 +103,7 @@ def _subject(
     dxp_id: str,
     sender: str,
     subscribers: tuple[str, ...],
+    *,
     link: DocumentLink | None,
 ) -> Subject:
     return Subject(

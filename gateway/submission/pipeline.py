@@ -106,7 +106,11 @@ def examine_plain(
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     plain = read_plain(body, rules.plain, limits)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise, link)
+        return (
+            None
+            if plain is None
+            else _examine_plain(plain, caller, suite, local_receivers, advise=advise, link=link)
+        )
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=refused.faults)
 
@@ -116,6 +120,7 @@ def _examine_plain(
     caller: Enterprise,
     suite: Suite | None,
     local_receivers: LocalReceivers,
+    *,
     advise: Advise,
     link: Link,
 ) -> Message:

@@ -13,6 +13,7 @@ from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.rematching import Rematching
 from gateway.sending.resend import log_ended
 from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.parcel_scan import ParcelScan
 from gateway.upkeep.retention import Retention
 from gateway.upkeep.token_expiry import TokenExpiry
 from gateway.upkeep.watermarks import Gauge, WatermarkWatch
@@ -45,10 +46,11 @@ class Keep:
         endings: Sequence[TokenExpiry] = (),
         sealer: Sealer | None = None,
         overdue_scan: OverdueScan | None = None,
+        parcel_scan: ParcelScan | None = None,
     ) -> None:
         """`sealer`: None when no proofs are wanted; `retention`: None keeps everything for ever.
 
-        `overdue_scan`: None reports no missing answers. `waits_s`: destination → its longest back-off.
+        `overdue_scan`: None reports no missing answers; `parcel_scan`: None compares no documents. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, filer)
@@ -61,6 +63,7 @@ class Keep:
         self._endings = endings
         self._sealer = sealer
         self._overdue_scan = overdue_scan
+        self._parcel_scan = parcel_scan
         self._untidy = False
         """Tidying has failed, and this was logged."""
         self._next_purge = 0
@@ -113,11 +116,13 @@ class Keep:
         self._look_at_answers()
 
     def _look_at_answers(self) -> None:
-        """Rematch orphans that point at something new, and report answers that do not come."""
+        """Rematch orphans, report answers that do not come and documents that do not agree."""
         try:
             self._rematching.look()
             if self._overdue_scan is not None:
                 self._overdue_scan.look(datetime.now(UTC))
+            if self._parcel_scan is not None:
+                self._parcel_scan.look(datetime.now(UTC))
         except SpoolError as error:  # a message was just purged, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 

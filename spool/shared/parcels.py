@@ -1,5 +1,6 @@
 """Documents of one parcel: found by the numbers that they share, and what a scan has reported of them."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
@@ -9,10 +10,8 @@ from spool.entry import LinkedDeclaration, LinkStep, Reported
 from spool.shared.backend import Store, Transaction
 from spool.times import to_number
 
-_OF_OWNER: Final = 50
-"""Of each owner the newest messages under a number."""
-_AT_MOST: Final = 500
-"""Most declarations under a number, whoever they are of."""
+_OF_OWNER: Final = 20
+"""Most declarations of one owner under a number, the newest."""
 _FIELDS: Final = (
     "SELECT p.declaration, p.message, m.uid, p.owner, m.kind, d.identity, m.accepted_at, p.order_no, p.waybill_no,"
     " p.facts, p.reported"
@@ -30,12 +29,10 @@ _LINKED: Final = (
     f" {_FIELDS} FROM o JOIN parcel p ON p.{{number}} = ? AND p.{{number}} <> '' AND p.owner = o.owner"
     " AND p.message >= coalesce((SELECT q.message FROM parcel q WHERE q.{number} = ? AND q.{number} <> ''"
     f" AND q.owner = o.owner ORDER BY q.message DESC LIMIT 1 OFFSET {_OF_OWNER - 1}), 0){_JOINED}"
-    f" WHERE {_NEWEST} ORDER BY p.message DESC, p.declaration LIMIT {_AT_MOST}"
+    f" WHERE {_NEWEST} ORDER BY p.message DESC, p.declaration"
 )
-"""Declarations under a number: from one owner to the next by the index, then the newest of each."""
-_LINKS: Final = (
-    f"{_FIELDS} FROM parcel p{_JOINED} WHERE p.declaration {{among}} AND {_NEWEST} ORDER BY p.message DESC, p.declaration"
-)
+"""Declarations under a number: from one owner to the next by the index, then those of the newest messages of each."""
+_LINKS: Final = f"{_FIELDS} FROM parcel p{_JOINED} WHERE p.declaration {{among}} AND {_NEWEST} ORDER BY p.message DESC, p.declaration"
 _VERSIONS: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM parcel p JOIN version v ON v.declaration = p.declaration"
     " JOIN message m ON m.id = v.message WHERE p.{number} = ? AND p.{number} <> '' AND p.owner = ?"
@@ -76,7 +73,11 @@ class SharedParcels:
         for column, number in (("order_no", order_no), ("waybill_no", waybill_no)):
             if number:
                 rows = self._db.rows(_LINKED.format(number=column), *[self._db.key(number)] * 4)
-                found |= {row[0]: values.linked(row) for row in rows}
+                owners = Counter[str]()
+                for one in map(values.linked, rows):
+                    owners[one.owner] += 1
+                    if owners[one.owner] <= _OF_OWNER:
+                        found[one.declaration] = one
         return sorted(found.values(), key=lambda one: (-one.message, one.declaration))
 
     def links_of(self, declarations: Collection[int]) -> list[LinkedDeclaration]:

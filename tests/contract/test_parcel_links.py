@@ -74,14 +74,16 @@ def test_many_documents_of_one_owner_hide_none_of_another(spool: Spool) -> None:
     spool.put(
         [
             new_message(
-                f"M{number}", Subject(identity=f"d={number}", link=ParcelLink(order_no="O-1")), owner="mallory"
+                f"M{number}",
+                Subject(identity=f"d={number}", link=ParcelLink(order_no="O-1")),
+                owner="mallory",
             )
             for number in range(300)
         ]
     )
     there = found(spool, order_no="O-1")
     assert ("zoe", "A") in there
-    assert sum(owner == "mallory" for owner, _ in there) == 50
+    assert sum(owner == "mallory" for owner, _ in there) == 20
 
 
 def test_versions_are_counted_also_when_the_number_was_given_up(spool: Spool, clock: Clock) -> None:
@@ -118,7 +120,11 @@ def test_a_scan_sees_each_version_once_and_reports_once(spool: Spool, clock: Clo
     spool.set_reported("x", step.at, [])
     assert spool.unreported("x", until=until, limit=9).linked == ()
     assert [one.uid for one in spool.unreported("x", until=clock.now, limit=9).linked] == ["C"]
-    assert {one.uid: one.reported for one in spool.linked(order_no="O-1")} == {"A": "one two", "B": "", "C": ""}
+    assert {one.uid: one.reported for one in spool.linked(order_no="O-1")} == {
+        "A": "one two",
+        "B": "",
+        "C": "",
+    }
 
     put(spool, "A2", "O-1", about="d=A")
     assert {one.uid: one.reported for one in spool.linked(order_no="O-1")}["A2"] == ""

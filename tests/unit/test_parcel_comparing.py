@@ -14,7 +14,17 @@ from gateway.parcels.facts import DocumentKind, Linker, parcel_facts
 from gateway.parcels.texts import ParcelTexts
 from gateway.rules.loading import Rules
 from gateway.submission.pipeline import examine
-from tests.parcel_documents import ADDRESS, IDENTITY, ITEMS, NAME, TELEPHONE, inventory, order, payment, waybill
+from tests.parcel_documents import (
+    ADDRESS,
+    IDENTITY,
+    ITEMS,
+    NAME,
+    TELEPHONE,
+    inventory,
+    order,
+    payment,
+    waybill,
+)
 from tests.spool_samples import START
 from tests.unit.test_pipeline import LIMITS, ME, rules
 

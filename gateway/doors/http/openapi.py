@@ -22,7 +22,8 @@ from gateway.doors.http.operations import (
     problems_of,
 )
 from gateway.doors.http.request_signature import WINDOW_S
-from gateway.model import CodeClass, Fault, Layer
+from gateway.model import CodeClass, Fault, Layer, Severity
+from gateway.parcels.facts import DocumentKind
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.samples.compose import compose
 from gateway.views import api
@@ -30,6 +31,7 @@ from spool.lifecycle import State
 
 _REF: Final = "#/components/schemas/{name}"
 _STATES: Final = [state.value for state in State]
+_DOCUMENTS = [kind.value for kind in DocumentKind]
 _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("AcceptedView", "state"): ["accepted", "valid"],
     ("StatusView", "state"): _STATES,
@@ -37,6 +39,10 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("AnswerView", "layer"): [layer.value for layer in Layer],
     ("MeaningView", "kind"): [kind.value for kind in CodeClass],
     ("MeaningView", "retry"): ["retry", "fix", "never", ""],
+    ("MatchingView", "severity"): [one.value for one in Severity],
+    ("FieldMatchView", "against"): _DOCUMENTS,
+    ("OtherDocumentView", "kind"): _DOCUMENTS,
+    ("OwnDocumentView", "kind"): _DOCUMENTS,
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""

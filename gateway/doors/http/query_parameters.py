@@ -13,7 +13,13 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
-from gateway.doors.http.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
+from gateway.doors.http.operations import (
+    IDEMPOTENCY_KEY_AT_MOST,
+    KEY_AT_MOST,
+    PARCEL_NUMBER_AT_MOST,
+    PARCEL_NUMBERS,
+    QUERIES,
+)
 from gateway.doors.http.services import ProblemError
 from gateway.mapping.source import shortened
 from gateway.model import Fault
@@ -31,6 +37,13 @@ _TEXTS: Final = {
         re.compile(rf"[^\x00-\x1f\x7f]{{1,{KEY_AT_MOST}}}"),
         "write the key fields as the submission answered them, agentCode=… copNo=…",
     ),
+    **{
+        name: (
+            re.compile(rf"[^\x00-\x1f\x7f]{{1,{PARCEL_NUMBER_AT_MOST}}}"),
+            f"write the number as declared, at most {PARCEL_NUMBER_AT_MOST} characters",
+        )
+        for name in PARCEL_NUMBERS
+    },
 }
 
 
@@ -87,6 +100,20 @@ def text(request: Request, name: str) -> str:
     if not form.fullmatch(found):
         raise _bad(name, "bad_form", f"{name} is not of its form", f"参数 {name} 格式错误", fix)
     return found
+
+
+def one_number(request: Request) -> dict[str, str]:
+    """Read the one number of a parcel that is asked for, by the name of its parameter. Raises ProblemError."""
+    named = [name for name in PARCEL_NUMBERS if name in request.query_params]
+    if len(named) != 1:
+        raise _bad(
+            named[1] if named else PARCEL_NUMBERS[0],
+            "one_number",
+            f"exactly one of {', '.join(PARCEL_NUMBERS)} must be given",
+            f"{'、'.join(PARCEL_NUMBERS)} 三个参数必须且只能填写一个",
+            "ask for order_no=…, waybill_no=… or invt_no=…",
+        )
+    return {named[0]: text(request, named[0])}
 
 
 def message_id(request: Request) -> str:
