@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from gateway.config.gateway_toml import Matching
 from gateway.model import Enterprise, EnterpriseId, Message
@@ -76,11 +75,11 @@ class ParcelNode:
         assert isinstance(reply, Accepted), reply
         return reply.uid
 
-    def asked(self, owner: str, now: datetime | None = None, **number: str) -> ParcelView:
+    def asked(self, owner: str, **number: str) -> ParcelView:
         """Answer an enterprise as the HTTP door does."""
         reader = self.reader()
         own = own_documents(reader, self.spool, ENTERPRISES[owner], **number)
-        return parcel_view(reader, self.spool, self.rules, own, lanes=(), now=now or self.clock.now)
+        return parcel_view(reader, self.spool, self.rules, own, lanes=(), now=self.clock.now)
 
 
 def rules_broken(view: ParcelView) -> list[tuple[str, str, str]]:

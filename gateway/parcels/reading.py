@@ -128,12 +128,16 @@ class ParcelReader:
         return found > most
 
     def _follow(self, seeds: Sequence[ParcelDocument], found: dict[int, ParcelDocument]) -> None:
-        """Add what shares a number with these."""
-        for seed in seeds:
-            order_no = "" if seed.kind is DocumentKind.WAYBILL else seed.order_no
-            for other in self.by_number(order_no=order_no, waybill_no=seed.waybill_no):
-                if linked_by_number(seed, other):
-                    found.setdefault(other.declaration, other)
+        """Add what shares a number with these, asking for each number once."""
+        order_nos = dict.fromkeys(one.order_no for one in seeds if one.kind is not DocumentKind.WAYBILL)
+        waybill_nos = dict.fromkeys(one.waybill_no for one in seeds)
+        there = [
+            *(one for number in order_nos for one in self.by_number(order_no=number)),
+            *(one for number in waybill_nos for one in self.by_number(waybill_no=number)),
+        ]
+        for other in there:
+            if other.declaration not in found and any(linked_by_number(seed, other) for seed in seeds):
+                found[other.declaration] = other
 
 
 def documents_of(linked: Iterable[LinkedDeclaration]) -> list[ParcelDocument]:

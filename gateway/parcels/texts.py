@@ -100,9 +100,10 @@ class ParcelTexts:
         """Say that a document that an inventory needs has not passed here."""
         number = "logisticsNo" if kind is DocumentKind.WAYBILL else "orderNo"
         value = one.waybill_no if kind is DocumentKind.WAYBILL else one.order_no
+        since = f"{one.accepted_at:%Y-%m-%dT%H:%M:%SZ}"
         said = Wording(
-            en=f"the {kind} for {number} {value} has not passed here",
-            zh=f"{number}为{value}的{KINDS_ZH[kind]}未经本网关申报",
+            en=f"the {kind} for {number} {value} has not passed here; this inventory was accepted at {since}",
+            zh=f"{number}为{value}的{KINDS_ZH[kind]}未经本网关申报，本清单接收于{since}",
         )
         return self._advice(
             one,

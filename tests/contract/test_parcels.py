@@ -13,6 +13,8 @@ from gateway.config.gateway_toml import Matching
 from gateway.observe.log import configure_logs, reset_logs
 from gateway.rules.loading import Rules
 from gateway.upkeep.parcel_scan import ParcelScan
+from spool.postgres import PostgresSpool
+from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.contract.test_correlation import RULES_NOW
@@ -182,13 +184,12 @@ def test_a_thousand_probes_show_no_value_of_another_enterprise(
         said = []
         for probe in range(1000):
             clock.move(1)
-            owner, write, extra = chance.choice(
-                [
-                    ("payer", payment, {"payTransactionId": f"T-{probe}"}),
-                    ("broker", inventory, {"copNo": f"C-{probe}"}),
-                    ("stranger", payment, {"payTransactionId": f"T-{probe}", "payCode": "4400000066"}),
-                ]
-            )
+            probers: list[tuple[str, Callable[..., bytes], dict[str, str]]] = [
+                ("payer", payment, {"payTransactionId": f"T-{probe}"}),
+                ("broker", inventory, {"copNo": f"C-{probe}"}),
+                ("stranger", payment, {"payTransactionId": f"T-{probe}", "payCode": "4400000066"}),
+            ]
+            owner, write, extra = chance.choice(probers)
             order_no = f"O-{chance.randrange(20)}"
             node.accept(owner, write, orderNo=order_no, **extra)
             view = node.asked(owner, order_no=order_no)
@@ -247,3 +248,35 @@ def test_two_scans_at_once_report_once(node: ParcelNode, spool: Spool, clock: Cl
     found = list(first._mismatches(step.linked))
     assert first._report(step.at, found) == 2
     assert second._report(step.at, found) == 0
+
+
+def _dumped(spool: Spool) -> dict[str, str]:
+    """Everything that a spool holds but the bodies of messages, by table."""
+    if isinstance(spool, SqliteSpool):
+        tables = spool.db.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+    else:
+        assert isinstance(spool, PostgresSpool)
+        tables = spool.db.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+    rows = spool.db.rows
+    names = [name for (name,) in tables if not name.startswith("payload")]
+    return {
+        name: repr([[_text(cell) for cell in row] for row in rows(f"SELECT * FROM {name}")]) for name in names
+    }
+
+
+def _text(cell: object) -> object:
+    return bytes(cell).decode("utf-8", "replace") if isinstance(cell, bytes | memoryview) else cell
+
+
+def test_nothing_personal_is_in_any_table_but_the_bodies(
+    node: ParcelNode, spool: Spool, clock: Clock
+) -> None:
+    for owner, write in DOCUMENTS:
+        node.accept(owner, write)
+    node.accept("payer", payment, payerName="李四", appTime="20261111090000")
+    clock.move(61)
+    ParcelScan(spool, node.reader()).look(clock.now)
+    dumped = _dumped(spool)
+    assert "ORDER-1" in dumped["parcel"]
+    for value in (NAME, "李四", IDENTITY, TELEPHONE, ADDRESS):
+        assert [name for name, text in dumped.items() if value in text] == []

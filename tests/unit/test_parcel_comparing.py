@@ -260,7 +260,9 @@ def test_missing_documents_are_a_hint_to_whoever_declares_them(made: Made, rules
         (Party.PAYMENT_FIRM, "orderNo"),
         (Party.LOGISTICS_FIRM, "logisticsNo"),
     ]
-    assert given[1].message == "the payment for orderNo ORDER-1 has not passed here"
+    assert given[1].message == (
+        "the payment for orderNo ORDER-1 has not passed here; this inventory was accepted at 2026-11-11T00:00:00Z"
+    )
 
 
 def test_a_field_match_says_nothing_of_the_other_side() -> None:
