@@ -495,7 +495,7 @@ class LinkStep:
     """Whether more is left to scan."""
 
 
-class Reported(Struct, frozen=True, kw_only=True):
+class ReportedLink(Struct, frozen=True, kw_only=True):
     """What is now reported of a version of a declaration."""
 
     linked: LinkedDeclaration

@@ -37,7 +37,7 @@ from spool.entry import (
     Overdue,
     PutResult,
     RawArrival,
-    Reported,
+    ReportedLink,
     ScanStep,
     Settlement,
     Silent,
@@ -411,7 +411,7 @@ class SpoolParcels(Protocol):
         """
         ...
 
-    def set_reported(self, walk: str, at: int, reported: Sequence[Reported]) -> list[Reported]:
+    def set_reported(self, walk: str, at: int, reported: Sequence[ReportedLink]) -> list[ReportedLink]:
         """Store the walk's position, and what is reported now, in one commit.
 
         Returns those that took effect: not those whose version another process has reported on, or that have a newer one.

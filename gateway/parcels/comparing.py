@@ -185,7 +185,7 @@ def matches(
 def needed(one: ParcelDocument, others: Sequence[ParcelDocument]) -> tuple[DocumentKind, ...]:
     """Return which documents an inventory needs and are not among these; of other documents nothing is asked.
 
-    A money-received note is no longer demanded for exports since 2024-12-15 (docs/spec/business_rules.md, Dated rules).
+    A money-received note is no longer demanded for exports since 2024-12-15 (docs/spec/business_rules.md).
     """
     if one.kind is not _INVENTORY or one.facts.deleted:
         return ()

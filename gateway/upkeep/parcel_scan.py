@@ -18,7 +18,7 @@ from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import DocumentKind
 from gateway.parcels.reading import ParcelReader, documents_of
 from gateway.processes.heartbeat import beat
-from spool.entry import LinkedDeclaration, Reported
+from spool.entry import LinkedDeclaration, ReportedLink
 from spool.store import SpoolParcels
 
 _WALK: Final = "parcels"
@@ -54,7 +54,7 @@ class ParcelScan:
                 told += self._report(step.at, found)
         return told
 
-    def _report(self, at: int, found: Sequence[Reported]) -> int:
+    def _report(self, at: int, found: Sequence[ReportedLink]) -> int:
         took_effect = self._spool.set_reported(_WALK, at, found)
         with gathered():
             for one in took_effect:
@@ -70,7 +70,7 @@ class ParcelScan:
                 )
         return len(took_effect)
 
-    def _mismatches(self, linked: Sequence[LinkedDeclaration]) -> Iterator[Reported]:
+    def _mismatches(self, linked: Sequence[LinkedDeclaration]) -> Iterator[ReportedLink]:
         """Yield each document of the parcels of these that breaks a rule of which nothing was reported yet."""
         broken: defaultdict[int, set[str]] = defaultdict(set)
         looked: set[int] = set()
@@ -88,8 +88,8 @@ class ParcelScan:
         compared = self._reader.compared_with_acquainted(one, documents)
         return {said.rule for said in compared.advice} - _UNREPORTED
 
-    def _new(self, broken: Mapping[int, set[str]]) -> Iterator[Reported]:
+    def _new(self, broken: Mapping[int, set[str]]) -> Iterator[ReportedLink]:
         for one in self._spool.links_of(list(broken)) if broken else ():
             known = set(one.reported.split())
             if broken[one.declaration] - known:
-                yield Reported(linked=one, reported=" ".join(sorted(known | broken[one.declaration])))
+                yield ReportedLink(linked=one, reported=" ".join(sorted(known | broken[one.declaration])))

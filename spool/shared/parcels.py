@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from spool import values
-from spool.entry import LinkedDeclaration, LinkStep, Reported
+from spool.entry import LinkedDeclaration, LinkStep, ReportedLink
 from spool.shared.backend import Store, Transaction
 from spool.times import to_number
 
@@ -109,17 +109,17 @@ class SharedParcels:
         linked = self._db.rows(_STRETCH_LINKS, start, old[-1])
         return LinkStep(linked=tuple(map(values.linked, linked)), at=old[-1], more=len(old) == limit)
 
-    def set_reported(self, walk: str, at: int, reported: Sequence[Reported]) -> list[Reported]:
+    def set_reported(self, walk: str, at: int, reported: Sequence[ReportedLink]) -> list[ReportedLink]:
         """Move the walk forward, and note what is reported now."""
 
-        def work(transaction: Transaction) -> list[Reported]:
+        def work(transaction: Transaction) -> list[ReportedLink]:
             transaction.run(_REACH, _SCAN + walk, at)
             return [one for one in reported if _reported(transaction, one)]
 
         return self._db.transact(work)
 
 
-def _reported(transaction: Transaction, one: Reported) -> bool:
+def _reported(transaction: Transaction, one: ReportedLink) -> bool:
     was, link = one.linked, one.linked.link
     return bool(
         transaction.all(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from spool.entry import ParcelLink, Reported, Subject
+from spool.entry import ParcelLink, ReportedLink, Subject
 from spool.store import Spool
 from tests.spool_samples import START, Clock, new_message, settled
 
@@ -111,7 +111,7 @@ def test_a_scan_sees_each_version_once_and_reports_once(spool: Spool, clock: Clo
 
     step = spool.unreported("x", until=until, limit=1)
     assert ([one.uid for one in step.linked], step.more) == (["A"], True)
-    (told,) = spool.set_reported("x", step.at, [Reported(linked=step.linked[0], reported="one two")])
+    (told,) = spool.set_reported("x", step.at, [ReportedLink(linked=step.linked[0], reported="one two")])
     assert told.reported == "one two"
     assert spool.set_reported("x", step.at, [told]) == []
 

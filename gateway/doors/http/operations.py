@@ -21,7 +21,7 @@ KEY_AT_MOST: Final = 1000
 ACKNOWLEDGEMENT_BYTES: Final = 64 * 1024
 PARCEL_NUMBERS: Final = ("order_no", "waybill_no", "invt_no")
 PARCEL_NUMBER_AT_MOST: Final = 60
-"""Characters of a number in a question for a parcel (docs/spec/messages.md, Types)."""
+"""Characters of a number in a question for a parcel."""
 MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
 """Media types of a submission; none at all is taken for the first."""
 
