@@ -34,6 +34,7 @@ class ComposedSpool:
     measures: store.SpoolMeasures
     overdues: store.SpoolOverdues
     parcels: store.SpoolParcels
+    allowances: store.SpoolAllowances
     retention: store.SpoolRetention
     log: store.SpoolLog
     upkeep: store.SpoolUpkeep
@@ -95,6 +96,12 @@ class ComposedSpool:
     versions_since = _of("parcels", store.SpoolParcels.versions_since)
     unreported = _of("parcels", store.SpoolParcels.unreported)
     set_reported = _of("parcels", store.SpoolParcels.set_reported)
+
+    newest_answer = _of("allowances", store.SpoolAllowances.newest_answer)
+    answered = _of("allowances", store.SpoolAllowances.answered)
+    set_allowances = _of("allowances", store.SpoolAllowances.set_allowances)
+    allowance = _of("allowances", store.SpoolAllowances.allowance)
+    forget_allowances = _of("allowances", store.SpoolAllowances.forget_allowances)
 
     old = _of("retention", store.SpoolRetention.old)
     export = _of("retention", store.SpoolRetention.export)

@@ -503,6 +503,30 @@ class ReportedLink(Struct, frozen=True, kw_only=True):
     """Replaces `linked.reported`."""
 
 
+class Allowance(Struct, frozen=True, kw_only=True):
+    """How much one declaration counts for a subject in a period; subject and period are opaque here."""
+
+    declaration: int
+    owner: str
+    subject: str
+    period: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerStep:
+    """The result of one step of a walk along the answers, in the order in which they were filed."""
+
+    declarations: tuple[int, ...]
+    """Declarations that were answered, each once."""
+    before: tuple[int, int] | None
+    """Where the walk stood; None: it had not begun."""
+    at: tuple[int, int]
+    """Where it stands after this step."""
+    more: bool
+    """Whether more is left."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalLine:
     """A line of the journal."""

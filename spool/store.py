@@ -14,6 +14,8 @@ from typing import Final, Protocol
 from spool.archived import Archived
 from spool.entry import (
     ANY,
+    Allowance,
+    AnswerStep,
     Backlog,
     Claimed,
     Collected,
@@ -419,6 +421,37 @@ class SpoolParcels(Protocol):
         ...
 
 
+class SpoolAllowances(Protocol):
+    """Keeps how much each declaration counts for a subject in a period; outlives the declarations."""
+
+    def newest_answer(self) -> int:
+        """Return the number of the newest answer on a timeline; 0: there is none."""
+        ...
+
+    def answered(self, walk: str, *, up_to: int, kinds: Collection[str], limit: int) -> AnswerStep:
+        """Look at up to `limit` answers on from where this walk stands, none with a higher number than `up_to`.
+
+        Returns the declarations that have answers of these kinds among them. When the answer at which the walk stands was purged,
+        the walk begins again: numbers may have been given a second time since. Writes nothing.
+        """
+        ...
+
+    def set_allowances(self, walk: str, step: AnswerStep, allowances: Sequence[Allowance]) -> bool:
+        """Move the walk to the end of a step, and replace the allowances of these declarations, in one commit.
+
+        Returns False, and writes nothing, when the walk does not stand where the step began.
+        """
+        ...
+
+    def allowance(self, subject: str, period: str, *, owner: str = "", besides: Collection[int] = ()) -> int:
+        """Return the sum of the amounts of a subject in a period, of one owner or of all, but for some declarations."""
+        ...
+
+    def forget_allowances(self, before: str) -> int:
+        """Delete the allowances of all periods before this one, in the order of texts. Returns how many."""
+        ...
+
+
 class SpoolRetention(Protocol):
     """Gives up old messages."""
 
@@ -529,6 +562,7 @@ class Spool(
     SpoolMeasures,
     SpoolOverdues,
     SpoolParcels,
+    SpoolAllowances,
     SpoolRetention,
     SpoolLog,
     SpoolUpkeep,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gateway.config.gateway_toml import Matching
 from gateway.model import Enterprise, EnterpriseId, Message
 from gateway.parcels.facts import Linker
+from gateway.parcels.person_allowance import PersonAllowance
 from gateway.parcels.reading import ParcelReader
 from gateway.parcels.texts import ParcelTexts
 from gateway.rules.loading import Rules
@@ -56,6 +57,7 @@ class ParcelNode:
             ParcelTexts(self.rules.catalogue, self.rules.schemas),
             self.settings,
             {one.id: one.cop_codes | one.acts_for for one in ENTERPRISES.values()},
+            PersonAllowance(self.spool, self.rules.codes),
         )
 
     def accept(self, owner: str, write: Callable[..., bytes], **said: str | None) -> str:

@@ -35,6 +35,7 @@ from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import usable_mappings
 from gateway.model import Enterprise, EnterpriseId
 from gateway.parcels.facts import Linker
+from gateway.parcels.person_allowance import PersonAllowance
 from gateway.ports import Feed, Transport
 from gateway.processes.isolated import isolated
 from gateway.processes.stop import Stop
@@ -53,6 +54,7 @@ from gateway.submission.mail_limit import bounded
 from gateway.submission.pipeline import no_links
 from gateway.submission.signature import Trust
 from gateway.transports.adapters import adapter_of, out_adapter_of
+from gateway.upkeep.allowance_scan import AllowanceScan
 from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.keep import Keep
 from gateway.upkeep.parcel_scan import ParcelScan
@@ -242,6 +244,9 @@ class App:
             endings=token_expiries(self.enterprises.values()),
             overdue_scan=OverdueScan(spool, self.rules),
             parcel_scan=ParcelScan(spool, parcel_reader(self.config, self.judge, spool))
+            if self.config.matching.enabled
+            else None,
+            allowance_scan=AllowanceScan(spool, PersonAllowance(spool, self.rules.codes))
             if self.config.matching.enabled
             else None,
             sealer=Sealer(

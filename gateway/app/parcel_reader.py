@@ -2,6 +2,7 @@
 
 from gateway.config.gateway_toml import Config
 from gateway.judges.judge import Judge
+from gateway.parcels.person_allowance import PersonAllowance
 from gateway.parcels.reading import ParcelReader
 from gateway.parcels.texts import ParcelTexts
 from spool.store import Spool
@@ -14,4 +15,5 @@ def parcel_reader(config: Config, judge: Judge, spool: Spool) -> ParcelReader:
         ParcelTexts(judge.rules.catalogue, judge.rules.schemas),
         config.matching,
         {one.id: one.cop_codes | one.acts_for for one in judge.enterprises.values()},
+        PersonAllowance(spool, judge.rules.codes),
     )

@@ -11,6 +11,7 @@ from gateway.identity import lookup_text
 from gateway.parcels.comparing import needed
 from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import FORMS, DocumentKind
+from gateway.parcels.person_allowance import PersonAllowance
 from gateway.parcels.reading import ComparedDocument, ParcelReader
 from gateway.parcels.texts import ParcelTexts
 from gateway.rules.loading import Rules
@@ -23,7 +24,8 @@ _NUMBERS: Final = ("copNo", "preNo", "invtNo")
 
 def parcel_reader_of(spool: Spool, config: Config, rules: Rules) -> ParcelReader:
     """Return a reader for the operator: whose the codes are does not matter."""
-    return ParcelReader(spool, ParcelTexts(rules.catalogue, rules.schemas), config.matching, {})
+    texts = ParcelTexts(rules.catalogue, rules.schemas)
+    return ParcelReader(spool, texts, config.matching, {}, PersonAllowance(spool, rules.codes))
 
 
 def seeds_of(reader: ParcelReader, spool: Spool, key: str) -> list[ParcelDocument]:
@@ -41,7 +43,8 @@ def seeds_of(reader: ParcelReader, spool: Spool, key: str) -> list[ParcelDocumen
 def parcel_history(reader: ParcelReader, seeds: Sequence[ParcelDocument]) -> list[ComparedDocument]:
     """Return all documents of the parcels of these, newest first, each compared with all others."""
     documents = reader.around(seeds)
-    return [reader.compared(one, documents) for one in documents]
+    now = datetime.now(UTC)
+    return [reader.compared(one, documents, now) for one in documents]
 
 
 def emit_parcel(parcel: Sequence[ComparedDocument]) -> None:

@@ -256,6 +256,14 @@ class RetentionConfig(Section, kw_only=True):
     """Most messages that one commit purges."""
 
 
+class YearlyLimit(Section, kw_only=True, rename={"from_": "from"}):
+    """`[[matching.yearly_limit]]`: how much a person may buy by cross-border retail import in a calendar year."""
+
+    from_: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    """The first day on which it is in force."""
+    yuan: Count
+
+
 class Matching(Section, kw_only=True):
     """`[matching]`: comparing the documents of one parcel (docs/parcels.md)."""
 
@@ -271,6 +279,8 @@ class Matching(Section, kw_only=True):
     compared_at_most: Count = 5
     """Versions of documents that one enterprise may hand in under one number within 24 hours and still be told whether
     they agree with documents of others."""
+    yearly_limit: tuple[YearlyLimit, ...] = (YearlyLimit(from_="2019-01-01", yuan=26_000),)
+    """The newest that is in force counts (docs/spec/business_rules.md, Person and tax); none: no advice on it."""
 
 
 class NotifyConfig(Section, kw_only=True):

@@ -149,8 +149,9 @@ MISSING: Final = {
     _WAYBILL: "parcel-waybill-missing",
 }
 """What an inventory needs → the rule that is broken while it has not passed here."""
+OVER_LIMIT: Final = "parcel-yearly-limit"
 RULES: Final = (
-    *(one.rule for one in COMPARISONS), ITEM_COUNT, ITEM_CONTENT, WAYBILL_REUSED, *MISSING.values(),
+    *(one.rule for one in COMPARISONS), ITEM_COUNT, ITEM_CONTENT, WAYBILL_REUSED, *MISSING.values(), OVER_LIMIT,
 )  # fmt: skip
 
 

@@ -123,6 +123,17 @@ FORMS: Final[Mapping[str, DocumentForm]] = MappingProxyType(
     }
 )  # fmt: skip
 """Message type → what is kept of it (docs/spec/messages.md, Catalogue)."""
+REQUESTS: Final[Mapping[str, DocumentForm]] = MappingProxyType(
+    {
+        name: DocumentForm(
+            kind=DocumentKind.INVENTORY, family=Family.IMPORT, waybill_no="logisticsNo",
+            fields=("appType", "appTime", "invtNo", "logisticsCode"),
+        )
+        for name in ("CEB623Message", "CEB625Message")
+    }
+)  # fmt: skip
+"""Requests to cancel an import inventory and to return its goods: not compared, but counted (`allowance`)."""
+_KEPT: Final = {**FORMS, **REQUESTS}
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(ParcelFacts)
 
@@ -136,7 +147,7 @@ class Linker:
 
     def __call__(self, kind: MessageType, declared: Sequence[DeclaredFields]) -> tuple[DocumentLink, ...]:
         """Return a link for each declaration, in order; none at all for a type that is not compared."""
-        form = FORMS.get(kind.name)
+        form = _KEPT.get(kind.name)
         if form is None:
             return ()
         return tuple([self._link(form, one, number) for number, one in enumerate(declared, start=1)])
@@ -159,8 +170,13 @@ class Linker:
         return DocumentLink(
             order_no=head.get(form.order_no, "") if form.order_no else "",
             waybill_no=head.get(form.waybill_no, "") if form.waybill_no else "",
-            facts=_encode(facts),
+            facts=encoded(facts),
         )
+
+
+def encoded(facts: ParcelFacts) -> bytes:
+    """Encode the facts of a link."""
+    return _encode(facts)
 
 
 def parcel_facts(facts: bytes) -> ParcelFacts:

@@ -4,7 +4,7 @@ Nothing of it is stored for a pair of documents: it is computed when somebody as
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -15,11 +15,13 @@ from gateway.parcels.acquaintance import Codes, acquainted_with
 from gateway.parcels.comparing import FieldMatch, Tolerances, matches, needed
 from gateway.parcels.documents import ParcelDocument, in_one_parcel, linked_by_number
 from gateway.parcels.facts import FORMS, DocumentKind, parcel_facts
+from gateway.parcels.person_allowance import PersonAllowance, today, year_of
 from gateway.parcels.texts import ParcelTexts
 from spool.entry import LinkedDeclaration
 from spool.store import SpoolParcels
 
 PROBED_WITHIN: Final = timedelta(hours=24)
+_LIST: Final = "CEB621Message"
 _INVENTORIES: Final = 20
 """Most inventories whose other number is followed."""
 
@@ -40,9 +42,17 @@ class ComparedDocument:
 class ParcelReader:
     """Finds and compares; for one thread."""
 
-    def __init__(self, spool: SpoolParcels, texts: ParcelTexts, settings: Matching, codes: Codes) -> None:
-        """`codes`: the codes of each enterprise of this node."""
+    def __init__(
+        self,
+        spool: SpoolParcels,
+        texts: ParcelTexts,
+        settings: Matching,
+        codes: Codes,
+        allowances: PersonAllowance | None = None,
+    ) -> None:
+        """`codes`: the codes of each enterprise of this node; `allowances`: None says nothing of yearly limits."""
         self._spool = spool
+        self._allowances = allowances
         self._texts = texts
         self._settings = settings
         self._codes = codes
@@ -71,14 +81,16 @@ class ParcelReader:
         kept = [one for one in every if any(one is seed or in_one_parcel(one, seed, every) for seed in seeds)]
         return sorted(kept, key=lambda one: (one.accepted_at, one.declaration), reverse=True)
 
-    def compared(self, one: ParcelDocument, documents: Sequence[ParcelDocument]) -> ComparedDocument:
+    def compared(
+        self, one: ParcelDocument, documents: Sequence[ParcelDocument], now: datetime
+    ) -> ComparedDocument:
         """Compare a document with all others of its parcel, whoever they are of: for the operator alone."""
         others = tuple(
             other
             for other in documents
             if other.declaration != one.declaration and in_one_parcel(one, other, documents)
         )
-        return self._compare(one, others)
+        return self._limited(self._compare(one, others), now)
 
     def compared_for_owner(
         self, one: ParcelDocument, documents: Sequence[ParcelDocument], now: datetime
@@ -87,7 +99,7 @@ class ParcelReader:
         known = self._acquainted(one, documents)
         limited = self._too_often(one, now)
         others = tuple(other for other in known if not limited or other.owner == one.owner)
-        return self._compare(one, others, limited=limited)
+        return self._limited(self._compare(one, others, limited=limited), now)
 
     def compared_with_acquainted(
         self, one: ParcelDocument, documents: Sequence[ParcelDocument]
@@ -115,6 +127,18 @@ class ParcelReader:
             advice=tuple({(said.rule, said.path): said for said in advice}.values()),
             limited=limited,
         )
+
+    def _limited(self, found: ComparedDocument, now: datetime) -> ComparedDocument:
+        """Add whether a list would exceed the yearly limit of its buyer."""
+        one, year = found.document, year_of(now)
+        limits = {each.from_: each.yuan for each in self._settings.yearly_limit if each.from_ <= today(now)}
+        if self._allowances is None or not limits or one.message_type != _LIST:
+            return found
+        yuan = limits[max(limits)]
+        owner = one.owner if found.limited else ""
+        if not self._allowances.exceeds(one.facts, one.declaration, yuan * 100, year, owner=owner):
+            return found
+        return replace(found, advice=(*found.advice, self._texts.over_limit(one, yuan)))
 
     def _too_often(self, one: ParcelDocument, now: datetime) -> bool:
         most = self._settings.compared_at_most

@@ -7,7 +7,14 @@ from typing import Final
 
 from gateway.advice.adviser import Layout, layout_of
 from gateway.model import Advice, MessageType, Party, Severity
-from gateway.parcels.comparing import ITEM_CONTENT, ITEM_COUNT, MISSING, WAYBILL_REUSED, FieldMatch
+from gateway.parcels.comparing import (
+    ITEM_CONTENT,
+    ITEM_COUNT,
+    MISSING,
+    OVER_LIMIT,
+    WAYBILL_REUSED,
+    FieldMatch,
+)
 from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import DocumentKind
 from gateway.rules.catalogue import Catalogue
@@ -70,6 +77,11 @@ _MISSING_CURES: Final[Mapping[DocumentKind, Wording]] = MappingProxyType(
     }
 )
 
+_NO_CURE: Final = Wording(
+    en="nobody can mend it this year: do not declare it as retail import, or ask the buyer to wait for the next year",
+    zh="本年度内无法补救：请勿按零售进口申报，或请订购人待下一年度再购买",
+)
+
 
 class ParcelTexts:
     """Makes advice of what comparing finds; reads the names of fields from the schemas once for each type."""
@@ -113,6 +125,25 @@ class ParcelTexts:
             rule=MISSING[kind],
             severity=Severity.HINT,
             who=ACTS[kind],
+            grade="V",
+        )
+
+    def over_limit(self, one: ParcelDocument, yuan: int) -> Advice:
+        """Say that a list would go beyond the yearly limit of its buyer; never by how much."""
+        said = Wording(
+            en=f"with this list the buyer would exceed the yearly limit of {yuan} yuan; lists released through other nodes"
+            " are not counted here",
+            zh=f"本清单放行后，订购人将超过{yuan}元的个人年度交易限值；经其他节点放行的清单未计入",
+        )
+        return self._advice(
+            one,
+            "buyerIdNumber",
+            said,
+            _NO_CURE,
+            rule=OVER_LIMIT,
+            severity=Severity.WARNING,
+            code="1313",
+            who=Party.NOBODY,
             grade="V",
         )
 

@@ -19,6 +19,7 @@ from spool.postgres.reading import READING
 from spool.postgres.receipts import PostgresReceipts
 from spool.postgres.retention import RETENTION, PostgresRetention
 from spool.postgres.signals import listening
+from spool.shared.allowances import SharedAllowances
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.parcels import SharedParcels
@@ -87,6 +88,7 @@ class PostgresSpool(ComposedSpool):
             measures=PostgresMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
             parcels=SharedParcels(db, among=RETENTION.among),
+            allowances=SharedAllowances(db, among=RETENTION.among),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
             upkeep=PostgresUpkeep(db),

@@ -255,5 +255,10 @@ STEPS: Final[tuple[str, ...]] = (
     );
     CREATE INDEX parcel_order ON parcel (order_no, owner, message) WHERE order_no <> '';
     CREATE INDEX parcel_waybill ON parcel (waybill_no, owner, message) WHERE waybill_no <> '';
+    CREATE TABLE allowance (                    -- what each declaration counts for a subject in a period
+        declaration bigint PRIMARY KEY, owner text NOT NULL, subject text NOT NULL, period text NOT NULL,
+        amount bigint NOT NULL
+    );
+    CREATE INDEX allowance_subject ON allowance (subject, period);
     """,
 )

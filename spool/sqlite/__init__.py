@@ -9,6 +9,7 @@ from pathlib import Path
 from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
+from spool.shared.allowances import SharedAllowances
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.parcels import SharedParcels
@@ -100,6 +101,7 @@ class SqliteSpool(ComposedSpool):
             measures=SqliteMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
             parcels=SharedParcels(db, among=RETENTION.among),
+            allowances=SharedAllowances(db, among=RETENTION.among),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
             upkeep=SqliteUpkeep(db, signals),

@@ -279,5 +279,10 @@ STEPS: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID;
     CREATE INDEX parcel_order ON parcel (order_no, owner, message) WHERE order_no <> '';
     CREATE INDEX parcel_waybill ON parcel (waybill_no, owner, message) WHERE waybill_no <> '';
+    CREATE TABLE allowance (                    -- what each declaration counts for a subject in a period
+        declaration INTEGER PRIMARY KEY, owner TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
+        amount INTEGER NOT NULL
+    );
+    CREATE INDEX allowance_subject ON allowance (subject, period);
     """,
 )
