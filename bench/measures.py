@@ -14,6 +14,7 @@ from bench.figure import Figure
 from bench.latency import accept_p99
 from bench.memory import memory
 from bench.overhead import overhead
+from bench.parcel_links import parcel_links
 from gateway.simulator.world import TransportName
 
 
@@ -49,6 +50,7 @@ class Measures:
             "overhead_batch100_sftp": partial(self._overhead, "overhead_batch100_sftp", "sftp", bodies=100),
             "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
             "correlate": lambda: correlate(receipts=self.receipts),
+            "parcel_links": lambda: parcel_links(messages=self.messages),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

@@ -272,6 +272,16 @@ class Envelope:
     msg_type: str = ""
 
 
+class DocumentLink(Struct, frozen=True, kw_only=True):
+    """By what a declaration is found together with the other documents of its parcel (docs/adr/0047)."""
+
+    order_no: str
+    waybill_no: str
+    """Empty: it has none."""
+    facts: bytes
+    """What comparing needs, `gateway.parcels.facts`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A declaration message that passed every stage, so that the gateway can accept it."""
@@ -289,6 +299,8 @@ class Message:
     """Set when the edition that is about to come into force would refuse it."""
     advice: tuple[Advice, ...] = ()
     """What customs is likely to object to."""
+    links: tuple[DocumentLink, ...] = ()
+    """One for each declaration; empty: of a type that is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ class ComposedSpool:
     measures: store.SpoolMeasures
     overdues: store.SpoolOverdues
     counts: store.SpoolCounts
+    parcels: store.SpoolParcels
+    allowances: store.SpoolAllowances
     retention: store.SpoolRetention
     log: store.SpoolLog
     registers: store.SpoolRegisters
@@ -94,6 +96,18 @@ class ComposedSpool:
     add_tallies = _of("counts", store.SpoolCounts.add_tallies)
     replace_tallies = _of("counts", store.SpoolCounts.replace_tallies)
     tallies = _of("counts", store.SpoolCounts.tallies)
+
+    linked = _of("parcels", store.SpoolParcels.linked)
+    links_of = _of("parcels", store.SpoolParcels.links_of)
+    versions_since = _of("parcels", store.SpoolParcels.versions_since)
+    unreported = _of("parcels", store.SpoolParcels.unreported)
+    set_reported = _of("parcels", store.SpoolParcels.set_reported)
+
+    newest_answer = _of("allowances", store.SpoolAllowances.newest_answer)
+    answered = _of("allowances", store.SpoolAllowances.answered)
+    set_allowances = _of("allowances", store.SpoolAllowances.set_allowances)
+    allowance = _of("allowances", store.SpoolAllowances.allowance)
+    forget_allowances = _of("allowances", store.SpoolAllowances.forget_allowances)
 
     old = _of("retention", store.SpoolRetention.old)
     export = _of("retention", store.SpoolRetention.export)

@@ -20,6 +20,15 @@ from spool.lease import ENDLESS, Lease
 from spool.lifecycle import State
 
 
+class ParcelLink(Struct, frozen=True, kw_only=True):
+    """By what the documents of one parcel find each other; opaque to the spool."""
+
+    order_no: str = ""
+    waybill_no: str = ""
+    facts: bytes = b""
+    """Returned with the declaration."""
+
+
 class Subject(Struct, frozen=True, kw_only=True):
     """One declaration in a new message."""
 
@@ -29,6 +38,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     handles: tuple[str, ...] = ()
     facts: bytes = b""
     """Opaque to the spool; returned with the declaration."""
+    link: ParcelLink | None = None
+    """None: it is not a document that is compared with others."""
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -470,6 +481,66 @@ class ScanStep:
     """Opaque position that the scan has reached; None: there was nothing to scan."""
     more: bool
     """Whether more is left to scan."""
+
+
+class LinkedDeclaration(Struct, frozen=True, kw_only=True):
+    """A declaration as its newest version links it to others."""
+
+    declaration: int
+    message: int
+    """The spool's number of the message with that version."""
+    uid: str
+    owner: str
+    kind: str
+    identity: str
+    accepted_at: datetime
+    link: ParcelLink
+    reported: str = ""
+    """What was reported of this version, see `Spool.set_reported`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStep:
+    """The result of one step of a scan over new messages."""
+
+    linked: tuple[LinkedDeclaration, ...]
+    """The declarations that are linked as one of these messages says."""
+    at: int
+    """Number of the last message that was looked at."""
+    more: bool
+    """Whether more is left to scan."""
+
+
+class ReportedLink(Struct, frozen=True, kw_only=True):
+    """What is now reported of a version of a declaration."""
+
+    linked: LinkedDeclaration
+    reported: str
+    """Replaces `linked.reported`."""
+
+
+class Allowance(Struct, frozen=True, kw_only=True):
+    """How much one declaration counts for a subject in a period; subject and period are opaque here."""
+
+    declaration: int
+    owner: str
+    subject: str
+    period: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerStep:
+    """The result of one step of a walk along the answers, in the order in which they were filed."""
+
+    declarations: tuple[int, ...]
+    """Declarations that were answered, each once."""
+    before: tuple[int, int] | None
+    """Where the walk stood; None: it had not begun."""
+    at: tuple[int, int]
+    """Where it stands after this step."""
+    more: bool
+    """Whether more is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,11 @@ from spool.travelling import clashes
 
 TAKEN: Final = "(e.state NOT IN ('dead', 'discarded') OR e.first_sent_at IS NOT NULL)"
 """SQL condition on an entry `e`: its declarations are at customs or may still get there (docs/adr/0037)."""
+RELINKED: Final = (
+    "ON CONFLICT (declaration, order_no, waybill_no)"
+    " DO UPDATE SET message = excluded.message, facts = excluded.facts, reported = ''"
+)
+"""SQL end of an insertion into `parcel`: a later version under the same numbers takes the place of the earlier one."""
 _READY: Final = State.READY.value
 
 
@@ -63,6 +68,8 @@ class IntakeRows:
     """owner, declaration, version, message; may repeat."""
     handle: list[tuple[str, str, int]] = field(default_factory=list)
     """owner, text, declaration; may repeat."""
+    parcel: dict[int, tuple[int, int, str, str, str, bytes]] = field(default_factory=dict)
+    """Declaration → declaration, message, owner, order_no, waybill_no, facts; of its last version in the batch."""
     journal: list[tuple[str, str, str]] = field(default_factory=list)
     """event, uid, detail."""
 
@@ -148,6 +155,11 @@ class IntakeBatch:
             rows.version.append((owner, declaration, subject.version, message))
             for text in subject.handles:
                 rows.handle.append((owner, text, declaration))
+            if subject.link is not None:
+                link = subject.link
+                rows.parcel[declaration] = (
+                    declaration, message, owner, link.order_no, link.waybill_no, link.facts,
+                )  # fmt: skip
             numbers[declaration] = None
         return tuple(numbers)
 

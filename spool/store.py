@@ -14,6 +14,8 @@ from typing import Final, Protocol
 from spool.archived import Archived
 from spool.entry import (
     ANY,
+    Allowance,
+    AnswerStep,
     Backlog,
     Claimed,
     Collected,
@@ -25,6 +27,8 @@ from spool.entry import (
     Filing,
     Found,
     JournalLine,
+    LinkedDeclaration,
+    LinkStep,
     MessageView,
     NewMessage,
     Note,
@@ -35,6 +39,7 @@ from spool.entry import (
     Overdue,
     PutResult,
     RawArrival,
+    ReportedLink,
     ScanStep,
     Settlement,
     Silent,
@@ -402,6 +407,75 @@ class SpoolCounts(Protocol):
         ...
 
 
+class SpoolParcels(Protocol):
+    """Finds the documents of one parcel, each as its newest version says (docs/adr/0047)."""
+
+    def linked(self, *, order_no: str = "", waybill_no: str = "") -> list[LinkedDeclaration]:
+        """Return declarations that have one of these numbers, newest first; an empty number matches none.
+
+        Of each owner at most 20 under a number, the newest, so that many of one owner hide none of another.
+        """
+        ...
+
+    def links_of(self, declarations: Collection[int]) -> list[LinkedDeclaration]:
+        """Return those of these declarations that are linked, newest first."""
+        ...
+
+    def versions_since(
+        self, owner: str, since: datetime, *, order_no: str = "", waybill_no: str = "", at_most: int
+    ) -> int:
+        """Return how many versions an owner has handed in since then of declarations that have, or had, one of these numbers.
+
+        At most `at_most` are counted. A declaration that has got another number since counts under both.
+        """
+        ...
+
+    def unreported(self, walk: str, *, until: datetime, limit: int) -> LinkStep:
+        """Look at up to `limit` messages on from the stored position of this walk, but none accepted after `until`.
+
+        A walk without a position starts with the oldest. Writes nothing.
+        """
+        ...
+
+    def set_reported(self, walk: str, at: int, reported: Sequence[ReportedLink]) -> list[ReportedLink]:
+        """Store the walk's position, and what is reported now, in one commit.
+
+        Returns those that took effect: not those whose version another process has reported on, or that have a newer one.
+        """
+        ...
+
+
+class SpoolAllowances(Protocol):
+    """Keeps how much each declaration counts for a subject in a period; outlives the declarations."""
+
+    def newest_answer(self) -> int:
+        """Return the number of the newest answer on a timeline; 0: there is none."""
+        ...
+
+    def answered(self, walk: str, *, up_to: int, kinds: Collection[str], limit: int) -> AnswerStep:
+        """Look at up to `limit` answers on from where this walk stands, none with a higher number than `up_to`.
+
+        Returns the declarations that have answers of these kinds among them. When the answer at which the walk stands was purged,
+        the walk begins again: numbers may have been given a second time since. Writes nothing.
+        """
+        ...
+
+    def set_allowances(self, walk: str, step: AnswerStep, allowances: Sequence[Allowance]) -> bool:
+        """Move the walk to the end of a step, and replace the allowances of these declarations, in one commit.
+
+        Returns False, and writes nothing, when the walk does not stand where the step began.
+        """
+        ...
+
+    def allowance(self, subject: str, period: str, *, owner: str = "", besides: Collection[int] = ()) -> int:
+        """Return the sum of the amounts of a subject in a period, of one owner or of all, but for some declarations."""
+        ...
+
+    def forget_allowances(self, before: str) -> int:
+        """Delete the allowances of all periods before this one, in the order of texts. Returns how many."""
+        ...
+
+
 class SpoolRetention(Protocol):
     """Gives up old messages."""
 
@@ -539,6 +613,8 @@ class Spool(
     SpoolMeasures,
     SpoolOverdues,
     SpoolCounts,
+    SpoolParcels,
+    SpoolAllowances,
     SpoolRetention,
     SpoolLog,
     SpoolRegisters,

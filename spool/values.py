@@ -11,8 +11,10 @@ from spool.entry import (
     Depth,
     Found,
     JournalLine,
+    LinkedDeclaration,
     MessageView,
     Orphan,
+    ParcelLink,
     RawArrival,
     Silent,
     Tally,
@@ -170,3 +172,19 @@ def leaves(row: Row) -> Leaves:
     """Read first, numbers as packed, highest."""
     first, numbers, highest = row
     return Leaves(first=first, numbers=unpacked(numbers), highest=highest)
+
+
+def linked(row: Row) -> LinkedDeclaration:
+    """Read declaration, message, uid, owner, kind, identity, accepted_at, order_no, waybill_no, facts, reported."""
+    declaration, message, uid, owner, kind, identity, accepted_at, order_no, waybill_no, facts, reported = row
+    return LinkedDeclaration(
+        declaration=declaration,
+        message=message,
+        uid=uid,
+        owner=owner,
+        kind=kind,
+        identity=identity,
+        accepted_at=to_time(accepted_at),
+        link=ParcelLink(order_no=order_no, waybill_no=waybill_no, facts=bytes(facts)),
+        reported=reported,
+    )

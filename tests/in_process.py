@@ -15,7 +15,7 @@ from spool.store import Spool
 def hand_in(app: App, spool: Spool, owner: str, body: bytes, *, uid: str = "") -> tuple[MessageId, PutResult]:
     """Have a message judged, which must be in order, and put into the spool: its id, and what the spool says."""
     caller = app.enterprises[EnterpriseId(owner)]
-    message = examine(body, caller, app.rules, app.config.accept.limits)
+    message = examine(body, caller, app.rules, app.config.accept.limits, link=app.judge.linker)
     assert isinstance(message, Message), message
     name = MessageId(uid) if uid else new_message_id(datetime.now(UTC))
     new = new_message_of(message, caller, uid=name, config=app.config, local_receivers=app.local_receivers)

@@ -10,6 +10,7 @@ from gateway.advice.adviser import Adviser
 from gateway.advice.blocking import check_block_on
 from gateway.app.drop_doors import Doors
 from gateway.app.open_spool import ROLE_WAIT_S, build_spool
+from gateway.app.parcel_reader import parcel_reader
 from gateway.config.channels import Channel, Deliver
 from gateway.config.gateway_toml import LOCAL, Config, Destination, Verifying, load_config
 from gateway.config.in_force import ConfigState, LastReload
@@ -28,11 +29,14 @@ from gateway.judges.judge import Judge
 from gateway.judges.link import JudgeLink
 from gateway.keys.backlog import health_dir
 from gateway.keys.keyring import Keyring, Loader
+from gateway.keys.mark_key import mark_key
 from gateway.keys.node_key import node_key
 from gateway.keys.public_keyring import PublicKeyring
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import usable_mappings
 from gateway.model import Enterprise, EnterpriseId
+from gateway.parcels.facts import Linker
+from gateway.parcels.person_allowance import PersonAllowance
 from gateway.ports import Feed, Transport
 from gateway.processes.isolated import isolated
 from gateway.processes.stop import Stop
@@ -50,10 +54,13 @@ from gateway.sending.forward import Forward
 from gateway.sending.resend import policy_of
 from gateway.submission.edition import EditionChoice
 from gateway.submission.mail_limit import bounded
+from gateway.submission.pipeline import no_links
 from gateway.submission.signature import Trust
 from gateway.transports.adapters import adapter_of, out_adapter_of
+from gateway.upkeep.allowance_scan import AllowanceScan
 from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.keep import Keep
+from gateway.upkeep.parcel_scan import ParcelScan
 from gateway.upkeep.retention import retention
 from gateway.upkeep.token_expiry import token_expiries
 from gateway.upkeep.watermarks import Gauge
@@ -121,6 +128,7 @@ class App:
             mappings=self.mappings,
             editions=EditionChoice(self.config, self.local_receivers),
             adviser=adviser_of(self.config, self.rules),
+            linker=Linker(mark_key(self.config)) if self.config.matching.enabled else no_links,
         )
         self._line: JudgeLink | None = None
         """Link on which the roles ask for judges; None before there are roles."""
@@ -247,6 +255,12 @@ class App:
             endings=token_expiries(self.enterprises.values()),
             overdue_scan=OverdueScan(spool, self.rules),
             code_scan=CodeScan(spool, self.rules, self.config.accept.limits, self.enterprises),
+            parcel_scan=ParcelScan(spool, parcel_reader(self.config, self.judge, spool))
+            if self.config.matching.enabled
+            else None,
+            allowance_scan=AllowanceScan(spool, PersonAllowance(spool, self.rules.codes))
+            if self.config.matching.enabled
+            else None,
             sealer=Sealer(
                 spool,
                 node_key(self.config),

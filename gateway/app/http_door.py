@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Final, cast
 
+from gateway.app.parcel_reader import parcel_reader
 from gateway.config.gateway_toml import Config, nobody_from_elsewhere
 from gateway.config.in_force import ConfigState
 from gateway.config.networks import networks, within
@@ -110,6 +111,7 @@ def http_door(
             cures=KnownCures(spool, judge.rules),
             archive=Archive(archive_dir(config), wait_s=DOOR_WAIT_S),
             mappings=judge.mappings,
+            parcels=parcel_reader(config, judge, spool),
             metrics_token=metrics_token,
             config_state=config_state,
             near=nobody_from_elsewhere(config.accept),

@@ -19,6 +19,7 @@ from gateway.cli.message_history import (
 from gateway.cli.open_spool import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
+from gateway.cli.parcel_history import emit_parcel, parcel_history, parcel_reader_of, seeds_of, tell_parcel
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import Config, load_config
 from gateway.facts import message_facts
@@ -33,25 +34,36 @@ from spool.store import Spool
 @config_option
 @json_option
 def trace(key: str, file: Path, as_json: bool) -> None:
-    """Tell everything about KEY: a message, a declaration, a receipt, a CopMsgId.
+    """Tell everything about KEY: a message, a declaration, a receipt, a CopMsgId, a parcel.
 
     KEY may be the id of a message, a CopMsgId (ours, or that of a receipt's envelope), the number of a
     receipt, a declaration as `CEB621Message agentCode=X copNo=Y`, a bare value such as an order number, or so much
-    of the beginning of the id as is like no other's, 4 characters at least.
+    of the beginning of the id as is like no other's, 4 characters at least. Of the number of an order, a waybill or
+    an inventory all documents of its parcel are told, and whether they agree.
     Exit code 1: nothing is known of it.
     """
     config = load_config(file)
     rules = rules_of(config)
     with open_spool(config) as spool:
-        uids = spool.search(key) or _of_receipt(spool, key, config) or begun(spool, key)
+        reader = parcel_reader_of(spool, config, rules)
+        seeds = seeds_of(reader, spool, key)
+        uids = (
+            spool.search(key)
+            or _of_receipt(spool, key, config)
+            or list(dict.fromkeys(one.uid for one in seeds))
+            or begun(spool, key)
+        )
         lives = [life for uid in uids if (life := history_of(spool, uid, rules)) is not None]
         lives = _with_queues(lives, config, spool)
         lives = [with_advice(life, config, spool, rules) for life in lives]
         lives += archived_histories(config, key, rules, besides=frozenset(uids))
         orphans = [] if lives else spool.orphans(texts=[key])
         passed = [] if lives or orphans else list(spool.history(key))
+        parcel = parcel_history(reader, seeds)
     for life in lives:
         emit_history(life) if as_json else tell_history(life)
+    if parcel:
+        emit_parcel(parcel) if as_json else tell_parcel(parcel)
     for orphan in orphans:
         _emit_orphan(orphan) if as_json else _tell_orphan(orphan)
     for one in passed:

@@ -267,6 +267,33 @@ class RetentionConfig(Section, kw_only=True):
     """Most messages that one commit purges."""
 
 
+class YearlyLimit(Section, kw_only=True, rename={"from_": "from"}):
+    """`[[matching.yearly_limit]]`: how much a person may buy by cross-border retail import in a calendar year."""
+
+    from_: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    """The first day on which it is in force."""
+    yuan: Count
+
+
+class Matching(Section, kw_only=True):
+    """`[matching]`: comparing the documents of one parcel (docs/parcels.md)."""
+
+    enabled: bool = True
+    """Keep with each order, payment, waybill and inventory what comparing needs, and compare."""
+    key_file: Path | None = None
+    """Secret, 32 bytes or more, under which personal values are marked; default: `keys/parcel-marks.key` in
+    `state_dir`, created at the first start. Nodes on one PostgreSQL need the same."""
+    amount_tolerance: NotNegative = 0.0
+    """How far the amount paid may differ between order and payment and still count as equal; customs names none."""
+    price_tolerance_percent: NotNegative = 0.0
+    """How far the price of an item may differ between order and inventory, in percent of the order's."""
+    compared_at_most: Count = 5
+    """Versions of documents that one enterprise may hand in under one number within 24 hours and still be told whether
+    they agree with documents of others."""
+    yearly_limit: tuple[YearlyLimit, ...] = (YearlyLimit(from_="2019-01-01", yuan=26_000),)
+    """The newest that is in force counts (docs/spec/business_rules.md, Person and tax); none: no advice on it."""
+
+
 class NotifyConfig(Section, kw_only=True):
     """`[notify]`: delivery of answers on the channels of the enterprises."""
 
@@ -366,6 +393,7 @@ class Config(Section, kw_only=True):
     quota: DefaultQuota = DefaultQuota()
     journal: Journal = Journal()
     notify: NotifyConfig = NotifyConfig()
+    matching: Matching = Matching()
     lease_s: Seconds = 60.0
     """How long a claim on an entry lasts if its process stops renewing it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -36,12 +36,14 @@ from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import (
     Advise,
+    Link,
     Refusal,
     advice_in_plain,
     advice_on,
     advising,
     examine,
     examine_plain,
+    no_links,
 )
 from gateway.submission.plain import read_plain
 from gateway.submission.signature import Trust
@@ -184,6 +186,7 @@ class Judge:
     adviser: Adviser
     clock: Callable[[], datetime] = utc_now
     """Tells the moment of acceptance, on which the edition depends."""
+    linker: Link = no_links
 
     def at_once(
         self,
@@ -231,6 +234,7 @@ class Judge:
             local_receivers=self.local_receivers,
             routes=routes,
             advise=self._advise(own),
+            link=self.linker,
         )
 
     def advise_at_once(self, case: AdviseOn) -> tuple[Advice, ...] | None:
@@ -292,6 +296,7 @@ class Judge:
             local_receivers=self.local_receivers,
             routes=routes,
             advise=self._advise(own),
+            link=self.linker,
         )
 
     def _notice(self, body: bytes, caller: Enterprise, in_force: EditionInForce) -> EditionNotice | None:

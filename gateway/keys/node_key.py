@@ -1,7 +1,7 @@
 """The journal key of this node: it signs the checkpoints, and others verify them with the public half."""
 
-import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,7 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway.config.gateway_toml import Config
 from gateway.errors import ConfigError
+from gateway.keys.key_files import write_key_file
 from spool.note import NodeKey, NoteError, VerifierKey, verifier_key
+
+_WHAT: Final = "the key of the journal"
 
 
 def key_file(config: Config) -> Path:
@@ -58,8 +61,8 @@ def renew(config: Config) -> NodeKey:
             fix=f"write what `gateway journal key` prints into {former}, then make another key with openssl",
         )
     if file.exists():
-        _write(former, "".join(f"{one}\n" for one in known_keys(config)).encode())
-    _write(file, _fresh())
+        write_key_file(former, "".join(f"{one}\n" for one in known_keys(config)).encode(), what=_WHAT)
+    write_key_file(file, _fresh(), what=_WHAT)
     return node_key(config)
 
 
@@ -88,42 +91,8 @@ def node_key(config: Config) -> NodeKey:
 
 def _make(file: Path) -> None:
     """Write a new key, readable only by its owner; if two processes do so at the same time, both use the first."""
-    _write(file, _fresh(), replace=False)
+    write_key_file(file, _fresh(), what=_WHAT, replace=False)
 
 
 def _fresh() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(file: Path, content: bytes, *, replace: bool = True) -> None:
-    """Write a file atomically, for its owner only; an existing one is kept unless `replace`. Raises ConfigError."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as written:
-            written.write(content)
-            written.flush()
-            os.fsync(written.fileno())
-        if replace:
-            draft.replace(file)
-        else:
-            _link(draft, file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write the key of the journal: {error.strerror}", where=str(file)
-        ) from error
-
-
-def _link(draft: Path, file: Path) -> None:
-    try:
-        os.link(draft, file)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

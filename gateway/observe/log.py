@@ -218,6 +218,11 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
         meaning="`declarations` of a message have no answer of `layer` after the time that is usual, `usual_s`; told once",
         do="`gateway trace MESSAGE_ID`; if many are, ask the exchange or customs whether they are behind",
     ),
+    "parcel.mismatched": EventSpec(
+        level="info",
+        meaning="a document does not agree with another of its parcel, by these `rules`; told once for each version",
+        do="`gateway trace MESSAGE_ID` shows which field, and who has to act",
+    ),
     "feed.failed": EventSpec(
         level="warning", meaning="answers cannot be collected for now", do="`error` says what to mend"
     ),

@@ -41,6 +41,12 @@ _answers: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+_parcel_mismatches: Final = Counter(
+    "gateway_parcel_mismatches",
+    "Documents that do not agree with another of their parcel, by rule, each version once",
+    ["rule"],
+    registry=REGISTRY,
+)
 _door_messages: Final = Counter(
     "gateway_door_messages",
     "Messages judged at doors beside HTTP, by enterprise, door and outcome",
@@ -88,6 +94,11 @@ def notice_counter() -> OutcomeCounter:
 def answer_counter() -> OutcomeCounter:
     """Return the counter of filed answers, by `FILING_OUTCOMES`."""
     return OutcomeCounter(_answers, FILING_OUTCOMES)
+
+
+def mismatch_counter(rule: str) -> Counter:
+    """Return the counter of mismatches by one rule."""
+    return _parcel_mismatches.labels(rule)
 
 
 def arrival_counter(destination: str) -> Counter:

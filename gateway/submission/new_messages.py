@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Final
 
 from gateway import facts
@@ -11,12 +12,12 @@ from gateway.config.gateway_toml import LOCAL, Config
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import Refused
 from gateway.identity import handles, identity, version
-from gateway.model import Declaration, Enterprise, Fault, Message, MessageId, MessageType
+from gateway.model import Declaration, DocumentLink, Enterprise, Fault, Message, MessageId, MessageType
 from gateway.rules.texts import fault_of
 from gateway.submission.routing import Leg, first_able, legs, sender_of, traits_of
 from gateway.submission.subscribe import subscribers_of
 from gateway.xml.divide import divisible
-from spool.entry import NewMessage, Subject, Way
+from spool.entry import NewMessage, ParcelLink, Subject, Way
 
 COPY: Final = "copy"
 """Part name of the way to a subscriber; numbered from the second on."""
@@ -59,7 +60,10 @@ def new_message_of(
         resource=resource,
         origin=origin,
         subjects=tuple(
-            [_subject(one, kind, header.dxp_id, answered_to, others) for one in header.declarations]
+            [
+                _subject(one, kind, header.dxp_id, answered_to, others, link=link)
+                for one, link in zip_longest(header.declarations, message.links)
+            ]
         ),
     )
 
@@ -96,13 +100,22 @@ def copies(
 
 
 def _subject(
-    one: Declaration, kind: MessageType, dxp_id: str, sender: str, subscribers: tuple[str, ...]
+    one: Declaration,
+    kind: MessageType,
+    dxp_id: str,
+    sender: str,
+    subscribers: tuple[str, ...],
+    *,
+    link: DocumentLink | None,
 ) -> Subject:
     return Subject(
         identity=identity(one),
         version=version(one),
         handles=handles(one, kind),
         facts=facts.of_declaration(one, dxp_id, subscribers, sender=sender),
+        link=None
+        if link is None
+        else ParcelLink(order_no=link.order_no, waybill_no=link.waybill_no, facts=link.facts),
     )
 
 

@@ -15,7 +15,7 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.goods.register import OwnTables
-from gateway.model import Advice, Enterprise, Envelope, Fault, Header, Message, MessageType
+from gateway.model import Advice, DocumentLink, Enterprise, Envelope, Fault, Header, Message, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
@@ -37,6 +37,15 @@ from signing.keys.suite import RSA_SHA1, Suite
 _BEIJING: Final = timezone(timedelta(hours=8))
 Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 """Gives advice on the declarations of a valid message, without lines."""
+
+
+Link = Callable[[MessageType, Sequence[DeclaredFields]], tuple[DocumentLink, ...]]
+"""Links the declarations of a valid message to the other documents of their parcels; one for each, or none at all."""
+
+
+def no_links(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[DocumentLink, ...]:
+    """Link nothing."""
+    return ()
 
 
 def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
@@ -74,6 +83,7 @@ def examine(
     local_receivers: LocalReceivers = NOBODY,
     routes: EditionRoutes | None = None,
     advise: Advise = no_advice,
+    link: Link = no_links,
 ) -> Message | Refusal:
     """Turn a CEB document or a DxpMsg into a message, or report everything wrong with it. Never raises Refused.
 
@@ -92,6 +102,7 @@ def examine(
         local_receivers=local_receivers,
         routes=routes,
         advise=advise,
+        link=link,
     )
     if plain is not None:
         return plain
@@ -111,9 +122,7 @@ def examine(
                 local_receivers=local_receivers,
                 routes=routes,
             )
-            return replace(
-                message, advice=_advice(message.body, document, message.header.message_type, advise)
-            )
+            return _completed(message, document, advise, link)
         header = _examine_document(
             document,
             body,
@@ -127,12 +136,8 @@ def examine(
         made = None if header.signed else drafted(body, document, header, suite or RSA_SHA1)
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=placed(refused.faults, *read))
-    return Message(
-        body=body,
-        header=header,
-        draft=None if suite is None else made,
-        advice=_advice(body, document, header.message_type, advise),
-    )
+    message = Message(body=body, header=header, draft=None if suite is None else made)
+    return _completed(message, document, advise, link)
 
 
 def examine_plain(
@@ -145,6 +150,7 @@ def examine_plain(
     local_receivers: LocalReceivers = NOBODY,
     routes: EditionRoutes | None = None,
     advise: Advise = no_advice,
+    link: Link = no_links,
 ) -> Message | Refusal | None:
     """Do as `examine`, in time bounded by the size of the body; None: it is not in plain form, or not valid."""
     if routes is None:
@@ -152,7 +158,11 @@ def examine_plain(
     else:
         plain = _read_by_route(body, rules, limits, routes)
     try:
-        return None if plain is None else _examine_plain(plain, caller, suite, local_receivers, advise)
+        return (
+            None
+            if plain is None
+            else _examine_plain(plain, caller, suite, local_receivers, advise=advise, link=link)
+        )
     except Refused as refused:
         return Refusal(problem=refused.problem, faults=placed(refused.faults, (parse(body), body)))
 
@@ -171,26 +181,34 @@ def _examine_plain(
     caller: Enterprise,
     suite: Suite | None,
     local_receivers: LocalReceivers,
+    *,
     advise: Advise,
+    link: Link,
 ) -> Message:
     """Check the rest of a document that is known to be valid. Raises Refused."""
     header = plain.header
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
+    declared = declared_in_plain(plain.body.decode(), header.message_type)
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
-        advice=advice_in_plain(plain, advise),
+        advice=_placed_advice(advise(header.message_type, declared), plain.body),
+        links=link(header.message_type, declared),
     )
 
 
 def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
     """Return the advice on a document in plain form, with lines."""
     kind = plain.header.message_type
-    advice = advise(kind, declared_in_plain(plain.body.decode(), kind))
-    return on_lines(advice, plain.body, parse(plain.body)) if advice else ()
+    return _placed_advice(advise(kind, declared_in_plain(plain.body.decode(), kind)), plain.body)
+
+
+def _placed_advice(advice: tuple[Advice, ...], body: bytes) -> tuple[Advice, ...]:
+    """Give lines and columns to advice on a document that was read without a tree."""
+    return on_lines(advice, body, parse(body)) if advice else ()
 
 
 def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advise) -> tuple[Advice, ...]:
@@ -202,11 +220,15 @@ def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advi
     if etree.QName(document).namespace == DXP:
         body = _unwrap(document, body).business
         document = decode(body, limits)
-    return _advice(body, document, kind, advise)
-
-
-def _advice(body: bytes, document: etree._Element, kind: MessageType, advise: Advise) -> tuple[Advice, ...]:
     return on_lines(advise(kind, declared_in_tree(document, kind)), body, document)
+
+
+def _completed(message: Message, document: etree._Element, advise: Advise, link: Link) -> Message:
+    """Add what is said of the declarations of a valid document."""
+    kind = message.header.message_type
+    declared = declared_in_tree(document, kind)
+    advice = on_lines(advise(kind, declared), message.body, document)
+    return replace(message, advice=advice, links=link(kind, declared))
 
 
 def _examine_document(

@@ -13,7 +13,9 @@ from gateway.receipts.learning.code_scan import CodeScan
 from gateway.receipts.overdue import OverdueScan
 from gateway.receipts.rematching import Rematching
 from gateway.sending.resend import log_ended
+from gateway.upkeep.allowance_scan import AllowanceScan
 from gateway.upkeep.checkpoints import Sealer
+from gateway.upkeep.parcel_scan import ParcelScan
 from gateway.upkeep.retention import Retention
 from gateway.upkeep.token_expiry import TokenExpiry
 from gateway.upkeep.watermarks import Gauge, WatermarkWatch
@@ -47,10 +49,13 @@ class Keep:
         sealer: Sealer | None = None,
         overdue_scan: OverdueScan | None = None,
         code_scan: CodeScan | None = None,
+        parcel_scan: ParcelScan | None = None,
+        allowance_scan: AllowanceScan | None = None,
     ) -> None:
         """`sealer`: None when no proofs are wanted; `retention`: None keeps everything for ever.
 
-        `overdue_scan`: None reports no missing answers; `code_scan`: None learns nothing of codes. `waits_s`: destination → its longest back-off.
+        `overdue_scan`: None reports no missing answers; `code_scan`: None learns nothing of codes; `parcel_scan`: None
+        compares no documents; `allowance_scan`: None keeps no allowances. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, filer)
@@ -64,6 +69,8 @@ class Keep:
         self._sealer = sealer
         self._overdue_scan = overdue_scan
         self._code_scan = code_scan
+        self._parcel_scan = parcel_scan
+        self._allowance_scan = allowance_scan
         self._untidy = False
         """Tidying has failed, and this was logged."""
         self._next_purge = 0
@@ -116,13 +123,17 @@ class Keep:
         self._look_at_answers()
 
     def _look_at_answers(self) -> None:
-        """Rematch orphans that point at something new, report answers that do not come, and learn from those that came."""
+        """Rematch orphans, report answers that do not come and documents that do not agree, and learn from what came."""
         try:
             self._rematching.look()
             if self._overdue_scan is not None:
                 self._overdue_scan.look(datetime.now(UTC))
             if self._code_scan is not None:
                 self._code_scan.look()
+            if self._parcel_scan is not None:
+                self._parcel_scan.look(datetime.now(UTC))
+            if self._allowance_scan is not None:
+                self._allowance_scan.look(datetime.now(UTC))
         except SpoolError as error:  # a message was just purged, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 

@@ -16,6 +16,7 @@ from gateway.receipts.learning.known_cures import KnownCures
 from gateway.receipts.learning.learned_codes import meaning_of
 from gateway.rules.codes import Codes
 from gateway.views.causes import failure_of
+from gateway.views.parcel_views import MatchingView
 from spool.entry import MessageView, Notice, TimelineEntry
 from spool.lifecycle import State
 
@@ -322,6 +323,8 @@ class TimelineView(Struct, frozen=True, kw_only=True):
     answers: tuple[AnswerView, ...]
     declarations: tuple[StandingView, ...] = ()
     """Yours that the key names: one, unless it is only the field that all receipts repeat; 20 at most."""
+    matching: tuple[MatchingView, ...] = ()
+    """What of them does not agree with the other documents of their parcels (docs/parcels.md)."""
 
 
 class CursorView(Struct, frozen=True, kw_only=True):

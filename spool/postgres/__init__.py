@@ -17,11 +17,13 @@ from spool.postgres.outbox import PostgresOutbox
 from spool.postgres.overdues import OVERDUES
 from spool.postgres.reading import READING
 from spool.postgres.receipts import PostgresReceipts
-from spool.postgres.retention import PostgresRetention
+from spool.postgres.retention import RETENTION, PostgresRetention
 from spool.postgres.signals import listening
+from spool.shared.allowances import SharedAllowances
 from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.parcels import SharedParcels
 from spool.shared.reading import SharedReading
 from spool.shared.registers import SharedRegisters
 from spool.store import Topic, Waiter
@@ -88,6 +90,8 @@ class PostgresSpool(ComposedSpool):
             measures=PostgresMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
             counts=SharedCounts(db),
+            parcels=SharedParcels(db, among=RETENTION.among),
+            allowances=SharedAllowances(db, among=RETENTION.among),
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
             registers=SharedRegisters(db),

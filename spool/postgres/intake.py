@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from spool.entry import NewMessage, Submission, Way
-from spool.intake import TAKEN, IntakeRows, Known, declared_by, latest_facts
+from spool.intake import RELINKED, TAKEN, IntakeRows, Known, declared_by, latest_facts
 from spool.lifecycle import UNSETTLED_SQL
 from spool.postgres.arrays import columns, int8s, texts
 from spool.postgres.database import numbers
@@ -87,6 +87,11 @@ _ENTRY: Final = (
 _WAIT: Final = (
     "INSERT INTO wait (owner, blocker, entry) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[])"
 )
+_PARCEL: Final = (
+    "INSERT INTO parcel (declaration, message, owner, order_no, waybill_no, facts)"
+    " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+    f" {RELINKED}"
+)
 """Rows of `spool.intake.IntakeRows`."""
 _KEEP_EARLIER: Final = (
     "WITH given AS (SELECT * FROM unnest(%s::bigint[], %s::bytea[]) AS o (id, facts))"
@@ -149,12 +154,18 @@ class PostgresIntake(SharedIntake):
         many(_RENEW, "ib", [(number, some[-1]) for number, some in told.items()])
         many(_VERSION, "titi", rows.version)
         many(_HANDLE, "tti", [(owner, short(text), number) for owner, text, number in rows.handle])
+        many(_PARCEL, "iitttb", [_short_numbers(row) for _, row in sorted(rows.parcel.items())])
         day = transaction.now // DAY
         ordered = sorted(rows.message, key=lambda row: (row[2], row[4]))
         run(_MESSAGE, day, *columns("itttbtbi", ordered))
         run(_PAYLOAD, day, *columns("itb", rows.payload))
         many(_ENTRY, "iitttttttbitii", rows.entry)
         many(_WAIT, "tii", rows.wait)
+
+
+def _short_numbers(row: tuple[int, int, str, str, str, bytes]) -> tuple[int, int, str, str, str, bytes]:
+    declaration, message, owner, order_no, waybill_no, facts = row
+    return declaration, message, owner, short(order_no), short(waybill_no), facts
 
 
 def _ask_requests(

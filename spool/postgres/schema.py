@@ -258,4 +258,23 @@ STEPS: Final[tuple[str, ...]] = (
         PRIMARY KEY (owner, name)
     );
     """,
+    """
+    CREATE TABLE parcel (                       -- by what the documents of one parcel find each other (docs/adr/0047)
+        declaration bigint NOT NULL,
+        message     bigint NOT NULL,            -- with the newest version under these numbers
+        owner       text NOT NULL,
+        order_no    text NOT NULL,
+        waybill_no  text NOT NULL,
+        facts       bytea NOT NULL,
+        reported    text NOT NULL DEFAULT '',   -- what a scan has told of that version
+        PRIMARY KEY (declaration, order_no, waybill_no)
+    );
+    CREATE INDEX parcel_order ON parcel (order_no, owner, message) WHERE order_no <> '';
+    CREATE INDEX parcel_waybill ON parcel (waybill_no, owner, message) WHERE waybill_no <> '';
+    CREATE TABLE allowance (                    -- what each declaration counts for a subject in a period
+        declaration bigint PRIMARY KEY, owner text NOT NULL, subject text NOT NULL, period text NOT NULL,
+        amount bigint NOT NULL
+    );
+    CREATE INDEX allowance_subject ON allowance (subject, period);
+    """,
 )

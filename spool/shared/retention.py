@@ -43,6 +43,8 @@ _JOURNAL: Final = "DELETE FROM journal WHERE uid <> '' AND uid {among}"
 """Take out the journal lines of messages."""
 _VERSIONS: Final = "DELETE FROM version WHERE message {among} RETURNING declaration"
 """Take out what messages say; returns about which declarations."""
+_LINKS: Final = "DELETE FROM parcel WHERE declaration {among} AND message {among}"
+"""Take out how these messages link declarations."""
 _OF: Final = "DELETE FROM {table} WHERE {column} {among}"
 """Take out rows of a table."""
 _LEFT: Final = (
@@ -117,6 +119,7 @@ class SharedRetention:
         messages = numbers(gone)
         transaction.run(_JOURNAL.format(among=among), texts(map(key, gone.values())))
         said = transaction.all(_VERSIONS.format(among=among), messages)
+        transaction.run(_LINKS.format(among=among), numbers({row[0] for row in said}), messages)
         for table in self._sql.tables:
             transaction.run(_OF.format(table=table, column="message", among=among), messages)
         transaction.run(_OF.format(table="message", column="id", among=among), messages)

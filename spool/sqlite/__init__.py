@@ -9,9 +9,11 @@ from pathlib import Path
 from spool.composed import ComposedSpool
 from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
+from spool.shared.allowances import SharedAllowances
 from spool.shared.counts import SharedCounts
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
+from spool.shared.parcels import SharedParcels
 from spool.shared.registers import SharedRegisters
 from spool.signals import Signals
 from spool.sqlite.database import SqliteDatabase
@@ -23,7 +25,7 @@ from spool.sqlite.outbox import SqliteOutbox
 from spool.sqlite.overdues import OVERDUES
 from spool.sqlite.reading import SqliteReading
 from spool.sqlite.receipts import SqliteReceipts
-from spool.sqlite.retention import SqliteRetention
+from spool.sqlite.retention import RETENTION, SqliteRetention
 from spool.store import Topic, Waiter
 
 
@@ -101,6 +103,8 @@ class SqliteSpool(ComposedSpool):
             measures=SqliteMeasures(db, MEASURES),
             overdues=SharedOverdues(db, OVERDUES),
             counts=SharedCounts(db),
+            parcels=SharedParcels(db, among=RETENTION.among),
+            allowances=SharedAllowances(db, among=RETENTION.among),
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
             registers=SharedRegisters(db),

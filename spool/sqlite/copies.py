@@ -18,6 +18,7 @@ from spool.errors import SpoolError
 from spool.sealing import packed
 
 _LONGER: Final = "{0} || '.' || copy.number"
+_NUMBERED: Final = "CASE {0} WHEN '' THEN '' ELSE " + _LONGER + " END"
 _RENAMED: Final = (
     "CASE length({0}) WHEN 0 THEN '' WHEN 36 THEN substr({0}, 1, 28) || printf('%08X', copy.number)"
     " WHEN 64 THEN substr({0}, 1, 56) || printf('%08X', copy.number) ELSE " + _LONGER + " END"
@@ -77,6 +78,13 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "orphan_lookup": {"text": _LONGER, "orphan": _shifted("orphan")},
         "notice": {"cursor": _shifted("notice"), "arrival": _shifted("arrival")},
         "overdue": {"message": _shifted("message"), "declaration": _shifted("declaration")},
+        "parcel": {
+            "declaration": _shifted("declaration"),
+            "message": _shifted("message"),
+            "order_no": _NUMBERED,
+            "waybill_no": _NUMBERED,
+        },
+        "allowance": {"declaration": _shifted("declaration")},
         "journal": {"id": _shifted("journal"), "uid": _JOURNALLED},
     }
 )

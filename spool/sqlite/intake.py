@@ -7,7 +7,7 @@ from itertools import count
 from typing import Final
 
 from spool.entry import NewMessage, Submission
-from spool.intake import TAKEN, IntakeRows, Known, declared_by
+from spool.intake import RELINKED, TAKEN, IntakeRows, Known, declared_by
 from spool.lifecycle import UNSETTLED_SQL
 from spool.shared.backend import Transaction
 from spool.shared.intake import SharedIntake
@@ -56,6 +56,10 @@ _WAIT: Final = "INSERT INTO wait (blocker, entry) VALUES (?2, ?3)"
 _DECLARATION: Final = "INSERT INTO declaration VALUES (?, ?, ?, ?)"
 _VERSIONS: Final = "INSERT OR IGNORE INTO version VALUES (?2, ?3, ?4)"
 _HANDLE: Final = "INSERT OR IGNORE INTO handle VALUES (?2, ?3)"
+_PARCEL: Final = (
+    "INSERT INTO parcel (declaration, message, owner, order_no, waybill_no, facts) VALUES (?, ?, ?, ?, ?, ?)"
+    f" {RELINKED}"
+)
 """Rows of `spool.intake.IntakeRows`."""
 _KEEP_EARLIER: Final = (
     "INSERT OR IGNORE INTO earlier_facts SELECT id, facts FROM declaration WHERE id = ?2 AND facts <> ?1"
@@ -123,3 +127,4 @@ class SqliteIntake(SharedIntake):
             transaction.run(_RENEW, *newer)
         many(_VERSIONS, "titi", rows.version)
         many(_HANDLE, "tti", rows.handle)
+        many(_PARCEL, "iitttb", rows.parcel.values())

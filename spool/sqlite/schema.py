@@ -282,4 +282,23 @@ STEPS: Final[tuple[str, ...]] = (
         PRIMARY KEY (owner, name)
     );
     """,
+    """
+    CREATE TABLE parcel (                       -- by what the documents of one parcel find each other (docs/adr/0047)
+        declaration INTEGER NOT NULL,
+        message     INTEGER NOT NULL,           -- with the newest version under these numbers
+        owner       TEXT NOT NULL,
+        order_no    TEXT NOT NULL,
+        waybill_no  TEXT NOT NULL,
+        facts       BLOB NOT NULL,
+        reported    TEXT NOT NULL DEFAULT '',   -- what a scan has told of that version
+        PRIMARY KEY (declaration, order_no, waybill_no)
+    ) WITHOUT ROWID;
+    CREATE INDEX parcel_order ON parcel (order_no, owner, message) WHERE order_no <> '';
+    CREATE INDEX parcel_waybill ON parcel (waybill_no, owner, message) WHERE waybill_no <> '';
+    CREATE TABLE allowance (                    -- what each declaration counts for a subject in a period
+        declaration INTEGER PRIMARY KEY, owner TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
+        amount INTEGER NOT NULL
+    );
+    CREATE INDEX allowance_subject ON allowance (subject, period);
+    """,
 )

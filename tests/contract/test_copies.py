@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spool.entry import Filing, OrphanBody, Overdue, Subject, Tally, TimelineRow
+from spool.entry import (
+    Allowance,
+    Filing,
+    OrphanBody,
+    Overdue,
+    ParcelLink,
+    Subject,
+    Tally,
+    TimelineRow,
+)
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
 from spool.sqlite import SqliteSpool
@@ -45,7 +54,14 @@ def _live(spool: Spool) -> None:
     spool.put(
         [new_message(UUID, Subject(identity="T a=1 b=2", version="1", handles=("T b=2",)), cop_msg_id=UUID)]
     )
-    spool.put([new_message("B", Subject(identity="T a=3 b=4", version="1"), owner="bob", request_key="mine")])
+    link = ParcelLink(order_no="O-1", facts=b"f")
+    spool.put(
+        [
+            new_message(
+                "B", Subject(identity="T a=3 b=4", version="1", link=link), owner="bob", request_key="mine"
+            )
+        ]
+    )
     spool.settle(settled(spool.claim("one", "port", limit=9, lease_s=60)))
     for number in (1, 2):
         spool.keep(collected(b"answer %d" % number))
@@ -82,6 +98,12 @@ def _live(spool: Spool) -> None:
     look = spool.silent("walk", silence, until=START, start=START - timedelta(1), limit=9)
     assert look.at is not None
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
+    (linked,) = spool.linked(order_no="O-1")
+    spool.set_allowances(
+        "walk",
+        spool.answered("walk", up_to=9, kinds=[], limit=9),
+        [Allowance(declaration=linked.declaration, owner="bob", subject="s", period="2026", amount=1)],
+    )
     spool.put([new_message("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
     spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
     count = Tally(name="seen", subject="K", n=1, first_at=START, last_at=START)
@@ -201,3 +223,12 @@ def test_no_spool_is_made_where_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match="cannot be copied"):
         multiply(tmp_path, 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_documents_of_a_parcel_are_found_by_the_copy_of_their_number(copied: Spool) -> None:
+    assert [one.owner for one in copied.linked(order_no="O-1")] == ["bob"]
+    found = [copied.linked(order_no=f"O-1.{number}") for number in range(1, TIMES)]
+    assert [[one.identity for one in some] for some in found] == [
+        [f"T a=3 b=4.{number}"] for number in range(1, TIMES)
+    ]
+    assert copied.allowance("s", "2026") == TIMES

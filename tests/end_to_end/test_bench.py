@@ -86,6 +86,13 @@ def test_bench_measures_only_what_it_is_asked_for() -> None:
     assert all(line.keys() == {"measure", "value", "unit", "n", "detail"} for line in lines(result))
 
 
+def test_parcel_links_compares_accepting_with_and_without_them() -> None:
+    (figure,) = Measures(messages=64, batches=1, declarations=1, backlog=1).figures(["parcel_links"])
+    assert (figure.measure, figure.unit, figure.n) == ("parcel_links", "ratio", 64)
+    assert figure.value > 0
+    assert set(figure.detail) == {"cpu_us_with", "cpu_us_without", "bytes_per_message", "memory_mb"}
+
+
 def test_bench_names_what_there_is_when_asked_for_something_else() -> None:
     result = invoke("bench", "--only", "depth")
     assert result.exit_code == 2

@@ -24,6 +24,7 @@ from gateway.config.enterprises import load_enterprises, shared_proofs
 from gateway.config.gateway_toml import Config, Destination, nobody_from_elsewhere
 from gateway.config.links import Sftp
 from gateway.errors import ConfigError, GatewayError
+from gateway.keys.mark_key import mark_key, mark_key_file
 from gateway.keys.node_key import key_file, node_key
 from gateway.mapping.loading import load_mappings
 from gateway.model import ANYBODY, Enterprise, EnterpriseId
@@ -44,6 +45,8 @@ def probe(config: Config) -> Iterator[Check]:
     yield from probe_keys(config)
     yield from _issuers(config)
     yield _journal_key(config)
+    if config.matching.enabled:
+        yield _mark_key(config)
     yield from _enterprises(config)
     yield from _state(config.node.state_dir, config.watermarks.free_bytes_warn)
     if config.spool.kind != "sqlite":
@@ -107,6 +110,27 @@ def _journal_key(config: Config) -> Check:
     if key_file(config).stat().st_mode & 0o077:
         return Check(name=name, grade=Grade.WARN, detail=f"others may read it; {public}", fix="chmod 600")
     return Check(name=name, grade=Grade.OK, detail=str(public))
+
+
+def _mark_key(config: Config) -> Check:
+    """Look at the secret of the parcel marks, which nodes on one database share; the first start makes it, not this check."""
+    name, file = "secret of the parcel marks", mark_key_file(config)
+    if config.matching.key_file is None and config.spool.kind == "postgres":
+        return Check(
+            name=name,
+            grade=Grade.WARN,
+            detail="of this node alone; what another node of the database took in never agrees with what this one took",
+            fix="give every node the same file and name it in [matching] key_file; one node alone may do as it is",
+        )
+    if config.matching.key_file is None and not file.exists():
+        return Check(name=name, grade=Grade.OK, detail="made at the first start")
+    try:
+        mark_key(config)
+    except ConfigError as error:
+        return failed(name, error)
+    if file.stat().st_mode & 0o077:
+        return Check(name=name, grade=Grade.WARN, detail="others may read it", fix=f"chmod 600 {file}")
+    return Check(name=name, grade=Grade.OK, detail=str(file))
 
 
 def _enterprises(config: Config) -> Iterator[Check]:

@@ -27,6 +27,7 @@ from gateway.doors.http.query_parameters import (
     flag,
     message_id,
     number,
+    one_number,
     receipt_id,
     text,
 )
@@ -54,6 +55,7 @@ from gateway.observe.metrics import MEDIA_TYPE
 from gateway.receipts.content import content_for
 from gateway.views import api
 from gateway.views.causes import Cause, Phrase, phrase
+from gateway.views.parcels import matching_of, own_documents, parcel_view
 from gateway.views.standing import standings
 from spool.errors import SpoolError
 
@@ -117,6 +119,7 @@ def build(services: HttpServices) -> Starlette:
             at("/v1/messages/{id}/content", _get_content, "GET"),
             at("/v1/messages/{id}/evidence", _get_evidence, "GET"),
             at("/v1/declarations", _get_declaration, "GET"),
+            at("/v1/parcels", _get_parcel, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
             *registers(),
             _open("/healthz", lambda: _alive(services)),
@@ -233,7 +236,8 @@ async def _get_declaration(request: Request, services: HttpServices, caller: Ent
     if known is None:
         check_key(message_type, key, services.rules.catalogue)
         raise ProblemError("not-found")
-    named = known.found_by
+    named, now = known.found_by, datetime.now(UTC)
+    declarations = {one.declaration for one in services.spool.find([named], owner=caller.id)}
     rows = services.spool.timeline(caller.id, named)
     stand = standings(services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes)
     return _json(
@@ -245,6 +249,19 @@ async def _get_declaration(request: Request, services: HttpServices, caller: Ent
                 *[await _advised(one, services, caller) for one in stand[:_ADVISED]],
                 *stand[_ADVISED:],
             ),
+            matching=matching_of(services.parcels, declarations, caller, now),
+        )
+    )
+
+
+async def _get_parcel(request: Request, services: HttpServices, caller: Enterprise) -> Response:
+    named = one_number(request)
+    own = own_documents(services.parcels, services.spool, caller, **named)
+    if not own:
+        raise ProblemError("not-found")
+    return _json(
+        parcel_view(
+            services.parcels, services.spool, services.rules, own, lanes=caller.lanes, now=datetime.now(UTC)
         )
     )
 

@@ -23,7 +23,8 @@ from gateway.doors.http.operations import (
     problems_of,
 )
 from gateway.doors.http.request_signature import WINDOW_S
-from gateway.model import Actor, CodeClass, Fault, Layer, Party, Severity
+from gateway.model import Actor, CodeClass, Fault, Layer, Severity
+from gateway.parcels.facts import DocumentKind
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.rules.code_tables import Grade
 from gateway.samples.compose import compose
@@ -35,6 +36,8 @@ _STATES: Final = [state.value for state in State]
 _KINDS: Final = [kind.value for kind in CodeClass]
 _RETRIES: Final = ["retry", "fix", "never", ""]
 _ACTORS: Final = [actor.value for actor in Actor]
+_SEVERITIES: Final = [one.value for one in Severity]
+_DOCUMENTS: Final = [kind.value for kind in DocumentKind]
 _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("AcceptedView", "state"): ["accepted", "valid"],
     ("StatusView", "state"): _STATES,
@@ -46,9 +49,13 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("NewsView", "kind"): _KINDS,
     ("NewsView", "retry"): _RETRIES,
     ("NewsView", "who"): _ACTORS,
-    ("AdviceView", "severity"): [severity.value for severity in Severity],
-    ("AdviceView", "who"): [party.value for party in Party],
+    ("AdviceView", "severity"): _SEVERITIES,
+    ("AdviceView", "who"): _ACTORS,
     ("AdviceView", "grade"): list(get_args(Grade)),
+    ("MatchingView", "severity"): _SEVERITIES,
+    ("FieldMatchView", "against"): _DOCUMENTS,
+    ("OtherDocumentView", "kind"): _DOCUMENTS,
+    ("OwnDocumentView", "kind"): _DOCUMENTS,
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""

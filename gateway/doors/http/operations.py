@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from gateway.problems import PROBLEMS
 from gateway.views import api
+from gateway.views.parcels import ParcelView
 
 WAIT_AT_MOST_S: Final = 60
 PAGE: Final = 100
@@ -18,6 +19,9 @@ IDEMPOTENCY_KEY_AT_MOST: Final = 255
 KEY_AT_MOST: Final = 1000
 """Characters of `key` in a question for a declaration."""
 ACKNOWLEDGEMENT_BYTES: Final = 64 * 1024
+PARCEL_NUMBERS: Final = ("order_no", "waybill_no", "invt_no")
+PARCEL_NUMBER_AT_MOST: Final = 60
+"""Characters of a number in a question for a parcel."""
 MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
 """Media types of a submission; none at all is taken for the first."""
 
@@ -275,6 +279,40 @@ _DECLARATION: Final = Operation(
         ),
     ),
 )
+_PARCEL: Final = Operation(
+    id="getParcel",
+    method="get",
+    path="/v1/parcels",
+    tag="Look",
+    summary="Whether the documents of a parcel agree",
+    detail="Your own orders, payments, waybills and inventories under one number, how each stands, which of their fields"
+    " agree with the other documents of the parcel and what is missing. Of documents of others nothing is told but that they"
+    " are there and whether your fields agree with them, and only if the two name each other or the same person. Exactly"
+    " one of the three numbers is given.",
+    replies={200: ResponseSpec(says="Your documents", view=ParcelView)},
+    problems=("not-found",),
+    parameters=tuple(
+        [
+            Parameter(
+                name=name,
+                place="query",
+                description=description,
+                schema={
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": PARCEL_NUMBER_AT_MOST,
+                    "pattern": r"^[^\u0000-\u001f\u007f]+$",
+                },
+                example=example,
+            )
+            for name, description, example in (
+                ("order_no", "Number of the order, `orderNo`", "ORDER-20261111-1"),
+                ("waybill_no", "Number of the waybill, `logisticsNo`", None),
+                ("invt_no", "Number that customs gave the inventory, `invtNo`", None),
+            )
+        ]
+    ),
+)
 _RECEIPTS: Final = Operation(
     id="listReceipts",
     method="get",
@@ -476,8 +514,8 @@ _OPEN: Final[tuple[Operation, ...]] = (
     ),
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE, *_REGISTERS,
-    *_OPEN,
+    _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _PARCEL, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE,
+    *_REGISTERS, *_OPEN,
 )  # fmt: skip
 
 

@@ -13,7 +13,13 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
-from gateway.doors.http.operations import IDEMPOTENCY_KEY_AT_MOST, KEY_AT_MOST, QUERIES
+from gateway.doors.http.operations import (
+    IDEMPOTENCY_KEY_AT_MOST,
+    KEY_AT_MOST,
+    PARCEL_NUMBER_AT_MOST,
+    PARCEL_NUMBERS,
+    QUERIES,
+)
 from gateway.doors.http.services import ProblemError
 from gateway.mapping.source import shortened
 from gateway.model import Fault
@@ -43,6 +49,14 @@ _TEXTS: Final = {
         f"write an item number of at most {ITEM_AT_MOST} characters",
         f"请填写不超过{ITEM_AT_MOST}个字符的货号",
     ),
+    **{
+        name: (
+            re.compile(rf"[^\x00-\x1f\x7f]{{1,{PARCEL_NUMBER_AT_MOST}}}"),
+            f"write the number as declared, at most {PARCEL_NUMBER_AT_MOST} characters",
+            f"请按申报时的编号填写，不超过{PARCEL_NUMBER_AT_MOST}个字符",
+        )
+        for name in PARCEL_NUMBERS
+    },
 }
 
 
@@ -107,6 +121,23 @@ def text(request: Request, name: str) -> str:
 def text_if_there(request: Request, name: str) -> str | None:
     """Read a text that may be missing: None. Raises ProblemError when it is not of its form."""
     return text(request, name) if name in request.query_params else None
+
+
+def one_number(request: Request) -> dict[str, str]:
+    """Read the one number of a parcel that is asked for, by the name of its parameter. Raises ProblemError."""
+    named = [name for name in PARCEL_NUMBERS if name in request.query_params]
+    if len(named) != 1:
+        raise _bad(
+            named[1] if named else PARCEL_NUMBERS[0],
+            "one_number",
+            f"exactly one of {', '.join(PARCEL_NUMBERS)} must be given",
+            f"{'、'.join(PARCEL_NUMBERS)} 三个参数必须且只能填写一个",
+            (
+                "ask for order_no=…, waybill_no=… or invt_no=…",
+                "请使用order_no=…、waybill_no=…或invt_no=…中的一个",
+            ),
+        )
+    return {named[0]: text(request, named[0])}
 
 
 def message_id(request: Request) -> str:

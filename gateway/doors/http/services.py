@@ -22,6 +22,7 @@ from gateway.model import Enterprise, Fault
 from gateway.observe.defects import defect
 from gateway.observe.log import log
 from gateway.observe.metrics import Meter
+from gateway.parcels.reading import ParcelReader
 from gateway.problems import MEDIA_TYPE, PROBLEMS, problem_document
 from gateway.receipts.learning.known_cures import KnownCures
 from gateway.rules.loading import Rules
@@ -58,6 +59,7 @@ class HttpServices:
     cures: KnownCures
     mappings: Mapping[str, SourceMapping]
     """By name."""
+    parcels: ParcelReader
     metrics_token: str
     """Token that `/metrics` requires; empty: its caller must be on this machine."""
     config_state: ConfigState

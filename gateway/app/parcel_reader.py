@@ -1,0 +1,19 @@
+"""Builds what compares the documents of one parcel."""
+
+from gateway.config.gateway_toml import Config
+from gateway.judges.judge import Judge
+from gateway.parcels.person_allowance import PersonAllowance
+from gateway.parcels.reading import ParcelReader
+from gateway.parcels.texts import ParcelTexts
+from spool.store import Spool
+
+
+def parcel_reader(config: Config, judge: Judge, spool: Spool) -> ParcelReader:
+    """Return a reader on a spool, with the codes of the enterprises that the judge knows; for one thread."""
+    return ParcelReader(
+        spool,
+        ParcelTexts(judge.rules.catalogue, judge.rules.schemas),
+        config.matching,
+        {one.id: one.cop_codes | one.acts_for for one in judge.enterprises.values()},
+        PersonAllowance(spool, judge.rules.codes),
+    )
