@@ -61,9 +61,7 @@ class Adviser:
         """
         if not self.has_rules(kind.name):
             return ()
-        rules = self._types.get(kind.name)
-        if rules is None:
-            rules = self._types[kind.name] = _RulesOfType(kind, self._rulebook, self._tables, self._schemas)
+        rules = self._of_type(kind)
         found: dict[str, list[_Finding]] = {}
         for number, one in enumerate(declared, start=1):
             if numbers is not None and number not in numbers:
@@ -75,10 +73,16 @@ class Adviser:
         return tuple([rules.given(finding) for finding in _most_telling(found)])
 
     def check(self, kinds: Sequence[MessageType]) -> None:
-        """Compile the rules of all these types. Raises RulesError for the first that cannot be."""
+        """Compile the rules of all these types now, for every time. Raises RulesError for the first that cannot be."""
         for kind in kinds:
-            if self._rulebook.of_type(kind.name):
-                _RulesOfType(kind, self._rulebook, self._tables, self._schemas).compile_all()
+            if self.has_rules(kind.name):
+                self._of_type(kind).compile_all()
+
+    def _of_type(self, kind: MessageType) -> "_RulesOfType":
+        rules = self._types.get(kind.name)
+        if rules is None:
+            rules = self._types[kind.name] = _RulesOfType(kind, self._rulebook, self._tables, self._schemas)
+        return rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +156,7 @@ class _RulesOfType:
         self, one: DeclaredFields, number: int, received: str, own: OwnTables | None
     ) -> Iterator[_Finding]:
         moment = own_moment(one.head, received)
-        stretch = bisect_right(self._edges, moment), own is not None
-        if stretch not in self._judges:
-            self._judges[stretch] = self._compile(moment, own=own is not None)
-        judge, ready = self._judges[stretch]
+        judge, ready = self._at(moment, own=own is not None)
         case = _Case(declared=one, number=number, moment=moment, received=received, own=own)
         for rule, place in judge(one.head, one.items, moment[:8], received, own):
             yield _Finding(ready=ready[rule], place=place, case=case)
@@ -163,7 +164,15 @@ class _RulesOfType:
     def compile_all(self) -> None:
         """Compile for every stretch of time."""
         for edge in ("", *self._edges):
-            self._compile(edge, own=True)
+            for own in (False, True):
+                self._at(edge, own=own)
+
+    def _at(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
+        """Return what is in force at a time, compiled the first time it is asked for; `own`: as in `_compile`."""
+        stretch = bisect_right(self._edges, moment), own
+        if stretch not in self._judges:
+            self._judges[stretch] = self._compile(moment, own=own)
+        return self._judges[stretch]
 
     def _compile(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
         """Compile the rules of a moment; without tables of the enterprise's own (`own`) those that name none."""

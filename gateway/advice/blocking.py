@@ -56,15 +56,14 @@ def check_block_on(enterprises: Iterable[Enterprise], rulebook: Rulebook, folder
 
     `folder`: that of the enterprises' files. Raises ConfigError for the first that does not.
     """
-    known = [*Severity, *(RULE + name for name in rulebook.rules)]
-    names = frozenset(known)
+    names = frozenset([*Severity, *(RULE + name for name in rulebook.rules)])
     for one in enterprises:
         for entry in () if one.disabled else one.block_on:
             if entry not in names:
                 raise ConfigError(
                     _unknown(entry),
                     where=f"{folder / one.id}.toml, block_on",
-                    fix=_meant(entry, known),
+                    fix=_meant(entry, tuple(rulebook.rules)),
                 )
 
 
@@ -74,7 +73,10 @@ def _unknown(entry: str) -> str:
     return f"{entry!r} is neither a severity nor a rule"
 
 
-def _meant(entry: str, known: Sequence[str]) -> str:
-    near = get_close_matches(entry, known, n=1) or get_close_matches(RULE + entry, known, n=1)
+def _meant(entry: str, rules: Sequence[str]) -> str:
+    name = entry.removeprefix(RULE)
+    severities = () if entry.startswith(RULE) else tuple(Severity)
+    near = get_close_matches(name, severities, n=1)
+    near = near or [RULE + rule for rule in get_close_matches(name, rules, n=1)]
     meant = f'"{near[0]}" is meant? ' if near else ""
     return f'{meant}write "error", "warning" or "hint", or "rule:" and the name of a rule, for instance "rule:order-paid-sum"'

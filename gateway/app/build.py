@@ -69,7 +69,7 @@ millisecond."""
 def adviser_of(config: Config, rules: Rules) -> Adviser:
     """Return what gives advice; rules of the operator's own are all compiled now. Raises RulesError."""
     adviser = Adviser(rules.rulebook, rules.tables, rules.schemas)
-    if config.rules.advice_dir is not None:
+    if config.rules.advice_dir is not None or config.rules.rules_dir is not None:
         adviser.check(rules.catalogue.declarations())
     return adviser
 
@@ -139,7 +139,8 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema now, in all forms, so that forked roles share them."""
+        """Compile every schema in all forms, and every rule for advice, so that forked roles share them. Raises RulesError."""
+        self.judge.adviser.check(self.rules.catalogue.declarations())
         schemas = self.rules.schemas
         for kind in self.rules.catalogue.declarations():
             for prefix in PREFIXES:

@@ -59,13 +59,13 @@ def run(file: Path, names: tuple[str, ...]) -> None:
         try:
             watch.follow(load_config(file).accept.enterprises_dir)
             renewed = App(file, operator=operator, generation=app.generation + 1)
+            renewed.warm()
         except GatewayError as error:
             log("node.reload_failed", error=str(error))
             last_reload.failed()
             return None
         last_reload.succeeded()
         tell_left_out(renewed.left_out)
-        renewed.warm()
         _journal(app, renewed)
         app.close()
         app = renewed

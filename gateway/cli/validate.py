@@ -57,6 +57,8 @@ def validate(
     in there begins with the path of Data, its line counts inside that document.
     Signatures are not verified: `gateway verify` does that. Advice makes nothing invalid.
     """
+    if advice_dir is not None and not advise:
+        raise click.UsageError("--advice-dir goes with --advise")
     _known_edition(edition, rules_dir)
     rules = load_rules(rules_dir, edition, advice_dir)
     give_advice = advising(new_adviser(rules), datetime.now(UTC))

@@ -63,7 +63,7 @@ class RegisterCache:
     def _load(self, owner: str) -> OwnTables | None:
         self._forget(owner)
         tables = own_tables(self._spool, owner)
-        versions = (_version(tables.goods), _version(tables.books))
+        versions = tables.versions
         if versions == (0, 0):
             return None
         size = _size(tables)
@@ -108,10 +108,6 @@ def stored_books(found: StoredRegister) -> BooksRegister:
 def _by_owner(versions: Mapping[tuple[str, str], int]) -> dict[str, _Versions]:
     owners = {owner for owner, _ in versions}
     return {owner: (versions.get((owner, GOODS), 0), versions.get((owner, BOOKS), 0)) for owner in owners}
-
-
-def _version(register: Register | None) -> int:
-    return 0 if register is None else register.version
 
 
 def _size(tables: OwnTables) -> int:

@@ -144,6 +144,14 @@ class OwnTables:
         """Pickle what was handed in alone."""
         return OwnTables, (self.goods, self.books)
 
+    @property
+    def versions(self) -> tuple[int, int]:
+        """Versions of goods and of books; 0: there are none."""
+        return (
+            0 if self.goods is None else self.goods.version,
+            0 if self.books is None else self.books.version,
+        )
+
     def look(self, table: str, code: str, column: str, day: str) -> str | None:
         """Return a cell of one of `OWN_TABLES` as it is on a day, YYYYMMDD; None: nothing is said there."""
         if table == "goods":

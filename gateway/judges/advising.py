@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from gateway.goods.cache import RegisterCache
 from gateway.goods.register import OwnTables
@@ -16,18 +17,32 @@ OnAdvised = Callable[[tuple[Advice, ...] | None], None]
 """Called with the advice; None: it cannot be told, because its owner has much else judged now, or it takes too much."""
 
 
+_KEPT: Final = 64
+"""Verdicts of judges that are kept: rules and accepted bytes stay the same as long as this process lives."""
+_Named = tuple[str, frozenset[int] | None, tuple[int, int]]
+"""Id of a message, numbers of declarations, versions of what its owner has registered."""
+
+
 class Advising:
-    """Gives advice in this process where that takes milliseconds, else by a judge; for one event loop."""
+    """Gives advice in this process where that takes milliseconds, else by a judge; for one event loop.
+
+    The latest verdicts of judges are kept, so that asking for the state of a large message again and again costs little.
+    """
 
     def __init__(self, judge: Judge, pool: Pool, spool: Spool, registers: RegisterCache) -> None:
         self._judge = judge
         self._pool = pool
         self._spool = spool
         self._registers = registers
+        self._kept: dict[_Named, tuple[Advice, ...]] = {}
 
     def ask(self, view: MessageView, on_done: OnAdvised, numbers: frozenset[int] | None = None) -> None:
         """Give advice on a message; `on_done` gets it, now or later, once. `numbers`: as in `AdviseOn`."""
         own = self._registers.of(view.owner)
+        named = (view.uid, numbers, (0, 0) if own is None else own.versions)
+        if named in self._kept:
+            on_done(self._kept[named])
+            return
         case = case_of(view, self._judge, self._spool, numbers, own)
         at_once = () if case is None else self._judge.advise_at_once(case)
         if case is None or at_once is not None:
@@ -35,7 +50,12 @@ class Advising:
             return
 
         def judged(verdict: JudgeVerdict | Exception) -> None:
-            on_done(on_advice(verdict))
+            advice = on_advice(verdict)
+            if advice is not None:
+                self._kept[named] = advice
+                if len(self._kept) > _KEPT:
+                    del self._kept[next(iter(self._kept))]
+            on_done(advice)
 
         if not self._pool.judge(case, judged):
             on_done(None)

@@ -29,6 +29,8 @@ _PROBLEMS: Final = {
     "request_key": "idempotency-key-taken",
 }
 """`Conflict.reason` → problem code."""
+_RULES_LOGGED: Final = 40
+"""Most rules named in one line of the log, which has to fit into one atomic write (`man 7 pipe`, PIPE_BUF)."""
 
 
 class ExaminedSubmission(Struct, frozen=True, kw_only=True):
@@ -196,7 +198,7 @@ class Intake:
             "sha256": hashlib.sha256(body).hexdigest(),
             "size_bytes": len(body),
             "problem": refusal.problem,
-            "rules": sorted({fault.rule for fault in refusal.faults}),
+            "rules": sorted({fault.rule for fault in refusal.faults})[:_RULES_LOGGED],
             "faults": len(refusal.faults),
         }
         log("message.refused", enterprise=caller.id, **why)
@@ -249,7 +251,7 @@ def _record(advice: Sequence[Advice], new: NewMessage) -> None:
     log(
         "advice.given",
         message_id=new.uid,
-        rules={rule: number for (rule, _), number in told.items()},
+        rules={rule: number for (rule, _), number in told.most_common(_RULES_LOGGED)},
         severities=Counter(one.severity.value for one in advice),
         enterprise=new.owner,
         message_type=new.kind,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import pytest
+from rich.cells import cell_len
 
 from gateway.client import GatewayClient, ProblemView
 from gateway.judges.judge import AT_ONCE_BYTES
@@ -95,7 +96,7 @@ def test_a_persons_trace_fits_into_eighty_columns(node: DoorNode) -> None:
     assert f"error  {PAID}  line 2" in said
     assert "处理：核对实付金额" in said
     after = said.partition("  advice: ")[2].partition("\n  CEB311Message ")[0]
-    assert max(len(line.encode("gb18030")) for line in after.splitlines()) <= 80
+    assert max(cell_len(line) for line in after.splitlines()) <= 80
 
 
 def test_log_and_metrics_name_rules_and_never_a_value(node: DoorNode) -> None:

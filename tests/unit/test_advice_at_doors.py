@@ -18,8 +18,9 @@ from gateway.model import EnterpriseId
 from gateway.observe.metric_files import RoleMetrics
 from gateway.ports import Arrival
 from spool.store import Spool
-from tests.advice_rules import BUYER, NAMED, PAID, about_the_buyer, paid, rule
+from tests.advice_rules import BUYER, NAMED, PAID, about_the_buyer, paid, rule, write_rules
 from tests.advice_site import advise_at, block_at
+from tests.command_line import invoke, lines
 from tests.documents import order
 from tests.judges import hosted
 
@@ -156,3 +157,29 @@ def test_unknown_rule_is_an_error_of_the_configuration(site: Site) -> None:
     block_at(site, DEMO.id, '["rule:own-payd"]')
     with pytest.raises(ConfigError, match='"rule:own-paid" is meant'):
         App(site.config)
+
+
+def checked(site: Site, name: str) -> dict[str, Any]:
+    """One line of `gateway check`."""
+    result = invoke("check", "-c", site.config, "--json")
+    (line,) = [one for one in lines(result) if one["name"] == name]
+    assert result.exit_code == (1 if line["grade"] == "fail" else 0)
+    return line
+
+
+def test_check_says_who_blocks_on_what_and_finds_a_rule_that_there_is_not(site: Site) -> None:
+    block_at(site, DEMO.id, f'["warning", "rule:{PAID}"]')
+    assert checked(site, f"enterprise {DEMO.id}")["detail"] == f"blocks on warning, rule:{PAID}"
+    block_at(site, DEMO.id, '["rule:own-payd"]')
+    line = checked(site, f"enterprise {DEMO.id}")
+    assert line["grade"] == "fail"
+    assert f"{DEMO.id}.toml, block_on" in line["detail"]
+    assert f'"rule:{PAID}" is meant?' in line["fix"]
+
+
+def test_check_compiles_the_operators_rules(site: Site) -> None:
+    assert checked(site, "advice")["grade"] == "ok"
+    write_rules(site.folder / "advice", rule(PAID, holds='"acturalPayd < 200"'))
+    line = checked(site, "advice")
+    assert line["grade"] == "fail"
+    assert "acturalPaid is meant" in line["detail"]

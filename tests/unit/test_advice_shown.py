@@ -119,3 +119,11 @@ def test_a_type_without_rules_costs_nothing(tmp_path: Path) -> None:
 def test_a_missing_folder_of_rules_is_an_error_and_not_no_rules(tmp_path: Path) -> None:
     with pytest.raises(RulesError, match="no folder of rules"):
         load_rules(advice_dir=tmp_path / "none")
+
+
+def test_a_rule_is_compiled_for_every_time_before_the_first_message_comes(tmp_path: Path) -> None:
+    """So that judges, which are forked, share what is compiled; and a mistake in a rule to come shows today."""
+    rules = rules_with(tmp_path, rule(PAID, holds='"acturalPayd < 200"', **{"from": "2099-01-01"}))
+    with pytest.raises(RulesError, match="acturalPaid is meant") as caught:
+        adviser_of(rules).check(rules.catalogue.declarations())
+    assert "own.toml" in caught.value.where

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 from gateway.model import Envelope
 from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests import documents as make
@@ -203,4 +205,4 @@ def test_people_read_advice_in_both_languages_within_eighty_columns(tmp_path: Pa
         "处理：核对实付金额",
     ):
         assert f"    {text}" in rest
-    assert max(len(line.encode("gb18030")) for line in rest) <= 80
+    assert max(cell_len(line) for line in rest) <= 80
