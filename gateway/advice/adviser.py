@@ -168,7 +168,7 @@ class _RulesOfType:
                 self._at(edge, own=own)
 
     def _at(self, moment: str, *, own: bool) -> tuple[Found, Mapping[int, _Ready]]:
-        """Return what is in force at a time, compiled the first time it is asked for; `own`: as for `_compile`."""
+        """Return what is in force at a time, compiled the first time it is asked for; `own`: as in `_compile`."""
         stretch = bisect_right(self._edges, moment), own
         if stretch not in self._judges:
             self._judges[stretch] = self._compile(moment, own=own)

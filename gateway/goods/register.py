@@ -140,15 +140,17 @@ class OwnTables:
             if one.since < earlier.since:
                 self._before[one.field, one.new] = one
 
-    @property
-    def versions(self) -> tuple[int, int]:
-        """The versions of its goods and of its switches of books; 0: none was handed in."""
-        goods = 0 if self.goods is None else self.goods.version
-        return goods, 0 if self.books is None else self.books.version
-
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle what was handed in alone."""
         return OwnTables, (self.goods, self.books)
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        """Versions of goods and of books; 0: there are none."""
+        return (
+            0 if self.goods is None else self.goods.version,
+            0 if self.books is None else self.books.version,
+        )
 
     def look(self, table: str, code: str, column: str, day: str) -> str | None:
         """Return a cell of one of `OWN_TABLES` as it is on a day, YYYYMMDD; None: nothing is said there."""

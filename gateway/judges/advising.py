@@ -15,10 +15,10 @@ from spool.store import Spool
 
 OnAdvised = Callable[[tuple[Advice, ...] | None], None]
 """Called with the advice; None: it cannot be told, because its owner has much else judged now, or it takes too much."""
-_Named = tuple[str, frozenset[int] | None, tuple[int, int] | None]
-"""A message, the declarations asked about, and the versions of its owner's registers."""
 _KEPT: Final = 64
 """Verdicts of judges that are kept: rules and accepted bytes stay the same as long as this process lives."""
+_Named = tuple[str, frozenset[int] | None, tuple[int, int]]
+"""Id of a message, numbers of declarations, versions of what its owner has registered."""
 
 
 class Advising:
@@ -37,7 +37,7 @@ class Advising:
     def ask(self, view: MessageView, on_done: OnAdvised, numbers: frozenset[int] | None = None) -> None:
         """Give advice on a message; `on_done` gets it, now or later, once. `numbers`: as in `AdviseOn`."""
         own = self._registers.of(view.owner)
-        named = (view.uid, numbers, None if own is None else own.versions)
+        named = (view.uid, numbers, (0, 0) if own is None else own.versions)
         if named in self._kept:
             on_done(self._kept[named])
             return
