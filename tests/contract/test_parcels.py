@@ -175,7 +175,7 @@ def test_a_thousand_probes_show_no_value_of_another_enterprise(
     with closing(BACKENDS["sqlite"](tmp_path / "one", clock)) as spool:
         node = ParcelNode(spool=spool, rules=rules, clock=clock)
         secrets = []
-        for number in range(20):
+        for number in range(40):
             amount, name = f"{1000 + 7 * number}.37", f"被害人{number}"
             secrets += [amount, name]
             node.accept(
@@ -190,14 +190,14 @@ def test_a_thousand_probes_show_no_value_of_another_enterprise(
                 ("stranger", payment, {"payTransactionId": f"T-{probe}", "payCode": "4400000066"}),
             ]
             owner, write, extra = chance.choice(probers)
-            order_no = f"O-{chance.randrange(20)}"
+            order_no = f"O-{chance.randrange(40)}"
             node.accept(owner, write, orderNo=order_no, **extra)
             view = node.asked(owner, order_no=order_no)
             said.append(msgspec.json.encode([one.compared for one in view.documents]).decode())
             assert all(set(one.key.values()).isdisjoint(secrets) for one in view.documents)
     told = "\n".join(said)
     assert not [secret for secret in (*secrets, NAME, IDENTITY, TELEPHONE, ADDRESS) if secret in told]
-    assert told.count('"limited":true') > 500
+    assert told.count('"limited":true') > 200
 
 
 @pytest.fixture
