@@ -1,30 +1,22 @@
 """Judges the declarations of a valid message by the rules of their own day. Pure."""
 
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from gateway.advice.compiling import Found, Judged, Scope, compiled, evaluated
+from gateway.advice.compiling import Found, RuleCompiler
 from gateway.advice.declared import DeclaredFields
-from gateway.advice.functions import Kind, Value
-from gateway.advice.syntax import ExpressionError, parse
+from gateway.advice.layout import layout_of
+from gateway.advice.placed_rule import Case, PlacedRule, placed
+from gateway.errors import RulesError
 from gateway.model import Advice, MessageType
 from gateway.rules.code_tables import CodeTables
-from gateway.rules.personal import masked
-from gateway.rules.rulebook import Rule, Rulebook
-from gateway.rules.schema_model import ElementDecl, Grammar
+from gateway.rules.rulebook import Rulebook
 from gateway.rules.schemas import Schemas
 
 ADVICE_SHOWN: Final = 100
 """Most advice given on one message; the rest is the same said of further items."""
-_VALUE_SHOWN: Final = 100
-_NUMERIC: Final = frozenset({"decimal", "int", "integer"})
-_Made = TypeVar("_Made")
-_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][\w.]*)\}", re.ASCII)
 
 
 class Adviser:
@@ -58,39 +50,23 @@ class Adviser:
 
     def check(self, kinds: Sequence[MessageType]) -> None:
         """Compile the rules of all these types. Raises RulesError for the first that cannot be."""
+        for mistake in self.mistakes(kinds):
+            raise mistake
+
+    def mistakes(self, kinds: Sequence[MessageType]) -> Iterator[RulesError]:
+        """Compile the rules of all these types; yield the first mistake of each rule of each type."""
         for kind in kinds:
             if self._rulebook.of_type(kind.name):
-                _RulesOfType(kind, self._rulebook, self._tables, self._schemas).compile_all()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A rule and the expressions of its texts, compiled."""
-
-    rule: Rule
-    shows: Mapping[str, Callable[..., Value]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    """One declaration that is judged."""
-
-    declared: DeclaredFields
-    number: int
-    """1-based, in its message."""
-    moment: str
-    """Second by which it is judged."""
-    received: str
+                yield from _RulesOfType(kind, self._rulebook, self._tables, self._schemas).mistakes()
 
 
 class _RulesOfType:
     """The rules of one message type, compiled for each stretch of time in which the same ones are in force."""
 
     def __init__(self, kind: MessageType, rulebook: Rulebook, tables: CodeTables, schemas: Schemas) -> None:
-        self._kind = kind
         self._tables = tables
         self._layout = layout_of(kind, schemas)
-        self._rules = rulebook.of_type(kind.name)
+        self._rules = [rule for rule in rulebook.of_type(kind.name) if not rule.asleep(tables)]
         self._edges = sorted(
             {
                 edge
@@ -99,169 +75,51 @@ class _RulesOfType:
                 if edge
             }
         )
-        self._judges: dict[int, tuple[Found, Mapping[int, _Ready]]] = {}
+        self._stretches: dict[int, _Stretch] = {}
 
     def judge(self, one: DeclaredFields, number: int, received: str) -> Iterator[Advice]:
+        """Yield the advice on one declaration. Raises RulesError for a rule that cannot be compiled."""
         moment = own_moment(one.head, received)
-        stretch = bisect_right(self._edges, moment)
-        if stretch not in self._judges:
-            self._judges[stretch] = self._compile(moment)
-        judge, ready = self._judges[stretch]
-        case = _Case(declared=one, number=number, moment=moment, received=received)
-        for rule, place in judge(one.head, one.items, moment[:8], received):
-            yield self._given(ready[rule], place, case)
+        at = bisect_right(self._edges, moment)
+        stretch = self._stretches.get(at)
+        if stretch is None:
+            stretch = self._stretches[at] = self._compile(moment)
+        found = stretch.judge(one.head, one.items, moment[:8], received)
+        if found:
+            case = Case(declared=one, number=number, moment=moment, received=received)
+            for rule, place in found:
+                yield stretch.rules[rule].advice(place, case)
 
-    def compile_all(self) -> None:
-        """Compile for every stretch of time."""
-        for edge in ("", *self._edges):
-            self._compile(edge)
+    def mistakes(self) -> Iterator[RulesError]:
+        """Yield what is wrong with each rule that cannot be compiled for this type, its texts included."""
+        for rule in self._rules:
+            try:
+                for one in placed(rule, self._layout, self._tables):
+                    one.add_to(RuleCompiler(self._layout.scope, self._tables))
+                    one.compile_texts()
+            except RulesError as error:
+                yield error
 
-    def _compile(self, moment: str) -> tuple[Found, Mapping[int, _Ready]]:
-        rules = [rule for rule in self._rules if rule.in_force(moment)]
-        scope = self._layout.scope
-        ready = {number: _Ready(rule=rule, shows=self._shows(rule)) for number, rule in enumerate(rules)}
-        judged: list[Judged] = []
-        for number, rule in enumerate(rules):
-            one = _read(rule, number)
-            _tried(rule, "holds", partial(compiled, [one], scope, self._tables))
-            judged.append(one)
-        return compiled(judged, scope, self._tables), ready
+    def _compile(self, moment: str) -> "_Stretch":
+        compiler = RuleCompiler(self._layout.scope, self._tables)
+        rules: list[PlacedRule] = []
+        for rule in self._rules:
+            if rule.in_force(moment):
+                for one in placed(rule, self._layout, self._tables, first=len(rules)):
+                    one.add_to(compiler)
+                    rules.append(one)
+        return _Stretch(judge=compiler.judge(), rules=rules)
 
-    def _shows(self, rule: Rule) -> Mapping[str, Callable[..., Value]]:
-        """Compile what the texts of a rule name: fields, and the expressions of `shows`."""
-        names = {
-            name
-            for text in (rule.zh, rule.en, rule.fix_zh, rule.fix_en)
-            for name in _PLACEHOLDER.findall(text)
-        }
-        texts = {name: rule.shows.get(name, name) for name in (*names, *rule.shows)}
-        return {name: self._show(rule, name, text) for name, text in texts.items()}
 
-    def _show(self, rule: Rule, name: str, text: str) -> Callable[..., Value]:
-        def make() -> Callable[..., Value]:
-            return evaluated(parse(text), self._layout.scope, self._tables, each_item=rule.each_item)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """What is in force for a while."""
 
-        return _tried(rule, f"shows.{name}" if name in rule.shows else "zh", make)
-
-    def _given(self, ready: _Ready, place: int, case: _Case) -> Advice:
-        """Say what a rule has to say; `place`: 1-based, of the item, 0: of the declaration."""
-        rule, one = ready.rule, case.declared
-        holder = one.items[place - 1] if place else one.head
-        shown = {
-            name: _as_text(name, show(one.head, one.items, case.moment[:8], case.received, place))
-            for name, show in ready.shows.items()
-        }
-
-        def said(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda named: shown[named[1]], text)
-
-        path, name_zh = self._layout.place(rule.at, case.number, place)
-        return Advice(
-            rule=rule.name,
-            severity=rule.severity,
-            path=path,
-            element=rule.at,
-            name_zh=name_zh,
-            value=masked(rule.at, holder.get(rule.at, ""))[:_VALUE_SHOWN],
-            code=rule.code,
-            who=rule.who,
-            message=said(rule.en),
-            message_zh=said(rule.zh),
-            fix=said(rule.fix_en),
-            fix_zh=said(rule.fix_zh),
-            grade=rule.grade,
-            source=rule.source,
-        )
+    judge: Found
+    rules: Sequence[PlacedRule]
 
 
 def own_moment(head: Mapping[str, str], received: str) -> str:
     """Return the second by which a declaration is judged: that of its appTime, else that of its receipt."""
     declared = head.get("appTime", "")
     return declared if len(declared) == len("YYYYMMDDhhmmss") and declared.isdigit() else received
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Where the fields of one message type stand."""
-
-    kind: MessageType
-    scope: Scope
-    item: str
-    """Name of the element that repeats inside a declaration; empty: none."""
-    names_zh: Mapping[tuple[bool, str], str]
-    """Whether a field is of an item, and its name → its Chinese name."""
-
-    def place(self, name: str, number: int, place: int) -> tuple[str, str]:
-        """Return path and Chinese name of a field of declaration `number`, and of its item `place`; 0: of its head."""
-        body = f"/{self.kind.name}/{self.kind.body}[{number}]"
-        if place:
-            return f"{body}/{self.item}[{place}]/{name}", self.names_zh.get((True, name), "")
-        head = f"/{self.kind.head}" if self.kind.head else ""
-        if name in self.scope.head:
-            return f"{body}{head}/{name}", self.names_zh.get((False, name), "")
-        return f"{body}/{self.item}/{name}", self.names_zh.get((True, name), "")
-
-
-def layout_of(kind: MessageType, schemas: Schemas) -> Layout:
-    """Read from the schemas which fields a message type has. Raises RulesError for a type without a schema."""
-    grammar = schemas.grammar_for(kind.name)
-    body = grammar.child(schemas.declaration(kind.name), kind.body)
-    holders = _holders(grammar, body) if body is not None else {}
-    head = holders.pop(kind.head) if kind.head in holders else body
-    item = next(iter(holders.values()), None)
-    fields = {False: _leaves(grammar, head), True: _leaves(grammar, item)}
-    return Layout(
-        kind=kind,
-        scope=Scope(
-            head={n: k for n, (k, _) in fields[False].items()},
-            item={n: k for n, (k, _) in fields[True].items()},
-        ),
-        item=item.name if item is not None else "",
-        names_zh={(of, name): zh for of, leaves in fields.items() for name, (_, zh) in leaves.items()},
-    )
-
-
-def _holders(grammar: Grammar, body: ElementDecl) -> dict[str, ElementDecl]:
-    """Return the children of a body that hold fields themselves, by name."""
-    slots = grammar.shape(body).slots
-    return {
-        one.decl.name: one.decl
-        for one in slots
-        if one.decl is not None and grammar.shape(one.decl).text is None
-    }
-
-
-def _leaves(grammar: Grammar, holder: ElementDecl | None) -> dict[str, tuple[Kind, str]]:
-    """Return the fields of a holder: name → kind and Chinese name."""
-    if holder is None:
-        return {}
-    found: dict[str, tuple[Kind, str]] = {}
-    for slot in grammar.shape(holder).slots:
-        text = None if slot.decl is None else grammar.shape(slot.decl).text
-        if slot.decl is not None and text is not None:
-            found[slot.decl.name] = (Kind.NUMBER if text.base in _NUMERIC else Kind.TEXT, slot.decl.name_zh)
-    return found
-
-
-def _read(rule: Rule, number: int) -> Judged:
-    return Judged(
-        number=number,
-        each_item=rule.each_item,
-        when=_tried(rule, "when", lambda: parse(rule.when)) if rule.when else None,
-        holds=_tried(rule, "holds", lambda: parse(rule.holds)),
-    )
-
-
-def _tried(rule: Rule, key: str, make: Callable[[], _Made]) -> _Made:
-    """Make something of a rule. Raises RulesError that names its file, its table and the key."""
-    try:
-        return make()
-    except ExpressionError as error:
-        raise rule.place.error(str(error), key=key) from error
-
-
-def _as_text(name: str, value: Value) -> str:
-    if value is None:
-        return "?"
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    return masked(name.removeprefix("head."), text)[:_VALUE_SHOWN]

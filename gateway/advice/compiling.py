@@ -56,20 +56,40 @@ class Judged:
     holds: Expression
 
 
+class RuleCompiler:
+    """Collects rules of one message type and makes one function of them."""
+
+    def __init__(self, scope: Scope, tables: CodeTables) -> None:
+        """Begin without a rule."""
+        self._head = _Part(scope, tables, in_items=False)
+        self._items = _Part(scope, tables, in_items=True)
+        self._each_item = False
+
+    def check(self, condition: Expression, *, each_item: bool) -> None:
+        """Raise ExpressionError for a condition that has no such field, function or kind."""
+        (self._items if each_item else self._head).truth(condition)
+
+    def add(self, rule: Judged) -> None:
+        """Add a rule. Raises ExpressionError for what has no such field, function or kind."""
+        (self._items if rule.each_item else self._head).add(rule)
+        self._each_item = self._each_item or rule.each_item
+
+    def judge(self) -> Found:
+        """Return the function that judges a declaration by all rules that were added."""
+        lines = ["def judge(head, items, day, received):", " found = []", *self._head.lines(" ", "head")]
+        if self._each_item:
+            lines += [" for place, item in enumerate(items, 1):", *self._items.lines("  ", "item")]
+        lines.append(" return found")
+        judge: Found = _made(lines, "judge", self._head, self._items)
+        return judge
+
+
 def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found:
     """Compile rules of one message type. Raises ExpressionError for what has no such field, function or kind."""
-    head = _Part(scope, tables, in_items=False)
-    items = _Part(scope, tables, in_items=True)
+    compiler = RuleCompiler(scope, tables)
     for rule in rules:
-        (items if rule.each_item else head).add(rule)
-    lines = ["def judge(head, items, day, received):", " found = []", *head.lines(" ", "head")]
-    if any(rule.each_item for rule in rules):
-        lines += [" for place, item in enumerate(items, 1):", *items.lines("  ", "item")]
-    lines.append(" return found")
-    names: dict[str, Any] = {**NAMES, "number": number, **head.constants, **items.constants}
-    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
-    judge: Found = names["judge"]
-    return judge
+        compiler.add(rule)
+    return compiler.judge()
 
 
 def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: bool) -> Callable[..., Value]:
@@ -85,10 +105,17 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
         *part.lines(" ", "item" if each_item else "head"),
         f" return ({value.code}) if {value.guard()} else None",
     ]
-    names: dict[str, Any] = {**NAMES, "number": number, **part.constants}
-    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
-    show: Callable[..., Value] = names["show"]
+    show: Callable[..., Value] = _made(lines, "show", part)
     return show
+
+
+def _made(lines: Sequence[str], name: str, *parts: "_Part") -> Any:
+    """Run the lines that define a function, with the constants of the parts, and return it."""
+    names: dict[str, Any] = {**NAMES, "number": number, "Decimal": Decimal}
+    for part in parts:
+        names |= part.constants
+    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
+    return names[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,21 +319,26 @@ class _Part:
     def call_any(self, call: Call) -> _Value:
         return _Value(self._over_items(call, Kind.TRUTH, _ANY), Kind.TRUTH)
 
-    def _over_items(self, call: Call, kind: Kind, form: str) -> str:
-        """Compile what is done over all items to a function of its own; return the variable that holds its result."""
+    def call_distinct(self, call: Call) -> _Value:
+        return _Value(self._over_items(call, None, _DISTINCT), Kind.TRUTH)
+
+    def _over_items(self, call: Call, kind: Kind | None, form: str) -> str:
+        """Compile what is done over all items to a function of its own; return the variable that holds its result.
+
+        `kind`: that the argument has to be of; None: any.
+        """
         _expect(call, 1)
         if self.in_items or not self.scope.item:
             raise ExpressionError(f"{call.name}() is for rules about a declaration that has items")
         if call in self._totals:
             return self._totals[call][1]
         part = _Part(self.scope, self.tables, in_items=True)
-        found = part._as(call.arguments[0], kind)
+        (each,) = call.arguments
+        found = part.value(each) if kind is None else part._as(each, kind)
         body = "\n".join(part.lines("  ", "item"))
         source = form.format(body=body, guard=found.guard(), code=found.code)
-        names: dict[str, Any] = {**NAMES, "number": number, "Decimal": Decimal, **part.constants}
-        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
         helper, name = f"o{len(self._totals)}", f"s{len(self._totals)}"
-        self.constants[helper] = names["over"]
+        self.constants[helper] = _made([source], "over", part)
         self._totals[call] = (helper, name)
         return name
 
@@ -342,6 +374,17 @@ def over(head, items, day, received):
   if {guard} and ({code}): return True
  return False
 """
+_DISTINCT: Final = """
+def over(head, items, day, received):
+ seen = set()
+ for place, item in enumerate(items, 1):
+{body}
+  if {guard}:
+   one = {code}
+   if one in seen: return False
+   seen.add(one)
+ return True
+"""
 
 
 _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyType(
@@ -357,6 +400,7 @@ _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyTyp
         "sum": _Part.call_sum,
         "every": _Part.call_every,
         "any": _Part.call_any,
+        "distinct": _Part.call_distinct,
     }
 )
 """Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""

@@ -3,14 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from datetime import date, datetime, time
+from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 Value = str | Decimal | bool | None
 
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*", re.ASCII)
+_EXPONENT: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[Ee][+-]?[0-9]{1,3}", re.ASCII)
+_LONGEST: Final = 1_000_000
+"""More characters than any field has."""
+_CODES_KEPT: Final = 4096
 _DATE: Final = re.compile(r"[0-9]{8}", re.ASCII)
 _TIME: Final = re.compile(r"[0-9]{8}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", re.ASCII)
 _IDENTITY: Final = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
@@ -48,11 +54,7 @@ class Function:
 
 def number(text: str) -> Decimal | None:
     """Read a decimal number as XML Schema has it; None for anything else."""
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() else None
+    return None if _NUMBER.fullmatch(text) is None else Decimal(text)
 
 
 def near(one: Decimal, other: Decimal, tolerance: Decimal) -> bool:
@@ -76,15 +78,36 @@ def days(first: str, last: str) -> Decimal | None:
     return None if begin is None or end is None else Decimal((end - begin).days)
 
 
+def minutes(first: str, last: str) -> Decimal | None:
+    """Count the whole minutes from one time to another, below zero where the second is earlier; None: one is no time."""
+    begin, end = _instant(first), _instant(last)
+    return None if begin is None or end is None else Decimal((end - begin).total_seconds() // 60)
+
+
 def part(text: str, first: Decimal, count: Decimal) -> str:
     """Cut out `count` characters from the `first` on, which is 1 for the first."""
-    start = max(int(first) - 1, 0)
-    return text[start : start + max(int(count), 0)]
+    start = max(_bounded(first) - 1, 0)
+    return text[start : start + max(_bounded(count), 0)]
 
 
 def is_half_width(text: str) -> bool:
     """Say whether all characters are printable ASCII."""
     return text.isascii() and text.isprintable()
+
+
+def is_trimmed(text: str) -> bool:
+    """Say whether a text neither begins nor ends with white space."""
+    return text == text.strip()
+
+
+def is_exponent(text: str) -> bool:
+    """Say whether a text is a number as spreadsheets shorten it, such as `1.9011E+09`."""
+    return _EXPONENT.fullmatch(text) is not None
+
+
+def is_plain_code(text: str) -> bool:
+    """Say whether a text is written as codes are: half-width, no blanks around it, no filler, no exponent."""
+    return is_half_width(text) and is_trimmed(text) and not is_filler(text) and not is_exponent(text)
 
 
 def is_filler(text: str) -> bool:
@@ -105,6 +128,7 @@ def is_customs_code(text: str) -> bool:
     return _CUSTOMS_CODE.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=_CODES_KEPT)
 def is_credit_code(text: str) -> bool:
     """Check an 18-character unified social credit code with its check character, GB 32100."""
     if len(text) != _CREDIT_LENGTH or not _CREDIT_VALUES.keys() >= set(text):
@@ -114,6 +138,17 @@ def is_credit_code(text: str) -> bool:
         for character, weight in zip(text[:17], _CREDIT_WEIGHTS, strict=True)
     )
     return _CREDIT_ALPHABET[-total % 31] == text[17]
+
+
+def _bounded(value: Decimal) -> int:
+    return int(min(max(value, Decimal(-1)), Decimal(_LONGEST)))
+
+
+def _instant(text: str) -> datetime | None:
+    day = _day(text) if _TIME.fullmatch(text) is not None else None
+    if day is None:
+        return None
+    return datetime.combine(day, time(int(text[8:10]), int(text[10:12]), int(text[12:14])))
 
 
 def _day(text: str) -> date | None:
@@ -138,6 +173,11 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
         "is_date": Function(takes=(_T,), gives=_B, call=is_date),
         "is_time": Function(takes=(_T,), gives=_B, call=is_time),
         "days": Function(takes=(_T, _T), gives=_N, call=days, may_miss=True),
+        "minutes": Function(takes=(_T, _T), gives=_N, call=minutes, may_miss=True),
+        "number": Function(takes=(_T,), gives=_N, call=number, may_miss=True),
+        "is_trimmed": Function(takes=(_T,), gives=_B, call=is_trimmed),
+        "is_exponent": Function(takes=(_T,), gives=_B, call=is_exponent),
+        "is_plain_code": Function(takes=(_T,), gives=_B, call=is_plain_code),
         "is_half_width": Function(takes=(_T,), gives=_B, call=is_half_width),
         "is_filler": Function(takes=(_T,), gives=_B, call=is_filler),
         "is_identity_number": Function(takes=(_T,), gives=_B, call=is_identity_number),
