@@ -148,7 +148,19 @@ class _Values:
             ("emsNo", "areaCode", "areaName", "iacCode", "iacName", "itemRecordNo")
             if self.bonded
             else ("trafNo", "trafName", "voyageNo", "billNo")
-        ) | {"billNo", "trafName", "voyageNo", "startTime", "endTime", "freight", "insuredFee", "copNo", "payCode", "unit2", "qty2"}
+        ) | {
+            "billNo",
+            "trafName",
+            "voyageNo",
+            "startTime",
+            "endTime",
+            "freight",
+            "insuredFee",
+            "copNo",
+            "payCode",
+            "unit2",
+            "qty2",
+        }
         self.districts = sorted(shipped().tables["customs_district"].rows.keys() - _NO_PLACES)
         self.year = f"{moment:%Y}"
 
@@ -214,7 +226,9 @@ class _Values:
         roles = ("ebp", "ebc", "pay", "logistics", "agent", "operator", "owner", "iac", "area", "declAgent")
         made = {f"{role}Name": f"演示{role}有限公司" for role in roles}
         for role in roles:
-            made[f"{role}Code"] = credit_code(rng) if self.export and rng.random() < 1 / 3 else customs_code(rng)
+            made[f"{role}Code"] = (
+                credit_code(rng) if self.export and rng.random() < 1 / 3 else customs_code(rng)
+            )
         if self.export and not self.full and rng.random() < 1 / 4:
             made |= {"ebpCode": "无", "ownerCode": "NO"}
         return made | {"assureCode": made[rng.choice(("ebpCode", "ebcCode", "logisticsCode"))]}
@@ -245,7 +259,9 @@ class _Values:
     def _invt_no(self) -> str:
         serial = self.rng.randrange(9, 12) if self.export else 9
         mark = "E" if self.export else "I"
-        return f"{self.rng.choice(self.districts)}{self.year}{mark}{self.rng.randrange(10**serial):0{serial}d}"
+        return (
+            f"{self.rng.choice(self.districts)}{self.year}{mark}{self.rng.randrange(10**serial):0{serial}d}"
+        )
 
 
 def _yuan(fen: int) -> str:

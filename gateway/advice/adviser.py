@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from gateway.advice.compiling import Found, RuleCompiler
@@ -87,7 +88,7 @@ class _RulesOfType:
         found = stretch.judge(one.head, one.items, moment[:8], received)
         if found:
             case = Case(declared=one, number=number, moment=moment, received=received)
-            for rule, place in found:
+            for rule, place in sorted(found, key=itemgetter(1)):
                 yield stretch.rules[rule].advice(place, case)
 
     def mistakes(self) -> Iterator[RulesError]:

@@ -13,7 +13,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number
+from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number, valid_number
 from gateway.advice.syntax import (
     Call,
     Choice,
@@ -24,14 +24,21 @@ from gateway.advice.syntax import (
     Number,
     Operation,
     Text,
+    calls,
+    fields,
 )
 from gateway.rules.code_tables import CodeTables
+from gateway.rules.personal import is_personal
 
 Fields = Mapping[str, str]
 """Field → text as written; fields without a text are absent."""
 Found = Callable[[Fields, Sequence[Fields], str, str], list[tuple[int, int]]]
 """Head, items, the declaration's own day, the time of its receipt → each rule that does not hold and the item, 1-based; 0: none."""
 
+_KEPT: Final = 128
+"""Most sound values of a field that are remembered; those of natural persons never are."""
+_CONTEXT: Final = frozenset({"day", "received", "position", "count", "sum", "every", "any", "distinct"})
+"""Functions that say more of the case than its fields."""
 _NUMBERS: Final = frozenset({"+", "-", "*"})
 _JOINS: Final = frozenset({"and", "or"})
 _SIGNS: Final = {"=": "==", "!=": "!="}
@@ -61,8 +68,8 @@ class RuleCompiler:
 
     def __init__(self, scope: Scope, tables: CodeTables) -> None:
         """Begin without a rule."""
-        self._head = _Part(scope, tables, in_items=False)
-        self._items = _Part(scope, tables, in_items=True)
+        self._head = _Part(scope, tables, in_items=False, tag="")
+        self._items = _Part(scope, tables, in_items=True, tag="i")
         self._each_item = False
 
     def check(self, condition: Expression, *, each_item: bool) -> None:
@@ -97,7 +104,7 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
 
     `place`: 1-based, of the item; 0 for the declaration. Raises ExpressionError.
     """
-    part = _Part(scope, tables, in_items=each_item)
+    part = _Part(scope, tables, in_items=each_item, tag="")
     value = part.value(text)
     lines = [
         "def show(head, items, day, received, place):",
@@ -111,9 +118,9 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
 
 def _made(lines: Sequence[str], name: str, *parts: "_Part") -> Any:
     """Run the lines that define a function, with the constants of the parts, and return it."""
-    names: dict[str, Any] = {**NAMES, "number": number, "Decimal": Decimal}
+    names: dict[str, Any] = {**NAMES, "number": number, "valid_number": valid_number, "Decimal": Decimal}
     for part in parts:
-        names |= part.constants
+        names |= part.all_constants()
     exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
     return names[name]
 
@@ -138,36 +145,86 @@ class _Part:
     scope: Scope
     tables: CodeTables
     in_items: bool
+    tag: str
+    """Ends the names of its variables, so that those of several parts differ."""
     constants: dict[str, Any] = field(default_factory=dict)
     _texts: dict[Field, str] = field(default_factory=dict)
     _numbers: dict[Field, str] = field(default_factory=dict)
     _totals: dict[Call, tuple[str, str]] = field(default_factory=dict)
     """What is done over all items → the function that does it, and the variable with its result."""
-    _checks: list[str] = field(default_factory=list)
+    _checks: dict[str, list[str]] = field(default_factory=dict)
+    """Condition under which rules are judged → their checks."""
+    _alone: dict[Field, "_Part"] = field(default_factory=dict)
+    """Field → the rules that are about its value alone: what passed them once passes them again."""
     _missing: Iterator[int] = field(default_factory=count)
 
     def add(self, rule: Judged) -> None:
         """Add the check of one rule."""
+        alone = _only_field(rule)
+        if alone is None:
+            self.add_here(rule)
+            return
+        self._kind(alone)
+        if alone not in self._alone:
+            tag = f"{self.tag}f{len(self._alone)}"
+            self._alone[alone] = _Part(self.scope, self.tables, in_items=self.in_items, tag=tag)
+        self._alone[alone].add_here(rule)
+
+    def add_here(self, rule: Judged) -> None:
+        """Add the check of one rule to those of this part itself."""
+        when = None if rule.when is None else self.truth(rule.when)
+        condition = "" if when is None else " and ".join(dict.fromkeys([*when.needs, f"({when.code})"]))
         holds = self.truth(rule.holds)
-        steps = [*holds.needs, f"not ({holds.code})"]
-        if rule.when is not None:
-            when = self.truth(rule.when)
-            steps = [*when.needs, f"({when.code})", *steps]
+        steps = dict.fromkeys([*holds.needs, f"not ({holds.code})"])
         place = "place" if self.in_items else "0"
-        self._checks.append(
-            f"if {' and '.join(dict.fromkeys(steps))}: found.append(({rule.number}, {place}))"
-        )
+        check = f"if {' and '.join(steps)}: found.append(({rule.number}, {place}))"
+        self._checks.setdefault(condition, []).append(check)
 
     def lines(self, indent: str, own: str) -> Iterator[str]:
         """Yield the code: variables first. `own`: the variable that holds the fields named without `head.`."""
+        yield from self._variables(indent, own)
+        yield from self._judging(indent)
+        for one, part in self._alone.items():
+            yield from part.lines_alone(indent, one, own)
+
+    def all_constants(self) -> dict[str, Any]:
+        """Return the constants that the code names."""
+        found = dict(self.constants)
+        for part in self._alone.values():
+            found |= part.constants
+        return found
+
+    def _variables(self, indent: str, own: str) -> Iterator[str]:
         for one, name in self._texts.items():
             source = "head" if one.head else own
             yield f"{indent}{name} = {source}.get({self._constant(one.name)})"
         for one, name in self._numbers.items():
-            yield f"{indent}{name} = number({self._texts[one]}) if {self._texts[one]} else None"
+            read = "valid_number" if self._kind(one) is Kind.NUMBER else "number"
+            yield f"{indent}{name} = {read}({self._texts[one]}) if {self._texts[one]} else None"
         for function, name in self._totals.values():
             yield f"{indent}{name} = {function}(head, items, day, received)"
-        yield from (indent + check for check in self._checks)
+
+    def _judging(self, indent: str) -> Iterator[str]:
+        for condition, checks in self._checks.items():
+            if condition:
+                yield f"{indent}if {condition}:"
+            yield from (f"{indent}{' ' if condition else ''}{check}" for check in checks)
+
+    def lines_alone(self, indent: str, one: Field, own: str) -> Iterator[str]:
+        """Yield the code of rules about one value: what was found sound is remembered."""
+        source = "head" if one.head else own
+        if is_personal(one.name):
+            yield from self._variables(indent, own)
+            yield from self._judging(indent)
+            return
+        text, sound, before = f"v{self.tag}", f"g{self.tag}", f"n{self.tag}"
+        self.constants[sound] = set()
+        yield f"{indent}{text} = {source}.get({self._constant(one.name)})"
+        yield f"{indent}if {text} not in {sound}:"
+        yield f"{indent} {before} = len(found)"
+        yield from self._variables(indent + " ", own)
+        yield from self._judging(indent + " ")
+        yield f"{indent} if len(found) == {before} and len({sound}) < {_KEPT}: {sound}.add({text})"
 
     def truth(self, expression: Expression) -> _Value:
         """Compile a condition. Raises ExpressionError when it is none."""
@@ -180,7 +237,7 @@ class _Part:
         """Compile any expression; a field gives what the schema says of it."""
         match expression:
             case Number(value):
-                return _Value(self._constant(value), Kind.NUMBER)
+                return _Value(self._constant(_shortest(value)), Kind.NUMBER)
             case Text(value):
                 return _Value(self._constant(value), Kind.TEXT)
             case Field():
@@ -216,11 +273,11 @@ class _Part:
 
     def _field(self, named: Field, kind: Kind) -> _Value:
         self._kind(named)
-        text = self._texts.setdefault(named, f"t{len(self._texts)}{'i' if self.in_items else ''}")
+        text = self._texts.setdefault(named, f"t{len(self._texts)}{self.tag}")
         if kind is Kind.TEXT:
             return _Value(text, kind, (text,))
         if kind is Kind.NUMBER:
-            name = self._numbers.setdefault(named, f"d{len(self._numbers)}{'i' if self.in_items else ''}")
+            name = self._numbers.setdefault(named, f"d{len(self._numbers)}{self.tag}")
             return _Value(name, kind, (f"{name} is not None",))
         raise ExpressionError(f"{named.name} is no condition; compare it, or write filled({named.name})")
 
@@ -246,14 +303,15 @@ class _Part:
             raise ExpressionError(_unknown(call.name, [*FUNCTIONS, *_SPECIAL], what="function"))
         _expect(call, len(known.takes))
         arguments = [self._as(one, kind) for one, kind in zip(call.arguments, known.takes, strict=True)]
-        code = f"f_{call.name}({', '.join(one.code for one in arguments)})"
+        code = known.inline or f"f_{call.name}({', '.join(['{}'] * len(arguments))})"
+        code = code.format(*(one.code for one in arguments))
         needs = tuple(need for one in arguments for need in one.needs)
         return (
             self._missable(code, known.gives, needs) if known.may_miss else _Value(code, known.gives, needs)
         )
 
     def _missable(self, code: str, kind: Kind, needs: tuple[str, ...]) -> _Value:
-        name = f"m{next(self._missing)}{'i' if self.in_items else ''}"
+        name = f"m{next(self._missing)}{self.tag}"
         return _Value(name, kind, (*needs, f"({name} := {code}) is not None"))
 
     def call_filled(self, call: Call) -> _Value:
@@ -270,7 +328,8 @@ class _Part:
             raise ExpressionError("value() takes a field, and what stands in its place")
         kind = Kind.NUMBER if isinstance(other, Number) else Kind.TEXT
         found = self._field(named, kind).code
-        return _Value(f"({self._constant(other.value)} if {found} is None else {found})", kind)
+        value = _shortest(other.value) if isinstance(other, Number) else other.value
+        return _Value(f"({self._constant(value)} if {found} is None else {found})", kind)
 
     def call_in_table(self, call: Call) -> _Value:
         _expect(call, 2)
@@ -332,7 +391,7 @@ class _Part:
             raise ExpressionError(f"{call.name}() is for rules about a declaration that has items")
         if call in self._totals:
             return self._totals[call][1]
-        part = _Part(self.scope, self.tables, in_items=True)
+        part = _Part(self.scope, self.tables, in_items=True, tag="")
         (each,) = call.arguments
         found = part.value(each) if kind is None else part._as(each, kind)
         body = "\n".join(part.lines("  ", "item"))
@@ -346,7 +405,7 @@ class _Part:
         for name, known in self.constants.items():
             if known is value:
                 return name
-        name = f"k{len(self.constants)}{'i' if self.in_items else ''}"
+        name = f"k{len(self.constants)}{self.tag}"
         self.constants[name] = value
         return name
 
@@ -404,6 +463,19 @@ _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyTyp
     }
 )
 """Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""
+
+
+def _only_field(rule: Judged) -> Field | None:
+    """Return the field whose value alone a rule is about; None where it looks at more."""
+    conditions = [rule.holds] if rule.when is None else [rule.when, rule.holds]
+    named = {one for condition in conditions for one in fields(condition)}
+    context = any(one.name in _CONTEXT for condition in conditions for one in calls(condition))
+    return next(iter(named)) if len(named) == 1 and not context else None
+
+
+def _shortest(value: Decimal) -> Decimal | int:
+    """Return a whole number as int, which is compared faster."""
+    return int(value) if value == value.to_integral_value() else value
 
 
 def _expect(call: Call, wanted: int) -> None:

@@ -116,6 +116,22 @@ def fields(expression: Expression) -> Iterator[Field]:
             return
 
 
+def calls(expression: Expression) -> Iterator[Call]:
+    """Yield every call of an expression, also inside others."""
+    match expression:
+        case Call(arguments=arguments):
+            yield expression
+            for one in arguments:
+                yield from calls(one)
+        case Operation(left=left, right=right):
+            yield from calls(left)
+            yield from calls(right)
+        case Negation(operand=operand) | Choice(operand=operand):
+            yield from calls(operand)
+        case Number() | Text() | Field():
+            return
+
+
 def bound(expression: Expression, name: str) -> Expression:
     """Put a field in the place of `this`."""
     match expression:

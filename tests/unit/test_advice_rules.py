@@ -64,7 +64,14 @@ def tables() -> CodeTables:
     own = {"hs_units": (("unit1", "unit2"), units), "positive_list": ((), lines)}
     made = {
         name: CodeTable(
-            name=name, title_zh="", title_en="", edition="", grade="U", source="", columns=columns, rows=MappingProxyType(rows)
+            name=name,
+            title_zh="",
+            title_en="",
+            edition="",
+            grade="U",
+            source="",
+            columns=columns,
+            rows=MappingProxyType(rows),
         )
         for name, (columns, rows) in own.items()
     }
@@ -135,8 +142,15 @@ def test_a_planted_mistake_is_found_by_its_rule_alone(rule: Rule) -> None:
         document, moment = spoiled(one, kind)
         found = advised(kind, document, moment)
         names = {advice.rule for advice in found}
-        assert any((advice.rule, advice.element) == (rule.name, one.at) for advice in found), (kind.name, one.at, names)
-        assert names - (COMPANIONS.get(rule.name, frozenset()) - {rule.name}) == {rule.name}, (kind.name, one.at)
+        assert any((advice.rule, advice.element) == (rule.name, one.at) for advice in found), (
+            kind.name,
+            one.at,
+            names,
+        )
+        assert names - (COMPANIONS.get(rule.name, frozenset()) - {rule.name}) == {rule.name}, (
+            kind.name,
+            one.at,
+        )
 
 
 @pytest.mark.parametrize("kind", shipped().catalogue.declarations(), ids=lambda kind: kind.name)
