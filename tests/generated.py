@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ from gateway.observe.log import event_table
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.simulator.markers import table as magic_table
 from spool.lifecycle import diagram
+from tests.advice_documents import shipped
+from tests.advice_mistakes import first_advice
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _MERMAID: Final = re.compile(r"(?<=^```mermaid\n).*?(?=\n```$)", re.MULTILINE | re.DOTALL)
@@ -36,6 +39,15 @@ is wrong.
 | code | status | title | 中文 |
 |---|---|---|---|
 """
+_ADVICE: Final = """\
+# What advice says
+
+Written from `mappings/rules.toml` by `make docs`; a test compares the two. [Rules of advice](rules.md) tells what a rule is.
+
+Each rule with its example, an otherwise sound declaration with that one mistake, and what is said of it. `who` is who has
+to act, `code` the one that customs would answer with, where it is known.
+
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -44,6 +56,7 @@ def pages() -> dict[Path, str]:
     architecture = REPOSITORY / "ARCHITECTURE.md"
     sandbox = docs / "sandbox.md"
     return {
+        docs / "advice.md": _ADVICE + "\n".join(_advice()),
         docs / "cli.md": reference(),
         docs / "events.md": _EVENTS + event_table(),
         docs / "problems.md": _problems(),
@@ -65,6 +78,19 @@ def _problems() -> str:
         f"| `{code}` | {one.status.value} | {one.title} | {one.title_zh} |\n"
         for code, one in PROBLEMS.items()
     )
+
+
+def _advice() -> Iterator[str]:
+    """Yield a paragraph for each rule."""
+    for rule in shipped().rulebook.rules.values():
+        kind, said = first_advice(rule)
+        code = f", code {said.code}" if said.code else ""
+        example = ", ".join(f"{key} = `{text}`" if text else f"no {key}" for key, text in rule.breaks.items())
+        yield (
+            f"## {rule.name}\n\n"
+            f"{said.severity}, grade {said.grade}, {said.who}{code}. {kind}, {said.element}: {example}\n\n"
+            f"- {said.message}\n- {said.fix}\n- {said.message_zh}\n- {said.fix_zh}\n"
+        )
 
 
 def main() -> int:

@@ -49,7 +49,7 @@ CALLS: Final[Mapping[str, str]] = MappingProxyType(
 """Function → its words, with a place for each argument."""
 
 
-def in_words(expression: Expression) -> str:
+def in_words(expression: Expression) -> str:  # noqa: PLR0911 (one for each kind of expression)
     """Return an expression as English words; brackets stand where parts could be read otherwise."""
     match expression:
         case Number(value):
@@ -58,6 +58,8 @@ def in_words(expression: Expression) -> str:
             return f"'{value}'"
         case Field(name, head):
             return f"{name} of the declaration" if head else name
+        case Call("part", (text, Number(first), Number(count))):
+            return f"characters {first} to {first + count - 1} of {in_words(text)}"
         case Call(name, arguments):
             return CALLS[name].format(*map(in_words, arguments)) if name in CALLS else name
         case Negation(operand):
