@@ -22,23 +22,23 @@ def tables() -> CodeTables:
     """Return the shipped tables and those that an operator may add."""
     goods = {"1901101000": "122", "0409000000": "142", "3304990029": "142", "9617001900": "007"}
     goods |= {"8509809000": "001", "1806900000": "140"}
-    units = {code: ("035", unit) for code, unit in goods.items()}
     lines: dict[str, tuple[str, ...]] = {code[:8]: () for code in goods}
-    own = {"hs_units": (("unit1", "unit2"), units), "positive_list": ((), lines)}
-    made = {
-        name: CodeTable(
-            name=name,
-            title_zh="",
-            title_en="",
-            edition="",
-            grade="U",
-            source="",
-            columns=columns,
-            rows=MappingProxyType(rows),
-        )
-        for name, (columns, rows) in own.items()
-    }
-    return {**shipped().tables, **made}
+    units: dict[str, tuple[str, ...]] = {code: ("035", unit) for code, unit in goods.items()}
+    made = (_table("hs_units", ("unit1", "unit2"), units), _table("positive_list", (), lines))
+    return {**shipped().tables, **{one.name: one for one in made}}
+
+
+def _table(name: str, columns: tuple[str, ...], rows: dict[str, tuple[str, ...]]) -> CodeTable:
+    return CodeTable(
+        name=name,
+        title_zh="",
+        title_en="",
+        edition="",
+        grade="U",
+        source="",
+        columns=columns,
+        rows=MappingProxyType(rows),
+    )
 
 
 @cache
@@ -73,7 +73,8 @@ def spoiled(rule: PlacedRule, kind: MessageType) -> tuple[DeclaredFields, dateti
         known = scope.item if prefix == "item" or (not prefix and rule.each_item) else scope.head
         for holder in holders if name in known else ():
             holder.pop(name, "")
-            holder |= {name: text} if text else {}
+            if text:
+                holder[name] = text
     return one, moment
 
 

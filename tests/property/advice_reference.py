@@ -11,7 +11,6 @@ from gateway.advice.functions import FUNCTIONS, Kind, Value
 from gateway.advice.syntax import Call, Choice, Expression, Field, Negation, Number, Operation, Text
 from gateway.rules.code_tables import CodeTables
 
-
 SIGNS: Mapping[str, Callable[[Any, Any], Value]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "=": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -82,7 +81,7 @@ def call(name: str, arguments: tuple[Expression, ...], world: World) -> Value:
         known = FUNCTIONS[name]
         values = [evaluate(one, world, kind) for one, kind in zip(arguments, known.takes, strict=True)]
         return there(known.call(*values))
-    plain = {
+    plain: dict[str, Value] = {
         "day": world.day,
         "received": world.received,
         "position": Decimal(world.place),
@@ -112,7 +111,7 @@ def given(arguments: tuple[Expression, ...], world: World) -> Value:
     """Evaluate `filled` and, of two arguments, `value`."""
     field, *other = arguments
     assert isinstance(field, Field)
-    found = text_of(field, world)
+    found: Value = text_of(field, world)
     if not other:
         return found is not None
     assert isinstance(other[0], Number | Text)
@@ -122,7 +121,7 @@ def given(arguments: tuple[Expression, ...], world: World) -> Value:
 
 
 def over_items(name: str, each: Expression, world: World) -> Value:
-    found: list[Value] = []
+    found: list[Any] = []
     for place in range(1, len(world.items) + 1):
         try:
             found.append(evaluate(each, world.at(place), Kind.NUMBER if name == "sum" else None))
@@ -131,7 +130,7 @@ def over_items(name: str, each: Expression, world: World) -> Value:
                 raise
     match name:
         case "sum":
-            return sum(found, Decimal(0))  # type: ignore[arg-type]
+            return sum(found, Decimal(0))
         case "every":
             return all(found)
         case "any":
