@@ -30,6 +30,11 @@ class Adviser:
         self._schemas = schemas
         self._types: dict[str, _RulesOfType] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no rule at all."""
+        return not self._rulebook.rules
+
     def advise(
         self, kind: MessageType, declared: Sequence[DeclaredFields], received: str
     ) -> tuple[Advice, ...]:

@@ -19,7 +19,7 @@ from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.new_messages import new_message_id, new_message_of
-from gateway.submission.pipeline import Advise, Refusal, examine, examine_plain
+from gateway.submission.pipeline import Advise, Refusal, examine, examine_plain, no_advice
 from gateway.submission.signature import Trust
 from signing.keys.suite import Suite
 
@@ -147,6 +147,8 @@ class Judge:
         return self._ready(verdict, caller, full, origin)
 
     def _advise(self) -> Advise:
+        if self.adviser.idle:
+            return no_advice
         return partial(self.adviser.advise, received=datetime.now(_BEIJING).strftime("%Y%m%d%H%M%S"))
 
     def _ready(

@@ -30,7 +30,7 @@ Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 
 
 def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
-    """Give no advice."""
+    """Give no advice; whoever is given this reads no fields either."""
     return ()
 
 
@@ -116,16 +116,25 @@ def _examine_plain(
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    advice = advise(header.message_type, declared_in_plain(plain.body.decode(), header.message_type))
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
-        advice=on_lines(advice, etree.fromstring(plain.body)) if advice else (),
+        advice=_advice_on_plain(plain, advise),
     )
 
 
+def _advice_on_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
+    if advise is no_advice:
+        return ()
+    kind = plain.header.message_type
+    advice = advise(kind, declared_in_plain(plain.body.decode(), kind))
+    return on_lines(advice, etree.fromstring(plain.body)) if advice else ()
+
+
 def _advice(document: etree._Element, header: Header, advise: Advise) -> tuple[Advice, ...]:
+    if advise is no_advice:
+        return ()
     kind = header.message_type
     return on_lines(advise(kind, declared_in_tree(document, kind)), document)
 
