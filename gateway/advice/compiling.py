@@ -134,6 +134,10 @@ class _Value:
     needs: tuple[str, ...] = ()
     """Conditions, in order, under which the code can be run."""
 
+    def steps(self) -> list[str]:
+        """Return what has to be true one after the other, the code last."""
+        return list(dict.fromkeys([*self.needs, f"({self.code})"]))
+
     def guard(self) -> str:
         return " and ".join(dict.fromkeys(self.needs)) or "True"
 
@@ -153,7 +157,7 @@ class _Part:
     _totals: dict[Call, tuple[str, str]] = field(default_factory=dict)
     """What is done over all items → the function that does it, and the variable with its result."""
     _checks: dict[str, list[str]] = field(default_factory=dict)
-    """Condition under which rules are judged → their checks."""
+    """First condition under which rules are judged → their checks: what several share is found out once."""
     _alone: dict[Field, "_Part"] = field(default_factory=dict)
     """Field → the rules that are about its value alone: what passed them once passes them again."""
     _missing: Iterator[int] = field(default_factory=count)
@@ -172,10 +176,11 @@ class _Part:
 
     def add_here(self, rule: Judged) -> None:
         """Add the check of one rule to those of this part itself."""
-        when = None if rule.when is None else self.truth(rule.when)
-        condition = "" if when is None else " and ".join(dict.fromkeys([*when.needs, f"({when.code})"]))
+        whens = [self.truth(one) for one in _conjuncts(rule.when)]
+        condition = " and ".join(whens[0].steps()) if whens else ""
         holds = self.truth(rule.holds)
-        steps = dict.fromkeys([*holds.needs, f"not ({holds.code})"])
+        more = [step for one in whens[1:] for step in one.steps()]
+        steps = dict.fromkeys([*more, *holds.needs, f"not ({holds.code})"])
         place = "place" if self.in_items else "0"
         check = f"if {' and '.join(steps)}: found.append(({rule.number}, {place}))"
         self._checks.setdefault(condition, []).append(check)
@@ -251,7 +256,8 @@ class _Part:
             case Operation(sign, left, right):
                 return self._operation(sign, left, right)
             case Call():
-                return self._call(expression)
+                literal = self._literal(expression)
+                return self._call(expression) if literal is None else self.value(literal)
 
     def _as(self, expression: Expression, kind: Kind) -> _Value:
         """Compile an expression where a number, or a text, is wanted; a field can be both."""
@@ -309,6 +315,29 @@ class _Part:
         return (
             self._missable(code, known.gives, needs) if known.may_miss else _Value(code, known.gives, needs)
         )
+
+    def _literal(self, call: Call) -> Number | Text | None:
+        """Return what a call of constants gives, where it does, so that it is not made again for each declaration."""
+        arguments = [self._literal(one) if isinstance(one, Call) else one for one in call.arguments]
+        values = [one.value for one in arguments if isinstance(one, Number | Text)]
+        if not values or len(values) < len(arguments):
+            return None
+        found = self._of_constants(call.name, values)
+        if isinstance(found, str):
+            return Text(found)
+        return (
+            Number(Decimal(found))
+            if isinstance(found, Decimal | int) and not isinstance(found, bool)
+            else None
+        )
+
+    def _of_constants(self, name: str, values: Sequence[str | Decimal]) -> Value:
+        if name == "lookup" and len(values) == len(("table", "code", "column")):
+            table, code, column = map(str, values)
+            return self.tables[table].column(column).get(code) if table in self.tables else None
+        known = FUNCTIONS.get(name)
+        kinds = tuple(Kind.TEXT if isinstance(value, str) else Kind.NUMBER for value in values)
+        return known.call(*values) if known is not None and kinds == known.takes else None
 
     def _missable(self, code: str, kind: Kind, needs: tuple[str, ...]) -> _Value:
         name = f"m{next(self._missing)}{self.tag}"
@@ -463,6 +492,17 @@ _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyTyp
     }
 )
 """Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""
+
+
+def _conjuncts(when: Expression | None) -> list[Expression]:
+    """Return the conditions that `and` joins."""
+    match when:
+        case None:
+            return []
+        case Operation("and", left, right):
+            return [*_conjuncts(left), *_conjuncts(right)]
+        case _:
+            return [when]
 
 
 def _only_field(rule: Judged) -> Field | None:

@@ -128,7 +128,7 @@ def _advice_on_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
     if advise is no_advice:
         return ()
     kind = plain.header.message_type
-    advice = advise(kind, declared_in_plain(plain.body.decode(), kind))
+    advice = advise(kind, declared_in_plain(plain.text, kind))
     return on_lines(advice, etree.fromstring(plain.body)) if advice else ()
 
 
