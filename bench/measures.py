@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from bench import floors
+from bench.advice import overhead_advice
 from bench.correlate import correlate
 from bench.depth import depth
 from bench.drain import drain
@@ -48,6 +49,7 @@ class Measures:
             "overhead_batch100": partial(self._overhead, "overhead_batch100", "amqp", bodies=100),
             "overhead_single_sftp": partial(self._overhead, "overhead_single_sftp", "sftp"),
             "overhead_batch100_sftp": partial(self._overhead, "overhead_batch100_sftp", "sftp", bodies=100),
+            "overhead_advice": lambda: overhead_advice(messages=self.messages, batches=self.batches),
             "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
             "correlate": lambda: correlate(receipts=self.receipts),
             "parcel_links": lambda: parcel_links(messages=self.messages),

@@ -57,16 +57,20 @@ class Severity(StrEnum):
     """Unusual, and seldom meant."""
 
 
-class Party(StrEnum):
-    """Who has to act."""
+class Actor(StrEnum):
+    """Who has to act: on an answer of customs, or on advice (docs/spec/codes.md, Who has to act)."""
 
     PLATFORM = "platform"
-    PAYMENT_FIRM = "payment-firm"
-    LOGISTICS_FIRM = "logistics-firm"
+    PAYMENT_FIRM = "payment_firm"
+    LOGISTICS_FIRM = "logistics_firm"
     BROKER = "broker"
     WAREHOUSE = "warehouse"
-    """Who runs the supervised site."""
+    """Whoever runs the supervised site."""
+    DECLARANT = "declarant"
+    """Whoever declared the document, whatever its type."""
     OPERATOR = "operator"
+    """Whoever runs this gateway."""
+    CUSTOMS = "customs"
     NOBODY = "nobody"
 
 
@@ -92,7 +96,7 @@ class Advice(Struct, frozen=True, kw_only=True):
     """Of the field, cut; of a personal field only its length is shown, as stars."""
     code: str = ""
     """Code that customs would answer with; empty: not known."""
-    who: Party
+    who: Actor
     """Who has to act."""
     message: str
     message_zh: str
@@ -174,21 +178,6 @@ class CodeClass(StrEnum):
     HOLD = "hold"
     FINAL = "final"
     UNKNOWN = "unknown"
-
-
-class Actor(StrEnum):
-    """Who has to act on an answer of customs (docs/spec/codes.md, Who has to act)."""
-
-    PLATFORM = "platform"
-    PAYMENT_FIRM = "payment_firm"
-    LOGISTICS_FIRM = "logistics_firm"
-    BROKER = "broker"
-    DECLARANT = "declarant"
-    """Whoever declared the document, whatever its type."""
-    OPERATOR = "operator"
-    """Whoever runs this gateway."""
-    CUSTOMS = "customs"
-    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

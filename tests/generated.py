@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.rules.texts import fault_words, rule_of
 from gateway.simulator.markers import table as magic_table
 from spool.lifecycle import diagram
+from tests.advice_documents import shipped
+from tests.advice_mistakes import first_advice
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _MERMAID: Final = re.compile(r"(?<=^```mermaid\n).*?(?=\n```$)", re.MULTILINE | re.DOTALL)
@@ -46,6 +49,15 @@ its meaning; texts may, so programs go by `rule`, `element` and `path`. Faults o
 | rule | says | 中文 | what to do | 改正方法 |
 |---|---|---|---|---|
 """
+_ADVICE: Final = """\
+# What advice says
+
+Written from `mappings/rules.toml` by `make docs`; a test compares the two. [Rules of advice](rules.md) tells what a rule is.
+
+Each rule with its example, an otherwise sound declaration with that one mistake, and what is said of it. `who` is who has
+to act, `code` the one that customs would answer with, where it is known.
+
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -54,6 +66,7 @@ def pages() -> dict[Path, str]:
     architecture = REPOSITORY / "ARCHITECTURE.md"
     sandbox = docs / "sandbox.md"
     return {
+        docs / "advice.md": _ADVICE + "\n".join(_advice()),
         docs / "cli.md": reference(),
         docs / "events.md": _EVENTS + event_table(),
         docs / "problems.md": _problems(),
@@ -85,6 +98,21 @@ def _problems() -> str:
 def _cell(text: str) -> str:
     """Return a text for a cell of a table, where `<` and `&` must not become markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _advice() -> Iterator[str]:
+    """Yield a paragraph for each rule."""
+    for rule in shipped().rulebook.rules.values():
+        if not rule.breaks:  # it looks into what an enterprise has registered
+            continue
+        kind, said = first_advice(rule)
+        code = f", code {said.code}" if said.code else ""
+        example = ", ".join(f"{key} = `{text}`" if text else f"no {key}" for key, text in rule.breaks.items())
+        yield (
+            f"## {rule.name}\n\n"
+            f"{said.severity}, grade {said.grade}, {said.who}{code}. {kind}, {said.element}: {example}\n\n"
+            f"- {said.message}\n- {said.fix}\n- {said.message_zh}\n- {said.fix_zh}\n"
+        )
 
 
 def main() -> int:

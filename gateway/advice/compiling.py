@@ -13,7 +13,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number
+from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number, valid_number
 from gateway.advice.syntax import (
     Call,
     Choice,
@@ -24,9 +24,12 @@ from gateway.advice.syntax import (
     Number,
     Operation,
     Text,
+    calls,
+    fields,
 )
 from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.rules.code_tables import CodeTables
+from gateway.rules.personal import is_personal
 
 Fields = Mapping[str, str]
 """Field → text as written; fields without a text are absent."""
@@ -34,6 +37,11 @@ Found = Callable[[Fields, Sequence[Fields], str, str, OwnTables | None], list[tu
 """Head, items, the declaration's own day, the time of its receipt, tables of the enterprise's own (needed where a rule names
 one) → each rule that does not hold and the item, 1-based; 0: none."""
 
+_KEPT: Final = 128
+"""Most sound values of a field that are remembered; those of natural persons never are."""
+_CONTEXT: Final = frozenset({"day", "received", "position", "count", "sum", "every", "any", "distinct"})
+"""Functions that say more of the case than its fields."""
+_TABLE_CALLS: Final = frozenset({"in_table", "lookup"})
 _NUMBERS: Final = frozenset({"+", "-", "*"})
 _JOINS: Final = frozenset({"and", "or"})
 _SIGNS: Final = {"=": "==", "!=": "!="}
@@ -58,20 +66,44 @@ class Judged:
     holds: Expression
 
 
+class RuleCompiler:
+    """Collects rules of one message type and makes one function of them."""
+
+    def __init__(self, scope: Scope, tables: CodeTables) -> None:
+        """Begin without a rule."""
+        self._head = _Part(scope, tables, in_items=False, tag="")
+        self._items = _Part(scope, tables, in_items=True, tag="i")
+        self._each_item = False
+
+    def check(self, condition: Expression, *, each_item: bool) -> None:
+        """Raise ExpressionError for a condition that has no such field, function or kind."""
+        (self._items if each_item else self._head).truth(condition)
+
+    def add(self, rule: Judged) -> None:
+        """Add a rule. Raises ExpressionError for what has no such field, function or kind."""
+        (self._items if rule.each_item else self._head).add(rule)
+        self._each_item = self._each_item or rule.each_item
+
+    def judge(self) -> Found:
+        """Return the function that judges a declaration by all rules that were added."""
+        lines = [
+            "def judge(head, items, day, received, own=None):",
+            " found = []",
+            *self._head.lines(" ", "head"),
+        ]
+        if self._each_item:
+            lines += [" for place, item in enumerate(items, 1):", *self._items.lines("  ", "item")]
+        lines.append(" return found")
+        judge: Found = _made(lines, "judge", self._head, self._items)
+        return judge
+
+
 def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found:
     """Compile rules of one message type. Raises ExpressionError for what has no such field, function or kind."""
-    head = _Part(scope, tables, in_items=False)
-    items = _Part(scope, tables, in_items=True)
+    compiler = RuleCompiler(scope, tables)
     for rule in rules:
-        (items if rule.each_item else head).add(rule)
-    lines = ["def judge(head, items, day, received, own=None):", " found = []", *head.lines(" ", "head")]
-    if any(rule.each_item for rule in rules):
-        lines += [" for place, item in enumerate(items, 1):", *items.lines("  ", "item")]
-    lines.append(" return found")
-    names: dict[str, Any] = {**NAMES, "number": number, **head.constants, **items.constants}
-    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
-    judge: Found = names["judge"]
-    return judge
+        compiler.add(rule)
+    return compiler.judge()
 
 
 def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: bool) -> Callable[..., Value]:
@@ -79,7 +111,7 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
 
     `place`: 1-based, of the item; 0 for the declaration. Raises ExpressionError.
     """
-    part = _Part(scope, tables, in_items=each_item)
+    part = _Part(scope, tables, in_items=each_item, tag="")
     value = part.value(text)
     lines = [
         "def show(head, items, day, received, place, own=None):",
@@ -87,10 +119,17 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
         *part.lines(" ", "item" if each_item else "head"),
         f" return ({value.code}) if {value.guard()} else None",
     ]
-    names: dict[str, Any] = {**NAMES, "number": number, **part.constants}
-    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
-    show: Callable[..., Value] = names["show"]
+    show: Callable[..., Value] = _made(lines, "show", part)
     return show
+
+
+def _made(lines: Sequence[str], name: str, *parts: "_Part") -> Any:
+    """Run the lines that define a function, with the constants of the parts, and return it."""
+    names: dict[str, Any] = {**NAMES, "number": number, "valid_number": valid_number, "Decimal": Decimal}
+    for part in parts:
+        names |= part.all_constants()
+    exec(compile("\n".join(lines), "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
+    return names[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +140,10 @@ class _Value:
     kind: Kind
     needs: tuple[str, ...] = ()
     """Conditions, in order, under which the code can be run."""
+
+    def steps(self) -> list[str]:
+        """Return what has to be true one after the other, the code last."""
+        return list(dict.fromkeys([*self.needs, f"({self.code})"]))
 
     def guard(self) -> str:
         return " and ".join(dict.fromkeys(self.needs)) or "True"
@@ -113,36 +156,87 @@ class _Part:
     scope: Scope
     tables: CodeTables
     in_items: bool
+    tag: str
+    """Ends the names of its variables, so that those of several parts differ."""
     constants: dict[str, Any] = field(default_factory=dict)
     _texts: dict[Field, str] = field(default_factory=dict)
     _numbers: dict[Field, str] = field(default_factory=dict)
     _totals: dict[Call, tuple[str, str]] = field(default_factory=dict)
     """What is done over all items → the function that does it, and the variable with its result."""
-    _checks: list[str] = field(default_factory=list)
+    _checks: dict[str, list[str]] = field(default_factory=dict)
+    """First condition under which rules are judged → their checks: what several share is found out once."""
+    _alone: dict[Field, "_Part"] = field(default_factory=dict)
+    """Field → the rules that are about its value alone: what passed them once passes them again."""
     _missing: Iterator[int] = field(default_factory=count)
 
     def add(self, rule: Judged) -> None:
         """Add the check of one rule."""
+        alone = _only_field(rule)
+        if alone is None:
+            self.add_here(rule)
+            return
+        self._kind(alone)
+        if alone not in self._alone:
+            tag = f"{self.tag}f{len(self._alone)}"
+            self._alone[alone] = _Part(self.scope, self.tables, in_items=self.in_items, tag=tag)
+        self._alone[alone].add_here(rule)
+
+    def add_here(self, rule: Judged) -> None:
+        """Add the check of one rule to those of this part itself."""
+        whens = [self.truth(one) for one in _conjuncts(rule.when)]
+        condition = " and ".join(whens[0].steps()) if whens else ""
         holds = self.truth(rule.holds)
-        steps = [*holds.needs, f"not ({holds.code})"]
-        if rule.when is not None:
-            when = self.truth(rule.when)
-            steps = [*when.needs, f"({when.code})", *steps]
+        more = [step for one in whens[1:] for step in one.steps()]
+        steps = dict.fromkeys([*more, *holds.needs, f"not ({holds.code})"])
         place = "place" if self.in_items else "0"
-        self._checks.append(
-            f"if {' and '.join(dict.fromkeys(steps))}: found.append(({rule.number}, {place}))"
-        )
+        check = f"if {' and '.join(steps)}: found.append(({rule.number}, {place}))"
+        self._checks.setdefault(condition, []).append(check)
 
     def lines(self, indent: str, own: str) -> Iterator[str]:
         """Yield the code: variables first. `own`: the variable that holds the fields named without `head.`."""
+        yield from self._variables(indent, own)
+        yield from self._judging(indent)
+        for one, part in self._alone.items():
+            yield from part.lines_alone(indent, one, own)
+
+    def all_constants(self) -> dict[str, Any]:
+        """Return the constants that the code names."""
+        found = dict(self.constants)
+        for part in self._alone.values():
+            found |= part.constants
+        return found
+
+    def _variables(self, indent: str, own: str) -> Iterator[str]:
         for one, name in self._texts.items():
             source = "head" if one.head else own
             yield f"{indent}{name} = {source}.get({self._constant(one.name)})"
         for one, name in self._numbers.items():
-            yield f"{indent}{name} = number({self._texts[one]}) if {self._texts[one]} else None"
+            read = "valid_number" if self._kind(one) is Kind.NUMBER else "number"
+            yield f"{indent}{name} = {read}({self._texts[one]}) if {self._texts[one]} else None"
         for function, name in self._totals.values():
             yield f"{indent}{name} = {function}(head, items, day, received, own)"
-        yield from (indent + check for check in self._checks)
+
+    def _judging(self, indent: str) -> Iterator[str]:
+        for condition, checks in self._checks.items():
+            if condition:
+                yield f"{indent}if {condition}:"
+            yield from (f"{indent}{' ' if condition else ''}{check}" for check in checks)
+
+    def lines_alone(self, indent: str, one: Field, own: str) -> Iterator[str]:
+        """Yield the code of rules about one value: what was found sound is remembered."""
+        source = "head" if one.head else own
+        if is_personal(one.name):
+            yield from self._variables(indent, own)
+            yield from self._judging(indent)
+            return
+        text, sound, before = f"v{self.tag}", f"g{self.tag}", f"n{self.tag}"
+        self.constants[sound] = set()
+        yield f"{indent}{text} = {source}.get({self._constant(one.name)})"
+        yield f"{indent}if {text} not in {sound}:"
+        yield f"{indent} {before} = len(found)"
+        yield from self._variables(indent + " ", own)
+        yield from self._judging(indent + " ")
+        yield f"{indent} if len(found) == {before} and len({sound}) < {_KEPT}: {sound}.add({text})"
 
     def truth(self, expression: Expression) -> _Value:
         """Compile a condition. Raises ExpressionError when it is none."""
@@ -155,7 +249,7 @@ class _Part:
         """Compile any expression; a field gives what the schema says of it."""
         match expression:
             case Number(value):
-                return _Value(self._constant(value), Kind.NUMBER)
+                return _Value(self._constant(_shortest(value)), Kind.NUMBER)
             case Text(value):
                 return _Value(self._constant(value), Kind.TEXT)
             case Field():
@@ -169,7 +263,8 @@ class _Part:
             case Operation(sign, left, right):
                 return self._operation(sign, left, right)
             case Call():
-                return self._call(expression)
+                literal = self._literal(expression)
+                return self._call(expression) if literal is None else self.value(literal)
 
     def _as(self, expression: Expression, kind: Kind) -> _Value:
         """Compile an expression where a number, or a text, is wanted; a field can be both."""
@@ -191,11 +286,11 @@ class _Part:
 
     def _field(self, named: Field, kind: Kind) -> _Value:
         self._kind(named)
-        text = self._texts.setdefault(named, f"t{len(self._texts)}{'i' if self.in_items else ''}")
+        text = self._texts.setdefault(named, f"t{len(self._texts)}{self.tag}")
         if kind is Kind.TEXT:
             return _Value(text, kind, (text,))
         if kind is Kind.NUMBER:
-            name = self._numbers.setdefault(named, f"d{len(self._numbers)}{'i' if self.in_items else ''}")
+            name = self._numbers.setdefault(named, f"d{len(self._numbers)}{self.tag}")
             return _Value(name, kind, (f"{name} is not None",))
         raise ExpressionError(f"{named.name} is no condition; compare it, or write filled({named.name})")
 
@@ -221,14 +316,38 @@ class _Part:
             raise ExpressionError(_unknown(call.name, [*FUNCTIONS, *_SPECIAL], what="function"))
         _expect(call, len(known.takes))
         arguments = [self._as(one, kind) for one, kind in zip(call.arguments, known.takes, strict=True)]
-        code = f"f_{call.name}({', '.join(one.code for one in arguments)})"
+        code = known.inline or f"f_{call.name}({', '.join(['{}'] * len(arguments))})"
+        code = code.format(*(one.code for one in arguments))
         needs = tuple(need for one in arguments for need in one.needs)
         return (
             self._missable(code, known.gives, needs) if known.may_miss else _Value(code, known.gives, needs)
         )
 
+    def _literal(self, call: Call) -> Number | Text | None:
+        """Return what a call of constants gives, where it does, so that it is not made again for each declaration."""
+        arguments = [self._literal(one) if isinstance(one, Call) else one for one in call.arguments]
+        values = [one.value for one in arguments if isinstance(one, Number | Text)]
+        if not values or len(values) < len(arguments):
+            return None
+        found = self._of_constants(call.name, values)
+        if isinstance(found, str):
+            return Text(found)
+        return (
+            Number(Decimal(found))
+            if isinstance(found, Decimal | int) and not isinstance(found, bool)
+            else None
+        )
+
+    def _of_constants(self, name: str, values: Sequence[str | Decimal]) -> Value:
+        if name == "lookup" and len(values) == len(("table", "code", "column")):
+            table, code, column = map(str, values)
+            return self.tables[table].column(column).get(code) if table in self.tables else None
+        known = FUNCTIONS.get(name)
+        kinds = tuple(Kind.TEXT if isinstance(value, str) else Kind.NUMBER for value in values)
+        return known.call(*values) if known is not None and kinds == known.takes else None
+
     def _missable(self, code: str, kind: Kind, needs: tuple[str, ...]) -> _Value:
-        name = f"m{next(self._missing)}{'i' if self.in_items else ''}"
+        name = f"m{next(self._missing)}{self.tag}"
         return _Value(name, kind, (*needs, f"({name} := {code}) is not None"))
 
     def call_filled(self, call: Call) -> _Value:
@@ -245,7 +364,8 @@ class _Part:
             raise ExpressionError("value() takes a field, and what stands in its place")
         kind = Kind.NUMBER if isinstance(other, Number) else Kind.TEXT
         found = self._field(named, kind).code
-        return _Value(f"({self._constant(other.value)} if {found} is None else {found})", kind)
+        value = _shortest(other.value) if isinstance(other, Number) else other.value
+        return _Value(f"({self._constant(value)} if {found} is None else {found})", kind)
 
     def call_in_table(self, call: Call) -> _Value:
         _expect(call, 2)
@@ -309,21 +429,26 @@ class _Part:
     def call_any(self, call: Call) -> _Value:
         return _Value(self._over_items(call, Kind.TRUTH, _ANY), Kind.TRUTH)
 
-    def _over_items(self, call: Call, kind: Kind, form: str) -> str:
-        """Compile what is done over all items to a function of its own; return the variable that holds its result."""
+    def call_distinct(self, call: Call) -> _Value:
+        return _Value(self._over_items(call, None, _DISTINCT), Kind.TRUTH)
+
+    def _over_items(self, call: Call, kind: Kind | None, form: str) -> str:
+        """Compile what is done over all items to a function of its own; return the variable that holds its result.
+
+        `kind`: that the argument has to be of; None: any.
+        """
         _expect(call, 1)
         if self.in_items or not self.scope.item:
             raise ExpressionError(f"{call.name}() is for rules about a declaration that has items")
         if call in self._totals:
             return self._totals[call][1]
-        part = _Part(self.scope, self.tables, in_items=True)
-        found = part._as(call.arguments[0], kind)
+        part = _Part(self.scope, self.tables, in_items=True, tag="")
+        (each,) = call.arguments
+        found = part.value(each) if kind is None else part._as(each, kind)
         body = "\n".join(part.lines("  ", "item"))
         source = form.format(body=body, guard=found.guard(), code=found.code)
-        names: dict[str, Any] = {**NAMES, "number": number, "Decimal": Decimal, **part.constants}
-        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 (numbered names alone)
         helper, name = f"o{len(self._totals)}", f"s{len(self._totals)}"
-        self.constants[helper] = names["over"]
+        self.constants[helper] = _made([source], "over", part)
         self._totals[call] = (helper, name)
         return name
 
@@ -331,7 +456,7 @@ class _Part:
         for name, known in self.constants.items():
             if known is value:
                 return name
-        name = f"k{len(self.constants)}{'i' if self.in_items else ''}"
+        name = f"k{len(self.constants)}{self.tag}"
         self.constants[name] = value
         return name
 
@@ -359,6 +484,17 @@ def over(head, items, day, received, own):
   if {guard} and ({code}): return True
  return False
 """
+_DISTINCT: Final = """
+def over(head, items, day, received, own):
+ seen = set()
+ for place, item in enumerate(items, 1):
+{body}
+  if {guard}:
+   one = {code}
+   if one in seen: return False
+   seen.add(one)
+ return True
+"""
 
 
 _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyType(
@@ -374,9 +510,44 @@ _SPECIAL: Final[Mapping[str, Callable[[_Part, Call], _Value]]] = MappingProxyTyp
         "sum": _Part.call_sum,
         "every": _Part.call_every,
         "any": _Part.call_any,
+        "distinct": _Part.call_distinct,
     }
 )
 """Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""
+
+
+def looks_into_own(expression: Expression) -> bool:
+    """Say whether an expression looks into a table of the enterprise's own."""
+    tables = [one.arguments[0] for one in calls(expression) if one.name in _TABLE_CALLS and one.arguments]
+    return any(isinstance(table, Text) and table.value in OWN_TABLES for table in tables)
+
+
+def _conjuncts(when: Expression | None) -> list[Expression]:
+    """Return the conditions that `and` joins."""
+    match when:
+        case None:
+            return []
+        case Operation("and", left, right):
+            return [*_conjuncts(left), *_conjuncts(right)]
+        case _:
+            return [when]
+
+
+def _only_field(rule: Judged) -> Field | None:
+    """Return the field whose value alone a rule is about; None where it looks at more.
+
+    What is sound by a table of an enterprise's own is sound for that enterprise and day only.
+    """
+    conditions = [rule.holds] if rule.when is None else [rule.when, rule.holds]
+    named = {one for condition in conditions for one in fields(condition)}
+    called = [one for condition in conditions for one in calls(condition)]
+    context = any(one.name in _CONTEXT or looks_into_own(one) for one in called)
+    return next(iter(named)) if len(named) == 1 and not context else None
+
+
+def _shortest(value: Decimal) -> Decimal | int:
+    """Return a whole number as int, which is compared faster."""
+    return int(value) if value == value.to_integral_value() else value
 
 
 def _expect(call: Call, wanted: int) -> None:

@@ -15,6 +15,10 @@ LONGEST: Final = 2000
 """Most characters of an expression."""
 DEEPEST: Final = 40
 """Most brackets, calls and signs inside one another."""
+OPERATORS: Final = 100
+"""Most operators of an expression; a chain of them is as deep as it is long."""
+THIS: Final = "this"
+"""Stands for each field that a rule points at, in turn."""
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)|'(?P<text>[^']*)'|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)
@@ -124,8 +128,25 @@ def calls(expression: Expression) -> Iterator[Call]:
             yield from calls(right)
         case Negation(operand=operand) | Choice(operand=operand):
             yield from calls(operand)
-        case Field() | Number() | Text():
+        case Number() | Text() | Field():
             return
+
+
+def bound(expression: Expression, name: str) -> Expression:
+    """Put a field in the place of `this`."""
+    match expression:
+        case Field(name="this"):
+            return Field(name, head=expression.head)
+        case Call(function, arguments):
+            return Call(function, tuple([bound(one, name) for one in arguments]))
+        case Operation(sign, left, right):
+            return Operation(sign, bound(left, name), bound(right, name))
+        case Negation(operand):
+            return Negation(bound(operand, name))
+        case Choice(operand, texts):
+            return Choice(bound(operand, name), texts)
+        case Number() | Text() | Field():
+            return expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +164,7 @@ class _Reader:
         self._tokens = list(_tokens(text))
         self._at = 0
         self._depth = 0
+        self._operators = 0
 
     def whole(self) -> Expression:
         found = self._either()
@@ -159,19 +181,25 @@ class _Reader:
         self._at += token.kind != "end"
         return token
 
+    def _operator(self) -> str:
+        self._operators += 1
+        if self._operators > OPERATORS:
+            raise ExpressionError(f"column {self._next.column}: more than {OPERATORS} operators")
+        return self._take().text
+
     def _is(self, *texts: str) -> bool:
         return self._next.kind in {"sign", "name"} and self._next.text in texts
 
     def _either(self) -> Expression:
         found = self._both()
         while self._is("or"):
-            found = Operation(self._take().text, found, self._both())
+            found = Operation(self._operator(), found, self._both())
         return found
 
     def _both(self) -> Expression:
         found = self._denied()
         while self._is("and"):
-            found = Operation(self._take().text, found, self._denied())
+            found = Operation(self._operator(), found, self._denied())
         return found
 
     def _denied(self) -> Expression:
@@ -184,19 +212,19 @@ class _Reader:
         left = self._sum()
         if not self._is(*_COMPARISONS):
             return left
-        sign = self._take().text
+        sign = self._operator()
         return Choice(left, self._texts()) if sign == "in" else Operation(sign, left, self._sum())
 
     def _sum(self) -> Expression:
         found = self._product()
         while self._is("+", "-"):
-            found = Operation(self._take().text, found, self._product())
+            found = Operation(self._operator(), found, self._product())
         return found
 
     def _product(self) -> Expression:
         found = self._atom()
         while self._is("*"):
-            found = Operation(self._take().text, found, self._atom())
+            found = Operation(self._operator(), found, self._atom())
         return found
 
     def _atom(self) -> Expression:

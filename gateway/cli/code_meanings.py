@@ -12,6 +12,7 @@ _NAMES: Final[Mapping[str, str]] = {
     Actor.PAYMENT_FIRM: "支付企业 / the payment firm",
     Actor.LOGISTICS_FIRM: "物流企业 / the logistics firm",
     Actor.BROKER: "报关企业 / the broker",
+    Actor.WAREHOUSE: "监管场所经营人 / whoever runs the supervised site",
     Actor.DECLARANT: "申报企业 / whoever declared it",
     Actor.OPERATOR: "网关运营方 / whoever runs the gateway",
     Actor.CUSTOMS: "海关 / customs",

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "run": _entry("run", "run", "Run the gateway."),
     "demo": _entry("demo", "demo", "Show everything on this machine with embedded parts."),
     "validate": _entry("validate", "validate", "Check messages against the customs schemas."),
+    "rules": _entry("rules.command", "rules", "Look at the rules that advice is given by, and try them."),
     "sign": _entry("sign", "sign", "Sign a message by splice: no other byte changes."),
     "verify": _entry("verify", "verify", "Verify the signatures of messages."),
     "envelope": _entry("envelope", "envelope", "Wrap and unwrap DxpMsg and DxpMsgSv, byte for byte."),

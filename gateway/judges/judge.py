@@ -43,6 +43,7 @@ from gateway.submission.pipeline import (
     advising,
     examine,
     examine_plain,
+    no_advice,
     no_links,
 )
 from gateway.submission.plain import read_plain
@@ -326,6 +327,8 @@ class Judge:
         received: datetime | None = None,
         numbers: frozenset[int] | None = None,
     ) -> Advise:
+        if self.adviser.idle:
+            return no_advice
         return advising(self.adviser, received or datetime.now(UTC), numbers, own)
 
     def _ready(

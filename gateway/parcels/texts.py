@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from gateway.advice.adviser import Layout, layout_of
-from gateway.model import Advice, MessageType, Party, Severity
+from gateway.advice.layout import Layout, layout_of
+from gateway.model import Actor, Advice, MessageType, Severity
 from gateway.parcels.comparing import (
     ITEM_CONTENT,
     ITEM_COUNT,
@@ -21,12 +21,12 @@ from gateway.rules.catalogue import Catalogue
 from gateway.rules.schemas import Schemas
 
 SOURCE: Final = "docs/spec/business_rules.md, What is compared"
-ACTS: Final[Mapping[DocumentKind, Party]] = MappingProxyType(
+ACTS: Final[Mapping[DocumentKind, Actor]] = MappingProxyType(
     {
-        DocumentKind.ORDER: Party.PLATFORM,
-        DocumentKind.PAYMENT: Party.PAYMENT_FIRM,
-        DocumentKind.WAYBILL: Party.LOGISTICS_FIRM,
-        DocumentKind.INVENTORY: Party.BROKER,
+        DocumentKind.ORDER: Actor.PLATFORM,
+        DocumentKind.PAYMENT: Actor.PAYMENT_FIRM,
+        DocumentKind.WAYBILL: Actor.LOGISTICS_FIRM,
+        DocumentKind.INVENTORY: Actor.BROKER,
     }
 )
 """Who declares a document, and so can correct it."""
@@ -143,7 +143,7 @@ class ParcelTexts:
             rule=OVER_LIMIT,
             severity=Severity.WARNING,
             code="1313",
-            who=Party.NOBODY,
+            who=Actor.NOBODY,
             grade="V",
         )
 
@@ -156,7 +156,7 @@ class ParcelTexts:
         *,
         rule: str,
         severity: Severity,
-        who: Party,
+        who: Actor,
         grade: str,
         item: int = 0,
         code: str = "",

@@ -49,7 +49,7 @@ def no_links(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[D
 
 
 def no_advice(_kind: MessageType, _declared: Sequence[DeclaredFields]) -> tuple[Advice, ...]:
-    """Give no advice."""
+    """Give no advice; whoever is given this reads no fields either."""
     return ()
 
 
@@ -190,20 +190,22 @@ def _examine_plain(
     authorise(header, caller, local_receivers)
     alone = header.dxp_id not in local_receivers.crowded
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
-    declared = declared_in_plain(plain.body.decode(), header.message_type)
+    kind = header.message_type
+    wanted = advise is not no_advice or link is not no_links
+    declared = declared_in_plain(plain.text, kind) if wanted else ()
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
-        advice=_placed_advice(advise(header.message_type, declared), plain.body),
-        links=link(header.message_type, declared),
+        advice=_placed_advice(advise(kind, declared), plain.body),
+        links=link(kind, declared),
     )
 
 
 def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
     """Return the advice on a document in plain form, with lines."""
     kind = plain.header.message_type
-    return _placed_advice(advise(kind, declared_in_plain(plain.body.decode(), kind)), plain.body)
+    return _placed_advice(advise(kind, declared_in_plain(plain.text, kind)), plain.body)
 
 
 def _placed_advice(advice: tuple[Advice, ...], body: bytes) -> tuple[Advice, ...]:
@@ -225,6 +227,8 @@ def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advi
 
 def _completed(message: Message, document: etree._Element, advise: Advise, link: Link) -> Message:
     """Add what is said of the declarations of a valid document."""
+    if advise is no_advice and link is no_links:
+        return message
     kind = message.header.message_type
     declared = declared_in_tree(document, kind)
     advice = on_lines(advise(kind, declared), message.body, document)

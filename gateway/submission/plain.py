@@ -41,6 +41,8 @@ class Plain:
 
     header: Header
     body: bytes
+    text: str
+    """The body as text, with LF as line ends."""
     name: str
     """Of the root, with its prefix."""
     attributes: Mapping[str, str]
@@ -101,6 +103,7 @@ def read_plain(body: bytes, forms: PlainForms, limits: LimitsConfig) -> Plain | 
             declarations=declarations,
         ),
         body=body,
+        text=text,
         name=form.name,
         attributes=attributes,
         namespaces=namespaces,

@@ -25,7 +25,7 @@ class MatchingView(Struct, frozen=True, kw_only=True):
     code: str
     """Code that customs would answer with; empty: not known."""
     who: str
-    """Who has to act: `platform`, `payment-firm`, `logistics-firm`, `broker`."""
+    """Who has to act: `platform`, `payment_firm`, `logistics_firm`, `broker`."""
     message: str
     message_zh: str
     fix: str

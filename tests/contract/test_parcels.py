@@ -75,8 +75,8 @@ def test_each_side_is_told_about_its_own_field_and_who_has_to_act(node: ParcelNo
         ("payment", "parcel-payer-name", "payerName"),
     ]
     assert [(said.code, said.who) for said in view.documents[0].compared.matching] == [
-        ("1332", "payment-firm"),
-        ("1327", "payment-firm"),
+        ("1332", "payment_firm"),
+        ("1327", "payment_firm"),
     ]
 
 

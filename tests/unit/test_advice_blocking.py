@@ -8,7 +8,7 @@ import pytest
 from gateway.advice.blocking import blocking, check_block_on, fault_of
 from gateway.errors import ConfigError
 from gateway.mapping.faults import SourceFault
-from gateway.model import Advice, Enterprise, EnterpriseId, Fault, Party, Severity
+from gateway.model import Actor, Advice, Enterprise, EnterpriseId, Fault, Severity
 from gateway.rules.loading import load_rules
 
 ME = Enterprise(
@@ -19,7 +19,7 @@ ME = Enterprise(
 def advice(rule: str, severity: Severity, *, source_place: str = "") -> Advice:
     return Advice(
         rule=rule, severity=severity, path="/CEB311Message/Order[1]/OrderHead/freight", declaration=1, line=7,
-        column=3, source_place=source_place, element="freight", name_zh="运杂费", value="9", who=Party.PLATFORM,
+        column=3, source_place=source_place, element="freight", name_zh="运杂费", value="9", who=Actor.PLATFORM,
         message="too much", message_zh="过大", fix="check it", fix_zh="请核对", grade="U", source="a test",
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from gateway.model import EnterpriseId, Message, Party
+from gateway.model import Actor, EnterpriseId, Message
 from gateway.parcels.comparing import EXACT, FieldMatch, Tolerances, matches, needed
 from gateway.parcels.documents import ParcelDocument, in_one_parcel
 from gateway.parcels.facts import DocumentKind, Linker, parcel_facts
@@ -234,10 +234,10 @@ def test_advice_names_who_acts_and_shows_no_value_of_either_side(made: Made, rul
         if not found.match
     ]
     assert {(advice.who, advice.path) for _, advice in given} == {
-        (Party.PLATFORM, "/CEB311Message/Order[1]/OrderHead/acturalPaid"),
-        (Party.PLATFORM, "/CEB311Message/Order[1]/OrderHead/buyerName"),
-        (Party.PAYMENT_FIRM, "/CEB411Message/Payment[1]/PaymentHead/amountPaid"),
-        (Party.PAYMENT_FIRM, "/CEB411Message/Payment[1]/PaymentHead/payerName"),
+        (Actor.PLATFORM, "/CEB311Message/Order[1]/OrderHead/acturalPaid"),
+        (Actor.PLATFORM, "/CEB311Message/Order[1]/OrderHead/buyerName"),
+        (Actor.PAYMENT_FIRM, "/CEB411Message/Payment[1]/PaymentHead/amountPaid"),
+        (Actor.PAYMENT_FIRM, "/CEB411Message/Payment[1]/PaymentHead/payerName"),
     }
     for _, advice in given:
         said = repr(advice)
@@ -256,9 +256,9 @@ def test_missing_documents_are_a_hint_to_whoever_declares_them(made: Made, rules
     listed = made(inventory())
     given = [texts.missing(listed, kind) for kind in needed(listed, [])]
     assert [(one.who, one.element) for one in given] == [
-        (Party.PLATFORM, "orderNo"),
-        (Party.PAYMENT_FIRM, "orderNo"),
-        (Party.LOGISTICS_FIRM, "logisticsNo"),
+        (Actor.PLATFORM, "orderNo"),
+        (Actor.PAYMENT_FIRM, "orderNo"),
+        (Actor.LOGISTICS_FIRM, "logisticsNo"),
     ]
     assert given[1].message == (
         "the payment for orderNo ORDER-1 has not passed here; this inventory was accepted at 2026-11-11T00:00:00Z"
