@@ -13,8 +13,9 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.advice.functions import FUNCTIONS, NAMES, Kind, Value, number, valid_number
+from gateway.advice.functions import FUNCTIONS, NAMES, Value, ValueKind, number, valid_number
 from gateway.advice.syntax import (
+    BinaryOperation,
     Call,
     Choice,
     Expression,
@@ -22,7 +23,6 @@ from gateway.advice.syntax import (
     Field,
     Negation,
     Number,
-    Operation,
     Text,
     calls,
     fields,
@@ -51,8 +51,8 @@ _SIGNS: Final = {"=": "==", "!=": "!="}
 class Scope:
     """The fields that rules of one message type can name, with their kinds by the schema."""
 
-    head: Mapping[str, Kind]
-    item: Mapping[str, Kind]
+    head: Mapping[str, ValueKind]
+    item: Mapping[str, ValueKind]
     """Empty: declarations of this type have no items."""
 
 
@@ -137,7 +137,7 @@ class _Value:
     """A piece of Python: what it gives, and what has to be there before."""
 
     code: str
-    kind: Kind
+    kind: ValueKind
     needs: tuple[str, ...] = ()
     """Conditions, in order, under which the code can be run."""
 
@@ -211,7 +211,7 @@ class _Part:
             source = "head" if one.head else own
             yield f"{indent}{name} = {source}.get({self._constant(one.name)})"
         for one, name in self._numbers.items():
-            read = "valid_number" if self._kind(one) is Kind.NUMBER else "number"
+            read = "valid_number" if self._kind(one) is ValueKind.NUMBER else "number"
             yield f"{indent}{name} = {read}({self._texts[one]}) if {self._texts[one]} else None"
         for function, name in self._totals.values():
             yield f"{indent}{name} = {function}(head, items, day, received, own)"
@@ -241,7 +241,7 @@ class _Part:
     def truth(self, expression: Expression) -> _Value:
         """Compile a condition. Raises ExpressionError when it is none."""
         found = self.value(expression)
-        if found.kind is not Kind.TRUTH:
+        if found.kind is not ValueKind.TRUTH:
             raise ExpressionError(f"a condition was expected, not a {found.kind}")
         return found
 
@@ -249,31 +249,33 @@ class _Part:
         """Compile any expression; a field gives what the schema says of it."""
         match expression:
             case Number(value):
-                return _Value(self._constant(_shortest(value)), Kind.NUMBER)
+                return _Value(self._constant(_shortest(value)), ValueKind.NUMBER)
             case Text(value):
-                return _Value(self._constant(value), Kind.TEXT)
+                return _Value(self._constant(value), ValueKind.TEXT)
             case Field():
                 return self._field(expression, self._kind(expression))
             case Negation(operand):
                 found = self.truth(operand)
-                return _Value(f"not ({found.code})", Kind.TRUTH, found.needs)
+                return _Value(f"not ({found.code})", ValueKind.TRUTH, found.needs)
             case Choice(operand, texts):
-                found = self._as(operand, Kind.TEXT)
-                return _Value(f"{found.code} in {self._constant(frozenset(texts))}", Kind.TRUTH, found.needs)
-            case Operation(sign, left, right):
+                found = self._as(operand, ValueKind.TEXT)
+                return _Value(
+                    f"{found.code} in {self._constant(frozenset(texts))}", ValueKind.TRUTH, found.needs
+                )
+            case BinaryOperation(sign, left, right):
                 return self._operation(sign, left, right)
             case Call():
                 literal = self._literal(expression)
                 return self._call(expression) if literal is None else self.value(literal)
 
-    def _as(self, expression: Expression, kind: Kind) -> _Value:
+    def _as(self, expression: Expression, kind: ValueKind) -> _Value:
         """Compile an expression where a number, or a text, is wanted; a field can be both."""
         found = self._field(expression, kind) if isinstance(expression, Field) else self.value(expression)
         if found.kind is not kind:
             raise ExpressionError(f"a {kind} was expected, not a {found.kind}")
         return found
 
-    def _kind(self, named: Field) -> Kind:
+    def _kind(self, named: Field) -> ValueKind:
         of_head = named.head or not self.in_items
         there = self.scope.head if of_head else self.scope.item
         if named.head and not self.in_items:
@@ -284,12 +286,12 @@ class _Part:
             raise ExpressionError(_unknown(named.name, there, () if of_head else self.scope.head))
         return there[named.name]
 
-    def _field(self, named: Field, kind: Kind) -> _Value:
+    def _field(self, named: Field, kind: ValueKind) -> _Value:
         self._kind(named)
         text = self._texts.setdefault(named, f"t{len(self._texts)}{self.tag}")
-        if kind is Kind.TEXT:
+        if kind is ValueKind.TEXT:
             return _Value(text, kind, (text,))
-        if kind is Kind.NUMBER:
+        if kind is ValueKind.NUMBER:
             name = self._numbers.setdefault(named, f"d{len(self._numbers)}{self.tag}")
             return _Value(name, kind, (f"{name} is not None",))
         raise ExpressionError(f"{named.name} is no condition; compare it, or write filled({named.name})")
@@ -297,12 +299,12 @@ class _Part:
     def _operation(self, sign: str, left: Expression, right: Expression) -> _Value:
         if sign in _JOINS:
             one, other = self.truth(left), self.truth(right)
-            return _Value(f"({one.code}) {sign} ({other.code})", Kind.TRUTH, (*one.needs, *other.needs))
+            return _Value(f"({one.code}) {sign} ({other.code})", ValueKind.TRUTH, (*one.needs, *other.needs))
         if sign in _NUMBERS:
-            kind, gives = Kind.NUMBER, Kind.NUMBER
+            kind, gives = ValueKind.NUMBER, ValueKind.NUMBER
         else:
             kinds = {self.value(left).kind, self.value(right).kind}
-            kind, gives = Kind.NUMBER if Kind.NUMBER in kinds else Kind.TEXT, Kind.TRUTH
+            kind, gives = ValueKind.NUMBER if ValueKind.NUMBER in kinds else ValueKind.TEXT, ValueKind.TRUTH
         one, other = self._as(left, kind), self._as(right, kind)
         code = f"({one.code} {_SIGNS.get(sign, sign)} {other.code})"
         return _Value(code, gives, (*one.needs, *other.needs))
@@ -343,10 +345,10 @@ class _Part:
             table, code, column = map(str, values)
             return self.tables[table].column(column).get(code) if table in self.tables else None
         known = FUNCTIONS.get(name)
-        kinds = tuple(Kind.TEXT if isinstance(value, str) else Kind.NUMBER for value in values)
+        kinds = tuple(ValueKind.TEXT if isinstance(value, str) else ValueKind.NUMBER for value in values)
         return known.call(*values) if known is not None and kinds == known.takes else None
 
-    def _missable(self, code: str, kind: Kind, needs: tuple[str, ...]) -> _Value:
+    def _missable(self, code: str, kind: ValueKind, needs: tuple[str, ...]) -> _Value:
         name = f"m{next(self._missing)}{self.tag}"
         return _Value(name, kind, (*needs, f"({name} := {code}) is not None"))
 
@@ -355,14 +357,14 @@ class _Part:
         (named,) = call.arguments
         if not isinstance(named, Field):
             raise ExpressionError("filled() takes a field")
-        return _Value(f"({self._field(named, Kind.TEXT).code} is not None)", Kind.TRUTH)
+        return _Value(f"({self._field(named, ValueKind.TEXT).code} is not None)", ValueKind.TRUTH)
 
     def call_value(self, call: Call) -> _Value:
         _expect(call, 2)
         named, other = call.arguments
         if not isinstance(named, Field) or not isinstance(other, Number | Text):
             raise ExpressionError("value() takes a field, and what stands in its place")
-        kind = Kind.NUMBER if isinstance(other, Number) else Kind.TEXT
+        kind = ValueKind.NUMBER if isinstance(other, Number) else ValueKind.TEXT
         found = self._field(named, kind).code
         value = _shortest(other.value) if isinstance(other, Number) else other.value
         return _Value(f"({self._constant(value)} if {found} is None else {found})", kind)
@@ -372,12 +374,12 @@ class _Part:
         table, code = call.arguments
         if not isinstance(table, Text) or table.value not in {*self.tables, *OWN_TABLES}:
             raise self._no_table(table)
-        found = self._as(code, Kind.TEXT)
+        found = self._as(code, ValueKind.TEXT)
         if table.value in OWN_TABLES:
             look = f"own.has({self._constant(table.value)}, {found.code}, day)"
-            return self._missable(look, Kind.TRUTH, found.needs)
+            return self._missable(look, ValueKind.TRUTH, found.needs)
         return _Value(
-            f"{found.code} in {self._constant(self.tables[table.value].rows)}", Kind.TRUTH, found.needs
+            f"{found.code} in {self._constant(self.tables[table.value].rows)}", ValueKind.TRUTH, found.needs
         )
 
     def call_lookup(self, call: Call) -> _Value:
@@ -385,16 +387,16 @@ class _Part:
         table, code, column = call.arguments
         if not isinstance(table, Text) or not isinstance(column, Text):
             raise self._no_table(table)
-        found = self._as(code, Kind.TEXT)
+        found = self._as(code, ValueKind.TEXT)
         if table.value in OWN_TABLES:
             if column.value not in OWN_TABLES[table.value]:
                 raise ExpressionError(_unknown(column.value, OWN_TABLES[table.value], what="column"))
             asked = f"{self._constant(table.value)}, {found.code}, {self._constant(column.value)}"
-            return self._missable(f"own.look({asked}, day)", Kind.TEXT, found.needs)
+            return self._missable(f"own.look({asked}, day)", ValueKind.TEXT, found.needs)
         if table.value not in self.tables:
             raise self._no_table(table)
         look = self._constant(self.tables[table.value].column(column.value).get)
-        return self._missable(f"{look}({found.code})", Kind.TEXT, found.needs)
+        return self._missable(f"{look}({found.code})", ValueKind.TEXT, found.needs)
 
     def _no_table(self, table: Expression) -> ExpressionError:
         return ExpressionError(
@@ -403,36 +405,36 @@ class _Part:
 
     def call_day(self, call: Call) -> _Value:
         _expect(call, 0)
-        return _Value("day", Kind.TEXT)
+        return _Value("day", ValueKind.TEXT)
 
     def call_received(self, call: Call) -> _Value:
         _expect(call, 0)
-        return _Value("received", Kind.TEXT)
+        return _Value("received", ValueKind.TEXT)
 
     def call_position(self, call: Call) -> _Value:
         _expect(call, 0)
         if not self.in_items:
             raise ExpressionError("position() is for rules that are judged for each item")
-        return _Value("place", Kind.NUMBER)
+        return _Value("place", ValueKind.NUMBER)
 
     def call_count(self, call: Call) -> _Value:
         _expect(call, 0)
-        return _Value("len(items)", Kind.NUMBER)
+        return _Value("len(items)", ValueKind.NUMBER)
 
     def call_sum(self, call: Call) -> _Value:
-        total = self._over_items(call, Kind.NUMBER, _SUM)
-        return _Value(total, Kind.NUMBER, (f"{total} is not None",))
+        total = self._over_items(call, ValueKind.NUMBER, _SUM)
+        return _Value(total, ValueKind.NUMBER, (f"{total} is not None",))
 
     def call_every(self, call: Call) -> _Value:
-        return _Value(self._over_items(call, Kind.TRUTH, _EVERY), Kind.TRUTH)
+        return _Value(self._over_items(call, ValueKind.TRUTH, _EVERY), ValueKind.TRUTH)
 
     def call_any(self, call: Call) -> _Value:
-        return _Value(self._over_items(call, Kind.TRUTH, _ANY), Kind.TRUTH)
+        return _Value(self._over_items(call, ValueKind.TRUTH, _ANY), ValueKind.TRUTH)
 
     def call_distinct(self, call: Call) -> _Value:
-        return _Value(self._over_items(call, None, _DISTINCT), Kind.TRUTH)
+        return _Value(self._over_items(call, None, _DISTINCT), ValueKind.TRUTH)
 
-    def _over_items(self, call: Call, kind: Kind | None, form: str) -> str:
+    def _over_items(self, call: Call, kind: ValueKind | None, form: str) -> str:
         """Compile what is done over all items to a function of its own; return the variable that holds its result.
 
         `kind`: that the argument has to be of; None: any.
@@ -527,7 +529,7 @@ def _conjuncts(when: Expression | None) -> list[Expression]:
     match when:
         case None:
             return []
-        case Operation("and", left, right):
+        case BinaryOperation("and", left, right):
             return [*_conjuncts(left), *_conjuncts(right)]
         case _:
             return [when]

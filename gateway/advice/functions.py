@@ -37,7 +37,7 @@ _FILLERS: Final = frozenset(
 _LONGEST_FILLER: Final = max(map(len, _FILLERS))
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """What an expression gives."""
 
     NUMBER = "number"
@@ -46,11 +46,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class RuleFunction:
     """A function of the language."""
 
-    takes: tuple[Kind, ...]
-    gives: Kind
+    takes: tuple[ValueKind, ...]
+    gives: ValueKind
     call: Callable[..., Value]
     inline: str = ""
     """Python of the same meaning, with `{}` for each argument, where that is faster than the call."""
@@ -186,29 +186,29 @@ def _calendar_day(text: str) -> date | None:
         return None
 
 
-_N, _T, _B = Kind.NUMBER, Kind.TEXT, Kind.TRUTH
+_N, _T, _B = ValueKind.NUMBER, ValueKind.TEXT, ValueKind.TRUTH
 
-FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
+FUNCTIONS: Final[Mapping[str, RuleFunction]] = MappingProxyType(
     {
-        "near": Function(takes=(_N, _N, _N), gives=_B, call=near),
-        "length": Function(takes=(_T,), gives=_N, call=len, inline="len({})"),
-        "is_digits": Function(takes=(_T,), gives=_B, call=is_digits),
-        "starts": Function(takes=(_T, _T), gives=_B, call=str.startswith, inline="{}.startswith({})"),
-        "contains": Function(takes=(_T, _T), gives=_B, call=lambda text, other: other in text),
-        "part": Function(takes=(_T, _N, _N), gives=_T, call=part),
-        "is_date": Function(takes=(_T,), gives=_B, call=is_date),
-        "is_time": Function(takes=(_T,), gives=_B, call=is_time),
-        "days": Function(takes=(_T, _T), gives=_N, call=days, may_miss=True),
-        "minutes": Function(takes=(_T, _T), gives=_N, call=minutes, may_miss=True),
-        "number": Function(takes=(_T,), gives=_N, call=number, may_miss=True),
-        "is_trimmed": Function(takes=(_T,), gives=_B, call=is_trimmed),
-        "is_exponent": Function(takes=(_T,), gives=_B, call=is_exponent),
-        "is_plain_code": Function(takes=(_T,), gives=_B, call=is_plain_code),
-        "is_half_width": Function(takes=(_T,), gives=_B, call=is_half_width),
-        "is_filler": Function(takes=(_T,), gives=_B, call=is_filler),
-        "is_identity_number": Function(takes=(_T,), gives=_B, call=is_identity_number),
-        "is_customs_code": Function(takes=(_T,), gives=_B, call=is_customs_code),
-        "is_credit_code": Function(takes=(_T,), gives=_B, call=is_credit_code),
+        "near": RuleFunction(takes=(_N, _N, _N), gives=_B, call=near),
+        "length": RuleFunction(takes=(_T,), gives=_N, call=len, inline="len({})"),
+        "is_digits": RuleFunction(takes=(_T,), gives=_B, call=is_digits),
+        "starts": RuleFunction(takes=(_T, _T), gives=_B, call=str.startswith, inline="{}.startswith({})"),
+        "contains": RuleFunction(takes=(_T, _T), gives=_B, call=lambda text, other: other in text),
+        "part": RuleFunction(takes=(_T, _N, _N), gives=_T, call=part),
+        "is_date": RuleFunction(takes=(_T,), gives=_B, call=is_date),
+        "is_time": RuleFunction(takes=(_T,), gives=_B, call=is_time),
+        "days": RuleFunction(takes=(_T, _T), gives=_N, call=days, may_miss=True),
+        "minutes": RuleFunction(takes=(_T, _T), gives=_N, call=minutes, may_miss=True),
+        "number": RuleFunction(takes=(_T,), gives=_N, call=number, may_miss=True),
+        "is_trimmed": RuleFunction(takes=(_T,), gives=_B, call=is_trimmed),
+        "is_exponent": RuleFunction(takes=(_T,), gives=_B, call=is_exponent),
+        "is_plain_code": RuleFunction(takes=(_T,), gives=_B, call=is_plain_code),
+        "is_half_width": RuleFunction(takes=(_T,), gives=_B, call=is_half_width),
+        "is_filler": RuleFunction(takes=(_T,), gives=_B, call=is_filler),
+        "is_identity_number": RuleFunction(takes=(_T,), gives=_B, call=is_identity_number),
+        "is_customs_code": RuleFunction(takes=(_T,), gives=_B, call=is_customs_code),
+        "is_credit_code": RuleFunction(takes=(_T,), gives=_B, call=is_credit_code),
     }
 )
 """Functions of values alone; `filled`, `value`, the tables and what goes over items are in `gateway.advice.compiling`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.advice.compiling import Scope
-from gateway.advice.functions import Kind
+from gateway.advice.functions import ValueKind
 from gateway.model import MessageType
 from gateway.rules.schema_model import ElementDecl, Grammar
 from gateway.rules.schemas import Schemas
@@ -64,13 +64,16 @@ def _holders(grammar: Grammar, body: ElementDecl) -> dict[str, ElementDecl]:
     }
 
 
-def _leaves(grammar: Grammar, holder: ElementDecl | None) -> dict[str, tuple[Kind, str]]:
+def _leaves(grammar: Grammar, holder: ElementDecl | None) -> dict[str, tuple[ValueKind, str]]:
     """Return the fields of a holder: name → kind and Chinese name."""
     if holder is None:
         return {}
-    found: dict[str, tuple[Kind, str]] = {}
+    found: dict[str, tuple[ValueKind, str]] = {}
     for slot in grammar.shape(holder).slots:
         text = None if slot.decl is None else grammar.shape(slot.decl).text
         if slot.decl is not None and text is not None:
-            found[slot.decl.name] = (Kind.NUMBER if text.base in _NUMERIC else Kind.TEXT, slot.decl.name_zh)
+            found[slot.decl.name] = (
+                ValueKind.NUMBER if text.base in _NUMERIC else ValueKind.TEXT,
+                slot.decl.name_zh,
+            )
     return found

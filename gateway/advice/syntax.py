@@ -65,7 +65,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class BinaryOperation:
     """Two operands and a sign: `+`, `-`, `*`, a comparison, `and` or `or`."""
 
     sign: str
@@ -88,7 +88,7 @@ class Choice:
     texts: tuple[str, ...]
 
 
-Expression = Number | Text | Field | Call | Operation | Negation | Choice
+Expression = Number | Text | Field | Call | BinaryOperation | Negation | Choice
 _Read = Callable[[], Expression]
 
 
@@ -107,7 +107,7 @@ def fields(expression: Expression) -> Iterator[Field]:
         case Call(arguments=arguments):
             for one in arguments:
                 yield from fields(one)
-        case Operation(left=left, right=right):
+        case BinaryOperation(left=left, right=right):
             yield from fields(left)
             yield from fields(right)
         case Negation(operand=operand) | Choice(operand=operand):
@@ -123,7 +123,7 @@ def calls(expression: Expression) -> Iterator[Call]:
             yield expression
             for one in arguments:
                 yield from calls(one)
-        case Operation(left=left, right=right):
+        case BinaryOperation(left=left, right=right):
             yield from calls(left)
             yield from calls(right)
         case Negation(operand=operand) | Choice(operand=operand):
@@ -139,8 +139,8 @@ def bound(expression: Expression, name: str) -> Expression:
             return Field(name, head=expression.head)
         case Call(function, arguments):
             return Call(function, tuple([bound(one, name) for one in arguments]))
-        case Operation(sign, left, right):
-            return Operation(sign, bound(left, name), bound(right, name))
+        case BinaryOperation(sign, left, right):
+            return BinaryOperation(sign, bound(left, name), bound(right, name))
         case Negation(operand):
             return Negation(bound(operand, name))
         case Choice(operand, texts):
@@ -193,13 +193,13 @@ class _Reader:
     def _either(self) -> Expression:
         found = self._both()
         while self._is("or"):
-            found = Operation(self._operator(), found, self._both())
+            found = BinaryOperation(self._operator(), found, self._both())
         return found
 
     def _both(self) -> Expression:
         found = self._denied()
         while self._is("and"):
-            found = Operation(self._operator(), found, self._denied())
+            found = BinaryOperation(self._operator(), found, self._denied())
         return found
 
     def _denied(self) -> Expression:
@@ -213,18 +213,18 @@ class _Reader:
         if not self._is(*_COMPARISONS):
             return left
         sign = self._operator()
-        return Choice(left, self._texts()) if sign == "in" else Operation(sign, left, self._sum())
+        return Choice(left, self._texts()) if sign == "in" else BinaryOperation(sign, left, self._sum())
 
     def _sum(self) -> Expression:
         found = self._product()
         while self._is("+", "-"):
-            found = Operation(self._operator(), found, self._product())
+            found = BinaryOperation(self._operator(), found, self._product())
         return found
 
     def _product(self) -> Expression:
         found = self._atom()
         while self._is("*"):
-            found = Operation(self._operator(), found, self._atom())
+            found = BinaryOperation(self._operator(), found, self._atom())
         return found
 
     def _atom(self) -> Expression:
@@ -234,7 +234,7 @@ class _Reader:
         if token.kind == "text":
             return Text(token.text)
         if token.text == "-" and token.kind == "sign":
-            return Operation("-", Number(Decimal(0)), self._inside(self._atom))
+            return BinaryOperation("-", Number(Decimal(0)), self._inside(self._atom))
         if token.text == "(" and token.kind == "sign":
             found = self._inside(self._either)
             self._close()

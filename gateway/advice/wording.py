@@ -5,7 +5,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-from gateway.advice.syntax import Call, Choice, Expression, Field, Negation, Number, Operation, Text
+from gateway.advice.syntax import BinaryOperation, Call, Choice, Expression, Field, Negation, Number, Text
 
 _SIGNS: Final = {
     "=": "is", "!=": "is not", "<": "is below", "<=": "is at most", ">": "is above", ">=": "is at least",
@@ -66,16 +66,18 @@ def in_words(expression: Expression) -> str:  # noqa: PLR0911 (one for each kind
             return f"not: {_inside(operand)}"
         case Choice(operand, texts):
             return f"{in_words(operand)} is one of {', '.join(texts)}"
-        case Operation(sign, left, right):
+        case BinaryOperation(sign, left, right):
             return f"{_inside(left, sign)} {_SIGNS[sign]} {_inside(right, sign)}"
 
 
 def _inside(expression: Expression, sign: str = "") -> str:
     words = in_words(expression)
     joined = (
-        isinstance(expression, Operation) and expression.sign != sign and expression.sign in {"and", "or"}
+        isinstance(expression, BinaryOperation)
+        and expression.sign != sign
+        and expression.sign in {"and", "or"}
     )
-    counted = isinstance(expression, Operation) and sign == "*" and expression.sign in {"+", "-"}
+    counted = isinstance(expression, BinaryOperation) and sign == "*" and expression.sign in {"+", "-"}
     return f"({words})" if joined or counted else words
 
 

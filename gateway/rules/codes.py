@@ -43,7 +43,7 @@ class CodeRange:
     meaning: Code
 
 
-class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Remedy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do about a code."""
 
     retry: Literal["retry", "fix", "never"]
@@ -61,7 +61,7 @@ class Repeat:
 
     texts: tuple[str, ...]
     """The text of such a refusal contains one of these."""
-    advice: Advice
+    advice: Remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

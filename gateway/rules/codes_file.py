@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.model import Code, CodeClass
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.codes import ALL, Advice, CodeRange, Codes, Fallback, Repeat, TextPattern
+from gateway.rules.codes import ALL, CodeRange, Codes, Fallback, Remedy, Repeat, TextPattern
 from gateway.rules.tables import TablePlace, read_tables, shaped
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def load_codes(file: Path, catalogue: Catalogue) -> Codes:
     """Read the tables of codes; raises RulesError that names what is wrong, also a receipt not in the catalogue."""
     place = TablePlace(file)
     tables = shaped(read_tables(file), _Tables, place, _EXAMPLE)
-    advice = _each(tables.advice, Advice, place.within("advice"))
+    advice = _each(tables.advice, Remedy, place.within("advice"))
     read = _Reader(advice, frozenset(receipt.name for receipt in catalogue.receipts()))
     at_status, at_dxp, at_business = place.within("status"), place.within("dxp"), place.within("business")
     groups = _each(tables.status, _StatusGroup, at_status)
@@ -142,7 +142,7 @@ otherwise = { kind = "unknown", zh = "未收录的状态码", en = "status code 
 class _Reader:
     """Converts the tables to values and resolves their references."""
 
-    advice: Mapping[str, Advice]
+    advice: Mapping[str, Remedy]
     receipts: frozenset[str]
 
     def statuses(
@@ -239,7 +239,7 @@ class _Reader:
         advice = self._advice(row.advice, place, "advice") if row.advice else None
         return _code(row, code, source, advice)
 
-    def _advice(self, name: str, place: TablePlace, key: str) -> Advice:
+    def _advice(self, name: str, place: TablePlace, key: str) -> Remedy:
         if name not in self.advice:
             raise place.error(f"there is no table [advice.{name}]", key=key, example=_line("advice"))
         return self.advice[name]
@@ -250,7 +250,7 @@ class _Reader:
                 raise place.error(f"{name} is no receipt of the catalogue", key=key, example=_line(key))
 
 
-def _code(row: _Meaning, code: str, source: str, advice: Advice | None) -> Code:
+def _code(row: _Meaning, code: str, source: str, advice: Remedy | None) -> Code:
     return Code(
         code=code,
         kind=row.kind,

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.advice.compiling import Scope
-from gateway.advice.functions import FUNCTIONS, Kind, Value
-from gateway.advice.syntax import Call, Choice, Expression, Field, Negation, Number, Operation, Text
+from gateway.advice.functions import FUNCTIONS, Value, ValueKind
+from gateway.advice.syntax import BinaryOperation, Call, Choice, Expression, Field, Negation, Number, Text
 from gateway.rules.code_tables import CodeTables
 
 SIGNS: Mapping[str, Callable[[Any, Any], Value]] = {
@@ -49,7 +49,7 @@ def broken(when: Expression | None, holds: Expression, world: World) -> bool:
         return False
 
 
-def evaluate(expression: Expression, world: World, wanted: Kind | None) -> Value:
+def evaluate(expression: Expression, world: World, wanted: ValueKind | None) -> Value:
     """Evaluate all of an expression, also what would not change the result. Raises Missing."""
     match expression:
         case Number(value) | Text(value):
@@ -59,8 +59,8 @@ def evaluate(expression: Expression, world: World, wanted: Kind | None) -> Value
         case Negation(operand):
             return not evaluate(operand, world, None)
         case Choice(operand, texts):
-            return evaluate(operand, world, Kind.TEXT) in texts
-        case Operation(sign, left, right):
+            return evaluate(operand, world, ValueKind.TEXT) in texts
+        case BinaryOperation(sign, left, right):
             return operate(sign, left, right, world)
         case Call(name, arguments):
             return call(name, arguments, world)
@@ -70,8 +70,8 @@ def operate(sign: str, left: Expression, right: Expression, world: World) -> Val
     if sign in {"and", "or"}:
         one, other = evaluate(left, world, None), evaluate(right, world, None)
         return (one and other) if sign == "and" else (one or other)
-    counted = sign in {"+", "-", "*"} or Kind.NUMBER in {kind(left, world), kind(right, world)}
-    wanted = Kind.NUMBER if counted else Kind.TEXT
+    counted = sign in {"+", "-", "*"} or ValueKind.NUMBER in {kind(left, world), kind(right, world)}
+    wanted = ValueKind.NUMBER if counted else ValueKind.TEXT
     a, b = evaluate(left, world, wanted), evaluate(right, world, wanted)
     return SIGNS[sign](a, b)
 
@@ -100,7 +100,7 @@ def looked_up(arguments: tuple[Expression, ...], world: World) -> Value:
     """Evaluate `in_table` and, of three arguments, `lookup`."""
     table, code, *column = arguments
     assert isinstance(table, Text)
-    key = str(evaluate(code, world, Kind.TEXT))
+    key = str(evaluate(code, world, ValueKind.TEXT))
     if not column:
         return key in world.tables[table.value].rows
     assert isinstance(column[0], Text)
@@ -124,7 +124,7 @@ def over_items(name: str, each: Expression, world: World) -> Value:
     found: list[Any] = []
     for place in range(1, len(world.items) + 1):
         try:
-            found.append(evaluate(each, world.at(place), Kind.NUMBER if name == "sum" else None))
+            found.append(evaluate(each, world.at(place), ValueKind.NUMBER if name == "sum" else None))
         except Missing:
             if name == "sum":
                 raise
@@ -139,23 +139,23 @@ def over_items(name: str, each: Expression, world: World) -> Value:
             return len(set(found)) == len(found)
 
 
-def kind(expression: Expression, world: World) -> Kind:
+def kind(expression: Expression, world: World) -> ValueKind:
     match expression:
         case Number():
-            return Kind.NUMBER
+            return ValueKind.NUMBER
         case Field():
             return declared(expression, world)
-        case Operation(sign, _, _) if sign in {"+", "-", "*"}:
-            return Kind.NUMBER
+        case BinaryOperation(sign, _, _) if sign in {"+", "-", "*"}:
+            return ValueKind.NUMBER
         case Call(name, _) if name in FUNCTIONS:
             return FUNCTIONS[name].gives
         case Call("value", (_, Number())) | Call("position" | "count" | "sum", _):
-            return Kind.NUMBER
+            return ValueKind.NUMBER
         case _:
-            return Kind.TEXT
+            return ValueKind.TEXT
 
 
-def declared(field: Field, world: World) -> Kind:
+def declared(field: Field, world: World) -> ValueKind:
     return (world.scope.item if world.place and not field.head else world.scope.head)[field.name]
 
 
@@ -164,9 +164,9 @@ def text_of(field: Field, world: World) -> str | None:
     return holder.get(field.name)
 
 
-def read(field: Field, world: World, wanted: Kind) -> Value:
+def read(field: Field, world: World, wanted: ValueKind) -> Value:
     text = there(text_of(field, world))
-    return there(FUNCTIONS["number"].call(text)) if wanted is Kind.NUMBER else text
+    return there(FUNCTIONS["number"].call(text)) if wanted is ValueKind.NUMBER else text
 
 
 def there(value: Value) -> Value:

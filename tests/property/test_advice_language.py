@@ -9,14 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.advice.compiling import Judged, Scope, compiled, evaluated
-from gateway.advice.functions import FUNCTIONS, Kind
+from gateway.advice.functions import FUNCTIONS, ValueKind
 from gateway.advice.syntax import DEEPEST, LONGEST, OPERATORS, ExpressionError, parse
 from gateway.advice.wording import CALLS, in_words
 from gateway.rules.code_tables import CodeTable
 from tests.property.advice_reference import World, broken
 
-HEAD = {"a": Kind.NUMBER, "b": Kind.NUMBER, "s": Kind.TEXT, "t": Kind.TEXT, "buyerName": Kind.TEXT}
-ITEM = {"q": Kind.NUMBER, "p": Kind.NUMBER, "r": Kind.TEXT}
+HEAD = {
+    "a": ValueKind.NUMBER,
+    "b": ValueKind.NUMBER,
+    "s": ValueKind.TEXT,
+    "t": ValueKind.TEXT,
+    "buyerName": ValueKind.TEXT,
+}
+ITEM = {"q": ValueKind.NUMBER, "p": ValueKind.NUMBER, "r": ValueKind.TEXT}
 SCOPE = Scope(head=HEAD, item=ITEM)
 TABLES = {
     "known": CodeTable(
@@ -64,7 +70,7 @@ class Maker:
         self.rng = rng
         self.in_items = in_items
 
-    def field(self, *kinds: Kind) -> str:
+    def field(self, *kinds: ValueKind) -> str:
         here = ITEM if self.in_items else HEAD
         names = [name for name, kind in here.items() if kind in kinds]
         if self.in_items and self.rng.random() < 1 / 3:
@@ -82,7 +88,7 @@ class Maker:
         if pick == 7 and not self.in_items and depth > 0:
             inner = Maker(self.rng, in_items=True)
             name = self.rng.choice(("every", "any"))
-            distinct = f"distinct({inner.field(Kind.TEXT, Kind.NUMBER)})"
+            distinct = f"distinct({inner.field(ValueKind.TEXT, ValueKind.NUMBER)})"
             return self.rng.choice((f"{name}({inner.truth(depth - 1)})", distinct))
         sign = self.rng.choice(("=", "!=", "<", "<=", ">", ">="))
         if self.rng.random() < 1 / 3:
@@ -93,13 +99,13 @@ class Maker:
         one = [
             name
             for name, known in FUNCTIONS.items()
-            if known.gives is Kind.TRUTH and known.takes == (Kind.TEXT,)
+            if known.gives is ValueKind.TRUTH and known.takes == (ValueKind.TEXT,)
         ]
         return self.rng.choice(
             (
                 f"{self.rng.choice(one)}({self.text()})",
                 f"starts({self.text()}, {self.text()})",
-                f"filled({self.field(Kind.TEXT, Kind.NUMBER)})",
+                f"filled({self.field(ValueKind.TEXT, ValueKind.NUMBER)})",
                 f"in_table('known', {self.text()})",
                 f"{self.text()} in ('1', 'A1')",
                 f"near({self.number(0)}, {self.number(0)}, 0.5)",
@@ -109,8 +115,8 @@ class Maker:
     def text(self) -> str:
         return self.rng.choice(
             (
-                self.field(Kind.TEXT), self.field(Kind.TEXT), "'A1'", "''", f"value({self.field(Kind.TEXT)}, 'none')", "day()",
-                f"lookup('known', {self.field(Kind.TEXT)}, 'zh')", f"part({self.field(Kind.TEXT)}, 1, 8)", "received()",
+                self.field(ValueKind.TEXT), self.field(ValueKind.TEXT), "'A1'", "''", f"value({self.field(ValueKind.TEXT)}, 'none')", "day()",
+                f"lookup('known', {self.field(ValueKind.TEXT)}, 'zh')", f"part({self.field(ValueKind.TEXT)}, 1, 8)", "received()",
             )
         )  # fmt: skip
 
@@ -118,9 +124,9 @@ class Maker:
         if depth > 0 and self.rng.random() < 1 / 2:
             return f"({self.number(depth - 1)} {self.rng.choice('+-*')} {self.number(depth - 1)})"
         choices = [
-            self.field(Kind.NUMBER), self.field(Kind.NUMBER), f"{self.rng.randrange(9)}.5", "2", f"length({self.text()})",
+            self.field(ValueKind.NUMBER), self.field(ValueKind.NUMBER), f"{self.rng.randrange(9)}.5", "2", f"length({self.text()})",
             f"days({self.text()}, {self.text()})", f"minutes(received(), {self.text()})", "count()",
-            f"value({self.field(Kind.NUMBER)}, 3)", f"number({self.text()})",
+            f"value({self.field(ValueKind.NUMBER)}, 3)", f"number({self.text()})",
         ]  # fmt: skip
         if self.in_items:
             choices.append("position()")
@@ -129,9 +135,9 @@ class Maker:
         return self.rng.choice(choices)
 
 
-def fields_of(rng: random.Random, kinds: dict[str, Kind]) -> dict[str, str]:
+def fields_of(rng: random.Random, kinds: dict[str, ValueKind]) -> dict[str, str]:
     texts = {
-        name: rng.choice(NUMBERS if kind is Kind.NUMBER else TEXTS)
+        name: rng.choice(NUMBERS if kind is ValueKind.NUMBER else TEXTS)
         for name, kind in kinds.items()
         if rng.random() < 4 / 5
     }

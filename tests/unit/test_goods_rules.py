@@ -7,7 +7,7 @@ import pytest
 from gateway.advice.adviser import Adviser
 from gateway.advice.compiling import Judged, Scope, compiled
 from gateway.advice.declared import DeclaredFields
-from gateway.advice.functions import Kind
+from gateway.advice.functions import ValueKind
 from gateway.advice.syntax import ExpressionError, parse
 from gateway.goods.form import CSV, read_books, read_goods
 from gateway.goods.register import OwnTables
@@ -174,7 +174,7 @@ def test_operators_rule_may_look_over_all_items_of_a_declaration(tmp_path: Path)
     ],
 )
 def test_table_or_column_that_is_misspelt_is_told(text: str, said: str) -> None:
-    scope = Scope(head={}, item={"itemNo": Kind.TEXT, "gcode": Kind.TEXT})
+    scope = Scope(head={}, item={"itemNo": ValueKind.TEXT, "gcode": ValueKind.TEXT})
     judged = Judged(number=0, each_item=True, when=None, holds=parse(text))
     with pytest.raises(ExpressionError, match=said):
         compiled([judged], scope, {})
