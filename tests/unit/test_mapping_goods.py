@@ -106,5 +106,5 @@ def test_mapping_that_looks_nothing_up_does_not_name_the_register(tmp_path: Path
     ['{ from = "sku", goods = "nosuch" }', '{ constant = "1", goods = "gcode" }', '{ goods = "gcode" }'],
 )
 def test_look_up_that_is_mis_written_is_told(tmp_path: Path, origin: str) -> None:
-    with pytest.raises(RulesError, match="goods|no source"):
+    with pytest.raises(RulesError, match=r"goods|no source"):
         changed(tmp_path, gcode=origin)
