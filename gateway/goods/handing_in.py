@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
 
 from gateway.goods.cache import facts_of
 from gateway.goods.columns import RegisterName
@@ -10,9 +9,6 @@ from gateway.goods.register import Register
 from spool.entry import Note
 from spool.registers import NewRegister
 from spool.store import SpoolRegisters
-
-REPLACED: Final = "goods.replaced"
-DROPPED: Final = "goods.dropped"
 
 
 def hand_in(
@@ -31,13 +27,13 @@ def hand_in(
     """
     said = {"enterprise": owner, "register": name, "rows": register.rows, "sha256": register.sha256}
     new = NewRegister(owner=owner, name=name, form=form, body=body, facts=facts_of(register))
-    return spool.replace_register(new, notes=[_note(REPLACED, said, by)])
+    return spool.replace_register(new, notes=[_note("goods.replaced", said, by)])
 
 
 def take_back(spool: SpoolRegisters, owner: str, name: RegisterName, *, by: str = "") -> bool:
     """Take a register back; False: there was none. Raises SpoolError. `by`: as in `hand_in`."""
     said = {"enterprise": owner, "register": name}
-    return spool.drop_register(owner, name, notes=[_note(DROPPED, said, by)])
+    return spool.drop_register(owner, name, notes=[_note("goods.dropped", said, by)])
 
 
 def _note(event: str, said: Mapping[str, object], by: str) -> Note:

@@ -37,6 +37,15 @@ broken = st.one_of(
 for form in MESSAGE_FORMS:
     schemathesis.openapi.media_type(form, {"sound": sound, "broken": broken}[os.environ["CONTRACT_BODIES"]])
 
+schemathesis.openapi.media_type(
+    "text/csv",
+    st.one_of(
+        st.just(b"itemNo,gcode\nSKU-1,3924900000\n"),
+        st.just(b"field,old,new,from\n"),
+        st.binary(max_size=200),
+    ),
+)
+
 
 @schemathesis.hook
 def before_load_schema(_context: Any, schema: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from spool.entry import (
 )
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
+from spool.registers import NewRegister
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
@@ -108,6 +109,7 @@ def _live(spool: Spool) -> None:
     spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
     count = Tally(name="seen", subject="K", n=1, first_at=START, last_at=START)
     assert spool.add_tallies("scan", [count], after=None, reached=1)
+    spool.replace_register(NewRegister(owner="ann", name="goods", form="text/csv", body=b"x", facts=b"x"))
 
 
 def rows(state_dir: Path) -> dict[str, int]:

@@ -70,8 +70,13 @@ STATE_DECIDES = """
 include-path = ["/v1/declarations", "/v1/parcels", "/v1/receipts/ack"]
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", "400", "401", "403", "404"]
+[[operations]]
+include-path = ["/v1/goods", "/v1/goods/books"]
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "403", "404", "422", "503"]
 """
-"""Which keys name something, which one of three numbers is asked for, and what the newest receipt is, no schema can say: `400` is a right answer there."""
+"""Which rows are in order, which keys name something, which one of three numbers is asked for, and what the newest receipt is,
+no schema can say: `400` is a right answer there."""
 
 
 def schemathesis(

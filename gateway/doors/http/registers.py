@@ -16,7 +16,7 @@ from gateway.doors.http.services import RETRY_AFTER_S, HttpResponse, HttpService
 from gateway.goods.cache import stored_books, stored_goods
 from gateway.goods.columns import BOOKS, GOODS, RegisterName
 from gateway.goods.form import FORMS, SIZE_BYTES
-from gateway.goods.handing_in import DROPPED, REPLACED, hand_in, take_back
+from gateway.goods.handing_in import hand_in, take_back
 from gateway.goods.register import BooksRegister, GoodsRegister, Register, entries
 from gateway.judges.judge import JudgeVerdict, ReadRegister
 from gateway.model import Enterprise, Fault
@@ -74,7 +74,7 @@ class RegisterHandlers:
             version = hand_in(services.spool, caller.id, self._name, register, body=body, form=kept_as)
         services.registers.look_again()
         log(
-            REPLACED,
+            "goods.replaced",
             enterprise=caller.id,
             register=self._name,
             version=version,
@@ -118,7 +118,7 @@ class RegisterHandlers:
         if not take_back(services.spool, caller.id, self._name):
             raise ProblemError("not-found")
         services.registers.look_again()
-        log(DROPPED, enterprise=caller.id, register=self._name)
+        log("goods.dropped", enterprise=caller.id, register=self._name)
         return _json(api.DroppedView(register=self._name))
 
     @contextmanager
