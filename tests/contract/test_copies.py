@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from spool.entry import Filing, OrphanBody, Overdue, Subject, TimelineRow
 from spool.errors import SpoolError
 from spool.note import Checkpoint, NodeKey
+from spool.registers import NewRegister
 from spool.sqlite import SqliteSpool
 from spool.sqlite.copies import multiply
 from spool.store import Spool
@@ -20,7 +21,7 @@ from tests.spool_samples import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "mark", "walk", "tile", "leaves", "checkpoint"}
+ONCE = {"acknowledged", "mark", "walk", "tile", "leaves", "checkpoint", "register"}
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
@@ -84,6 +85,7 @@ def _live(spool: Spool) -> None:
     assert len(spool.set_overdue("walk", look.at, look.silent)) == 1
     spool.put([new_message("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
     spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
+    spool.replace_register(NewRegister(owner="ann", name="goods", form="text/csv", body=b"x", facts=b"x"))
 
 
 def rows(state_dir: Path) -> dict[str, int]:
