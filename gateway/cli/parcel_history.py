@@ -41,10 +41,14 @@ def seeds_of(reader: ParcelReader, spool: Spool, key: str) -> list[ParcelDocumen
 
 
 def parcel_history(reader: ParcelReader, seeds: Sequence[ParcelDocument]) -> list[ComparedDocument]:
-    """Return all documents of the parcels of these, newest first, each compared with all others."""
+    """Return all documents of the parcels of these, newest first, each compared with all others.
+
+    Empty where there is nothing to tell: one document alone that misses no other.
+    """
     documents = reader.around(seeds)
     now = datetime.now(UTC)
-    return [reader.compared(one, documents, now) for one in documents]
+    compared = [reader.compared(one, documents, now) for one in documents]
+    return compared if len(compared) > 1 or any(one.advice for one in compared) else []
 
 
 def emit_parcel(parcel: Sequence[ComparedDocument]) -> None:

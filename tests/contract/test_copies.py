@@ -30,7 +30,7 @@ from tests.spool_samples import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "mark", "tally", "tile", "leaves", "checkpoint"}
+ONCE = {"acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint"}
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -286,8 +287,10 @@ def test_a_number_beyond_all_texts_cuts_nothing() -> None:
     assert show({"t": "9" * 1000, "s": "text"}, [], "", "", 0) == ""
 
 
-def test_every_function_has_words() -> None:
+def test_every_function_has_words_and_a_place_in_the_documents() -> None:
     assert {*FUNCTIONS, *SPECIAL} == CALLS.keys()
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert [name for name in CALLS if f"`{name}(" not in page] == []
 
 
 def test_a_sound_value_of_a_person_is_not_remembered() -> None:

@@ -95,7 +95,7 @@ def is_told(one: Fault, rule: str, column: str, line: int) -> None:
     assert one.column >= 1
     assert f"line {one.line}, column {one.column}" in one.message
     assert f"第{one.line}行第{one.column}列" in one.message_zh
-    assert "；请" in one.message_zh
+    assert one.fix_zh.startswith("请")
     assert one.fix
     assert "{" not in one.message + one.message_zh + one.fix.replace('{"itemNo"', "")
 
