@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NewType
@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from signing.xml.splice import Draft
 
+BEIJING: Final = timezone(timedelta(hours=8))
+"""The time of customs: every time in a message."""
 MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (docs/spec/dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)

@@ -69,9 +69,17 @@ class Adviser:
         return tuple([one.rule.advice(one.place, one.case) for one in _most_telling(found)])
 
     def check(self, kinds: Sequence[MessageType]) -> None:
-        """Compile the rules of all these types now, for every time. Raises RulesError for the first that cannot be."""
+        """Compile the rules of all these types, their texts included. Raises RulesError for the first that cannot be."""
+        for mistake in self.mistakes(kinds):
+            raise mistake
+
+    def warm(self, kinds: Sequence[MessageType], moment: str) -> None:
+        """Compile the rules that are in force at a second of Beijing time now, so that forked processes share them.
+
+        Raises RulesError.
+        """
         for kind in kinds:
-            self._of_type(kind).compile_all()
+            self._of_type(kind).warm(moment)
 
     def mistakes(self, kinds: Sequence[MessageType]) -> Iterator[RulesError]:
         """Compile the rules of all these types; yield the first mistake of each rule of each type."""
@@ -150,11 +158,9 @@ class _RulesOfType:
             for rule, place in found:
                 yield _Finding(rule=stretch.rules[rule], place=place, case=case)
 
-    def compile_all(self) -> None:
-        """Compile for every stretch of time. Raises RulesError."""
-        for edge in ("", *self._edges):
-            for own in (False, True):
-                self._at(edge, own=own)
+    def warm(self, moment: str) -> None:
+        """Compile what is in force at a time, for an enterprise without tables of its own. Raises RulesError."""
+        self._at(moment, own=False)
 
     def mistakes(self) -> Iterator[RulesError]:
         """Yield what is wrong with each rule that cannot be compiled for this type, its texts included."""

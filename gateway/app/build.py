@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -34,7 +35,7 @@ from gateway.keys.node_key import node_key
 from gateway.keys.public_keyring import PublicKeyring
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import usable_mappings
-from gateway.model import Enterprise, EnterpriseId
+from gateway.model import BEIJING, Enterprise, EnterpriseId
 from gateway.parcels.facts import Linker
 from gateway.parcels.person_allowance import PersonAllowance
 from gateway.ports import Feed, Transport
@@ -157,7 +158,8 @@ class App:
 
         Raises RulesError.
         """
-        self.judge.adviser.check(self.rules.catalogue.declarations())
+        now = datetime.now(BEIJING).strftime("%Y%m%d%H%M%S")
+        self.judge.adviser.warm(self.rules.catalogue.declarations(), now)
         for edition in self._editions_in_use():
             _compile(self.rules.for_edition(edition))
 

@@ -18,13 +18,12 @@ from gateway.errors import ConfigError, Refused
 from gateway.goods.form import CSV, JSON, read_goods
 from gateway.goods.register import GoodsOfDay
 from gateway.mapping.compile import load_mapping
-from gateway.mapping.functions import BEIJING
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mappings
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import Translated, translate, translate_split
 from gateway.mapping.write import TraceStep
-from gateway.model import Fault
+from gateway.model import BEIJING, Fault
 from gateway.rules.loading import Rules, load_rules
 from gateway.rules.schemas import View
 

@@ -6,7 +6,7 @@ Days are Beijing time, which is customs' own. Where no period is in force, the d
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from gateway.config.sections import Section
 from gateway.errors import ConfigError
+from gateway.model import BEIJING
 
-BEIJING: Final = timezone(timedelta(hours=8))
 EditionName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 """Name of an edition, and of its folder below `xsd/`."""
 _DAY: Final = timedelta(days=1)

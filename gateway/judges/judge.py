@@ -15,11 +15,11 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.goods.columns import RegisterName
 from gateway.goods.form import read_register
 from gateway.goods.register import GoodsOfDay, OwnTables, Register
-from gateway.mapping.functions import BEIJING
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.translate import translate
 from gateway.model import (
+    BEIJING,
     Advice,
     EditionNotice,
     Enterprise,

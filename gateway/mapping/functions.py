@@ -9,7 +9,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Final, Protocol
 
-BEIJING: Final = timezone(timedelta(hours=8))
+from gateway.model import BEIJING
+
 """Times in CEB messages are Beijing time (docs/spec/codes.md, returnTime)."""
 NAMED_FORMS: Final = ("iso", "unix", "unix_ms")
 FOURTEEN: Final = "YYYYMMDDhhmmss"

@@ -5,10 +5,11 @@ changes nothing. A person is known by the mark of the identity number alone.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Final
 
 from gateway import facts
+from gateway.model import BEIJING
 from gateway.parcels.allowance import Decision, ReturnRequest, fen_of, usage
 from gateway.parcels.facts import ParcelFacts, parcel_facts
 from gateway.rules.codes import Codes
@@ -17,7 +18,6 @@ from spool.store import Spool
 
 ANSWERS: Final = ("CEB622Message", "CEB624Message", "CEB626Message")
 """Receipts that change what a list counts."""
-_BEIJING: Final = timezone(timedelta(hours=8))
 _LIST, _CANCEL, _RETURN = "CEB621Message", "CEB623Message", "CEB625Message"
 
 
@@ -113,9 +113,9 @@ def subject_of(known: ParcelFacts) -> str:
 
 def year_of(now: datetime) -> str:
     """Return the calendar year in Beijing."""
-    return str(now.astimezone(_BEIJING).year)
+    return str(now.astimezone(BEIJING).year)
 
 
 def today(now: datetime) -> str:
     """Return the day in Beijing, `YYYY-MM-DD`."""
-    return now.astimezone(_BEIJING).date().isoformat()
+    return now.astimezone(BEIJING).date().isoformat()

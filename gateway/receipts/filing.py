@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -13,7 +13,7 @@ from gateway import facts
 from gateway.config.gateway_toml import Config
 from gateway.errors import EnvelopeError, TooExpensive
 from gateway.identity import SHORTEST_KEY
-from gateway.model import DXP_REP, Answer, Direction, EnterpriseId, Layer, Opened
+from gateway.model import BEIJING, DXP_REP, Answer, Direction, EnterpriseId, Layer, Opened
 from gateway.observe.log import gathered, log
 from gateway.observe.role_metrics import OutcomeCounter, answer_counter
 from gateway.processes.heartbeat import beat
@@ -42,7 +42,6 @@ from spool.entry import (
 from spool.store import Spool
 
 _BATCH = 64
-_BEIJING: Final = timezone(timedelta(hours=8))
 TOO_EXPENSIVE: Final = "too expensive to open"
 """Reason of an orphan whose opening took too much time or memory; it is never retried automatically."""
 Opener = Callable[[bytes], Opened]
@@ -380,7 +379,7 @@ def _subscribers(travelled: Travelled) -> tuple[str, ...]:
 
 
 def _row(answer: Answer, declaration: int, told: bytes, received_at: datetime) -> TimelineRow:
-    at = answer.time or received_at.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S%f")[:17]
+    at = answer.time or received_at.astimezone(BEIJING).strftime("%Y%m%d%H%M%S%f")[:17]
     return TimelineRow(
         declaration=declaration,
         at=at,

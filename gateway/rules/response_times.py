@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.config.gateway_toml import BusyHours, Config, LayerName
+from gateway.model import BEIJING
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.tables import TablePlace, read_tables, shaped
 
@@ -18,7 +19,6 @@ LAYERS: Final[tuple[LayerName, ...]] = ("transport", "format", "business", "deci
 """The layers in the order in which they answer."""
 _IN_DAYS: Final[LayerName] = "decision"
 """People may have to decide, which takes hours or days, whatever the hour of sending."""
-_BEIJING: Final = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class ResponseTimes:
         return self.types.get((message_type, layer), self.layers[layer])
 
     def _factor(self, sent_at: datetime) -> int:
-        local = sent_at.astimezone(_BEIJING)
+        local = sent_at.astimezone(BEIJING)
         day, time = local.strftime("%m-%d"), local.strftime("%H:%M")
         fitting = (
             one.factor

@@ -7,7 +7,7 @@ one off. What a rule says is read by `gateway.advice`; here is its table.
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.errors import RulesError
-from gateway.model import Actor, Family, Severity
+from gateway.model import BEIJING, Actor, Family, Severity
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.code_tables import MANIFEST, Grade
 from gateway.rules.tables import TablePlace, read_tables, shaped
@@ -24,7 +24,6 @@ RULES_AT_MOST: Final = 1000
 TEXT_AT_MOST: Final = 600
 """Most characters of a text that people read."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,60}")
-_BEIJING: Final = timezone(timedelta(hours=8))
 FAMILIES: Final = frozenset(Family)
 _EXAMPLE: Final = """
 types = ["CEB311Message"]
@@ -247,7 +246,7 @@ def _second(given: object, place: TablePlace, key: str) -> str:
         case None:
             return ""
         case datetime():
-            return (given.astimezone(_BEIJING) if given.tzinfo else given).strftime("%Y%m%d%H%M%S")
+            return (given.astimezone(BEIJING) if given.tzinfo else given).strftime("%Y%m%d%H%M%S")
         case date():
             return given.strftime("%Y%m%d") + ("235959" if key == "until" else "000000")
         case _:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from xml.sax.saxutils import escape
 
-from gateway.model import Direction, MessageType
+from gateway.model import BEIJING, Direction, MessageType
 from gateway.rules.catalogue import Catalogue, load_catalogue
 from gateway.rules.loading import RULES
 from gateway.samples import values
@@ -23,7 +23,7 @@ from gateway.samples.values import Bought
 __all__ = ["PLAIN", "TRADE", "Composed", "Style", "catalogue", "compose", "compose_trade", "declaration_type"]
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-SINGLES_DAY: Final = datetime(2024, 11, 11, 0, 0, 1, tzinfo=values.BEIJING)
+SINGLES_DAY: Final = datetime(2024, 11, 11, 0, 0, 1, tzinfo=BEIJING)
 """Default appTime of samples."""
 
 TRADE: Final = ("CEB311Message", "CEB411Message", "CEB511Message", "CEB621Message")
@@ -136,7 +136,7 @@ def declaration_type(message_type: str) -> MessageType:
 
 
 def _local(instant: datetime) -> datetime:
-    return instant.astimezone(values.BEIJING) if instant.tzinfo else instant
+    return instant.astimezone(BEIJING) if instant.tzinfo else instant
 
 
 def _own(name: str, facts: Mapping[str, str], cop_code: str) -> str:

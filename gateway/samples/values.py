@@ -7,12 +7,10 @@ and customs districts are made up.
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta, timezone
 from typing import Final
 
 from gateway.samples.structure import Element
 
-BEIJING: Final = timezone(timedelta(hours=8))
 """Times in CEB messages are Beijing time (docs/spec/codes.md, returnTime)."""
 
 SURNAMES: Final = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦许何吕张孔曹严华金魏陶姜"

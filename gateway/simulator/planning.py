@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from lxml import etree
 
-from gateway.model import Declaration, Envelope, Header
+from gateway.model import BEIJING, Declaration, Envelope, Header
 from gateway.samples import values
 from gateway.simulator.examine import text_of
 from gateway.simulator.markers import own_numbers
@@ -75,7 +75,7 @@ class Planner:
             code=refusal.code,
             info=refusal.info,
             original=original,
-            notice_date=self._instant().astimezone(values.BEIJING).date(),
+            notice_date=self._instant().astimezone(BEIJING).date(),
             node_id=NODE,
         )
         ready = ReadyMessage(message_type="DxpRep", body=body, status=refusal.code, about=original.cop_msg_id)
@@ -137,7 +137,7 @@ class Planner:
         return datetime.fromtimestamp(self.now, UTC) + timedelta(seconds=later_s)
 
     def _day(self) -> str:
-        return f"{self._instant().astimezone(values.BEIJING):%Y%m%d}"
+        return f"{self._instant().astimezone(BEIJING):%Y%m%d}"
 
 
 def _texts(body: etree._Element, head: str) -> dict[str, str]:

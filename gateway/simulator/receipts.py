@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
 
-from gateway.model import MessageType
+from gateway.model import BEIJING, MessageType
 from gateway.rules.loading import RULES
 from gateway.samples import values
 from gateway.samples.structure import Element, structure
@@ -146,7 +146,7 @@ def cdata(text: str) -> str:
 
 def moment(time: datetime) -> str:
     """Write an instant as returnTime: 17 digits of Beijing time (docs/spec/codes.md, returnTime)."""
-    local = time.astimezone(values.BEIJING)
+    local = time.astimezone(BEIJING)
     return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from functools import partial
-from typing import Final
 
 from lxml import etree
 
@@ -15,7 +14,17 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
 from gateway.goods.register import OwnTables
-from gateway.model import Advice, DocumentLink, Enterprise, Envelope, Fault, Header, Message, MessageType
+from gateway.model import (
+    BEIJING,
+    Advice,
+    DocumentLink,
+    Enterprise,
+    Envelope,
+    Fault,
+    Header,
+    Message,
+    MessageType,
+)
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
@@ -34,7 +43,6 @@ from gateway.xml.decode import decode, parse
 from gateway.xml.envelope import DXP, Unwrapped, unwrap_tree
 from signing.keys.suite import RSA_SHA1, Suite
 
-_BEIJING: Final = timezone(timedelta(hours=8))
 Advise = Callable[[MessageType, Sequence[DeclaredFields]], tuple[Advice, ...]]
 """Gives advice on the declarations of a valid message, without lines."""
 
@@ -60,7 +68,7 @@ def advising(
     own: OwnTables | None = None,
 ) -> Advise:
     """Return what gives advice on a message that came at this time; `numbers`, `own`: as in `Adviser.advise`."""
-    second = received.astimezone(_BEIJING).strftime("%Y%m%d%H%M%S")
+    second = received.astimezone(BEIJING).strftime("%Y%m%d%H%M%S")
     return partial(adviser.advise, received=second, numbers=numbers, own=own)
 
 

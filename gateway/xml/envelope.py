@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -17,14 +17,13 @@ import msgspec
 from lxml import etree
 
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Envelope
+from gateway.model import BEIJING, Envelope
 from gateway.rules.explain import own_text
 from gateway.xml.decode import encoding_of, parse, prolog_end
 from gateway.xml.spans import child_spans, root_span
 
 DXP: Final = "http://www.chinaport.gov.cn/dxp"
 
-_BEIJING: Final = timezone(timedelta(hours=8))
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ROOT: Final = re.compile(rb"<(?:[^\s:<>/]+:)?([^\s:<>/]+)")
@@ -220,7 +219,7 @@ def creat_time(instant: datetime) -> str:
 
 @lru_cache(maxsize=512)
 def _creat_time(second: int) -> str:
-    return datetime.fromtimestamp(second, _BEIJING).isoformat()[:19]
+    return datetime.fromtimestamp(second, BEIJING).isoformat()[:19]
 
 
 def transfer_msg_id(node_id: str, instant: datetime, serial: int) -> str:
@@ -228,7 +227,7 @@ def transfer_msg_id(node_id: str, instant: datetime, serial: int) -> str:
 
     32 characters; the serial wraps round at 10^10 (docs/spec/dxp.md, DxpMsgSv).
     """
-    return f"{node_id:0>8}{instant.astimezone(_BEIJING):%Y%m%d%H%M%S}{serial % 10**10:010d}"
+    return f"{node_id:0>8}{instant.astimezone(BEIJING):%Y%m%d%H%M%S}{serial % 10**10:010d}"
 
 
 def _parse(body: bytes) -> etree._Element:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.editions import BEIJING
 from gateway.config.site import NewEnterprise
+from gateway.model import BEIJING
 from tests.crash.clock import ShiftedClock
 from tests.crash.points import Points
 from tests.door_node import ANN, BOB, DoorNode

@@ -11,8 +11,8 @@ from gateway.cli.check.editions import probe_editions
 from gateway.cli.check.result import Check, Grade
 from gateway.cli.document_check import check_document
 from gateway.cli.open_spool import rules_of
-from gateway.config.editions import BEIJING
 from gateway.config.gateway_toml import load_config
+from gateway.model import BEIJING
 from gateway.rules.loading import RULES, load_rules
 from gateway.rules.schemas import Schemas, View
 from tests.edition_documents import BEFORE, NOW

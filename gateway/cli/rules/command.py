@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -26,11 +26,10 @@ from gateway.cli.rules.trial import Trial, tried
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.errors import RulesError
-from gateway.model import Advice, Severity
+from gateway.model import BEIJING, Advice, Severity
 from gateway.rules.rulebook import Rule
 
 _WIDTH: Final = 80
-_BEIJING: Final = timezone(timedelta(hours=8))
 
 
 @click.group()
@@ -138,7 +137,7 @@ def test(
     books = read_books(file, folder)
     for mistake in books.mistakes:
         raise mistake
-    now = datetime.now(_BEIJING) if day is None else day + timedelta(hours=12)
+    now = datetime.now(BEIJING) if day is None else day + timedelta(hours=12)
     adviser = Adviser(books.rules.rulebook, books.rules.tables, books.rules.schemas)
     good = True
     for one in tables.progress(documents(paths), "judging", speaks=True):
