@@ -46,13 +46,21 @@ class PlainPart:
     pattern: re.Pattern[str]
     fields: tuple[str, ...]
     """Names of the elements whose texts the groups capture, in order; the group of an absent element is None."""
+    named: tuple[tuple[str, int], ...]
+    """Those that identify a declaration or its sender, each with its group."""
+    items: int
+    """Group of the elements that repeat in a declaration and hold others, as written; 0: there is none."""
 
     def texts(self, found: re.Match[str]) -> dict[str, str]:
-        """Return the stripped texts of the fields that are present and not empty."""
+        """Return the stripped texts of the `named` fields that are present and not empty."""
+        return {name: stripped for name, group in self.named if (stripped := (found[group] or "").strip())}
+
+    def head(self, found: re.Match[str]) -> dict[str, str]:
+        """Return the texts of all fields that are present and not blank, as written."""
         return {
-            name: stripped
-            for name, text in zip(self.fields, found.groups(""), strict=True)
-            if (stripped := text.strip())
+            name: text
+            for name, text in zip(self.fields, found.groups(), strict=True)
+            if text and name and not text.isspace()
         }
 
 
@@ -137,11 +145,11 @@ class _Writer:
         self._grammar = grammar
         self.prefix = prefix
         self._signed_before = kind.signature_before
-        self._wanted = {
-            kind.head or kind.body: frozenset(fields_of(kind)),
-            "BaseTransfer": frozenset(SENDER),
-        }
+        self._body = kind.body
+        self._head = kind.head or kind.body
+        self._wanted = {self._head: frozenset(fields_of(kind)), "BaseTransfer": frozenset(SENDER)}
         self._fields: list[str] = []
+        """Names of the groups so far; of the items an empty one."""
         self.depths: list[int] = []
         """Depth of every leaf below the root."""
 
@@ -149,7 +157,14 @@ class _Writer:
         """Build the expression for some slots of the root. Raises _NotPlainError."""
         self._fields = []
         text = _WHITE + "".join(self._slots(tuple(slots), "", 1))
-        return PlainPart(pattern=re.compile(text), fields=tuple(self._fields))
+        fields = tuple(self._fields)
+        wanted = frozenset().union(*self._wanted.values())
+        return PlainPart(
+            pattern=re.compile(text),
+            fields=fields,
+            named=tuple((name, group) for group, name in enumerate(fields, start=1) if name in wanted),
+            items=fields.index("") + 1 if "" in fields else 0,
+        )
 
     def _slots(self, slots: tuple[Slot, ...], holder: str, depth: int) -> Iterator[str]:
         for slot in slots:
@@ -163,12 +178,25 @@ class _Writer:
                 continue
             if (slot.low, slot.high) == (1, 1):
                 yield one
+            elif holder == self._body and self._is_items(slot):
+                self._fields.append("")
+                yield f"((?>(?:{one}){_bound(slot.low, slot.high)}))"
             else:
                 yield f"(?>(?:{one}){_bound(slot.low, slot.high)})"
+
+    def _is_items(self, slot: Slot) -> bool:
+        """Say whether a slot of a body holds its items. Raises _NotPlainError for a second one."""
+        if slot.decl is None or slot.high == 1 or self._grammar.shape(slot.decl).text is not None:
+            return False
+        if "" in self._fields:
+            raise _NotPlainError
+        return True
 
     def _once(self, slot: Slot, holder: str, depth: int) -> str:
         if slot.decl is None or (slot.high != 1 and slot.decl.name in self._wanted):
             raise _NotPlainError  # the first of several elements with wanted texts counts, which a group cannot express
+        if slot.high != 1 and holder == self._head and self._grammar.shape(slot.decl).text is not None:
+            raise _NotPlainError  # nor can a group hold all texts of a field that repeats
         if not holder and slot.decl.name == self._signed_before:
             raise _NotPlainError  # the Signature of a plain document goes before the root end tag
         return self._element(slot.decl, holder, depth) + _WHITE
@@ -186,7 +214,7 @@ class _Writer:
             value = re.escape(decl.fixed)
         else:
             value = _value(shape.text, least=0 if decl.default is None else 1)
-        if decl.name in self._wanted.get(holder, ()):
+        if holder == self._head or decl.name in self._wanted.get(holder, ()):
             self._fields.append(decl.name)
             value = f"({value})"
         return f"<{name}>{value}</{name}>"

@@ -200,7 +200,7 @@ def _examine_plain(
     _all_in_order("invalid-message", uncorrelatable(header, by_number=alone) or _anonymous(header))
     kind = header.message_type
     wanted = advise is not no_advice or link is not no_links
-    declared = declared_in_plain(plain.text, kind) if wanted else ()
+    declared = declared_in_plain(plain.form, plain.declarations) if wanted else ()
     return Message(
         body=plain.body,
         header=header,
@@ -213,7 +213,7 @@ def _examine_plain(
 def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
     """Return the advice on a document in plain form, with lines."""
     kind = plain.header.message_type
-    return _placed_advice(advise(kind, declared_in_plain(plain.text, kind)), plain.body)
+    return _placed_advice(advise(kind, declared_in_plain(plain.form, plain.declarations)), plain.body)
 
 
 def _placed_advice(advice: tuple[Advice, ...], body: bytes) -> tuple[Advice, ...]:

@@ -41,8 +41,9 @@ class Plain:
 
     header: Header
     body: bytes
-    text: str
-    """The body as text, with LF as line ends."""
+    form: PlainForm
+    declarations: tuple[re.Match[str], ...]
+    """What its expression found of each declaration; of the body as text, with LF as line ends."""
     name: str
     """Of the root, with its prefix."""
     attributes: Mapping[str, str]
@@ -103,7 +104,8 @@ def read_plain(body: bytes, forms: PlainForms, limits: LimitsConfig) -> Plain | 
             declarations=declarations,
         ),
         body=body,
-        text=text,
+        form=form,
+        declarations=tuple(bodies),
         name=form.name,
         attributes=attributes,
         namespaces=namespaces,
