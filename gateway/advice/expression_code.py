@@ -8,7 +8,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.advice.functions import FUNCTIONS, NAMES, Value, ValueKind, number, valid_number
+from gateway.advice.functions import FUNCTIONS, NAMES, Value, ValueKind, number, part_of, valid_number
 from gateway.advice.syntax import (
     BinaryOperation,
     Call,
@@ -165,8 +165,12 @@ class ExpressionCode:
             raise ExpressionError(_unknown(call.name, [*FUNCTIONS, *_SPECIAL], what="function"))
         _expect(call, len(known.takes))
         arguments = [self._as(one, kind) for one, kind in zip(call.arguments, known.takes, strict=True)]
-        code = known.inline or f"f_{call.name}({', '.join(['{}'] * len(arguments))})"
-        code = code.format(*(one.code for one in arguments))
+        match call:
+            case Call("part", (_, Number(first), Number(count))):
+                code = f"{arguments[0].code}[{self.constant(part_of(first, count))}]"
+            case _:
+                code = known.inline or f"f_{call.name}({', '.join(['{}'] * len(arguments))})"
+                code = code.format(*(one.code for one in arguments))
         needs = tuple(need for one in arguments for need in one.needs)
         return (
             self._missable(code, known.gives, needs)

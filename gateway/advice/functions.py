@@ -100,8 +100,13 @@ def minutes(first: str, last: str) -> Decimal | None:
 
 def part(text: str, first: Decimal, count: Decimal) -> str:
     """Cut out `count` characters from the `first` on, which is 1 for the first."""
+    return text[part_of(first, count)]
+
+
+def part_of(first: Decimal, count: Decimal) -> slice:
+    """Return what `part` cuts out."""
     start = max(_bounded(first) - 1, 0)
-    return text[start : start + max(_bounded(count), 0)]
+    return slice(start, start + max(_bounded(count), 0))
 
 
 def is_digits(text: str) -> bool:

@@ -9,7 +9,7 @@ from lxml import etree
 
 from gateway.advice.adviser import Adviser
 from gateway.advice.declared import DeclaredFields, declared_in_plain, declared_in_tree
-from gateway.advice.places import on_lines
+from gateway.advice.places import on_lines, on_lines_of_plain
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers
 from gateway.errors import EnvelopeError, Refused
@@ -201,24 +201,20 @@ def _examine_plain(
     kind = header.message_type
     wanted = advise is not no_advice or link is not no_links
     declared = declared_in_plain(plain.form, plain.declarations) if wanted else ()
+    advice = advise(kind, declared)
     return Message(
         body=plain.body,
         header=header,
         draft=None if suite is None else plain.draft(suite),
-        advice=_placed_advice(advise(kind, declared), plain.body),
+        advice=on_lines_of_plain(advice, plain.form, plain.declarations) if advice else (),
         links=link(kind, declared),
     )
 
 
 def advice_in_plain(plain: Plain, advise: Advise) -> tuple[Advice, ...]:
     """Return the advice on a document in plain form, with lines."""
-    kind = plain.header.message_type
-    return _placed_advice(advise(kind, declared_in_plain(plain.form, plain.declarations)), plain.body)
-
-
-def _placed_advice(advice: tuple[Advice, ...], body: bytes) -> tuple[Advice, ...]:
-    """Give lines and columns to advice on a document that was read without a tree."""
-    return on_lines(advice, body, parse(body)) if advice else ()
+    declared = declared_in_plain(plain.form, plain.declarations)
+    return on_lines_of_plain(advise(plain.header.message_type, declared), plain.form, plain.declarations)
 
 
 def advice_on(body: bytes, kind: MessageType, limits: LimitsConfig, advise: Advise) -> tuple[Advice, ...]:

@@ -29,7 +29,7 @@ class _ChildrenByName:
     def nearest(self, root: etree._Element, steps: Sequence[str]) -> etree._Element:
         """Follow the steps below `root` as far as there are elements."""
         node = root
-        for name, position in map(_read, steps):
+        for name, position in map(step_of, steps):
             alike = self._children(node).get(name, [])
             if not 0 < position <= len(alike):
                 break
@@ -45,7 +45,7 @@ class _ChildrenByName:
         return self._known[node]
 
 
-def _read(step: str) -> tuple[str, int]:
+def step_of(step: str) -> tuple[str, int]:
     """Read `Order[2]`, `orderNo`, `ds:Signature`; an attribute is no element and ends the way."""
     name, _, position = step.rstrip("]").partition("[")
     return name.rpartition(":")[2], int(position) if position.isdecimal() else 1

@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.advice.adviser import ADVICE_SHOWN, Adviser
 from gateway.advice.declared import DeclaredFields, declared_in_plain, declared_in_tree
+from gateway.advice.places import on_lines, on_lines_of_plain
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import RulesError
-from gateway.model import Actor, Advice, MessageType
+from gateway.model import Actor, Advice, MessageType, Severity
+from gateway.rules.explain import path_of
 from gateway.rules.loading import RULES
 from gateway.rules.rulebook import load_rulebook
 from gateway.submission.plain import read_plain
@@ -167,3 +170,30 @@ def test_one_adviser_gives_the_same_advice_whatever_it_judged_before() -> None:
     fresh = [judged(shipped_adviser(), one) for one in documents[:12]]
     assert [judged(used, one) for one in documents][:12] == fresh
     assert [judged(used, replace(one)) for one in documents[:12]] == fresh
+
+
+@pytest.mark.parametrize("name", ["CEB311Message", "CEB621Message", "CEB511Message"])
+def test_places_in_plain_form_are_those_in_the_tree(name: str) -> None:
+    kind = shipped().catalogue.types[name]
+    rng = random.Random(name)
+    made = [sound(kind, rng, items=3, full=True) for _ in range(2)]
+    made[0].head.pop("note", None)  # its items have one
+    body = document(kind, made).replace(b"><", b">\r\n  <")
+    plain = read_plain(body, shipped().plain, LimitsConfig())
+    assert plain is not None
+    template = Advice(
+        rule="r", severity=Severity.HINT, path="", element="", who=Actor.NOBODY, message="", message_zh="", fix="",
+        fix_zh="", grade="U", source="",
+    )  # fmt: skip
+    asked = [
+        structs.replace(template, path=path, declaration=int(path.split("[")[1].split("]")[0]))
+        for element in parse(body).iter("*")
+        if (path := path_of(element)).startswith(f"/{name}/{kind.body}[") and path.count("/") > 2
+    ]
+    holder = f"/{name}/{kind.body}[1]/{kind.head}"
+    asked.append(structs.replace(template, path=f"{holder}/absent", declaration=1))
+    asked.append(structs.replace(template, path=f"{holder}/note", declaration=1))
+    assert len(asked) > 20
+    found = on_lines_of_plain(asked, plain.form, plain.declarations)
+    assert found == on_lines(asked, body, parse(body))
+    assert all(one.line and one.column == 3 for one in found)
