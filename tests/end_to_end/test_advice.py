@@ -1,6 +1,7 @@
 """Advice wherever people look, from a running gateway; and a change of rules while messages flow."""
 
 import json
+import os
 import re
 import signal
 import threading
@@ -30,8 +31,8 @@ TYPE: Final = "CEB311Message"
 DATED: Final = "own-dated"
 FIRST_DAY: Final = "20260901000000"
 CALLERS: Final = 3
-EACH: Final = 120
-"""Messages of each caller between two changes of the rules, and after the last."""
+EACH: Final = int(os.environ.get("ADVICE_MESSAGES", "480")) // 4
+"""Messages between two changes of the rules, and after the last, at least."""
 
 
 @pytest.fixture(scope="module")
