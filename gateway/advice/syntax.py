@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 LONGEST: Final = 2000
@@ -17,8 +18,8 @@ DEEPEST: Final = 40
 """Most brackets, calls and signs inside one another."""
 OPERATORS: Final = 100
 """Most operators of an expression; a chain of them is as deep as it is long."""
-THIS: Final = "this"
-"""Stands for each field that a rule points at, in turn."""
+_KEPT: Final = 1024
+"""Most expressions that are kept; the shipped rules have some 220."""
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)|'(?P<text>[^']*)'|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)
@@ -92,8 +93,12 @@ Expression = Number | Text | Field | Call | BinaryOperation | Negation | Choice
 _Read = Callable[[], Expression]
 
 
+@lru_cache(maxsize=_KEPT)
 def parse(text: str) -> Expression:
-    """Read one expression. Raises ExpressionError that names the place (a 1-based column) and what was expected."""
+    """Read one expression. Raises ExpressionError that names the place (a 1-based column) and what was expected.
+
+    One rule stands at many fields of many message types: what was read is kept.
+    """
     if len(text) > LONGEST:
         raise ExpressionError(f"the expression has {len(text)} characters, at most {LONGEST} are allowed")
     return _Reader(text).whole()

@@ -154,7 +154,7 @@ class App:
         return None if self.config.accept.tls is None else door_context(self.config.accept.tls)
 
     def warm(self) -> None:
-        """Compile every schema of every edition in use, in all forms, and every rule for advice: forked roles share them.
+        """Compile every schema of every edition in use, in all forms, and the rules of advice in force: forked roles share them.
 
         Raises RulesError.
         """
