@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.facts import answer_facts
-from gateway.model import CodeClass
+from gateway.model import Code, CodeClass
 from gateway.observe.log import log
 from gateway.receipts.learning.changed_fields import MessageFields, changed_fields, fields_in
 from gateway.receipts.learning.cures import GOOD, AnswerHeard, Cure, cures_by_last, first_of
@@ -173,14 +173,11 @@ class CodeScan:
         known = answer_facts(row.facts)
         meaning = meaning_of(row.kind, row.status, known, self._rules.codes)
         codes = codes_told(meaning, known, self._rules.codes, lambda info: self._shape(owner, row, info))
-        return AnswerHeard(kind=self._kind(row), version=version, codes=codes)
+        return AnswerHeard(kind=_decided(row, meaning), version=version, codes=codes)
 
     def _kind(self, row: TimelineEntry) -> CodeClass:
-        """Return what an answer decides about its declaration; a tax bill decides nothing."""
-        if row.kind in TAX_BILLS:
-            return CodeClass.UNKNOWN
-        known = answer_facts(row.facts)
-        return meaning_of(row.kind, row.status, known, self._rules.codes).kind
+        """Return what an answer decides about its declaration."""
+        return _decided(row, meaning_of(row.kind, row.status, answer_facts(row.facts), self._rules.codes))
 
     def _shape(self, owner: str, row: TimelineEntry, info: str) -> str:
         """Return the shape of a text, without anything that stands in the declaration."""
@@ -208,6 +205,11 @@ class CodeScan:
             seen = {one.subject for one in self._spool.tallies(SEEN) if not one.origin}
             self._strange = {code for code in seen if not in_tables(code, self._rules.codes)}
         return self._strange
+
+
+def _decided(row: TimelineEntry, meaning: Code) -> CodeClass:
+    """Return what an answer decides about its declaration; a tax bill decides nothing."""
+    return CodeClass.UNKNOWN if row.kind in TAX_BILLS else meaning.kind
 
 
 def _fields_in(spool: Spool, rules: Rules, limits: LimitsConfig, uid: str) -> MessageFields:
