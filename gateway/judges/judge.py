@@ -200,7 +200,9 @@ class Judge:
         if len(body) > AT_ONCE_BYTES:
             return None
         edition = self._edition(caller)
-        verdict = self._plain(body, caller, edition.in_force.edition, edition.routes, own)
+        verdict = self._plain(
+            body, caller, edition.in_force.edition, edition.routes, advise=self._advise(own), link=self.linker
+        )
         if verdict is None:
             return None
         if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
@@ -224,7 +226,9 @@ class Judge:
         caller: Enterprise,
         edition: str,
         routes: EditionRoutes | None = None,
-        own: OwnTables | None = None,
+        *,
+        advise: Advise = no_advice,
+        link: Link = no_links,
     ) -> Message | Refusal | None:
         return examine_plain(
             body,
@@ -234,8 +238,8 @@ class Judge:
             suite=self._suite(caller),
             local_receivers=self.local_receivers,
             routes=routes,
-            advise=self._advise(own),
-            link=self.linker,
+            advise=advise,
+            link=link,
         )
 
     def advise_at_once(self, case: AdviseOn) -> tuple[Advice, ...] | None:
@@ -274,7 +278,9 @@ class Judge:
         own: OwnTables | None = None,
     ) -> ExaminedSubmission | Refusal:
         edition = self._edition(caller)
-        verdict = self._whole(body, caller, edition.in_force.edition, edition.routes, own)
+        verdict = self._whole(
+            body, caller, edition.in_force.edition, edition.routes, advise=self._advise(own), link=self.linker
+        )
         if isinstance(verdict, Message) and edition.is_checked_twice(verdict):
             verdict = replace(verdict, edition_notice=self._notice(body, caller, edition.in_force))
         return self._ready(verdict, caller, full, edition.uid, origin)
@@ -285,7 +291,9 @@ class Judge:
         caller: Enterprise,
         edition: str,
         routes: EditionRoutes | None = None,
-        own: OwnTables | None = None,
+        *,
+        advise: Advise = no_advice,
+        link: Link = no_links,
     ) -> Message | Refusal:
         return examine(
             body,
@@ -296,8 +304,8 @@ class Judge:
             trust=self.trust,
             local_receivers=self.local_receivers,
             routes=routes,
-            advise=self._advise(own),
-            link=self.linker,
+            advise=advise,
+            link=link,
         )
 
     def _notice(self, body: bytes, caller: Enterprise, in_force: EditionInForce) -> EditionNotice | None:

@@ -1,7 +1,7 @@
 """By which edition a message is judged, on both ways through the judge, and what its sender is told beforehand."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,15 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.advice.declared import DeclaredFields
 from gateway.app.build import App
 from gateway.config.site import DEMO, write_site
 from gateway.errors import RulesError
 from gateway.facts import message_facts
 from gateway.judges.judge import Examine, Judge
-from gateway.model import Enterprise, EnterpriseId, Envelope
+from gateway.model import DocumentLink, Enterprise, EnterpriseId, Envelope, MessageType
 from gateway.rules.loading import RULES
 from gateway.submission.intake import ExaminedSubmission
-from gateway.submission.pipeline import Refusal
+from gateway.submission.pipeline import Refusal, no_links
 from gateway.views.api import AcceptedView, first_view
 from gateway.xml.envelope import wrap
 from tests.edition_documents import BEFORE, NOW, inventory_for
@@ -172,6 +173,23 @@ def test_valid_today_and_refused_tomorrow_is_told_beforehand(made: Made) -> None
     assert "自2027-01-01起" in said["message_zh"]
     assert said["faults"][0]["element"] == "logisticsNo"
     assert msgspec.json.decode(msgspec.json.encode(view), type=AcceptedView) == view
+
+
+def test_judging_by_the_edition_to_come_gives_no_advice_and_links_nothing_once_more(made: Made) -> None:
+    app = made(PERIODS)
+    judge, me = at(app, NEW_YEAR - TICK)
+    linked: list[str] = []
+
+    def link(kind: MessageType, declared: Sequence[DeclaredFields]) -> tuple[DocumentLink, ...]:
+        linked.append(kind.name)
+        return no_links(kind, declared)
+
+    judge = replace(judge, linker=link)
+    for judging in (lambda body: judge.at_once(body, me), lambda body: judge(Examine(body=body, caller=ME))):
+        for body in (document(""), roundabout(document(BEFORE))):
+            linked.clear()
+            verdict = judging(body)
+            assert linked == [] if verdict is None else len(linked) == 1, linked
 
 
 def test_valid_by_both_editions_is_told_nothing(made: Made) -> None:
