@@ -1,7 +1,6 @@
 """What is said of a field that does not agree, in both languages, and who has to act. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +18,7 @@ from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import DocumentKind
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.schemas import Schemas
+from gateway.rules.texts import Bilingual
 
 SOURCE: Final = "docs/spec/business_rules.md, What is compared"
 ACTS: Final[Mapping[DocumentKind, Actor]] = MappingProxyType(
@@ -40,44 +40,36 @@ KINDS_ZH: Final[Mapping[DocumentKind, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
-    """The same in both languages."""
-
-    en: str
-    zh: str
-
-
-_PUSH_AGAIN: Final = Wording(
+_PUSH_AGAIN: Final = Bilingual(
     en="let the payment firm push the payment again with the data of the order, or correct the order and declare it as a"
     " change (appType 2)",
     zh="请支付企业按订单信息重新推送支付单，或由电商平台更正订单后以变更（appType填2）重新申报",
 )
-_ALIGN: Final = Wording(
+_ALIGN: Final = Bilingual(
     en="agree with whoever declares the other document; whoever is wrong corrects his and declares it as a change (appType 2)",
     zh="与另一单证的申报方核对，由有误的一方更正后以变更（appType填2）重新申报",
 )
-_CURES: Final[Mapping[frozenset[DocumentKind], Wording]] = MappingProxyType(
+_CURES: Final[Mapping[frozenset[DocumentKind], Bilingual]] = MappingProxyType(
     {frozenset((DocumentKind.ORDER, DocumentKind.PAYMENT)): _PUSH_AGAIN}
 )
-_MISSING_CURES: Final[Mapping[DocumentKind, Wording]] = MappingProxyType(
+_MISSING_CURES: Final[Mapping[DocumentKind, Bilingual]] = MappingProxyType(
     {
-        DocumentKind.ORDER: Wording(
+        DocumentKind.ORDER: Bilingual(
             en="let the platform declare the order, if it did not go another way",
             zh="如订单未经其他途径申报，请电商平台申报订单",
         ),
-        DocumentKind.PAYMENT: Wording(
+        DocumentKind.PAYMENT: Bilingual(
             en="let the payment firm push the payment, if it did not go another way",
             zh="如支付单未经其他途径申报，请支付企业推送支付单",
         ),
-        DocumentKind.WAYBILL: Wording(
+        DocumentKind.WAYBILL: Bilingual(
             en="let the logistics firm declare the waybill, if it did not go another way",
             zh="如运单未经其他途径申报，请物流企业申报运单",
         ),
     }
 )
 
-_NO_CURE: Final = Wording(
+_NO_CURE: Final = Bilingual(
     en="nobody can mend it this year: do not declare it as retail import, or ask the buyer to wait for the next year",
     zh="本年度内无法补救：请勿按零售进口申报，或请订购人待下一年度再购买",
 )
@@ -113,7 +105,7 @@ class ParcelTexts:
         number = "logisticsNo" if kind is DocumentKind.WAYBILL else "orderNo"
         value = one.waybill_no if kind is DocumentKind.WAYBILL else one.order_no
         since = f"{one.accepted_at:%Y-%m-%dT%H:%M:%SZ}"
-        said = Wording(
+        said = Bilingual(
             en=f"the {kind} for {number} {value} has not passed here; this inventory was accepted at {since}",
             zh=f"{number}为{value}的{KINDS_ZH[kind]}未经本网关申报，本清单接收于{since}",
         )
@@ -130,7 +122,7 @@ class ParcelTexts:
 
     def over_limit(self, one: ParcelDocument, yuan: int) -> Advice:
         """Say that a list would go beyond the yearly limit of its buyer; never by how much."""
-        said = Wording(
+        said = Bilingual(
             en=f"with this list the buyer would exceed the yearly limit of {yuan} yuan; lists released through other nodes"
             " are not counted here",
             zh=f"本清单放行后，订购人将超过{yuan}元的个人年度交易限值；经其他节点放行的清单未计入",
@@ -151,8 +143,8 @@ class ParcelTexts:
         self,
         one: ParcelDocument,
         field: str,
-        said: Wording,
-        cure: Wording,
+        said: Bilingual,
+        cure: Bilingual,
         *,
         rule: str,
         severity: Severity,
@@ -185,25 +177,25 @@ class ParcelTexts:
         return self._layouts[message_type]
 
 
-def _said(kind: DocumentKind, found: FieldMatch) -> Wording:
+def _said(kind: DocumentKind, found: FieldMatch) -> Bilingual:
     """Say what is wrong without a value of either document."""
     mine, theirs = KINDS_ZH[kind], KINDS_ZH[found.kind]
     if found.rule == WAYBILL_REUSED:
-        return Wording(
+        return Bilingual(
             en="another inventory used this waybill number of the logistics firm for another order within six months",
             zh="六个月内同一物流企业的该运单编号已被用于另一订单的清单",
         )
     if found.rule == ITEM_COUNT:
-        return Wording(
+        return Bilingual(
             en=f"the items of this {kind} are not as many as those of the {found.kind}, or their gnum differ",
             zh=f"本{mine}的商品项数或序号与{theirs}不一致",
         )
     if found.rule == ITEM_CONTENT:
-        return Wording(
+        return Bilingual(
             en=f"{found.field} of item {found.item} is not the same in the {found.kind}",
             zh=f"第{found.item}项商品的{found.field}与{theirs}不一致",
         )
-    return Wording(
+    return Bilingual(
         en=f"{found.field} of this {kind} does not agree with the {found.kind}",
         zh=f"本{mine}的{found.field}与{theirs}不一致",
     )
