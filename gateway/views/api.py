@@ -588,16 +588,9 @@ class RegisteredView(Struct, frozen=True, kw_only=True):
     """Hex, of the bytes as they were handed in."""
 
 
-class RegisterView(Struct, frozen=True, kw_only=True):
+class RegisterView(RegisteredView, frozen=True, kw_only=True):
     """A register that is in force."""
 
-    register: str
-    """`goods` or `books`."""
-    version: int
-    """Counts up with each change."""
-    rows: int
-    sha256: str
-    """Hex, of the bytes as they were handed in."""
     form: str
     """Media type of what was handed in."""
     at: datetime
