@@ -239,7 +239,7 @@ async def _get_declaration(request: Request, services: HttpServices, caller: Ent
     named, now = known.found_by, datetime.now(UTC)
     declarations = {one.declaration for one in services.spool.find([named], owner=caller.id)}
     rows = services.spool.timeline(caller.id, named)
-    stand = standings(services.spool, services.rules, caller.id, named, datetime.now(UTC), lanes=caller.lanes)
+    stand = standings(services.spool, services.rules, caller.id, named, now, lanes=caller.lanes)
     return _json(
         api.TimelineView(
             type=message_type,

@@ -1,7 +1,7 @@
 """PUT, GET and DELETE of an enterprise's own goods and switches of books (docs/goods.md)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -43,7 +43,6 @@ _BUSY = Fault(
     fix="send the same again later, and less at the same time",
     fix_zh="请稍后原样重新提交，并减少同时提交的数量",
 )
-RegisterHandler = Callable[[Request, HttpServices, Enterprise], Awaitable[Response]]
 
 
 class RegisterHandlers:
