@@ -33,7 +33,6 @@ from spool.store import Spool
 
 _LISTEN_S: Final = 1.0
 """How long a queue is waited for before SIGTERM is checked."""
-_MEGABYTE: Final = 1024 * 1024
 _BREATH_S: Final = 0.05
 """Pause between two such waits; also limits the retry rate of a failing door."""
 
@@ -96,7 +95,7 @@ class Doors:
         """Build the batch submitter of one process."""
         commit = BatchCommit(spool)
         full = Full(spool, self.judge.local_receivers)
-        registers = RegisterCache(spool, size_bytes=self.config.goods.memory_mb * _MEGABYTE)
+        registers = RegisterCache(spool, size_bytes=self.config.goods.memory_bytes)
         intake = Intake(
             config=self.config,
             spool=spool,

@@ -82,7 +82,7 @@ def http_door(
             ],
         ),
     ):
-        registers = RegisterCache(spool, size_bytes=config.goods.memory_mb * _MEGABYTE)
+        registers = RegisterCache(spool, size_bytes=config.goods.memory_bytes)
         services = HttpServices(
             intake=Intake(
                 config=config,

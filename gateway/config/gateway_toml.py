@@ -130,6 +130,11 @@ class GoodsConfig(Section, kw_only=True):
     memory_mb: Count = 64
     """Megabytes of registers that each process at a door keeps in memory; those that were needed last stay."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """The same in bytes."""
+        return self.memory_mb * 1024 * 1024
+
 
 class Signing(Section, kw_only=True):
     """`[signing]`: which key signs messages that are submitted unsigned."""
