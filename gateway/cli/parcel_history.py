@@ -6,26 +6,16 @@ from typing import Final
 
 from gateway.cli.output import emit, instant
 from gateway.cli.terminal import echo
-from gateway.config.gateway_toml import Config
 from gateway.identity import lookup_text
 from gateway.parcels.comparing import needed
 from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import FORMS, DocumentKind
-from gateway.parcels.person_allowance import PersonAllowance
 from gateway.parcels.reading import ComparedDocument, ParcelReader
-from gateway.parcels.texts import ParcelTexts
-from gateway.rules.loading import Rules
 from gateway.views.parcel_views import seconds_since
 from spool.store import Spool
 
 _NUMBERS: Final = ("copNo", "preNo", "invtNo")
 """Fields by which an inventory may be named."""
-
-
-def parcel_reader_of(spool: Spool, config: Config, rules: Rules) -> ParcelReader:
-    """Return a reader for the operator: whose the codes are does not matter."""
-    texts = ParcelTexts(rules.catalogue, rules.schemas)
-    return ParcelReader(spool, texts, config.matching, {}, PersonAllowance(spool, rules.codes))
 
 
 def seeds_of(reader: ParcelReader, spool: Spool, key: str) -> list[ParcelDocument]:

@@ -19,11 +19,12 @@ from gateway.cli.message_history import (
 from gateway.cli.open_spool import enterprises_of, open_spool, rules_of
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import emit, instant
-from gateway.cli.parcel_history import emit_parcel, parcel_history, parcel_reader_of, seeds_of, tell_parcel
+from gateway.cli.parcel_history import emit_parcel, parcel_history, seeds_of, tell_parcel
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import Config, load_config
 from gateway.facts import message_facts
 from gateway.keys.backlog import key_backlogs
+from gateway.parcels.reading import reader_of
 from spool.entry import JournalLine, Orphan
 from spool.lifecycle import State
 from spool.store import Spool
@@ -45,7 +46,7 @@ def trace(key: str, file: Path, as_json: bool) -> None:
     config = load_config(file)
     rules = rules_of(config)
     with open_spool(config) as spool:
-        reader = parcel_reader_of(spool, config, rules)
+        reader = reader_of(spool, rules, config.matching)
         seeds = seeds_of(reader, spool, key)
         uids = (
             spool.search(key)

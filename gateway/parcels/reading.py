@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from gateway.config.gateway_toml import Matching
@@ -17,8 +18,9 @@ from gateway.parcels.documents import ParcelDocument, in_one_parcel, linked_by_n
 from gateway.parcels.facts import FORMS, DocumentKind, parcel_facts
 from gateway.parcels.person_allowance import PersonAllowance, today, year_of
 from gateway.parcels.texts import ParcelTexts
+from gateway.rules.loading import Rules
 from spool.entry import LinkedDeclaration
-from spool.store import SpoolParcels
+from spool.store import Spool, SpoolParcels
 
 PROBED_WITHIN: Final = timedelta(hours=24)
 _LIST: Final = "CEB621Message"
@@ -162,6 +164,14 @@ class ParcelReader:
         for other in there:
             if other.declaration not in found and any(linked_by_number(seed, other) for seed in seeds):
                 found[other.declaration] = other
+
+
+def reader_of(
+    spool: Spool, rules: Rules, settings: Matching, codes: Codes = MappingProxyType({})
+) -> ParcelReader:
+    """Return a reader on a spool; `codes`: as for `ParcelReader`, of no matter to an operator, who is told everything."""
+    texts = ParcelTexts(rules.catalogue, rules.schemas)
+    return ParcelReader(spool, texts, settings, codes, PersonAllowance(spool, rules.codes))
 
 
 def documents_of(linked: Iterable[LinkedDeclaration]) -> list[ParcelDocument]:
