@@ -13,6 +13,8 @@ from signing.xml.splice import Draft
 
 BEIJING: Final = timezone(timedelta(hours=8))
 """The time of customs: every time in a message."""
+SECOND: Final = "%Y%m%d%H%M%S"
+"""How messages write a second."""
 MessageId = NewType("MessageId", str)
 """Upper-case UUID given at acceptance; the default CopMsgId of the message (docs/spec/dxp.md, CopMsgId)."""
 EnterpriseId = NewType("EnterpriseId", str)

@@ -35,7 +35,7 @@ from gateway.keys.node_key import node_key
 from gateway.keys.public_keyring import PublicKeyring
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import usable_mappings
-from gateway.model import BEIJING, Enterprise, EnterpriseId
+from gateway.model import BEIJING, SECOND, Enterprise, EnterpriseId
 from gateway.parcels.facts import Linker
 from gateway.parcels.person_allowance import PersonAllowance
 from gateway.ports import Feed, Transport
@@ -158,7 +158,7 @@ class App:
 
         Raises RulesError.
         """
-        now = datetime.now(BEIJING).strftime("%Y%m%d%H%M%S")
+        now = datetime.now(BEIJING).strftime(SECOND)
         self.judge.adviser.warm(self.rules.catalogue.declarations(), now)
         for edition in self._editions_in_use():
             _compile(self.rules.for_edition(edition))

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Final
 
-from gateway.model import CodeClass
+from gateway.model import SECOND, CodeClass
 from gateway.parcels.facts import ItemFacts
 
 RELEASED: Final = frozenset({"800", "899"})
@@ -23,7 +23,6 @@ CANCELLED: Final = frozenset({"399", "800", "899"})
 APPLIED_WITHIN: Final = timedelta(days=30)
 BACK_WITHIN: Final = timedelta(days=45)
 """A return is in time if it is applied for and done so long after the release (docs/spec/business_rules.md)."""
-_TIME: Final = "%Y%m%d%H%M%S"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +111,7 @@ def _in_time(request: ReturnRequest, released: str) -> bool:
 def _instant(text: str) -> datetime | None:
     """Read the first 14 digits of a time of customs or an enterprise; None: it is no time."""
     try:
-        return datetime.strptime(text[:14], _TIME)  # noqa: DTZ007 (both are of Beijing, only compared with each other)
+        return datetime.strptime(text[:14], SECOND)  # noqa: DTZ007 (both are of Beijing, only compared with each other)
     except ValueError:
         return None
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.errors import RulesError
-from gateway.model import BEIJING, Actor, Family, Severity
+from gateway.model import BEIJING, SECOND, Actor, Family, Severity
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.code_tables import MANIFEST, Grade
 from gateway.rules.tables import TablePlace, read_tables, shaped
@@ -246,7 +246,7 @@ def _second(given: object, place: TablePlace, key: str) -> str:
         case None:
             return ""
         case datetime():
-            return (given.astimezone(BEIJING) if given.tzinfo else given).strftime("%Y%m%d%H%M%S")
+            return (given.astimezone(BEIJING) if given.tzinfo else given).strftime(SECOND)
         case date():
             return given.strftime("%Y%m%d") + ("235959" if key == "until" else "000000")
         case _:

@@ -16,6 +16,7 @@ from gateway.errors import EnvelopeError, Refused
 from gateway.goods.register import OwnTables
 from gateway.model import (
     BEIJING,
+    SECOND,
     Advice,
     DocumentLink,
     Enterprise,
@@ -68,7 +69,7 @@ def advising(
     own: OwnTables | None = None,
 ) -> Advise:
     """Return what gives advice on a message that came at this time; `numbers`, `own`: as in `Adviser.advise`."""
-    second = received.astimezone(BEIJING).strftime("%Y%m%d%H%M%S")
+    second = received.astimezone(BEIJING).strftime(SECOND)
     return partial(adviser.advise, received=second, numbers=numbers, own=own)
 
 

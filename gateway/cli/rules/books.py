@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
 
 import click
 
@@ -27,7 +26,6 @@ folder_option = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of own rules and tables, in place of that of the configuration.",
 )
-BEIJING_SECOND: Final = "%Y%m%d%H%M%S"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit, facts
 from gateway.cli.rules.books import (
-    BEIJING_SECOND,
     RuleBooks,
     config_option,
     folder_option,
@@ -26,7 +25,7 @@ from gateway.cli.rules.trial import Trial, tried
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.errors import RulesError
-from gateway.model import BEIJING, Advice, Severity
+from gateway.model import BEIJING, SECOND, Advice, Severity
 from gateway.rules.rulebook import Rule
 
 _WIDTH: Final = 80
@@ -141,7 +140,7 @@ def test(
     adviser = Adviser(books.rules.rulebook, books.rules.tables, books.rules.schemas)
     good = True
     for one in tables.progress(documents(paths), "judging", speaks=True):
-        trial = tried(read(one), books.rules, adviser, now.strftime(BEIJING_SECOND))
+        trial = tried(read(one), books.rules, adviser, now.strftime(SECOND))
         good = good and trial.valid and all(advice.severity is not Severity.ERROR for advice in trial.advice)
         if as_json:
             emit(
