@@ -64,13 +64,13 @@ def validate(
         raise click.UsageError("--advice-dir goes with --advise")
     known = _known_edition(edition, rules_dir)
     rules = load_rules(rules_dir, edition, advice_dir=advice_dir)
-    others = OtherEditions(rules_dir, [name for name in known if name != edition])
+    others = [name for name in known if name != edition]
     give_advice = advising(new_adviser(rules), datetime.now(UTC))
     view = View.SENDABLE if sendable else View.DECLARED
     valid = True
     for file in tables.progress(documents(paths), "validating", speaks=True):
         body = read(file)
-        judged = others.compared(check_document(body, rules, view), body, view)
+        judged = _compared(check_document(body, rules, view), body, view, rules, others)
         valid = valid and not judged.faults
         advice = () if judged.faults or not advise else advice_on_document(body, rules, give_advice)
         if as_json:
@@ -100,24 +100,14 @@ def read(file: Path) -> bytes:
         ) from error
 
 
-class OtherEditions:
-    """The editions beside the one that judges; each is loaded at the first fault."""
-
-    def __init__(self, rules_dir: Path | None, names: Sequence[str]) -> None:
-        """`rules_dir`: as for `load_rules`; `names`: folders in its `xsd/`."""
-        self._folder = rules_dir
-        self._names = names
-        self._loaded: dict[str, Rules] = {}
-
-    def compared(self, judged: CheckedDocument, body: bytes, view: View) -> CheckedDocument:
-        """Say of each fault in which of these editions it would be none. Raises RulesError for a broken edition."""
-        if not judged.faults:
-            return judged
-        for name in self._names:
-            if name not in self._loaded:
-                self._loaded[name] = load_rules(self._folder, name)
-        found = {name: check_document(body, rules, view).faults for name, rules in self._loaded.items()}
-        return replace(judged, faults=fits_edition(judged.faults, found))
+def _compared(
+    judged: CheckedDocument, body: bytes, view: View, rules: Rules, editions: Sequence[str]
+) -> CheckedDocument:
+    """Say of each fault in which of these editions it would be none. Raises RulesError for a broken edition."""
+    if not judged.faults:
+        return judged
+    found = {name: check_document(body, rules.for_edition(name), view).faults for name in editions}
+    return replace(judged, faults=fits_edition(judged.faults, found))
 
 
 def _known_edition(edition: str, rules_dir: Path | None) -> list[str]:
