@@ -11,7 +11,7 @@ from gateway.advice.declared import declared_in_tree
 from gateway.advice.places import on_lines
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import EnvelopeError, Refused
-from gateway.model import Direction, Fault
+from gateway.model import Advice, Direction, Fault, MessageType
 from gateway.rules.fault_texts import shown_of
 from gateway.rules.fields import customs_code
 from gateway.rules.loading import Rules
@@ -65,18 +65,44 @@ def advice_on_document(
     As for faults, the paths of a document in an envelope begin with the path of Data. Raises RulesError for a rule that
     cannot be compiled.
     """
-    bounds = limits or LimitsConfig()
-    root = decode(body, bounds)
+    found = declaration_in(body, rules, limits or LimitsConfig())
+    if found is None:
+        return ()
+    header = identify(found.root, rules.catalogue, rules.schemas.edition)
+    views = advice_views(found.advice(advise), header.declarations) or ()
+    return (
+        tuple([structs.replace(one, path=found.within + one.path) for one in views])
+        if found.within
+        else views
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundDeclaration:
+    """The declaration message in a valid document."""
+
+    kind: MessageType
+    body: bytes
+    root: etree._Element
+    within: str
+    """Path of the Data that holds it; empty: it came without an envelope."""
+
+    def advice(self, advise: Advise) -> tuple[Advice, ...]:
+        """Return the advice on it, with lines. Raises RulesError for a rule that cannot be compiled."""
+        return on_lines(advise(self.kind, declared_in_tree(self.root, self.kind)), self.body, self.root)
+
+
+def declaration_in(body: bytes, rules: Rules, limits: LimitsConfig) -> FoundDeclaration | None:
+    """Find the declaration message in a document that `check_document` found valid; None: it holds none."""
+    root, within = decode(body, limits), ""
     name = etree.QName(root).localname
     if name in _DATA and etree.QName(root).namespace == DXP:
-        inside = advice_on_document(unwrap_tree(root, body).business, rules, advise, bounds)
-        return tuple([structs.replace(one, path=_DATA[name] + one.path) for one in inside])
-    kind = rules.catalogue.by_name(name)
+        body, within = unwrap_tree(root, body).business, _DATA[name]
+        root = decode(body, limits)
+    kind = rules.catalogue.by_name(etree.QName(root).localname)
     if kind is None or kind.direction is not Direction.DECLARATION:
-        return ()
-    header = identify(root, rules.catalogue, rules.schemas.edition)
-    advice = on_lines(advise(kind, declared_in_tree(root, kind)), body, root)
-    return advice_views(advice, header.declarations) or ()
+        return None
+    return FoundDeclaration(kind=kind, body=body, root=root, within=within)
 
 
 def _judged(
