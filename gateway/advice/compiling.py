@@ -16,7 +16,7 @@ from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import is_personal
 
-__all__ = ["Found", "Judged", "RuleCompiler", "Scope", "compiled", "evaluated"]
+__all__ = ["Found", "Judged", "RuleCompiler", "Scope", "evaluated"]
 
 Fields = Mapping[str, str]
 """Field → text as written; fields without a text are absent."""
@@ -71,14 +71,6 @@ class RuleCompiler:
         lines.append(" return found")
         judge: Found = made(lines, "judge", self._head.all_constants(), self._items.all_constants())
         return judge
-
-
-def compiled(rules: Sequence[Judged], scope: Scope, tables: CodeTables) -> Found:
-    """Compile rules of one message type. Raises ExpressionError for what has no such field, function or kind."""
-    compiler = RuleCompiler(scope, tables)
-    for rule in rules:
-        compiler.add(rule)
-    return compiler.judge()
 
 
 def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: bool) -> Callable[..., Value]:

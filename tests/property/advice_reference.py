@@ -1,12 +1,12 @@
 """What an expression of the rules means, evaluated step by step: slow, plain, and written apart from the compiler."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gateway.advice.compiling import Scope
+from gateway.advice.compiling import Found, Judged, RuleCompiler, Scope
 from gateway.advice.functions import FUNCTIONS, Value, ValueKind
 from gateway.advice.syntax import BinaryOperation, Call, Choice, Expression, Field, Negation, Number, Text
 from gateway.rules.code_tables import CodeTables
@@ -39,6 +39,14 @@ class World:
             scope=self.scope, tables=self.tables, head=self.head, items=self.items, day=self.day, received=self.received,
             place=place,
         )  # fmt: skip
+
+
+def compiled(rules: Iterable[Judged], scope: Scope, tables: CodeTables) -> Found:
+    """Compile rules alone, without what the adviser puts around them. Raises ExpressionError."""
+    compiler = RuleCompiler(scope, tables)
+    for rule in rules:
+        compiler.add(rule)
+    return compiler.judge()
 
 
 def broken(when: Expression | None, holds: Expression, world: World) -> bool:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.advice.compiling import Judged, Scope, compiled, evaluated
+from gateway.advice.compiling import Judged, Scope, evaluated
 from gateway.advice.functions import FUNCTIONS, ValueKind
 from gateway.advice.syntax import DEEPEST, LONGEST, OPERATORS, ExpressionError, parse
 from gateway.advice.wording import CALLS, in_words
 from gateway.rules.code_tables import CodeTable
-from tests.property.advice_reference import World, broken
+from tests.property.advice_reference import World, broken, compiled
 
 HEAD = {
     "a": ValueKind.NUMBER,

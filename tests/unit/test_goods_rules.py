@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.advice.adviser import Adviser
-from gateway.advice.compiling import Judged, Scope, compiled
+from gateway.advice.compiling import Judged, Scope
 from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import ValueKind
 from gateway.advice.syntax import ExpressionError, parse
@@ -13,6 +13,7 @@ from gateway.goods.form import CSV, read_books, read_goods
 from gateway.goods.register import OwnTables
 from gateway.model import Advice
 from gateway.rules.loading import Rules, load_rules
+from tests.property.advice_reference import compiled
 from tests.unit.mapping_examples import shipped
 
 ROWS = (
