@@ -34,7 +34,7 @@ _LINKED: Final = (
 """Declarations under a number: from one owner to the next by the index, then those of the newest messages of each."""
 _LINKS: Final = f"{_FIELDS} FROM parcel p{_JOINED} WHERE p.declaration {{among}} AND {_NEWEST} ORDER BY p.message DESC, p.declaration"
 _VERSIONS: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM parcel p JOIN version v ON v.declaration = p.declaration"
+    "SELECT count(*) FROM (SELECT DISTINCT v.declaration, v.message FROM parcel p JOIN version v ON v.declaration = p.declaration"
     " JOIN message m ON m.id = v.message WHERE p.{number} = ? AND p.{number} <> '' AND p.owner = ?"
     " AND m.accepted_at >= ? LIMIT ?) AS c"
 )

@@ -102,6 +102,12 @@ def test_versions_are_counted_also_when_the_number_was_given_up(spool: Spool, cl
     assert (count("O-1", at_most=4), count("O-1", since_s=1), count("O-1", owner="bob")) == (4, 1, 1)
 
 
+def test_a_version_is_counted_once_though_its_other_number_has_changed(spool: Spool) -> None:
+    for number in range(3):
+        put(spool, f"A{number}", "O-1", f"W-{number}", about="d=A")
+    assert spool.versions_since("ann", START, order_no="O-1", at_most=99) == 3
+
+
 def test_a_scan_sees_each_version_once_and_reports_once(spool: Spool, clock: Clock) -> None:
     put(spool, "A", "O-1")
     put(spool, "B", "O-1")
