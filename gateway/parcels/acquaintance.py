@@ -3,6 +3,7 @@
 Two documents that share a number are acquainted when they are of one enterprise, when each names a code of the other's
 enterprise, or when they name the same person: the buyer's identity number, or the consignee's telephone and address.
 An order and a waybill share no number of one scope; they are acquainted through an inventory that is acquainted with both.
+Nobody is acquainted through a deleted document: it belongs to the parcel no more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,8 @@ def acquainted_with(
         for other in documents:
             if other.declaration not in reached and acquainted(one, other, codes):
                 reached.add(other.declaration)
-                waiting.append(other)
+                if not other.facts.deleted:
+                    waiting.append(other)
     return tuple(
         [one for one in documents if one.declaration in reached and one.declaration != own.declaration]
     )

@@ -25,7 +25,7 @@ from spool.store import Spool, SpoolParcels
 PROBED_WITHIN: Final = timedelta(hours=24)
 _LIST: Final = "CEB621Message"
 _INVENTORIES: Final = 20
-"""Most inventories whose other number is followed."""
+"""Most inventories of one enterprise whose other number is followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,8 @@ class ParcelReader:
         """Return these documents and all others of their parcels, whoever they are of, newest first."""
         found = {one.declaration: one for one in seeds}
         self._follow(seeds, found)
-        inventories = [
-            one for one in found.values() if one.kind is DocumentKind.INVENTORY and one not in seeds
-        ]
-        self._follow(inventories[:_INVENTORIES], found)
+        inventories = [one for one in _bridges(found.values()) if one not in seeds]
+        self._follow(_of_each_owner(inventories), found)
         every = list(found.values())
         kept = [one for one in every if any(one is seed or in_one_parcel(one, seed, every) for seed in seeds)]
         return sorted(kept, key=lambda one: (one.accepted_at, one.declaration), reverse=True)
@@ -97,23 +95,28 @@ class ParcelReader:
     def compared_for_owner(
         self, one: ParcelDocument, documents: Sequence[ParcelDocument], now: datetime
     ) -> ComparedDocument:
-        """Compare a document with those that its owner may be told about (`acquaintance`)."""
-        known = self._acquainted(one, documents)
+        """Compare a document with those that its owner may be told about (`acquaintance`).
+
+        An inventory of which its owner tries too many versions connects no document with one of another enterprise: else each new
+        number on its one side would be a new try at the value on its other side.
+        """
+        known = acquainted_with(one, documents, self._codes)
         limited = self._too_often(one, now)
-        others = tuple(other for other in known if not limited or other.owner == one.owner)
+        bridges = [via for via in _bridges(known) if not self._too_often(via, now)]
+        others = tuple(
+            other
+            for other in known
+            if (other.owner == one.owner and in_one_parcel(one, other, known))
+            or (not limited and in_one_parcel(one, other, bridges))
+        )
         return self._limited(self._compare(one, others, limited=limited), now)
 
     def compared_with_acquainted(
         self, one: ParcelDocument, documents: Sequence[ParcelDocument]
     ) -> ComparedDocument:
         """Compare as `compared_for_owner`, however often: for what the operator alone is told."""
-        return self._compare(one, self._acquainted(one, documents))
-
-    def _acquainted(
-        self, one: ParcelDocument, documents: Sequence[ParcelDocument]
-    ) -> tuple[ParcelDocument, ...]:
         known = acquainted_with(one, documents, self._codes)
-        return tuple([other for other in known if in_one_parcel(one, other, documents)])
+        return self._compare(one, tuple([other for other in known if in_one_parcel(one, other, known)]))
 
     def _compare(
         self, one: ParcelDocument, others: tuple[ParcelDocument, ...], *, limited: bool = False
@@ -172,6 +175,19 @@ def reader_of(
     """Return a reader on a spool; `codes`: as for `ParcelReader`, of no matter to an operator, who is told everything."""
     texts = ParcelTexts(rules.catalogue, rules.schemas)
     return ParcelReader(spool, texts, settings, codes, PersonAllowance(spool, rules.codes))
+
+
+def _bridges(documents: Iterable[ParcelDocument]) -> list[ParcelDocument]:
+    """Return what connects an order with a waybill."""
+    return [one for one in documents if one.kind is DocumentKind.INVENTORY]
+
+
+def _of_each_owner(documents: Iterable[ParcelDocument]) -> list[ParcelDocument]:
+    """Return the first of each enterprise, so that one that floods a number hides nothing of another."""
+    by_owner: dict[EnterpriseId, list[ParcelDocument]] = {}
+    for one in documents:
+        by_owner.setdefault(one.owner, []).append(one)
+    return [one for own in by_owner.values() for one in own[:_INVENTORIES]]
 
 
 def documents_of(linked: Iterable[LinkedDeclaration]) -> list[ParcelDocument]:

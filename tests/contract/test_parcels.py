@@ -18,8 +18,19 @@ from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.contract.test_correlation import RULES_NOW
-from tests.parcel_documents import ADDRESS, IDENTITY, NAME, TELEPHONE, inventory, order, payment, waybill
-from tests.parcel_node import ParcelNode, present, rules_broken
+from tests.parcel_documents import (
+    ADDRESS,
+    CARRIER,
+    IDENTITY,
+    NAME,
+    PLATFORM,
+    TELEPHONE,
+    inventory,
+    order,
+    payment,
+    waybill,
+)
+from tests.parcel_node import CODES, ParcelNode, present, rules_broken
 from tests.spool_samples import Clock
 
 
@@ -148,6 +159,116 @@ def test_comparing_too_often_under_one_number_leaves_documents_of_others_out(
     clock.move(24 * 3600 + 1)
     (own,) = node.asked("payer", order_no="ORDER-1").documents
     assert not own.compared.limited
+
+
+NOBODYS_PLATFORM, NOBODYS_CARRIER = "4409000001", "4409000003"
+"""Whom anybody may name."""
+SOMEBODY: dict[str, str] = {"buyerName": "李四", "buyerIdNumber": "110101198502021234", "buyerTelephone": "13000000001", "consigneeAddress": "别处1号"}  # fmt: skip
+
+
+def _list(node: ParcelNode, owner: str, order_no: str, waybill_no: str, **said: str) -> None:
+    """Hand in an inventory that connects an order and a waybill of anybody."""
+    usual = {
+        "copNo": f"{owner[:2]}{order_no[-6:]}{waybill_no[-8:]}", "agentCode": CODES[owner], "ebpCode": NOBODYS_PLATFORM,
+        "logisticsCode": NOBODYS_CARRIER,
+    }  # fmt: skip
+    node.accept(owner, inventory, **{**usual, "orderNo": order_no, "logisticsNo": waybill_no, **said})
+
+
+def _order(node: ParcelNode, owner: str, order_no: str, **said: str) -> None:
+    usual = {"orderNo": order_no, "ebpCode": NOBODYS_PLATFORM, "ebcCode": CODES[owner]}
+    node.accept(owner, order, **{**usual, **said})
+
+
+def _waybill(node: ParcelNode, owner: str, waybill_no: str, **said: str) -> None:
+    node.accept(owner, waybill, **{"logisticsNo": waybill_no, "logisticsCode": NOBODYS_CARRIER, **said})
+
+
+def _by_a_deleted_inventory(node: ParcelNode) -> None:
+    _order(node, "stranger", "ORDER-1")
+    _list(node, "stranger", "ORDER-1", "WB-1", appType="3")
+    _waybill(node, "stranger", "WB-1")
+
+
+def _by_other_orders_and_waybills(node: ParcelNode) -> None:
+    _order(node, "stranger", "ORDER-1")
+    for order_no, waybill_no in (("ORDER-1", "WB-2"), ("ORDER-2", "WB-2"), ("ORDER-2", "WB-1")):
+        _list(node, "stranger", order_no, waybill_no)
+    for waybill_no in ("WB-2", "WB-1"):
+        _waybill(node, "stranger", waybill_no)
+
+
+@pytest.mark.parametrize("prepare", [_by_a_deleted_inventory, _by_other_orders_and_waybills])
+def test_an_inventory_that_one_is_not_told_about_connects_nothing(
+    prepare: Callable[[ParcelNode], None], node: ParcelNode, clock: Clock
+) -> None:
+    """Else whoever has guessed both numbers would learn that they are of one parcel."""
+    prepare(node)
+    before = node.asked("stranger", order_no="ORDER-1")
+    _list(node, "broker", "ORDER-1", "WB-1", **SOMEBODY)
+    assert node.asked("stranger", order_no="ORDER-1") == before
+
+
+def test_who_floods_a_number_with_inventories_disconnects_nothing_of_others(node: ParcelNode) -> None:
+    _order(node, "platform", "ORDER-1")
+    _list(node, "broker", "ORDER-1", "WB-1")
+    _waybill(node, "carrier", "WB-1")
+    before = present(node.asked("platform", order_no="ORDER-1"))
+    assert before == [{"payment": False, "waybill": True, "inventory": True}]
+    for number in range(15):
+        for owner in ("stranger", "payer"):
+            _list(node, owner, "ORDER-1", f"OTHER-{number}", **SOMEBODY)
+    assert present(node.asked("platform", order_no="ORDER-1")) == before
+
+
+def _pays(node: ParcelNode, place: int, value: str) -> dict[str, str]:
+    node.accept("payer", payment, payTransactionId=f"PAY-{place}", payerName=value)
+    return {"order_no": "ORDER-1"}
+
+
+def _orders_by_own_lists(node: ParcelNode, place: int, value: str) -> dict[str, str]:
+    _order(node, "payer", f"NEW-{place}", consignee=value)
+    _list(node, "payer", f"NEW-{place}", "WB-1", logisticsCode=CARRIER)
+    return {"order_no": f"NEW-{place}"}
+
+
+def _orders_by_lists_of_an_accomplice(node: ParcelNode, place: int, value: str) -> dict[str, str]:
+    _order(node, "payer", f"NEW-{place}", consignee=value)
+    _list(node, "stranger", f"NEW-{place}", "WB-1", logisticsCode=CARRIER)
+    return {"order_no": f"NEW-{place}"}
+
+
+def _carries_by_own_lists(node: ParcelNode, place: int, value: str) -> dict[str, str]:
+    _waybill(node, "payer", f"NEW-{place}", orderNo=f"NEW-{place}", consignee=value)
+    _list(node, "payer", "ORDER-1", f"NEW-{place}", ebpCode=PLATFORM)
+    return {"waybill_no": f"NEW-{place}"}
+
+
+@pytest.mark.parametrize(
+    ("attempt", "rule"),
+    [
+        (_pays, "parcel-payer-name"),
+        (_orders_by_own_lists, "parcel-consignee"),
+        (_orders_by_lists_of_an_accomplice, "parcel-consignee"),
+        (_carries_by_own_lists, "parcel-consignee"),
+    ],
+)
+def test_five_values_of_another_are_tried_in_a_day_whatever_new_numbers_are_on_the_own_side(
+    attempt: Callable[[ParcelNode, int, str], dict[str, str]], rule: str, node: ParcelNode, clock: Clock
+) -> None:
+    node.accept("platform", order)
+    node.accept("carrier", waybill)
+    told = set()
+    for place in range(12):
+        number = attempt(node, place, f"试{place}")
+        (own, *_) = [one for one in node.asked("payer", **number).documents if one.kind != "inventory"]
+        told |= {place for found in own.compared.matches if found.rule == rule}
+    assert told == set(range(5))
+
+    clock.move(24 * 3600 + 1)
+    number = attempt(node, 12, NAME)
+    (own, *_) = [one for one in node.asked("payer", **number).documents if one.kind != "inventory"]
+    assert [found.match for found in own.compared.matches if found.rule == rule] == [True]
 
 
 def test_documents_of_one_enterprise_are_compared_however_often(node: ParcelNode) -> None:
