@@ -16,6 +16,7 @@ READING: Final = ReadingSql(
         " WHERE v.message = m.id ORDER BY d.id)"
         " FROM message m JOIN entry e ON e.message = m.id"
     ),
+    among="= ANY(%s)",
     open=OPEN,
     error="position(? IN e.error) > 0",
     body="SELECT p.body FROM message m JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.uid = %s",

@@ -221,6 +221,12 @@ CALLS: dict[str, Call] = {
     "message": lambda s: s.message("M1", owner="bob"),
     "ways": lambda s: s.ways("M1"),
     "body": lambda s: s.body("M1"),
+    "timelines": lambda s: s.timelines([1, 2, 3]),
+    "answered besides": lambda s: s.answered_besides(
+        "ann", after=s.acknowledged("ann") - 3, up_to=s.acknowledged("ann"), passing=["K 2"]
+    ),
+    "beside": lambda s: s.beside([1, 2, 3]),
+    "links": lambda s: s.links_of([1, 2, 3]),
     "timeline": lambda s: s.timeline("bob", "T a=M1"),
     "history": lambda s: list(s.history("M1")),
     "backlog": lambda s: s.backlog(at_most=100),
