@@ -94,7 +94,9 @@ def test_what_an_owner_declared_under_the_same_waybills_is_found_for_many_at_onc
     put(spool, "E1", "", "W-2", about="d=E")
     put(spool, "E2", "", "W-9", about="d=E")
     put(spool, "F", "O-5")
-    numbers = {one.uid: one.declaration for order in range(1, 6) for one in spool.linked(order_no=f"O-{order}")}
+    numbers = {
+        one.uid: one.declaration for order in range(1, 6) for one in spool.linked(order_no=f"O-{order}")
+    }
 
     def beside(*uids: str) -> list[str]:
         return [one.uid for one in spool.beside([numbers[uid] for uid in uids])]
