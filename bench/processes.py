@@ -37,6 +37,12 @@ def _thread_ns(pid: int) -> Iterator[int]:
         yield int((task / "schedstat").read_text().split()[0])
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that still run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+
+
 def resident_bytes(processes: Iterable[int]) -> int:
     """Return how much memory these processes use together: their own pages, and shared ones once.
 
