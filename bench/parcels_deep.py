@@ -1,7 +1,6 @@
 """parcels_5m: what finding the documents of a parcel takes, of memory and time, with millions of them in the spool."""
 
 import random
-import resource
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Final
 
 from bench.figure import Figure
 from bench.parcel_links import CONFIG, OURS, accept, trades
+from bench.processes import peak_bytes
 from gateway.parcels.facts import Linker
 from gateway.parcels.reading import reader_of
 from gateway.rules.loading import load_rules
@@ -66,7 +66,7 @@ def _measured(state: Path, messages: int) -> Mapping[str, float]:
             shown += len(view.documents)
         look_up_us = (time.process_time_ns() - began) / 1000 / len(numbers)
     return {
-        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "memory_mb": round(peak_bytes() / 1e6, 1),
         "accept_us": round(accept_us, 1),
         "look_up_us": round(look_up_us, 1),
         "documents_shown": round(shown / len(numbers), 2),
