@@ -1,29 +1,22 @@
-"""overhead_advice: what advice adds to the CPU of accepting a message, with and without it in turns in one process."""
+"""overhead_advice: what advice adds to the CPU of accepting a message, between two nodes in turns, one of which gives none."""
 
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
+from statistics import median
 from types import MappingProxyType
 from typing import Final
 
 from bench.figure import Figure
-from bench.load import ENTERPRISES, KIND
-from bench.worlds import world
-from gateway.advice.adviser import Adviser
-from gateway.app.build import App
-from gateway.judges.judge import Examine, Judge
-from gateway.model import EnterpriseId
-from gateway.rules.rulebook import Rulebook
+from bench.load import ENTERPRISES, KIND, Job, submit
+from bench.processes import children, cpu_ns, pids
+from bench.worlds import WARM, world
+from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
-from gateway.submission.intake import ExaminedSubmission
-from spool.store import Spool
+from gateway.simulator.world import LocalWorld
 
 _TURNS: Final = 20
-_COMMIT: Final = 16
-"""Messages in one commit."""
 _SOUND: Final[Mapping[str, str]] = MappingProxyType(
     {
         "buyerIdNumber": "11010519491231002X", "payCode": "31222699S7", "ebpCode": "3101960E01", "ebcCode": "3101960E02",
@@ -31,81 +24,101 @@ _SOUND: Final[Mapping[str, str]] = MappingProxyType(
     }
 )  # fmt: skip
 """Values that no rule objects to, in place of those of the samples that are wrong on purpose; the number is the standard's own."""
+_LOADS: Final[Mapping[str, tuple[int, Mapping[str, str]]]] = MappingProxyType(
+    {"single": (1, _SOUND), "batch100": (100, _SOUND), "flawed": (1, {}), "flawed_batch100": (100, {})}
+)
+"""Name → declarations a message, and what is put right in them."""
+_WITHOUT: Final = "without"
 
 
 def overhead_advice(*, messages: int, batches: int) -> Figure:
-    """Measure judging and committing sound messages, CPU of the process, with the shipped rules over without any.
+    """Measure accepting a message, from the socket to the answer, with the shipped rules over with none in force.
 
-    Without the door: what it costs to read a request would make the ratio smaller. `value`: of single declarations.
+    The CPU of the accept role and of the judges that it asks, a message; the median of the turns' ratios. Customs is down, so
+    nothing else goes on. `value`: of single sound declarations.
     """
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        app = App(world(Path(folder)).site.config)
-        spool = app.spool()
-        try:
-            single = _ratio(app, spool, messages, bodies=1)
-            batch = _ratio(app, spool, batches, bodies=100)
-        finally:
-            spool.close()
-            app.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
+        world(Path(folder) / "with") as advising,
+        _unadvised(Path(folder) / _WITHOUT) as silent,
+    ):
+        rng = Random(11)  # noqa: S311 (invented data)
+        nodes = {"with": advising, _WITHOUT: silent}
+        for one in nodes.values():
+            assert one.customs is not None  # noqa: S101 (it is running)
+            one.customs.stop()
+        found = {
+            name: _compared(nodes, messages if bodies == 1 else batches, bodies, overrides, rng)
+            for name, (bodies, overrides) in _LOADS.items()
+        }
     return Figure(
         measure="overhead_advice",
-        value=single[0],
+        value=found["single"]["ratio"],
         unit="ratio",
         n=messages,
-        detail={
-            "without_us": single[1],
-            "with_us": single[2],
-            "batch100": batch[0],
-            "batch100_without_us": batch[1],
-            "batch100_with_us": batch[2],
-        },
+        detail={f"{name}_{what}": value for name, of in found.items() for what, value in of.items()},
     )
 
 
-def _ratio(app: App, spool: Spool, count: int, *, bodies: int) -> tuple[float, float, float]:
-    """Return with over without, and microseconds of CPU a message of each."""
-    without = replace(app.judge, adviser=Adviser(Rulebook(rules={}), {}, app.rules.schemas))
-    rng = Random(11)  # noqa: S311 (invented data)
-    spent = {"without": 0, "with": 0}
-    turn = max(1, count // _TURNS)
-    for judge, name in ((without, ""), (app.judge, "")) + (
-        (without, "without"),
-        (app.judge, "with"),
-    ) * _TURNS:
-        work = [_sound(rng, bodies) for _ in range(turn)]
-        taken = _accept(judge, spool, work)
-        if name:
-            spent[name] += taken
-    each = {name: value / 1000 / turn / _TURNS for name, value in spent.items()}
-    return round(each["with"] / each["without"], 3), round(each["without"], 1), round(each["with"], 1)
+def _unadvised(folder: Path) -> LocalWorld:
+    """Return a node on which every rule is switched off."""
+    made = world(folder)
+    rules = made.site.folder / "no-advice"
+    rules.mkdir()
+    text = "".join(f"[{name}]\noff = true\n" for name in load_rules().rulebook.rules)
+    (rules / "off.toml").write_text(text, "utf-8")
+    config = made.site.config
+    told = config.read_text("utf-8").replace("[rules]\n", f'[rules]\nadvice_dir = "{rules}"\n')
+    config.write_text(told, "utf-8")
+    return made
 
 
-def _sound(rng: Random, bodies: int) -> bytes:
-    one = ENTERPRISES[0]
-    made = compose(
-        KIND,
-        cop_code=one.cop_codes[0],
-        dxp_id=one.dxp_ids[0],
-        bodies=bodies,
-        rng=rng,
-        items=3,
-        overrides=_SOUND,
-    )
-    return made.body
+def _compared(
+    nodes: Mapping[str, LocalWorld], count: int, bodies: int, overrides: Mapping[str, str], rng: Random
+) -> dict[str, float]:
+    """Return the ratio, and microseconds of CPU a message with and without."""
+    each = max(1, count // _TURNS)
+    for one in nodes.values():
+        submit(one, _jobs(rng, max(1, WARM // bodies), bodies, overrides))
+    spent: dict[str, list[float]] = {name: [] for name in nodes}
+    for turn in range(_TURNS):
+        for name in sorted(nodes, reverse=bool(turn % 2)):
+            spent[name].append(_spend(nodes[name], _jobs(rng, each, bodies, overrides)))
+    ratios = [one / other for one, other in zip(spent["with"], spent[_WITHOUT], strict=True)]
+    return {"ratio": round(median(ratios), 3)} | {
+        f"{name}_us": round(median(values), 1) for name, values in spent.items()
+    }
 
 
-def _accept(judge: Judge, spool: Spool, work: Sequence[bytes]) -> int:
-    """Judge and commit these; returns nanoseconds of CPU."""
-    caller = EnterpriseId(ENTERPRISES[0].id)
-    began = time.process_time_ns()
-    ready = []
-    for body in work:
-        judged = judge(Examine(body=body, caller=caller))
-        if not isinstance(judged, ExaminedSubmission) or judged.advice:
-            raise ValueError(f"a message of the benchmark is not sound: {judged}")
-        ready.append(judged.new)
-        if len(ready) == _COMMIT:
-            spool.put(ready)
-            ready = []
-    spool.put(ready)
-    return time.process_time_ns() - began
+def _spend(node: LocalWorld, work: Sequence[Job]) -> float:
+    """Submit these; returns microseconds of CPU a message of the role that accepts and of its judges."""
+    before = cpu_ns(_accepting(node))
+    submit(node, work)
+    after = cpu_ns(_accepting(node))
+    return sum(spent - before.get(name, 0) for name, spent in after.items()) / 1000 / len(work)
+
+
+def _accepting(node: LocalWorld) -> dict[str, int]:
+    roles = pids(node.gateway)
+    return {"accept": roles["accept"]} | {f"judge {one}": one for one in children(roles["judges"])}
+
+
+def _jobs(rng: Random, count: int, bodies: int, overrides: Mapping[str, str]) -> list[Job]:
+    """Compose messages for each enterprise in turn; unlike `load.jobs`, other ones with each call."""
+    return [
+        Job(
+            owner=one.id,
+            body=compose(
+                KIND,
+                cop_code=one.cop_codes[0],
+                dxp_id=one.dxp_ids[0],
+                bodies=bodies,
+                rng=rng,
+                items=3,
+                overrides=overrides,
+            ).body,
+            declarations=bodies,
+        )
+        for number in range(count)
+        for one in (ENTERPRISES[number % len(ENTERPRISES)],)
+    ]

@@ -16,6 +16,7 @@ from bench.latency import accept_p99
 from bench.memory import memory
 from bench.overhead import overhead
 from bench.parcel_links import parcel_links
+from bench.parcels_deep import parcels_deep
 from gateway.simulator.world import TransportName
 
 
@@ -28,7 +29,7 @@ class Measures:
     batches: int
     """Messages of 100 declarations a measure."""
     declarations: int
-    """Declarations in the deep spool of `depth_5m`."""
+    """Declarations in the deep spool of `depth_5m`, and of `parcels_5m`."""
     backlog: int
     """Messages that wait in `memory_mb`."""
     receipts: int = 100_000
@@ -53,6 +54,7 @@ class Measures:
             "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
             "correlate": lambda: correlate(receipts=self.receipts),
             "parcel_links": lambda: parcel_links(messages=self.messages),
+            "parcels_5m": lambda: parcels_deep(parcels=self.declarations, messages=self.messages),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

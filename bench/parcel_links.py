@@ -26,10 +26,10 @@ from spool.store import Spool
 _BATCH: Final = 64
 _TURNS: Final = 10
 _CODE, _DXP_ID = "4400000001", "DXPENT0000000001"
-_OURS: Final = Enterprise(
+OURS: Final = Enterprise(
     id=EnterpriseId("bench"), name="Bench", cop_codes=frozenset({_CODE}), dxp_ids=frozenset({_DXP_ID})
 )
-_CONFIG: Final = Config(
+CONFIG: Final = Config(
     node=Node(name="bench", state_dir=Path("state"), dxp_id=_DXP_ID),
     signing=Signing(default_key="none"),
     key=(),
@@ -47,11 +47,11 @@ def parcel_links(*, messages: int) -> Figure:
     spent: dict[str, list[float]] = {name: [] for name in linkers}
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
         for turn in range(_TURNS):
-            bodies = _trades(max(_BATCH, messages // _TURNS), rng)
+            bodies = trades(max(_BATCH, messages // _TURNS), rng)
             names = list(linkers) if turn % 2 else list(linkers)[::-1]
             for name in names:
                 with closing(SqliteSpool(Path(folder) / name)) as spool:
-                    spent[name].append(_accept(bodies, linkers[name], rules, spool))
+                    spent[name].append(accept(bodies, linkers[name], rules, spool))
         sizes = {name: (Path(folder) / name / "spool.db").stat().st_size for name in linkers}
     each, ratio = {name: median(values) for name, values in spent.items()}, _ratio(spent)
     return Figure(
@@ -72,21 +72,22 @@ def _ratio(spent: dict[str, list[float]]) -> float:
     return median(a / b for a, b in zip(spent["with"], spent["without"], strict=True))
 
 
-def _trades(messages: int, rng: random.Random) -> list[bytes]:
+def trades(messages: int, rng: random.Random) -> list[bytes]:
+    """Compose at least so many messages of one declaration, the four documents of a purchase after each other."""
     found: list[bytes] = []
     while len(found) < messages:
         found += [one.body for one in compose_trade(cop_code=_CODE, dxp_id=_DXP_ID, rng=rng)]
     return found
 
 
-def _accept(bodies: Sequence[bytes], link: Link, rules: Rules, spool: Spool) -> float:
+def accept(bodies: Sequence[bytes], link: Link, rules: Rules, spool: Spool) -> float:
     """Judge and store these; microseconds of CPU a message."""
     began = time.process_time_ns()
     for start in range(0, len(bodies), _BATCH):
         new = []
         for body in bodies[start : start + _BATCH]:
-            message = examine(body, _OURS, rules, LimitsConfig(), link=link)
+            message = examine(body, OURS, rules, LimitsConfig(), link=link)
             assert isinstance(message, Message), message  # noqa: S101 (composed by our own schema)
-            new.append(new_message_of(message, _OURS, uid=new_message_id(datetime.now(UTC)), config=_CONFIG))
+            new.append(new_message_of(message, OURS, uid=new_message_id(datetime.now(UTC)), config=CONFIG))
         spool.put(new)
     return (time.process_time_ns() - began) / 1000 / len(bodies)

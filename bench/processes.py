@@ -37,6 +37,12 @@ def _thread_ns(pid: int) -> Iterator[int]:
         yield int((task / "schedstat").read_text().split()[0])
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that still run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+
+
 def resident_bytes(processes: Iterable[int]) -> int:
     """Return how much memory these processes use together: their own pages, and shared ones once.
 
@@ -74,6 +80,12 @@ def _files_kb(smaps: str) -> Iterator[tuple[tuple[str, ...], int]]:
         elif not line[0].isupper():
             found = _MAPPING.match(line)
             mapping = found.groups() if found else None
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has used so far; unlike `ru_maxrss`, nothing of who started it."""
+    (line,) = re.findall(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(line) * 1024
 
 
 class MemoryWatch:

@@ -64,6 +64,7 @@ class ComposedSpool:
     orphans_after = _of("receipts", store.SpoolReceipts.orphans_after)
 
     notices = _of("inbox", store.SpoolInbox.notices)
+    answered_besides = _of("inbox", store.SpoolInbox.answered_besides)
     newest_notices = _of("inbox", store.SpoolInbox.newest_notices)
     filed_for = _of("inbox", store.SpoolInbox.filed_for)
     addressed = _of("inbox", store.SpoolInbox.addressed)
@@ -75,6 +76,7 @@ class ComposedSpool:
     ways = _of("reading", store.SpoolReading.ways)
     body = _of("reading", store.SpoolReading.body)
     timeline = _of("reading", store.SpoolReading.timeline)
+    timelines = _of("reading", store.SpoolReading.timelines)
     about = _of("reading", store.SpoolReading.about)
     search = _of("reading", store.SpoolReading.search)
     beginning = _of("reading", store.SpoolReading.beginning)
@@ -98,6 +100,7 @@ class ComposedSpool:
     tallies = _of("counts", store.SpoolCounts.tallies)
 
     linked = _of("parcels", store.SpoolParcels.linked)
+    beside = _of("parcels", store.SpoolParcels.beside)
     links_of = _of("parcels", store.SpoolParcels.links_of)
     versions_since = _of("parcels", store.SpoolParcels.versions_since)
     unreported = _of("parcels", store.SpoolParcels.unreported)

@@ -238,6 +238,16 @@ class SpoolInbox(Protocol):
         """Return the notices filed for this owner after the cursor, in cursor order."""
         ...
 
+    def answered_besides(
+        self, owner: str, *, after: int, up_to: int, passing: Collection[str]
+    ) -> frozenset[str]:
+        """Return the identities of declarations that notices behind one cursor and up to another are about.
+
+        Only of those that have any answer, in whatever notice, whose kind and status (`Overdue.passing`) are not among
+        these. One query for all of them.
+        """
+        ...
+
     def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
         """Return the newest cursor of each of these owners who has any."""
         ...
@@ -283,6 +293,10 @@ class SpoolReading(Protocol):
 
     def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
         """Return the answers about declarations with this identity or handle, ordered by `at`."""
+        ...
+
+    def timelines(self, declarations: Collection[int]) -> Mapping[int, Sequence[TimelineEntry]]:
+        """Return the answers about each of these declarations that has any, ordered by `at`. One query for all."""
         ...
 
     def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
@@ -414,6 +428,13 @@ class SpoolParcels(Protocol):
         """Return declarations that have one of these numbers, newest first; an empty number matches none.
 
         Of each owner at most 20 under a number, the newest, so that many of one owner hide none of another.
+        """
+        ...
+
+    def beside(self, declarations: Collection[int]) -> list[LinkedDeclaration]:
+        """Return what the owners of these declarations declared under the same waybill numbers, newest first.
+
+        Of each owner and number at most 20, the newest, of which these declarations may be some. One query for all.
         """
         ...
 

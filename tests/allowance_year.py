@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from hashlib import sha256
 
+from msgspec import structs
+
 from gateway import facts
 from gateway.model import Answer, Layer
 from gateway.parcels.facts import ItemFacts, Linker, ParcelFacts, Personal, encoded
@@ -22,6 +24,11 @@ OWNERS = ("ann", "bob", "cid")
 LINKER = Linker(b"secret of the node, of 32 bytes!")
 _START = datetime(2026, 1, 5, 9)  # noqa: DTZ001 (of Beijing, as customs writes it)
 _BATCH = 200
+"""Answers in one arrival."""
+_TOGETHER = 100
+"""Declarations in one message."""
+_COMMIT = 4
+"""Messages in one commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +178,22 @@ class _List:
 
 
 def declare(spool: Spool, messages: Sequence[NewMessage]) -> None:
-    """Take messages in, some hundred in a commit."""
-    for start in range(0, len(messages), _BATCH):
-        spool.put(messages[start : start + _BATCH])
+    """Take declarations in, those of one owner and type together in messages of a hundred, some of these in a commit."""
+    alike: defaultdict[tuple[str, str], list[NewMessage]] = defaultdict(list)
+    for one in messages:
+        alike[one.owner, one.kind].append(one)
+    parts = [of[start : start + _TOGETHER] for of in alike.values() for start in range(0, len(of), _TOGETHER)]
+    for start in range(0, len(parts), _COMMIT):
+        spool.put([_together(part) for part in parts[start : start + _COMMIT]])
+
+
+def _together(messages: Sequence[NewMessage]) -> NewMessage:
+    """Return one message with the declarations of these."""
+    return structs.replace(messages[0], subjects=tuple([one.subjects[0] for one in messages]))
 
 
 def answer(spool: Spool, events: Iterable[YearEvent]) -> None:
-    """File answers, some hundred in a commit; those that were filed before are duplicates."""
+    """File answers, some hundred in an arrival; those that were filed before are duplicates."""
     given = list(events)
     for start in range(0, len(given), _BATCH):
         _file(spool, given[start : start + _BATCH])

@@ -148,15 +148,15 @@ class _RulesOfType:
 
     def judge(
         self, one: DeclaredFields, number: int, received: str, own: OwnTables | None
-    ) -> Iterator[_Finding]:
-        """Yield the rules that do not hold for one declaration. Raises RulesError for a rule that cannot be compiled."""
+    ) -> Sequence[_Finding]:
+        """Return the rules that do not hold for one declaration. Raises RulesError for a rule that cannot be compiled."""
         moment = own_moment(one.head, received)
         stretch = self._at(moment, own=own is not None)
         found = stretch.judge(one.head, one.items, moment[:8], received, own)
-        if found:
-            case = Case(declared=one, number=number, moment=moment, received=received, own=own)
-            for rule, place in found:
-                yield _Finding(rule=stretch.rules[rule], place=place, case=case)
+        if not found:
+            return ()
+        case = Case(declared=one, number=number, moment=moment, received=received, own=own)
+        return [_Finding(rule=stretch.rules[rule], place=place, case=case) for rule, place in found]
 
     def warm(self, moment: str) -> None:
         """Compile what is in force at a time, for an enterprise without tables of its own. Raises RulesError."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.advice.expression_code import ExpressionCode, Scope, made
+from gateway.advice.expression_code import ExpressionCode, Scope, made, reading
 from gateway.advice.functions import Value
-from gateway.advice.syntax import BinaryOperation, Expression, Field, Text, calls, fields
+from gateway.advice.syntax import BinaryOperation, Expression, Field, Negation, Text, calls, fields
 from gateway.goods.register import OWN_TABLES, OwnTables
 from gateway.rules.code_tables import CodeTables
 from gateway.rules.personal import is_personal
@@ -94,8 +94,10 @@ def evaluated(text: Expression, scope: Scope, tables: CodeTables, *, each_item: 
 class RulesCode(ExpressionCode):
     """The rules judged for the declaration, or those judged for each item."""
 
-    _checks: dict[str, list[str]] = field(default_factory=dict)
-    """First condition under which rules are judged → their checks: what several share is found out once."""
+    _always: list[str] = field(default_factory=list)
+    """The checks of rules that are always judged."""
+    _checks: dict[tuple[str, str], tuple[list[str], list[str]]] = field(default_factory=dict)
+    """First condition under which rules are judged, and what has to be there for it → checks if it is so, and if it is not."""
     _alone: dict[Field, "RulesCode"] = field(default_factory=dict)
     """Field → the rules that are about its value alone: what passed them once passes them again."""
 
@@ -113,21 +115,29 @@ class RulesCode(ExpressionCode):
 
     def add_here(self, rule: Judged) -> None:
         """Add the check of one rule to those of this part itself."""
-        whens = [self.truth(one) for one in _conjuncts(rule.when)]
-        condition = " and ".join(whens[0].steps()) if whens else ""
+        whens = _conjuncts(rule.when)
         holds = self.truth(rule.holds)
-        more = [step for one in whens[1:] for step in one.steps()]
+        more = [step for one in whens[1:] for step in self.truth(one).steps()]
         steps = dict.fromkeys([*more, *holds.needs, f"not ({holds.code})"])
         place = "place" if self.in_items else "0"
         check = f"if {' and '.join(steps)}: found.append(({rule.number}, {place}))"
-        self._checks.setdefault(condition, []).append(check)
+        self._branch(whens[0] if whens else None).append(check)
+
+    def _branch(self, condition: Expression | None) -> list[str]:
+        """Return the checks that are made under a condition: what is asked for both ways is found out once."""
+        if condition is None:
+            return self._always
+        negated = isinstance(condition, Negation)
+        asked = self.truth(condition.operand if isinstance(condition, Negation) else condition)
+        return self._checks.setdefault((asked.guard(), asked.code), ([], []))[negated]
 
     def lines(self, indent: str, own: str) -> Iterator[str]:
         """Yield the code: variables first. `own`: the variable that holds the fields named without `head.`."""
-        yield from self.variables(indent, own)
+        yield from reading(indent, own, [self, *self._alone.values()])
+        yield from self.computing(indent)
         yield from self._judging(indent)
         for one, part in self._alone.items():
-            yield from part.lines_alone(indent, one, own)
+            yield from part.lines_alone(indent, one)
 
     def all_constants(self) -> dict[str, Any]:
         """Return the constants that the code names."""
@@ -137,24 +147,25 @@ class RulesCode(ExpressionCode):
         return found
 
     def _judging(self, indent: str) -> Iterator[str]:
-        for condition, checks in self._checks.items():
-            if condition:
-                yield f"{indent}if {condition}:"
-            yield from (f"{indent}{' ' if condition else ''}{check}" for check in checks)
+        yield from (f"{indent}{check}" for check in self._always)
+        for (guard, condition), (so, not_so) in self._checks.items():
+            yield f"{indent}if {guard} and ({condition if so else f'not ({condition})'}):"
+            yield from (f"{indent} {check}" for check in so or not_so)
+            if so and not_so:
+                yield f"{indent}elif {guard}:"
+                yield from (f"{indent} {check}" for check in not_so)
 
-    def lines_alone(self, indent: str, one: Field, own: str) -> Iterator[str]:
-        """Yield the code of rules about one value: what was found sound is remembered."""
-        source = "head" if one.head else own
+    def lines_alone(self, indent: str, one: Field) -> Iterator[str]:
+        """Yield the code of rules about one value, which is read: what was found sound is remembered."""
         if is_personal(one.name):
-            yield from self.variables(indent, own)
+            yield from self.computing(indent)
             yield from self._judging(indent)
             return
-        text, sound, before = f"v{self.tag}", f"g{self.tag}", f"n{self.tag}"
+        text, sound, before = self.text(one), f"g{self.tag}", f"n{self.tag}"
         self.constants[sound] = set()
-        yield f"{indent}{text} = {source}.get({self.constant(one.name)})"
         yield f"{indent}if {text} not in {sound}:"
         yield f"{indent} {before} = len(found)"
-        yield from self.variables(indent + " ", own)
+        yield from self.computing(indent + " ")
         yield from self._judging(indent + " ")
         yield f"{indent} if len(found) == {before} and len({sound}) < {_KEPT}: {sound}.add({text})"
 

@@ -73,14 +73,24 @@ class ExpressionCode:
 
     def variables(self, indent: str, own: str) -> Iterator[str]:
         """Yield the lines that set the variables. `own`: the one that holds the fields named without `head.`."""
-        for one, name in self._texts.items():
-            source = "head" if one.head else own
-            yield f"{indent}{name} = {source}.get({self.constant(one.name)})"
+        yield from reading(indent, own, [self])
+        yield from self.computing(indent)
+
+    def computing(self, indent: str) -> Iterator[str]:
+        """Yield the lines that set what is computed of the texts."""
         for one, name in self._numbers.items():
             read = "valid_number" if self.kind_of(one) is ValueKind.NUMBER else "number"
             yield f"{indent}{name} = {read}({self._texts[one]}) if {self._texts[one]} else None"
         for function, name in self._totals.values():
             yield f"{indent}{name} = {function}(head, items, day, received, own)"
+
+    def text(self, named: Field) -> str:
+        """Return the variable with the text of a field."""
+        return self._texts.setdefault(named, f"t{len(self._texts)}{self.tag}")
+
+    def texts(self) -> Mapping[Field, str]:
+        """Return each field that is named, and the variable with its text."""
+        return self._texts
 
     def truth(self, expression: Expression) -> CodeValue:
         """Compile a condition. Raises ExpressionError when it is none."""
@@ -133,7 +143,7 @@ class ExpressionCode:
 
     def _field(self, named: Field, kind: ValueKind) -> CodeValue:
         self.kind_of(named)
-        text = self._texts.setdefault(named, f"t{len(self._texts)}{self.tag}")
+        text = self.text(named)
         if kind is ValueKind.TEXT:
             return CodeValue(text, kind, (text,))
         if kind is ValueKind.NUMBER:
@@ -382,6 +392,23 @@ _SPECIAL: Final[Mapping[str, Callable[[ExpressionCode, Call], CodeValue]]] = Map
     }
 )
 """Functions of fields, tables, items and the case itself; those of values alone are `FUNCTIONS`."""
+
+
+def reading(indent: str, own: str, parts: Sequence[ExpressionCode]) -> Iterator[str]:
+    """Yield the lines that read all fields that the parts name, those of one holder together, which is faster.
+
+    The first part gets the constants. `own`: as in `variables`.
+    """
+    for source in dict.fromkeys(["head", own]):
+        texts = [
+            (name, one.name)
+            for part in parts
+            for one, name in part.texts().items()
+            if ("head" if one.head else own) == source
+        ]
+        if texts:
+            names = parts[0].constant(tuple([name for _, name in texts]))
+            yield f"{indent}{', '.join([name for name, _ in texts])}, = map({source}.get, {names})"
 
 
 def made(lines: Sequence[str], name: str, *constants: Mapping[str, Any]) -> Any:

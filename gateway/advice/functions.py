@@ -18,6 +18,8 @@ _EXPONENT: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[Ee][+-][0-9]{1,3}", re.
 _LONGEST: Final = 1_000_000
 """More characters than any field has."""
 _CODES_KEPT: Final = 4096
+_NUMBERS_KEPT: Final = 1024
+"""A declaration says most of its numbers several times over."""
 _DAYS_KEPT: Final = 4096
 _DATE: Final = re.compile(r"[0-9]{8}", re.ASCII)
 _TIME: Final = re.compile(r"[0-9]{8}(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", re.ASCII)
@@ -63,6 +65,7 @@ def number(text: str) -> Decimal | None:
     return None if _NUMBER.fullmatch(text) is None else Decimal(text)
 
 
+@lru_cache(maxsize=_NUMBERS_KEPT)
 def valid_number(text: str) -> Decimal | None:
     """Read a number of a field that the schema has found to be one; None for anything else."""
     try:
@@ -195,7 +198,7 @@ _N, _T, _B = ValueKind.NUMBER, ValueKind.TEXT, ValueKind.TRUTH
 
 FUNCTIONS: Final[Mapping[str, RuleFunction]] = MappingProxyType(
     {
-        "near": RuleFunction(takes=(_N, _N, _N), gives=_B, call=near),
+        "near": RuleFunction(takes=(_N, _N, _N), gives=_B, call=near, inline="(abs({} - {}) <= {})"),
         "length": RuleFunction(takes=(_T,), gives=_N, call=len, inline="len({})"),
         "is_digits": RuleFunction(takes=(_T,), gives=_B, call=is_digits),
         "starts": RuleFunction(takes=(_T, _T), gives=_B, call=str.startswith, inline="{}.startswith({})"),

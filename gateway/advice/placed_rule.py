@@ -89,6 +89,8 @@ class PlacedRule:
         self._layout = layout
         self._tables = tables
         self._shows: Mapping[str, _Show] | None = None
+        self._parts = [_PLACEHOLDER.split(text) for text in (rule.en, rule.zh, rule.fix_en, rule.fix_zh)]
+        """Its texts: what stands there, and in every second place the name of a placeholder."""
 
     def add_to(self, compiler: RuleCompiler) -> None:
         """Add its conditions. Raises RulesError that names file, rule and key."""
@@ -133,9 +135,10 @@ class PlacedRule:
             value = show.call(one.head, one.items, case.moment[:8], case.received, place, case.own)
             shown[name] = _as_text(value, personal=show.personal)
 
-        def said(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda named: shown[named[1]], text)
-
+        en, zh, fix_en, fix_zh = [
+            "".join([shown[part] if at % 2 else part for at, part in enumerate(parts)])
+            for parts in self._parts
+        ]
         holder = one.items[place - 1] if place else one.head
         return Advice(
             rule=rule.name,
@@ -147,10 +150,10 @@ class PlacedRule:
             value=masked(self.at, holder.get(self.at, ""))[:_VALUE_SHOWN],
             code=rule.code,
             who=rule.who or sender_of(self._layout.kind.name),
-            message=said(rule.en),
-            message_zh=said(rule.zh),
-            fix=said(rule.fix_en),
-            fix_zh=said(rule.fix_zh),
+            message=en,
+            message_zh=zh,
+            fix=fix_en,
+            fix_zh=fix_zh,
             grade=rule.grade,
             source=rule.source,
         )

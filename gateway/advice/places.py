@@ -1,7 +1,7 @@
 """The places in a document on which advice is given."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lxml import etree
 from msgspec import structs
@@ -28,13 +28,29 @@ def on_lines_of_plain(
     advice: Sequence[Advice], form: PlainForm, declarations: Sequence[re.Match[str]]
 ) -> tuple[Advice, ...]:
     """Do as `on_lines` for a document in plain form, without a tree; `declarations`: as its expression has found them."""
-    return tuple([_on_line(one, form, declarations[one.declaration - 1]) for one in advice])
+    if not advice:
+        return ()
+    prefix = form.name.removesuffix(form.kind.name)
+    offsets = [_offset(one.path.split("/")[3:], prefix, declarations[one.declaration - 1]) for one in advice]
+    places = _lines_and_columns(declarations[0].string, offsets)
+    return tuple(
+        [
+            structs.replace(one, line=places[at][0], column=places[at][1])
+            for one, at in zip(advice, offsets, strict=True)
+        ]
+    )
 
 
-def _on_line(one: Advice, form: PlainForm, declaration: re.Match[str]) -> Advice:
-    text = declaration.string
-    at = _offset(one.path.split("/")[3:], form.name.removesuffix(form.kind.name), declaration)
-    return structs.replace(one, line=text.count("\n", 0, at) + 1, column=at - text.rfind("\n", 0, at))
+def _lines_and_columns(text: str, offsets: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Return line and column of each offset; the text is gone through once, whatever their number."""
+    found: dict[int, tuple[int, int]] = {}
+    line, line_feed, before = 1, -1, 0
+    for at in sorted(set(offsets)):
+        if passed := text.count("\n", before, at):
+            line, line_feed = line + passed, text.rindex("\n", before, at)
+        found[at] = line, at - line_feed
+        before = at
+    return found
 
 
 def _offset(steps: Sequence[str], prefix: str, declaration: re.Match[str]) -> int:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     default=5_000_000,
     show_default=True,
     type=click.IntRange(1000),
-    help="In the spool of depth_5m; five million take 18 GB of disk in the folder for temporary files.",
+    help="In the spools of depth_5m and parcels_5m; five million take 18 GB of disk in the folder for temporary files.",
 )
 @click.option(
     "--backlog",

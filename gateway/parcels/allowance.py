@@ -91,9 +91,11 @@ def fen_of(items: Sequence[ItemFacts], back: Mapping[str, Fraction] | None = Non
     """Return the amount of these items in fen, without the quantities `back` by gnum."""
     rest = Fraction(0)
     for item in items:
-        qty, total = _fraction(item.qty), _fraction(item.total)
-        gone = min((back or {}).get(item.gnum, Fraction(0)), qty)
-        rest += total * (qty - gone) / qty if qty else total
+        total = _fraction(item.total)
+        if gone := (back or {}).get(item.gnum):
+            qty = _fraction(item.qty)
+            total = total * (qty - min(gone, qty)) / qty if qty else total
+        rest += total
     hundred = rest * 100
     return int((hundred.numerator * 2 + hundred.denominator) // (hundred.denominator * 2))
 

@@ -4,7 +4,8 @@ Everything is worked out anew from the timelines each time something about a lis
 changes nothing. A person is known by the mark of the identity number alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,12 +14,17 @@ from gateway.model import BEIJING
 from gateway.parcels.allowance import Decision, ReturnRequest, fen_of, usage
 from gateway.parcels.facts import ParcelFacts, parcel_facts
 from gateway.rules.codes import Codes
-from spool.entry import Allowance, LinkedDeclaration
+from spool.entry import Allowance, LinkedDeclaration, TimelineEntry
 from spool.store import Spool
 
 ANSWERS: Final = ("CEB622Message", "CEB624Message", "CEB626Message")
 """Receipts that change what a list counts."""
 _LIST, _CANCEL, _RETURN = "CEB621Message", "CEB623Message", "CEB625Message"
+_REQUESTS: Final = frozenset({_CANCEL, _RETURN})
+_Waybill = tuple[str, str]
+"""Owner, and the number of a waybill."""
+_Timelines = Mapping[int, Sequence[TimelineEntry]]
+"""Answers by the number of the declaration."""
 
 
 class PersonAllowance:
@@ -30,13 +36,23 @@ class PersonAllowance:
 
     def worked_out(self, declarations: Sequence[int]) -> list[Allowance]:
         """Return the allowances of all lists that answers about these declarations may have changed."""
-        lists: dict[int, LinkedDeclaration] = {}
-        for one in self._spool.links_of(declarations):
-            if one.kind == _LIST:
-                lists[one.declaration] = one
-            else:
-                lists |= {other.declaration: other for other in self._beside(one) if other.kind == _LIST}
-        return [made for one in lists.values() if (made := self._of_list(one)) is not None]
+        answered = self._spool.links_of(declarations)
+        beside: defaultdict[_Waybill, list[LinkedDeclaration]] = defaultdict(list)
+        for one in self._spool.beside(declarations):
+            beside[_waybill(one)].append(one)
+        lists = {one.declaration: one for one in answered if one.kind == _LIST}
+        for one in answered:
+            if one.kind != _LIST:
+                others = beside[_waybill(one)]
+                lists |= {other.declaration: other for other in others if other.kind == _LIST}
+        requests = {
+            one.declaration: [other for other in beside[_waybill(one)] if other.kind in _REQUESTS]
+            for one in lists.values()
+        }
+        asked = {other.declaration for some in requests.values() for other in some}
+        timelines = self._spool.timelines(lists.keys() | asked)
+        found = (self._of_list(one, requests[one.declaration], timelines) for one in lists.values())
+        return [one for one in found if one is not None]
 
     def exceeds(
         self, known: ParcelFacts, declaration: int, limit_fen: int, year: str, *, owner: str = ""
@@ -52,58 +68,58 @@ class PersonAllowance:
         counted = self._spool.allowance(subject, year, owner=owner) > others
         return not counted and others + fen_of(known.items) > limit_fen
 
-    def _of_list(self, one: LinkedDeclaration) -> Allowance | None:
+    def _of_list(
+        self, one: LinkedDeclaration, beside: Sequence[LinkedDeclaration], timelines: _Timelines
+    ) -> Allowance | None:
+        """Return what a list counts; `beside`: requests of its enterprise about its waybill. None: no buyer is named."""
         known = parcel_facts(one.link.facts)
         subject = subject_of(known)
-        numbers = self._numbers(one)
+        if not subject:
+            return None
+        rows = timelines.get(one.declaration, ())
+        numbers = {facts.answer_facts(row.facts).fields.get("invtNo", "") for row in rows} if beside else ()
         requests = [
             (other, asked)
-            for other in self._beside(one)
-            if (asked := parcel_facts(other.link.facts)).fields.get("invtNo", "") in numbers
-            and not asked.deleted
+            for other in beside
+            for asked in (parcel_facts(other.link.facts),)
+            if not asked.deleted and (number := asked.fields.get("invtNo")) and number in numbers
         ]
         found = usage(
             known.items,
-            self._decisions(one),
-            (self._decisions(other) for other, _ in requests if other.kind == _CANCEL),
-            (
+            self._decisions(rows),
+            [
+                self._decisions(timelines.get(other.declaration, ()))
+                for other, _ in requests
+                if other.kind == _CANCEL
+            ],
+            [
                 ReturnRequest(
                     app_time=asked.fields.get("appTime", ""),
                     items=asked.items,
-                    decisions=self._decisions(other),
+                    decisions=self._decisions(timelines.get(other.declaration, ())),
                 )
                 for other, asked in requests
                 if other.kind == _RETURN
-            ),
+            ],
         )
-        if not subject:
-            return None
         return Allowance(
             declaration=one.declaration, owner=one.owner, subject=subject, period=found.year, amount=found.fen
         )
 
-    def _beside(self, one: LinkedDeclaration) -> Iterator[LinkedDeclaration]:
-        """Yield what the same enterprise declared about the same waybill."""
-        if one.link.waybill_no:
-            for other in self._spool.linked(waybill_no=one.link.waybill_no):
-                if other.owner == one.owner and other.declaration != one.declaration:
-                    yield other
-
-    def _numbers(self, one: LinkedDeclaration) -> set[str]:
-        """Return the numbers that customs has given a list."""
-        rows = self._spool.timeline(one.owner, one.identity)
-        return {number for row in rows if (number := facts.answer_facts(row.facts).fields.get("invtNo", ""))}
-
-    def _decisions(self, one: LinkedDeclaration) -> list[Decision]:
+    def _decisions(self, rows: Iterable[TimelineEntry]) -> list[Decision]:
         return [
             Decision(
                 at=row.at,
                 status=row.status,
                 kind=self._codes.said(row.kind, row.status, facts.answer_facts(row.facts).info).kind,
             )
-            for row in self._spool.timeline(one.owner, one.identity)
+            for row in rows
             if row.kind in ANSWERS
         ]
+
+
+def _waybill(one: LinkedDeclaration) -> _Waybill:
+    return one.owner, one.link.waybill_no
 
 
 def subject_of(known: ParcelFacts) -> str:

@@ -40,10 +40,14 @@ _SESSION: Final = """
     SET lock_timeout = '15s';
     SET jit = off;
     SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET max_parallel_workers_per_gather = 0;
+    SET plan_cache_mode = force_custom_plan;
     SET client_min_messages = warning;
 """
-"""A node that freezes within a transaction loses it. Every query of ours has its index: a plan made while the
-tables were empty must not become a walk through millions of rows."""
+"""A node that freezes within a transaction loses it. Every query of ours has its index, and joins little with much: whatever
+the statistics say, no table is walked through, and no plan is kept that was made while the tables were empty (docs/adr/0011)."""
 _OLDEST: Final = b"""
     SELECT pid, coalesce(host(client_addr), 'this host'), application_name, state,
         round(extract(epoch FROM clock_timestamp() - xact_start))::text

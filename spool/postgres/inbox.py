@@ -2,13 +2,18 @@
 
 from typing import Final
 
-from spool.shared.inbox import InboxSql
+from spool.shared.inbox import BESIDES, InboxSql
 
 INBOX: Final = InboxSql(
     answers=(
         "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, t.notice"
         " FROM timeline t JOIN declaration d ON d.id = t.declaration"
         " WHERE t.owner = %s AND t.notice > %s AND t.notice <= %s ORDER BY t.notice, t.body_index, t.id"
+    ),
+    besides=(
+        "SELECT DISTINCT d.identity FROM timeline t JOIN declaration d ON d.id = t.declaration"
+        " WHERE t.owner = %s AND t.notice > %s AND t.notice <= %s"
+        f" AND {BESIDES.format(but='<> ALL(%s::text[])')}"
     ),
     newest="SELECT owner, newest FROM reader WHERE owner = ANY(%s) AND newest > 0",
     unread=(

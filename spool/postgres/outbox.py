@@ -59,8 +59,9 @@ _LANES: Final = (
 _UNNEEDY: Final = "split_part(l.turn, chr(31), 2) <> ALL(%s::text[])"
 _TURNS: Final = (
     f"{_LANES} SELECT l.turn FROM lane l WHERE {_UNNEEDY} AND EXISTS (SELECT 1 FROM entry e WHERE {_READY}"
-    " AND e.turn = l.turn AND e.priority = l.priority AND e.due_at <= %s) LIMIT %s"
+    " AND e.turn = l.turn AND e.priority = l.priority AND e.due_at <= %s OFFSET 0) LIMIT %s"
 )
+"""Turns with something due, ascending: `OFFSET 0` lets no join come out of EXISTS, which would lose the order of the lanes."""
 _SOONEST: Final = (
     f"{_LANES} SELECT min((SELECT min(e.due_at) FROM entry e WHERE {_READY} AND e.turn = l.turn"
     f" AND e.priority = l.priority)) FROM lane l WHERE {_UNNEEDY}"

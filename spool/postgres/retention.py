@@ -11,6 +11,7 @@ from typing import Final
 from spool.archived import Archived
 from spool.postgres.database import PostgresDatabase
 from spool.postgres.days import DAY
+from spool.postgres.reading import READING
 from spool.shared.reading import LINE, SharedReading
 from spool.shared.retention import ANSWERING, DONE, RetentionSql, SharedRetention
 from spool.times import to_number
@@ -23,7 +24,7 @@ _OVER: Final = (
 """Message `m` is over: no answer since `o.until` either, and the owner has acknowledged every one."""
 _FROM: Final = "FROM message m, (SELECT %s AS until) AS o"
 RETENTION: Final = RetentionSql(
-    among="= ANY(%s)",
+    among=READING.among,
     lock=(
         "SELECT d.id FROM declaration d WHERE d.id IN (SELECT v.declaration FROM message m"
         " JOIN version v ON v.message = m.id WHERE m.uid = ANY(%s)) ORDER BY d.owner, d.identity FOR UPDATE"

@@ -1,7 +1,7 @@
 """Bring answers home: what was filed for an owner, and how far the owner has acknowledged it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,8 @@ _PAGE: Final = (
 """Notices of an owner behind a cursor."""
 _FILED: Final = f"{TIMELINE} WHERE t.arrival = ? AND d.owner = ? ORDER BY t.body_index, t.id"
 """What of an arrival is on an owner's timelines."""
+BESIDES: Final = "EXISTS (SELECT 1 FROM timeline b WHERE b.declaration = t.declaration AND b.kind || ' ' || b.status {but})"
+"""Whether the declaration of answer `t` has an answer but for passing ones."""
 _ADDRESSED: Final = "SELECT 1 FROM addressed WHERE arrival = ? AND owner = ?"
 """Whether an arrival is for an owner as a whole."""
 
@@ -28,6 +30,8 @@ class InboxSql:
 
     answers: str
     """Rows of `values.timeline_entry`, but for received_at, of an owner's notices behind one cursor and up to another."""
+    besides: str
+    """Identities of an owner's notices behind one cursor and up to another with an answer `BESIDES`."""
     newest: str
     """Owner and newest cursor of each of these owners that has any."""
     unread: str
@@ -62,6 +66,13 @@ class SharedInbox:
             )
             for cursor, arrival, kind, _ in page
         ]
+
+    def answered_besides(
+        self, owner: str, *, after: int, up_to: int, passing: Collection[str]
+    ) -> frozenset[str]:
+        """Return the identities of the declarations of these notices that have an answer but for passing ones."""
+        rows = self._db.rows(self._sql.besides, owner, after, up_to, self._db.texts(passing))
+        return frozenset(row[0] for row in rows)
 
     def newest_notices(self, owners: Sequence[str]) -> Mapping[str, int]:
         """Return the newest cursor of each of these owners who has any."""

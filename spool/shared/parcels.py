@@ -1,7 +1,7 @@
 """Documents of one parcel: found by the numbers that they share, and what a scan has reported of them."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +33,15 @@ _LINKED: Final = (
 )
 """Declarations under a number: from one owner to the next by the index, then those of the newest messages of each."""
 _LINKS: Final = f"{_FIELDS} FROM parcel p{_JOINED} WHERE p.declaration {{among}} AND {_NEWEST} ORDER BY p.message DESC, p.declaration"
+_BESIDE: Final = (
+    f"{_FIELDS} FROM (SELECT DISTINCT p.owner, p.waybill_no FROM parcel p WHERE p.declaration {{among}}"
+    f" AND p.waybill_no <> '' AND {_NEWEST}) AS o"
+    " JOIN parcel p ON p.waybill_no = o.waybill_no AND p.waybill_no <> '' AND p.owner = o.owner"
+    " AND p.message >= coalesce((SELECT q.message FROM parcel q WHERE q.waybill_no = o.waybill_no AND q.waybill_no <> ''"
+    f" AND q.owner = o.owner ORDER BY q.message DESC LIMIT 1 OFFSET {_OF_OWNER - 1}), 0){_JOINED}"
+    f" WHERE {_NEWEST} ORDER BY p.message DESC, p.declaration"
+)
+"""Declarations under the waybill numbers of these, of the same owners: those of the newest messages of each."""
 _VERSIONS: Final = (
     "SELECT count(*) FROM (SELECT DISTINCT v.declaration, v.message FROM parcel p JOIN version v ON v.declaration = p.declaration"
     " JOIN message m ON m.id = v.message WHERE p.{number} = ? AND p.{number} <> '' AND p.owner = ?"
@@ -66,6 +75,7 @@ class SharedParcels:
         """`among`: the backend's condition that a column is one of a list, which is one value."""
         self._db = db
         self._links = _LINKS.format(among=among)
+        self._beside = _BESIDE.format(among=among)
 
     def linked(self, *, order_no: str = "", waybill_no: str = "") -> list[LinkedDeclaration]:
         """Return declarations that have one of these numbers, newest first."""
@@ -73,12 +83,16 @@ class SharedParcels:
         for column, number in (("order_no", order_no), ("waybill_no", waybill_no)):
             if number:
                 rows = self._db.rows(_LINKED.format(number=column), *[self._db.key(number)] * 4)
-                owners = Counter[str]()
-                for one in map(values.linked, rows):
-                    owners[one.owner] += 1
-                    if owners[one.owner] <= _OF_OWNER:
-                        found[one.declaration] = one
+                found |= {
+                    one.declaration: one
+                    for one in _newest_of_each(map(values.linked, rows), lambda one: one.owner)
+                }
         return sorted(found.values(), key=lambda one: (-one.message, one.declaration))
+
+    def beside(self, declarations: Collection[int]) -> list[LinkedDeclaration]:
+        """Return what the same owners declared under the same waybill numbers, newest first."""
+        rows = self._db.rows(self._beside, self._db.numbers(declarations))
+        return list(_newest_of_each(map(values.linked, rows), lambda one: (one.owner, one.link.waybill_no)))
 
     def links_of(self, declarations: Collection[int]) -> list[LinkedDeclaration]:
         """Return those of these declarations that are linked, newest first."""
@@ -117,6 +131,17 @@ class SharedParcels:
             return [one for one in reported if _reported(transaction, one)]
 
         return self._db.transact(work)
+
+
+def _newest_of_each(
+    linked: Iterable[LinkedDeclaration], whose: Callable[[LinkedDeclaration], Hashable]
+) -> Iterator[LinkedDeclaration]:
+    """Yield the first `_OF_OWNER` of each owner: a message may have many."""
+    seen = Counter[Hashable]()
+    for one in linked:
+        seen[whose(one)] += 1
+        if seen[whose(one)] <= _OF_OWNER:
+            yield one
 
 
 def _reported(transaction: Transaction, one: ReportedLink) -> bool:

@@ -1,6 +1,7 @@
 """Read messages, entries, timelines and the journal: for the API, the command line, an operator."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +13,11 @@ from spool.shared.backend import Row, Store
 from spool.times import to_time
 
 TIMELINE: Final = (
-    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, t.notice, a.received_at"
+    "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, t.arrival, t.notice, a.received_at,"
+    " t.declaration"
     " FROM timeline t JOIN declaration d ON d.id = t.declaration JOIN arrival a ON a.id = t.arrival"
 )
-"""Rows of `values.timeline_entry`."""
+"""Rows of `values.timeline_entry`, and the number of the declaration."""
 LINE: Final = "SELECT id, at, event, uid, detail FROM journal"
 """Rows of `values.journal_line`."""
 NAMED: Final = (
@@ -41,6 +43,8 @@ class ReadingSql:
 
     view: str
     """Columns of `values.message_view` from `message m JOIN entry e`; what follows them is for `SharedReading.views`."""
+    among: str
+    """Condition: a column is one of a list, which is one value."""
     open: str
     """The condition of the index `entry_open`, word for word."""
     error: str
@@ -64,6 +68,7 @@ class SharedReading:
     def __init__(self, db: Store, sql: ReadingSql) -> None:
         self._db = db
         self._sql = sql
+        self._timelines = f"{TIMELINE} WHERE t.declaration {sql.among} ORDER BY t.at, t.id"
 
     def message(self, uid: str, *, owner: str | None = None) -> MessageView | None:
         """Return one message with its first entry; with `owner` only if it is theirs."""
@@ -84,6 +89,13 @@ class SharedReading:
         mine, whose = ("", ()) if owner is None else (" AND d.owner = ?", (owner,))
         rows = self._db.rows(_TIMELINE_OF.format(mine), text, self._db.key(text), *whose)
         return [values.timeline_entry(row) for row in rows]
+
+    def timelines(self, declarations: Collection[int]) -> Mapping[int, Sequence[TimelineEntry]]:
+        """Return the answers about each of these declarations that has any, by `at`."""
+        found: defaultdict[int, list[TimelineEntry]] = defaultdict(list)
+        for row in self._db.rows(self._timelines, self._db.numbers(declarations)):
+            found[row[-1]].append(values.timeline_entry(row))
+        return found
 
     def about(self, owner: str | None, text: str, *, limit: int) -> list[MessageView]:
         """Return entries of messages about declarations that the identity or handle names, newest first."""

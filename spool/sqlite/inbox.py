@@ -2,13 +2,18 @@
 
 from typing import Final
 
-from spool.shared.inbox import InboxSql
+from spool.shared.inbox import BESIDES, InboxSql
 
 INBOX: Final = InboxSql(
     answers=(  # the order of the joins is that of the page
         "SELECT d.identity, t.at, t.kind, t.status, t.facts, t.digest, t.body_index, n.arrival, n.cursor"
         " FROM notice n CROSS JOIN timeline t ON t.notice = n.cursor CROSS JOIN declaration d ON d.id = t.declaration"
         " WHERE n.owner = ? AND n.cursor > ? AND n.cursor <= ? ORDER BY n.cursor, t.body_index, t.id"
+    ),
+    besides=(
+        "SELECT DISTINCT d.identity FROM notice n CROSS JOIN timeline t ON t.notice = n.cursor"
+        " CROSS JOIN declaration d ON d.id = t.declaration WHERE n.owner = ? AND n.cursor > ? AND n.cursor <= ?"
+        f" AND {BESIDES.format(but='NOT IN (SELECT value FROM json_each(?))')}"
     ),
     newest=(
         "SELECT * FROM (SELECT o.value, (SELECT max(cursor) FROM notice WHERE owner = o.value) AS newest"

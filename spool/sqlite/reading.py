@@ -17,6 +17,7 @@ READING: Final = ReadingSql(
         " e.state, e.attempts, e.due_at, e.error, e.sent_at, e.sent_sha256, e.facts, m.id"
         " FROM message m JOIN entry e ON e.message = m.id"
     ),
+    among="IN (SELECT value FROM json_each(?))",
     open=unfinished("e."),
     error="instr(e.error, ?) > 0",
     body="SELECT p.body FROM message m JOIN payload p ON p.message = m.id WHERE m.uid = ?",

@@ -8,6 +8,7 @@ from spool.archived import Archived
 from spool.shared.reading import LINE, SharedReading
 from spool.shared.retention import ANSWERING, DONE, RetentionSql, SharedRetention
 from spool.sqlite.database import SqliteDatabase
+from spool.sqlite.reading import READING
 
 _INDEXES: Final = {
     "handle_declaration": "CREATE INDEX IF NOT EXISTS handle_declaration ON handle (declaration)",
@@ -24,7 +25,7 @@ _OVER: Final = (
 )
 """Message `m` is over: no answer since `o.until` either, and the owner has acknowledged every one."""
 RETENTION: Final = RetentionSql(
-    among="IN (SELECT value FROM json_each(?))",
+    among=READING.among,
     lock="",
     purgeable=(
         "SELECT m.id, m.uid, (SELECT count(*) FROM timeline WHERE declaration IN"

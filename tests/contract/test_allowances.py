@@ -1,6 +1,6 @@
 """What persons have used of their yearly limits: equal to what a simulated year comes to, whatever happens meanwhile.
 
-A longer run: `ALLOWANCE_LISTS=1000000 ALLOWANCE_PERSONS=50000 .venv/bin/python -m pytest tests/contract/test_allowances.py -k sqlite`.
+A longer run, twenty minutes: `ALLOWANCE_LISTS=1000000 ALLOWANCE_PERSONS=50000 .venv/bin/python -m pytest tests/contract/test_allowances.py -k killed`.
 """
 
 import os
@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from msgspec import structs
 
 from gateway.parcels.facts import Personal
@@ -47,16 +46,23 @@ def sums(spool: Spool, year: SimulatedYear) -> dict[tuple[str, str], int]:
     return {key: spool.allowance(*key) for key in year.used}
 
 
-def test_the_sums_of_a_year_are_exact_to_the_fen(spool: Spool, clock: Clock) -> None:
-    """Answers come in any order and twice, while scans of processes that end at any time walk along."""
-    year, chance = simulate(LISTS, PERSONS), random.Random(7)
+def lived(spool: Spool, year: SimulatedYear) -> Iterator[None]:
+    """Declare everything, and have it answered in four parts, in any order and some of it twice; yields after each."""
+    chance = random.Random(7)
     chance.shuffle(year.messages)
     declare(spool, year.messages)
     events = [*year.events, *chance.choices(year.events, k=len(year.events) // 10)]
     chance.shuffle(events)
-    part = len(events) // 4
+    part = -(-len(events) // 4)
     for start in range(0, len(events), part):
         answer(spool, events[start : start + part])
+        yield
+
+
+def test_the_sums_of_a_year_are_exact_to_the_fen(spool: Spool, clock: Clock) -> None:
+    """Answers come in any order and twice, while scans of processes that end at any time walk along."""
+    year = simulate(LISTS, PERSONS)
+    for _ in lived(spool, year):
         scan = scan_of(spool)
         scan.look(clock.now)
         clock.move(61)
@@ -102,26 +108,26 @@ def child() -> Iterator[int]:
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_a_scan_that_is_killed_around_a_commit_loses_and_doubles_nothing(
-    tmp_path: Path,
-    clock: Clock,
-    before: bool,
-) -> None:
-    year = simulate(1000, 20)
+def test_scans_that_are_killed_around_a_commit_lose_and_double_nothing(tmp_path: Path, clock: Clock) -> None:
+    """In each part of a year, one scan is killed before and one after a commit, and what they left is gone on with."""
+    year = simulate(LISTS, PERSONS)
     with closing(SqliteSpool(tmp_path / "state", clock)) as spool:
-        declare(spool, year.messages)
-        answer(spool, year.events)
-    for commits in (1, 1, 2):
-        with child() as pid:
-            if pid == 0:
-                with closing(SqliteSpool(tmp_path / "state", clock)) as own:
-                    scan = scan_of(_Dying(own, commits, before=before))  # type: ignore[arg-type]
-                    scan.look(clock.now)
-                    scan.look(clock.now + timedelta(seconds=61))
-    with closing(SqliteSpool(tmp_path / "state", clock)) as spool:
-        scanned(spool, clock)
+        for commits, _ in enumerate(lived(spool, year), start=1):
+            for before in (True, False):
+                _kill_a_scan(tmp_path / "state", clock, min(commits, 2), before=before)
+            scanned(spool, clock)
         assert sums(spool, year) == dict(year.used)
+
+
+def _kill_a_scan(state: Path, clock: Clock, commits: int, *, before: bool) -> None:
+    """Let a scan of a process of its own be killed around its nth commit."""
+    with child() as pid:
+        if pid == 0:
+            with closing(SqliteSpool(state, clock)) as own:
+                scan = scan_of(_Dying(own, commits, before=before))  # type: ignore[arg-type]
+                scan.look(clock.now)
+                while scan.look(clock.now + timedelta(seconds=61)):
+                    continue
 
 
 def test_of_two_scans_of_one_stretch_one_counts(spool: Spool) -> None:

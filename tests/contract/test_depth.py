@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from spool.archived import Archived
-from spool.entry import Fate, Filing, Overdue, Subject, Tally, TimelineRow, Wanted, Way
+from spool.entry import Fate, Filing, Overdue, ParcelLink, Subject, Tally, TimelineRow, Wanted, Way
 from spool.lifecycle import Event, State
 from spool.postgres import PostgresSpool
 from spool.sqlite import SqliteSpool
@@ -31,8 +31,6 @@ _READ = (
     " WHERE schemaname = current_schema()) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes"
     " WHERE schemaname = current_schema())"
 )
-_AS_IF_LARGE = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-"""Tables of some thousand rows are read whole for a handful, and rightly; with millions of rows no plan does that."""
 
 Call = Callable[[Spool], object]
 
@@ -49,7 +47,14 @@ class Depths:
 
 
 def subject(uid: str, version: str = "1") -> Subject:
-    return Subject(identity=f"T a={uid} b=2", version=version, handles=(f"T a={uid}",))
+    link = ParcelLink(order_no=f"O-{uid}", waybill_no=f"W-{uid}")
+    return Subject(
+        identity=f"T a={uid} b=2",
+        version=version,
+        facts=version.encode(),
+        handles=(f"T a={uid}",),
+        link=link,
+    )
 
 
 def live(spool: Spool, numbers: Sequence[int]) -> None:
@@ -154,10 +159,7 @@ def _sqlite(folder: Path) -> Iterator[Depths]:
 def _postgres(folder: Path) -> Iterator[Depths]:
     """On a server of its own: VACUUM takes every schema of a database."""
     with running() as server:
-        names = [
-            server.schema_for(folder / name).replace("options='", f"options='{_AS_IF_LARGE} ")
-            for name in ("shallow", "deep")
-        ]
+        names = [server.schema_for(folder / name) for name in ("shallow", "deep")]
         with (
             closing(PostgresSpool(names[0], clock=Clock())) as shallow,
             closing(PostgresSpool(names[1], clock=Clock())) as deep,
@@ -221,6 +223,16 @@ CALLS: dict[str, Call] = {
     "message": lambda s: s.message("M1", owner="bob"),
     "ways": lambda s: s.ways("M1"),
     "body": lambda s: s.body("M1"),
+    "timelines": lambda s: s.timelines([1, 2, 3]),
+    "answered besides": lambda s: s.answered_besides(
+        "ann", after=s.acknowledged("ann") - 3, up_to=s.acknowledged("ann"), passing=["K 2"]
+    ),
+    "beside": lambda s: s.beside([1, 2, 3]),
+    "linked": lambda s: s.linked(order_no="O-M1", waybill_no="W-M2"),
+    "versions since": lambda s: s.versions_since("bob", START, waybill_no="W-M1", at_most=9),
+    "unreported": lambda s: s.unreported("parcels", until=START, limit=9),
+    "answered": lambda s: s.answered("allowance", up_to=9, kinds=["K"], limit=9),
+    "links": lambda s: s.links_of([1, 2, 3]),
     "timeline": lambda s: s.timeline("bob", "T a=M1"),
     "history": lambda s: list(s.history("M1")),
     "backlog": lambda s: s.backlog(at_most=100),

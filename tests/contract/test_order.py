@@ -122,6 +122,14 @@ CALLS: dict[str, tuple[Callable[[Spool], Any], Any]] = {
         ["to b", "to B", "to a"],
     ),
     "timeline": (lambda s: [one.at for one in s.timeline("ann", "T no=7")], ["1", "2", "9"]),
+    "timelines": (
+        lambda s: [[one.at for one in of] for _, of in sorted(s.timelines([1, 2, 3, 10**9]).items())],
+        [["1", "2", "9"], ["8"]],
+    ),
+    "answered besides": (
+        lambda s: sorted(s.answered_besides("ann", after=0, up_to=1, passing=[])),
+        ["T no=7"],
+    ),
     "notices": (
         lambda s: [[row.at for row in one.rows] for one in s.notices("ann", after=0, limit=9)],
         [["2", "9"], ["1", "8"]],

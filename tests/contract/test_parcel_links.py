@@ -86,6 +86,37 @@ def test_many_documents_of_one_owner_hide_none_of_another(spool: Spool) -> None:
     assert sum(owner == "mallory" for owner, _ in there) == 20
 
 
+def test_what_an_owner_declared_under_the_same_waybills_is_found_for_many_at_once(spool: Spool) -> None:
+    put(spool, "A", "O-1", "W-1")
+    put(spool, "B", "O-2", "W-1")
+    put(spool, "C", "O-3", "W-1", owner="bob")
+    put(spool, "D", "O-4", "W-2")
+    put(spool, "E1", "", "W-2", about="d=E")
+    put(spool, "E2", "", "W-9", about="d=E")
+    put(spool, "F", "O-5")
+    numbers = {
+        one.uid: one.declaration for order in range(1, 6) for one in spool.linked(order_no=f"O-{order}")
+    }
+
+    def beside(*uids: str) -> list[str]:
+        return [one.uid for one in spool.beside([numbers[uid] for uid in uids])]
+
+    assert beside("A", "D", "F") == ["D", "B", "A"]
+    assert (beside("C"), beside("F"), beside()) == (["C"], [], [])
+
+
+def test_of_many_under_one_waybill_the_newest_are_beside(spool: Spool) -> None:
+    together = [
+        Subject(identity=f"d={number}", link=ParcelLink(order_no=f"O-{number}", waybill_no="W-1"))
+        for number in range(30)
+    ]
+    spool.put([new_message("M", *together)])
+    put(spool, "N", "", "W-1")
+    (one,) = spool.linked(order_no="O-29")
+    found = spool.beside([one.declaration])
+    assert (found[0].uid, len(found)) == ("N", 20)
+
+
 def test_versions_are_counted_also_when_the_number_was_given_up(spool: Spool, clock: Clock) -> None:
     for number in range(4):
         put(spool, f"A{number}", "O-1", about="d=A")

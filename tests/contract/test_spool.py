@@ -950,6 +950,37 @@ def test_notices_follow_the_cursor(spool: Spool) -> None:
     assert spool.notices("ann", after=third.cursor, limit=2) == []
 
 
+def test_declarations_with_an_answer_besides_some_are_found_for_a_stretch_of_notices(spool: Spool) -> None:
+    spool.put([new_message("A", "d=1", "d=2", "d=3", owner="ann"), new_message("B", "d=1", owner="bob")])
+    numbers = {(one.owner, one.identity): one.declaration for one in spool.find(["d=1", "d=2", "d=3"])}
+
+    def told(status: str, *about: tuple[str, str]) -> None:
+        spool.keep(collected(f"{status} {about}".encode()))
+        (arrival,) = spool.unfiled(9)
+        rows = tuple(
+            TimelineRow(
+                declaration=numbers[one], at="1", kind="K", status=status, facts=b"", digest=status, index=0
+            )
+            for one in about
+        )
+        spool.file([Filing(arrival=arrival.id, kind="K", cop_msg_id="", rows=rows)])
+
+    told("bad", ("ann", "d=1"), ("bob", "d=1"))
+    told("good", ("ann", "d=1"), ("ann", "d=2"), ("ann", "d=3"), ("bob", "d=1"))
+    told("worse", ("ann", "d=3"))
+    first, second, third = (one.cursor for one in spool.notices("ann", after=0, limit=9))
+
+    def besides(*passing: str, after: int = first, up_to: int = second) -> frozenset[str]:
+        return spool.answered_besides("ann", after=after, up_to=up_to, passing=passing)
+
+    assert besides("K good") == {"d=1", "d=3"}
+    assert besides("K good", "K worse") == {"d=1"}
+    assert besides("good", "worse", "bad") == {"d=1", "d=2", "d=3"}
+    assert besides("K good", "K worse", "K bad") == frozenset()
+    assert besides("K good", after=second, up_to=third) == {"d=3"}
+    assert besides(after=third, up_to=third) == frozenset()
+
+
 def test_newest_notice_of_each_owner_is_told_in_one_go(spool: Spool) -> None:
     assert spool.newest_notices(("ann", "bob")) == {}
     for number, owners in enumerate((("ann", "bob"), ("ann",))):

@@ -105,3 +105,13 @@ def test_measures_of_the_design_are_named_exactly() -> None:
         "overhead_single", "overhead_batch100", "depth_5m", "drain", "accept_p99_fsyncs", "memory_mb",
         "floor_sign_us", "floor_fsync_us", "floor_validate_us",
     } <= set(names)  # fmt: skip
+
+
+def test_parcels_5m_compares_the_memory_with_many_parcels_and_with_few() -> None:
+    (figure,) = Measures(messages=64, batches=1, declarations=2000, backlog=1).figures(["parcels_5m"])
+    assert (figure.measure, figure.n) == ("parcels_5m", 2000)
+    few, many = figure.detail["few"], figure.detail["many"]
+    assert isinstance(few, dict)
+    assert isinstance(many, dict)
+    assert few["documents_shown"] == many["documents_shown"] == 4
+    assert many["memory_mb"] > 0

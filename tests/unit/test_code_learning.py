@@ -8,9 +8,11 @@ import pytest
 
 from bench.correlating import filer_of
 from gateway.config.gateway_toml import LimitsConfig
+from gateway.model import CodeClass
 from gateway.receipts.filing import ReceiptFiler
-from gateway.receipts.learning.code_scan import CodeScan
+from gateway.receipts.learning.code_scan import CodeScan, passing_answers
 from gateway.receipts.learning.learned_codes import CURED, DECLARATIONS, FIELD, OTHER, SEEN, is_text, ranked
+from spool.entry import TimelineEntry
 from spool.sqlite import SqliteSpool
 from spool.store import Spool
 from tests.contract.test_correlation import RELEASED, RULES_NOW, accept, collect
@@ -121,6 +123,41 @@ def test_a_cure_counts_once_however_often_it_is_confirmed(
         learn(spool)
     assert (counts(spool, SEEN)["1300"], counts(spool, DECLARATIONS)["1300"]) == (3, 1)
     assert (counts(spool, CURED), counts(spool, FIELD)) == ({"1300": 1}, {"1300 InventoryHead/buyerName": 1})
+
+
+def test_timelines_are_read_of_what_was_refused_alone(
+    spool: SqliteSpool, clock: Clock, filer: ReceiptFiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cop_no in ("COP-1", "COP-2"):
+        declare(spool, clock, cop_no, 1)
+    collect(spool, filer, told("COP-1", "2", ""), told("COP-2", "100", "[Code:1300;Desc:x]"))
+    declare(spool, clock, "COP-2", 2, corrected("COP-2", 2, BUYER))
+    collect(
+        spool,
+        filer,
+        *(told(one, "800", "[Code:2600;Desc:放行]", "20250102040405678") for one in ("COP-1", "COP-2")),
+    )
+    read, timeline = list[str](), spool.timeline
+
+    def noted(owner: str | None, text: str) -> list[TimelineEntry]:
+        read.append(text)
+        return timeline(owner, text)
+
+    monkeypatch.setattr(spool, "timeline", noted)
+    learn(spool)
+    assert {one.split("copNo=")[1] for one in read} == {"COP-2"}
+    assert counts(spool, CURED) == {"1300": 1}
+
+
+def test_no_answer_that_passes_can_be_a_refusal() -> None:
+    codes, passing = RULES_NOW.codes, passing_answers(RULES_NOW)
+    assert {"CEB622Message 800", "CEB622Message 2", "CEB818Message 3"} <= passing
+    for one in passing:
+        kind, status = one.split()
+        texts = ("", *codes.repeat.texts, *(text for each in codes.patterns for text in each.texts))
+        assert all(codes.said(kind, status, text).kind is not CodeClass.REFUSED for text in texts)
+    assert not any(one.startswith("DxpRep ") for one in passing)
+    assert passing.isdisjoint(f"CEB622Message {status}" for status in ("4", "99", "100", "700", "-1"))
 
 
 def test_another_number_of_items_is_counted_as_that(

@@ -7,7 +7,7 @@ again is the same: it follows from the timelines up to each notice alone (docs/a
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -95,6 +95,7 @@ class CodeScan:
         self._owners = tuple(owners)
         self._codes_at_most = codes_at_most
         self._stretch = stretch
+        self._passing = passing_answers(rules)
         self._vocabulary: Vocabulary = vocabulary_of(rules)
         self._strange: set[str] | None = None
         """Codes that no table explains and that have a count of their own; None: to be read."""
@@ -121,11 +122,13 @@ class CodeScan:
         if not notices:
             return 0
         self._versions.cache_clear()
+        reached = notices[-1].cursor
+        doubtful = self._spool.answered_besides(owner, after=after or 0, up_to=reached, passing=self._passing)
         stretch, new = _Stretch(), set[str]()
         for notice in notices:
             for row in notice.rows:
-                self._count(owner, row, stretch, new)
-        done = self._spool.add_tallies(mark, stretch.tallies(), after=after, reached=notices[-1].cursor)
+                self._count(owner, row, stretch, new, doubtful)
+        done = self._spool.add_tallies(mark, stretch.tallies(), after=after, reached=reached)
         if not done:  # another process has counted them, and perhaps codes that are new here
             self._strange = None
             return len(notices)
@@ -135,13 +138,16 @@ class CodeScan:
                 log("code.unknown", code=code)
         return len(notices)
 
-    def _count(self, owner: str, row: TimelineEntry, stretch: _Stretch, new: set[str]) -> None:
+    def _count(
+        self, owner: str, row: TimelineEntry, stretch: _Stretch, new: set[str], doubtful: Collection[str]
+    ) -> None:
+        """Count one answer; `doubtful`: the declarations of this stretch that may ever have been refused."""
         heard = self._heard(owner, row, "")
         told = [self._admitted(code, new) for code in heard.codes]
         for code in dict.fromkeys(told):
             stretch.count(SEEN, code, row.received_at)
         refused = heard.kind is CodeClass.REFUSED
-        if not refused and heard.kind not in GOOD:
+        if row.identity not in doubtful or not (refused or heard.kind in GOOD):
             return
         rows = self._until(owner, row)
         if not refused and all(self._kind(one) is not CodeClass.REFUSED for one in rows[:-1]):
@@ -187,7 +193,11 @@ class CodeScan:
 
     def _until(self, owner: str, row: TimelineEntry) -> list[TimelineEntry]:
         """Return the answers about the declaration of a row up to that row, in the order of filing."""
-        rows = [one for one in self._spool.timeline(owner, row.identity) if _filed(one) <= _filed(row)]
+        rows = [
+            one
+            for one in self._spool.timeline(owner, row.identity)
+            if one.identity == row.identity and _filed(one) <= _filed(row)
+        ]
         return sorted(rows, key=_filed)[-_ANSWERS_READ:]
 
     def _admitted(self, code: str, new: set[str]) -> str:
@@ -205,6 +215,17 @@ class CodeScan:
             seen = {one.subject for one in self._spool.tallies(SEEN) if not one.origin}
             self._strange = {code for code in seen if not in_tables(code, self._rules.codes)}
         return self._strange
+
+
+def passing_answers(rules: Rules) -> frozenset[str]:
+    """Return kind and status of every answer in our tables that refuses nothing, whatever its text says."""
+    codes = rules.codes
+    return frozenset(
+        f"{receipt.name} {status}"
+        for receipt in rules.catalogue.receipts()
+        for _, status in codes.statuses
+        if codes.status(receipt.name, status).kind is not CodeClass.REFUSED
+    )
 
 
 def _decided(row: TimelineEntry, meaning: Code) -> CodeClass:
