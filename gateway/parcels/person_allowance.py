@@ -12,6 +12,7 @@ from typing import Final
 from gateway import facts
 from gateway.model import BEIJING
 from gateway.parcels.allowance import Decision, ReturnRequest, fen_of, usage
+from gateway.parcels.documents import ParcelDocument
 from gateway.parcels.facts import ParcelFacts, parcel_facts
 from gateway.rules.codes import Codes
 from spool.entry import Allowance, LinkedDeclaration, TimelineEntry
@@ -21,6 +22,9 @@ ANSWERS: Final = ("CEB622Message", "CEB624Message", "CEB626Message")
 """Receipts that change what a list counts."""
 _LIST, _CANCEL, _RETURN = "CEB621Message", "CEB623Message", "CEB625Message"
 _REQUESTS: Final = frozenset({_CANCEL, _RETURN})
+OTHERS_STEP_FEN: Final = 100_000
+"""What other enterprises have sold to a person counts in whole steps of so many fen: whoever declares list after list for a
+person learns that sum to a step at best, and a list that stays below the limit is never said to exceed it."""
 _Waybill = tuple[str, str]
 """Owner, and the number of a waybill."""
 _Timelines = Mapping[int, Sequence[TimelineEntry]]
@@ -54,19 +58,20 @@ class PersonAllowance:
         found = (self._of_list(one, requests[one.declaration], timelines) for one in lists.values())
         return [one for one in found if one is not None]
 
-    def exceeds(
-        self, known: ParcelFacts, declaration: int, limit_fen: int, year: str, *, owner: str = ""
-    ) -> bool:
+    def exceeds(self, one: ParcelDocument, limit_fen: int, year: str, *, of_others: bool = True) -> bool:
         """Say whether a list that counts nothing yet would go beyond the limit, on top of all others of its buyer.
 
-        `owner`: only lists of this enterprise are counted; empty: those of all.
+        What other enterprises sold is rounded down to a multiple of `OTHERS_STEP_FEN`; without `of_others` it is not counted.
         """
-        subject = subject_of(known)
-        if not subject or known.deleted:
+        subject = subject_of(one.facts)
+        if not subject or one.facts.deleted:
             return False
-        others = self._spool.allowance(subject, year, owner=owner, besides=(declaration,))
-        counted = self._spool.allowance(subject, year, owner=owner) > others
-        return not counted and others + fen_of(known.items) > limit_fen
+        own = self._spool.allowance(subject, year, owner=one.owner)
+        besides = self._spool.allowance(subject, year, owner=one.owner, besides=(one.declaration,))
+        if own > besides:
+            return False
+        others = self._spool.allowance(subject, year) - own if of_others else 0
+        return own + others - others % OTHERS_STEP_FEN + fen_of(one.facts.items) > limit_fen
 
     def _of_list(
         self, one: LinkedDeclaration, beside: Sequence[LinkedDeclaration], timelines: _Timelines

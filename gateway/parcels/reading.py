@@ -140,8 +140,7 @@ class ParcelReader:
         if self._allowances is None or not limits or one.message_type != _LIST:
             return found
         yuan = limits[max(limits)]
-        owner = one.owner if found.limited else ""
-        if not self._allowances.exceeds(one.facts, one.declaration, yuan * 100, year, owner=owner):
+        if not self._allowances.exceeds(one, yuan * 100, year, of_others=not found.limited):
             return found
         return replace(found, advice=(*found.advice, self._texts.over_limit(one, yuan)))
 

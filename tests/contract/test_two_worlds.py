@@ -151,9 +151,7 @@ def _sum_of_the_person_is_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         PersonAllowance,
         "exceeds",
-        lambda self, known, _number, _limit, year, **_: (
-            self._spool.allowance(subject_of(known), year) > 10**6
-        ),
+        lambda self, one, _limit, year, **_: self._spool.allowance(subject_of(one.facts), year) > 10**6,
     )
 
 
