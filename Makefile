@@ -35,7 +35,7 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	$(if $(SOAK_RUNS),,GATEWAY_MESSAGES=8000 GATEWAY_FLOOD=100000 $(BIN)/python -m pytest -q \
-		tests/crash/test_kill_roles.py tests/end_to_end/test_flood.py)
+		tests/crash/test_kill_roles.py tests/end_to_end/test_cluster.py tests/end_to_end/test_flood.py)
 	$(BIN)/python -m tests.crash.soak
 
 fuzz: $(VENV)/.test

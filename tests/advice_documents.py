@@ -14,9 +14,10 @@ from xml.sax.saxutils import escape
 
 from gateway.advice.declared import DeclaredFields
 from gateway.model import Family, MessageType
-from gateway.rules.loading import RULES, Rules, load_rules
+from gateway.rules.loading import RULES
 from gateway.samples.structure import Element, structure
 from tests.documents import COP_CODE, DXP_ID
+from tests.shipped_rules import shipped
 
 MOMENT: Final = datetime(2026, 6, 1, 8, 0, 0)  # noqa: DTZ001 (Beijing time, as in the messages)
 _CHECKS: Final = "10X98765432"
@@ -31,12 +32,6 @@ _GOODS: Final = (
 _NO_PLACES: Final = frozenset({"0000", "5000", "9800", "A100"})
 _AWAY: Final = ("502", "116", "133", "304", "601", "303")
 _ITEMS: Final = 5
-
-
-@cache
-def shipped() -> Rules:
-    """Return the rules of this checkout; read once."""
-    return load_rules()
 
 
 def second(moment: datetime) -> str:

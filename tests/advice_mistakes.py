@@ -14,7 +14,8 @@ from gateway.advice.placed_rule import PlacedRule, placed
 from gateway.model import Advice, MessageType
 from gateway.rules.code_tables import CodeTable, CodeTables
 from gateway.rules.rulebook import Rule
-from tests.advice_documents import MOMENT, second, shipped, sound
+from tests.advice_documents import MOMENT, second, sound
+from tests.shipped_rules import shipped
 
 
 @cache

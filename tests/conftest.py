@@ -8,6 +8,7 @@ on what an earlier run left on this machine, nor on how busy it is.
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.simulator import world
+from tests.fork_server import ForkServer
 from tests.servers.postgres import take_back
 
 _NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -34,11 +36,19 @@ settings.register_profile("fuzz", settings.get_profile("fixed"), derandomize=Fal
 settings.load_profile("fixed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Iterator[None]:
+    """Nodes and simulators are forked, except where they are begun inside something else."""
+    with closing(ForkServer()) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "_begin", server.begin)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is in no group of its own is in that of its file: one worker has them all, and starts what they share once."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from lxml import etree
 
 from gateway.model import Envelope
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
 from gateway.samples.compose import Composed, catalogue, compose
 from gateway.simulator.outgoing import Outgoing
@@ -20,6 +20,7 @@ from signing.keys.certificate import make_self_signed
 from signing.keys.files import Signer, load_pem
 from signing.keys.sm2_certificate import make_self_signed_sm2
 from signing.xml.splice import sign
+from tests.shipped_rules import shipped
 
 COP, DXP = "9901960X01", "DXPENT0000000001"
 DECLARATIONS = [kind.name for kind in catalogue().declarations()]
@@ -39,7 +40,7 @@ class HandClock:
 
 @lru_cache(maxsize=1)
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @lru_cache

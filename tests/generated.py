@@ -12,8 +12,8 @@ from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.rules.texts import fault_words, rule_of
 from gateway.simulator.markers import table as magic_table
 from spool.lifecycle import diagram
-from tests.advice_documents import shipped
 from tests.advice_mistakes import first_advice
+from tests.shipped_rules import shipped
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _MERMAID: Final = re.compile(r"(?<=^```mermaid\n).*?(?=\n```$)", re.MULTILINE | re.DOTALL)

@@ -191,7 +191,7 @@ def _only_field(rule: Judged) -> Field | None:
     """Return the field whose value alone a rule is about; None where it looks at more."""
     conditions = [rule.holds] if rule.when is None else [rule.when, rule.holds]
     named = {one for condition in conditions for one in fields(condition)}
-    context = any(
-        one.name in _CONTEXT or looks_into_own(one) for condition in conditions for one in calls(condition)
-    )
-    return next(iter(named)) if len(named) == 1 and not context else None
+    if len(named) != 1 or any(map(looks_into_own, conditions)):
+        return None
+    context = any(one.name in _CONTEXT for condition in conditions for one in calls(condition))
+    return None if context else next(iter(named))

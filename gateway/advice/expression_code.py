@@ -238,7 +238,7 @@ class ExpressionCode:
         """Compile whether a code is in a table. Raises ExpressionError."""
         _expect(call, 2)
         table, code = call.arguments
-        if not isinstance(table, Text) or table.value not in {*self.tables, *OWN_TABLES}:
+        if not isinstance(table, Text) or not (table.value in self.tables or table.value in OWN_TABLES):
             raise self._no_table(table)
         found = self._as(code, ValueKind.TEXT)
         if table.value in OWN_TABLES:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 
 from gateway.advice.compiling import Judged, RuleCompiler, evaluated, looks_into_own
@@ -12,7 +12,8 @@ from gateway.advice.declared import DeclaredFields
 from gateway.advice.functions import Value
 from gateway.advice.layout import Layout
 from gateway.advice.senders import sender_of
-from gateway.advice.syntax import Expression, ExpressionError, bound, fields, parse
+from gateway.advice.syntax import KEPT, Expression, ExpressionError, bound, fields, parse
+from gateway.errors import RulesError
 from gateway.goods.register import OwnTables
 from gateway.model import Advice
 from gateway.rules.code_tables import CodeTables
@@ -96,18 +97,20 @@ class PlacedRule:
         """Add its conditions. Raises RulesError that names file, rule and key."""
         rule = self.rule
         when = self._tried("when", partial(self._read, rule.when)) if rule.when else None
-        if when is not None:
-            self._tried("when", partial(compiler.check, when, each_item=self.each_item))
         holds = self._tried("holds", partial(self._read, rule.holds))
         judged = Judged(number=self._number, each_item=self.each_item, when=when, holds=holds)
-        self._tried("holds", partial(compiler.add, judged))
+        try:
+            compiler.add(judged)
+        except ExpressionError as error:
+            if when is not None:
+                self._tried("when", partial(compiler.check, when, each_item=self.each_item))
+            raise self._mistake("holds", error) from error
 
     @property
     def looks_into_own(self) -> bool:
         """Whether it looks into a table of the enterprise's own. Raises RulesError."""
         keys = {"when": self.rule.when, "holds": self.rule.holds}
-        read = [self._tried(key, partial(self._read, text)) for key, text in keys.items() if text]
-        return any(looks_into_own(one) for one in read)
+        return any(self._tried(key, partial(_looks_into_own, text)) for key, text in keys.items() if text)
 
     def compile_texts(self) -> Mapping[str, _Show]:
         """Compile what its texts name: fields, and the expressions of `shows`. Raises RulesError."""
@@ -171,7 +174,15 @@ class PlacedRule:
         try:
             return make()
         except ExpressionError as error:
-            raise self.rule.place.error(f"{self._layout.kind.name}: {error}", key=key) from error
+            raise self._mistake(key, error) from error
+
+    def _mistake(self, key: str, error: ExpressionError) -> RulesError:
+        return self.rule.place.error(f"{self._layout.kind.name}: {error}", key=key)
+
+
+@lru_cache(maxsize=KEPT)
+def _looks_into_own(text: str) -> bool:
+    return looks_into_own(parse(text))
 
 
 def _as_text(value: Value, *, personal: bool) -> str:

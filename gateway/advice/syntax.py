@@ -18,7 +18,7 @@ DEEPEST: Final = 40
 """Most brackets, calls and signs inside one another."""
 OPERATORS: Final = 100
 """Most operators of an expression; a chain of them is as deep as it is long."""
-_KEPT: Final = 1024
+KEPT: Final = 1024
 """Most expressions that are kept; the shipped rules have some 220."""
 
 _TOKEN: Final = re.compile(
@@ -93,7 +93,7 @@ Expression = Number | Text | Field | Call | BinaryOperation | Negation | Choice
 _Read = Callable[[], Expression]
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def parse(text: str) -> Expression:
     """Read one expression. Raises ExpressionError that names the place (a 1-based column) and what was expected.
 

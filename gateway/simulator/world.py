@@ -32,6 +32,10 @@ _START_S = 60.0
 _STOP_S = 40.0
 
 
+def _begin(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
 class WatchedProcess:
     """A process whose JSON log lines are written to a file and can be waited for."""
 
@@ -42,9 +46,7 @@ class WatchedProcess:
         self._ended = False
         self._log_file = log_file
         self._out: BinaryIO = log_file.open("ab")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        self.process = _begin(command)
         self._pump = threading.Thread(target=self._read, name=f"log-{log_file.stem}", daemon=True)
         self._pump.start()
 

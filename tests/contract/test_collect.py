@@ -16,7 +16,6 @@ from gateway.processes.stop import Stop
 from gateway.receipts.collect import Collect
 from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.transfer import Transfer
-from gateway.rules.loading import load_rules
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.errors import SpoolError
 from spool.locking import FileLock
@@ -26,6 +25,7 @@ from spool.store import Spool
 from tests.contract.conftest import RabbitmqMedium
 from tests.servers import postgres
 from tests.servers.small_disk import fill, mounted
+from tests.shipped_rules import shipped
 from tests.unit.test_new_messages import config
 
 PATIENCE_S = 60.0
@@ -84,7 +84,7 @@ class Node:
         self._thread.start()
 
     def _run(self) -> None:
-        rules = load_rules()
+        rules = shipped()
         while not self._stop():
             transfer = Transfer(local_receivers=NOBODY, config=config())
             filer = ReceiptFiler(spool=self._spool, rules=rules, config=config(), transfer=transfer)
@@ -246,7 +246,7 @@ def test_error_that_waiting_does_not_mend_ends_the_role_before_anything_is_recei
     feed = Watched(MemoryFeed(MemoryEndpoint()))
     with closing(Broken(tmp_path)) as spool:
         transfer = Transfer(local_receivers=NOBODY, config=config())
-        filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+        filer = ReceiptFiler(spool=spool, rules=shipped(), config=config(), transfer=transfer)
         role = Collect(spool=spool, feed=feed, destination="port", filer=filer)
         with pytest.raises(SpoolError, match="corrupt"):
             role.run(Stop())
@@ -264,7 +264,7 @@ def test_what_the_other_side_does_not_let_go_is_filed_all_the_same(tmp_path: Pat
     endpoint.offer(BODIES[0], "r0")
     with closing(SqliteSpool(tmp_path)) as spool:
         transfer = Transfer(local_receivers=NOBODY, config=config())
-        filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+        filer = ReceiptFiler(spool=spool, rules=shipped(), config=config(), transfer=transfer)
         role = Collect(spool=spool, feed=Keeping(endpoint), destination="port", filer=filer)
         with pytest.raises(DeliveryError, match="removed"):
             role.step()

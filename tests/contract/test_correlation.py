@@ -13,7 +13,7 @@ from gateway.model import Enterprise, EnterpriseId, Envelope, Message
 from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.rematching import Rematching
 from gateway.rules.catalogue import load_catalogue
-from gateway.rules.loading import RULES, load_rules
+from gateway.rules.loading import RULES
 from gateway.samples.compose import compose
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import examine
@@ -21,10 +21,11 @@ from gateway.xml.envelope import wrap, wrap_response
 from spool.entry import Accepted, Collected, Orphan
 from spool.store import Spool
 from tests.documents import COP_CODE, DXP_ID, document, element, inventory, order, receipt, tax
+from tests.shipped_rules import shipped
 from tests.spool_samples import settled
 from tests.unit.test_new_messages import config
 
-RULES_NOW = load_rules()
+RULES_NOW = shipped()
 OTHER_DXP_ID = "DXPENT0000000002"
 PRE_NO, INVT_NO = "B20250102000000001", "51002025I000000001"
 CATALOGUE = load_catalogue(RULES / "mappings" / "catalogue.toml")

@@ -14,12 +14,12 @@ from gateway.printable import LONGEST
 from gateway.receipts.collect import Collect
 from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.transfer import Transfer
-from gateway.rules.loading import load_rules
 from gateway.transports.folder import FolderFeed
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed
 from spool.entry import Fate
 from spool.store import Spool
 from tests.contract.conftest import AmqpMedium, FolderMedium, Medium, OpenSshMedium, RabbitmqMedium
+from tests.shipped_rules import shipped
 from tests.spool_samples import new_message, settled
 from tests.unit.test_new_messages import config
 
@@ -47,7 +47,7 @@ def logs(capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[pytest.CaptureFi
 
 def collect(spool: Spool, medium: Medium, count: int) -> None:
     transfer = Transfer(local_receivers=NOBODY, config=config())
-    filer = ReceiptFiler(spool=spool, rules=load_rules(), config=config(), transfer=transfer)
+    filer = ReceiptFiler(spool=spool, rules=shipped(), config=config(), transfer=transfer)
     role = Collect(spool=spool, feed=medium.feed(), destination="port", filer=filer)
     taken = 0
     while taken < count:

@@ -8,13 +8,13 @@ import pytest
 
 from gateway.cli import edition_rehearsal
 from gateway.cli.edition_rehearsal import kept_messages
-from gateway.rules.loading import load_rules
 from spool.archive import Archive
 from spool.entry import NewMessage, Way
 from spool.store import Spool
+from tests.shipped_rules import shipped
 from tests.spool_samples import Clock, new_message, settled
 
-RULES = load_rules()
+RULES = shipped()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from spool.lifecycle import State
 from tests.generated import REPOSITORY
 from tests.platforms import rng
 
-CASES = int(os.environ.get("CONTRACT_CASES", "100"))
+CASES = int(os.environ.get("CONTRACT_CASES", "50"))
 SECONDS = int(os.environ.get("CONTRACT_SECONDS", "900"))
 
 

@@ -1,6 +1,10 @@
-"""Who is told what about the documents of a parcel, and what the scan reports: the same over every spool."""
+"""Who is told what about the documents of a parcel, and what the scan reports: the same over every spool.
+
+A longer run: `PARCEL_PROBES=10000 .venv/bin/python -m pytest tests/contract/test_parcels.py -k probes`.
+"""
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,6 +36,8 @@ from tests.parcel_documents import (
 )
 from tests.parcel_node import CODES, ParcelNode, present, rules_broken
 from tests.spool_samples import Clock
+
+PROBES = int(os.environ.get("PARCEL_PROBES", "300"))
 
 
 @pytest.fixture(scope="module")
@@ -288,9 +294,7 @@ def test_tolerances_are_configured(spool: Spool, clock: Clock, rules: Rules) -> 
     assert rules_broken(node.asked("platform", order_no="ORDER-1")) == []
 
 
-def test_a_thousand_probes_show_no_value_of_another_enterprise(
-    clock: Clock, rules: Rules, tmp_path: Path
-) -> None:
+def test_probes_show_no_value_of_another_enterprise(clock: Clock, rules: Rules, tmp_path: Path) -> None:
     """Everybody else's answers are the same whatever the victim's documents say."""
     chance = random.Random(1)
     with closing(BACKENDS["sqlite"](tmp_path / "one", clock)) as spool:
@@ -303,7 +307,7 @@ def test_a_thousand_probes_show_no_value_of_another_enterprise(
                 "platform", order, orderNo=f"O-{number}", acturalPaid=amount, buyerName=name, consignee=name
             )
         said = []
-        for probe in range(1000):
+        for probe in range(PROBES):
             clock.move(1)
             probers: list[tuple[str, Callable[..., bytes], dict[str, str]]] = [
                 ("payer", payment, {"payTransactionId": f"T-{probe}"}),
@@ -318,7 +322,7 @@ def test_a_thousand_probes_show_no_value_of_another_enterprise(
             assert all(set(one.key.values()).isdisjoint(secrets) for one in view.documents)
     told = "\n".join(said)
     assert not [secret for secret in (*secrets, NAME, IDENTITY, TELEPHONE, ADDRESS) if secret in told]
-    assert told.count('"limited":true') > 200
+    assert told.count('"limited":true') > PROBES // 5
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from gateway.ports import Arrival, Clock
 from gateway.receipts.collect import Collect
 from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.transfer import Transfer
-from gateway.rules.loading import load_rules
 from gateway.transports.folder import FolderFeed
 from gateway.transports.polled import PolledFeed
 from gateway.transports.sftp.transport import SftpFeed
 from spool.sqlite import SqliteSpool
 from tests.contract.conftest import FolderMedium, OpenSshMedium, SftpMedium
+from tests.shipped_rules import shipped
 from tests.unit.test_new_messages import config
 from tests.waiting import PATIENCE_S
 
@@ -244,7 +244,7 @@ def test_restart_between_commit_and_putting_away_keeps_one_copy(
         def done(self, arrivals: object) -> None:  # noqa: ARG002  # the Protocol has it
             raise DiedError
 
-    rules = load_rules()
+    rules = shipped()
     with closing(SqliteSpool(tmp_path / "state")) as spool:
         transfer = Transfer(local_receivers=NOBODY, config=config())
         filer = ReceiptFiler(spool=spool, rules=rules, config=config(), transfer=transfer)

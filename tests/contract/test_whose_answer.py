@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from spool.entry import NewMessage, Subject, Way
 from spool.store import Spool
 from tests.documents import document, element, inventory, order, receipt, tax
 from tests.ownership_node import Node, envelope, tenant
+from tests.shipped_rules import shipped
 
-RULES = load_rules()
+RULES = shipped()
 HERS, HIS, BOTHS, NODES = "DXPENT0000000001", "DXPENT0000000002", "DXPENT0000000003", "DXPNODE000000001"
 ANN, BOB, NOBODYS = "4400000001", "4400000002", "4400000009"
 TENANTS = (tenant("ann", HERS, BOTHS, cop_code=ANN), tenant("bob", HIS, BOTHS, cop_code=BOB))

@@ -90,6 +90,11 @@ class Scene:
 
         until(gone, seconds=STRIKES_WITHIN_S)
 
+    def until_answers(self) -> None:
+        """Wait until one more message is taken: whoever has just been started has opened its spool by then."""
+        answered = len(self.load.answered)
+        self.until(lambda: len(self.load.answered) > answered)
+
     def until_started(self) -> None:
         """Wait until the node has started, perhaps once more: from then on it says what it does."""
         until(lambda: self.logged("node.started"), seconds=STRIKES_WITHIN_S)
@@ -214,6 +219,7 @@ def give_foreign_names(scene: Scene) -> None:
 def fill_disk(scene: Scene) -> None:
     """Not one byte left under the spool, until a platform is told to come later."""
     assert scene.disk is not None
+    scene.until_answers()
     ballast = fill(scene.disk)
     scene.until_refused()
     ballast.unlink()
@@ -225,8 +231,7 @@ def fill_log(scene: Scene) -> None:
     scene.until_started()
     ballast, log = fill(scene.log_disk), scene.world.node.log
     scene.until(lambda: log.stat().st_size % _PAGE_BYTES == 0)  # what its last page still had is written, too
-    answered = len(scene.load.answered)
-    scene.until(lambda: len(scene.load.answered) > answered)
+    scene.until_answers()
     scene.until_sent()
     ballast.unlink()
     scene.until(lambda: bool(scene.logged("log.lost")))
@@ -254,8 +259,7 @@ def _set_clock_wrong(scene: Scene, seconds: float) -> None:
     clock.move(seconds)
     wrong = datetime.now(UTC) + timedelta(seconds=clock.shift_s)
     scene.until(lambda: abs(_last_line_at(scene) - wrong) < timedelta(seconds=_HOUR_S))
-    answered = len(scene.load.answered)
-    scene.until(lambda: len(scene.load.answered) > answered)
+    scene.until_answers()
     scene.until_sent()
     door.stop()
     _attempt_in_vain(scene)
@@ -318,6 +322,7 @@ def repeat_deliveries(scene: Scene) -> None:
     """Collect is killed again and again while the spool cannot be written: each of its lives might take answers and give
     them back, which the broker counts."""
     scene.until_started()
+    scene.until_answers()
     if scene.database is not None:
         scene.database.put_read_only(on=True)
     else:

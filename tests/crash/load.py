@@ -20,13 +20,13 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from gateway.config.site import NewEnterprise
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import SINGLES_DAY, compose
 from spool.ending import ABANDONED_AT_MOST
 from tests.crash.answers import wait_until_sent
 from tests.crash.points import AT_START, Whom
 from tests.crash.world import World
 from tests.platforms import NotNow, Platform
+from tests.shipped_rules import shipped
 from tests.waiting import PATIENCE_S, RECOVERY_S
 
 _LATER = timedelta(minutes=1)
@@ -54,7 +54,7 @@ class Versions:
 def messages(seed: int, owners: Sequence[NewEnterprise]) -> Iterator[Versions]:
     """Endlessly many messages of all declaration types."""
     rng = random.Random(seed)
-    types = [kind.name for kind in load_rules().catalogue.declarations()]
+    types = [kind.name for kind in shipped().catalogue.declarations()]
     for number in itertools.count():
         one, kind = owners[number % len(owners)], types[number % len(types)]
         bodies = rng.choice((1, 1, 1, 3)) if kind != "CEB711Message" else 1

@@ -12,7 +12,6 @@ import msgspec
 
 from gateway.config.links import Folder
 from gateway.errors import DeliveryError
-from gateway.rules.loading import load_rules
 from gateway.simulator.customs import Customs
 from gateway.simulator.ledger import Ledger
 from gateway.simulator.outgoing import Outgoing
@@ -26,6 +25,7 @@ from tests.servers.openssh import OpenSsh, write_key
 from tests.servers.rabbitmq import USER, Brokers
 from tests.servers.rabbitmq_site import Site
 from tests.servers.tcp_door import TcpDoor
+from tests.shipped_rules import shipped
 
 DELIVERY_LIMIT: Final = 20
 """How often a broker gives out one message that comes back; RabbitMQ's own limit since 4.0."""
@@ -232,7 +232,7 @@ class _Books:
     def __init__(self, folder: Path, script: Mapping[str, object]) -> None:
         self.ledger, self.receipts = folder / "ledger.jsonl", folder / "receipts.jsonl"
         self._ledger = Ledger(self.ledger, self.receipts)
-        self.customs = Customs(load_rules(), msgspec.convert(script, Script), ledger=self._ledger)
+        self.customs = Customs(shipped(), msgspec.convert(script, Script), ledger=self._ledger)
 
     def close(self) -> None:
         self._ledger.close()

@@ -21,7 +21,7 @@ from tests.servers.tcp_door import TcpDoor
 from tests.waiting import until
 
 SEED = 20261111
-ROUNDS = 60
+ROUNDS = 25
 A_ROUND = 4
 OWNERS = tuple(
     NewEnterprise(

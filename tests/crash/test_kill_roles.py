@@ -1,6 +1,6 @@
 """Roles are killed at random while platforms submit: nothing answered 202 is lost, changed or misdelivered.
 
-GATEWAY_MESSAGES are submitted (`make soak`: ten times as many), with a kill among every few of them.
+GATEWAY_MESSAGES are submitted (`make soak`: 8,000), with a kill among every few of them.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld, WatchedProcess
 from tests.crash.answers import bring_home, expected_bodies, wait_until_sent
 from tests.nodes import kill_role, pids
 from tests.platforms import Platform, enterprises
+from tests.shipped_rules import shipped
 from tests.waiting import RECOVERY_S
 
-MESSAGES = int(os.environ.get("GATEWAY_MESSAGES", "800"))
-KILLS = MESSAGES * 24 // 800
+MESSAGES = int(os.environ.get("GATEWAY_MESSAGES", "400"))
+KILLS = max(24, MESSAGES * 24 // 800)
 SUBMITTERS = 4
 SEED = int(os.environ.get("GATEWAY_SEED", "20261111"))
 
@@ -56,7 +56,7 @@ class Killer(threading.Thread):
 def work(seed: int) -> list[tuple[str, str, bytes]]:
     """MESSAGES messages of all declaration types: (enterprise, type, body)."""
     rng = random.Random(seed)
-    types = [kind.name for kind in load_rules().catalogue.declarations()]
+    types = [kind.name for kind in shipped().catalogue.declarations()]
     made = []
     for number in range(MESSAGES):
         one = enterprises(8)[number % 8]

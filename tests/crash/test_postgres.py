@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLS = 8
 PROCESSES = 3
 ROUNDS = 40
-OUTAGES = ("stop", "kill", "kill", "stop", "kill", "kill")
+OUTAGES = ("stop", "kill", "kill", "stop")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pytest
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.site import NewEnterprise
 from gateway.model import Enterprise, EnterpriseId, Message
-from gateway.rules.loading import load_rules
 from gateway.submission.pipeline import examine
 from spool.entry import MessageView
 from spool.lifecycle import State
@@ -21,6 +20,7 @@ from tests.crash.load import Answered, messages
 from tests.crash.stages import TURNS, scheduled, spool_of
 from tests.crash.tally import PROMISES, tally
 from tests.platforms import enterprises
+from tests.shipped_rules import shipped
 
 FIRST, SECOND, THIRD = (
     Answered(owner="ann", body=b"v1", uid="A1"),
@@ -102,7 +102,7 @@ def test_every_promise_that_is_not_kept_is_named() -> None:
 
 
 def test_changes_name_the_same_declaration_in_a_later_version() -> None:
-    rules, owners, changed = load_rules(), {one.id: one for one in enterprises(4)}, 0
+    rules, owners, changed = shipped(), {one.id: one for one in enterprises(4)}, 0
     for one in islice(messages(5, enterprises(4)), 200):
         told = []
         for body in one.bodies:

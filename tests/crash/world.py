@@ -77,12 +77,12 @@ class Node:
             os.killpg(self._process.process.pid, signal.SIGKILL)
 
     def _live(self) -> None:
-        self.lives += 1
         start_gateway(self.config, self.log, program=self._program, listen=self._listen)
 
     def _listen(self, command: Sequence[str], log: Path) -> WatchedProcess:
-        """Whoever kills it meanwhile must know it before it is ready."""
+        """Whoever kills it meanwhile must know it before it is ready, and whoever has counted this life finds it there."""
         self._process = Tailed(command, log)
+        self.lives += 1
         return self._process
 
     def _start_again(self) -> None:

@@ -1,5 +1,9 @@
-"""Two nodes on one PostgreSQL, a cluster of three RabbitMQ nodes, and one of each is killed in full load."""
+"""Two nodes on one PostgreSQL, a cluster of three RabbitMQ nodes, and one of each is killed in full load.
 
+GATEWAY_MESSAGES are submitted (`make soak`: 8,000).
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from tests.crash.world import World
 from tests.servers import postgres, rabbitmq
 from tests.waiting import RECOVERY_S
 
-MESSAGES = 600
+MESSAGES = int(os.environ.get("GATEWAY_MESSAGES", "300"))
 SCRIPT: dict[str, object] = {"seed": 3, "delay_s": [0.0, 0.3], "duplicates": 0.1, "reorder": 0.2, "batch": 20}
 
 

@@ -18,7 +18,6 @@ from gateway.config.enterprises import load_enterprises
 from gateway.config.gateway_toml import load_config
 from gateway.config.site import Site, write_site
 from gateway.model import EnterpriseId, Message
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from gateway.simulator.world import free_port
 from gateway.submission.new_messages import new_message_id, new_message_of
@@ -28,6 +27,7 @@ from spool.store import Spool
 from tests.backends import BACKENDS
 from tests.nodes import Node
 from tests.platforms import enterprises
+from tests.shipped_rules import shipped
 from tests.spool_samples import START, Clock, new_message, settled
 
 FLOOD = int(os.environ.get("GATEWAY_FLOOD", "30000"))
@@ -98,7 +98,7 @@ def test_single_message_overtakes_a_flood_through_a_real_forwarder(tmp_path: Pat
 
 def example(site: Site) -> NewMessage:
     """One message of the loud enterprise as the door hands it to the spool."""
-    config, rules = load_config(site.config), load_rules()
+    config, rules = load_config(site.config), shipped()
     caller = load_enterprises(config.accept.enterprises_dir)[EnterpriseId(LOUD.id)]
     body = compose(
         "CEB513Message", cop_code=LOUD.cop_codes[0], dxp_id=LOUD.dxp_ids[0], rng=random.Random(1)

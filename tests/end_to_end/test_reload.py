@@ -19,8 +19,8 @@ from tests.door_node import ANN, DoorNode
 from tests.raw_http import Line, configure, request
 from tests.waiting import until
 
-RELOADS = int(os.environ.get("RELOADS", "5"))
-REQUESTS = int(os.environ.get("REQUESTS", "1000"))
+RELOADS = int(os.environ.get("RELOADS", "3"))
+REQUESTS = int(os.environ.get("REQUESTS", "600"))
 CALLERS = 4
 """Of each kind at the same time."""
 IDLE = 40

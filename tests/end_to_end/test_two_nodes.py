@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import compose
 from gateway.simulator.world import LocalWorld, WatchedProcess, free_port
 from spool.lifecycle import State
@@ -24,6 +23,7 @@ from tests.crash.answers import bring_home, expected_bodies
 from tests.nodes import start_gateway
 from tests.platforms import NotNow, Platform, bodies_of, enterprises
 from tests.servers.postgres import PostgresServer, running
+from tests.shipped_rules import shipped
 
 MESSAGES = 400
 SUBMITTERS = 4
@@ -73,7 +73,7 @@ class TwoNodes(LocalWorld):
 def work() -> list[tuple[str, bytes]]:
     """MESSAGES messages of all declaration types: (enterprise, body)."""
     rng = random.Random(11)
-    types = [kind.name for kind in load_rules().catalogue.declarations()]
+    types = [kind.name for kind in shipped().catalogue.declarations()]
     made = []
     for number in range(MESSAGES):
         one = OWNERS[number % len(OWNERS)]

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import pytest
 
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import Style, compose
 from gateway.simulator.world import LocalWorld
 from gateway.xml.envelope import unwrap
 from signing.xml.splice import strip
 from signing.xml.verify import verify
 from tests.platforms import Platform, enterprises
+from tests.shipped_rules import shipped
 
 OURS, THEIRS = enterprises(2)
 SCRIPT = {
@@ -37,7 +37,7 @@ def test_every_type_goes_out_untouched_and_all_layers_come_home(
     tmp_path: Path, transport: Literal["sftp", "amqp"], envelope: Literal["DxpMsg", "DxpMsgSv"]
 ) -> None:
     rng = random.Random(3)
-    kinds = [kind.name for kind in load_rules().catalogue.declarations()]
+    kinds = [kind.name for kind in shipped().catalogue.declarations()]
     with (
         LocalWorld(
             tmp_path, transport=transport, envelope=envelope, script=SCRIPT, enterprises=(OURS, THEIRS)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +19,12 @@ def test_no_public_class_name_stands_twice() -> None:
                     found[node.name].append(str(file.relative_to(REPOSITORY)))
     assert len(found) > 500
     assert {name: files for name, files in found.items() if len(files) > 1} == {}
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    table = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    folders = {str(file.parent.relative_to(REPOSITORY)) for file in (REPOSITORY / "tests").rglob("test_*.py")}
+    assert sorted(table["tool"]["pytest"]["ini_options"]["testpaths"]) == sorted(folders)
 
 
 def test_few_modules_lie_flat_in_gateway() -> None:

@@ -14,7 +14,7 @@ from gateway.model import Answer, Declaration, Enterprise, EnterpriseId, Layer
 from gateway.receipts.correlate import learned, lookups, match, match_all
 from gateway.receipts.ownership import Candidate, Match, Question, Unmatched, correlate
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import load_rules
+from tests.shipped_rules import shipped
 
 FEW = st.sampled_from(["1", "2"])
 OWNERS = ("one", "two", "three")
@@ -51,7 +51,7 @@ class Owned:
 
 @cache
 def catalogue() -> Catalogue:
-    return load_rules().catalogue
+    return shipped().catalogue
 
 
 @st.composite

@@ -77,7 +77,7 @@ def test_every_order_that_is_whole_becomes_a_valid_message(source: dict[str, Any
     assert done.writing.written(traced=True)[0] == done.document, "tracing changes nothing"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     heads=st.lists(
         st.tuples(NAMES, st.integers(1, 3)), min_size=1, max_size=4, unique_by=lambda head: head[0][:20]
@@ -131,7 +131,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
     return json.dumps(source, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     body=spoiled()
     | anything.map(json.dumps).map(str.encode)
@@ -143,7 +143,7 @@ def test_no_json_makes_translating_fail(body: bytes) -> None:
         unharmed(body, name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     start=st.integers(0, 2000), length=st.integers(0, 60), put=st.text('",;\n\rx\x00\ud800 1', max_size=12),
     charset=st.sampled_from(["", "utf-8", "gb18030", "big5", "\x00"]),
@@ -167,7 +167,7 @@ def unharmed(body: bytes, name: str, charset: str = "") -> None:
     assert all(fault.message and fault.message_zh for fault in faults)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(value=anything)
 def test_json_that_the_library_reads_is_read_alike(value: object) -> None:
     text = json.dumps(value)
@@ -178,7 +178,7 @@ def test_json_that_the_library_reads_is_read_alike(value: object) -> None:
         assert len(whole.each((Reference.of_path("."),))) == len(value)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(text=st.text('{}[]",:0123456789eE+-.\\utrfalsn \n', max_size=24))
 def test_what_the_library_refuses_is_refused(text: str) -> None:
     try:

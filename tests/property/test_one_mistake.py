@@ -10,7 +10,7 @@ from gateway.submission.validate import validate
 from tests.one_mistake import MISTAKES, Mistake, rules, types, whole_document
 from tests.two_languages import in_two_languages
 
-ROUNDS = 6
+ROUNDS = 3
 """Documents for each type and mistake."""
 
 

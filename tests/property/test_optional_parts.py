@@ -17,13 +17,14 @@ from gateway.xml.decode import decode
 from signing.keys.files import FileSigner
 from signing.keys.suite import RSA_SHA1
 from signing.xml.splice import draft, finish
+from tests.shipped_rules import shipped
 from tests.signing_documents import write_key
 
 Path = tuple[str, ...]
 """Names from below the root to an element."""
 
 rules = cache(load_rules)
-KINDS = {kind.name: kind for kind in load_rules().catalogue.declarations()}
+KINDS = {kind.name: kind for kind in shipped().catalogue.declarations()}
 ANYTHING = "anything"
 """Stands in a path for what fills a place that takes any element."""
 

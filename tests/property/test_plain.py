@@ -20,11 +20,12 @@ from gateway.submission.validate import validate
 from gateway.xml.decode import decode
 from signing.keys.suite import RSA_SHA1
 from signing.xml.splice import draft
+from tests.shipped_rules import shipped
 
 rules = cache(load_rules)
 EDITIONS = ("202205", "2018-113")
 LIMITS = LimitsConfig()
-DECLARATIONS = sorted(one.name for one in load_rules().catalogue.declarations())
+DECLARATIONS = sorted(one.name for one in shipped().catalogue.declarations())
 OF_EDITION = [
     (edition, name)
     for edition in EDITIONS
@@ -200,7 +201,7 @@ def agree(text: str, edition: str = EDITIONS[0]) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(OF_EDITION), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_every_declaration_as_programs_write_it_is_read_plainly(
     subject: tuple[str, str], bodies: int, seed: int
@@ -209,7 +210,7 @@ def test_every_declaration_as_programs_write_it_is_read_plainly(
     assert agree(composed(name, bodies, seed), edition)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     st.sampled_from(OF_EDITION),
     st.integers(1, 2),

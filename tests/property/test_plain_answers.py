@@ -13,9 +13,9 @@ from gateway.model import Envelope, Opened
 from gateway.receipts.opened import open_by_tree, open_collected
 from gateway.receipts.plain_answers import read_document, read_envelope
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import load_rules
 from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
 from tests.documents import CEB, HEAD, RETURNS
+from tests.shipped_rules import shipped
 
 ENVELOPE = Envelope(
     cop_msg_id="0A1B2C3D-0000-4000-8000-000000000001",
@@ -52,7 +52,7 @@ LISTS = ("TaxListRd", "SummaryResultList", "invtNo", "guid")
 
 @cache
 def catalogue() -> Catalogue:
-    return load_rules().catalogue
+    return shipped().catalogue
 
 
 @st.composite

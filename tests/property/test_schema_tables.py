@@ -60,7 +60,7 @@ def test_every_table_has_a_schema_and_every_schema_a_table(edition: Edition, cou
     assert len(tables(edition)) == count
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(subject=subjects, view=st.sampled_from(View), seed=seeds)
 def test_document_made_from_a_table_is_valid_but_for_a_signature_that_is_missing(
     subject: tuple[Edition, str], view: View, seed: int
@@ -69,7 +69,7 @@ def test_document_made_from_a_table_is_valid_but_for_a_signature_that_is_missing
     assert valid or view is View.SENDABLE
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(subject=subjects, mutations=kinds, view=st.sampled_from(View), seed=seeds)
 def test_schema_and_table_agree_on_any_mutated_document(
     subject: tuple[Edition, str], mutations: list[Mutation], view: View, seed: int

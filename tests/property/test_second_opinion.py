@@ -177,7 +177,7 @@ def test_every_element_of_a_signature_that_holds_base64_is_known() -> None:
     } <= short
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     name=st.sampled_from(sorted(TYPES)),
     mutations=st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=3),

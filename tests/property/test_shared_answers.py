@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.receipts.opened import open_collected, part_of
-from gateway.rules.loading import load_rules
 from gateway.xml.envelope import DXP
 from tests.documents import CEB
+from tests.shipped_rules import shipped
 
-CATALOGUE = load_rules().catalogue
+CATALOGUE = shipped().catalogue
 KINDS = ("DxpRep", "CEB998Message", *(kind.name for kind in CATALOGUE.receipts()))
 OWNERS = ("ann", "bob", "eve")
 MARK = re.compile(r"OF-\w+-\d+")

@@ -87,7 +87,7 @@ def documents(draw: st.DrawFn) -> bytes:
             return f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(body=documents(), before=st.sampled_from(["", "ExtendMessage", "a"]))
 def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
     signer: FileSigner, body: bytes, before: str
@@ -99,7 +99,7 @@ def test_sign_then_cut_gives_the_input_back_and_sign_then_verify_holds(
     assert (verdict.valid, verdict.warnings, verdict.reasons) == (True, (), ())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data(), name=st.sampled_from(["with_xsi", "without_xsi", "gb18030", "bom", "crlf", "cdata"]))
 def test_one_changed_byte_anywhere_breaks_it(signer: FileSigner, data: st.DataObject, name: str) -> None:
     """Or says the same thing: white space inside a tag, the letters of the encoding's name.
@@ -123,7 +123,7 @@ def whole(body: bytes) -> bytes:
     return canonical_document(parse(body).tree)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), new=st.binary(max_size=6))
 def test_verify_never_raises_on_a_spoiled_document(
     signer: FileSigner, data: st.DataObject, new: bytes
@@ -135,7 +135,7 @@ def test_verify_never_raises_on_a_spoiled_document(
     assert verdict.valid is not bool(verdict.reasons)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(body=st.binary(max_size=200))
 def test_nothing_but_signing_errors_come_out_of_any_bytes(signer: FileSigner, body: bytes) -> None:
     assert not verify(body).valid

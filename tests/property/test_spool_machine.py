@@ -354,8 +354,8 @@ class PostgresMachine(SpoolMachine):
 
 
 TestSqliteMachine = SqliteMachine.TestCase
-TestSqliteMachine.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+TestSqliteMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestPostgresMachine = PostgresMachine.TestCase
-TestPostgresMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPostgresMachine.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 if unavailable() and not os.environ.get("CI"):
     TestPostgresMachine = unittest.skip(unavailable())(TestPostgresMachine)

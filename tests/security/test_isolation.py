@@ -27,7 +27,7 @@ from tests.platforms import Reply
 from tests.security.worst import OWNER, endless, pathological_rules, payments, worst
 from tests.waiting import until
 
-SECONDS = float(os.environ.get("ISOLATION_S", "12"))
+SECONDS = float(os.environ.get("ISOLATION_S", "8"))
 REPOSITORY = Path(__file__).resolve().parents[2]
 CALM = NewEnterprise(id="calm", name="Calm", cop_codes=("4400000009",), dxp_ids=("DXPENT0000000009",))
 P99_S = 0.5

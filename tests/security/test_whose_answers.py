@@ -19,7 +19,6 @@ import pytest
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, Envelope, Message, MessageId, MessageType
 from gateway.receipts.content import content_for
-from gateway.rules.loading import load_rules
 from gateway.samples.compose import PLAIN, SINGLES_DAY, Style, compose
 from gateway.submission.new_messages import new_message_of
 from gateway.submission.pipeline import examine
@@ -28,6 +27,7 @@ from spool.entry import Accepted, Conflict, NewMessage
 from tests.backends import BACKENDS
 from tests.documents import document, element, response, responses
 from tests.ownership_node import CUSTOMS, Node, envelope, tenant
+from tests.shipped_rules import shipped
 from tests.spool_samples import Clock
 from tests.unit.test_new_messages import config
 
@@ -37,7 +37,7 @@ SEED: Final = 29
 TENANTS, HOSTILE, SHARED_IDS = 30, 10, 3
 NODE_ID: Final = "DXPNODE000000001"
 BATCH: Final = 64
-RULES = load_rules()
+RULES = shipped()
 KINDS = RULES.catalogue.declarations()
 REP: Final = "DxpRep"
 DAY_ONE: Final = date(2026, 1, 1)

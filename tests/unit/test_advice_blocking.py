@@ -9,7 +9,7 @@ from gateway.advice.blocking import blocking, check_block_on, fault_of
 from gateway.errors import ConfigError
 from gateway.mapping.faults import SourceFault
 from gateway.model import Actor, Advice, Enterprise, EnterpriseId, Fault, Severity
-from gateway.rules.loading import load_rules
+from tests.shipped_rules import shipped
 
 ME = Enterprise(
     id=EnterpriseId("one"), name="One", cop_codes=frozenset({"1"}), dxp_ids=frozenset({"D"}), block_on=()
@@ -69,7 +69,7 @@ def test_a_fault_of_a_translated_document_has_its_place_in_the_source() -> None:
     ],
 )
 def test_a_misspelt_entry_names_file_and_key_and_what_is_meant(entry: str, what: str, meant: str) -> None:
-    rulebook = load_rules().rulebook
+    rulebook = shipped().rulebook
     with pytest.raises(ConfigError) as caught:
         check_block_on([replace(ME, block_on=("error", entry))], rulebook, Path("enterprises"))
     error = caught.value
@@ -81,4 +81,4 @@ def test_a_misspelt_entry_names_file_and_key_and_what_is_meant(entry: str, what:
 def test_right_entries_and_disabled_enterprises_are_no_mistakes() -> None:
     sound = replace(ME, block_on=("hint", "rule:order-paid-sum"))
     gone = replace(ME, block_on=("nonsense",), disabled=True)
-    check_block_on([sound, gone], load_rules().rulebook, Path("enterprises"))
+    check_block_on([sound, gone], shipped().rulebook, Path("enterprises"))

@@ -11,8 +11,9 @@ from gateway.advice.compiling import looks_into_own
 from gateway.advice.syntax import parse
 from gateway.model import MessageType
 from gateway.rules.rulebook import Rule
-from tests.advice_documents import MOMENT, shipped, sound
+from tests.advice_documents import MOMENT, sound
 from tests.advice_mistakes import advised, everywhere, found_by
+from tests.shipped_rules import shipped
 
 PARCELS = int(os.environ.get("GATEWAY_TEST_PARCELS", "60"))
 """Sound declarations of each type; 10,000 takes some minutes."""

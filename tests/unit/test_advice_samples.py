@@ -9,7 +9,7 @@ from gateway.advice.adviser import Adviser
 from gateway.advice.declared import declared_in_tree
 from gateway.model import Direction
 from gateway.xml.decode import parse
-from tests.advice_documents import shipped
+from tests.shipped_rules import shipped
 from tests.spec import SPEC, needs_spec
 
 JUSTIFIED: Mapping[str, str] = {

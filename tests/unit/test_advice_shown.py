@@ -16,6 +16,7 @@ from gateway.submission.pipeline import advice_on, advising
 from gateway.xml.envelope import wrap
 from tests.advice_rules import BUYER, NAMED, PAID, about_the_buyer, paid, rule, write_rules
 from tests.documents import DXP_ID, order
+from tests.shipped_rules import shipped
 
 NOW = datetime(2026, 11, 11, tzinfo=UTC)
 LIMITS = LimitsConfig()
@@ -113,7 +114,7 @@ def test_a_type_without_rules_costs_nothing(tmp_path: Path) -> None:
     adviser = adviser_of(rules_with(tmp_path, rule(PAID)))
     assert adviser.has_rules("CEB311Message")
     assert not adviser.has_rules("CEB900Message")
-    assert adviser.advise(kind_of(load_rules(), "CEB900Message"), [], "20261111000000") == ()
+    assert adviser.advise(kind_of(shipped(), "CEB900Message"), [], "20261111000000") == ()
 
 
 def test_a_missing_folder_of_rules_is_an_error_and_not_no_rules(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from gateway.rules.loading import RULES
 from gateway.rules.rulebook import load_rulebook
 from gateway.submission.plain import read_plain
 from gateway.xml.decode import parse
-from tests.advice_documents import MOMENT, document, second, shipped, sound
+from tests.advice_documents import MOMENT, document, second, sound
+from tests.shipped_rules import shipped
 from tests.unit.test_rulebook import RULE
 
 ORDER = shipped().catalogue.types["CEB311Message"]

@@ -6,11 +6,11 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.local_receivers import NOBODY, LocalReceivers, local_receivers_of
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Header
-from gateway.rules.loading import load_rules
 from gateway.submission.authorise import authorise, authorise_envelope
 from gateway.submission.identify import identify
 from gateway.xml.decode import decode
 from tests.documents import COP_CODE, DXP_ID, document, order
+from tests.shipped_rules import shipped
 
 ME = Enterprise(
     id=EnterpriseId("one"),
@@ -23,7 +23,7 @@ ENVELOPE = Envelope(cop_msg_id="M1", sender_id=DXP_ID, receiver_ids=("DXPEDCCEB0
 
 
 def header_of(body: bytes) -> Header:
-    return identify(decode(body, LimitsConfig()), load_rules().catalogue, "202205")
+    return identify(decode(body, LimitsConfig()), shipped().catalogue, "202205")
 
 
 def refused(

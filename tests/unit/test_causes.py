@@ -18,7 +18,6 @@ from gateway.config.left_out import LeftOut
 from gateway.doors.http import handlers
 from gateway.doors.http.services import HttpServices
 from gateway.model import Header, Message, MessageId
-from gateway.rules.loading import load_rules
 from gateway.views.api import entry_view, status_view
 from gateway.views.causes import _PHRASES, Cause, failure_of, phrase
 from gateway.views.waiting import waits_for
@@ -27,6 +26,7 @@ from spool.entry import MessageView
 from spool.errors import SpoolError
 from spool.lifecycle import State
 from tests.documents import order
+from tests.shipped_rules import shipped
 
 INSIDE = "cannot log in: key refused (sftp gateway@exchange.internal:22, /srv/keys/id_ed25519). Fix: `gateway spool retry X`"
 AT = datetime(2026, 11, 11, tzinfo=UTC)
@@ -34,7 +34,7 @@ MARKS = re.compile(r"internal|gateway@|/srv|id_ed25519|`|sftp")
 
 
 def view(state: State, *, error: str = INSIDE, attempts: int = 3, **changes: Any) -> MessageView:
-    rules = load_rules()
+    rules = shipped()
     header = Header(
         message_type=next(one for one in rules.catalogue.declarations() if one.name == "CEB311Message"),
         edition="202205", guid="", cop_code="", cop_name="", dxp_id="", signed=False, declarations=(),

@@ -5,8 +5,9 @@ import random
 from pathlib import Path
 
 from gateway.xml.envelope import wrap
-from tests.advice_documents import document, shipped, sound
+from tests.advice_documents import document, sound
 from tests.command_line import invoke, lines
+from tests.shipped_rules import shipped
 from tests.unit.test_cli_validate import ENVELOPE
 from tests.unit.test_rulebook import RULE, TABLE
 

@@ -1,5 +1,9 @@
-"""What answers teach about codes: how often they come, and which fields cured them."""
+"""What answers teach about codes: how often they come, and which fields cured them.
 
+A longer run: `LEARNED_DECLARATIONS=50000 .venv/bin/python -m pytest tests/unit/test_code_learning.py`.
+"""
+
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +23,8 @@ from tests.contract.test_correlation import RELEASED, RULES_NOW, accept, collect
 from tests.documents import inventory, receipt, tax
 from tests.secret_customs import PEOPLE, TEXTS, SecretCustoms, batches, inventories
 from tests.spool_samples import Clock
+
+DECLARED = int(os.environ.get("LEARNED_DECLARATIONS", "2000"))
 
 
 @pytest.fixture
@@ -241,7 +247,9 @@ def test_the_right_field_stands_first_for_nearly_every_code(
 ) -> None:
     rng = random.Random(40)
     customs = SecretCustoms(rng, rules=40)
-    declared = [customs.declare(f"COP-{number}", mistakes=rng.choice((1, 1, 2, 3))) for number in range(5000)]
+    declared = [
+        customs.declare(f"COP-{number}", mistakes=rng.choice((1, 1, 2, 3))) for number in range(DECLARED)
+    ]
     open_ones, at = declared, 0
     while open_ones:
         for batch in batches(open_ones):

@@ -10,8 +10,8 @@ from gateway.receipts.correlate import learned, lookups
 from gateway.receipts.opened import open_collected
 from gateway.receipts.ownership import MOST, Candidate, Match, Question, Unmatched, correlate
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import load_rules
 from tests.documents import document, element, receipt, tax
+from tests.shipped_rules import shipped
 
 KEY = {"agentCode": "A1", "copNo": "C1"}
 EXACT = "CEB621Message agentCode=A1 copNo=C1"
@@ -23,7 +23,7 @@ TWO = EnterpriseId("two")
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return load_rules().catalogue
+    return shipped().catalogue
 
 
 def inventory_answer(catalogue: Catalogue, **fields: str) -> Answer:

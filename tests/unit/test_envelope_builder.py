@@ -17,7 +17,7 @@ from gateway.errors import Refused
 from gateway.model import EnterpriseId, Envelope, Mailbox, Message
 from gateway.ports import Parcel
 from gateway.receipts.opened import open_collected
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.rules.schemas import View
 from gateway.sending.envelope_builder import EnvelopeBuilder
 from gateway.submission.new_messages import new_message_of
@@ -29,6 +29,7 @@ from signing.xml.splice import sign, strip
 from signing.xml.verify import verify
 from spool.entry import Claimed, Way
 from tests.documents import DXP_ID, inventory
+from tests.shipped_rules import shipped
 from tests.signing_documents import write_key, write_sm2_key
 from tests.unit.test_new_messages import ME, NOW, UID, config, destination
 
@@ -37,7 +38,7 @@ RECEIVERS = ("DXPEDCCEB0000002", "DXPEDC0000000001", "DXPLGS0000000001")
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Envelope, Fault
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.submission.pipeline import Refusal, examine, examine_plain
 from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, order, receipt
+from tests.shipped_rules import shipped
 
 LIMITS = LimitsConfig(size_bytes=300_000)
 ME = Enterprise(
@@ -27,7 +28,7 @@ ENVELOPE = Envelope(
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 def lines_of(body: bytes) -> bytes:

@@ -12,7 +12,7 @@ from gateway.keys.keyring import Keyring
 from gateway.model import Message
 from gateway.processes.heartbeat import Heartbeat
 from gateway.processes.stop import Stop
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.sending.forward import Forward
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import examine
@@ -25,6 +25,7 @@ from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.device_keys import Played, played_member
 from tests.documents import order
+from tests.shipped_rules import shipped
 from tests.signing_documents import write_key
 from tests.unit.test_new_messages import ME, NOW, config, destination
 from tests.waiting import PATIENCE_S
@@ -103,7 +104,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture

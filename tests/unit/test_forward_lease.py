@@ -10,9 +10,10 @@ import pytest
 from gateway.errors import DeliveryError, LeaseEndedError
 from gateway.keys.keyring import Keyring
 from gateway.ports import Delivery, Parcel
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.sending.forward import Forward
 from spool.lifecycle import State
+from tests.shipped_rules import shipped
 from tests.unit.test_forward_keys import World
 from tests.unit.test_lane import Now
 from tests.unit.test_new_messages import destination
@@ -43,7 +44,7 @@ class SlowTransport:
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture

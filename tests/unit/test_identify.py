@@ -4,7 +4,6 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.model import Fault, Header
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import load_rules
 from gateway.submission.identify import identify, uncorrelatable
 from gateway.xml.decode import decode
 from tests.documents import (
@@ -20,11 +19,12 @@ from tests.documents import (
     receipt,
     waybill_status,
 )
+from tests.shipped_rules import shipped
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return load_rules().catalogue
+    return shipped().catalogue
 
 
 def header_of(body: bytes, catalogue: Catalogue) -> Header:

@@ -9,12 +9,12 @@ import pytest
 from gateway.facts import AnswerFacts
 from gateway.receipts.learning.known_cures import KnownCures
 from gateway.receipts.learning.learned_codes import CURED, DECLARATIONS, FIELD
-from gateway.rules.loading import load_rules
 from spool.entry import Tally
 from spool.sqlite import SqliteSpool
+from tests.shipped_rules import shipped
 from tests.spool_samples import START
 
-RULES = load_rules()
+RULES = shipped()
 
 
 def tally(name: str, subject: str, n: int, *, key: str = "", origin: str = "") -> Tally:

@@ -16,11 +16,12 @@ from gateway.config.keys import KeyConfig
 from gateway.config.links import Folder
 from gateway.errors import Refused
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message, MessageId
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.submission.new_messages import new_message_id, new_message_of
 from gateway.submission.pipeline import examine
 from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, order
+from tests.shipped_rules import shipped
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 UID = MessageId("01942505-9B2E-7000-8000-000000000001")
@@ -50,7 +51,7 @@ def config(*destinations: Destination) -> Config:
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 def accepted(body: bytes, rules: Rules) -> Message:

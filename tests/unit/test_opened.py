@@ -9,9 +9,9 @@ from gateway.errors import EnvelopeError
 from gateway.model import Envelope, Layer, Opened
 from gateway.receipts.opened import cut_to, open_collected
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import load_rules
 from gateway.xml.envelope import TransferHead, wrap, wrap_response, wrap_transfer
 from tests.documents import CEB, document, element, inventory, order, receipt, tax
+from tests.shipped_rules import shipped
 from tests.spec import SPEC, needs_spec
 
 ENVELOPE = Envelope(
@@ -36,7 +36,7 @@ FULL = {
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return load_rules().catalogue
+    return shipped().catalogue
 
 
 @pytest.mark.parametrize("prefix", [False, True])

@@ -10,11 +10,11 @@ from lxml import etree
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import source_fault
 from gateway.mapping.source import NoTextError, Spot
-from gateway.rules.loading import load_rules
 from gateway.rules.personal import hidden, is_personal, masked
 from gateway.rules.schemas import Schemas, View
 from gateway.submission.validate import validate
 from gateway.xml.decode import decode
+from tests.shipped_rules import shipped
 from tests.spec import SPEC, needs_spec
 from tests.unit.ceb_documents import ORDER, document
 
@@ -70,7 +70,7 @@ def test_table_has_every_personal_field_of_the_field_tables() -> None:
 def test_no_text_of_a_fault_quotes_a_person(old: str, new: str, secret: str) -> None:
     assert old in ORDER
     body = document("CEB311Message", ORDER.replace(old, new, 1)).encode()
-    faults = validate(decode(body, LimitsConfig()), load_rules().schemas, View.DECLARED, body=body)
+    faults = validate(decode(body, LimitsConfig()), shipped().schemas, View.DECLARED, body=body)
     assert faults
     assert secret not in repr(faults)
 

@@ -8,7 +8,7 @@ from cryptography import x509
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.model import Enterprise, EnterpriseId, Envelope, Message
 from gateway.problems import PROBLEMS, problem_document
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.submission.pipeline import Refusal, examine
 from gateway.submission.signature import Trust
 from gateway.xml.envelope import TransferHead, wrap, wrap_transfer
@@ -29,6 +29,7 @@ from tests.documents import (
     receipt,
     waybill_status,
 )
+from tests.shipped_rules import shipped
 from tests.signing_documents import write_key, write_keys
 
 LIMITS = LimitsConfig(size_bytes=300_000)
@@ -53,7 +54,7 @@ TRANSFER = TransferHead(
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,13 @@ from gateway.receipts.opened import cut_to, open_collected
 from gateway.receipts.rematching import Rematching
 from gateway.receipts.transfer import Transfer
 from gateway.rules.catalogue import Catalogue
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.xml.envelope import wrap
 from gateway.xml.readable import as_utf8
 from spool.entry import Collected
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
+from tests.shipped_rules import shipped
 from tests.spool_samples import Clock
 from tests.unit.test_new_messages import config, destination
 
@@ -80,7 +81,7 @@ UNREADABLE = {
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture

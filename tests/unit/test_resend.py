@@ -14,10 +14,10 @@ from gateway.config.links import Folder
 from gateway.facts import WayFacts, of_way
 from gateway.model import Answer, Layer
 from gateway.observe.log import configure_logs, reset_logs
-from gateway.rules.loading import load_rules
 from gateway.sending.resend import ResendPolicy, log_ended
 from spool.entry import Bounce, Ended, Latest, Travelled
 from spool.lifecycle import State
+from tests.shipped_rules import shipped
 from tests.spool_samples import START
 
 FOLDER = Folder(send_dir=Path("o"), receive_dir=Path("i"))
@@ -44,7 +44,7 @@ def resend_policy() -> ResendPolicy:
         ),
     )
     return ResendPolicy(
-        config, load_rules().codes, chance=lambda: 0.5, clock=lambda: START + timedelta(seconds=100)
+        config, shipped().codes, chance=lambda: 0.5, clock=lambda: START + timedelta(seconds=100)
     )
 
 

@@ -13,12 +13,13 @@ from gateway.config.local_receivers import LocalReceivers
 from gateway.config.site import write_site
 from gateway.errors import ConfigError
 from gateway.model import ANYBODY, Declaration, Enterprise, EnterpriseId, Envelope, Mailbox, Message
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.submission.new_messages import new_message_id
 from gateway.submission.pipeline import examine
 from gateway.submission.routing import RECEIVER_UNKNOWN, Leg, Traits, legs, traits_of
 from gateway.xml.envelope import wrap
 from tests.documents import COP_CODE, DXP_ID, export_order, inventory, order
+from tests.shipped_rules import shipped
 from tests.unit.test_gateway_toml import HEAD, KEY
 from tests.unit.test_new_messages import NOW
 
@@ -230,7 +231,7 @@ def test_document_without_an_envelope_is_never_for_an_enterprise_of_ours() -> No
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 def traits(body: bytes, rules: Rules) -> Traits:

@@ -8,7 +8,7 @@ from gateway.errors import RulesError
 from gateway.rules.code_tables import load_code_tables
 from gateway.rules.loading import RULES
 from gateway.rules.rulebook import Rulebook, load_rulebook, read_rulebook
-from tests.advice_documents import shipped
+from tests.shipped_rules import shipped
 
 FILE = RULES / "mappings" / "rules.toml"
 RULE = """

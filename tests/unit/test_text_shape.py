@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.receipts.learning.text_shape import SHAPE_CHARACTERS, text_shape, vocabulary_of
-from gateway.rules.loading import load_rules
+from tests.shipped_rules import shipped
 
-WORDS = vocabulary_of(load_rules())
+WORDS = vocabulary_of(shipped())
 HAN = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF)
 
 

@@ -14,13 +14,14 @@ from gateway.receipts.filing import ReceiptFiler
 from gateway.receipts.opened import open_collected
 from gateway.receipts.rematching import Rematching
 from gateway.receipts.transfer import Transfer
-from gateway.rules.loading import Rules, load_rules
+from gateway.rules.loading import Rules
 from gateway.sending.envelope_builder import EnvelopeBuilder
 from gateway.xml.envelope import TransferHead, wrap, wrap_response, wrap_transfer
 from spool.entry import Collected, Notice, Wanted
 from spool.lifecycle import State
 from spool.sqlite import SqliteSpool
 from tests.documents import order, receipt
+from tests.shipped_rules import shipped
 from tests.spool_samples import Clock
 from tests.unit.test_new_messages import config, destination
 
@@ -78,7 +79,7 @@ def in_transfer(dxp_msg: bytes, sub_msg_id: str = "") -> bytes:
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return load_rules()
+    return shipped()
 
 
 @pytest.fixture
