@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.mapping.language import Branch, Leaf, SourceKind, SourceMapping, references
 from gateway.mapping.origins import OriginReading, Typed, read_origin, reference
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
 from gateway.model import Direction, MessageType
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.schema_model import ElementDecl, Grammar, Shape, Slot

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from gateway.mapping.source import NoTextError, Spot, shortened
+from gateway.mapping.sources.item import NoTextError, Spot, shortened
 from gateway.model import Fault
 from gateway.rules.personal import masked
 from gateway.rules.texts import filled, named

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from gateway.mapping.functions import Function
 from gateway.mapping.registered import FromGoods
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
 from gateway.model import MessageType
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 from gateway.mapping.functions import FOURTEEN, NAMED_FORMS, Coded, Function, Rounded, Timed, is_time_form
 from gateway.mapping.language import Constant, Copied, Guid, Origin, Position
 from gateway.mapping.registered import FromGoods
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
 from gateway.rules.fault_texts import FaultPlace, fault
 from gateway.rules.schema_model import ValueType
 from gateway.rules.schema_values import value_faults

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.csv_source import read_csv
 from gateway.mapping.faults import PLACE_SHOWN, SourceFault, told_of
-from gateway.mapping.json_source import read_json
 from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.source import SourceItem, Spot, decoded, shortened
+from gateway.mapping.sources.csv_source import read_csv
+from gateway.mapping.sources.item import SourceItem, Spot, decoded, shortened
+from gateway.mapping.sources.json_source import read_json
 from gateway.mapping.write import Portion, TraceStep, Writer
 from gateway.model import Advice, Fault
 from gateway.rules.fault_texts import shown_of

@@ -16,7 +16,7 @@ from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import NotApplicableError, guid
 from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
 from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.source import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
+from gateway.mapping.sources.item import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
 from gateway.rules.schemas import CEB_NAMESPACE
 from signing.keys.suite import XSI
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.cli.document_check import check_document
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.json_source import read_json
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
+from gateway.mapping.sources.json_source import read_json
 from gateway.mapping.translate import translate
 from gateway.rules.schemas import View
 from gateway.samples import values

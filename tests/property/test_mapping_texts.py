@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import SourceFault
 from gateway.mapping.language import Branch, Copied
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
 from gateway.mapping.translate import Translated, translate
 from tests.unit.mapping_examples import example, mappings
 

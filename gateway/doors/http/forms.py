@@ -6,7 +6,7 @@ from typing import Final
 from gateway.doors.http.query_parameters import in_query
 from gateway.doors.http.services import HttpServices, ProblemError
 from gateway.mapping.language import SourceKind, SourceMapping
-from gateway.mapping.source import shortened
+from gateway.mapping.sources.item import shortened
 from gateway.model import Fault
 
 _MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}

@@ -21,7 +21,7 @@ from gateway.doors.http.operations import (
     QUERIES,
 )
 from gateway.doors.http.services import ProblemError
-from gateway.mapping.source import shortened
+from gateway.mapping.sources.item import shortened
 from gateway.model import Fault
 from gateway.rules.catalogue import Catalogue
 from gateway.views.api import CURSOR_AT_MOST

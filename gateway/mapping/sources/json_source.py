@@ -5,14 +5,13 @@ The standard library's reader converts numbers to float, accepts duplicate keys 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.lossy_numbers import lost
-from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.item import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.lossy_numbers import lost
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
@@ -126,18 +125,57 @@ def _member(value: _Value | None, step: str) -> _Value | None:
             return None
 
 
-def read_json(text: str, limits: LimitsConfig) -> JsonItem:
+class JsonBounds(Protocol):
+    """What a document may have at most."""
+
+    @property
+    def depth(self) -> int:
+        """Levels."""
+
+    @property
+    def elements(self) -> int:
+        """Values."""
+
+
+def read_json(text: str, limits: JsonBounds, *, line: int = 1, column: int = 1) -> JsonItem:
     """Read a whole document. Raises Refused `not-json` with line and column.
 
     At most `limits.depth` levels and `limits.elements` values; duplicate keys are refused, and so are numbers
-    that are not in RFC 8259 (NaN).
+    that are not in RFC 8259 (NaN). `line`, `column`: where the text begins in its file.
     """
-    lines = Lines(text)
+    lines = Lines(text, line=line, column=column)
     try:
         value = _Reader(text, depth=min(limits.depth, _DEEPEST), values=limits.elements).whole()
     except _WrongError as wrong:
         raise Refused("not-json", [_fault(wrong, lines.spot(wrong.offset, ""))]) from wrong
     return JsonItem(value, "", None, lines)
+
+
+def value_texts(item: JsonItem) -> Iterator[str]:
+    """Yield the structure and the texts of a value; keys in alphabetical order, null as nothing."""
+    yield from _value_texts(item.value)
+
+
+def _value_texts(value: _Value) -> Iterator[str]:
+    match value:
+        case _Scalar(text=text):
+            yield "-" if text is None else f"={text}"
+        case _Array(members=elements):
+            yield f"[{len(elements)}"
+            for one in elements:
+                yield from _value_texts(one)
+        case _Object(members=members):
+            yield f"{{{len(members)}"
+            for key in sorted(members):
+                yield key
+                yield from _value_texts(members[key])
+
+
+def offsets_of(text: str, keys: Sequence[str]) -> list[int]:
+    """Return where the values of these keys are in an object that has been read before; behind it if not there."""
+    value = _Reader(text, depth=_DEEPEST, values=len(text) + 1).whole()
+    members = value.members if isinstance(value, _Object) else {}
+    return [members[key].offset if key in members else len(text) for key in keys]
 
 
 _WHOLE: Final = ("send one complete JSON document (RFC 8259)", "请发送一份完整的JSON文档（RFC 8259）")
