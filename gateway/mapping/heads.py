@@ -39,7 +39,8 @@ class Layout:
     def spot(self, row: Row, column: Column | None = None) -> CellSpot:
         """Return the place of a row, or of a cell of it; of a column that is not there, that of the row."""
         at = None if column is None else self.at(column)
-        line, place = row.place(at or 0)
+        begins = (row.line, row.column) if row.scan is not None else (row.number, 1)
+        line, place = row.place(at) if at else begins
         head = "" if column is None else column.head
         sheet = f"sheet {self.shown}, " if self.shown else ""
         text = f"{sheet}row {row.number}" + (f", column {head}" if head else "")
