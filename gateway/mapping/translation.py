@@ -3,15 +3,36 @@
 `open_translation` gives a `Translation`. `gateway.mapping.translate.translate` is its use for one message.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from types import MappingProxyType
+from typing import BinaryIO, Final, Protocol, Self
 
-from gateway.mapping.faults import SourceFault
-from gateway.mapping.language import SourceMapping
-from gateway.mapping.sources.table import Form, Note
-from gateway.mapping.translate import Translated
+from gateway.errors import Refused
+from gateway.mapping.bodies import Body, Portion
+from gateway.mapping.bound import GivenFacts
+from gateway.mapping.language import SourceKind, SourceMapping
+from gateway.mapping.reading import RowSpan
+from gateway.mapping.registered import RegisteredGoods
+from gateway.mapping.sources.opening import open_table
+from gateway.mapping.sources.table import Form, Note, SourceLimits
+from gateway.mapping.table_reader import TableReader
+from gateway.mapping.translated import Translated
+from gateway.mapping.translating import Translating
+from gateway.mapping.tree_reader import TreeReader
 from gateway.model import Fault
+from gateway.rules.texts import fault_of
+
+__all__ = ["FORMS", "Body", "Portion", "RowSpan", "Source", "Translated", "Translation", "open_translation"]
+
+FORMS: Final[Mapping[SourceKind, tuple[Form, ...]]] = MappingProxyType(
+    {
+        SourceKind.JSON: (Form.JSON, Form.NDJSON),
+        SourceKind.TABLE: (Form.CSV, Form.XLSX, Form.JSON, Form.NDJSON),
+    }
+)
+"""Kind of source → the forms that it may be written in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,44 +50,6 @@ class Source:
     """YYYYMMDDhhmmss, Beijing time: what `given = "app_time"` yields; empty: not given."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowSpan:
-    """Consecutive rows of a sheet, by their numbers in it; both ends belong to it."""
-
-    sheet: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """One declaration of a source, written or found wanting."""
-
-    ordinal: int
-    """From 0, among all bodies of the source, refused ones too."""
-    rows: tuple[RowSpan, ...]
-    """Of a table: its rows, in the order of their sheets."""
-    place: str
-    """Of the whole body in the source: `row 17`, `/orders/3`, `line 17, /orders/3`."""
-    line: int
-    """Line in the source, from 1; of XLSX the number of the row."""
-    faults: tuple[SourceFault, ...]
-    """What could not be written; each with sheet, row and column, or JSON path. Of personal fields no value is told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Portion:
-    """Consecutive bodies of a source that go into one message, and those between them that could not be written."""
-
-    bodies: tuple[Body, ...]
-    """Without faults; at most as many as a message may have. Empty: nothing but refused ones were left."""
-    refused: tuple[Body, ...]
-    start: int
-    """Ordinal of its first body, written or refused."""
-    end: int
-    """One more than the ordinal of its last body: where the next portion starts."""
-
-
 class Translation(Protocol):
     """One source under one mapping. Reading again gives the same; nothing is random and nothing reads the clock."""
 
@@ -80,9 +63,9 @@ class Translation(Protocol):
 
     @property
     def unconsumed(self) -> Sequence[str]:
-        """Return every column (`sheet!head` where several are read) or JSON path (`/orders/*/vip`) that no rule read.
+        """Return every column (`sheet!head` where several are read) or JSON path (`/orders/*/vip`) that no rule reads.
 
-        Of a tree: as far as it has been read.
+        Of a tree the source is read once more for it.
         """
 
     @property
@@ -91,7 +74,7 @@ class Translation(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """Return how many rows of data there are, for progress; None: a tree."""
+        """Return how many rows there are under the heads, for progress; reads the source. None: a tree."""
 
     def bodies(self, start: int = 0) -> Iterator[Body]:
         """Yield the bodies from this ordinal on; those before are read and not written.
@@ -100,7 +83,7 @@ class Translation(Protocol):
         """
 
     def message(self, bodies: Sequence[Body]) -> Translated:
-        """Write one document of these bodies, which must be without faults and fit into one message; deterministic."""
+        """Write one document of these bodies; deterministic. What they have of faults is in its faults."""
 
     def portions(self, start: int = 0, most: int = 100) -> Iterator[Portion]:
         """Yield consecutive bodies that fit into one message: as many as it may have, with the same texts beside them.
@@ -110,3 +93,61 @@ class Translation(Protocol):
 
     def body_of(self, fault: Fault, bodies: Sequence[Body]) -> Body | None:
         """Return the one of the bodies of a message that a fault of its document is about; None: of none in particular."""
+
+    def whole(self) -> Translated:
+        """Write one document of all bodies; those that are too many for a message are a fault of it. Raises Refused."""
+
+    def close(self) -> None:
+        """Let go of temporary files; a `with` does it, too."""
+
+    def __enter__(self) -> Self:
+        """Return the translation."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+
+
+def open_translation(
+    mapping: SourceMapping,
+    source: Source,
+    goods: RegisteredGoods | None = None,
+    *,
+    limits: SourceLimits | None = None,
+) -> Translation:
+    """Open a source; `goods`: what the mapping may look up. Reads no more than its heads.
+
+    Raises Refused: `unsupported-media-type` (the mapping reads no such form), `too-large`, `wrong-encoding`, `not-csv`, `not-json`,
+    `not-xlsx`, and `untranslatable` for a table without the heads that the mapping needs.
+    """
+    forms = FORMS[mapping.source]
+    if source.form not in forms:
+        facts = {"form": source.form, "known": ", ".join(forms)}
+        raise Refused("unsupported-media-type", [fault_of("source.other_form", facts)])
+    limits = limits or SourceLimits()
+    origin = _origin(mapping, source, goods)
+    given = GivenFacts(mapping=mapping.name, kind=mapping.kind.name, app_time=source.app_time, goods=goods)
+    if mapping.source is SourceKind.JSON:
+        tree = TreeReader(source.content, source.form, source.charset, mapping=mapping, limits=limits)
+        return Translating(mapping, tree, given, origin)
+    delimiter = source.delimiter or mapping.delimiter
+    workbook = open_table(
+        source.content, source.form, charset=source.charset, delimiter=delimiter, limits=limits
+    )
+    return Translating(mapping, TableReader(workbook, mapping), given, origin)
+
+
+def _origin(mapping: SourceMapping, source: Source, goods: RegisteredGoods | None) -> Mapping[str, str]:
+    """Return what the journal is told; of a file, whoever has kept it adds its digest."""
+    told = {
+        "mapping": mapping.name,
+        "mapping_sha256": mapping.sha256,
+        "source_form": str(source.form),
+        "source_charset": source.charset,
+        "source_delimiter": source.delimiter,
+        "app_time": source.app_time,
+        "goods_sha256": goods.sha256 if goods is not None and mapping.uses_goods else "",
+        "source_sha256": hashlib.sha256(source.content).hexdigest()
+        if isinstance(source.content, bytes)
+        else "",
+    }
+    return {name: text for name, text in told.items() if text}

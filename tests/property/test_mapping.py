@@ -74,7 +74,7 @@ def test_every_order_that_is_whole_becomes_a_valid_message(source: dict[str, Any
     assert done.faults == ()
     assert check_document(done.document, shipped(), View.DECLARED).faults == ()
     assert translate(body, mappings()["orders"], LIMITS).document == done.document
-    assert done.writing.written(traced=True)[0] == done.document, "tracing changes nothing"
+    assert done.recorded()[0] == done.document, "tracing changes nothing"
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from gateway.errors import Refused
 from gateway.mapping.sources.item import Lines, NoTextError, Reference, SourceItem, Spot, shortened
 from gateway.mapping.sources.lossy_numbers import lost
+from gateway.mapping.sources.table import Bare
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
@@ -59,6 +60,33 @@ class JsonItem:
     around: "JsonItem | None"
     lines: Lines
 
+    def written(self, at: Reference) -> str | None:
+        """Return the text there as it is written, a `Bare` without quotes; empty: null; None: missing. Raises NoTextError."""
+        match self._find(at)[0]:
+            case None:
+                return None
+            case _Scalar(text=text, bare=bare):
+                return Bare(text) if bare and text else text or ""
+            case _Array():
+                raise NoTextError("not_a_value", self.spot(at), "[…]")
+            case _Object():
+                raise NoTextError("not_a_value", self.spot(at), "{…}")
+
+    def members(self, at: Reference) -> Sequence["JsonItem"]:
+        """Return the members of the array there; a missing value or null is an empty one. Raises NoTextError."""
+        value, _, path = self._find(at)
+        match value:
+            case None | _Scalar(text=None):
+                return ()
+            case _Array(members=members):
+                return [JsonItem(one, f"{path}/{at}", self, self.lines) for at, one in enumerate(members)]
+            case _:
+                raise NoTextError("not_an_array", self.spot(at))
+
+    def has(self, at: Reference) -> bool:
+        """Say whether anything is there, be it null."""
+        return self._find(at)[0] is not None
+
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
         """See SourceItem."""
         match self._find(at)[0]:
@@ -87,18 +115,11 @@ class JsonItem:
 
     def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
         """See SourceItem; a missing value or null is an empty array."""
-        value, _, path = self._find(over[0])
-        match value:
-            case None | _Scalar(text=None):
-                return ()
-            case _Array(members=members):
-                return [JsonItem(one, f"{path}/{at}", self, self.lines) for at, one in enumerate(members)]
-            case _:
-                raise NoTextError("not_an_array", self.spot(over[0]))
+        return self.members(over[0])
 
     def _find(self, at: Reference) -> tuple[_Value | None, _Value, str]:
         """Return the value (None if missing), the innermost existing value on the way to it, and the path."""
-        begin = self._above(at.ups)
+        begin = self.above(at.ups)
         value: _Value | None = begin.value
         nearest, path = begin.value, begin.path
         for step in at.steps:
@@ -107,7 +128,8 @@ class JsonItem:
             nearest = nearest if value is None else value
         return value, nearest, path
 
-    def _above(self, ups: int | None) -> "JsonItem":
+    def above(self, ups: int | None) -> "JsonItem":
+        """Return the item so many levels up; None: the whole document."""
         item = self
         while item.around is not None and ups != 0:
             item = item.around
@@ -169,6 +191,24 @@ def _value_texts(value: _Value) -> Iterator[str]:
             for key in sorted(members):
                 yield key
                 yield from _value_texts(members[key])
+
+
+def paths_of(item: JsonItem) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every text, number or word; members of arrays are `*`, so a path may come often."""
+    yield from _paths_of(item.value, ())
+
+
+def _paths_of(value: _Value, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    match value:
+        case _Scalar(text=text):
+            if text is not None:
+                yield path
+        case _Array(members=elements):
+            for one in elements:
+                yield from _paths_of(one, (*path, "*"))
+        case _Object(members=members):
+            for key, one in members.items():
+                yield from _paths_of(one, (*path, key))
 
 
 def offsets_of(text: str, keys: Sequence[str]) -> list[int]:
