@@ -117,8 +117,6 @@ class ImportStep(Struct, frozen=True, kw_only=True):
     """Names values and parameters, once known: of two imports of one owner with the same, the later is a duplicate."""
     findings: bytes | None = None
     """What is known of the source by now; returned with the job. None: as before."""
-    forget_refusals: bool = False
-    """Delete refusals of earlier steps first."""
     state: JobState = JobState.WORKING
     lease_s: float = 60.0
     """For how long the claim is renewed."""

@@ -658,8 +658,8 @@ class SpoolImports(Protocol):
         """Return up to `limit` refusals with higher numbers than `after`, ascending."""
         ...
 
-    def import_source(self, job: int) -> Iterator[bytes]:
-        """Yield the source, chunk by chunk, as handed in."""
+    def import_source(self, job: int, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the source, chunk by chunk, as handed in; from chunk `start`, before chunk `end`."""
         ...
 
 

@@ -66,7 +66,7 @@ _RELEASE: Final = (
 )
 _STEP: Final = (
     "UPDATE import_job SET state = ?, place = ?, findings = coalesce(?, findings), first = ?, claims = 0, updated_at = ?,"
-    " lease_until = ?, messages = messages + ?, bodies = bodies + ?, refused = refused * ? + ?"
+    " lease_until = ?, messages = messages + ?, bodies = bodies + ?, refused = refused + ?"
     f" WHERE {_HELD} RETURNING owner, messages, refused"
 )
 _STATE: Final = f"SELECT state, owner FROM import_job WHERE {_HELD}"
@@ -75,7 +75,6 @@ _SAME_VALUES: Final = (
     f" AND {in_state(MADE)}"
 )
 _VALUES: Final = "UPDATE import_job SET same_values = ? WHERE id = ?"
-_FORGET: Final = "DELETE FROM import_refusal WHERE job = ?"
 _PART: Final = "INSERT INTO import_part (job, number, owner, uid, bodies, facts) VALUES (?, ?, ?, ?, ?, ?)"
 _REFUSAL: Final = "INSERT INTO import_refusal (job, number, owner, facts) VALUES (?, ?, ?, ?)"
 _CANCEL: Final = (
@@ -257,11 +256,11 @@ class SharedImports:
             for number, facts in self._db.rows(query, job, after, limit)
         ]
 
-    def import_source(self, job: int) -> Iterator[bytes]:
+    def import_source(self, job: int, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the source chunk by chunk; each is read when it is asked for."""
-        number = 0
-        while rows := self._db.rows(
-            "SELECT body FROM import_source WHERE job = ? AND number = ?", job, number
+        number = start
+        while number != end and (
+            rows := self._db.rows("SELECT body FROM import_source WHERE job = ? AND number = ?", job, number)
         ):
             yield bytes(rows[0][0])
             number += 1
@@ -288,7 +287,7 @@ def record_step(transaction: Transaction, step: ImportStep, replies: Sequence[Pu
     changed = transaction.all(
         _STEP,
         then.value, step.at, step.findings, first, transaction.now, transaction.now + _microseconds(step.lease_s),
-        len(parts), sum(part.bodies for part in parts), 0 if step.forget_refusals else 1, len(step.refusals),
+        len(parts), sum(part.bodies for part in parts), len(step.refusals),
         step.job, step.claim,
     )  # fmt: skip
     if not changed:  # another node was faster
@@ -296,8 +295,6 @@ def record_step(transaction: Transaction, step: ImportStep, replies: Sequence[Pu
     ((_, messages, refused),) = changed
     if step.values and not first:
         transaction.run(_VALUES, step.values, step.job)
-    if step.forget_refusals:
-        transaction.run(_FORGET, step.job)
     for number, (part, reply) in enumerate(zip(parts, replies, strict=True), start=messages - len(parts) + 1):
         transaction.run(_PART, step.job, number, owner, reply.uid, part.bodies, part.facts)
     for number, refusal in enumerate(step.refusals, start=refused - len(step.refusals) + 1):

@@ -226,16 +226,6 @@ def test_same_values_of_an_owner_are_a_duplicate_of_the_first(spool: Spool) -> N
         spool.put([new_message("m", "d=1")], step=step(second, "2", "m"))
 
 
-def test_refusals_of_a_first_pass_can_be_forgotten(spool: Spool) -> None:
-    receive(spool, "A", b"x")
-    one = claimed(spool)
-    spool.put([], step=step(one, "1", refusals=(ImportRefusal(facts=b"a"), ImportRefusal(facts=b"b"))))
-    spool.put([], step=step(one, "2", refusals=(ImportRefusal(facts=b"c"),), forget_refusals=True))
-
-    assert [found.facts for found in spool.import_refusals(one.job, limit=10)] == [b"c"]
-    assert job(spool, "A").refused == 1
-
-
 def test_cancelled_import_keeps_what_was_made_and_nobody_goes_on(spool: Spool) -> None:
     receive(spool, "A", b"x")
     one = claimed(spool)

@@ -12,7 +12,8 @@ from gateway.mapping.translate import usual_form
 from gateway.mapping.translation import FORMS
 from gateway.model import Fault
 
-_FORMS: Final = {media: form for form, media in MEDIA.items()}
+FORM_OF: Final = {media: form for form, media in MEDIA.items()}
+"""Media type → form."""
 _UNSAID: Final = frozenset({"", "application/octet-stream"})
 """A client that names no media type means the one of the mapping."""
 
@@ -35,11 +36,11 @@ def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm |
         return None
     mapping = services.mappings.get(name)
     if mapping is None:
-        raise ProblemError("unknown-mapping", _unknown(shortened(name)))
+        raise ProblemError("unknown-mapping", unknown_mapping(shortened(name)))
     media = media_type(content_type)
-    form = usual_form(mapping) if media in _UNSAID else _FORMS.get(media)
+    form = usual_form(mapping) if media in _UNSAID else FORM_OF.get(media)
     if form not in FORMS[mapping.source]:
-        raise ProblemError("unsupported-media-type", _other_form(mapping))
+        raise ProblemError("unsupported-media-type", other_form(mapping))
     return BodyForm(
         mapping=mapping,
         form=form,
@@ -55,7 +56,7 @@ def media_type(content_type: str) -> str:
 
 def needs_mapping(content_type: str) -> tuple[Fault, ...]:
     """Return the fault of JSON or a table without a mapping."""
-    if media_type(content_type) not in _FORMS:
+    if media_type(content_type) not in FORM_OF:
         return ()
     return (
         Fault(
@@ -77,7 +78,8 @@ def charset_of(content_type: str) -> str:
     return ""
 
 
-def _unknown(name: str) -> Fault:
+def unknown_mapping(name: str) -> Fault:
+    """Return the fault of a mapping that is not here."""
     return Fault(
         rule="unknown_mapping",
         value=name,
@@ -88,7 +90,8 @@ def _unknown(name: str) -> Fault:
     )
 
 
-def _other_form(mapping: SourceMapping) -> Fault:
+def other_form(mapping: SourceMapping) -> Fault:
+    """Return the fault of a source in a form that a mapping does not read."""
     media = " or ".join(MEDIA[form] for form in FORMS[mapping.source])
     media_zh = "、".join(MEDIA[form] for form in FORMS[mapping.source])
     return Fault(

@@ -46,6 +46,16 @@ _TEXTS: Final = {
         "write the key fields as the submission answered them, agentCode=… copNo=…",
         "请按提交时应答的主键字段填写：agentCode=… copNo=…",
     ),
+    "mapping": (
+        re.compile(r"[^\x00-\x1f\x7f]{1,1000}"),
+        "write the names of mappings, with commas between them",
+        "请填写映射名称，多个名称以逗号分隔",
+    ),
+    "charset": (
+        re.compile(r"[A-Za-z0-9._-]{1,40}"),
+        "write the name of the charset, GB18030 for instance",
+        "请填写字符集名称，例如GB18030",
+    ),
     "item_no": (
         re.compile(rf"[^\x00-\x1f\x7f]{{1,{ITEM_AT_MOST}}}"),
         f"write an item number of at most {ITEM_AT_MOST} characters",
