@@ -1,7 +1,7 @@
 """Rows of a source given back as a sheet: the refused ones with the reason, or every one with what customs said of it."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,30 +12,21 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
-from gateway.facts import message_facts
-from gateway.identity import lookup_text
 from gateway.imports.facts import (
     ROWS_OF_A_FILE,
     ImportFacts,
     ImportFault,
     KeptBody,
-    PartFacts,
-    RefusedBody,
     decoded,
 )
+from gateway.imports.outcomes import bodies_of, joined_texts, outcomes, refused_bodies
 from gateway.imports.source_file import source_file
 from gateway.mapping.sources.opening import open_table
 from gateway.mapping.sources.table import Form, Sheet, SourceLimits
-from gateway.model import Layer
-from gateway.rules.codes import Codes
 from gateway.rules.loading import Rules
-from gateway.views.api import AnswerView, answer_views
-from spool.entry import MessageView
 from spool.imports import ImportJob
-from spool.lifecycle import State
 from spool.store import Spool
 
-_PAGE: Final = 1000
 _HEAD_ROWS: Final = 10
 """Heads are in the first rows, and these hold no more than so many."""
 _TITLE_CHARS: Final = 31
@@ -48,14 +39,6 @@ _RESULT: Final = (
     "网关：回执信息",
     "网关：回执时间",
 )
-_STATES: Final[Mapping[State, str]] = {
-    State.READY: "待发送",
-    State.SENDING: "发送中",
-    State.SENT: "已发往海关，暂无回执",
-    State.HELD: "已暂停发送",
-    State.DEAD: "发送失败，待运营方处理",
-    State.DISCARDED: "已放弃发送",
-}
 Cells = tuple[str, ...]
 
 
@@ -80,7 +63,7 @@ class _Said:
 def refused_sheet(spool: Spool, job: ImportJob, part: int, *, folder: Path) -> bytes:
     """Return a part of the refused declarations as they came, with why. Raises SpoolError."""
     said = _Said(_REASON)
-    for refused in _refused_bodies(spool, job, after=part * ROWS_OF_A_FILE, limit=ROWS_OF_A_FILE):
+    for refused in refused_bodies(spool, job, after=part * ROWS_OF_A_FILE, limit=ROWS_OF_A_FILE):
         said.add(refused.body, _why(refused.faults))
     return _written(spool, job, said, folder)
 
@@ -88,76 +71,19 @@ def refused_sheet(spool: Spool, job: ImportJob, part: int, *, folder: Path) -> b
 def result_sheet(spool: Spool, job: ImportJob, part: int, *, rules: Rules, folder: Path) -> bytes:
     """Return a part of all declarations as they came, with what became of each. Raises SpoolError."""
     said = _Said(_RESULT)
-    start = part * ROWS_OF_A_FILE
-    for body, cells in islice(_results(spool, job, rules.codes, start), ROWS_OF_A_FILE):
-        said.add(body, cells)
+    for one in islice(outcomes(spool, job, rules.codes, part * ROWS_OF_A_FILE), ROWS_OF_A_FILE):
+        said.add(one.body, (one.outcome, one.message_id, one.status, one.meaning, one.info, one.time))
     return _written(spool, job, said, folder)
 
 
-def _results(spool: Spool, job: ImportJob, codes: Codes, start: int) -> Iterator[tuple[KeptBody, Cells]]:
-    """Yield what was made and then what was refused, from the declaration `start` on, each with what became of it."""
-    passed = 0
-    for uid, bodies, facts in _parts(spool, job):
-        if passed + bodies <= start:
-            passed += bodies
-            continue
-        view = spool.message(uid, owner=job.owner)
-        for place, body in enumerate(decoded(facts, PartFacts).bodies):
-            if passed >= start:
-                yield body, _outcome(spool, view, uid, place, codes)
-            passed += 1
-    for refused in _refused_bodies(spool, job, after=max(0, start - passed), limit=ROWS_OF_A_FILE):
-        yield refused.body, ("未接收", "", "", _texts(one.message_zh for one in refused.faults), "", "")
-
-
-def _parts(spool: Spool, job: ImportJob) -> Iterator[tuple[str, int, bytes]]:
-    after = 0
-    while page := spool.import_parts(job.number, after=after, limit=_PAGE):
-        for one in page:
-            yield one.uid, one.bodies, one.facts
-        after = page[-1].number
-
-
-def _refused_bodies(spool: Spool, job: ImportJob, *, after: int, limit: int) -> Iterator[RefusedBody]:
-    end = after + limit
-    while after < end and (
-        page := spool.import_refusals(job.number, after=after, limit=min(_PAGE, end - after))
-    ):
-        for one in page:
-            yield decoded(one.facts, RefusedBody)
-        after = page[-1].number
-
-
-def _outcome(spool: Spool, view: MessageView | None, uid: str, place: int, codes: Codes) -> Cells:
-    """Say in Chinese how one declaration of a message stands."""
-    if view is None:
-        return "已归档", uid, "", "", "", ""
-    declared = message_facts(view.facts).declarations
-    name = lookup_text(view.kind, declared[place].key.items()) if place < len(declared) else ""
-    answers = answer_views(spool.timeline(view.owner, name), codes) if name else ()
-    if not answers:
-        return _STATES[view.state], uid, "", "", "", ""
-    last = max(answers, key=_weight)
-    return "已有回执", uid, last.status, last.meaning.zh, last.info, last.time
-
-
-def _weight(answer: AnswerView) -> tuple[bool, str]:
-    """Order answers: customs' own before those of the exchange, later before earlier."""
-    return answer.layer != Layer.TRANSPORT, answer.time
-
-
 def _why(faults: Sequence[ImportFault]) -> Cells:
-    zh = _texts(f"{one.message_zh}；{one.fix_zh}" if one.fix_zh else one.message_zh for one in faults)
-    en = _texts(f"{one.message}; {one.fix}" if one.fix else one.message for one in faults)
-    return zh, en, _texts(one.source for one in faults)
-
-
-def _texts(texts: Iterable[str]) -> str:
-    return "\n".join(dict.fromkeys(text for text in texts if text))
+    zh = joined_texts(f"{one.message_zh}；{one.fix_zh}" if one.fix_zh else one.message_zh for one in faults)
+    en = joined_texts(f"{one.message}; {one.fix}" if one.fix else one.message for one in faults)
+    return zh, en, joined_texts(one.source for one in faults)
 
 
 def _joined(earlier: Cells, cells: Cells) -> Cells:
-    return tuple([_texts((one, other)) for one, other in zip(earlier, cells, strict=True)])
+    return tuple([joined_texts((one, other)) for one, other in zip(earlier, cells, strict=True)])
 
 
 # ---- writing ----
@@ -190,15 +116,9 @@ def _unwatched() -> None:
 def _starts(spool: Spool, job: ImportJob) -> dict[str, int]:
     """Return by sheet the first row that belongs to a declaration: the heads are above it."""
     found: dict[str, int] = {}
-
-    def look(bodies: Iterable[KeptBody]) -> None:
-        for body in bodies:
-            for sheet, first, _ in body.rows:
-                found[sheet] = min(first, found.get(sheet, first))
-
-    for _, _, facts in _parts(spool, job):
-        look(decoded(facts, PartFacts).bodies)
-    look(one.body for one in _refused_bodies(spool, job, after=0, limit=job.refused))
+    for body in bodies_of(spool, job):
+        for sheet, first, _ in body.rows:
+            found[sheet] = min(first, found.get(sheet, first))
     return found
 
 

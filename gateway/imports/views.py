@@ -17,6 +17,7 @@ from gateway.imports.facts import (
     decoded,
     findings_of,
 )
+from gateway.imports.outcomes import BodyOutcome
 from spool.imports import ACTIVE, ImportJob, MadePart, MadeRefusal
 
 _PHASES: Mapping[str, str] = {"read": "reading", "check": "checking", "make": "making"}
@@ -126,6 +127,33 @@ class ImportsView(Struct, frozen=True, kw_only=True):
     """For the next page; 0: this is the last."""
 
 
+class OutcomeView(Struct, frozen=True, kw_only=True):
+    """What became of one declaration of a source, in Chinese; empty where there is nothing to say."""
+
+    place: str
+    """In the source: `row 17`, `/orders/3`."""
+    rows: tuple[RowsView, ...]
+    """Of a table."""
+    outcome: str
+    declaration: str
+    """Message type and business key, as `GET /v1/declarations` takes them."""
+    message_id: str
+    status: str
+    """Code of what customs said last."""
+    meaning: str
+    info: str
+    """What customs wrote beside the code; of a refused declaration, why it was refused."""
+    time: str
+
+
+class ResultView(Struct, frozen=True, kw_only=True):
+    """A page of the declarations of a source: what was made in order, then what was refused."""
+
+    declarations: tuple[OutcomeView, ...]
+    after: int
+    """For the next page; more may be made in the meantime."""
+
+
 def import_view(job: ImportJob) -> ImportView:
     """Return an import as it stands."""
     facts, found = decoded(job.facts, ImportFacts), findings_of(job.findings)
@@ -184,6 +212,25 @@ def imports_view(jobs: Sequence[ImportJob], limit: int) -> ImportsView:
     )
 
 
+def result_view(found: Sequence[BodyOutcome], after: int) -> ResultView:
+    """Return a page of outcomes, the first of which is that of declaration `after`, from 0."""
+    return ResultView(declarations=tuple(map(_outcome, found)), after=after + len(found))
+
+
+def _outcome(one: BodyOutcome) -> OutcomeView:
+    return OutcomeView(
+        place=one.body.place,
+        rows=_rows(one.body),
+        outcome=one.outcome,
+        declaration=one.declaration,
+        message_id=one.message_id,
+        status=one.status,
+        meaning=one.meaning,
+        info=one.info,
+        time=one.time,
+    )
+
+
 def _made(part: MadePart, names: Sequence[str]) -> MadeMessageView:
     facts = decoded(part.facts, PartFacts)
     return MadeMessageView(
@@ -206,5 +253,8 @@ def _refused(refusal: MadeRefusal, names: Sequence[str]) -> RefusedView:
 
 
 def _body(body: KeptBody) -> SourceBodyView:
-    rows = tuple([RowsView(sheet=sheet, first=first, last=last) for sheet, first, last in body.rows])
-    return SourceBodyView(number=body.ordinal + 1, place=body.place, rows=rows)
+    return SourceBodyView(number=body.ordinal + 1, place=body.place, rows=_rows(body))
+
+
+def _rows(body: KeptBody) -> tuple[RowsView, ...]:
+    return tuple([RowsView(sheet=sheet, first=first, last=last) for sheet, first, last in body.rows])

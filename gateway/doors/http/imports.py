@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 from starlette.requests import Request
@@ -30,8 +31,9 @@ from gateway.doors.http.services import (
     too_large,
 )
 from gateway.imports.facts import ROWS_OF_A_FILE, ImportFacts, NamedMapping, journal_detail
+from gateway.imports.outcomes import BodyOutcome, outcomes
 from gateway.imports.taking import ComingSource
-from gateway.imports.views import detail_view, import_view, imports_view
+from gateway.imports.views import detail_view, import_view, imports_view, result_view
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.sources.item import shortened
 from gateway.mapping.sources.table import MEDIA, Form
@@ -148,6 +150,17 @@ class ImportHandlers:
             )
         )
         return Response(body, media_type="application/octet-stream")
+
+    async def outcomes(self, request: Request, services: HttpServices, caller: Enterprise) -> Response:
+        """Return a page of what became of each declaration."""
+        after = number(request, "after", least=0, most=10**18 - 1) or 0
+        limit = number(request, "limit", least=1, most=IMPORT_PAGE_AT_MOST) or IMPORT_PAGE
+        job = _job(request, services, caller)
+
+        def made(spool: Spool) -> list[BodyOutcome]:
+            return list(islice(outcomes(spool, job, services.rules.codes, after), limit))
+
+        return _json(result_view(await services.reports.run(made), after))
 
     async def refused(self, request: Request, services: HttpServices, caller: Enterprise) -> Response:
         """Return the refused rows as they came, with a column that says why."""

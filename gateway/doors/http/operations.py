@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from gateway.imports.views import ImportDetailView, ImportsView, ImportView
+from gateway.imports.views import ImportDetailView, ImportsView, ImportView, ResultView
 from gateway.mapping.sources.table import MEDIA
 from gateway.problems import PROBLEMS
 from gateway.views import api
@@ -493,7 +493,14 @@ _IMPORT_LIMIT: Final = Parameter(
 )
 _ABOUT_IMPORT: Final = tuple(
     LinkSpec(operation=name, parameter="id", value="$response.body#/id")
-    for name in ("getImport", "cancelImport", "getImportSource", "getImportRefused", "getImportResult")
+    for name in (
+        "getImport",
+        "cancelImport",
+        "getImportOutcomes",
+        "getImportSource",
+        "getImportRefused",
+        "getImportResult",
+    )
 )
 
 
@@ -614,6 +621,17 @@ _IMPORTS: Final = (
         parameters=(_IMPORT_ID,),
     ),
     Operation(
+        id="getImportOutcomes",
+        method="get",
+        path="/v1/imports/{id}/result",
+        tag="Imports",
+        summary="What became of each declaration of an import",
+        detail="In which message it is and what customs said of it last, in Chinese; what was made in order, then what was refused.",
+        replies={200: ResponseSpec(says="A page of declarations", view=ResultView)},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID, _numbered("after", "`after` of the last page"), _IMPORT_LIMIT),
+    ),
+    Operation(
         id="getImportSource",
         method="get",
         path="/v1/imports/{id}/source",
@@ -646,6 +664,15 @@ _IMPORTS: Final = (
         problems=("not-found",),
         parameters=(_IMPORT_ID, _PART),
     ),
+)
+_MAPPINGS: Final = Operation(
+    id="listMappings",
+    method="get",
+    path="/v1/mappings",
+    tag="Imports",
+    summary="Mappings that this gateway has",
+    detail="Those that come with it and the operator's own, by name.",
+    replies={200: ResponseSpec(says="The mappings", view=api.MappingsView)},
 )
 _OPEN: Final[tuple[Operation, ...]] = (
     Operation(
@@ -705,10 +732,20 @@ _OPEN: Final[tuple[Operation, ...]] = (
         security="",
         replies={200: ResponseSpec(says="The page", media_type="text/html")},
     ),
+    Operation(
+        id="importPage",
+        method="get",
+        path="/import",
+        tag="Imports",
+        summary="Declare from a sheet, for people with a browser",
+        detail="One page that fetches nothing from elsewhere; it asks this API with the token that its user types.",
+        security="",
+        replies={200: ResponseSpec(says="The page", media_type="text/html")},
+    ),
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (
     _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _PARCEL, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE,
-    *_IMPORTS, *_REGISTERS, *_OPEN,
+    *_IMPORTS, _MAPPINGS, *_REGISTERS, *_OPEN,
 )  # fmt: skip
 
 
