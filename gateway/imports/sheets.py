@@ -27,7 +27,7 @@ from gateway.imports.source_file import source_file
 from gateway.mapping.sources.opening import open_table
 from gateway.mapping.sources.table import Form, Sheet, SourceLimits
 from gateway.model import Layer
-from gateway.rules.codes import Codes
+from gateway.rules.codes import TAX_BILLS, Codes
 from gateway.rules.loading import Rules
 from gateway.views.api import AnswerView, answer_views
 from spool.entry import MessageView
@@ -134,7 +134,8 @@ def _outcome(spool: Spool, view: MessageView | None, uid: str, place: int, codes
         return "已归档", uid, "", "", "", ""
     declared = message_facts(view.facts).declarations
     name = lookup_text(view.kind, declared[place].key.items()) if place < len(declared) else ""
-    answers = answer_views(spool.timeline(view.owner, name), codes) if name else ()
+    told = answer_views(spool.timeline(view.owner, name), codes) if name else ()
+    answers = [one for one in told if one.message_type not in TAX_BILLS]
     if not answers:
         return _STATES[view.state], uid, "", "", "", ""
     last = max(answers, key=_weight)
