@@ -8,7 +8,7 @@ from gateway.facts import message_facts
 from gateway.identity import lookup_text
 from gateway.imports.facts import KeptBody, PartFacts, RefusedBody, decoded
 from gateway.model import Layer
-from gateway.rules.codes import Codes
+from gateway.rules.codes import TAX_BILLS, Codes
 from gateway.views.api import AnswerView, answer_views
 from spool.entry import MessageView
 from spool.imports import ImportJob
@@ -106,7 +106,8 @@ def _archived(body: KeptBody, uid: str) -> BodyOutcome:
 
 
 def _outcome(spool: Spool, view: MessageView, body: KeptBody, name: str, codes: Codes) -> BodyOutcome:
-    answers = answer_views(spool.timeline(view.owner, name), codes) if name else ()
+    told = answer_views(spool.timeline(view.owner, name), codes) if name else ()
+    answers = [one for one in told if one.message_type not in TAX_BILLS]
     if not answers:
         return BodyOutcome(body=body, outcome=_STATES[view.state], declaration=name, message_id=view.uid)
     last = max(answers, key=_weight)

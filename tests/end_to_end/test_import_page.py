@@ -65,7 +65,9 @@ def test_sheet_is_dropped_mended_and_answered_for(page: Page, world: LocalWorld,
     assert not any(value in shown for value in PERSONS)
 
     page.until_rows("answer-rows", 4, "已有回执")
-    assert {cells[1] for cells in page.rows("answer-rows")} == {"2", "3", "4", "5", "6"}, "the refused row too"
+    assert {cells[1] for cells in page.rows("answer-rows")} == {"2", "3", "4", "5", "6"}, (
+        "the refused row too"
+    )
     page.driver.save_screenshot(str(tmp_path / "answered.png"))
 
     page.at("get-refused").click()

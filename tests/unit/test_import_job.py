@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,28 @@ from gateway.imports.facts import (
     request_name,
 )
 from gateway.imports.role import ImportRole
+from gateway.model import EnterpriseId, Quota
 from gateway.simulator.world import free_port
 from spool.imports import CHUNK_BYTES, ImportJob, JobState, NewImport
-from spool.sqlite import SqliteSpool
 from spool.store import Spool
+from tests.backends import BACKENDS
 from tests.import_sources import inventories
+from tests.spool_samples import Clock
 
 OURS = NewEnterprise(id="ours", name="Ours", cop_codes=("4400000001",), dxp_ids=("DXPENT0000000001",))
+THEIRS = NewEnterprise(id="theirs", name="Theirs", cop_codes=("4401000002",), dxp_ids=("DXPENT0000000002",))
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     folder = tmp_path_factory.mktemp("site")
-    site = write_site(folder / "site", enterprises=(OURS,), port=free_port())
+    site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=free_port())
     return App(site.config)
 
 
-@pytest.fixture
-def spool(app: App, tmp_path: Path) -> Iterator[Spool]:
-    with closing(SqliteSpool(tmp_path / "state")) as opened:
+@pytest.fixture(params=BACKENDS)
+def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
+    with closing(BACKENDS[request.param](tmp_path / "state", Clock())) as opened:
         yield opened
 
 
@@ -245,3 +249,75 @@ def test_cancelled_import_ends_between_two_steps(app: App, spool: Spool) -> None
     assert spool.cancel_import("ours", "A")
     worked(role)
     assert (job(spool).state, job(spool).messages) == (JobState.CANCELLED, 1)
+
+
+def theirs(count: int, **wrong: Any) -> bytes:
+    """The same list, declared by the other enterprise."""
+    body = inventories(count, **wrong).decode()
+    return body.replace("4400000001", "4401000002").replace("DXPENT0000000001", "DXPENT0000000002").encode()
+
+
+def test_enterprises_take_turns_portion_by_portion(app: App, spool: Spool) -> None:
+    hand_in(app, spool, inventories(800))
+    hand_in(app, spool, theirs(100), "T", owner="theirs")
+    role = role_of(app, spool)
+    rounds = 0
+    while job(spool, "T").state is not JobState.DONE:
+        role.round()
+        rounds += 1
+    assert job(spool).state is JobState.WORKING
+    assert 0 < job(spool).messages <= rounds
+    role.close()
+
+
+def test_what_may_have_killed_its_holder_is_worked_on_alone_until_it_gets_on(app: App, spool: Spool) -> None:
+    hand_in(app, spool, inventories(200))
+    assert spool.claim_import("import", lease_s=60) is not None
+    hand_in(app, spool, theirs(200), "T", owner="theirs")
+    role = role_of(app, spool)
+    role.round()
+    assert (job(spool).state, job(spool, "T").state) == (JobState.WORKING, JobState.WAITING)
+    role.round()
+    assert job(spool, "T").state is JobState.WORKING
+    worked(role)
+    assert (job(spool).state, job(spool, "T").state) == (JobState.DONE, JobState.DONE)
+
+
+def test_declaration_of_another_enterprise_is_refused_row_by_row(app: App, spool: Spool) -> None:
+    hand_in(app, spool, theirs(3))
+    worked(role_of(app, spool))
+    assert (job(spool).state, job(spool).messages, sorted(refused(spool))) == (JobState.DONE, 0, [2, 3, 4])
+
+
+def test_rows_of_one_declaration_that_contradict_each_other_are_refused_together(
+    app: App, spool: Spool
+) -> None:
+    head, *rows = inventories(150).decode().splitlines()
+    again = rows[3].replace(",0.7,0.5,", ",0.8,0.5,")
+    hand_in(app, spool, "\n".join([head, *rows, again, ""]).encode())
+    worked(role_of(app, spool))
+    (one,) = spool.import_refusals(job(spool).number, limit=10)
+    assert (job(spool).state, job(spool).bodies) == (JobState.DONE, 149)
+    assert decoded(one.facts, RefusedBody).body.rows == (("", 5, 5), ("", 152, 152))
+
+
+def test_quota_makes_an_import_wait_and_go_on(app: App, spool: Spool) -> None:
+    slow = replace(app.enterprises[EnterpriseId("ours")], quota=Quota(declarations_per_minute=100))
+    judge = replace(app.judge, enterprises={slow.id: slow})
+    hand_in(app, spool, inventories(300))
+    role = import_role(config=app.config, judge=judge, spool=spool, claimant="import")
+    worked(role)
+    assert job(spool).state is JobState.WORKING
+    assert job(spool).bodies == 100
+    assert spool.claim_import("another", lease_s=60) is None, "it is left alone until the quota allows more"
+    assert job(spool).messages == 1
+
+
+def test_import_of_a_disabled_enterprise_waits(app: App, spool: Spool) -> None:
+    off = replace(app.enterprises[EnterpriseId("ours")], disabled=True)
+    hand_in(app, spool, inventories(3))
+    role = import_role(
+        config=app.config, judge=replace(app.judge, enterprises={off.id: off}), spool=spool, claimant="import"
+    )
+    worked(role)
+    assert job(spool).state is JobState.WAITING
