@@ -68,7 +68,8 @@ class Page:
 
     def errors(self) -> list[str]:
         """What the browser complained of: scripts that failed, things that the page's policy forbade."""
-        return [one["message"] for one in self.driver.get_log("browser") if one["level"] == "SEVERE"]
+        told = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # forgets what it has told
+        return [one["message"] for one in told if one["level"] == "SEVERE"]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver.support.ui import Select
 
 from gateway.config.site import NewEnterprise
+from gateway.model import EnterpriseId
 from gateway.simulator.world import LocalWorld
 from tests.browser import CHROMIUM, DRIVER, Page, browser
 from tests.import_sources import inventories
@@ -38,7 +39,7 @@ def page(world: LocalWorld, tmp_path: Path) -> Iterator[Page]:
 
 
 def enter(page: Page, world: LocalWorld) -> None:
-    page.at("token").send_keys(world.site.tokens[OURS.id])
+    page.at("token").send_keys(world.site.tokens[EnterpriseId(OURS.id)])
     page.at("token").submit()
     page.until_text("mapping", "inventories")
     assert page.at("token").get_attribute("value") == "", "the token is not left in the page"
@@ -87,7 +88,7 @@ def test_sheet_is_dropped_mended_and_answered_for(page: Page, world: LocalWorld,
 def mend(refused: Path, into: Path) -> Path:
     """Set right what was refused, in the file that the page gave back."""
     book = openpyxl.load_workbook(refused)
-    table = book.active
+    table = book.worksheets[0]
     heads = [cell.value for cell in table[1]]
     assert "网关：未接收原因" in heads
     table.cell(2, heads.index("origin") + 1).value = "609"
@@ -101,7 +102,8 @@ def test_who_has_no_token_is_told(page: Page) -> None:
 
     page.until_text("message", "身份未通过验证")
     assert not page.at("hand-in").is_displayed()
-    page.driver.get_log("browser")  # the browser itself tells of every 401
+    (unauthorised,) = page.errors()  # the browser itself tells of every 401
+    assert "401" in unauthorised
 
 
 def test_page_keeps_no_token(page: Page, world: LocalWorld) -> None:
