@@ -6,12 +6,13 @@ Everything may be sent again: the same bytes under the same Idempotency-Key are 
 
 import hashlib
 import http.client
+import io
 import secrets
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, Literal, TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
@@ -21,6 +22,7 @@ from tenacity.wait import wait_random_exponential
 
 from gateway.doors.http.request_signature import RequestSignature, signed_headers
 from gateway.errors import ConfigError, DeliveryError
+from gateway.imports.views import ImportDetailView, ImportView
 from gateway.model import HmacKey
 from gateway.views.api import (
     AcceptedView,
@@ -34,6 +36,7 @@ from gateway.views.api import (
 V = TypeVar("V")
 _PATIENT: Final = frozenset({429, 503})
 _LONGEST_PAUSE_S: Final = 30.0
+_PIECE_BYTES: Final = 1024 * 1024
 _backoff = wait_random_exponential(multiplier=0.2, max=5.0)
 
 
@@ -118,6 +121,40 @@ class GatewayClient:
         """Check a message as `submit` would, storing nothing: its `id` is empty, its `state` is `valid`."""
         headers = {"Content-Type": "application/xml"}
         return self._read(self._ask("POST", "/v1/messages?dry_run=true", body, headers), AcceptedView)
+
+    def submit_import(
+        self,
+        source: BinaryIO,
+        form: str,
+        mappings: Sequence[str],
+        *,
+        charset: str = "",
+        app_time: str = "",
+        all_or_nothing: bool = False,
+    ) -> ImportView | ProblemView:
+        """Hand in a source of many declarations; the same again is the same import. `form`: its media type.
+
+        `source` is read from its beginning, again for each attempt, and is never in memory as a whole.
+        """
+        asked = {"mapping": ",".join(mappings), "charset": charset, "app_time": app_time}
+        asked = {name: text for name, text in asked.items() if text}
+        if all_or_nothing:
+            asked["all_or_nothing"] = "true"
+        path = f"/v1/imports?{urlencode(asked)}"
+        return self._read(self._ask("POST", path, source, {"Content-Type": form}), ImportView)
+
+    def import_detail(
+        self, uid: str, *, accepted_after: int = 0, refused_after: int = 0, limit: int = 100
+    ) -> ImportDetailView | ProblemView:
+        """Say how an import stands, with a page of what was made of it and one of what was refused."""
+        asked = urlencode({"accepted_after": accepted_after, "refused_after": refused_after, "limit": limit})
+        return self._read(self._ask("GET", f"/v1/imports/{quote(uid, safe='')}?{asked}"), ImportDetailView)
+
+    def import_sheet(
+        self, uid: str, name: Literal["refused", "result"], part: int = 0
+    ) -> bytes | ProblemView:
+        """Return a part of the refused rows with the reasons, or of all rows with what customs said."""
+        return self._bytes(f"/v1/imports/{quote(uid, safe='')}/{name}.xlsx?part={part}")
 
     def message(self, uid: str) -> StatusView | ProblemView:
         """Return the state of a message."""
@@ -207,7 +244,7 @@ class GatewayClient:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         *,
         wait_s: float = 0.0,
@@ -228,7 +265,12 @@ class GatewayClient:
             ) from error
 
     def _once(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | BinaryIO | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
     ) -> _Reply:
         try:
             reply = self._exchange(method, path, body, headers, timeout_s)
@@ -240,7 +282,12 @@ class GatewayClient:
         return reply
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | BinaryIO | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
     ) -> _Reply:
         connection = self._connection or self._connect()
         self._connection = connection
@@ -249,7 +296,8 @@ class GatewayClient:
             connection.sock.settimeout(timeout_s)
         target = self._url.path + path
         proof = self._proof(method, target, body or b"")
-        connection.request(method, target, body, {**proof, **headers})
+        length = {} if body is None or isinstance(body, bytes) else {"Content-Length": str(_rewound(body))}
+        connection.request(method, target, body, {**proof, **headers, **length})
         answer = connection.getresponse()
         wanted = answer.getheader("Retry-After", "")
         return _Reply(
@@ -258,7 +306,7 @@ class GatewayClient:
             retry_after_s=float(wanted) if wanted.isascii() and wanted.isdigit() else 0.0,
         )
 
-    def _proof(self, method: str, target: str, body: bytes) -> Mapping[str, str]:
+    def _proof(self, method: str, target: str, body: bytes | BinaryIO) -> Mapping[str, str]:
         """Return the headers that authenticate the caller; a signature is made anew for each attempt."""
         if self._hmac_key is None:
             return {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -268,7 +316,7 @@ class GatewayClient:
             key=self._hmac_key.id,
             timestamp=str(int(time.time())),
             nonce=secrets.token_hex(16),
-            content_sha256=hashlib.sha256(body).hexdigest(),
+            content_sha256=_sha256(body),
         )
         return signed_headers(request, self._hmac_key.secret)
 
@@ -278,6 +326,23 @@ class GatewayClient:
             context = self._tls or ssl.create_default_context()
             return http.client.HTTPSConnection(host, self._url.port, timeout=self._timeout_s, context=context)
         return http.client.HTTPConnection(host, self._url.port, timeout=self._timeout_s)
+
+
+def _rewound(source: BinaryIO) -> int:
+    """Go to the beginning of a file; returns its size in bytes."""
+    size = source.seek(0, io.SEEK_END)
+    source.seek(0)
+    return size
+
+
+def _sha256(body: bytes | BinaryIO) -> str:
+    if isinstance(body, bytes):
+        return hashlib.sha256(body).hexdigest()
+    digest = hashlib.sha256()
+    body.seek(0)
+    while part := body.read(_PIECE_BYTES):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _pause(state: RetryCallState) -> float:

@@ -39,9 +39,11 @@ class ComposedSpool:
     retention: store.SpoolRetention
     log: store.SpoolLog
     registers: store.SpoolRegisters
+    imported: store.SpoolImports
     upkeep: store.SpoolUpkeep
 
     put = _of("intake", store.SpoolIntake.put)
+    judge = _of("intake", store.SpoolIntake.judge)
     taken = _of("intake", store.SpoolIntake.taken)
     mark = _of("intake", store.SpoolIntake.mark)
 
@@ -130,6 +132,23 @@ class ComposedSpool:
     register_versions = _of("registers", store.SpoolRegisters.register_versions)
     register = _of("registers", store.SpoolRegisters.register)
     register_body = _of("registers", store.SpoolRegisters.register_body)
+
+    begin_import = _of("imported", store.SpoolImports.begin_import)
+    add_import_chunk = _of("imported", store.SpoolImports.add_import_chunk)
+    finish_import = _of("imported", store.SpoolImports.finish_import)
+    claim_import = _of("imported", store.SpoolImports.claim_import)
+    renew_import = _of("imported", store.SpoolImports.renew_import)
+    release_import = _of("imported", store.SpoolImports.release_import)
+    cancel_import = _of("imported", store.SpoolImports.cancel_import)
+    drop_import = _of("imported", store.SpoolImports.drop_import)
+    stale_imports = _of("imported", store.SpoolImports.stale_imports)
+    open_imports = _of("imported", store.SpoolImports.open_imports)
+    active_imports = _of("imported", store.SpoolImports.active_imports)
+    imports = _of("imported", store.SpoolImports.imports)
+    import_job = _of("imported", store.SpoolImports.import_job)
+    import_parts = _of("imported", store.SpoolImports.import_parts)
+    import_refusals = _of("imported", store.SpoolImports.import_refusals)
+    import_source = _of("imported", store.SpoolImports.import_source)
 
     tidy = _of("upkeep", store.SpoolUpkeep.tidy)
     reserve = _of("upkeep", store.SpoolUpkeep.reserve)

@@ -121,7 +121,7 @@ class Conflict(Struct, frozen=True, kw_only=True):
     """
 
     uid: str
-    """The earlier message; empty when it belongs to another owner."""
+    """The earlier message, of several the first; empty when it belongs to another owner."""
     reason: str
     identities: tuple[str, ...] = ()
 

@@ -112,7 +112,8 @@ class IntakeBatch:
         return None
 
     def _contradiction(self, new: NewMessage) -> Conflict | None:
-        """Find a declaration version that was taken with other bytes (docs/adr/0003, docs/adr/0037)."""
+        """Find the declaration versions that were taken with other bytes (docs/adr/0003, docs/adr/0037)."""
+        found: dict[str, str] = {}
         for subject in new.subjects:
             declaration = self._known.declared.get((new.owner, subject.identity))
             if declaration is None or not subject.version:
@@ -121,8 +122,10 @@ class IntakeBatch:
             if uid is None and declaration not in self._made:
                 uid = self._known.version(declaration, subject.version)
             if uid is not None:
-                return Conflict(uid=uid, reason="version", identities=(subject.identity,))
-        return None
+                found[subject.identity] = uid
+        if not found:
+            return None
+        return Conflict(uid=next(iter(found.values())), reason="version", identities=tuple(found))
 
     def _add(self, new: NewMessage) -> None:
         rows, uid, owner, requests = self.rows, new.uid, new.owner, self._known.requests

@@ -52,6 +52,15 @@ from spool.entry import (
 )
 from spool.errors import SpoolError
 from spool.grouping import EntryGroup
+from spool.imports import (
+    ClaimedImport,
+    ImportJob,
+    ImportStep,
+    MadePart,
+    MadeRefusal,
+    NewImport,
+    OpenImports,
+)
 from spool.lifecycle import Event
 from spool.registers import NewRegister, StoredRegister
 from spool.sealing import Leaves, Sealed, Sign
@@ -67,6 +76,8 @@ class Topic(StrEnum):
     """Entries may be claimable."""
     NOTICES = "notices"
     """Something was filed for an owner."""
+    IMPORTS = "imports"
+    """Imports may be claimable."""
 
 
 class Waiter(Protocol):
@@ -90,12 +101,18 @@ class SpoolIntake(Protocol):
         *,
         notes: Sequence[Note] = (),
         marks: Mapping[str, int] = NO_MARKS,
+        step: ImportStep | None = None,
     ) -> list[PutResult]:
         """Store new messages, in order, and write notes to the journal, in one commit; one result per message.
 
         `marks`: name → position reached in the stream from which the messages were made, stored in the same commit;
-        no mark goes backwards.
+        no mark goes backwards. `step`: how the import goes on from which they are made; a conflict of one of them voids
+        the commit as a whole. Raises ClaimLostError when the import is no longer the caller's.
         """
+        ...
+
+    def judge(self, new_messages: Sequence[NewMessage]) -> list[PutResult]:
+        """Return what `put` would return now; nothing is written."""
         ...
 
     def taken(self, submissions: Sequence[Submission]) -> list[Duplicate | Conflict | None]:
@@ -590,6 +607,83 @@ class SpoolRegisters(Protocol):
         ...
 
 
+class SpoolImports(Protocol):
+    """Keeps sources of many messages, and hands them out in turns; they go on with the commits of `SpoolIntake.put`."""
+
+    def begin_import(self, uid: str, owner: str) -> int:
+        """Begin to receive a source; returns its number."""
+        ...
+
+    def add_import_chunk(self, job: int, number: int, body: bytes) -> None:
+        """Store chunk `number`, from 0, of a source; at most `imports.CHUNK_BYTES`. Raises ClaimLostError."""
+        ...
+
+    def finish_import(self, job: int, new: NewImport, *, notes: Sequence[Note] = ()) -> str:
+        """Make a job of a source that is complete, and write notes to the journal, in one commit; returns its uid.
+
+        If the same request made an import before that neither failed nor was cancelled, nothing is written, and the uid is
+        that one's. Raises ClaimLostError.
+        """
+        ...
+
+    def claim_import(
+        self, claimant: str, *, lease_s: float, besides: Collection[str] = ()
+    ) -> ClaimedImport | None:
+        """Claim the next job that is due, in rotation of the owners, but for those in `besides`; None: there is none.
+
+        Jobs that `claimant` holds may be claimed again: it has died since.
+        """
+        ...
+
+    def renew_import(self, job: int, claim: int, *, lease_s: float) -> bool:
+        """Renew a claim; False: it is void."""
+        ...
+
+    def release_import(self, job: int, claim: int, *, due: datetime | None = None) -> None:
+        """Give a claim back, as if it had not been made; `due`: when the job may be claimed again, default now."""
+        ...
+
+    def cancel_import(self, owner: str, uid: str, *, notes: Sequence[Note] = ()) -> bool:
+        """End a job and write notes, in one commit; claims on it become void. False: it is over, or not there."""
+        ...
+
+    def drop_import(self, job: int) -> None:
+        """Delete an import with its source, in several commits; what a crash leaves is in `stale_imports`."""
+        ...
+
+    def stale_imports(self, *, unfinished: datetime, ended: datetime | None, limit: int) -> list[int]:
+        """Return imports to drop: incomplete since before `unfinished`, or over since before `ended` (None: never)."""
+        ...
+
+    def open_imports(self, owner: str) -> OpenImports:
+        """Return how much of imports an owner has here."""
+        ...
+
+    def active_imports(self) -> int:
+        """Return how many jobs of all owners are not over; cheap."""
+        ...
+
+    def import_job(self, uid: str, *, owner: str | None = None) -> ImportJob | None:
+        """Return one import; with `owner` only if it is theirs. None: there is none, or its source is incomplete."""
+        ...
+
+    def imports(self, owner: str | None = None, *, before: int = 0, limit: int) -> list[ImportJob]:
+        """Return up to `limit` imports, newest first; for the next page, `before` = number of the last one."""
+        ...
+
+    def import_parts(self, job: int, *, after: int = 0, limit: int) -> list[MadePart]:
+        """Return up to `limit` parts with higher numbers than `after`, ascending."""
+        ...
+
+    def import_refusals(self, job: int, *, after: int = 0, limit: int) -> list[MadeRefusal]:
+        """Return up to `limit` refusals with higher numbers than `after`, ascending."""
+        ...
+
+    def import_source(self, job: int, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the source, chunk by chunk, as handed in; from chunk `start`, before chunk `end`."""
+        ...
+
+
 class SpoolUpkeep(Protocol):
     """Keeps the store in order, and wakes whoever waits for it."""
 
@@ -639,6 +733,7 @@ class Spool(
     SpoolRetention,
     SpoolLog,
     SpoolRegisters,
+    SpoolImports,
     SpoolUpkeep,
     Protocol,
 ):

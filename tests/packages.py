@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEST = {
+    "chromium": "/usr/bin/chromium",
+    "chromium-driver": "/usr/bin/chromedriver",
     "gcc": "gcc",
     "libssl-dev": "/usr/include/openssl/ssl.h",
     "openssh-server": "/usr/sbin/sshd",

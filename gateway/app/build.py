@@ -63,6 +63,7 @@ from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.keep import Keep
 from gateway.upkeep.parcel_scan import ParcelScan
 from gateway.upkeep.retention import retention
+from gateway.upkeep.stale_imports import StaleImports
 from gateway.upkeep.token_expiry import token_expiries
 from gateway.upkeep.watermarks import Gauge
 from signing.errors import SigningError
@@ -263,6 +264,7 @@ class App:
             allowance_scan=AllowanceScan(spool, PersonAllowance(spool, self.rules.codes))
             if self.config.matching.enabled
             else None,
+            stale_imports=StaleImports(spool, days=self.config.retention.days),
             sealer=Sealer(
                 spool,
                 node_key(self.config),
@@ -299,6 +301,8 @@ class App:
                 roles.append(self._collector(destination))
         if "forward" in names:
             roles.append(_role(f"forward/{LOCAL}", lambda stop: self.local(self.spool(stop=stop))))
+        if "import" in names:
+            roles.append(Role(name="import", run=self._import, nice=_NICE))
         if "notify" in names and self.channels:
             roles.append(_role("notify", lambda stop: self.notify(self.spool(stop=stop))))
         if "keep" in names:
@@ -308,6 +312,21 @@ class App:
     def _keep(self) -> None:
         stop = Stop().on_sigterm()
         self.keep(stop).run(stop)
+
+    def _import(self) -> None:
+        from gateway.app.import_role import import_role  # noqa: PLC0415 (only who makes imports loads it)
+        from gateway.imports.role import limit_memory  # noqa: PLC0415
+
+        limit_memory(self.config.accept.imports.memory_mb)
+        stop = Stop().on_sigterm()
+        role = import_role(
+            config=self.config,
+            judge=self.judge,
+            spool=self.spool(stop=stop),
+            claimant=self._claimant("import"),
+        )
+        role.run(stop)
+        role.close()
 
     def _serve(self, door: OpenDoor, line: JudgeLink, state: ConfigState) -> None:
         from gateway.app.http_door import http_door  # noqa: PLC0415 (only who serves loads it and the server)

@@ -24,6 +24,7 @@ from gateway.doors.http.services import HttpServices
 from gateway.doors.http.submissions import Submissions
 from gateway.evidence.exporter import EvidenceExporter
 from gateway.goods.cache import RegisterCache
+from gateway.imports.taking import SpoolThread
 from gateway.judges.advising import Advising
 from gateway.judges.judge import Judge
 from gateway.judges.pool import Pool
@@ -70,6 +71,8 @@ def http_door(
     limits = config.judges
     with (
         closing(open_spool()) as spool,
+        closing(SpoolThread("uploads", open_spool)) as uploads,
+        closing(SpoolThread("reports", open_spool)) as reports,
         closing(Pool(line, judges=limits.processes, waiting_bytes=limits.waiting_mb * _MEGABYTE)) as pool,
         spool_metrics(
             meter,
@@ -111,6 +114,10 @@ def http_door(
             cures=KnownCures(spool, judge.rules),
             archive=Archive(archive_dir(config), wait_s=DOOR_WAIT_S),
             mappings=judge.mappings,
+            uploads=uploads,
+            reports=reports,
+            imports=config.accept.imports,
+            folder=config.node.state_dir,
             parcels=parcel_reader(config, judge, spool),
             metrics_token=metrics_token,
             config_state=config_state,

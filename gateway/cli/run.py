@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from gateway.app.build import App
 
-ROLES = ("accept", "forward", "collect", "notify", "keep")
+ROLES = ("accept", "forward", "collect", "import", "notify", "keep")
 
 
 @click.command()

@@ -24,6 +24,8 @@ from gateway.cli.selection import OPEN, Selection, filter_options, selection
 from gateway.cli.terminal import echo
 from gateway.config.gateway_toml import load_config
 from gateway.errors import ConfigError
+from gateway.imports.facts import findings_of
+from gateway.imports.views import import_view
 from gateway.upkeep.retention import archive_dir, retention
 from gateway.views.api import status_view
 from spool.entry import AGE_CLASSES, Depth, MessageView
@@ -259,6 +261,44 @@ def purge(file: Path, days: int | None, dry_run: bool, as_json: bool) -> None:
                 emit({"id": uid, "done": not dry_run}) if as_json else echo(uid)
     into = f" into {archive_dir(config)}" if count and not dry_run else ""
     say("note", f"{count} {'would be ' if dry_run else ''}archived and purged{into}")
+
+
+@spool.command()
+@click.option("--enterprise", "owner", metavar="ID", help="Only those of this enterprise.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@config_option
+@json_option
+def imports(file: Path, owner: str | None, limit: int, as_json: bool) -> None:
+    """List imports, the newest first: whose they are, how far they are, what they made and what was refused."""
+    with spool_of(file) as opened:
+        found = opened.imports(owner, limit=limit)
+    if as_json:
+        for one in found:
+            emit({"enterprise": one.owner, "import": import_view(one)})
+        return
+    columns = (
+        "import",
+        "enterprise",
+        "state",
+        "since",
+        "bytes",
+        "messages",
+        "declarations",
+        "refused",
+        "problem",
+    )
+    tables.table(
+        columns,
+        (
+            (
+                one.uid, one.owner, one.state.value, instant(one.created_at), str(one.size_bytes), str(one.messages),
+                str(one.bodies), str(one.refused), findings_of(one.findings).problem,
+            )
+            for one in found
+        ),
+        right=columns[4:8],
+        whole=("import", "since"),
+    )  # fmt: skip
 
 
 def _act(

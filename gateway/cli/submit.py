@@ -1,6 +1,7 @@
 """`gateway submit`: submits messages as a platform does, and can wait for the answers of customs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from gateway.cli.code_meanings import meaning_text
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import documents, files_argument, json_option
 from gateway.cli.output import emit
+from gateway.cli.submit_imports import ImportOptions, hand_in
 from gateway.cli.terminal import echo
 from gateway.cli.validate import read
 from gateway.cli.wait import DecisionWait
@@ -42,6 +44,31 @@ _UNAUTHORISED: Final = 401
     show_default=True,
     help="Seconds that --wait waits at most, and that a gateway out of reach is tried again.",
 )
+@click.option(
+    "--mapping",
+    "mappings",
+    multiple=True,
+    metavar="NAME",
+    help="FILE… are sheets or JSON, made into messages by this mapping; several times for several message types.",
+)
+@click.option("--charset", default="", help="With --mapping: charset of CSV, when its bytes do not say it.")
+@click.option(
+    "--app-time",
+    default="",
+    metavar="YYYYMMDDhhmmss",
+    help="With --mapping: appTime where the source says none; default: when FILE was last changed.",
+)
+@click.option(
+    "--all-or-nothing",
+    is_flag=True,
+    help="With --mapping: make no message unless every declaration is sound.",
+)
+@click.option(
+    "--refused",
+    "refused_dir",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    help="With --mapping: folder for NAME.refused.xlsx, the refused rows with the reasons.",
+)
 @json_option
 def submit(
     *,
@@ -52,13 +79,32 @@ def submit(
     wait: bool,
     timeout_s: float,
     as_json: bool,
+    mappings: tuple[str, ...],
+    charset: str,
+    app_time: str,
+    all_or_nothing: bool,
+    refused_dir: Path | None,
 ) -> None:
     """Hand FILE… in; folders are searched for *.xml. The same file twice is one message.
+
+    With --mapping, FILE… are sources of many declarations (XLSX, CSV, JSON, NDJSON): each becomes an import, which is
+    watched until it is over.
 
     Exit code 1: something was refused, by the gateway or with --wait by customs, or is not decided in time.
     Nothing is acknowledged: whoever fetches receipts for good still gets all of them.
     """
     client = GatewayClient(url, _token(token, token_file), patience_s=timeout_s)
+    if mappings:
+        if wait:
+            raise click.UsageError("--wait is for messages; with --mapping the import is waited for anyway")
+        wanted = ImportOptions(
+            mappings, charset, app_time, all_or_nothing=all_or_nothing, refused_dir=refused_dir
+        )
+        with closing(client):
+            in_order = hand_in(client, paths, wanted, as_json=as_json)
+        if not in_order:
+            click.get_current_context().exit(NOT_IN_ORDER)
+        return
     try:
         results = _submit(client, documents(paths), as_json=as_json and not wait)
         taken = {path: one for path, one in results.items() if isinstance(one, Submitted)}

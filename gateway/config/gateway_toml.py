@@ -68,6 +68,21 @@ class Tls(Section, kw_only=True):
     """PEM of the issuers of client certificates; callers may then send one, and one of another issuer is refused."""
 
 
+class ImportsConfig(Section, kw_only=True):
+    """`[accept.imports]`: sources of many declarations that are taken as a whole (docs/imports.md)."""
+
+    size_bytes: Count = 512 * 1024 * 1024
+    """Of one source."""
+    jobs_per_enterprise: Count = 8
+    """Most imports of one enterprise that are not over."""
+    kept_bytes: Count = 8 * 1024**3
+    """Most bytes of sources of one enterprise that are kept, those of imports that are over too."""
+    at_a_time: Count = 4
+    """Imports of different enterprises that are worked on in turns."""
+    memory_mb: Count = 300
+    """Memory of the role `import` for all of them; the kernel stops it at twice as much."""
+
+
 class Accept(Section, kw_only=True):
     """`[accept]`: the HTTP door."""
 
@@ -77,6 +92,7 @@ class Accept(Section, kw_only=True):
     mappings_dir: Path | None = None
     """Folder of own mappings from JSON and CSV, in addition to those shipped (docs/mappings.md)."""
     limits: LimitsConfig = LimitsConfig()
+    imports: ImportsConfig = ImportsConfig()
     commit_batch: Count = 256
     """Most messages in one commit."""
     tls: Tls | None = None

@@ -60,4 +60,4 @@ def _load(name: str, file: Path, rules: Rules) -> SourceMapping:
             where=str(file),
             fix="lower-case letters, digits, - and _, for instance orders-json.toml",
         )
-    return load_mapping(file, rules.schemas, rules.catalogue)
+    return load_mapping(file, rules)

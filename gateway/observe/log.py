@@ -147,6 +147,30 @@ EVENTS: Final[Mapping[str, EventSpec]] = {
         level="info",
         meaning="an enterprise's `register` was taken back; nothing is compared with it any more",
     ),
+    "import.taken": EventSpec(
+        level="info",
+        meaning="a source of many declarations is in the spool, on disk, with `size_bytes` and the names of its `mappings`",
+    ),
+    "import.ended": EventSpec(
+        level="info",
+        meaning="an import is over: `state` is `done`, `refused` (all or nothing, and something was not sound), `duplicate`"
+        " (the same values came before), `failed` (by `problem`) or `cancelled`; `refused` declarations are in no message",
+        do="nothing; its owner sees which and why",
+    ),
+    "import.paused": EventSpec(
+        level="info",
+        meaning="an import waits for `wait_s`: a quota of its enterprise is used up, or the queue of its key is too long",
+        do="nothing, unless it goes on for long: then look at the quota and the key",
+    ),
+    "import.purged": EventSpec(
+        level="info",
+        meaning="so many `imports` were deleted with their sources: never completed, or over for longer than `retention.days`",
+    ),
+    "import.failed": EventSpec(
+        level="error",
+        meaning="an import cannot go on because of a defect of ours; it is tried again a few times",
+        do="report it with the lines before it",
+    ),
     "message.delivered": EventSpec(
         level="info", meaning="a message addressed to one of our own enterprises was put in its stream"
     ),

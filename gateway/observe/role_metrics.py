@@ -67,6 +67,15 @@ _advice: Final = Counter(
     ["rule", "severity"],
     registry=REGISTRY,
 )
+_imports: Final = Counter(
+    "gateway_imports", "Imports that have ended, by state", ["state"], registry=REGISTRY
+)
+_import_declarations: Final = Counter(
+    "gateway_import_declarations",
+    "Declarations of imports that came into a message, or were refused",
+    ["outcome"],
+    registry=REGISTRY,
+)
 
 
 class OutcomeCounter:
@@ -119,3 +128,14 @@ def count_advice(rule: str, severity: str, number: int) -> None:
 def set_door_in_order(enterprise: str, door: str, *, in_order: bool) -> None:
     """Record whether a polled door works; of several doors with the same labels the worst state is exported."""
     _door_in_order.labels(enterprise, door).set(in_order)
+
+
+def count_import(state: str) -> None:
+    """Count an import that has ended in this state."""
+    _imports.labels(state).inc()
+
+
+def count_import_declarations(made: int, refused: int) -> None:
+    """Count declarations of an import that came into a message, and those that are refused."""
+    _import_declarations.labels("made").inc(made)
+    _import_declarations.labels("refused").inc(refused)

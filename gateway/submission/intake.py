@@ -13,7 +13,7 @@ from gateway.advice.blocking import blocking, fault_of
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
-from gateway.model import Advice, EditionNotice, Enterprise, Header, MessageId
+from gateway.model import Advice, EditionNotice, Enterprise, Fault, Header, MessageId
 from gateway.observe.log import log
 from gateway.observe.role_metrics import count_advice
 from gateway.submission.commit import Commit
@@ -29,6 +29,27 @@ _PROBLEMS: Final = {
     "request_key": "idempotency-key-taken",
 }
 """`Conflict.reason` → problem code."""
+_CONFLICTS: Final = {
+    "version": (
+        "a message with this declaration, appType and appTime was accepted before, with other bytes",
+        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
+        "declare a change with a newer appTime",
+        "变更申报须使用更新的appTime",
+    ),
+    "cop_msg_id": (
+        "this CopMsgId belongs to another message under the same SenderId, so answers to the two could not be told apart",
+        "该 CopMsgId 已用于同一 SenderId 的其他报文，无法区分两者的回执",
+        "give each DxpMsg a CopMsgId that nobody else uses under your DXP id, a UUID for instance",
+        "每份DxpMsg须使用在贵企业DXP编号下唯一的CopMsgId，例如UUID",
+    ),
+    "request_key": (
+        "a message came before under this Idempotency-Key, with other bytes; this one was not taken",
+        "此前已有其他内容的报文使用该 Idempotency-Key，本报文未接收",
+        "send each message under a key of its own, and the same bytes under the same key only",
+        "每份报文须使用各自的键，同一键只能用于相同的内容",
+    ),
+}
+"""`Conflict.reason` → what it says and what to do, in English and Chinese each."""
 _RULES_LOGGED: Final = 40
 """Most rules named in one line of the log, which has to fit into one atomic write (`man 7 pipe`, PIPE_BUF)."""
 
@@ -217,6 +238,21 @@ def blocked_by(judged: ExaminedSubmission, caller: Enterprise) -> Refusal | None
     """Return the refusal of a message by advice that its enterprise blocks on; None: it blocks on nothing of it."""
     found = blocking(judged.advice, caller.block_on)
     return Refusal(problem="advice-blocks", faults=tuple(map(fault_of, found))) if found else None
+
+
+def conflict_fault(conflict: Conflict) -> Fault:
+    """Return the fault to report for a conflict."""
+    message, message_zh, fix, fix_zh = _CONFLICTS[conflict.reason]
+    named = f": {', '.join(conflict.identities)}" if conflict.identities else ""
+    earlier = f" (message {conflict.uid})" if conflict.uid else ""
+    earlier_zh = f"（报文{conflict.uid}）" if conflict.uid else ""
+    return Fault(
+        rule=f"conflict_{conflict.reason}",
+        message=f"{message}{earlier}{named}",
+        message_zh=f"{message_zh}{earlier_zh}{named}",
+        fix=fix,
+        fix_zh=fix_zh,
+    )
 
 
 def _outcome(

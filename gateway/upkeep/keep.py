@@ -17,6 +17,7 @@ from gateway.upkeep.allowance_scan import AllowanceScan
 from gateway.upkeep.checkpoints import Sealer
 from gateway.upkeep.parcel_scan import ParcelScan
 from gateway.upkeep.retention import Retention
+from gateway.upkeep.stale_imports import StaleImports
 from gateway.upkeep.token_expiry import TokenExpiry
 from gateway.upkeep.watermarks import Gauge, WatermarkWatch
 from signing.keys.expiry import step_of
@@ -27,6 +28,7 @@ from spool.store import Spool
 _ROUND_S: Final = 5.0
 _TIDY_S: Final = 1.0
 _DAY_ROUNDS: Final = int(86_400 / _ROUND_S)
+_MINUTE_ROUNDS: Final = int(60 / _ROUND_S)
 _HOUR_ROUNDS: Final = int(3_600 / _ROUND_S)
 _PURGE_S: Final = 2.0
 """Longest time that one round purges."""
@@ -51,11 +53,12 @@ class Keep:
         code_scan: CodeScan | None = None,
         parcel_scan: ParcelScan | None = None,
         allowance_scan: AllowanceScan | None = None,
+        stale_imports: StaleImports | None = None,
     ) -> None:
         """`sealer`: None when no proofs are wanted; `retention`: None keeps everything for ever.
 
         `overdue_scan`: None reports no missing answers; `code_scan`: None learns nothing of codes; `parcel_scan`: None
-        compares no documents; `allowance_scan`: None keeps no allowances. `waits_s`: destination → its longest back-off.
+        compares no documents; `allowance_scan`: None keeps no allowances; `stale_imports`: None deletes no imports. `waits_s`: destination → its longest back-off.
         """
         self._spool = spool
         self._rematching = Rematching(spool, filer)
@@ -71,6 +74,7 @@ class Keep:
         self._code_scan = code_scan
         self._parcel_scan = parcel_scan
         self._allowance_scan = allowance_scan
+        self._stale_imports = stale_imports
         self._untidy = False
         """Tidying has failed, and this was logged."""
         self._next_purge = 0
@@ -134,6 +138,8 @@ class Keep:
                 self._parcel_scan.look(datetime.now(UTC))
             if self._allowance_scan is not None:
                 self._allowance_scan.look(datetime.now(UTC))
+            if self._stale_imports is not None and self._rounds % _MINUTE_ROUNDS == 0:
+                self._stale_imports.look(datetime.now(UTC))
         except SpoolError as error:  # a message was just purged, or the disk is full: the next round goes on
             log("spool.unavailable", error=str(error))
 

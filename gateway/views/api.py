@@ -1,6 +1,6 @@
 """What the HTTP API says, as typed values: the OpenAPI document is made from these classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway import facts
 from gateway.facts import DeclaredFacts, MessageFacts
 from gateway.identity import parse_identity
+from gateway.mapping.language import SourceMapping
 from gateway.model import Advice, Code, Declaration, EditionNotice, Fault, Header, Layer
 from gateway.receipts.learning.known_cures import KnownCures
 from gateway.receipts.learning.learned_codes import meaning_of
@@ -22,6 +23,25 @@ from spool.lifecycle import State
 
 CURSOR_AT_MOST: Final = 10**18 - 1
 """18 digits fit the 63 bits of both spools."""
+
+
+class MappingView(Struct, frozen=True, kw_only=True):
+    """A mapping that this gateway has."""
+
+    name: str
+    """As `mapping=` takes it."""
+    about: str
+    message_type: str
+    source: str
+    """`table`: rows under heads; `json`: a tree."""
+    sha256: str
+    """Hex, of the mapping."""
+
+
+class MappingsView(Struct, frozen=True, kw_only=True):
+    """The mappings that this gateway has, by name."""
+
+    mappings: tuple[MappingView, ...]
 
 
 class DeclarationView(Struct, frozen=True, kw_only=True):
@@ -604,3 +624,21 @@ class DroppedView(Struct, frozen=True, kw_only=True):
 
     register: str
     """`goods` or `books`."""
+
+
+def mappings_view(mappings: Iterable[SourceMapping]) -> MappingsView:
+    """Say which mappings there are."""
+    return MappingsView(
+        mappings=tuple(
+            [
+                MappingView(
+                    name=one.name,
+                    about=one.about,
+                    message_type=one.kind.name,
+                    source=one.source.value,
+                    sha256=one.sha256,
+                )
+                for one in mappings
+            ]
+        )
+    )

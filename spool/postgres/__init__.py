@@ -21,6 +21,7 @@ from spool.postgres.retention import RETENTION, PostgresRetention
 from spool.postgres.signals import listening
 from spool.shared.allowances import SharedAllowances
 from spool.shared.counts import SharedCounts
+from spool.shared.imports import SharedImports
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.parcels import SharedParcels
@@ -95,5 +96,6 @@ class PostgresSpool(ComposedSpool):
             retention=PostgresRetention(db, reading),
             log=PostgresLog(db),
             registers=SharedRegisters(db),
+            imported=SharedImports(db, among=RETENTION.among),
             upkeep=PostgresUpkeep(db),
         )

@@ -62,6 +62,8 @@ _RACES: Final = (
     "entry_way",
     "declaration_identity",
     "timeline_answer",
+    "import_request",
+    "import_values",
 )
 """Constraints that say that another node was faster; looked at again, its row is simply there."""
 _TEMPORARY: Final = ("08", "40", "53", "55", "57", "58")

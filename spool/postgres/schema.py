@@ -9,6 +9,8 @@ rows that belong together are written in one transaction (docs/adr/0011).
 
 from typing import Final
 
+from spool.imports import ACTIVE, MADE, STANDING, in_state
+
 BY_DAY: Final = ("payload", "arrival_body", "journal")
 """Tables with a partition for each day."""
 
@@ -276,5 +278,49 @@ STEPS: Final[tuple[str, ...]] = (
         amount bigint NOT NULL
     );
     CREATE INDEX allowance_subject ON allowance (subject, period);
+    """,
+    f"""
+    CREATE TABLE import_job (                   -- sources of many messages, and how far each is made (docs/adr/0054)
+        id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        uid         text NOT NULL CONSTRAINT import_uid UNIQUE,
+        owner       text NOT NULL,
+        state       text NOT NULL,              -- spool.imports.JobState
+        request     text NOT NULL,              -- source and parameters; empty while the source is coming
+        same_values text NOT NULL DEFAULT '',   -- values and parameters; empty: not known yet
+        sha256      bytea NOT NULL,
+        size_bytes  bigint NOT NULL,
+        facts       bytea NOT NULL,
+        findings    bytea NOT NULL,
+        place       text NOT NULL,              -- how far it is made; opaque
+        created_at  bigint NOT NULL,
+        updated_at  bigint NOT NULL,
+        due_at      bigint NOT NULL,            -- not to be claimed before
+        served_at   bigint NOT NULL,            -- last claim: owners take turns
+        claim       bigint NOT NULL DEFAULT 0,
+        claimant    text NOT NULL DEFAULT '',
+        lease_until bigint NOT NULL DEFAULT 0,
+        claims      bigint NOT NULL DEFAULT 0,  -- in a row without a step
+        messages    bigint NOT NULL DEFAULT 0,
+        bodies      bigint NOT NULL DEFAULT 0,
+        refused     bigint NOT NULL DEFAULT 0,
+        first       text NOT NULL DEFAULT ''    -- of a duplicate: uid of the earlier one
+    );
+    CREATE INDEX import_owner ON import_job (owner, served_at);
+    CREATE INDEX import_updated ON import_job (updated_at);
+    CREATE INDEX import_active ON import_job (id) WHERE {in_state(ACTIVE)};
+    CREATE UNIQUE INDEX import_request ON import_job (owner, request) WHERE request <> '' AND {in_state(STANDING)};
+    CREATE UNIQUE INDEX import_values ON import_job (owner, same_values)
+        WHERE same_values <> '' AND {in_state(MADE)};
+    CREATE TABLE import_source (
+        job bigint NOT NULL, number bigint NOT NULL, owner text NOT NULL, body bytea NOT NULL, PRIMARY KEY (job, number)
+    );
+    ALTER TABLE import_source ALTER COLUMN body SET STORAGE EXTERNAL;  -- workbooks do not compress
+    CREATE TABLE import_part (                  -- what of a source is in a message
+        job bigint NOT NULL, number bigint NOT NULL, owner text NOT NULL, uid text NOT NULL,
+        bodies bigint NOT NULL, facts bytea NOT NULL, PRIMARY KEY (job, number)
+    );
+    CREATE TABLE import_refusal (               -- what of a source is in none
+        job bigint NOT NULL, number bigint NOT NULL, owner text NOT NULL, facts bytea NOT NULL, PRIMARY KEY (job, number)
+    );
     """,
 )

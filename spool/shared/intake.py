@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spool.entry import Accepted, Conflict, Duplicate, NewMessage, Note, PutResult, Submission
+from spool.imports import ImportStep
 from spool.intake import IntakeBatch, IntakeRows, Known
 from spool.requests import Requests, recognised
 from spool.shared.backend import Store, Transaction
+from spool.shared.imports import record_step
 from spool.store import NO_MARKS, Topic
 
 _REACHED: Final = "SELECT reached FROM mark WHERE name = ?"
@@ -43,6 +45,7 @@ class SharedIntake(ABC):
         *,
         notes: Sequence[Note] = (),
         marks: Mapping[str, int] = NO_MARKS,
+        step: ImportStep | None = None,
     ) -> list[PutResult]:
         """Take in new messages, in order, write notes in the journal and set marks, in one commit; one reply a message."""
 
@@ -52,6 +55,9 @@ class SharedIntake(ABC):
             if new_messages:
                 batch = IntakeBatch(self._known(transaction, new_messages), transaction.now)
                 replies = [batch.take(new) for new in new_messages]
+            if step is not None and not record_step(transaction, step, replies):
+                return replies
+            if new_messages:
                 if batch.rows.message:
                     self._write(transaction, batch.rows)
                 lines = [*batch.rows.journal, *lines]
@@ -61,6 +67,15 @@ class SharedIntake(ABC):
             if any(isinstance(reply, Accepted) for reply in replies):
                 transaction.wake(Topic.ENTRIES)
             return replies
+
+        return self._store.transact(work)
+
+    def judge(self, new_messages: Sequence[NewMessage]) -> list[PutResult]:
+        """Return what `put` would reply now; nothing is written."""
+
+        def work(transaction: Transaction) -> list[PutResult]:
+            batch = IntakeBatch(self._known(transaction, new_messages), transaction.now)
+            return [batch.take(new) for new in new_messages]
 
         return self._store.transact(work)
 

@@ -11,6 +11,7 @@ from spool.errors import SpoolError
 from spool.locking import WAIT_S, OnWait
 from spool.shared.allowances import SharedAllowances
 from spool.shared.counts import SharedCounts
+from spool.shared.imports import SharedImports
 from spool.shared.inbox import SharedInbox
 from spool.shared.overdues import SharedOverdues
 from spool.shared.parcels import SharedParcels
@@ -108,5 +109,6 @@ class SqliteSpool(ComposedSpool):
             retention=SqliteRetention(db, reading),
             log=SqliteLog(db),
             registers=SharedRegisters(db),
+            imported=SharedImports(db, among=RETENTION.among),
             upkeep=SqliteUpkeep(db, signals),
         )

@@ -89,8 +89,14 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Table → column → what a copy has there; other columns are copied as they are."""
-_ONCE: Final = frozenset({"acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint"})
-"""Tables that are not copied: one row an owner, mark, count or register, whatever the number of messages, and the log."""
+_ONCE: Final = frozenset(
+    {
+        "acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint", "import_job", "import_source",
+        "import_part", "import_refusal",
+    }
+)  # fmt: skip
+"""Tables that are not copied: one row an owner, mark, count or register, whatever the number of messages, imports, and the
+log."""
 _WHOLE: Final = 1 << 30
 
 

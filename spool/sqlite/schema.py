@@ -6,6 +6,8 @@ that is gone finds nothing, never something else.
 
 from typing import Final
 
+from spool.imports import ACTIVE, MADE, STANDING, in_state
+
 
 def unfinished(of: str = "") -> str:
     """Return the condition of the index `entry_open` word for word, or SQLite does not see that it may use it.
@@ -300,5 +302,48 @@ STEPS: Final[tuple[str, ...]] = (
         amount INTEGER NOT NULL
     );
     CREATE INDEX allowance_subject ON allowance (subject, period);
+    """,
+    f"""
+    CREATE TABLE import_job (                   -- sources of many messages, and how far each is made (docs/adr/0054)
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        uid         TEXT NOT NULL UNIQUE,
+        owner       TEXT NOT NULL,
+        state       TEXT NOT NULL,              -- spool.imports.JobState
+        request     TEXT NOT NULL,              -- source and parameters; empty while the source is coming
+        same_values TEXT NOT NULL DEFAULT '',   -- values and parameters; empty: not known yet
+        sha256      BLOB NOT NULL,
+        size_bytes  INTEGER NOT NULL,
+        facts       BLOB NOT NULL,
+        findings    BLOB NOT NULL,
+        place       TEXT NOT NULL,              -- how far it is made; opaque
+        created_at  INTEGER NOT NULL,
+        updated_at  INTEGER NOT NULL,
+        due_at      INTEGER NOT NULL,           -- not to be claimed before
+        served_at   INTEGER NOT NULL,           -- last claim: owners take turns
+        claim       INTEGER NOT NULL DEFAULT 0,
+        claimant    TEXT NOT NULL DEFAULT '',
+        lease_until INTEGER NOT NULL DEFAULT 0,
+        claims      INTEGER NOT NULL DEFAULT 0, -- in a row without a step
+        messages    INTEGER NOT NULL DEFAULT 0,
+        bodies      INTEGER NOT NULL DEFAULT 0,
+        refused     INTEGER NOT NULL DEFAULT 0,
+        first       TEXT NOT NULL DEFAULT ''    -- of a duplicate: uid of the earlier one
+    );
+    CREATE INDEX import_owner ON import_job (owner, served_at);
+    CREATE INDEX import_updated ON import_job (updated_at);
+    CREATE INDEX import_active ON import_job (id) WHERE {in_state(ACTIVE)};
+    CREATE UNIQUE INDEX import_request ON import_job (owner, request) WHERE request <> '' AND {in_state(STANDING)};
+    CREATE UNIQUE INDEX import_values ON import_job (owner, same_values)
+        WHERE same_values <> '' AND {in_state(MADE)};
+    CREATE TABLE import_source (
+        job INTEGER NOT NULL, number INTEGER NOT NULL, owner TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job, number)
+    );
+    CREATE TABLE import_part (                  -- what of a source is in a message
+        job INTEGER NOT NULL, number INTEGER NOT NULL, owner TEXT NOT NULL, uid TEXT NOT NULL, bodies INTEGER NOT NULL,
+        facts BLOB NOT NULL, PRIMARY KEY (job, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE import_refusal (               -- what of a source is in none
+        job INTEGER NOT NULL, number INTEGER NOT NULL, owner TEXT NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (job, number)
+    ) WITHOUT ROWID;
     """,
 )

@@ -21,6 +21,7 @@ from spool.entry import (
     TimelineRow,
 )
 from spool.errors import SpoolError
+from spool.imports import ImportPart, ImportRefusal, ImportStep, NewImport
 from spool.note import Checkpoint, NodeKey
 from spool.registers import NewRegister
 from spool.sqlite import SqliteSpool
@@ -30,7 +31,10 @@ from tests.spool_samples import START, Clock, collected, new_message, settled
 
 UUID = "01A20132-A797-7782-B9FC-AA19F6AFEEE2"
 TIMES = 7
-ONCE = {"acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint"}
+ONCE = {
+    "acknowledged", "mark", "tally", "register", "tile", "leaves", "checkpoint", "import_job", "import_source", "import_part",
+    "import_refusal",
+}  # fmt: skip
 """Not copied; the log gets one more row, which says that copies of lines are not in it."""
 NOTE = NodeKey(name="x", private=Ed25519PrivateKey.generate())
 
@@ -106,7 +110,22 @@ def _live(spool: Spool) -> None:
         [Allowance(declaration=linked.declaration, owner="bob", subject="s", period="2026", amount=1)],
     )
     spool.put([new_message("C", Subject(identity="T a=1 b=2", version="2", facts=b"of another version"))])
-    spool.put([new_message("D", Subject(identity="T a=1 b=2", version="3"))], marks={"reader": 1})
+    job = spool.begin_import("I", "ann")
+    spool.add_import_chunk(job, 0, b"x")
+    spool.finish_import(job, NewImport(request="r", sha256=b"", size_bytes=1, facts=b"", at=""))
+    claimed = spool.claim_import("one", lease_s=60)
+    assert claimed is not None
+    spool.put(
+        [new_message("D", Subject(identity="T a=1 b=2", version="3"))],
+        marks={"reader": 1},
+        step=ImportStep(
+            job=job,
+            claim=claimed.claim,
+            at="1",
+            parts=(ImportPart(uid="D", bodies=1, facts=b""),),
+            refusals=(ImportRefusal(facts=b""),),
+        ),
+    )
     count = Tally(name="seen", subject="K", n=1, first_at=START, last_at=START)
     assert spool.add_tallies("scan", [count], after=None, reached=1)
     spool.replace_register(NewRegister(owner="ann", name="goods", form="text/csv", body=b"x", facts=b"x"))

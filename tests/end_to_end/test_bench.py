@@ -12,7 +12,16 @@ from bench.memory import memory
 from bench.overhead import overhead
 from tests.command_line import invoke, lines
 
-ROLES = {"accept", "judges", "forward/customs/0", "forward/@local", "collect/customs", "keep", "supervisor"}
+ROLES = {
+    "accept",
+    "judges",
+    "forward/customs/0",
+    "forward/@local",
+    "collect/customs",
+    "import",
+    "keep",
+    "supervisor",
+}
 FLOOR = Signature(alone_us=500.0, busy_us=1000.0, least_us=500.0)
 
 

@@ -18,7 +18,7 @@ def ask(node: DoorNode, path: str, *headers: str, host: str = "127.0.0.1") -> An
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/nowhere", "/v1/receipts", "/v1/messages"]
+    "path", ["/docs", "/import", "/openapi.json", "/healthz", "/readyz", "/metrics", "/nowhere", "/v1/receipts", "/v1/messages"]
 )  # fmt: skip
 def test_no_answer_is_guessed_at_or_kept(door: DoorNode, path: str) -> None:
     for headers in ([], [f"Authorization: Bearer {door.token(ANN.id)}"]):
@@ -44,8 +44,9 @@ def test_answers_to_submissions_and_to_garbage_are_no_exception(door: DoorNode) 
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_page_may_load_nothing_and_be_framed_by_nobody(door: DoorNode) -> None:
-    policy = ask(door, "/docs").headers["content-security-policy"]
+@pytest.mark.parametrize("page", ["/docs", "/import"])
+def test_page_may_load_nothing_and_be_framed_by_nobody(door: DoorNode, page: str) -> None:
+    policy = ask(door, page).headers["content-security-policy"]
     for part in ("default-src 'none'", "style-src 'sha256-", "frame-ancestors 'none'", "base-uri 'none'"):
         assert part in policy
     assert "unsafe" not in policy

@@ -22,6 +22,7 @@ ROLES = {
     "forward/customs/0",
     "collect/customs",
     "forward/@local",
+    "import",
     "notify",
     "keep",
     "supervisor",

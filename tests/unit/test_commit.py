@@ -11,6 +11,7 @@ import pytest
 from gateway.submission.commit import BatchCommit, GroupCommit
 from spool.entry import Accepted, Duplicate, NewMessage, Note, PutResult
 from spool.errors import SpoolError
+from spool.imports import ImportStep
 from spool.locking import FileLock
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
@@ -32,11 +33,12 @@ class Watched(SqliteSpool):
         *,
         notes: Sequence[Note] = (),
         marks: Mapping[str, int] = NO_MARKS,
+        step: ImportStep | None = None,
     ) -> list[PutResult]:
         if self.failure is not None:
             raise self.failure
         self.commits.append(len(new_messages) + len(notes))
-        return super().put(new_messages, notes=notes, marks=marks)
+        return super().put(new_messages, notes=notes, marks=marks, step=step)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from gateway.submission.pipeline import Refusal
 from gateway.transports.memory import MemoryEndpoint, MemoryFeed, MemoryTransport
 from spool.entry import NewMessage, Note, PutResult
 from spool.errors import SpoolError
+from spool.imports import ImportStep
 from spool.sqlite import SqliteSpool
 from spool.store import NO_MARKS
 from tests.documents import order
@@ -47,10 +48,11 @@ class Spool(SqliteSpool):
         *,
         notes: Sequence[Note] = (),
         marks: Mapping[str, int] = NO_MARKS,
+        step: ImportStep | None = None,
     ) -> list[PutResult]:
         if self.failure is not None and any(self.poison in new.body for new in new_messages):
             raise self.failure
-        return super().put(new_messages, notes=notes, marks=marks)
+        return super().put(new_messages, notes=notes, marks=marks, step=step)
 
 
 class Time:

@@ -18,6 +18,9 @@ from starlette.routing import Route
 
 from gateway.config.in_force import ConfigState
 from gateway.doors.http import openapi, operations
+from gateway.doors.http.import_page import import_page, import_page_headers
+from gateway.doors.http.imports import PATH as IMPORTS
+from gateway.doors.http.imports import ImportHandlers
 from gateway.doors.http.page import PAGE_HEADERS, page
 from gateway.doors.http.query_parameters import (
     beyond,
@@ -109,6 +112,23 @@ def build(services: HttpServices) -> Starlette:
             yield Route(path, _by_method(ready), methods=list(ready))
             yield at(f"{path}/content", one.content, "GET")
 
+    def imports() -> Iterator[Route]:
+        one, path = ImportHandlers(), IMPORTS
+        job = f"{path}/{{id}}"
+        for where, handlers in (
+            (path, {"GET": one.list, "POST": one.post}),
+            (job, {"GET": one.get, "DELETE": one.delete}),
+        ):
+            ready = {
+                method: _guarded(handler, services, f"{method} {where}")
+                for method, handler in handlers.items()
+            }
+            yield Route(where, _by_method(ready), methods=list(ready))
+        yield at(f"{job}/result", one.outcomes, "GET")
+        yield at(f"{job}/source", one.source, "GET")
+        yield at(f"{job}/refused.xlsx", one.refused, "GET")
+        yield at(f"{job}/result.xlsx", one.result, "GET")
+
     app = Starlette(
         exception_handlers={404: _elsewhere, 405: _elsewhere},
         routes=[  # tried in this order: the most frequent first
@@ -122,11 +142,14 @@ def build(services: HttpServices) -> Starlette:
             at("/v1/parcels", _get_parcel, "GET"),
             at("/v1/receipts/{id}/content", _get_receipt_content, "GET"),
             *registers(),
+            *imports(),
+            at("/v1/mappings", _get_mappings, "GET"),
             _open("/healthz", lambda: _alive(services)),
             _open("/readyz", lambda: _ready(services)),
             Route("/metrics", _figures(services), methods=["GET"]),
             _open("/openapi.json", lambda: _json(openapi.document())),
             _open("/docs", lambda: HTMLResponse(page(), headers=PAGE_HEADERS)),
+            _open("/import", lambda: HTMLResponse(import_page(), headers=import_page_headers())),
         ],
     )
     app.router.redirect_slashes = False  # a redirect would go to the host that the caller named itself
@@ -281,6 +304,10 @@ async def _advised(
     )
     advice = await services.advising.advice_on(view, numbers) if numbers else None
     return structs.replace(standing, advice=api.advice_views(advice, declarations))
+
+
+async def _get_mappings(_request: Request, services: HttpServices, _caller: Enterprise) -> Response:
+    return _json(api.mappings_view(services.mappings.values()))
 
 
 async def _get_receipts(request: Request, services: HttpServices, caller: Enterprise) -> Response:

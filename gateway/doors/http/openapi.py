@@ -23,12 +23,15 @@ from gateway.doors.http.operations import (
     problems_of,
 )
 from gateway.doors.http.request_signature import WINDOW_S
+from gateway.imports import views
+from gateway.mapping.sources.table import Form
 from gateway.model import Actor, CodeClass, Fault, Layer, Severity
 from gateway.parcels.facts import DocumentKind
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.rules.code_tables import Grade
 from gateway.samples.compose import compose
 from gateway.views import api
+from spool.imports import JobState
 from spool.lifecycle import State
 
 _REF: Final = "#/components/schemas/{name}"
@@ -56,6 +59,9 @@ _VALUES: Final[Mapping[tuple[str, str], list[str]]] = {
     ("FieldMatchView", "against"): _DOCUMENTS,
     ("OtherDocumentView", "kind"): _DOCUMENTS,
     ("OwnDocumentView", "kind"): _DOCUMENTS,
+    ("ImportView", "state"): [one.value for one in JobState if one is not JobState.PARTIAL],
+    ("ImportView", "phase"): ["reading", "checking", "making", ""],
+    ("ImportView", "form"): [form.value for form in Form],
     ("HealthView", "status"): ["alive", "ready", "not ready"],
 }
 """View and field → all its possible values; the API never returns others."""
@@ -225,7 +231,8 @@ def _field_docs() -> dict[tuple[str, str], str]:
     """Return view and field → the docstring under the field, which is only in the source."""
     return {
         (view.name, name): text
-        for view in ast.parse(inspect.getsource(api)).body
+        for module in (api, views)
+        for view in ast.parse(inspect.getsource(module)).body
         if isinstance(view, ast.ClassDef)
         for name, text in _texts_under(view)
     }
@@ -261,8 +268,17 @@ _FAULT: Final[Mapping[str, Any]] = {
         },
         "source": {
             "type": "string",
-            "description": "Place in the JSON or CSV that was handed in; only with `mapping`",
+            "description": "Place in the JSON or table that was handed in; only with `mapping`",
         },
+        "sheet": {
+            "type": "string",
+            "description": "Of a table with several sheets: the sheet; only with `mapping`",
+        },
+        "row": {
+            "type": "integer",
+            "description": "Of a table: number of the row, as in a spreadsheet; only with `mapping`; 0: no table",
+        },
+        "head": {"type": "string", "description": "Of a table: the column; only with `mapping`"},
     },
 }
 _PROBLEM: Final[Mapping[str, Any]] = {

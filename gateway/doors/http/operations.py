@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from gateway.imports.views import ImportDetailView, ImportsView, ImportView, ResultView
+from gateway.mapping.sources.table import MEDIA
 from gateway.problems import PROBLEMS
 from gateway.views import api
 from gateway.views.parcels import ParcelView
@@ -25,10 +27,18 @@ PARCEL_NUMBER_AT_MOST: Final = 60
 MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
 """Media types of a submission; none at all is taken for the first."""
 
-SOURCE_FORMS: Final = ("application/json", "text/csv")
+SOURCE_FORMS: Final = tuple(MEDIA.values())
 """Media types of what a mapping translates to a message."""
 REGISTER_FORMS: Final = ("text/csv", "application/json")
 """Media types of goods that are handed in; none at all is taken for the first."""
+
+IMPORT_FORMS: Final = (*SOURCE_FORMS, "application/octet-stream")
+"""Media types of sources of many declarations; of none at all, or the last, the first bytes say what it is."""
+MAPPINGS_AT_MOST: Final = 8
+IMPORT_PAGE: Final = 100
+IMPORT_PAGE_AT_MOST: Final = 1000
+PART_BYTES: Final = 16 * 1024 * 1024
+"""Of a source that is fetched; a multiple of `spool.imports.CHUNK_BYTES`."""
 
 ParameterPlace = Literal["path", "query", "header"]
 Security = Literal["token", "metrics", ""]
@@ -158,7 +168,7 @@ _SUBMIT: Final = Operation(
     tag="Submit",
     summary="Hand in a message",
     detail="The body is one CEB document with 1 to 100 declarations, or a DxpMsg that holds one, byte for byte; or JSON"
-    " or CSV that `mapping` translates to a CEB document, which is then what is kept and answered for."
+    " or a table (CSV, XLSX) that `mapping` translates to a CEB document, which is then what is kept and answered for."
     " `202` comes after the fsync: from then on the gateway answers for it. After no answer at all, send the"
     " same bytes again: they are one message.",
     replies={
@@ -191,8 +201,16 @@ _SUBMIT: Final = Operation(
         Parameter(
             name="mapping",
             place="query",
-            description="Name of the mapping that translates the JSON or CSV of the body",
+            description="Name of the mapping that translates the JSON or table of the body",
             schema={"type": "string", "minLength": 1},
+        ),
+        Parameter(
+            name="app_time",
+            place="query",
+            description="With `mapping`: the time of declaration, where the mapping asks for it and the source has none;"
+            " YYYYMMDDhhmmss, Beijing time",
+            schema={"type": "string", "pattern": "^[0-9]{14}$"},
+            example="20261111080000",
         ),
         Parameter(
             name="Idempotency-Key",
@@ -454,6 +472,208 @@ _REGISTERS: Final = (
     *_register("/v1/goods", "Goods", "your goods", (_ITEM_NO,)),
     *_register("/v1/goods/books", "Books", "your switches of account books and record numbers", ()),
 )
+_IMPORT_ID: Final = Parameter(
+    name="id",
+    place="path",
+    description="Id of the import, as handing it in answered",
+    schema=_MESSAGE_ID.schema,
+    example="01A200C3-CA5A-7F1A-B0CE-28A533CF2BF5",
+    required=True,
+)
+_IMPORT_LOCATION: Final = HeaderSpec(
+    name="Location",
+    description="Path of the import",
+    schema={"type": "string", "pattern": "^/v1/imports/[0-9A-F-]{36}$"},
+)
+_IMPORT_LIMIT: Final = Parameter(
+    name="limit",
+    place="query",
+    description="At most so many",
+    schema={"type": "integer", "minimum": 1, "maximum": IMPORT_PAGE_AT_MOST, "default": IMPORT_PAGE},
+)
+_ABOUT_IMPORT: Final = tuple(
+    LinkSpec(operation=name, parameter="id", value="$response.body#/id")
+    for name in (
+        "getImport",
+        "cancelImport",
+        "getImportOutcomes",
+        "getImportSource",
+        "getImportRefused",
+        "getImportResult",
+    )
+)
+
+
+def _numbered(name: str, description: str) -> Parameter:
+    return Parameter(
+        name=name,
+        place="query",
+        description=description,
+        schema={"type": "integer", "minimum": 0, "maximum": api.CURSOR_AT_MOST, "default": 0},
+    )
+
+
+_PART: Final = Parameter(
+    name="part",
+    place="query",
+    description="Number of the part, from 0; behind the last one it is `404`",
+    schema={"type": "integer", "minimum": 0, "maximum": 10**6, "default": 0},
+)
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_IMPORTS: Final = (
+    Operation(
+        id="submitImport",
+        method="post",
+        path="/v1/imports",
+        tag="Imports",
+        summary="Hand in a source of many declarations",
+        detail="A sheet (XLSX, CSV) or JSON, or one JSON document a line, which `mapping` translates. `202` comes when all of it"
+        " is on disk; messages are made of it afterwards, each with up to 100 declarations, and what is not sound is refused"
+        " while the rest goes on. The same bytes with the same parameters again are the same import.",
+        replies={
+            202: ResponseSpec(
+                says="It is in the spool, on disk",
+                view=ImportView,
+                headers=(_IMPORT_LOCATION,),
+                links=_ABOUT_IMPORT,
+            ),
+            200: ResponseSpec(
+                says="It was handed in before: the first import as it stands",
+                view=ImportView,
+                headers=(_IMPORT_LOCATION,),
+            ),
+        },
+        problems=("too-large", "unsupported-media-type", "unknown-mapping"),
+        parameters=(
+            Parameter(
+                name="mapping",
+                place="query",
+                description=f"Name of the mapping, or names of up to {MAPPINGS_AT_MOST} with commas between them, when several"
+                " message types are made of one sheet",
+                schema={
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1000,
+                    "pattern": r"^[^\u0000-\u001f\u007f]+$",
+                },
+                example="orders",
+                required=True,
+            ),
+            Parameter(
+                name="charset",
+                place="query",
+                description="Charset of CSV; without it that of the Content-Type, else the bytes tell it",
+                schema={"type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[A-Za-z0-9._-]+$"},
+                example="GB18030",
+            ),
+            Parameter(
+                name="app_time",
+                place="query",
+                description="Time of the declarations (appTime) where the source says none: `YYYYMMDDhhmmss`, Beijing time",
+                schema={"type": "string", "pattern": "^[0-9]{14}$"},
+                example="20261111093000",
+            ),
+            Parameter(
+                name="all_or_nothing",
+                place="query",
+                description="`true`: make no message unless every declaration is sound",
+                schema=_BOOLEAN,
+            ),
+        ),
+        body=IMPORT_FORMS,
+    ),
+    Operation(
+        id="listImports",
+        method="get",
+        path="/v1/imports",
+        tag="Imports",
+        summary="Your imports",
+        detail="Newest first.",
+        replies={200: ResponseSpec(says="A page of imports", view=ImportsView)},
+        parameters=(_numbered("before", "`before` of the last page; 0: the newest"), _IMPORT_LIMIT),
+    ),
+    Operation(
+        id="getImport",
+        method="get",
+        path="/v1/imports/{id}",
+        tag="Imports",
+        summary="How an import stands",
+        detail="Its progress, a page of the messages that were made, with the rows in each, and a page of what was refused, with"
+        " sheet, row, column and reason. Another enterprise's id answers `404`.",
+        replies={200: ResponseSpec(says="The import", view=ImportDetailView)},
+        problems=("not-found",),
+        parameters=(
+            _IMPORT_ID,
+            _numbered("accepted_after", "`accepted_after` of the last page"),
+            _numbered("refused_after", "`refused_after` of the last page"),
+            _IMPORT_LIMIT,
+        ),
+    ),
+    Operation(
+        id="cancelImport",
+        method="delete",
+        path="/v1/imports/{id}",
+        tag="Imports",
+        summary="Cancel an import",
+        detail="Nothing more is made of it; messages that were made stay. One that is over stays as it is.",
+        replies={200: ResponseSpec(says="The import as it stands now", view=ImportView)},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID,),
+    ),
+    Operation(
+        id="getImportOutcomes",
+        method="get",
+        path="/v1/imports/{id}/result",
+        tag="Imports",
+        summary="What became of each declaration of an import",
+        detail="In which message it is and what customs said of it last, in Chinese; what was made in order, then what was refused.",
+        replies={200: ResponseSpec(says="A page of declarations", view=ResultView)},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID, _numbered("after", "`after` of the last page"), _IMPORT_LIMIT),
+    ),
+    Operation(
+        id="getImportSource",
+        method="get",
+        path="/v1/imports/{id}/source",
+        tag="Imports",
+        summary="The source as handed in",
+        detail=f"Byte for byte, in parts of {PART_BYTES >> 20} MiB.",
+        replies={200: ResponseSpec(says="A part of it", media_type="application/octet-stream")},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID, _PART),
+    ),
+    Operation(
+        id="getImportRefused",
+        method="get",
+        path="/v1/imports/{id}/refused.xlsx",
+        tag="Imports",
+        summary="The refused rows, to be mended",
+        detail="As they came, with columns that say why. Mend them, take the columns out or leave them, and hand the file in.",
+        replies={200: ResponseSpec(says="The sheet", media_type=_XLSX)},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID, _PART),
+    ),
+    Operation(
+        id="getImportResult",
+        method="get",
+        path="/v1/imports/{id}/result.xlsx",
+        tag="Imports",
+        summary="Every row with what customs said",
+        detail="As they came, with columns that say, in Chinese, what became of each.",
+        replies={200: ResponseSpec(says="The sheet", media_type=_XLSX)},
+        problems=("not-found",),
+        parameters=(_IMPORT_ID, _PART),
+    ),
+)
+_MAPPINGS: Final = Operation(
+    id="listMappings",
+    method="get",
+    path="/v1/mappings",
+    tag="Imports",
+    summary="Mappings that this gateway has",
+    detail="Those that come with it and the operator's own, by name.",
+    replies={200: ResponseSpec(says="The mappings", view=api.MappingsView)},
+)
 _OPEN: Final[tuple[Operation, ...]] = (
     Operation(
         id="healthz",
@@ -512,10 +732,20 @@ _OPEN: Final[tuple[Operation, ...]] = (
         security="",
         replies={200: ResponseSpec(says="The page", media_type="text/html")},
     ),
+    Operation(
+        id="importPage",
+        method="get",
+        path="/import",
+        tag="Imports",
+        summary="Declare from a sheet, for people with a browser",
+        detail="One page that fetches nothing from elsewhere; it asks this API with the token that its user types.",
+        security="",
+        replies={200: ResponseSpec(says="The page", media_type="text/html")},
+    ),
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (
     _SUBMIT, _MESSAGE, _CONTENT, _EVIDENCE, _DECLARATION, _PARCEL, _RECEIPTS, _RECEIPT_CONTENT, _ACKNOWLEDGE,
-    *_REGISTERS, *_OPEN,
+    *_IMPORTS, _MAPPINGS, *_REGISTERS, *_OPEN,
 )  # fmt: skip
 
 

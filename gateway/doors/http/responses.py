@@ -6,11 +6,16 @@ from typing import Final
 from gateway.doors.http.services import HttpResponse, ProblemError, ok_response
 from gateway.keys.backlog import KeyBacklog
 from gateway.model import Enterprise, Fault
-from gateway.submission.intake import AcceptedSubmission, Busy, ConflictingSubmission, SubmissionResult
+from gateway.submission.intake import (
+    AcceptedSubmission,
+    Busy,
+    ConflictingSubmission,
+    SubmissionResult,
+    conflict_fault,
+)
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import OverQuota
 from gateway.views import api
-from spool.entry import Conflict
 from spool.errors import SpoolError
 from spool.store import Spool
 
@@ -48,7 +53,7 @@ def to_response(
         case OverQuota():
             raise over_quota(outcome)
         case ConflictingSubmission(conflict=conflict):
-            raise ProblemError(outcome.problem, _conflict_fault(conflict))
+            raise ProblemError(outcome.problem, conflict_fault(conflict))
         case Exception():
             raise outcome
 
@@ -70,40 +75,4 @@ def _busy_fault(queue: KeyBacklog) -> Fault:
         message_zh=f"签名密钥前有{queue.entries}份报文等待签名，报文未接收",
         fix="send the same again later, or hand it in signed",
         fix_zh="请稍后重新发送，或提交已加签的报文",
-    )
-
-
-_CONFLICTS: Final = {
-    "version": (
-        "a message with this declaration, appType and appTime was accepted before, with other bytes",
-        "同一业务主键、报送类型和报送时间的单证此前已接收，且内容不同",
-        "declare a change with a newer appTime",
-        "变更申报须使用更新的appTime",
-    ),
-    "cop_msg_id": (
-        "this CopMsgId belongs to another message under the same SenderId, so answers to the two could not be told apart",
-        "该 CopMsgId 已用于同一 SenderId 的其他报文，无法区分两者的回执",
-        "give each DxpMsg a CopMsgId that nobody else uses under your DXP id, a UUID for instance",
-        "每份DxpMsg须使用在贵企业DXP编号下唯一的CopMsgId，例如UUID",
-    ),
-    "request_key": (
-        "a message came before under this Idempotency-Key, with other bytes; this one was not taken",
-        "此前已有其他内容的报文使用该 Idempotency-Key，本报文未接收",
-        "send each message under a key of its own, and the same bytes under the same key only",
-        "每份报文须使用各自的键，同一键只能用于相同的内容",
-    ),
-}
-
-
-def _conflict_fault(conflict: Conflict) -> Fault:
-    message, message_zh, fix, fix_zh = _CONFLICTS[conflict.reason]
-    named = f": {', '.join(conflict.identities)}" if conflict.identities else ""
-    earlier = f" (message {conflict.uid})" if conflict.uid else ""
-    earlier_zh = f"（报文{conflict.uid}）" if conflict.uid else ""
-    return Fault(
-        rule=f"conflict_{conflict.reason}",
-        message=f"{message}{earlier}{named}",
-        message_zh=f"{message_zh}{earlier_zh}{named}",
-        fix=fix,
-        fix_zh=fix_zh,
     )

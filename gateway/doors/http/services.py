@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
+from gateway.config.gateway_toml import ImportsConfig
 from gateway.config.in_force import ConfigState
 from gateway.doors.http.authenticate import Authenticator, Unauthenticated
 from gateway.doors.http.credentials import Credentials
@@ -15,6 +17,7 @@ from gateway.doors.http.long_poll import LongPoll
 from gateway.doors.http.request_signature import OTHER_BODY
 from gateway.evidence.exporter import EvidenceExporter
 from gateway.goods.cache import RegisterCache
+from gateway.imports.taking import SpoolThread
 from gateway.judges.advising import Advising
 from gateway.judges.pool import Pool
 from gateway.mapping.language import SourceMapping
@@ -59,6 +62,13 @@ class HttpServices:
     cures: KnownCures
     mappings: Mapping[str, SourceMapping]
     """By name."""
+    uploads: SpoolThread
+    """Through which sources come into the spool."""
+    reports: SpoolThread
+    """In which what takes long is read from it."""
+    imports: ImportsConfig
+    folder: Path
+    """Where temporary files may be."""
     parcels: ParcelReader
     metrics_token: str
     """Token that `/metrics` requires; empty: its caller must be on this machine."""
