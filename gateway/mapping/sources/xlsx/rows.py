@@ -270,7 +270,7 @@ class RowReading:
             raise self._wrong("wrong_cell", self._row.number, at)
         if value:
             self._put(self._row, at, self._read(reader, value, self._row.number, at))
-        elif formula and value is None:
+        elif formula and cell.get("t") != "str":  # of type str, its value is an empty text
             self._put(self._row, at, NO_VALUE)
         return at + 1
 
