@@ -79,14 +79,13 @@ def bomb(mebibytes: int, filler: bytes = b" " * 1024) -> bytes:
     return file.getvalue()
 
 
-def understated() -> bytes:
-    """Return an archive that declares fewer bytes than its sheet inflates to."""
+def declaring(size: int) -> bytes:
+    """Return an archive that declares so many bytes for its sheet, whatever they are: 4 MiB."""
     body = bytearray(bomb(4))
-    size = struct.pack("<L", 1024)
     at = 0
     while (at := body.find(b"PK\x01\x02", at)) >= 0:
         if body[at + 46 :].startswith(SHEET.encode()):
-            body[at + 24 : at + 28] = size
+            body[at + 24 : at + 28] = struct.pack("<L", size)
         at += 4
     return bytes(body)
 
@@ -183,7 +182,8 @@ TABLES: dict[str, Case] = {
     "xlsx: too many members": (Form.XLSX, many_members, "too-large", "members"),
     "xlsx: too many sheets": (Form.XLSX, lambda: packed(parts(states=("visible",) * 65)), "too-large", "sheets"),
     "xlsx: 300 MB of nothing in 300 KB": (Form.XLSX, lambda: bomb(300), "too-large", "ratio"),
-    "xlsx: more than it declares": (Form.XLSX, understated, "not-xlsx", "damaged"),
+    "xlsx: 2 GiB in 10 KB": (Form.XLSX, lambda: declaring(2**31), "too-large", "ratio"),
+    "xlsx: more than it declares": (Form.XLSX, lambda: declaring(1024), "not-xlsx", "damaged"),
     # CSV
     "csv: not UTF-8": (Form.CSV, lambda: "订单编号\n一".encode("gb18030"), "wrong-encoding", "encoding_bytes"),
     "csv: bad bytes far down": (Form.CSV, lambda: b"a\n" * 4000 + b"\xff\n", "wrong-encoding", "encoding_bytes"),
@@ -326,7 +326,7 @@ def large(folder: Path) -> Iterator[Path]:
     """Write large files, sound and hostile, and yield their names."""
     made: dict[str, Callable[[], bytes]] = {
         "spaces.xlsx": lambda: bomb(60),
-        "bomb.xlsx": lambda: bomb(2048),
+        "bomb.xlsx": lambda: declaring(2**31),
         "texts.xlsx": lambda: sheet(sheet_xml("<row><c><v>" + "x" * 60_000_000)),
         "tags.xlsx": lambda: sheet(sheet_xml("<x>" * 10_000_000)),
         "strings.xlsx": lambda: workbook(
