@@ -20,7 +20,7 @@ from gateway.mapping.language import (
     SheetColumn,
     SourceMapping,
 )
-from gateway.mapping.reading import FoundDeclaration, RowSpan
+from gateway.mapping.reading import RowSpan, SourceDeclaration
 from gateway.mapping.rows import MARK_HEAD, RowKinds, RowsItem, grouped, key_of
 from gateway.mapping.sources.digest import ValuesDigest
 from gateway.mapping.sources.item import NoTextError
@@ -155,7 +155,7 @@ class TableReader:
         """See SourceReader."""
         return self._survey[1]
 
-    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[FoundDeclaration[RowsItem]]:
+    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[SourceDeclaration[RowsItem]]:
         """See SourceReader."""
         count = 0
         for rows in self._groups():
@@ -163,11 +163,11 @@ class TableReader:
             if body.holds is None or body.holds(item):
                 count += 1
                 if count > start:
-                    yield FoundDeclaration(item, tuple(self._wrong(rows)))
+                    yield SourceDeclaration(item, tuple(self._wrong(rows)))
         for layout, row in islice(self._unmatched(), max(0, start - count), None):
             error = NoTextError("unmatched_row", layout.spot(row))
             wrong = Wrong(part=self._mapping.body, path="", error=error)
-            yield FoundDeclaration(RowsItem(layout, (row,)), (wrong,), lost=True)
+            yield SourceDeclaration(RowsItem(layout, (row,)), (wrong,), lost=True)
 
     def around(self, items: Sequence[RowsItem]) -> RowsItem:
         """See SourceReader."""
