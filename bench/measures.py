@@ -17,6 +17,8 @@ from bench.memory import memory
 from bench.overhead import overhead
 from bench.parcel_links import parcel_links
 from bench.parcels_deep import parcels_deep
+from bench.sheets import sheets
+from bench.translating import translating
 from gateway.simulator.world import TransportName
 
 
@@ -34,6 +36,8 @@ class Measures:
     """Messages that wait in `memory_mb`."""
     receipts: int = 100_000
     """Answers in `correlate`."""
+    rows: int = 100_000
+    """Rows of the sheet in `sheet_rows_s` and `translate_rows_s`."""
 
     @cached_property
     def _signature(self) -> floors.Signature:
@@ -55,6 +59,8 @@ class Measures:
             "correlate": lambda: correlate(receipts=self.receipts),
             "parcel_links": lambda: parcel_links(messages=self.messages),
             "parcels_5m": lambda: parcels_deep(parcels=self.declarations, messages=self.messages),
+            "sheet_rows_s": lambda: sheets(rows=self.rows),
+            "translate_rows_s": lambda: translating(rows=self.rows),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

@@ -15,6 +15,7 @@ from gateway.doors.drop.batch import BatchSubmitter
 from gateway.doors.drop.folder import FolderDropAdapter
 from gateway.doors.drop.loop import DropAdapter, DropLoop, run_drop_loops
 from gateway.doors.drop.queue import QueueDropAdapter, link_of
+from gateway.doors.drop.sheets import SheetDrop, SheetDropAdapter, SheetSubmitter
 from gateway.goods.cache import RegisterCache
 from gateway.judges.asking import Asking
 from gateway.judges.judge import Judge
@@ -79,8 +80,8 @@ class Doors:
                 DropLoop(
                     caller=owner,
                     kind=kind_of(door),
-                    adapter=self._adapter(door, owner.id),
-                    submitter=submitter,
+                    adapter=self._adapter(door, owner.id, spool),
+                    submitter=SheetSubmitter(spool, submitter.closed) if _takes_sheets(door) else submitter,
                 )
                 for owner, door in doors
             ]
@@ -116,11 +117,24 @@ class Doors:
             refuse_wait_s=self.config.signing.refuse_wait_s,
         )
 
-    def _adapter(self, door: Door, enterprise: str) -> DropAdapter:
+    def _adapter(self, door: Door, enterprise: str, spool: Spool) -> DropAdapter:
         match door:
+            case FolderDoor() if _takes_sheets(door):
+                drop = SheetDrop(
+                    door,
+                    owner=enterprise,
+                    spool=spool,
+                    mappings=self.judge.mappings,
+                    bounds=self.config.accept.imports,
+                )
+                return SheetDropAdapter(door, enterprise=enterprise, drop=drop, spool=spool)
             case FolderDoor():
                 size_bytes = self.config.accept.limits.size_bytes
                 return FolderDropAdapter(door, size_bytes=size_bytes, enterprise=enterprise)
             case RabbitmqDoor() | AmqpDoor():
                 adapter = adapter_of(link_of(door))
                 return QueueDropAdapter(adapter.feed(), adapter.transport(), enterprise=enterprise)
+
+
+def _takes_sheets(door: Door) -> bool:
+    return isinstance(door, FolderDoor) and bool(door.mappings)

@@ -29,6 +29,17 @@ class FolderDoor(Section, kw_only=True, tag_field="kind", tag="folder"):
     """Folder for accepted files; without one they are removed."""
     stable_s: NotNegative = 5.0
     """Take a file when size and time have been unchanged so long; 0: the writer renames it when it is complete."""
+    mapping: str | Annotated[tuple[str, ...], Meta(min_length=1, max_length=8)] = ()
+    """Files are sheets or JSON, which these mappings make into messages (docs/imports.md); none: they are messages."""
+    charset: str = ""
+    """With `mapping`: charset of CSV, when its bytes do not say it."""
+    all_or_nothing: bool = False
+    """With `mapping`: make no message of a file unless every declaration in it is sound."""
+
+    @property
+    def mappings(self) -> tuple[str, ...]:
+        """The names in `mapping`."""
+        return (self.mapping,) if isinstance(self.mapping, str) else self.mapping
 
     def folders(self) -> dict[str, Path]:
         """Return every folder by the name of its key."""

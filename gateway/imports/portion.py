@@ -1,7 +1,9 @@
 """One portion of a source: judged as any message, less and less of it until what is left is sound."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from msgspec import structs
 
@@ -13,6 +15,8 @@ from gateway.submission.intake import ExaminedSubmission, blocked_by, conflict_f
 from gateway.submission.pipeline import Refusal
 from spool.entry import Conflict
 
+_NUMBERED: Final = re.compile(r"^(/[^/]+/[^/\[]+)\[\d+\]")
+"""Path of a body in a document: `/CEB621Message/Inventory[7]`."""
 JudgeDocument = Callable[[bytes, Enterprise], ExaminedSubmission | Refusal]
 
 
@@ -41,7 +45,7 @@ class JudgedPortion:
             if not isinstance(verdict, Refusal):
                 self.made, self.ready = made, verdict
                 return
-            self._leave_out(self._by_body(made.located(verdict.faults)))
+            self._leave_out(self._by_body(made, verdict.faults))
 
     def contradicted(self, conflict: Conflict) -> None:
         """Leave out the declarations that a conflict names, or all when it names none, and look at the rest."""
@@ -54,18 +58,32 @@ class JudgedPortion:
         self._leave_out(named or {body.ordinal: [conflict_fault(conflict)] for body in self.bodies})
         self.look()
 
-    def _by_body(self, faults: Sequence[Fault]) -> Mapping[int, Sequence[Fault]]:
-        """Return the faults by the ordinal of their body; those of none in particular are everybody's if there are no others."""
-        found: dict[int, list[Fault]] = {}
+    def _by_body(self, made: Translated, faults: Sequence[Fault]) -> Mapping[int, Sequence[Fault]]:
+        """Return the faults with their places in the source, by the ordinal of their body.
+
+        Those of no body in particular are everybody's if there are no others. To find a place, a document is written
+        again; so this is done for the bodies with faults, each alone.
+        """
+        found: dict[int, tuple[Body, list[Fault]]] = {}
         for fault in faults:
             body = self.translation.body_of(fault, self.bodies)
             if body is not None:
-                found.setdefault(body.ordinal, []).append(fault)
-        return found or {body.ordinal: faults for body in self.bodies}
+                found.setdefault(body.ordinal, (body, []))[1].append(_alone(fault))
+        if not found:
+            placed = made.located(faults)
+            return {body.ordinal: placed for body in self.bodies}
+        return {
+            ordinal: self.translation.message([body]).located(its) for ordinal, (body, its) in found.items()
+        }
 
     def _leave_out(self, found: Mapping[int, Sequence[Fault]]) -> None:
         self.refused += [(body, found[body.ordinal]) for body in self.bodies if body.ordinal in found]
         self.bodies = tuple([body for body in self.bodies if body.ordinal not in found])
+
+
+def _alone(fault: Fault) -> Fault:
+    """Return a fault as it would be if its body were alone in the message."""
+    return replace(fault, path=_NUMBERED.sub(r"\1[1]", fault.path, count=1))
 
 
 def _of_one(conflict: Conflict, name: str) -> Conflict:

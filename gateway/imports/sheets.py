@@ -99,9 +99,11 @@ def _written(spool: Spool, job: ImportJob, said: _Said, folder: Path) -> bytes:
             table = open_table(
                 file, Form(facts.form), charset=facts.charset, limits=SourceLimits(size_bytes=job.size_bytes)
             )
-            for sheet in table.sheets:
-                if sheet.name in said.of_rows:
-                    _write_sheet(book, sheet, said, starts.get(sheet.name, 1))
+            visible = [sheet for sheet in table.sheets if not sheet.hidden]
+            for sheet in visible:
+                shown = sheet.name if len(visible) > 1 else ""  # as places of a source are told
+                if shown in said.of_rows:
+                    _write_sheet(book, sheet, said.of_rows[shown], said.heads, starts.get(shown, 1))
     if said.of_places or not said.of_rows:
         _write_places(book, said)
     kept = io.BytesIO()
@@ -122,8 +124,10 @@ def _starts(spool: Spool, job: ImportJob) -> dict[str, int]:
     return found
 
 
-def _write_sheet(book: NewWorkbook, sheet: Sheet, said: _Said, start: int) -> None:
-    wanted = said.of_rows[sheet.name]
+def _write_sheet(
+    book: NewWorkbook, sheet: Sheet, wanted: Mapping[int, Cells], further: Cells, start: int
+) -> None:
+    """Write the heads of a sheet, and those of its rows that something is said of."""
     written = book.create_sheet((sheet.name or "Sheet1")[:_TITLE_CHARS])
     last, heads = max(wanted), list[Sequence[str]]()
     width = 0
@@ -135,7 +139,7 @@ def _write_sheet(book: NewWorkbook, sheet: Sheet, said: _Said, start: int) -> No
             width = max(width, len(row.cells))
             continue
         if heads:
-            _write_heads(written, heads, width, said.heads)
+            _write_heads(written, heads, width, further)
             heads = []
         if row.number in wanted:
             _append(written, row.cells, width, wanted[row.number])

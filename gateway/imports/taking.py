@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.imports.facts import ImportFacts, ImportPlace, encoded, journal_detail, request_name
 from gateway.observe.log import log
@@ -13,7 +13,7 @@ from gateway.submission.new_messages import new_message_id
 from spool.entry import Note
 from spool.errors import SpoolError
 from spool.imports import CHUNK_BYTES, NewImport
-from spool.store import Spool
+from spool.store import Spool, SpoolImports
 
 T = TypeVar("T")
 
@@ -47,60 +47,45 @@ class SpoolThread:
             self._spool.close()
 
 
-class ComingSource:
-    """A source that is coming; its chunks are on disk as they come."""
+class IncomingSource:
+    """A source that is coming into the spool, chunk by chunk."""
 
-    def __init__(self, uploads: SpoolThread, owner: str) -> None:
-        self._uploads = uploads
+    def __init__(self, owner: str) -> None:
         self._owner = owner
         self._uid = str(new_message_id(datetime.now(UTC)))
         self._job: int | None = None
-        self._held = bytearray()
         self._chunks = 0
         self._digest = hashlib.sha256()
-        self.size = 0
-        self.head = b""
-        """Its first bytes."""
+        self._size = 0
 
     @property
     def sha256(self) -> bytes:
         """SHA-256 of what has come."""
         return self._digest.digest()
 
-    async def add(self, part: bytes) -> None:
-        """Take a part in. Raises SpoolError."""
-        if not self.head:
-            self.head = part[:8]
-        self.size += len(part)
-        self._digest.update(part)
-        self._held += part
-        while len(self._held) >= CHUNK_BYTES:
-            await self._store()
+    def add(self, spool: SpoolImports, chunk: bytes) -> None:
+        """Store the next chunk, at most `CHUNK_BYTES`. Raises SpoolError."""
+        if self._job is None:
+            self._job = spool.begin_import(self._uid, self._owner)
+        spool.add_import_chunk(self._job, self._chunks, chunk)
+        self._chunks += 1
+        self._size += len(chunk)
+        self._digest.update(chunk)
 
-    async def finish(self, facts: ImportFacts) -> tuple[str, bool]:
+    def finish(self, spool: SpoolImports, facts: ImportFacts) -> tuple[str, bool]:
         """Make a job of it; returns the id of the import, and whether it is new. Raises SpoolError."""
-        while self._held or self._job is None:
-            await self._store()
-        job, sha256 = self._job, self.sha256
+        if self._job is None:
+            self.add(spool, b"")
+        assert self._job is not None  # noqa: S101 (it was begun)
         new = NewImport(
-            request=request_name(facts, sha256),
-            sha256=sha256,
-            size_bytes=self.size,
+            request=request_name(facts, self.sha256),
+            sha256=self.sha256,
+            size_bytes=self._size,
             facts=encoded(facts),
             at=encoded(ImportPlace()).decode(),
         )
-        told: dict[str, Any] = {
-            "enterprise": self._owner,
-            "sha256": sha256.hex(),
-            "size_bytes": self.size,
-            "mappings": [{"name": one.name, "sha256": one.sha256} for one in facts.mappings],
-            "form": facts.form,
-            "charset": facts.charset,
-            "app_time": facts.app_time,
-            "all_or_nothing": facts.all_or_nothing,
-        }
-        note = Note(event="import.taken", uid=self._uid, detail=journal_detail(**told))
-        uid = await self._uploads.run(lambda spool: spool.finish_import(job, new, notes=[note]))
+        note = Note(event="import.taken", uid=self._uid, detail=self._detail(facts))
+        uid = spool.finish_import(self._job, new, notes=[note])
         if uid != self._uid:
             return uid, False
         self._job = None
@@ -108,31 +93,72 @@ class ComingSource:
             "import.taken",
             enterprise=self._owner,
             import_id=uid,
-            size_bytes=self.size,
+            size_bytes=self._size,
             mappings=[one.name for one in facts.mappings],
         )
         return uid, True
 
+    def drop(self, spool: SpoolImports) -> None:
+        """Delete what has come, unless it is a job now; what cannot be deleted now, the role `keep` deletes."""
+        if self._job is None:
+            return
+        job, self._job = self._job, None
+        try:
+            spool.drop_import(job)
+        except SpoolError as error:
+            log("spool.unavailable", error=str(error))
+
+    def _detail(self, facts: ImportFacts) -> str:
+        return journal_detail(
+            enterprise=self._owner,
+            sha256=self.sha256.hex(),
+            size_bytes=self._size,
+            mappings=[{"name": one.name, "sha256": one.sha256} for one in facts.mappings],
+            form=facts.form,
+            charset=facts.charset,
+            app_time=facts.app_time,
+            all_or_nothing=facts.all_or_nothing,
+        )
+
+
+class ComingSource:
+    """A source that comes over a connection; its chunks are on disk as they come."""
+
+    def __init__(self, thread: SpoolThread, owner: str) -> None:
+        self._thread = thread
+        self._source = IncomingSource(owner)
+        self._held = bytearray()
+        self.size = 0
+        self.head = b""
+        """Its first bytes."""
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of a source that has come whole; call it after `flush`."""
+        return self._source.sha256
+
+    async def add(self, part: bytes) -> None:
+        """Take a part in. Raises SpoolError."""
+        if not self.head:
+            self.head = part[:8]
+        self.size += len(part)
+        self._held += part
+        while len(self._held) >= CHUNK_BYTES:
+            await self._store()
+
+    async def flush(self) -> None:
+        """Store the rest. Raises SpoolError."""
+        if self._held:
+            await self._store()
+
+    async def finish(self, facts: ImportFacts) -> tuple[str, bool]:
+        """Make a job of it; returns the id of the import, and whether it is new. Raises SpoolError."""
+        return await self._thread.run(lambda spool: self._source.finish(spool, facts))
+
     def give_up(self) -> None:
         """Delete what has come, unless it is a job now; does not wait for it."""
-        if self._job is not None:
-            job, self._job = self._job, None
-            self._uploads.begin(lambda spool: _drop(spool, job))
+        self._thread.begin(self._source.drop)
 
     async def _store(self) -> None:
         chunk, self._held = bytes(self._held[:CHUNK_BYTES]), self._held[CHUNK_BYTES:]
-        number, self._chunks = self._chunks, self._chunks + 1
-        self._job = await self._uploads.run(lambda spool: self._put(spool, self._job, number, chunk))
-
-    def _put(self, spool: Spool, job: int | None, number: int, chunk: bytes) -> int:
-        started = spool.begin_import(self._uid, self._owner) if job is None else job
-        spool.add_import_chunk(started, number, chunk)
-        return started
-
-
-def _drop(spool: Spool, job: int) -> None:
-    """Delete a source; what cannot be deleted now is deleted by the role `keep`."""
-    try:
-        spool.drop_import(job)
-    except SpoolError as error:
-        log("spool.unavailable", error=str(error))
+        await self._thread.run(lambda spool: self._source.add(spool, chunk))

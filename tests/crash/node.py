@@ -168,8 +168,10 @@ def trip(life: Life) -> None:
 
     adapter = gateway.app.drop_doors.Doors._adapter
 
-    def tripped_adapter(self: gateway.app.drop_doors.Doors, door: Door, enterprise: str) -> DropAdapter:
-        return Tripped(adapter(self, door, enterprise), life, "adapter", ADAPTER)
+    def tripped_adapter(
+        self: gateway.app.drop_doors.Doors, door: Door, enterprise: str, spool: Spool
+    ) -> DropAdapter:
+        return Tripped(adapter(self, door, enterprise, spool), life, "adapter", ADAPTER)
 
     write = spool.sqlite.database.SqliteDatabase.write
 

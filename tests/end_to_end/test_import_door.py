@@ -43,7 +43,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuietNode]:
     site = write_site(folder / "site", enterprises=(OURS, THEIRS), port=free_port())
     text = site.config.read_text("utf-8")
     bounds = f"[accept.imports]\nsize_bytes = {8 * MIB}\nkept_bytes = {40 * MIB}\njobs_per_enterprise = 6\n"
-    site.config.write_text(f"{text}\n{bounds}", "utf-8")
+    assert "\n[accept.imports]\n" in text
+    site.config.write_text(text.replace("[accept.imports]\n", bounds), "utf-8")
     with QuietNode(site, folder / "run.log").running() as made:
         yield made
         failures = made.events("role.restarted", "role.failed", "request.failed")

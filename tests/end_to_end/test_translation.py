@@ -1,6 +1,8 @@
 """JSON and CSV over the real door: translated, kept, answered for and sent as the document they become."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,11 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.site import NewEnterprise, write_site
 from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.mapping.sources.table import MEDIA, Form
 from gateway.mapping.translate import translate
 from gateway.simulator.world import free_port
 from spool.note import verifier_key
@@ -150,6 +154,26 @@ def test_csv_in_the_encodings_of_the_trade(node: TranslatingNode, charset: str) 
     ]
 
 
+def test_table_in_any_form_is_the_same_message_and_the_request_gives_its_time(node: TranslatingNode) -> None:
+    rows = list(csv.DictReader(io.StringIO(example("inventories").decode())))
+    rows = [row | {"cop_no": f"F-{row['cop_no']}", "declared_at": ""} for row in rows]
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("清单")
+    for cells in (list(rows[0]), *(list(row.values()) for row in rows)):
+        sheet.append(cells)
+    xlsx = io.BytesIO()
+    book.save(xlsx)
+    asked = "?mapping=inventories&app_time=20261111080000"
+    first = node.send(xlsx.getvalue(), asked, {"Content-Type": MEDIA[Form.XLSX]})
+    again = node.send(json.dumps(rows).encode(), asked, {"Content-Type": MEDIA[Form.JSON]})
+    assert (first.status, again.status) == (202, 200)
+    assert first.json()["sha256"] == again.json()["sha256"]
+    wrong = node.send(
+        xlsx.getvalue(), "?mapping=inventories&app_time=today", {"Content-Type": MEDIA[Form.XLSX]}
+    )
+    assert (wrong.status, wrong.json()["faults"][0]["rule"]) == (400, "not_a_time")
+
+
 def test_own_mapping_of_the_operator_is_there(node: TranslatingNode) -> None:
     source = {
         "sender": {"code": "4400000001", "name": "Ours", "dxp_id": "DXPENT0000000001"},
@@ -186,10 +210,10 @@ BAD = {
     "NaN": (b'{"a": NaN}', "?mapping=payments", JSON, 422, "not-json", "not_json"),
     "deep": (b"[" * 100_000, "?mapping=payments", JSON, 422, "not-json", "depth"),
     "an escape cut off": (b'{"a": "\\u"}', "?mapping=payments", JSON, 422, "not-json", "not_json"),
-    "JSON in another encoding": (payment("B"), "?mapping=payments", {"Content-Type": "application/json; charset=gbk"}, 422, "wrong-encoding", "encoding"),
-    "no bytes of the encoding": (b"\xff", "?mapping=payments", JSON, 422, "wrong-encoding", "encoding"),
+    "JSON in another encoding": (payment("B"), "?mapping=payments", {"Content-Type": "application/json; charset=gbk"}, 422, "wrong-encoding", "encoding_json"),
+    "no bytes of the encoding": (b"\xff", "?mapping=payments", JSON, 422, "wrong-encoding", "encoding_bytes"),
     "not CSV": (example("inventories")[:-9] + b'"', "?mapping=inventories", {"Content-Type": "text/csv"}, 422, "not-csv", "quote"),
-    "a column missing": (example("inventories").replace(b"cop_no", b"copno", 1), "?mapping=inventories", {"Content-Type": "text/csv"}, 422, "not-csv", "missing_column"),
+    "a column missing": (example("inventories").replace(b"cop_no", b"copno", 1), "?mapping=inventories", {"Content-Type": "text/csv"}, 422, "untranslatable", "missing_column"),
     "no number": (payment("B", amount_fen="much"), "?mapping=payments", JSON, 422, "untranslatable", "not_a_number"),
     "half a surrogate pair": (payment("B", note="\ud800"), "?mapping=payments", JSON, 422, "untranslatable", "not_in_xml"),
     "something required missing": (payment("B", order_no=None), "?mapping=payments", JSON, 422, "invalid-message", "missing"),

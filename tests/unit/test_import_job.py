@@ -1,5 +1,7 @@
 """One import made step by step in this process: every row is in one message or refused, whatever comes in between."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import Workbook, load_workbook
 
 from gateway.app.build import App
 from gateway.app.import_role import import_role
@@ -25,6 +28,7 @@ from gateway.imports.facts import (
     request_name,
 )
 from gateway.imports.role import ImportRole
+from gateway.imports.sheets import refused_sheet
 from gateway.model import EnterpriseId, Quota
 from gateway.simulator.world import free_port
 from spool.imports import CHUNK_BYTES, ImportJob, JobState, NewImport
@@ -187,6 +191,31 @@ def test_same_values_in_another_encoding_are_a_duplicate(app: App, spool: Spool)
     assert (job(spool, "B").state, job(spool, "B").first, job(spool, "B").messages) == (
         JobState.DUPLICATE, "A", 0,
     )  # fmt: skip
+
+
+def test_workbook_is_the_same_as_its_rows_in_csv(app: App, spool: Spool) -> None:
+    body = inventories(130, unwritable={20})
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("清单")
+    for line in csv.reader(body.decode().splitlines()):
+        sheet.append(line)
+    kept = io.BytesIO()
+    book.save(kept)
+    hand_in(app, spool, kept.getvalue(), form="xlsx")
+    worked(role_of(app, spool))
+    hand_in(app, spool, inventories(1, first=500) + body.split(b"\n", 1)[1], "B")
+    worked(role_of(app, spool))
+
+    assert (job(spool).state, job(spool).bodies) == (JobState.DONE, 129)
+    (one,) = spool.import_refusals(job(spool).number, limit=10)
+    told = decoded(one.facts, RefusedBody)
+    assert told.body.rows == (("", 21, 21),), "a workbook with one sheet names none"
+    assert "21" in told.faults[0].source
+    given_back = refused_sheet(spool, job(spool), 0, folder=app.config.node.state_dir)
+    heads, row = load_workbook(io.BytesIO(given_back)).worksheets[0].iter_rows(values_only=True)
+    assert row[heads.index("cop_no")] == "C-0000020"
+    assert {rule for rules in refused(spool, "B").values() for rule in rules} >= {"conflict_version"}
+    assert job(spool, "B").bodies == 1, "only what the workbook did not have is new"
 
 
 def test_all_or_nothing_makes_nothing_unless_all_is_sound(app: App, spool: Spool) -> None:

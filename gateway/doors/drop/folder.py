@@ -40,19 +40,37 @@ _UNFIT: Final = {
         fix="let the group read it before it is sent: chmod 640 FILE",
         fix_zh="请在传送前允许所属组读取：chmod 640 FILE",
     ),
+    Unfit.TOO_LARGE: Fault(
+        rule="too_large",
+        message="this file has more bytes than a sheet may have here",
+        message_zh="文件大小超过上限",
+        fix="split it into several files",
+        fix_zh="请拆分为多个文件",
+    ),
+    Unfit.NO_SOURCE: Fault(
+        rule="no_source",
+        message="this folder takes sheets and JSON, and the name of this file says that it is something else",
+        message_zh="该文件夹只接收表格和JSON文件，此文件名的后缀不符",
+        fix="name it by what it is: .xlsx, .csv, .json or .ndjson",
+        fix_zh="请按文件类型命名：.xlsx、.csv、.json或.ndjson",
+    ),
 }
 
 
 class FolderDropAdapter:
     """`gateway.doors.drop.loop.DropAdapter` over a folder."""
 
-    def __init__(self, door: FolderDoor, *, size_bytes: int, enterprise: str) -> None:
-        """`size_bytes`: largest message; of a larger file one byte more is read."""
+    feeds: type[PolledFeed] = PolledFeed
+
+    def __init__(
+        self, door: FolderDoor, *, size_bytes: int, enterprise: str, drop: DoorDrop | None = None
+    ) -> None:
+        """`size_bytes`: largest message; of a larger file one byte more is read. `drop`: how files are read instead."""
         self._door = door
         self._enterprise = enterprise
-        self._drop = DoorDrop(door.dir, size_bytes)
-        self._feed = PolledFeed(self._drop, poll_s=POLL_S, stable_s=door.stable_s)
-        self._reports = FolderTransport(Folder(send_dir=door.reports_dir, receive_dir=door.dir))
+        self._drop = drop or DoorDrop(door.dir, size_bytes)
+        self._feed = self.feeds(self._drop, poll_s=POLL_S, stable_s=door.stable_s)
+        self.reports = FolderTransport(Folder(send_dir=door.reports_dir, receive_dir=door.dir))
         self._problems = FolderTransport(Folder(send_dir=door.rejected_dir, receive_dir=door.dir))
 
     def receive(self, *, limit: int, timeout_s: float) -> Sequence[Arrival]:
@@ -66,11 +84,15 @@ class FolderDropAdapter:
         taken = [one for one in answered if is_taken(one.answer)]
         refused = [one for one in answered if not is_taken(one.answer)]
         try:
-            _write(self._reports, [(one.arrival.name, ACCEPTED, one.answer.body) for one in taken])
-            _write(self._problems, [(one.arrival.name, PROBLEM, one.answer.body) for one in refused])
+            self._enclose(answered)
+            write_reports(self.reports, [(one.arrival.name, ACCEPTED, one.answer.body) for one in taken])
+            write_reports(self._problems, [(one.arrival.name, PROBLEM, one.answer.body) for one in refused])
         except DeliveryError as error:
             return Reported((), error)
         return Reported(answered)
+
+    def _enclose(self, answered: Sequence[Answered]) -> None:
+        """Write what belongs to the reports; nothing here. Raises DeliveryError."""
 
     def done(self, answered: Sequence[Answered]) -> None:
         """Move the files; see `DropAdapter.done`."""
@@ -95,7 +117,7 @@ class FolderDropAdapter:
             name: problem_response("bad-request", quote(name, errors="replace"), (_UNFIT[why],))
             for name, why in unfit.items()
         }
-        _write(self._problems, [(name, PROBLEM, answer.body) for name, answer in answers.items()])
+        write_reports(self._problems, [(name, PROBLEM, answer.body) for name, answer in answers.items()])
         self._drop.move(list(unfit), self._door.rejected_dir)
         for why in unfit.values():
             log(
@@ -106,7 +128,8 @@ class FolderDropAdapter:
             )
 
 
-def _write(folder: FolderTransport, reports: Sequence[tuple[str, str, bytes]]) -> None:
+def write_reports(folder: FolderTransport, reports: Sequence[tuple[str, str, bytes]]) -> None:
+    """Write reports, each as name of the file, ending and bytes. Raises DeliveryError."""
     parcels = [
         Parcel(entry=number, cop_msg_id="", message_type="", body=body, file_name=report_name(name, ending))
         for number, (name, ending, body) in enumerate(reports)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from gateway.errors import DeliveryError
 from gateway.transports.folder import explain, sync_folder
@@ -31,9 +31,13 @@ class Unfit(Enum):
     NOT_A_FILE = auto()
     UNREADABLE = auto()
     """The gateway has no permission to read it."""
+    TOO_LARGE = auto()
+    """It has more bytes than a sheet may have."""
+    NO_SOURCE = auto()
+    """Its name does not say that it is a sheet or JSON, where only these are taken."""
 
 
-class _Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     """Identifies a file, and whether it has changed."""
 
     device: int
@@ -57,7 +61,7 @@ class DoorDrop:
         self.left: dict[str, str] = {}  # unfinished files of the platform are not reported
         self._at_most = size_bytes + 1
         self._mark = new_mark()
-        self._read: dict[str, _Identity] = {}
+        self._read: dict[str, FileIdentity] = {}
         self._targets: dict[str, _Target] = {}
         self._unfit: dict[str, Unfit] = {}
         self._looked = False
@@ -87,9 +91,16 @@ class DoorDrop:
             except OSError as error:
                 yield name, explain(error, self._folder)
                 continue
+            except DeliveryError as error:
+                yield name, error
+                continue
             if body is not None:
                 self._read[name] = identity
                 yield name, body
+
+    def unfit(self, name: str, why: Unfit) -> None:
+        """Report an entry with the next `take_unfit`."""
+        self._unfit[name] = why
 
     def take_unfit(self) -> dict[str, Unfit]:
         """Return, once, the entries found since the last listing began that cannot be messages."""
@@ -140,22 +151,26 @@ class DoorDrop:
                 elif not stat.S_ISDIR(facts.st_mode) and len(self._unfit) < _UNFIT_AT_MOST:
                     self._unfit[entry.name] = Unfit.NOT_A_FILE
 
-    def _read_one(self, name: str) -> tuple[bytes | None, _Identity]:
+    def _read_one(self, name: str) -> tuple[bytes | None, FileIdentity]:
         """Return no body when the entry is no longer a regular file, or is being written."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(self._folder / name, flags), "rb") as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
-                return None, _identity(before)
-            body = file.read(self._at_most)
-            after = _identity(os.fstat(file.fileno()))
-        same = _identity(before) == after and len(body) == min(after.size_bytes, self._at_most)
+                return None, identity_of(before)
+            return self._content(name, file, identity_of(before))
+
+    def _content(self, _name: str, file: BinaryIO, before: FileIdentity) -> tuple[bytes | None, FileIdentity]:
+        """Return the bytes of an open file; None: it is being written."""
+        body = file.read(self._at_most)
+        after = identity_of(os.fstat(file.fileno()))
+        same = before == after and len(body) == min(after.size_bytes, self._at_most)
         return (body if same else None), after
 
-    def _put_away(self, name: str, read: _Identity, target: _Target | None) -> None:
+    def _put_away(self, name: str, read: FileIdentity, target: _Target | None) -> None:
         hidden = self._folder / _hidden(name, self._mark)
         (self._folder / name).rename(hidden)
-        if _identity(hidden.lstat()) != read:
+        if identity_of(hidden.lstat()) != read:
             self._give_back(hidden, name)
         elif target is None:
             hidden.unlink()
@@ -182,5 +197,6 @@ def _hidden(name: str, mark: str) -> str:
     return f".{os.fsdecode(raw)}.{mark}.reading"
 
 
-def _identity(facts: os.stat_result) -> _Identity:
-    return _Identity(facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+def identity_of(facts: os.stat_result) -> FileIdentity:
+    """Return what identifies a file as it is now."""
+    return FileIdentity(facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)

@@ -4,10 +4,9 @@ After a crash in between, a step is at worst repeated: what was committed is rec
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from gateway.doors.drop.batch import BatchSubmitter
 from gateway.doors.http.services import HttpResponse
 from gateway.errors import DeliveryError
 from gateway.model import Enterprise
@@ -69,6 +68,20 @@ class DropAdapter(Protocol):
         ...
 
 
+class Submitter(Protocol):
+    """Judges what was dropped."""
+
+    @property
+    def closed(self) -> Callable[[], str]:
+        """Say why nothing may be accepted now; empty: it may."""
+
+    def judge(
+        self, arrivals: Sequence[Arrival], caller: Enterprise, door: str, /
+    ) -> list[HttpResponse | None]:
+        """Return an answer for each arrival; None: not now, ask again."""
+        ...
+
+
 class DropLoop:
     """Runs one door."""
 
@@ -78,7 +91,7 @@ class DropLoop:
         caller: Enterprise,
         kind: str,
         adapter: DropAdapter,
-        submitter: BatchSubmitter,
+        submitter: Submitter,
         clock: Clock = time.monotonic,
     ) -> None:
         self._caller = caller

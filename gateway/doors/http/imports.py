@@ -225,6 +225,7 @@ async def _receive(request: Request, coming: ComingSource, limit: int) -> None:
         if coming.size + len(part) > limit:
             raise too_large()
         await coming.add(part)
+    await coming.flush()
     signature = shown(request).signature
     promised = "" if signature is None else signature.content_sha256
     if promised and coming.sha256.hex() != promised:
