@@ -16,7 +16,7 @@ from gateway.model import Direction, MessageType
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.schema_model import ElementDecl, Grammar, Shape, Slot
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
-from gateway.rules.tables import TablePlace, read_tables, shaped
+from gateway.rules.tables import TablePlace, parse_tables, read_text, shaped
 
 _EXAMPLE: Final = """
 message = "CEB311Message"
@@ -39,9 +39,13 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMapping:
     """Read and check one mapping. Raises RulesError."""
-    tables = read_tables(file)
+    return compile_mapping(read_text(file), file, schemas, catalogue)
+
+
+def compile_mapping(text: str, file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMapping:
+    """Check the text of one mapping; `file` names it and is not read. Raises RulesError."""
     place = TablePlace(file)
-    read = shaped(tables, _File, place, _EXAMPLE)
+    read = shaped(parse_tables(text, file), _File, place, _EXAMPLE)
     kind = catalogue.by_name(read.message)
     if kind is None or kind.direction is not Direction.DECLARATION or read.message not in schemas.roots:
         raise place.error(
@@ -56,7 +60,7 @@ def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMa
     root = loader.root(schemas.declaration(kind.name))
     return SourceMapping(
         name=file.stem,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
         about=read.about,
         source=source,
         delimiter=read.delimiter,
