@@ -12,6 +12,7 @@ from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
 from gateway.cli.terminal import echo
+from gateway.cli.to_json import write_as_json
 from gateway.cli.validate import read
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import ConfigError, Refused
@@ -32,8 +33,11 @@ _SHOWN = 60
 
 @click.command("translate")
 @document_argument
+@click.option("--mapping", "-m", "wanted", help="Name of a mapping, or a file that ends in .toml.")
 @click.option(
-    "--mapping", "-m", "wanted", required=True, help="Name of a mapping, or a file that ends in .toml."
+    "--to-json",
+    is_flag=True,
+    help="The other way: write the CEB message in FILE, declaration or receipt, as JSON with the names of its elements.",
 )
 @click.option(
     "-o",
@@ -67,7 +71,8 @@ _SHOWN = 60
 def translate_(
     *,
     document: Path,
-    wanted: str,
+    wanted: str | None,
+    to_json: bool,
     out: Path | None,
     split: bool,
     trace: bool,
@@ -83,10 +88,17 @@ def translate_(
     The document is the one that POST /v1/messages?mapping=M would keep: the same source gives the same bytes. It is
     written only when it is in order. Faults name the place in FILE beside the XPath.
     With --json: a line for each field (--trace), then one for each message.
+
+    With --to-json the mapping json-311 (of the message's number) makes the same values of what is written, docs/sheets.md.
     """
+    if to_json == (wanted is not None):
+        raise click.UsageError("either --mapping, or --to-json")
     if split and out is None:
         raise click.UsageError("--split needs -o: several messages do not fit into one output")
     rules = load_rules(rules_dir, edition)
+    if wanted is None:
+        write_as_json(document, rules, out, as_json=as_json)
+        return
     mapping = _mapping(wanted, rules, rules_dir, mappings_dir)
     made = _translate(document, mapping, charset, _goods(goods_file), split=split)
     if isinstance(made, Refused):
@@ -157,7 +169,7 @@ def _refuse(document: Path, mapping: SourceMapping, faults: Sequence[Fault], *, 
     if as_json:
         emit({"file": str(document), "mapping": mapping.name, "valid": False, "faults": faults})
     else:
-        _tell_faults(document, faults)
+        tell_faults(document, faults)
     click.get_current_context().exit(NOT_IN_ORDER)
 
 
@@ -185,12 +197,13 @@ def _tell(
             }
         )
     elif faults:
-        _tell_faults(document, faults)
+        tell_faults(document, faults)
     elif file is not None:
         echo(f"{file}: {mapping.kind.name}, {count} declarations", err=True)
 
 
-def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
+def tell_faults(document: Path, faults: Sequence[Fault]) -> None:
+    """Say on stderr what is wrong with a source, each fault with its place there and in the message."""
     say("error", f"{document}: {len(faults)} found")
     for fault in faults:
         source = getattr(fault, "source", "")

@@ -55,12 +55,14 @@ class _Writer:
         `place`: what comes before a name in a place of the source; `path`: path of the element below the root.
         """
         shape = self.grammar.shape(decl)
-        yield f"\n[{name}]"
-        yield from (f'"@{one.name}" = {_quoted(f"{place}@{one.name}")}' for one in shape.attributes)
+        lines = [f'"@{one.name}" = {_quoted(f"{place}@{one.name}")}' for one in shape.attributes]
         slots = [(slot, slot.decl) for slot in shape.slots if slot.decl and slot.decl.tag not in _NOT_MAPPED]
-        for _, one in slots:
-            if self.grammar.shape(one).text is not None:
-                yield f"{one.name} = {_quoted(f'{place}{one.name}')}"
+        lines += [
+            f"{one.name} = {_quoted(f'{place}{one.name}')}"
+            for _, one in slots
+            if self.grammar.shape(one).text is not None
+        ]
+        yield from (f"\n[{name}]", *lines) if lines else ()
         for slot, one in slots:
             if self.grammar.shape(one).text is None:
                 yield from self._inner(slot, one, name, place, path)
