@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.errors import ConfigError
 from gateway.mapping.faults import told_of
-from gateway.mapping.source import Spot
+from gateway.mapping.sources.item import Spot
 from gateway.model import Advice, Enterprise, Fault, Severity
 from gateway.rules.rulebook import Rulebook
 

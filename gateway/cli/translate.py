@@ -1,8 +1,10 @@
-"""`gateway translate`: translates JSON or CSV to CEB messages by a mapping, and traces each field's origin."""
+"""`gateway translate`: translates tables and JSON to CEB messages by a mapping, and traces each field's origin."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import click
@@ -22,7 +24,10 @@ from gateway.mapping.compile import load_mapping
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mappings
 from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.translate import Translated, translate, translate_split
+from gateway.mapping.sources.table import SUFFIXES, Note, SourceLimits
+from gateway.mapping.translate import source_limits, usual_form
+from gateway.mapping.translated import Translated
+from gateway.mapping.translation import FORMS, Source, Translation, open_translation
 from gateway.mapping.write import TraceStep
 from gateway.model import BEIJING, Fault
 from gateway.rules.loading import Rules, load_rules
@@ -49,7 +54,13 @@ _SHOWN = 60
 @click.option(
     "--trace", is_flag=True, help="Say on stdout where each field came from; the document goes to -o only."
 )
-@click.option("--charset", default="", help="Of CSV: utf-8 (default), gb18030, gbk or gb2312.")
+@click.option("--charset", default="", help="Of CSV: utf-8 (default), utf-16, gb18030, gbk or gb2312.")
+@click.option("--delimiter", default="", help="Of CSV, where the head row does not tell it.")
+@click.option(
+    "--app-time",
+    default="",
+    help="YYYYMMDDhhmmss, Beijing time, for mappings that ask for it; without it the time at which FILE was changed.",
+)
 @click.option(
     "--goods",
     "goods_file",
@@ -77,6 +88,8 @@ def translate_(
     split: bool,
     trace: bool,
     charset: str,
+    delimiter: str,
+    app_time: str,
     goods_file: Path | None,
     edition: str,
     rules_dir: Path | None,
@@ -100,27 +113,58 @@ def translate_(
         write_as_json(document, rules, out, as_json=as_json)
         return
     mapping = _mapping(wanted, rules, rules_dir, mappings_dir)
-    made = _translate(document, mapping, charset, _goods(goods_file), split=split)
-    if isinstance(made, Refused):
-        _refuse(document, mapping, made.faults, as_json=as_json)
+    given = _Given(charset=charset, delimiter=delimiter, app_time=app_time)
+    try:
+        translation = _open(document, mapping, _goods(goods_file), given, split=split)
+        whole = _judged(translation, document, rules, split=split, as_json=as_json)
+        if trace:
+            _trace(translation, split=split, as_json=as_json)
+    except Refused as refused:
+        _refuse(document, mapping, refused.faults, as_json=as_json)
         return
-    judged = [(one, _faults(one, rules)) for one in made]
-    if trace:
-        for one, _ in judged:
-            _tell_steps(one.steps(), as_json=as_json)
-    whole = not any(faults for _, faults in judged)
-    files = _files(out, len(made), split=split)
-    for (one, faults), file in zip(judged, files, strict=True):
-        if whole and (file is not None or not (trace or as_json)):
-            deliver(one.document, file)
-        _tell(document, mapping, one, faults, file=file if whole else None, as_json=as_json)
     if not whole:
         click.get_current_context().exit(NOT_IN_ORDER)
+    for made, file in zip(_messages(translation, split=split), _files(out, split=split), strict=False):
+        if file is not None or not (trace or as_json):
+            deliver(made.document, file)
+        _tell(document, mapping, made, (), file=file, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What is said of the source beside its name."""
+
+    charset: str
+    delimiter: str
+    app_time: str
+
+
+def _judged(translation: Translation, document: Path, rules: Rules, *, split: bool, as_json: bool) -> bool:
+    """Check every message, and tell what is wrong; say whether all is in order. Raises Refused."""
+    whole = True
+    for made in _messages(translation, split=split):
+        if faults := _faults(made, rules):
+            whole = False
+            _tell(document, translation.mapping, made, faults, file=None, as_json=as_json)
+    for note in translation.notes:
+        _tell_note(note, as_json=as_json)
+    return whole
+
+
+def _trace(translation: Translation, *, split: bool, as_json: bool) -> None:
+    """Show where each field comes from, and what of the source no rule reads."""
+    for made in _messages(translation, split=split):
+        _tell_steps(made.steps(), as_json=as_json)
+    for place in translation.unconsumed:
+        if as_json:
+            emit({"unconsumed": place})
+        else:
+            echo(f"–  <- {place}  (read by no rule)")
 
 
 def _mapping(wanted: str, rules: Rules, rules_dir: Path | None, own_dir: Path | None) -> SourceMapping:
     if wanted.endswith(".toml"):
-        return load_mapping(Path(wanted), rules.schemas, rules.catalogue)
+        return load_mapping(Path(wanted), rules)
     known = load_mappings(rules, rules_dir, own_dir)
     if wanted not in known:
         raise ConfigError(
@@ -139,18 +183,20 @@ def _goods(file: Path | None) -> RegisteredGoods | None:
     return GoodsOfDay(read_goods(read(file), form), datetime.now(BEIJING).strftime("%Y%m%d"))
 
 
-def _translate(
-    document: Path, mapping: SourceMapping, charset: str, goods: RegisteredGoods | None, *, split: bool
-) -> Sequence[Translated] | Refused:
-    """Translate with the gateway's limits on submissions, or with the file's own size as limit if `split`."""
-    body, limits = read(document), LimitsConfig()
-    try:
-        if split:
-            roomy = LimitsConfig(size_bytes=len(body) + 1, depth=limits.depth, elements=len(body) + 1)
-            return translate_split(body, mapping, roomy, charset=charset, goods=goods)
-        return (translate(body, mapping, limits, charset=charset, goods=goods),)
-    except Refused as refused:
-        return refused
+def _open(
+    document: Path, mapping: SourceMapping, goods: RegisteredGoods | None, given: "_Given", *, split: bool
+) -> Translation:
+    """Open the source; what has to become one message has the gateway's limits on submissions. Raises Refused."""
+    form = SUFFIXES.get(document.suffix.lower())
+    source = Source(
+        content=click.get_current_context().with_resource(document.open("rb")) if split else read(document),
+        form=form if form in FORMS[mapping.source] else usual_form(mapping),
+        charset=given.charset,
+        delimiter=given.delimiter,
+        app_time=given.app_time or _changed_at(document),
+    )
+    limits = SourceLimits() if split else source_limits(LimitsConfig())
+    return open_translation(mapping, source, goods, limits=limits)
 
 
 def _faults(made: Translated, rules: Rules) -> tuple[Fault, ...]:
@@ -158,10 +204,26 @@ def _faults(made: Translated, rules: Rules) -> tuple[Fault, ...]:
     return made.located(judged.faults) if made.faults or judged.faults else ()
 
 
-def _files(out: Path | None, count: int, *, split: bool) -> Iterable[Path | None]:
+def _changed_at(document: Path) -> str:
+    return datetime.fromtimestamp(document.stat().st_mtime, BEIJING).strftime("%Y%m%d%H%M%S")
+
+
+def _messages(translation: Translation, *, split: bool) -> Iterator[Translated]:
+    """Yield the messages; with `split`, as many as it takes, refused declarations in one with the others."""
+    if not split:
+        yield translation.whole()
+        return
+    for portion in translation.portions():
+        bodies = sorted((*portion.bodies, *portion.refused), key=lambda one: one.ordinal)
+        yield translation.message(bodies)
+
+
+def _files(out: Path | None, *, split: bool) -> Iterator[Path | None]:
     if out is None or not split:
-        return [out] * count
-    return [out.with_name(f"{out.stem}-{number}{out.suffix or '.xml'}") for number in range(1, count + 1)]
+        yield out
+        return
+    for number in count(1):
+        yield out.with_name(f"{out.stem}-{number}{out.suffix or '.xml'}")
 
 
 def _refuse(document: Path, mapping: SourceMapping, faults: Sequence[Fault], *, as_json: bool) -> None:
@@ -182,7 +244,6 @@ def _tell(
     file: Path | None,
     as_json: bool,
 ) -> None:
-    count = len(made.writing.portion.items)
     if as_json:
         emit(
             {
@@ -190,7 +251,7 @@ def _tell(
                 "mapping": mapping.name,
                 "valid": not faults,
                 "message_type": mapping.kind.name,
-                "declarations": count,
+                "declarations": made.declarations,
                 "sha256": hashlib.sha256(made.document).hexdigest(),
                 "out": str(file or ""),
                 "faults": faults,
@@ -199,7 +260,7 @@ def _tell(
     elif faults:
         tell_faults(document, faults)
     elif file is not None:
-        echo(f"{file}: {mapping.kind.name}, {count} declarations", err=True)
+        echo(f"{file}: {mapping.kind.name}, {made.declarations} declarations", err=True)
 
 
 def tell_faults(document: Path, faults: Sequence[Fault]) -> None:
@@ -215,6 +276,15 @@ def tell_faults(document: Path, faults: Sequence[Fault]) -> None:
         echo(f"    {fault.message_zh}", err=True)
         echo(f"    fix: {fault.fix}", err=True)
         echo(f"    改正：{fault.fix_zh}", err=True)
+
+
+def _tell_note(note: Note, *, as_json: bool) -> None:
+    if as_json:
+        emit({"note": note.rule, "sheet": note.sheet, "count": note.count, "message": note.message})
+        return
+    place = f"{note.sheet}: " if note.sheet else ""
+    echo(f"{place}{note.message}", err=True)
+    echo(f"{place}{note.message_zh}", err=True)
 
 
 def _tell_steps(steps: Iterable[TraceStep], *, as_json: bool) -> None:

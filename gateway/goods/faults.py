@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.goods.columns import Column
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.source import Reference, Spot, shortened
+from gateway.mapping.sources.item import Reference, Spot, shortened
 from gateway.model import Fault
 
 

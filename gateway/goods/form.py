@@ -32,9 +32,9 @@ from gateway.goods.register import (
     Register,
     packed,
 )
-from gateway.mapping.csv_source import Rows, read_csv
-from gateway.mapping.json_source import JsonItem, read_json
-from gateway.mapping.source import NoTextError, Reference, SourceItem, decoded, shortened
+from gateway.mapping.sources.csv_source import Rows, read_csv
+from gateway.mapping.sources.item import NoTextError, Reference, SourceItem, decoded, shortened
+from gateway.mapping.sources.json_source import JsonItem, read_json
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 

@@ -17,6 +17,7 @@ from gateway.goods.form import read_register
 from gateway.goods.register import GoodsOfDay, OwnTables, Register
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.registered import RegisteredGoods
+from gateway.mapping.sources.table import Form
 from gateway.mapping.translate import translate
 from gateway.model import (
     BEIJING,
@@ -88,7 +89,10 @@ class Translate(Struct, frozen=True, kw_only=True):
     body: bytes
     caller: EnterpriseId
     mapping: str
+    form: Form
     charset: str
+    app_time: str = ""
+    """YYYYMMDDhhmmss, Beijing time, for mappings that ask for it; empty: not given."""
     full: tuple[EnterpriseId, ...] = ()
     """As in `Examine`."""
     own: OwnTables | None = None
@@ -375,7 +379,13 @@ class Judge:
         mapping = self.mappings[case.mapping]
         try:
             made = translate(
-                case.body, mapping, self.config.accept.limits, charset=case.charset, goods=_goods(case)
+                case.body,
+                mapping,
+                self.config.accept.limits,
+                form=case.form,
+                charset=case.charset,
+                app_time=case.app_time,
+                goods=_goods(case),
             )
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)

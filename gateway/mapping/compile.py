@@ -1,6 +1,7 @@
 """Compile a TOML file to a mapping, fully checked against its schema; RulesError names file, key and an example."""
 
 import hashlib
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -9,65 +10,183 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from gateway.mapping.language import Branch, Leaf, SourceKind, SourceMapping, references
-from gateway.mapping.origins import OriginReading, Typed, read_origin, reference
-from gateway.mapping.source import Reference
+from gateway.errors import RulesError
+from gateway.mapping.conditions import read_conditions
+from gateway.mapping.language import (
+    Branch,
+    Column,
+    ColumnHeads,
+    Condition,
+    Groups,
+    Leaf,
+    Members,
+    Places,
+    SourceKind,
+    SourceMapping,
+)
+from gateway.mapping.lookups import LookupTables
+from gateway.mapping.origins import Typed, read_origin
+from gateway.mapping.places import OneOrMore, PlaceReading, Within
 from gateway.model import Direction, MessageType
-from gateway.rules.catalogue import Catalogue
+from gateway.rules.loading import Rules
 from gateway.rules.schema_model import ElementDecl, Grammar, Shape, Slot
-from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
-from gateway.rules.tables import TablePlace, parse_tables, read_text, shaped
+from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE
+from gateway.rules.tables import TablePlace, shaped
 
 _EXAMPLE: Final = """
 message = "CEB311Message"
 source = "json"
 about = "orders of the shop"
+money = "yuan"
+sheet = "订单"
 delimiter = ";"
+trim = true
+when = { column = "业务类型", is = "9610" }
+columns = { "订单编号" = { also = ["订单号", "order_no"], required = true } }
 each = { Order = "/orders", "Order/OrderList" = "lines" }
 document = { Order = { OrderHead = { orderNo = "order_no" } } }
 """
+_EACH_EXAMPLE: Final = """
+sheet = "商品"
+key = ["订单编号"]
+by = ["序号"]
+"""
+_WHEN: Final = "when"
+
+
+class _Heads(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    also: tuple[str, ...] = ()
+    required: bool = False
+    example: str = ""
+    about: str = ""
+
+
+class _Joined(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sheet: Annotated[str, Meta(min_length=1)]
+    key: Annotated[tuple[OneOrMore, ...], Meta(min_length=1)]
+    by: tuple[OneOrMore, ...] = ()
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: str
-    source: Literal["json", "csv"]
+    source: Literal["json", "table", "csv"]
     about: str = ""
-    delimiter: Annotated[str, Meta(pattern=r'^[^"\r\n]$')] = ","
-    each: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    money: Literal["yuan", "fen", ""] = ""
+    sheet: str = ""
+    delimiter: Annotated[str, Meta(pattern=r'^([^"\r\n]?)$')] = ""
+    trim: bool = False
+    when: object = None
+    columns: dict[str, _Heads] | None = None
+    each: dict[str, str | tuple[OneOrMore, ...] | _Joined] = field(default_factory=dict)
     document: dict[str, Any]
 
 
-def load_mapping(file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMapping:
-    """Read and check one mapping. Raises RulesError."""
-    return compile_mapping(read_text(file), file, schemas, catalogue)
+def load_mapping(file: Path, rules: Rules) -> SourceMapping:
+    """Read and check one mapping, and the files beside it that it looks things up in. Raises RulesError."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise RulesError(
+            f"cannot read a mapping: {error.strerror}", where=str(file), fix="name a file that ends in .toml"
+        ) from error
+    return compile_mapping(content, file, rules, beside=file.parent)
 
 
-def compile_mapping(text: str, file: Path, schemas: Schemas, catalogue: Catalogue) -> SourceMapping:
-    """Check the text of one mapping; `file` names it and is not read. Raises RulesError."""
+def compile_mapping(content: bytes, file: Path, rules: Rules, *, beside: Path | None = None) -> SourceMapping:
+    """Check a mapping that stands in `content`; `file` names it, and need not exist. Raises RulesError.
+
+    `beside`: the folder of the files that it looks things up in; None: it can name none.
+    """
     place = TablePlace(file)
-    read = shaped(parse_tables(text, file), _File, place, _EXAMPLE)
-    kind = catalogue.by_name(read.message)
+    text = _decoded(content, place)
+    read = shaped(_tables(text, place), _File, place, _EXAMPLE)
+    kind = rules.catalogue.by_name(read.message)
+    schemas = rules.schemas
     if kind is None or kind.direction is not Direction.DECLARATION or read.message not in schemas.roots:
         raise place.error(
             f"{read.message} is no declaration of edition {schemas.edition}", key="message",
             example='message = "CEB311Message"',
         )  # fmt: skip
-    source = SourceKind(read.source)
-    grammar = schemas.grammar_for(kind.name)
-    loader = _Loader(
-        read, kind, grammar, place, OriginReading(mapping=file.stem, csv=source is SourceKind.CSV)
+    looking = LookupTables(rules.tables, beside)
+    reading = PlaceReading(
+        mapping=file.stem,
+        table=read.source != "json",
+        columns=_columns(read, place),
+        money=read.money,
+        trim=read.trim,
+        tables=looking,
+        place=place,
     )
+    loader = _Loader(read, kind, schemas.grammar_for(kind.name), place, reading)
     root = loader.root(schemas.declaration(kind.name))
-    return SourceMapping(
+    mapping = SourceMapping(
         name=file.stem,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=_digest(content, looking),
+        text=text,
+        files=looking.files,
         about=read.about,
-        source=source,
+        source=SourceKind.TABLE if reading.table else SourceKind.JSON,
         delimiter=read.delimiter,
+        sheet=read.sheet,
+        money=read.money,
+        columns=(),
+        when=loader.when(read.when),
         kind=kind,
         root=root,
-        wanted=tuple(dict.fromkeys(one.written for one in references(root))),
     )
+    return replace(mapping, columns=_heads(mapping, reading)) if reading.table else mapping
+
+
+def _decoded(content: bytes, place: TablePlace) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise place.error(f"not a TOML table in UTF-8: {error}") from error
+
+
+def _tables(text: str, place: TablePlace) -> dict[str, Any]:
+    """Parse TOML. Raises RulesError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise place.error(f"not a TOML table in UTF-8: {error}") from error
+
+
+def _columns(read: _File, place: TablePlace) -> Mapping[str, ColumnHeads] | None:
+    table_words = {
+        "columns": read.columns is not None,
+        "sheet": bool(read.sheet),
+        "delimiter": bool(read.delimiter),
+    }
+    if read.source == "json":
+        for word, used in table_words.items():
+            if used:
+                raise place.error(f"{word} goes with a table", key=word, example='source = "table"')
+        return None
+    if read.columns is None:
+        return None
+    return {
+        name: ColumnHeads(
+            name=name, also=one.also, required=one.required, example=one.example, about=one.about
+        )
+        for name, one in read.columns.items()
+    }
+
+
+def _heads(mapping: SourceMapping, reading: PlaceReading) -> tuple[ColumnHeads, ...]:
+    """Return the columns of a table, as it lists them, or all that it names."""
+    if reading.columns is not None:
+        return tuple(reading.columns.values())
+    names = dict.fromkeys(one.name for one in mapping.places() if isinstance(one, Column))
+    return tuple([ColumnHeads(name=name, required=True) for name in names])
+
+
+def _digest(content: bytes, looking: LookupTables) -> str:
+    """Return the digest of the text alone, or of it and of all that it looks things up in."""
+    own = hashlib.sha256(content).hexdigest()
+    beside = {name: hashlib.sha256(body).hexdigest() for name, body in looking.files.items()}
+    more = [f"{name} {digest}" for name, digest in sorted((looking.used | beside).items())]
+    return hashlib.sha256("\n".join((own, *more)).encode()).hexdigest() if more else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +196,19 @@ class _At:
     place: TablePlace
     path: str = ""
     """Path of the element below the root: `Order/OrderList`."""
-    depth: int = 0
-    """Number of enclosing items."""
+    within: Within
+    """The enclosing items."""
 
     def inside(self, name: str) -> "_At":
         path = f"{self.path}/{name}" if self.path else name
-        return _At(place=self.place.within(name), path=path, depth=self.depth)
+        return _At(place=self.place.within(name), path=path, within=self.within)
 
 
 class _Loader:
     """Walks the tables of one file along the schema."""
 
     def __init__(
-        self, read: _File, kind: MessageType, grammar: Grammar, place: TablePlace, reading: OriginReading
+        self, read: _File, kind: MessageType, grammar: Grammar, place: TablePlace, reading: PlaceReading
     ) -> None:
         self._read = read
         self._kind = kind
@@ -102,7 +221,7 @@ class _Loader:
     def root(self, decl: ElementDecl) -> Branch:
         """Read all of `document`, and check that every key of `each` was used."""
         slot = Slot(decl=decl, low=1, high=1)
-        at = _At(place=self._place.within("document"))
+        at = _At(place=self._place.within("document"), within=Within())
         if self._kind.body not in self._read.document:
             raise at.place.error(
                 f"there is no {self._kind.body}", key=self._kind.body, example=f"[document.{self._kind.body}]"
@@ -116,6 +235,13 @@ class _Loader:
             )  # fmt: skip
         return root
 
+    def when(self, written: object) -> tuple[Condition, ...]:
+        """Read the condition of the whole mapping: of a row of a table, or of a declaration of a tree."""
+        if written is None:
+            return ()
+        within = Within() if self._reading.table else Within().inside(None)
+        return read_conditions(written, self._reading, self._place, within)
+
     def _repeating(self, decl: ElementDecl, path: str) -> Iterator[str]:
         for slot in self._grammar.shape(decl).slots:
             if slot.decl is None or slot.decl.namespace != CEB_NAMESPACE:
@@ -128,7 +254,7 @@ class _Loader:
     def _branch(self, slot: Slot, decl: ElementDecl, table: Mapping[str, Any], at: _At) -> Branch:
         shape = self._grammar.shape(decl)
         each = self._each(slot, at)
-        within = replace(at, depth=at.depth + (each is not None))
+        within = at if each is None else replace(at, within=at.within.inside(_sheet_of(each)))
         self._known(table, shape, decl, at.place)
         parts = [
             self._part(one, table[one.decl.name], within)
@@ -145,6 +271,9 @@ class _Loader:
             repeats=slot.high != 1,
             most=slot.high,
             each=each,
+            when=()
+            if _WHEN not in table
+            else read_conditions(table[_WHEN], self._reading, at.place, within.within),
         )
 
     def _part(self, slot: Slot, written: object, at: _At) -> Leaf | Branch:
@@ -156,8 +285,8 @@ class _Loader:
             raise at.place.error(what, key=decl.name)
         if shape.text is not None:
             type_ = Typed(name=decl.name, kind=shape.text, fixed=decl.fixed)
-            origin = read_origin(written, type_, self._reading, at.place, depth=at.depth)
-            return Leaf(name=decl.name, name_zh=decl.name_zh, origin=origin)
+            origin = read_origin(written, type_, self._reading, at.place, at.within)
+            return Leaf(name=decl.name, name_zh=decl.name_zh, origin=origin, optional=slot.low == 0)
         if not isinstance(written, dict):
             what, example = f"{decl.name} holds elements, not a text", f"[{at.place.table}.{decl.name}]"
             raise at.place.error(what, key=decl.name, example=example)
@@ -168,8 +297,8 @@ class _Loader:
             name = f"@{one.name}"
             if name in table:
                 type_ = Typed(name=name, kind=one.type, fixed=one.fixed)
-                origin = read_origin(table[name], type_, self._reading, at.place, depth=at.depth)
-                yield Leaf(name=name, name_zh=one.name_zh, origin=origin)
+                origin = read_origin(table[name], type_, self._reading, at.place, at.within)
+                yield Leaf(name=name, name_zh=one.name_zh, origin=origin, optional=not one.required)
             elif one.required:
                 what = f"the required attribute {one.name} ({one.name_zh}) has no source"
                 source = "guid = []" if one.name == "guid" else 'constant = "1.0"'
@@ -179,7 +308,7 @@ class _Loader:
         names = [one.decl.name for one in shape.slots if one.decl is not None]
         names += [f"@{one.name}" for one in shape.attributes]
         for name in table:
-            if name not in names:
+            if name not in names and name != _WHEN:
                 near = get_close_matches(name, names, n=1)
                 what = f"{decl.name} ({decl.name_zh}) has no {name} in {self._kind.name}"
                 raise place.error(
@@ -201,18 +330,38 @@ class _Loader:
             return f'{decl.name} = {{ constant = "{decl.fixed}" }}'
         return f'{decl.name} = "{decl.name}"'
 
-    def _each(self, slot: Slot, at: _At) -> tuple[Reference, ...] | None:
+    def _each(self, slot: Slot, at: _At) -> Members | Groups | None:
         written = self._read.each.get(at.path) if at.path else None
-        if written is None or slot.high == 1:
+        if written is None or (slot.high == 1 and at.path != self._kind.body):
             return None
         self._used.add(at.path)
         key = f'each."{at.path}"'
-        if isinstance(written, str) == self._reading.csv:
-            what = "a list of columns to group rows by" if self._reading.csv else "the path of an array"
+        if isinstance(written, str) == self._reading.table:
+            what = "a list of columns to group rows by" if self._reading.table else "the path of an array"
             example = f'"{at.path}" = {self._each_example()}'
             raise self._place.error(f"of {self._read.source} it is {what}", key=key, example=example)
-        texts = (written,) if isinstance(written, str) else written
-        return tuple(reference(text, self._reading, self._place, key, at.depth) for text in texts)
+        if isinstance(written, str):
+            return Members(at=self._reading.places(written, self._place, key, at.within))
+        if isinstance(written, _Joined):
+            return self._joined(written, key, at)
+        return Groups(by=self._every(written, key, at.within))
+
+    def _joined(self, written: _Joined, key: str, at: _At) -> Groups:
+        inner = at.within.inside(written.sheet)
+        return Groups(
+            by=self._every(written.by, key, inner),
+            sheet=written.sheet,
+            key=self._every(written.key, key, inner),
+            outer=self._every(written.key, key, at.within),
+        )
+
+    def _every(self, columns: tuple[OneOrMore, ...], key: str, at: Within) -> tuple[Places, ...]:
+        return tuple([self._reading.places(one, self._place, key, at) for one in columns])
 
     def _each_example(self) -> str:
-        return '["order_no"], or [] for every row' if self._reading.csv else '"/orders"'
+        return '["order_no"], or [] for every row' if self._reading.table else '"/orders"'
+
+
+def _sheet_of(each: Members | Groups) -> str | None:
+    """Return the sheet of the items; None: that of the item around them."""
+    return each.sheet or None if isinstance(each, Groups) else None

@@ -1,9 +1,9 @@
 """Faults of a source, in English and Chinese, with the place in the source and the XPath of the field."""
 
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, TypedDict
 
-from gateway.mapping.source import NoTextError, Spot, shortened
+from gateway.mapping.sources.item import NoTextError, Spot, shortened
 from gateway.model import Fault
 from gateway.rules.personal import masked
 from gateway.rules.texts import filled, named
@@ -13,11 +13,28 @@ PLACE_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CellSpot(Spot):
+    """A place in a table."""
+
+    sheet: str
+    """Empty: there is only one."""
+    row: int
+    head: str
+    """Empty: the row as a whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFault(Fault):
     """A fault of a document that was made from a source; line and column are those in the source."""
 
     source: str = ""
     """Place in the source: `/orders/3/buyer/name`, `row 17, column consignee`."""
+    sheet: str = ""
+    """Of a table with several sheets: the name of the sheet."""
+    row: int = 0
+    """Of a table: the number of the row, as in a spreadsheet; 0: no table."""
+    head: str = ""
+    """Of a table: the column, as the mapping names it."""
 
 
 def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> SourceFault:
@@ -26,6 +43,7 @@ def source_fault(wrong: NoTextError, *, path: str, name: str, name_zh: str) -> S
     words = filled(f"source.{wrong.rule}", {"label": named(element, name_zh), **wrong.facts})
     return SourceFault(
         source=shortened(wrong.spot.text, PLACE_SHOWN),
+        **_cell(wrong.spot),
         path=path,
         line=wrong.spot.line,
         column=wrong.spot.column,
@@ -45,4 +63,18 @@ def told_of(fault: Fault, spot: Spot) -> SourceFault:
     return SourceFault(
         **{**asdict(fault), "line": spot.line, "column": spot.column},
         source=shortened(spot.text, PLACE_SHOWN),
+        **_cell(spot),
     )
+
+
+class _Cell(TypedDict):
+    sheet: str
+    row: int
+    head: str
+
+
+def _cell(spot: Spot) -> _Cell:
+    """Return sheet, row and column of a place in a table."""
+    if isinstance(spot, CellSpot):
+        return _Cell(sheet=spot.sheet, row=spot.row, head=spot.head)
+    return _Cell(sheet="", row=0, head="")

@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.model import MessageType
 from gateway.rules.catalogue import Catalogue
+from gateway.rules.fields import field_facts
 from gateway.rules.schema_model import ElementDecl, Grammar, Slot
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
 
@@ -32,6 +33,7 @@ def _text(kind: MessageType, schemas: Schemas) -> str:
             f"message = {_quoted(kind.name)}",
             'source = "json"',
             f"about = {_quoted(f'{kind.title_en}, {kind.title_zh}: JSON with the names of the elements')}",
+            *(['money = "yuan"'] if writer.leaves & field_facts().money.fields else []),
             "",
             "[each]",
             *writer.each,
@@ -48,6 +50,8 @@ class _Writer:
     grammar: Grammar
     each: list[str] = field(default_factory=list)
     """The lines of `[each]`, filled as the tables are written."""
+    leaves: set[str] = field(default_factory=set)
+    """Names of elements that contain a text."""
 
     def table(self, decl: ElementDecl, name: str, place: str, path: str) -> Iterator[str]:
         """Yield the lines of an element that holds elements, then those of the elements in it.
@@ -57,11 +61,9 @@ class _Writer:
         shape = self.grammar.shape(decl)
         lines = [f'"@{one.name}" = {_quoted(f"{place}@{one.name}")}' for one in shape.attributes]
         slots = [(slot, slot.decl) for slot in shape.slots if slot.decl and slot.decl.tag not in _NOT_MAPPED]
-        lines += [
-            f"{one.name} = {_quoted(f'{place}{one.name}')}"
-            for _, one in slots
-            if self.grammar.shape(one).text is not None
-        ]
+        names = [one.name for _, one in slots if self.grammar.shape(one).text is not None]
+        self.leaves.update(names)
+        lines += [f"{one} = {_quoted(f'{place}{one}')}" for one in names]
         yield from (f"\n[{name}]", *lines) if lines else ()
         for slot, one in slots:
             if self.grammar.shape(one).text is None:

@@ -13,7 +13,6 @@ from gateway.mapping.compile import compile_mapping, load_mapping
 from gateway.mapping.generic import generic_mappings
 from gateway.mapping.language import SourceMapping
 from gateway.rules.loading import RULES, Rules
-from gateway.rules.tables import read_text
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MESSAGE: Final = re.compile(r'^message = "(\w+)"$', re.MULTILINE)
@@ -38,7 +37,9 @@ def load_mappings(
     Of two with one name the later counts. Shipped ones whose message this edition does not have are left out.
     Raises RulesError for the first that is wrong.
     """
-    return {name: _load(name, one, rules) for name, one in mapping_texts(rules, rules_dir, own_dir).items()}
+    return {
+        name: compiled(name, one, rules) for name, one in mapping_texts(rules, rules_dir, own_dir).items()
+    }
 
 
 def usable_mappings(
@@ -49,7 +50,7 @@ def usable_mappings(
     wrong: list[LeftOut] = []
     for name, one in mapping_texts(rules, rules_dir, own_dir).items():
         try:
-            found[name] = _load(name, one, rules)
+            found[name] = compiled(name, one, rules)
         except GatewayError as error:
             wrong.append(left_out("mapping", name, error))
     return found, tuple(wrong)
@@ -74,12 +75,16 @@ def mapping_texts(
 
 
 def _is_of_edition(file: Path, rules: Rules) -> bool:
-    """Say whether the edition has the message of a shipped mapping, or the catalogue does not know it either."""
-    named = _MESSAGE.search(read_text(file))
+    """Say whether the edition has the message of a shipped mapping; of one that cannot be read, loading it says why."""
+    try:
+        named = _MESSAGE.search(file.read_text("utf-8", "replace"))
+    except OSError:
+        return True
     return named is None or named[1] in rules.schemas.roots or named[1] not in rules.catalogue.types
 
 
-def _load(name: str, one: MappingText, rules: Rules) -> SourceMapping:
+def compiled(name: str, one: MappingText, rules: Rules) -> SourceMapping:
+    """Compile one mapping. Raises RulesError."""
     if not _NAME.fullmatch(name):
         raise RulesError(
             f"{name!r} is no name of a mapping",
@@ -87,5 +92,5 @@ def _load(name: str, one: MappingText, rules: Rules) -> SourceMapping:
             fix="lower-case letters, digits, - and _, for instance orders-json.toml",
         )
     if one.text:
-        return compile_mapping(one.text, one.file, rules.schemas, rules.catalogue)
-    return load_mapping(one.file, rules.schemas, rules.catalogue)
+        return compile_mapping(one.text.encode(), one.file, rules)
+    return load_mapping(one.file, rules)

@@ -1,29 +1,29 @@
-"""Write a CEB document from a mapping and a source, and record where each of its fields came from.
+"""Write declarations by a bound mapping, and record where each of their fields came from.
 
 The plain form: UTF-8, prefix ceb, no white space between elements, the order of the schema, only what is
-mapped. The same source gives the same bytes, on every machine.
+mapped. The same values give the same bytes, on every machine.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Generic
 from xml.sax.saxutils import escape
 
 from gateway.errors import FAULTS_COUNTED
+from gateway.mapping.bound import Binding, BoundBranch, BoundLeaf, GivenFacts, Item, traced
 from gateway.mapping.faults import SourceFault, source_fault
-from gateway.mapping.functions import NotApplicableError, guid
-from gateway.mapping.language import Branch, Constant, Copied, Guid, Leaf, Origin, Position, SourceMapping
-from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.source import NOT_IN_XML, NoTextError, Reference, SourceItem, Spot
+from gateway.mapping.functions import guid
+from gateway.mapping.language import Branch, Leaf
+from gateway.mapping.sources.item import NOT_IN_XML, NoTextError, Spot
 from gateway.rules.schemas import CEB_NAMESPACE
 from signing.keys.suite import XSI
 
-_START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
-_NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
+START: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+NAMESPACES: Final = f' xmlns:ceb="{CEB_NAMESPACE}" xmlns:xsi="{XSI}"'
 """xmlns:xsi too: customs' verifiers expect it on what is signed (docs/spec/signing.md, What is signed)."""
-_SPECIAL: Final = re.compile("[&<>\r]")
+_UNUSUAL: Final = re.compile(f"[&<>\r]|{NOT_IN_XML.pattern}")
 _IN_TEXT: Final = {"\r": "&#13;"}
 _IN_ATTRIBUTE: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
@@ -43,193 +43,178 @@ class TraceStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Portion:
-    """The declarations of a source that go into one message."""
+class Wrong:
+    """Something that could not be written."""
 
-    items: Sequence[SourceItem]
-    mark: str = ""
-    """Distinguishes the messages of one source; empty when there is only one."""
+    part: Leaf | Branch
+    path: str
+    """XPath, without that of the declaration or message in front."""
+    error: NoTextError
+
+    def told(self, prefix: str) -> SourceFault:
+        """Return it as a fault."""
+        return source_fault(
+            self.error, path=prefix + self.path, name=self.part.name, name_zh=self.part.name_zh
+        )
 
 
-class Writer:
-    """Writes one document. `traced`: record a TraceStep for every field."""
+@dataclass(slots=True)
+class Record:
+    """The origin of every field, as it is written."""
+
+    steps: dict[str, TraceStep] = field(default_factory=dict)
+    spots: dict[str, Spot] = field(default_factory=dict)
+    """XPath of an element that contains elements → its place in the source."""
+
+
+class Writer(Generic[Item]):
+    """Writes a declaration, or what stands beside the declarations of a message."""
 
     def __init__(
-        self, mapping: SourceMapping, sha256: str, *, traced: bool, goods: RegisteredGoods | None = None
+        self, binding: Binding[Item], facts: GivenFacts, record: Record | None = None, prefix: str = ""
     ) -> None:
-        """`sha256`: digest of the source, hex; `goods`: what the mapping may look up."""
-        self._goods = goods
-        self._mapping = mapping
-        self._sha256 = sha256
-        self._traced = traced
-        self._mark = ""
-        self.faults: list[SourceFault] = []
-        """The parts of the source that could not be written, at most `FAULTS_COUNTED`."""
-        self.steps: dict[str, TraceStep] = {}
-        self.spots: dict[str, Spot] = {}
-        """Path of an element that contains elements → its place in the source."""
+        """`record`: gets the origin of every field; `prefix`: XPath in front of those paths."""
+        self._binding = binding
+        self._facts = facts
+        self._record = record
+        self._prefix = prefix
+        self._out: list[str] = []
+        self._hashed: list[tuple[int, BoundLeaf[Item], str]] = []
+        """Where in `_out` a text is wanted that is made of all else."""
+        self.wrong: list[Wrong] = []
+        """At most `FAULTS_COUNTED`."""
 
-    def document(self, whole: SourceItem, portion: Portion) -> bytes:
-        """Write the message with these declarations."""
-        self._mark = portion.mark
-        root = self._mapping.root
-        path = f"/{root.name}"
-        self._place(path, whole)
-        attributes = "".join([self._attribute(one, whole, path) for one in root.attributes])
-        parts = self._parts(root, whole, path, 1, portion)
-        return "".join(
-            (_START, f"<ceb:{root.name}{_NAMESPACES}{attributes}>", *parts, f"</ceb:{root.name}>")
-        ).encode()
+    def written(self) -> str:
+        """Return what has been written."""
+        if self._hashed:
+            digest = hashlib.sha256("".join(self._out).encode("utf-8", "surrogatepass")).hexdigest()
+            for at, leaf, path in self._hashed:
+                text = guid(self._facts.mapping, f"{self._facts.kind} {path}", (digest,))
+                self._out[at] = f"{leaf.before}{text}{leaf.after}"
+                self._step(path, text)
+        return "".join(self._out)
 
-    def _parts(
-        self, branch: Branch, item: SourceItem, path: str, number: int, portion: Portion | None = None
-    ) -> list[str]:
+    def parts(
+        self, parts: Sequence[BoundLeaf[Item] | BoundBranch[Item]], item: Item, path: str, number: int
+    ) -> None:
+        """Write some elements that stand inside one."""
+        out, record = self._out, self._record
+        for part in parts:
+            if isinstance(part, BoundBranch):
+                self.repeated(part, item, path)
+            elif part.fixed is not None and record is None:
+                out.append(part.fixed)
+            elif part.hashed:
+                self._hashed.append((len(out), part, f"{path}/{part.leaf.name}"))
+                out.append("")
+                self._trace(part, item, path, number, "")
+            else:
+                try:
+                    text = part.text(item, number)
+                    if text is not None:
+                        if _UNUSUAL.search(text):
+                            text = self._safe(part, text, item)
+                        out.append(f"{part.before}{text}{part.after}")
+                    if record is not None:
+                        self._trace(part, item, path, number, text)
+                except NoTextError as wrong:
+                    self.fault(part.leaf, f"{path}/{part.leaf.name}", wrong)
+
+    def repeated(self, branch: BoundBranch[Item], item: Item, path: str) -> None:
+        """Write an element for each of its items."""
+        inner = path + branch.path
+        try:
+            items = self.items(branch, item, inner)
+        except NoTextError as wrong:
+            self.fault(branch.branch, inner, wrong)
+            return
+        most = branch.branch.most
+        if most is not None and len(items) > most:
+            spot = self._binding.spot(items[most])
+            error = NoTextError("too_many", spot, count=str(len(items)), limit=str(most))
+            self.fault(branch.branch, f"{inner}[{most + 1}]", error)
+            items = items[:most]
+        for number, one in enumerate(items, 1):
+            self.element(branch, one, f"{inner}[{number}]" if branch.branch.repeats else inner, number)
+
+    def items(self, branch: BoundBranch[Item], item: Item, path: str) -> Sequence[Item]:
+        """Return the items for each of which an element is written. Raises NoTextError."""
+        if self._record is not None and branch.branch.each is not None:
+            self._record.spots[self._prefix + path] = list_spot(branch, item, self._binding)
+        items = (item,) if branch.items is None else branch.items(item)
+        holds = branch.holds
+        return items if holds is None else [one for one in items if holds(one)]
+
+    def element(self, branch: BoundBranch[Item], item: Item, path: str, number: int) -> None:
+        """Write one element with what is inside; an optional one with nothing inside is left out."""
+        out = self._out
+        if self._record is not None:
+            self._record.spots[self._prefix + path] = self._binding.spot(item)
+        at = len(out)
+        out.append(branch.before)
+        self.parts(branch.parts, item, path, number)
+        if len(out) == at + 1 and branch.branch.optional:
+            del out[at:]
+        else:
+            out.append(branch.after)
+
+    def attributes(self, branch: BoundBranch[Item], item: Item, hashed: str) -> str:
+        """Return the attributes of an element; `hashed`: digest of all else that is written."""
         out: list[str] = []
-        for part in branch.parts:
-            if isinstance(part, Leaf):
-                text = self._text(part, item, path, number)
+        for one in branch.attributes:
+            path = f"/{one.leaf.name}"
+            try:
+                text = self._attribute(one, item, hashed)
+                self._trace(one, item, "", 1, text)
                 if text is not None:
-                    safe = escape(text, _IN_TEXT) if _SPECIAL.search(text) else text
-                    out.append(f"<ceb:{part.name}>{safe}</ceb:{part.name}>")
-            elif portion is not None and part is self._mapping.body:
-                self._note_list(part, item, path)
-                out += self._repeated(part, portion.items, path)
-            else:
-                self._note_list(part, item, path)
-                out += self._repeated(part, self.items(part, item, path), path)
-        return out
+                    out.append(f' {one.leaf.name[1:]}="{escape(text, _IN_ATTRIBUTE)}"')
+            except NoTextError as wrong:
+                self.fault(one.leaf, path, wrong)
+        return "".join(out)
 
-    def items(self, branch: Branch, item: SourceItem, path: str) -> Sequence[SourceItem]:
-        """Return the items for each of which a branch is written once."""
-        if branch.each is None:
-            return (item,)
-        try:
-            return item.each(branch.each)
-        except NoTextError as wrong:
-            self._fault(branch, f"{path}/{branch.name}", wrong)
-            return ()
-
-    def _repeated(self, branch: Branch, items: Sequence[SourceItem], path: str) -> list[str]:
-        if branch.most is not None and len(items) > branch.most:
-            spot, limit = items[branch.most].spot(), str(branch.most)
-            wrong = NoTextError("too_many", spot, count=str(len(items)), limit=limit)
-            self._fault(branch, f"{path}/{branch.name}[{branch.most + 1}]", wrong)
-            items = items[: branch.most]
-        out: list[str] = []
-        for number, item in enumerate(items, 1):
-            inner = f"{path}/{branch.name}" + (f"[{number}]" if branch.repeats else "")
-            self._place(inner, item)
-            parts = self._parts(branch, item, inner, number)
-            if parts or not branch.optional:
-                out += (f"<ceb:{branch.name}>", *parts, f"</ceb:{branch.name}>")
-        return out
-
-    def _attribute(self, leaf: Leaf, item: SourceItem, path: str) -> str:
-        text = self._text(leaf, item, path, 1)
-        return "" if text is None else f' {leaf.name[1:]}="{escape(text, _IN_ATTRIBUTE)}"'
-
-    def _text(self, leaf: Leaf, item: SourceItem, path: str, number: int) -> str | None:
-        """Return the text of a leaf; None if there is none, or if a fault was recorded."""
-        origin = leaf.origin
-        if isinstance(origin, Constant) and not self._traced:
-            return origin.text
-        target = f"{path}/{leaf.name}"
-        raw = ""
-        try:
-            if isinstance(origin, Copied):
-                raw = self._joined(origin, item)
-                text = _through(origin, raw, self._goods)
-            else:
-                text = self._made(origin, item, target, number)
-        except NoTextError as wrong:
-            self._fault(leaf, target, wrong)
-            return None
-        except NotApplicableError as wrong:
-            spot = item.spot(_first(origin, item))
-            self._fault(leaf, target, NoTextError(wrong.rule, spot, raw, **wrong.facts))
-            return None
+    def _attribute(self, leaf: BoundLeaf[Item], item: Item, hashed: str) -> str | None:
+        """Return the text of an attribute. Raises NoTextError."""
+        if leaf.hashed:
+            return guid(self._facts.mapping, f"{self._facts.kind} /{leaf.leaf.name}", (hashed,))
+        text = leaf.text(item, 1)
         if text is not None and NOT_IN_XML.search(text):
-            spot = item.spot(_first(origin, item))
-            self._fault(leaf, target, NoTextError("not_in_xml", spot, raw))
-            return None
-        if self._traced:
-            shown = _shown(origin, self._goods, used=bool(raw))
-            self.steps[target] = _step(target, origin, item, text, shown)
+            raise NoTextError("not_in_xml", self._binding.spot(item), text)
         return text
 
-    def _joined(self, origin: Copied, item: SourceItem) -> str:
-        if len(origin.at) == 1:
-            return item.text(origin.at[0], as_written=origin.reads_numbers) or ""
-        texts = [item.text(one, as_written=origin.reads_numbers) for one in origin.at]
-        return origin.between.join(text for text in texts if text is not None)
+    def fault(self, part: Leaf | Branch, path: str, error: NoTextError) -> None:
+        """Note what could not be written."""
+        if len(self.wrong) < FAULTS_COUNTED:
+            self.wrong.append(Wrong(part=part, path=path, error=error))
 
-    def _made(self, origin: Constant | Position | Guid, item: SourceItem, target: str, number: int) -> str:
-        match origin:
-            case Constant(text=text):
-                return text
-            case Position():
-                return str(number)
-            case Guid(key=()):
-                return guid(self._mapping.name, target, (self._sha256, self._mark))
-            case Guid(key=key):
-                element = f"{self._mapping.kind.name} {target.rpartition('/')[2]}"
-                texts = [item.text(one, as_written=True) or "" for one in key]
-                return guid(self._mapping.name, element, texts)
+    def _safe(self, leaf: BoundLeaf[Item], text: str, item: Item) -> str:
+        """Return a text as it stands in XML. Raises NoTextError."""
+        if NOT_IN_XML.search(text):
+            raise NoTextError("not_in_xml", traced(leaf, item, 1, self._binding, self._facts).spot, text)
+        return escape(text, _IN_TEXT)
 
-    def _note_list(self, branch: Branch, item: SourceItem, path: str) -> None:
-        """Record the place of a list as a whole, for faults when it is empty."""
-        if self._traced and branch.each is not None:
-            self.spots[f"{path}/{branch.name}"] = item.spot(branch.each[0] if branch.each else None)
+    def _trace(self, leaf: BoundLeaf[Item], item: Item, path: str, number: int, text: str | None) -> None:
+        if self._record is None:
+            return
+        found = traced(leaf, item, number, self._binding, self._facts)
+        target = f"{self._prefix}{path}/{leaf.leaf.name}"
+        self._record.steps[target] = TraceStep(
+            target=target, source=found.source, function=found.function, value=text, spot=found.spot
+        )
 
-    def _place(self, path: str, item: SourceItem) -> None:
-        if self._traced:
-            self.spots[path] = item.spot()
-
-    def _fault(self, part: Leaf | Branch, path: str, wrong: NoTextError) -> None:
-        if len(self.faults) < FAULTS_COUNTED:
-            self.faults.append(source_fault(wrong, path=path, name=part.name, name_zh=part.name_zh))
-
-
-def _through(origin: Copied, text: str, goods: RegisteredGoods | None) -> str | None:
-    if not text:
-        return origin.default
-    if origin.goods is not None:
-        text = origin.goods(text, goods)
-    for function in origin.steps:
-        text = function(text)
-    return text
+    def _step(self, path: str, text: str) -> None:
+        """Put a text into its step that was not known when it was recorded."""
+        if self._record is not None:
+            before = self._record.steps[self._prefix + path]
+            self._record.steps[before.target] = TraceStep(
+                target=before.target,
+                source=before.source,
+                function=before.function,
+                value=text,
+                spot=before.spot,
+            )
 
 
-def _first(origin: Origin, item: SourceItem) -> Reference | None:
-    """Return the first reference that has a text, else the first one; None if there is none."""
-    at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
-    return next(chain((one for one in at if item.text(one, as_written=True)), at), None)
-
-
-def _step(target: str, origin: Origin, item: SourceItem, text: str | None, shown: str) -> TraceStep:
-    """Make the trace step of a field; `shown`: what was done."""
-    at = origin.at if isinstance(origin, Copied) else origin.key if isinstance(origin, Guid) else ()
-    return TraceStep(
-        target=target,
-        source=", ".join(item.spot(one).text for one in at),
-        function=shown,
-        value=text,
-        spot=item.spot(_first(origin, item)),
-    )
-
-
-def _shown(origin: Origin, goods: RegisteredGoods | None, *, used: bool) -> str:
-    """Say what was done; `used`: the source has a value there."""
-    match origin:
-        case Constant():
-            return "constant"
-        case Position():
-            return "position"
-        case Guid():
-            return "guid"
-        case Copied(default=default) if not used:
-            return "nothing" if default is None else "default"
-        case Copied(at=at, goods=looked, steps=steps):
-            first = [*(["join"] if len(at) > 1 else []), *([looked.shown(goods)] if looked else [])]
-            names = [*first, *(one.shown for one in steps)]
-            return ", ".join(names) or "copy"
+def list_spot(branch: BoundBranch[Item], item: Item, binding: Binding[Item]) -> Spot:
+    """Return the place of a list as a whole, for faults when it is empty."""
+    at = getattr(branch.branch.each, "at", ())
+    return binding.spot(item, at)

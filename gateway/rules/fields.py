@@ -16,6 +16,7 @@ from gateway.rules.tables import TablePlace, read_tables, shaped
 _POSITION: Final = re.compile(r"\[\d+\]")
 _EXAMPLE: Final = """
 personal = { identity_numbers = ["buyerIdNumber"], others = ["buyerName"] }
+money = { fields = ["price"] }
 times = { fields = ["appTime"], forms = { 14 = { form = "YYYYMMDDhhmmss", example = "20241111080000" } } }
 customs_codes = { too_many = { "/CEB621Message/Inventory" = "-621030" } }
 """
@@ -42,11 +43,18 @@ class TimeFields(Struct, frozen=True, forbid_unknown_fields=True):
     forms: Mapping[str, TimeForm]
 
 
+class MoneyFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of the fields that are amounts of money, in yuan or another currency's unit, never in its hundredths."""
+
+    fields: frozenset[str]
+
+
 class FieldFacts(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole table."""
 
     personal: PersonalFields
     times: TimeFields
+    money: MoneyFields
     customs_codes: Mapping[str, Mapping[str, str]]
     """Rule, or `rule.what` where customs tells more apart (`any`: each rule) → path without positions → code."""
 

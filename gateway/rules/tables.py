@@ -35,28 +35,15 @@ class TablePlace:
 
 def read_tables(file: Path) -> dict[str, Any]:
     """Parse a whole TOML file; raises RulesError when it is missing or not TOML."""
-    return parse_tables(read_text(file), file)
-
-
-def read_text(file: Path) -> str:
-    """Read a whole file with its line ends as they are; raises RulesError when it is missing or not UTF-8."""
     try:
-        return file.read_bytes().decode()
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
         raise RulesError(
             f"cannot read a table of rules: {err.strerror}",
             where=str(file),
             fix="let rules_dir name a folder that holds xsd/ and mappings/, or leave it out",
         ) from err
-    except UnicodeDecodeError as err:
-        raise RulesError(f"not a TOML table in UTF-8: {err}", where=str(file)) from err
-
-
-def parse_tables(text: str, file: Path) -> dict[str, Any]:
-    """Parse the text of a TOML file; raises RulesError when it is none."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise RulesError(f"not a TOML table in UTF-8: {err}", where=str(file)) from err
 
 

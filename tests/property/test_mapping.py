@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.cli.document_check import check_document
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.json_source import read_json
-from gateway.mapping.source import Reference
+from gateway.mapping.sources.item import Reference
+from gateway.mapping.sources.json_source import read_json
 from gateway.mapping.translate import translate
 from gateway.rules.schemas import View
 from gateway.samples import values
@@ -74,7 +74,7 @@ def test_every_order_that_is_whole_becomes_a_valid_message(source: dict[str, Any
     assert done.faults == ()
     assert check_document(done.document, shipped(), View.DECLARED).faults == ()
     assert translate(body, mappings()["orders"], LIMITS).document == done.document
-    assert done.writing.written(traced=True)[0] == done.document, "tracing changes nothing"
+    assert done.recorded()[0] == done.document, "tracing changes nothing"
 
 
 @settings(max_examples=100, deadline=None)

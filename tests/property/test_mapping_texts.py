@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.language import Branch, Copied
-from gateway.mapping.source import Reference
-from gateway.mapping.translate import Translated, translate
+from gateway.mapping.language import Branch, Column, Copied
+from gateway.mapping.sources.item import Reference
+from gateway.mapping.translate import translate
+from gateway.mapping.translated import Translated
 from tests.unit.mapping_examples import example, mappings
 
 LIMITS = LimitsConfig()
@@ -49,7 +50,7 @@ class Text:
 
     mapping: str
     element: str
-    at: Reference
+    at: Reference | Column
     in_lines: bool
     """It stands in the lines of goods of a declaration."""
 
@@ -62,9 +63,12 @@ def texts(name: str) -> list[Text]:
         for part in branch.parts:
             if isinstance(part, Branch):
                 walk(part, deep=deep)
-            elif isinstance(part.origin, Copied) and not part.origin.reads_numbers:
+            elif isinstance(part.origin.source, Copied) and not part.origin.reads_numbers:
                 found.extend(
-                    Text(mapping=name, element=part.name, at=one, in_lines=deep > 1) for one in part.origin.at
+                    Text(mapping=name, element=part.name, at=one, in_lines=deep > 1)
+                    for piece in part.origin.source.pieces
+                    for one in piece
+                    if not isinstance(one, str)
                 )
 
     walk(mappings()[name].root, deep=0)
@@ -80,6 +84,7 @@ def with_value(text: Text, literal: str) -> Translated:
     whole: Any = json.loads(example(text.mapping))
     (items,) = (one for one in whole.values() if isinstance(one, list))
     items = [line for one in items for line in one["lines"]] if text.in_lines else items
+    assert isinstance(text.at, Reference)
     for item in items if text.at.ups == 0 else [whole]:
         *steps, last = text.at.steps
         reduce(lambda holder, step: holder.setdefault(step, {}), steps, item)[last] = "HERE"
@@ -121,7 +126,7 @@ def test_what_became_of_a_number_is_refused_where_json_wants_a_text(
     found = told(done, text.element)
     assert found, literal
     for fault in found:
-        is_clear(fault, text.at.steps[-1])
+        is_clear(fault, text.at.written.rpartition("/")[2])
     assert f">{literal}</" not in done.document.decode(), "nothing of it is written"
 
 
@@ -162,8 +167,8 @@ def test_number_in_exponent_form_is_a_number_where_one_is_wanted(number: int, po
     )
     done = with_value(amount, f"{number}e{power}")
     assert done.faults == ()
-    yuan = Decimal(number * 10**power).scaleb(-2)
-    assert f"<ceb:amountPaid>{yuan:.2f}</ceb:amountPaid>" in done.document.decode()
+    yuan = Decimal(f"{number}e{power}").scaleb(-2)
+    assert f"<ceb:amountPaid>{yuan:f}</ceb:amountPaid>" in done.document.decode()
     moment = Text(mapping="payments", element="guid", at=Reference.of_path("declared_at"), in_lines=False)
     assert told(with_value(moment, f"{number}.0"), "guid") == [], (
         "what a GUID is made of is no text of the document"

@@ -240,7 +240,7 @@ def _sources() -> Iterator[Input]:
         make = _grown(start, f'"k":0{end}', numbered('"k{n}":0,'))
         yield Input(name=f"JSON: keys behind {start}", make=make, work=work)
     work = _translated("inventories")
-    header = ",".join(dict.fromkeys(mappings()["inventories"].wanted))
+    header = ",".join(one.name for one in mappings()["inventories"].columns)
     width = header.count(",")
     units = {
         "rows": "," * width + "x\n", "ragged": ",\n", "cells": ",", "quotes": '"', "doubled": '""', "lines": "\n",

@@ -44,7 +44,7 @@ def test_trace_goes_to_stdout_and_the_document_to_its_file(source: Path, tmp_pat
     out = tmp_path / "out.xml"
     result = invoke("translate", source, "-m", "payments", "--trace", "-o", out)
     assert (
-        "/CEB411Message/Payment[1]/PaymentHead/amountPaid  '399.90'  <- /payments/0/amount_fen  (decimal 2 scale -2)"
+        "/CEB411Message/Payment[1]/PaymentHead/amountPaid  '399.90'  <- /payments/0/amount_fen  (scale -2)"
         in result.stdout
     )
     assert "<ceb:" not in result.stdout

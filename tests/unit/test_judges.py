@@ -29,6 +29,7 @@ from gateway.judges.judge import (
 )
 from gateway.judges.pool import Pool
 from gateway.mapping.faults import SourceFault
+from gateway.mapping.sources.table import Form
 from gateway.model import Enterprise, EnterpriseId
 from gateway.receipts.opened import open_collected
 from gateway.submission.intake import ExaminedSubmission
@@ -218,7 +219,7 @@ def test_source_is_translated_and_its_faults_name_its_places(app: App) -> None:
             return await told(
                 pool,
                 [
-                    Translate(body=body, caller=ME, mapping="payments", charset="")
+                    Translate(body=body, caller=ME, mapping="payments", form=Form.JSON, charset="")
                     for body in (good, bad, b"[")
                 ],
             )

@@ -87,7 +87,7 @@ def test_first_form_that_fits_counts_and_another_form_can_be_written() -> None:
         ("999999999999999", "unix"),
         ("-1", "unix"),
         ("２０２６-11-11", "YYYY-MM-DD"),
-        ("2026-11-11\n", "YYYY-MM-DD"),
+        ("2026-11\n-11", "YYYY-MM-DD"),
     ],
 )
 def test_time_that_does_not_exist_is_refused(text: str, form: str) -> None:

@@ -30,11 +30,11 @@ def changed(folder: Path, **origins: str) -> SourceMapping:
     text = (RULES / "mappings" / "translations" / "inventories.toml").read_text("utf-8")
     lines = text.splitlines()
     for name, origin in origins.items():
-        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{name} = ")]
+        (*_, at) = [number for number, line in enumerate(lines) if line.startswith(f"{name} = ")]
         lines[at] = f"{name} = {origin}"
     file = folder / "mine.toml"
     file.write_text("\n".join(lines), "utf-8")
-    return load_mapping(file, shipped().schemas, shipped().catalogue)
+    return load_mapping(file, shipped())
 
 
 def source(*skus: str) -> bytes:

@@ -19,7 +19,7 @@ def refused(folder: Path, text: str) -> RulesError:
     file = folder / "mine.toml"
     file.write_text(text, "utf-8")
     with pytest.raises(RulesError) as wrong:
-        load_mapping(file, shipped().schemas, shipped().catalogue)
+        load_mapping(file, shipped())
     assert str(file) in wrong.value.where
     return wrong.value
 
@@ -33,14 +33,14 @@ def test_shipped_mappings_are_in_order() -> None:
     assert kinds == generic | {
         "orders": ("CEB311Message", SourceKind.JSON),
         "payments": ("CEB411Message", SourceKind.JSON),
-        "inventories": ("CEB621Message", SourceKind.CSV),
+        "inventories": ("CEB621Message", SourceKind.TABLE),
     }
 
 
 def test_mapping_of_the_page_is_in_order(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(block("toml", "[document.Payment.PaymentHead]"), "utf-8")
-    assert load_mapping(file, shipped().schemas, shipped().catalogue).kind.name == "CEB411Message"
+    assert load_mapping(file, shipped()).kind.name == "CEB411Message"
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,13 @@ def test_mapping_of_the_page_is_in_order(tmp_path: Path) -> None:
         ('constant = "1" }', 'constant = "1234" }', ("exactly 1", "payerIdType", "")),
         ('default = "1"', 'default = "12"', ("exactly 1", "appType", "")),
         ('new = "1"', 'new = "10"', ("exactly 1", "appType", "")),
-        ("decimal = 2", "decimals = 2", ("unknown field `decimals`", "amountPaid", "decimal = 2")),
-        ("decimal = 2", "decimal = 6", ("5 places at most", "key decimal", "decimal = 5")),
-        ("decimal = 2", "decimal = 99", ("<= 18", "key decimal", "decimal = 2")),
-        ("decimal = 2, ", "", ("scale goes with decimal", "key scale", "")),
+        ('"amount_fen"', '{ from = "amount_fen", decimals = 2 }', ("unknown field `decimals`", "amountPaid", "decimal = 2")),
+        ('"amount_fen"', '{ from = "amount_fen", decimal = 6 }', ("5 places at most", "key decimal", "decimal = 5")),
+        ('"amount_fen"', '{ from = "amount_fen", decimal = 99 }', ("<= 18", "key decimal", "decimal = 2")),
         ('time = "unix"', 'time = "%Y"', ("no form of a time", "key time", "YYYY-MM-DD")),
-        ('amountPaid = { from = "amount_fen",', 'amountPaid = { from = "amount_fen", constant = "1",', ("has from and constant", "amountPaid", "from =")),
-        ('amountPaid = { from = "amount_fen",', "amountPaid = {", ("has no source", "amountPaid", "from =")),
-        ('from = "action", default', "position = true, default", ("goes with from and join", "appType", "")),
+        ('"amount_fen"', '{ from = "amount_fen", constant = "1" }', ("has from and constant", "amountPaid", "from =")),
+        ('"amount_fen"', "{ scale = 2 }", ("has no source", "amountPaid", "from =")),
+        ('from = "action", default', "position = true, default", ("goes with from, given, join", "appType", "")),
         ('orderNo = "order_no"', 'orderNo = "a//b"', ("is no path", "orderNo", "buyer/name")),
         ('orderNo = "order_no"', 'orderNo = "../../x"', ("goes up 2 items, there are 1", "orderNo", "/sender")),
         ('orderNo = "order_no"', "orderNo = 5", ("needs a text or a table", "orderNo", "orderNo =")),

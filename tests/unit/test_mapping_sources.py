@@ -4,9 +4,9 @@ import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.csv_source import Rows, read_csv
-from gateway.mapping.json_source import read_json
-from gateway.mapping.source import NoTextError, Reference, decoded
+from gateway.mapping.sources.csv_source import Rows, read_csv
+from gateway.mapping.sources.item import NoTextError, Reference, decoded
+from gateway.mapping.sources.json_source import read_json
 from gateway.model import Fault
 
 LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=50)

@@ -12,7 +12,10 @@ from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
 from gateway.mapping.compile import load_mapping
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.translate import Translated, translate, translate_split
+from gateway.mapping.sources.table import Form
+from gateway.mapping.translate import translate
+from gateway.mapping.translated import Translated
+from gateway.mapping.translation import Source, open_translation
 from gateway.rules.schemas import View
 from gateway.submission.plain import read_plain
 from tests.unit.mapping_examples import block, example, mappings, shipped
@@ -30,6 +33,12 @@ def payments(count: int = 1) -> dict[str, Any]:
 def made(source: object, mapping: str = "payments") -> Translated:
     body = source if isinstance(source, bytes) else json.dumps(source).encode()
     return translate(body, mappings()[mapping], LIMITS)
+
+
+def split(body: bytes) -> list[Translated]:
+    source = Source(content=body, form=Form.JSON)
+    translation = open_translation(mappings()["payments"], source)
+    return [translation.message(portion.bodies) for portion in translation.portions()]
 
 
 def faults(of: Translated) -> list[SourceFault]:
@@ -80,7 +89,7 @@ def test_trace_says_of_every_field_where_it_came_from() -> None:
         if (step := steps[f"{head}/{name}"])
     }
     assert told == {
-        "amountPaid": ("/payments/0/amount_fen", "decimal 2 scale -2", "399.90"),
+        "amountPaid": ("/payments/0/amount_fen", "scale -2", "399.90"),
         "payerName": ("/payments/0/payer/name", "copy", "赵样例"),
         "appType": ("/payments/0/action", "default", "1"),
         "note": ("/payments/0/note", "nothing", None),
@@ -144,7 +153,7 @@ def test_more_declarations_than_a_message_may_have_are_refused_or_split() -> Non
         ("too_many", "/payments/100", "/CEB411Message/Payment[101]")
     ]
 
-    parts = translate_split(json.dumps(source).encode(), mappings()["payments"], LIMITS)
+    parts = split(json.dumps(source).encode())
 
     roots = [etree.fromstring(part.document) for part in parts]
     assert [len(root) - 1 for root in roots] == [100, 100, 30]
@@ -156,7 +165,7 @@ def test_more_declarations_than_a_message_may_have_are_refused_or_split() -> Non
 
 def test_splitting_what_fits_gives_the_very_message_of_the_door() -> None:
     body = json.dumps(payments(100)).encode()
-    (part,) = translate_split(body, mappings()["payments"], LIMITS)
+    (part,) = split(body)
     assert part.document == made(body).document
 
 
@@ -184,7 +193,7 @@ def test_optional_element_whose_parts_all_are_missing_is_left_out(tmp_path: Path
     file.write_text(
         text + '\n[document.BaseSubscribe]\nstatus = "status"\ndxpMode = "mode"\ndxpAddress = "id"\n', "utf-8"
     )
-    mapping = load_mapping(file, shipped().schemas, shipped().catalogue)
+    mapping = load_mapping(file, shipped())
     body = json.dumps({"subscribers": [{}, {"status": "ALL", "mode": "DXP", "id": "DXPENT1"}]}).encode()
     document = translate(body, mapping, LIMITS).document.decode()
     assert document.count("<ceb:BaseSubscribe>") == 1

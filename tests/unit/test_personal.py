@@ -9,7 +9,7 @@ from lxml import etree
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import source_fault
-from gateway.mapping.source import NoTextError, Spot
+from gateway.mapping.sources.item import NoTextError, Spot
 from gateway.rules.loading import load_rules
 from gateway.rules.personal import hidden, is_personal, masked
 from gateway.rules.schemas import Schemas, View

@@ -10,6 +10,7 @@ import pytest
 from gateway.app.build import App
 from gateway.config.site import DEMO, write_site
 from gateway.judges.judge import Examine, Judge, Translate
+from gateway.mapping.translate import usual_form
 from gateway.model import Envelope, Fault
 from gateway.submission.intake import ExaminedSubmission
 from gateway.submission.pipeline import Refusal
@@ -171,7 +172,8 @@ def payments(**change: object) -> bytes:
 
 def translated(judge: Judge, body: bytes, mapping: str) -> ExaminedSubmission | Refusal:
     caller = next(iter(judge.enterprises))
-    said = judge(Translate(body=body, caller=caller, mapping=mapping, charset=""))
+    form = usual_form(judge.mappings[mapping])
+    said = judge(Translate(body=body, caller=caller, mapping=mapping, form=form, charset=""))
     assert isinstance(said, ExaminedSubmission | Refusal)
     return said
 

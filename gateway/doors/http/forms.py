@@ -1,15 +1,18 @@
-"""Form of a body: a message as it is, or JSON or CSV to be translated by `?mapping=`."""
+"""Form of a body: a message as it is, or JSON or a table to be translated by `?mapping=`."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.doors.http.query_parameters import in_query
+from gateway.doors.http.query_parameters import in_query, time_given
 from gateway.doors.http.services import HttpServices, ProblemError
-from gateway.mapping.language import SourceKind, SourceMapping
-from gateway.mapping.source import shortened
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.sources.item import shortened
+from gateway.mapping.sources.table import MEDIA, Form
+from gateway.mapping.translate import usual_form
+from gateway.mapping.translation import FORMS
 from gateway.model import Fault
 
-_MEDIA: Final = {SourceKind.JSON: "application/json", SourceKind.CSV: "text/csv"}
+_FORMS: Final = {media: form for form, media in MEDIA.items()}
 _UNSAID: Final = frozenset({"", "application/octet-stream"})
 """A client that names no media type means the one of the mapping."""
 
@@ -19,7 +22,10 @@ class BodyForm:
     """How a body is translated."""
 
     mapping: SourceMapping
+    form: Form
     charset: str
+    app_time: str
+    """YYYYMMDDhhmmss; empty: not given."""
 
 
 def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm | None:
@@ -31,9 +37,15 @@ def form_of(content_type: str, query: str, services: HttpServices) -> BodyForm |
     if mapping is None:
         raise ProblemError("unknown-mapping", _unknown(shortened(name)))
     media = media_type(content_type)
-    if media not in _UNSAID and media != _MEDIA[mapping.source]:
+    form = usual_form(mapping) if media in _UNSAID else _FORMS.get(media)
+    if form not in FORMS[mapping.source]:
         raise ProblemError("unsupported-media-type", _other_form(mapping))
-    return BodyForm(mapping=mapping, charset=charset_of(content_type))
+    return BodyForm(
+        mapping=mapping,
+        form=form,
+        charset=charset_of(content_type),
+        app_time=time_given("app_time", in_query(query, "app_time")),
+    )
 
 
 def media_type(content_type: str) -> str:
@@ -42,14 +54,14 @@ def media_type(content_type: str) -> str:
 
 
 def needs_mapping(content_type: str) -> tuple[Fault, ...]:
-    """Return the fault of JSON or CSV without a mapping."""
-    if media_type(content_type) not in _MEDIA.values():
+    """Return the fault of JSON or a table without a mapping."""
+    if media_type(content_type) not in _FORMS:
         return ()
     return (
         Fault(
             rule="mapping_missing",
-            message="JSON and CSV have to be translated, and no mapping is named",
-            message_zh="JSON和CSV须指定映射才能转换",
+            message="JSON and tables have to be translated, and no mapping is named",
+            message_zh="JSON和表格须指定映射才能转换",
             fix="ask with ?mapping=NAME; whoever runs the gateway knows the names",
             fix_zh="请使用?mapping=NAME指定映射；映射名称请向网关运营方查询",
         ),
@@ -77,11 +89,12 @@ def _unknown(name: str) -> Fault:
 
 
 def _other_form(mapping: SourceMapping) -> Fault:
-    media = _MEDIA[mapping.source]
+    media = " or ".join(MEDIA[form] for form in FORMS[mapping.source])
+    media_zh = "、".join(MEDIA[form] for form in FORMS[mapping.source])
     return Fault(
         rule="other_form",
         message=f"the mapping {mapping.name} reads {media}",
-        message_zh=f"映射{mapping.name}只接受{media}",
+        message_zh=f"映射{mapping.name}只接受{media_zh}",
         fix=f"send Content-Type: {media}",
-        fix_zh=f"请发送Content-Type: {media}",
+        fix_zh=f"请发送Content-Type: {media_zh}",
     )

@@ -261,8 +261,17 @@ _FAULT: Final[Mapping[str, Any]] = {
         },
         "source": {
             "type": "string",
-            "description": "Place in the JSON or CSV that was handed in; only with `mapping`",
+            "description": "Place in the JSON or table that was handed in; only with `mapping`",
         },
+        "sheet": {
+            "type": "string",
+            "description": "Of a table with several sheets: the sheet; only with `mapping`",
+        },
+        "row": {
+            "type": "integer",
+            "description": "Of a table: number of the row, as in a spreadsheet; only with `mapping`; 0: no table",
+        },
+        "head": {"type": "string", "description": "Of a table: the column; only with `mapping`"},
     },
 }
 _PROBLEM: Final[Mapping[str, Any]] = {

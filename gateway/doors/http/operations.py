@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from gateway.mapping.sources.table import MEDIA
 from gateway.problems import PROBLEMS
 from gateway.views import api
 from gateway.views.parcels import ParcelView
@@ -25,7 +26,7 @@ PARCEL_NUMBER_AT_MOST: Final = 60
 MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream")
 """Media types of a submission; none at all is taken for the first."""
 
-SOURCE_FORMS: Final = ("application/json", "text/csv")
+SOURCE_FORMS: Final = tuple(MEDIA.values())
 """Media types of what a mapping translates to a message."""
 REGISTER_FORMS: Final = ("text/csv", "application/json")
 """Media types of goods that are handed in; none at all is taken for the first."""
@@ -158,7 +159,7 @@ _SUBMIT: Final = Operation(
     tag="Submit",
     summary="Hand in a message",
     detail="The body is one CEB document with 1 to 100 declarations, or a DxpMsg that holds one, byte for byte; or JSON"
-    " or CSV that `mapping` translates to a CEB document, which is then what is kept and answered for."
+    " or a table (CSV, XLSX) that `mapping` translates to a CEB document, which is then what is kept and answered for."
     " `202` comes after the fsync: from then on the gateway answers for it. After no answer at all, send the"
     " same bytes again: they are one message.",
     replies={
@@ -191,8 +192,16 @@ _SUBMIT: Final = Operation(
         Parameter(
             name="mapping",
             place="query",
-            description="Name of the mapping that translates the JSON or CSV of the body",
+            description="Name of the mapping that translates the JSON or table of the body",
             schema={"type": "string", "minLength": 1},
+        ),
+        Parameter(
+            name="app_time",
+            place="query",
+            description="With `mapping`: the time of declaration, where the mapping asks for it and the source has none;"
+            " YYYYMMDDhhmmss, Beijing time",
+            schema={"type": "string", "pattern": "^[0-9]{14}$"},
+            example="20261111080000",
         ),
         Parameter(
             name="Idempotency-Key",

@@ -5,6 +5,7 @@ A wrong guess would be worse than an error: `?dry_run=yes` must not submit a dec
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl
@@ -21,13 +22,14 @@ from gateway.doors.http.operations import (
     QUERIES,
 )
 from gateway.doors.http.services import ProblemError
-from gateway.mapping.source import shortened
+from gateway.mapping.sources.item import shortened
 from gateway.model import Fault
 from gateway.rules.catalogue import Catalogue
 from gateway.views.api import CURSOR_AT_MOST
 
 _UID: Final = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.ASCII)
 _ARRIVAL: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_FOURTEEN: Final = re.compile(r"[0-9]{14}", re.ASCII)
 _NAME_LOOKED_AT: Final = 50
 """Most characters of an unknown name that are compared with the known ones."""
 _NEAR: Final = 0.5
@@ -105,6 +107,25 @@ def flag(name: str, text: str | None) -> bool:
     if text != "true":
         raise _bad(name, "not_a_boolean", f"{name} must be true or false", f"{name} 只能是 true 或 false")
     return True
+
+
+def time_given(name: str, text: str | None) -> str:
+    """Read a time of 14 digits; empty when it is missing. Raises ProblemError for anything else."""
+    if text and not _is_time(text):
+        raise _bad(
+            name,
+            "not_a_time",
+            f"{name} must be an existing time, YYYYMMDDhhmmss",
+            f"{name} 必须是实际存在的时间，格式为YYYYMMDDhhmmss",
+        )
+    return text or ""
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_FOURTEEN.fullmatch(text)) and bool(datetime.strptime(text, "%Y%m%d%H%M%S"))  # noqa: DTZ007 (only looked at)
+    except ValueError:
+        return False
 
 
 def text(request: Request, name: str) -> str:

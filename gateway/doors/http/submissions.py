@@ -156,7 +156,9 @@ class Submissions:
                 body=body,
                 caller=caller.id,
                 mapping=form.mapping.name,
+                form=form.form,
                 charset=form.charset,
+                app_time=form.app_time,
                 full=full,
                 own=own,
             )

@@ -5,14 +5,14 @@ The standard library's reader converts numbers to float, accepts duplicate keys 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.lossy_numbers import lost
-from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.item import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.lossy_numbers import lost
+from gateway.mapping.sources.table import Bare
 from gateway.model import Fault
 
 _DEEPEST: Final = 256
@@ -60,6 +60,33 @@ class JsonItem:
     around: "JsonItem | None"
     lines: Lines
 
+    def written(self, at: Reference) -> str | None:
+        """Return the text there as it is written, a `Bare` without quotes; empty: null; None: missing. Raises NoTextError."""
+        match self._find(at)[0]:
+            case None:
+                return None
+            case _Scalar(text=text, bare=bare):
+                return Bare(text) if bare and text else text or ""
+            case _Array():
+                raise NoTextError("not_a_value", self.spot(at), "[…]")
+            case _Object():
+                raise NoTextError("not_a_value", self.spot(at), "{…}")
+
+    def members(self, at: Reference) -> Sequence["JsonItem"]:
+        """Return the members of the array there; a missing value or null is an empty one. Raises NoTextError."""
+        value, _, path = self._find(at)
+        match value:
+            case None | _Scalar(text=None):
+                return ()
+            case _Array(members=members):
+                return [JsonItem(one, f"{path}/{at}", self, self.lines) for at, one in enumerate(members)]
+            case _:
+                raise NoTextError("not_an_array", self.spot(at))
+
+    def has(self, at: Reference) -> bool:
+        """Say whether anything is there, be it null."""
+        return self._find(at)[0] is not None
+
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
         """See SourceItem."""
         match self._find(at)[0]:
@@ -88,18 +115,11 @@ class JsonItem:
 
     def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
         """See SourceItem; a missing value or null is an empty array."""
-        value, _, path = self._find(over[0])
-        match value:
-            case None | _Scalar(text=None):
-                return ()
-            case _Array(members=members):
-                return [JsonItem(one, f"{path}/{at}", self, self.lines) for at, one in enumerate(members)]
-            case _:
-                raise NoTextError("not_an_array", self.spot(over[0]))
+        return self.members(over[0])
 
     def _find(self, at: Reference) -> tuple[_Value | None, _Value, str]:
         """Return the value (None if missing), the innermost existing value on the way to it, and the path."""
-        begin = self._above(at.ups)
+        begin = self.above(at.ups)
         value: _Value | None = begin.value
         nearest, path = begin.value, begin.path
         for step in at.steps:
@@ -108,7 +128,8 @@ class JsonItem:
             nearest = nearest if value is None else value
         return value, nearest, path
 
-    def _above(self, ups: int | None) -> "JsonItem":
+    def above(self, ups: int | None) -> "JsonItem":
+        """Return the item so many levels up; None: the whole document."""
         item = self
         while item.around is not None and ups != 0:
             item = item.around
@@ -126,18 +147,75 @@ def _member(value: _Value | None, step: str) -> _Value | None:
             return None
 
 
-def read_json(text: str, limits: LimitsConfig) -> JsonItem:
+class JsonBounds(Protocol):
+    """What a document may have at most."""
+
+    @property
+    def depth(self) -> int:
+        """Levels."""
+
+    @property
+    def elements(self) -> int:
+        """Values."""
+
+
+def read_json(text: str, limits: JsonBounds, *, line: int = 1, column: int = 1) -> JsonItem:
     """Read a whole document. Raises Refused `not-json` with line and column.
 
     At most `limits.depth` levels and `limits.elements` values; duplicate keys are refused, and so are numbers
-    that are not in RFC 8259 (NaN).
+    that are not in RFC 8259 (NaN). `line`, `column`: where the text begins in its file.
     """
-    lines = Lines(text)
+    lines = Lines(text, line=line, column=column)
     try:
         value = _Reader(text, depth=min(limits.depth, _DEEPEST), values=limits.elements).whole()
     except _WrongError as wrong:
         raise Refused("not-json", [_fault(wrong, lines.spot(wrong.offset, ""))]) from wrong
     return JsonItem(value, "", None, lines)
+
+
+def value_texts(item: JsonItem) -> Iterator[str]:
+    """Yield the structure and the texts of a value; keys in alphabetical order, null as nothing."""
+    yield from _value_texts(item.value)
+
+
+def _value_texts(value: _Value) -> Iterator[str]:
+    match value:
+        case _Scalar(text=text):
+            yield "-" if text is None else f"={text}"
+        case _Array(members=elements):
+            yield f"[{len(elements)}"
+            for one in elements:
+                yield from _value_texts(one)
+        case _Object(members=members):
+            yield f"{{{len(members)}"
+            for key in sorted(members):
+                yield key
+                yield from _value_texts(members[key])
+
+
+def paths_of(item: JsonItem) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every text, number or word; members of arrays are `*`, so a path may come often."""
+    yield from _paths_of(item.value, ())
+
+
+def _paths_of(value: _Value, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    match value:
+        case _Scalar(text=text):
+            if text is not None:
+                yield path
+        case _Array(members=elements):
+            for one in elements:
+                yield from _paths_of(one, (*path, "*"))
+        case _Object(members=members):
+            for key, one in members.items():
+                yield from _paths_of(one, (*path, key))
+
+
+def offsets_of(text: str, keys: Sequence[str]) -> list[int]:
+    """Return where the values of these keys are in an object that has been read before; behind it if not there."""
+    value = _Reader(text, depth=_DEEPEST, values=len(text) + 1).whole()
+    members = value.members if isinstance(value, _Object) else {}
+    return [members[key].offset if key in members else len(text) for key in keys]
 
 
 _WHOLE: Final = ("send one complete JSON document (RFC 8259)", "请发送一份完整的JSON文档（RFC 8259）")

@@ -11,8 +11,8 @@ from typing import Final
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
-from gateway.mapping.lossy_numbers import lost
-from gateway.mapping.source import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.item import Lines, NoTextError, Reference, SourceItem, Spot, shortened
+from gateway.mapping.sources.lossy_numbers import lost
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 

@@ -1,6 +1,6 @@
 """The interface of a source from a platform: items that return texts, each with its place.
 
-JSON and CSV each implement `SourceItem` (json_source.py, csv_source.py). Nothing here depends on customs' formats.
+JSON and tables each implement `SourceItem`. Nothing here depends on customs' formats.
 """
 
 import re
@@ -98,8 +98,10 @@ class SourceItem(Protocol):
 class Lines:
     """Converts offsets in a text to lines and columns; the index is built at the first use."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, line: int = 1, column: int = 1) -> None:
+        """`line`, `column`: where the text begins in its file."""
         self._text = text
+        self._line, self._column = line, column
         self._starts: list[int] = []
 
     def spot(self, offset: int, text: str) -> Spot:
@@ -107,7 +109,10 @@ class Lines:
         if not self._starts:
             self._starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self._text))]
         line = bisect_right(self._starts, offset)
-        return Spot(text=text, line=line, column=offset - self._starts[line - 1] + 1)
+        before = self._column - 1 if line == 1 else 0
+        return Spot(
+            text=text, line=self._line + line - 1, column=offset - self._starts[line - 1] + 1 + before
+        )
 
 
 def decoded(body: bytes, charset: str) -> str:

@@ -1,0 +1,1 @@
+"""What platforms hand in, read in constant memory: tables (CSV, XLSX, JSON, NDJSON) and documents (JSON, NDJSON)."""
