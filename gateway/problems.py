@@ -18,6 +18,7 @@
 | `unknown-mapping` | 422 | `mapping=` names none that this gateway has |
 | `not-json` | 422 | cut off, a key twice, nested too deep, or no JSON at all |
 | `not-csv` | 422 | quotes that do not match, a row too short or too long, a column that the mapping needs |
+| `not-xlsx` | 422 | damaged, protected by a password, another kind of workbook, merged data cells, macros |
 | `invalid-register` | 422 | rows of the goods, or of the switches of books, are wrong; what was there before stays in force |
 | `untranslatable` | 422 | the mapping finds something else in the source than it can write |
 | `not-xml` | 422 | empty, cut off, or not well-formed |
@@ -107,6 +108,9 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "not-json": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not JSON", "内容不是有效的JSON"),
         "not-csv": _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not CSV", "内容不是有效的CSV"),
+        "not-xlsx": _problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not XLSX", "内容不是有效的XLSX工作簿"
+        ),
         "invalid-register": _problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "Rows of the register are not in order; the earlier one stays in force",

@@ -55,6 +55,14 @@ _ROW: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "{label} is true or false, not a text", "{label_zh}是true或false，不是文本", "send a text in double quotes",
         "请按文本填写并加双引号",
     ),
+    "error_value": (
+        "{label}: the cell shows an error", "{label_zh}的单元格显示错误值", "correct the formula, or write the value itself",
+        "请更正公式，或直接填写内容",
+    ),
+    "no_stored_value": (
+        "{label}: the cell holds a formula, and the file does not say its value", "{label_zh}的单元格为公式，文件中没有保存计算结果",
+        "open the file in a spreadsheet program and save it, or write the value itself", "请用电子表格软件打开文件并保存，或直接填写内容",
+    ),
     "not_a_value": (
         "{label} is an array or an object, not one value", "{label_zh}是数组或对象，不是单个值", "send a text",
         "请填写单个文本值",

@@ -31,11 +31,19 @@ from gateway.mapping.sources.lossy_numbers import lost
 from gateway.mapping.sources.table import Bare
 
 Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 Fetch = Callable[[Item], str | None]
 """The text at some places as it is written; None or blank: there is none. Raises NoTextError."""
 TextOf = Callable[[Item, int], str | None]
 """The text of an element, of an item and its position; None: none. Raises NoTextError."""
 Holds = Callable[[Item], bool]
+
+
+class _Raw(Protocol[Item_contra]):
+    """A text without functions; of use as a TextOf, too."""
+
+    def __call__(self, item: Item_contra, number: int = 1, /) -> str | None:
+        """Return the text. Raises NoTextError."""
 
 
 class Binding(Protocol[Item]):
@@ -222,7 +230,7 @@ def _copied(origin: Origin, copied: Copied, binding: Binding[Item], facts: Given
         pieces[0] if len(pieces) == 1 and not isinstance(pieces[0], str) else _joined(pieces, copied.between)
     )
     if not origin.steps and origin.goods is None:
-        return lambda item, _number: raw(item)
+        return raw
 
     def text(item: Item, _number: int) -> str | None:
         found = raw(item)
@@ -233,23 +241,28 @@ def _copied(origin: Origin, copied: Copied, binding: Binding[Item], facts: Given
     return text
 
 
-def _checked(origin: Origin, places: Places, binding: Binding[Item]) -> Fetch[Item]:
+def _checked(origin: Origin, places: Places, binding: Binding[Item]) -> _Raw[Item]:
     """Return what reads a place: None for a blank text, refused where a program has damaged it."""
     fetch, trim, as_written = binding.fetch(places), origin.trim, origin.reads_numbers
 
-    def text(item: Item) -> str | None:
+    def text(item: Item, _number: int = 1) -> str | None:
         found = fetch(item)
         if not found or found.isspace():
             return None
-        if not as_written and (rule := lost(found.strip(), bare=type(found) is Bare)):
+        if not as_written and _may_be_lost(found) and (rule := lost(found.strip(), bare=type(found) is Bare)):
             raise NoTextError(rule, binding.spot(item, places), found)
         return found.strip() if trim else found
 
     return text
 
 
-def _joined(pieces: Sequence[str | Fetch[Item]], between: str) -> Fetch[Item]:
-    def text(item: Item) -> str | None:
+def _may_be_lost(text: str) -> bool:
+    """Say whether it is worth asking: in text without quotes, or with an exponent's letter. Most texts have neither."""
+    return "E" in text or "e" in text or type(text) is Bare
+
+
+def _joined(pieces: Sequence[str | _Raw[Item]], between: str) -> _Raw[Item]:
+    def text(item: Item, _number: int = 1) -> str | None:
         found = [(piece, True) if isinstance(piece, str) else (piece(item), False) for piece in pieces]
         if all(always or one is None for one, always in found):
             return None

@@ -28,6 +28,8 @@ _SHEET: Final = (
 """What `sheet` stands for: times as they stand in spreadsheets."""
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_DIGITS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+"""What most numbers look like."""
 _NUMBER_LENGTH: Final = 60
 _EXACT: Final = Context(prec=400)
 """More digits than any number of `_NUMBER_LENGTH` characters needs when written out without its exponent."""
@@ -110,7 +112,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """Write a number in exponent form without its exponent; anything else stays as it is."""
+    """Take a number as it is written; only one in exponent form is written out."""
 
     @property
     def shown(self) -> str:
@@ -118,10 +120,11 @@ class Plain:
         return "plain number"
 
     def __call__(self, text: str) -> str:
-        """Write it out: 1.5e3 is 1500, for customs takes no exponents."""
-        if ("e" in text or "E" in text) and len(text) <= _NUMBER_LENGTH and _NUMBER.fullmatch(text.strip()):
-            return f"{_number(text):f}"
-        return text
+        """Return it: 13.890 stays 13.890, 1.5e3 is 1500, for customs takes no exponents. Raises NotApplicableError."""
+        if _DIGITS.fullmatch(text):
+            return text
+        number = _number(text)
+        return f"{number:f}" if "e" in text.lower() else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,8 @@ class Layout:
     def spot(self, row: Row, column: Column | None = None) -> CellSpot:
         """Return the place of a row, or of a cell of it; of a column that is not there, that of the row."""
         at = None if column is None else self.at(column)
-        line, place = row.place(at or 0)
+        begins = (row.line, row.column) if row.scan is not None else (row.number, 1)
+        line, place = row.place(at) if at else begins
         head = "" if column is None else column.head
         sheet = f"sheet {self.shown}, " if self.shown else ""
         text = f"{sheet}row {row.number}" + (f", column {head}" if head else "")
@@ -69,11 +70,11 @@ def compared(head: str) -> str:
 def find_layout(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], shown: str) -> Layout | None:
     """Find the head row of a sheet, of which the mapping uses these columns; None: there is none."""
     wanted = _wanted(mapping, used)
-    names = {compared(head): one.name for one in wanted for head in (one.name, *one.also)}
+    names = _names(wanted)
     required = {one.name for one in wanted if one.required}
     needed = min(2, len(wanted))
-    for row in takewhile(lambda one: one.number <= LOOKED_AT, sheet.rows()):
-        there = {names.get(compared(cell)) for cell in row.cells} - {None}
+    for row in _first_rows(sheet):
+        there = _columns(row, names).keys()
         enough = 2 * len(there & required) >= len(required) if required else len(there) >= needed
         if enough and there:
             layout = Layout(sheet=sheet, shown=shown, head=row, columns=_columns(row, names))
@@ -82,11 +83,16 @@ def find_layout(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], sh
 
 
 def missing_heads(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], shown: str) -> Refused:
-    """Return the refusal of a sheet in which no head row was found: what is missing in its first row."""
-    first = next(sheet.rows(), Row(1, ()))
+    """Return the refusal of a sheet in which no head row was found: what is missing in the row that is nearest to one."""
     wanted = _wanted(mapping, used)
-    names = [one.name for one in wanted if one.required] or [one.name for one in wanted]
-    return _refused(Layout(sheet=sheet, shown=shown, head=first, columns={}), _missing(names, first))
+    names = _names(wanted)
+    first = [Row(1, ()), *_first_rows(sheet)]
+    nearest = max(first, key=lambda row: len(_columns(row, names)))
+    nearest = first[1] if not _columns(nearest, names) and len(first) > 1 else nearest
+    needed = [one.name for one in wanted if one.required] or [one.name for one in wanted]
+    there = _columns(nearest, names)
+    layout = Layout(sheet=sheet, shown=shown, head=nearest, columns=there)
+    return refused_heads(layout, [name for name in needed if name not in there])
 
 
 def refused_heads(layout: Layout, names: Sequence[str]) -> Refused:
@@ -98,6 +104,15 @@ def _wanted(mapping: SourceMapping, used: Sequence[Column]) -> list[ColumnHeads]
     """Return the columns that are used of one sheet."""
     names = {one.name for one in used}
     return [one for one in mapping.columns if one.name in names]
+
+
+def _names(wanted: Iterable[ColumnHeads]) -> dict[str, str]:
+    """Return every head, as heads are compared → the column that it stands for."""
+    return {compared(head): one.name for one in wanted for head in (one.name, *one.also)}
+
+
+def _first_rows(sheet: Sheet) -> Iterator[Row]:
+    return takewhile(lambda one: one.number <= LOOKED_AT, sheet.rows())
 
 
 def _columns(head: Row, names: Mapping[str, str]) -> dict[str, tuple[int, ...]]:

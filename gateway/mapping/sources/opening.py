@@ -9,6 +9,7 @@ from gateway.mapping.sources.json_table import JsonTable
 from gateway.mapping.sources.refusing import refused
 from gateway.mapping.sources.table import Form, SourceLimits, Workbook
 from gateway.mapping.sources.text import LongLineError, TextFile, as_file, bounded
+from gateway.mapping.sources.xlsx.workbook import XlsxWorkbook
 
 
 def open_table(
@@ -22,10 +23,12 @@ def open_table(
     """Open a table; the file must be seekable, and stays open as long as its rows are read.
 
     `charset`: of CSV; empty: the byte order mark says it, else UTF-8. `delimiter`: of CSV; empty: comma, semicolon
-    or tab, as the first rows have it. Raises Refused `too-large`, `wrong-encoding`, `not-csv`, `not-json`.
+    or tab, as the first rows have it. Raises Refused `too-large`, `wrong-encoding`, `not-csv`, `not-xlsx`, `not-json`.
     """
     file = as_file(source)
     bounded(file, limits)
+    if form is Form.XLSX:
+        return XlsxWorkbook(file, limits)
     text = TextFile.of(file, form, charset)
     if form is Form.CSV:
         return CsvTable(text, delimiter, limits)

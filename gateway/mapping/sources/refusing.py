@@ -72,6 +72,45 @@ _TEXTS: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "send complete JSON (RFC 8259)", "请发送完整的JSON（RFC 8259）",
     ),
     "duplicate_sheet": ("the sheet {name} is there twice", "工作表“{name}”重复", "keep one of them", "请只保留其中一个"),
+    # XLSX
+    "damaged": (
+        "the file is damaged or cut off ({part})", "文件已损坏或不完整（{part}）",
+        "open it in a spreadsheet program, save it again as .xlsx, and send all of it", "请用电子表格软件打开后重新另存为.xlsx，并完整提交",
+    ),
+    "missing_part": ("this is no workbook: {part} is missing in it", "不是工作簿：缺少{part}", *_SAVE_XLSX),
+    "doubled_part": ("the archive holds {part} twice", "压缩包中{part}重复", *_SAVE_XLSX),
+    "compression": ("{part} is compressed in a way that spreadsheets do not use", "{part}的压缩方式不受支持", *_SAVE_XLSX),
+    "doctype": ("{part} holds a document type declaration", "{part}含有文档类型声明", *_SAVE_XLSX),
+    "password": (
+        "the workbook is protected by a password", "工作簿已加密", "remove the password (File, Info, Protect Workbook) and save it again",
+        "请取消打开密码（文件－信息－保护工作簿）后重新保存",
+    ),
+    "old_workbook": ("this is a workbook of the old form .xls", "这是旧格式.xls工作簿", *_SAVE_XLSX),
+    "macros": ("the workbook holds macros (.xlsm)", "工作簿含有宏（.xlsm）", *_SAVE_XLSX),
+    "binary_workbook": ("this is a binary workbook (.xlsb)", "这是二进制工作簿（.xlsb）", *_SAVE_XLSX),
+    "open_document": ("this is an OpenDocument sheet (.ods)", "这是OpenDocument表格（.ods）", *_SAVE_XLSX),
+    "numbers_document": ("this is a sheet of Numbers (.numbers)", "这是Numbers表格（.numbers）", *_SAVE_XLSX),
+    "other_office": ("this is a document or slides, no workbook", "这是文档或演示文稿，不是工作簿", *_SAVE_XLSX),
+    "members": ("{count} files in the archive, at most {limit} are allowed", "压缩包含{count}个文件，最多允许{limit}个", *_SAVE_XLSX),
+    "inflated": ("{size} bytes when unpacked, at most {limit} are allowed", "解压后共{size}字节，超过上限{limit}字节", *_SPLIT),
+    "ratio": (
+        "{size} bytes would become {inflated}: no sheet is compressed that far", "{size}字节解压后达{inflated}字节，压缩比异常", *_SAVE_XLSX,
+    ),
+    "part_size": ("{part} has more than {limit} bytes", "{part}超过{limit}字节", *_SAVE_XLSX),
+    "sheets": ("more than {limit} sheets", "超过{limit}个工作表", *_SPLIT),
+    "merged": (
+        "cells are merged in the sheet {sheet}: {range}", "工作表“{sheet}”中有合并单元格：{range}",
+        "unmerge them and write the value into each row; only titles above the heads may be merged",
+        "请取消合并并在每一行填写内容；只有标题行以上的大标题可以合并",
+    ),
+    "long_cell": (
+        "the cell {cell} of the sheet {sheet} has more than {limit} characters", "工作表“{sheet}”的单元格{cell}超过{limit}个字符",
+        "shorten it", "请缩短内容",
+    ),
+    "wrong_cell": (
+        "the cell {cell} of the sheet {sheet} is not written as spreadsheets write it", "工作表“{sheet}”的单元格{cell}内容无法识别",
+        "open the file in a spreadsheet program, correct the cell and save it again", "请用电子表格软件打开文件，更正该单元格后重新保存",
+    ),
 }  # fmt: skip
 
 

@@ -158,3 +158,11 @@ def column_name(at: int) -> str:
         left, digit = divmod(left - 1, 26)
         letters = chr(65 + digit) + letters
     return letters
+
+
+def column_at(letters: str) -> int:
+    """Return the number of a column, counted from 0: `A` → 0, `AB` → 27."""
+    at = 0
+    for letter in letters:
+        at = at * 26 + ord(letter) - 64
+    return at - 1
