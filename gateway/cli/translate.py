@@ -13,6 +13,7 @@ from gateway.cli.document_check import check_document
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
+from gateway.cli.sources import changed_at
 from gateway.cli.terminal import echo
 from gateway.cli.to_json import write_as_json
 from gateway.cli.validate import read
@@ -193,7 +194,7 @@ def _open(
         form=form if form in FORMS[mapping.source] else usual_form(mapping),
         charset=given.charset,
         delimiter=given.delimiter,
-        app_time=given.app_time or _changed_at(document),
+        app_time=given.app_time or changed_at(document),
     )
     limits = SourceLimits() if split else source_limits(LimitsConfig())
     return open_translation(mapping, source, goods, limits=limits)
@@ -202,10 +203,6 @@ def _open(
 def _faults(made: Translated, rules: Rules) -> tuple[Fault, ...]:
     judged = check_document(made.document, rules, View.DECLARED)
     return made.located(judged.faults) if made.faults or judged.faults else ()
-
-
-def _changed_at(document: Path) -> str:
-    return datetime.fromtimestamp(document.stat().st_mtime, BEIJING).strftime("%Y%m%d%H%M%S")
 
 
 def _messages(translation: Translation, *, split: bool) -> Iterator[Translated]:
