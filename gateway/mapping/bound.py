@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from xml.sax.saxutils import escape
 
-from gateway.mapping.functions import NotApplicableError, Plain, guid
+from gateway.mapping.functions import NotApplicableError, PlainNumber, guid
 from gateway.mapping.language import (
+    ArrayMembers,
     Branch,
     Condition,
     Constant,
     Copied,
     Given,
-    Groups,
     Guid,
     Leaf,
-    Members,
     Origin,
     Places,
     Position,
+    RowGroups,
 )
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.rows import blank
@@ -55,7 +55,7 @@ class Binding(Protocol[Item]):
     def spot(self, item: Item, places: Places = ()) -> Spot:
         """Return that place of an item, or of the item itself."""
 
-    def items(self, each: Members | Groups) -> Callable[[Item], Sequence[Item]]:
+    def items(self, each: ArrayMembers | RowGroups) -> Callable[[Item], Sequence[Item]]:
         """Return what yields the items inside an item. Raises NoTextError."""
 
 
@@ -342,7 +342,7 @@ def _shown(origin: Origin, text: str, item: Item, binding: Binding[Item], facts:
     if origin.goods is not None:
         names.append(origin.goods.shown(facts.goods))
     unchanged = {binding.fetch(places)(item) for places in places_of(origin)} == {text}
-    names += [one.shown for one in origin.steps if not (isinstance(one, Plain) and unchanged)]
+    names += [one.shown for one in origin.steps if not (isinstance(one, PlainNumber) and unchanged)]
     return ", ".join(names) or "copy"
 
 

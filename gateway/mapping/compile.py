@@ -13,14 +13,14 @@ from msgspec import Meta, Struct, field
 from gateway.errors import RulesError
 from gateway.mapping.conditions import read_conditions
 from gateway.mapping.language import (
+    ArrayMembers,
     Branch,
-    Column,
     ColumnHeads,
     Condition,
-    Groups,
     Leaf,
-    Members,
     Places,
+    RowGroups,
+    SheetColumn,
     SourceKind,
     SourceMapping,
 )
@@ -177,7 +177,7 @@ def _heads(mapping: SourceMapping, reading: PlaceReading) -> tuple[ColumnHeads, 
     """Return the columns of a table, as it lists them, or all that it names."""
     if reading.columns is not None:
         return tuple(reading.columns.values())
-    names = dict.fromkeys(one.name for one in mapping.places() if isinstance(one, Column))
+    names = dict.fromkeys(one.name for one in mapping.places() if isinstance(one, SheetColumn))
     return tuple([ColumnHeads(name=name, required=True) for name in names])
 
 
@@ -330,7 +330,7 @@ class _Loader:
             return f'{decl.name} = {{ constant = "{decl.fixed}" }}'
         return f'{decl.name} = "{decl.name}"'
 
-    def _each(self, slot: Slot, at: _At) -> Members | Groups | None:
+    def _each(self, slot: Slot, at: _At) -> ArrayMembers | RowGroups | None:
         written = self._read.each.get(at.path) if at.path else None
         if written is None or (slot.high == 1 and at.path != self._kind.body):
             return None
@@ -341,14 +341,14 @@ class _Loader:
             example = f'"{at.path}" = {self._each_example()}'
             raise self._place.error(f"of {self._read.source} it is {what}", key=key, example=example)
         if isinstance(written, str):
-            return Members(at=self._reading.places(written, self._place, key, at.within))
+            return ArrayMembers(at=self._reading.places(written, self._place, key, at.within))
         if isinstance(written, _Joined):
             return self._joined(written, key, at)
-        return Groups(by=self._every(written, key, at.within))
+        return RowGroups(by=self._every(written, key, at.within))
 
-    def _joined(self, written: _Joined, key: str, at: _At) -> Groups:
+    def _joined(self, written: _Joined, key: str, at: _At) -> RowGroups:
         inner = at.within.inside(written.sheet)
-        return Groups(
+        return RowGroups(
             by=self._every(written.by, key, inner),
             sheet=written.sheet,
             key=self._every(written.key, key, inner),
@@ -362,6 +362,6 @@ class _Loader:
         return '["order_no"], or [] for every row' if self._reading.table else '"/orders"'
 
 
-def _sheet_of(each: Members | Groups) -> str | None:
+def _sheet_of(each: ArrayMembers | RowGroups) -> str | None:
     """Return the sheet of the items; None: that of the item around them."""
-    return each.sheet or None if isinstance(each, Groups) else None
+    return each.sheet or None if isinstance(each, RowGroups) else None

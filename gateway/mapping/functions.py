@@ -111,7 +111,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
+class PlainNumber:
     """Take a number as it is written; only one in exponent form is written out."""
 
     @property

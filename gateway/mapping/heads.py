@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.mapping.faults import CellSpot, SourceFault
-from gateway.mapping.language import Column, ColumnHeads, SourceMapping
+from gateway.mapping.language import ColumnHeads, SheetColumn, SourceMapping
 from gateway.mapping.sources.item import shortened
 from gateway.mapping.sources.table import Row, Sheet
 from gateway.rules.texts import Fact, filled
@@ -21,7 +21,7 @@ _SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class SheetLayout:
     """One sheet, with its columns as the mapping calls them."""
 
     sheet: Sheet
@@ -31,12 +31,12 @@ class Layout:
     columns: Mapping[str, tuple[int, ...]]
     """Name in the mapping → the columns with one of its heads, from the left, counted from 0."""
 
-    def at(self, column: Column) -> int | None:
+    def at(self, column: SheetColumn) -> int | None:
         """Return which column it is, counted from 0; None: it is not there."""
         found = self.columns.get(column.name, ())
         return found[column.nth - 1] if len(found) >= column.nth else None
 
-    def spot(self, row: Row, column: Column | None = None) -> CellSpot:
+    def spot(self, row: Row, column: SheetColumn | None = None) -> CellSpot:
         """Return the place of a row, or of a cell of it; of a column that is not there, that of the row."""
         at = None if column is None else self.at(column)
         begins = (row.line, row.column) if row.scan is not None else (row.number, 1)
@@ -51,7 +51,7 @@ class Layout:
         first = self.head.number
         return (row for row in self.sheet.rows() if row.number > first)
 
-    def unread(self, used: Iterable[Column]) -> list[str]:
+    def unread(self, used: Iterable[SheetColumn]) -> list[str]:
         """Return the heads of the columns that are not among `used`."""
         read = {self.at(one) for one in used}
         return [
@@ -67,7 +67,9 @@ def compared(head: str) -> str:
     return plain.replace("*", "").removesuffix(":")
 
 
-def find_layout(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], shown: str) -> Layout | None:
+def find_layout(
+    sheet: Sheet, mapping: SourceMapping, used: Sequence[SheetColumn], shown: str
+) -> SheetLayout | None:
     """Find the head row of a sheet, of which the mapping uses these columns; None: there is none."""
     wanted = _wanted(mapping, used)
     names = _names(wanted)
@@ -77,12 +79,12 @@ def find_layout(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], sh
         there = _columns(row, names).keys()
         enough = 2 * len(there & required) >= len(required) if required else len(there) >= needed
         if enough and there:
-            layout = Layout(sheet=sheet, shown=shown, head=row, columns=_columns(row, names))
+            layout = SheetLayout(sheet=sheet, shown=shown, head=row, columns=_columns(row, names))
             return _checked(layout, wanted, used)
     return None
 
 
-def missing_heads(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], shown: str) -> Refused:
+def missing_heads(sheet: Sheet, mapping: SourceMapping, used: Sequence[SheetColumn], shown: str) -> Refused:
     """Return the refusal of a sheet in which no head row was found: what is missing in the row that is nearest to one."""
     wanted = _wanted(mapping, used)
     names = _names(wanted)
@@ -91,16 +93,16 @@ def missing_heads(sheet: Sheet, mapping: SourceMapping, used: Sequence[Column], 
     nearest = first[1] if not _columns(nearest, names) and len(first) > 1 else nearest
     needed = [one.name for one in wanted if one.required] or [one.name for one in wanted]
     there = _columns(nearest, names)
-    layout = Layout(sheet=sheet, shown=shown, head=nearest, columns=there)
+    layout = SheetLayout(sheet=sheet, shown=shown, head=nearest, columns=there)
     return refused_heads(layout, [name for name in needed if name not in there])
 
 
-def refused_heads(layout: Layout, names: Sequence[str]) -> Refused:
+def refused_heads(layout: SheetLayout, names: Sequence[str]) -> Refused:
     """Return the refusal of a sheet in which these columns are missing."""
     return _refused(layout, _missing(names, layout.head))
 
 
-def _wanted(mapping: SourceMapping, used: Sequence[Column]) -> list[ColumnHeads]:
+def _wanted(mapping: SourceMapping, used: Sequence[SheetColumn]) -> list[ColumnHeads]:
     """Return the columns that are used of one sheet."""
     names = {one.name for one in used}
     return [one for one in mapping.columns if one.name in names]
@@ -123,7 +125,7 @@ def _columns(head: Row, names: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
     return columns
 
 
-def _checked(layout: Layout, wanted: Sequence[ColumnHeads], used: Sequence[Column]) -> Layout:
+def _checked(layout: SheetLayout, wanted: Sequence[ColumnHeads], used: Sequence[SheetColumn]) -> SheetLayout:
     """Return the layout. Raises Refused when a column is missing or cannot be told from another."""
     counted = {one.name: max(each.nth for each in used if each.name == one.name) for one in wanted}
     wrong = [
@@ -141,7 +143,7 @@ _Wrong = tuple[str, int, str, Mapping[str, Fact]]
 """Rule, column from 0, head, facts."""
 
 
-def _unclear(layout: Layout, counted: Mapping[str, int]) -> Iterator[_Wrong]:
+def _unclear(layout: SheetLayout, counted: Mapping[str, int]) -> Iterator[_Wrong]:
     """Yield the columns that have several heads, or more of one than the mapping counts."""
     for name, found in layout.columns.items():
         heads = [layout.head.cells[at].strip() for at in found]
@@ -159,11 +161,11 @@ def _missing(names: Iterable[str], head: Row) -> Iterator[_Wrong]:
         yield "missing_column", 0, name, {"name": name, "near": shortened(", ".join(near))}
 
 
-def _refused(layout: Layout, wrong: Iterable[_Wrong]) -> Refused:
+def _refused(layout: SheetLayout, wrong: Iterable[_Wrong]) -> Refused:
     return Refused("untranslatable", [_fault(layout, *one) for one in wrong][:FAULTS_COUNTED])
 
 
-def _fault(layout: Layout, rule: str, at: int, head: str, facts: Mapping[str, Fact]) -> SourceFault:
+def _fault(layout: SheetLayout, rule: str, at: int, head: str, facts: Mapping[str, Fact]) -> SourceFault:
     line, column = layout.head.place(at)
     words = filled(f"source.{rule}", facts)
     sheet = f"sheet {layout.shown}, " if layout.shown else ""

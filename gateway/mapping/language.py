@@ -23,7 +23,7 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class SheetColumn:
     """The place of a text in a table."""
 
     name: str
@@ -45,7 +45,7 @@ class Column:
         return self.name + (f"#{self.nth}" if self.nth > 1 else "")
 
 
-Place = Reference | Column
+Place = Reference | SheetColumn
 Places = tuple[Place, ...]
 """The first of these that is there; never empty."""
 
@@ -143,14 +143,14 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class ArrayMembers:
     """Once for each member of the array there."""
 
     at: Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
+class RowGroups:
     """Once for each group of rows that are alike in these columns; without any, once for each row."""
 
     by: tuple[Places, ...] = ()
@@ -176,7 +176,7 @@ class Branch:
     """Whether the schema allows several, so that its path has a position."""
     most: int | None = 1
     """Most occurrences; None: no limit."""
-    each: Members | Groups | None = None
+    each: ArrayMembers | RowGroups | None = None
     """What it is written for; None: written once."""
     when: tuple[Condition, ...] = ()
     """An item for which these do not all hold is passed over."""
@@ -239,9 +239,9 @@ def references(branch: Branch) -> Iterator[Place]:
     """Yield every place that a branch and everything below it reads."""
     yield from _of_conditions(branch.when)
     match branch.each:
-        case Members(at=at):
+        case ArrayMembers(at=at):
             yield from at
-        case Groups(by=by, key=key, outer=outer):
+        case RowGroups(by=by, key=key, outer=outer):
             for places in (*outer, *key, *by):
                 yield from places
     for part in (*branch.attributes, *branch.parts):

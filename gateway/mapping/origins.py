@@ -12,7 +12,7 @@ from gateway.mapping.functions import (
     NAMED_FORMS,
     Coded,
     Function,
-    Plain,
+    PlainNumber,
     Rounded,
     Scaled,
     Timed,
@@ -204,7 +204,7 @@ class _OriginReader:
         elif scale is not None:
             yield Scaled(scale=scale)
         elif self.of.is_number and copied and table.map is None and table.lookup is None:
-            yield Plain()
+            yield PlainNumber()
 
     def _otherwise(self, table: _Written, place: TablePlace) -> Origin | None:
         if table.default is not None:

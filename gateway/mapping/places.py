@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from gateway.mapping.language import Column, ColumnHeads, Place, Places
+from gateway.mapping.language import ColumnHeads, Place, Places, SheetColumn
 from gateway.mapping.lookups import LookupTables
 from gateway.mapping.sources.item import Reference
 from gateway.rules.tables import TablePlace
@@ -60,7 +60,7 @@ class PlaceReading:
         """Read a JSON path or a column. Raises RulesError."""
         return self._column(text, place, key, at) if self.table else _path(text, place, key, at.depth)
 
-    def _column(self, text: str, place: TablePlace, key: str, at: Within) -> Column:
+    def _column(self, text: str, place: TablePlace, key: str, at: Within) -> SheetColumn:
         name, ups = text, 0
         while name.startswith(_UP):
             name, ups = name[len(_UP) :], ups + 1
@@ -73,7 +73,7 @@ class PlaceReading:
         found = _NTH.fullmatch(name.strip())
         name, nth = (found[1], int(found[2])) if found else (name.strip(), 1)
         self._listed(name, place, key)
-        return Column(name=name, nth=nth, ups=ups, sheet=at.sheets[len(at.sheets) - 1 - ups])
+        return SheetColumn(name=name, nth=nth, ups=ups, sheet=at.sheets[len(at.sheets) - 1 - ups])
 
     def _listed(self, name: str, place: TablePlace, key: str) -> None:
         if self.columns is None or name in self.columns:

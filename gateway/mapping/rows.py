@@ -6,8 +6,8 @@ from typing import Final
 
 from gateway.mapping.faults import CellSpot
 from gateway.mapping.functions import spelt
-from gateway.mapping.heads import Layout
-from gateway.mapping.language import Column
+from gateway.mapping.heads import SheetLayout
+from gateway.mapping.language import SheetColumn
 from gateway.mapping.sources.item import NoTextError
 from gateway.mapping.sources.spill import Key
 from gateway.mapping.sources.table import Row
@@ -35,7 +35,7 @@ _AROUND: Final = "【】[]()（）:：*＊"
 class RowsItem:
     """Some rows of a sheet: those of a message, of a declaration, of one line of it."""
 
-    layout: Layout
+    layout: SheetLayout
     rows: Sequence[Row]
     around: "RowsItem | None" = None
 
@@ -47,12 +47,12 @@ class RowsItem:
                 item = item.around
         return item
 
-    def spot(self, column: Column | None = None) -> CellSpot:
+    def spot(self, column: SheetColumn | None = None) -> CellSpot:
         """Return the place of a cell of its first row, or of that row."""
         row = self.rows[0] if self.rows else self.layout.head
         return self.layout.spot(row, column)
 
-    def text(self, at: int, column: Column) -> str:
+    def text(self, at: int, column: SheetColumn) -> str:
         """Return the cell there, which all rows have to have alike; empty: nothing. Raises NoTextError."""
         rows = self.rows
         if not rows:

@@ -10,9 +10,17 @@ from weakref import finalize
 from gateway.errors import Refused
 from gateway.mapping.bound import BoundBranch, bound_conditions
 from gateway.mapping.faults import CellSpot
-from gateway.mapping.heads import Layout, compared, find_layout, missing_heads, refused_heads
-from gateway.mapping.language import Branch, Column, Groups, Members, Place, Places, SourceMapping
-from gateway.mapping.reading import Found, RowSpan
+from gateway.mapping.heads import SheetLayout, compared, find_layout, missing_heads, refused_heads
+from gateway.mapping.language import (
+    ArrayMembers,
+    Branch,
+    Place,
+    Places,
+    RowGroups,
+    SheetColumn,
+    SourceMapping,
+)
+from gateway.mapping.reading import FoundDeclaration, RowSpan
 from gateway.mapping.rows import MARK_HEAD, RowKinds, RowsItem, grouped, key_of
 from gateway.mapping.sources.digest import ValuesDigest
 from gateway.mapping.sources.item import NoTextError
@@ -28,12 +36,12 @@ BODY_ROWS: Final = 20_000
 class TableBinding:
     """Binds a mapping to the columns of the sheets."""
 
-    def __init__(self, layouts: Mapping[str, Layout]) -> None:
+    def __init__(self, layouts: Mapping[str, SheetLayout]) -> None:
         """`layouts`: by the name that the mapping has for a sheet."""
         self._layouts = layouts
-        self.joined: dict[Groups, Spill] = {}
+        self.joined: dict[RowGroups, Spill] = {}
 
-    def at(self, places: Iterable[Place]) -> tuple[int, Column] | None:
+    def at(self, places: Iterable[Place]) -> tuple[int, SheetColumn] | None:
         """Return the first of these columns that is there; None: none is."""
         for column in _columns(places):
             at = self._layouts[column.sheet].at(column)
@@ -69,9 +77,9 @@ class TableBinding:
         column = found[1] if found else next(_columns(places))
         return item.above(column.ups).spot(column)
 
-    def items(self, each: Members | Groups) -> Callable[[RowsItem], Sequence[RowsItem]]:
+    def items(self, each: ArrayMembers | RowGroups) -> Callable[[RowsItem], Sequence[RowsItem]]:
         """See Binding."""
-        assert isinstance(each, Groups)  # noqa: S101 (the compiler gives tables nothing else)
+        assert isinstance(each, RowGroups)  # noqa: S101 (the compiler gives tables nothing else)
         by = self.indexes(each.by)
         if not each.sheet:
             return lambda item: list(grouped(item, by))
@@ -103,7 +111,7 @@ class TableReader:
         self._main = self._layouts[""]
         self.binding = TableBinding(self._layouts)
         each = mapping.body.each
-        self._by = each.by if isinstance(each, Groups) else None
+        self._by = each.by if isinstance(each, RowGroups) else None
         self._check_keys()
         self._keys = self.binding.indexes(self._by or ())
         self._kinds = self._row_kinds()
@@ -147,7 +155,7 @@ class TableReader:
         """See SourceReader."""
         return self._survey[1]
 
-    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[Found[RowsItem]]:
+    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[FoundDeclaration[RowsItem]]:
         """See SourceReader."""
         count = 0
         for rows in self._groups():
@@ -155,11 +163,11 @@ class TableReader:
             if body.holds is None or body.holds(item):
                 count += 1
                 if count > start:
-                    yield Found(item, tuple(self._wrong(rows)))
+                    yield FoundDeclaration(item, tuple(self._wrong(rows)))
         for layout, row in islice(self._unmatched(), max(0, start - count), None):
             error = NoTextError("unmatched_row", layout.spot(row))
             wrong = Wrong(part=self._mapping.body, path="", error=error)
-            yield Found(RowsItem(layout, (row,)), (wrong,), lost=True)
+            yield FoundDeclaration(RowsItem(layout, (row,)), (wrong,), lost=True)
 
     def around(self, items: Sequence[RowsItem]) -> RowsItem:
         """See SourceReader."""
@@ -178,7 +186,7 @@ class TableReader:
         """See SourceReader."""
         self._closing()
 
-    def _layout(self, name: str, used: Sequence[Column]) -> Layout:
+    def _layout(self, name: str, used: Sequence[SheetColumn]) -> SheetLayout:
         """Find the sheet that the mapping calls so, and its heads. Raises Refused."""
         asked = name or self._mapping.sheet
         sheets = [one for one in self._visible if not asked or compared(one.name) == compared(asked)]
@@ -205,12 +213,12 @@ class TableReader:
                     raise refused_heads(self._layouts[column.sheet], [column.name])
 
     def _row_kinds(self) -> RowKinds:
-        required = (Column(name=one.name) for one in self._mapping.columns if one.required)
+        required = (SheetColumn(name=one.name) for one in self._mapping.columns if one.required)
         marks = (at for at, head in enumerate(self._main.head.cells) if compared(head) == MARK_HEAD)
         there = (self._main.at(one) for one in required)
         return RowKinds(self._keys, tuple(at for at in there if at is not None), tuple(marks))
 
-    def _spilled(self, each: Groups) -> Spill:
+    def _spilled(self, each: RowGroups) -> Spill:
         layout, columns = self._layouts[each.sheet], self.binding.indexes(each.key)
         spill = Spill()
         spill.fill(layout.rows(), partial(key_of, columns=columns))
@@ -268,7 +276,7 @@ class TableReader:
     def _wrong_row(self, error: NoTextError) -> Wrong:
         return Wrong(part=self._mapping.body, path="", error=error)
 
-    def _unmatched(self) -> Iterator[tuple[Layout, Row]]:
+    def _unmatched(self) -> Iterator[tuple[SheetLayout, Row]]:
         """Yield a row for each key of a joined sheet that no row of the first sheet has."""
         for one in self._joins:
             if any(column.sheet for column in _columns(place for places in one.outer for place in places)):
@@ -300,7 +308,7 @@ class TableReader:
         return digest.hexdigest(), rows, again
 
 
-def _close(spills: Mapping[Groups, Spill]) -> None:
+def _close(spills: Mapping[RowGroups, Spill]) -> None:
     for spill in spills.values():
         spill.close()
 
@@ -324,22 +332,22 @@ def _told(rows: Iterator[Row], digest: ValuesDigest) -> Iterator[Row]:
         yield row
 
 
-def _columns(places: Iterable[Place]) -> Iterator[Column]:
+def _columns(places: Iterable[Place]) -> Iterator[SheetColumn]:
     """Yield the columns among some places; of a table, all are."""
-    return (one for one in places if isinstance(one, Column))
+    return (one for one in places if isinstance(one, SheetColumn))
 
 
-def _used_columns(mapping: SourceMapping) -> dict[str, list[Column]]:
+def _used_columns(mapping: SourceMapping) -> dict[str, list[SheetColumn]]:
     """Return the columns that are used of each sheet, by the name that the mapping has for it; the first one is ""."""
-    used: dict[str, list[Column]] = {"": []}
+    used: dict[str, list[SheetColumn]] = {"": []}
     for column in dict.fromkeys(_columns(mapping.places())):
         used.setdefault(column.sheet, []).append(column)
     return used
 
 
-def _groups(branch: Branch) -> Iterator[Groups]:
+def _groups(branch: Branch) -> Iterator[RowGroups]:
     """Yield how a declaration and everything in it repeats."""
-    if isinstance(branch.each, Groups):
+    if isinstance(branch.each, RowGroups):
         yield branch.each
     for part in branch.parts:
         if isinstance(part, Branch):

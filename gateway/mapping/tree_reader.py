@@ -6,8 +6,17 @@ from functools import cached_property
 from typing import BinaryIO, Final
 
 from gateway.mapping.bound import BoundBranch, bound_conditions
-from gateway.mapping.language import Branch, Groups, Leaf, Members, Place, Places, SourceMapping, of_origin
-from gateway.mapping.reading import Found, RowSpan
+from gateway.mapping.language import (
+    ArrayMembers,
+    Branch,
+    Leaf,
+    Place,
+    Places,
+    RowGroups,
+    SourceMapping,
+    of_origin,
+)
+from gateway.mapping.reading import FoundDeclaration, RowSpan
 from gateway.mapping.sources.digest import values_digest
 from gateway.mapping.sources.item import NoTextError, Reference, Spot
 from gateway.mapping.sources.json_source import JsonItem, paths_of
@@ -42,9 +51,9 @@ class TreeBinding:
         spot = item.spot(next((one for one in at if item.has(one)), at[0] if at else None))
         return replace(spot, text=f"line {spot.line}, {spot.text}") if self._lines else spot
 
-    def items(self, each: Members | Groups) -> Callable[[JsonItem], Sequence[JsonItem]]:
+    def items(self, each: ArrayMembers | RowGroups) -> Callable[[JsonItem], Sequence[JsonItem]]:
         """See Binding."""
-        assert isinstance(each, Members)  # noqa: S101 (the compiler gives trees nothing else)
+        assert isinstance(each, ArrayMembers)  # noqa: S101 (the compiler gives trees nothing else)
         at = _references(each.at)
         return lambda item: item.members(next((one for one in at if item.has(one)), at[0]))
 
@@ -102,7 +111,7 @@ class TreeReader:
         """See SourceReader."""
         return values_digest(self._documents())
 
-    def found(self, body: BoundBranch[JsonItem], start: int = 0) -> Iterator[Found[JsonItem]]:
+    def found(self, body: BoundBranch[JsonItem], start: int = 0) -> Iterator[FoundDeclaration[JsonItem]]:
         """See SourceReader."""
         self._empty = 0
         count = 0
@@ -128,16 +137,16 @@ class TreeReader:
     def _documents(self) -> Iterator[JsonItem]:
         return open_documents(self._source, self._form, limits=self._limits)
 
-    def _in(self, document: JsonItem, body: BoundBranch[JsonItem]) -> Iterator[Found[JsonItem]]:
+    def _in(self, document: JsonItem, body: BoundBranch[JsonItem]) -> Iterator[FoundDeclaration[JsonItem]]:
         try:
             items = (document,) if body.items is None else body.items(document)
         except NoTextError as error:
             wrong = Wrong(part=body.branch, path="", error=error)
-            yield Found(document, (wrong,), lost=True)
+            yield FoundDeclaration(document, (wrong,), lost=True)
             return
         for item in items:
             if all(holds is None or holds(item) for holds in (self._wanted, body.holds)):
-                yield Found(item)
+                yield FoundDeclaration(item)
 
 
 def _references(places: Sequence[Place]) -> list[Reference]:
@@ -169,7 +178,7 @@ def _of_branch(branch: Branch, inside: list[_Pattern]) -> Iterator[_Pattern]:
 
 def _over(branch: Branch, inside: list[_Pattern]) -> list[_Pattern]:
     """Return the pattern of the items that a branch goes over, if it does; of several places the first."""
-    if not isinstance(branch.each, Members):
+    if not isinstance(branch.each, ArrayMembers):
         return []
     return [(*_from(_references(branch.each.at)[0], inside), "*")]
 

@@ -87,6 +87,7 @@ def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Tra
     assert json.loads(detail)["origin"] == {
         "mapping": "payments",
         "mapping_sha256": mappings()["payments"].sha256,
+        "source_form": "json",
         "source_sha256": hashlib.sha256(source).hexdigest(),
     }
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.language import Branch, Column, Copied
+from gateway.mapping.language import Branch, Copied, SheetColumn
 from gateway.mapping.sources.item import Reference
 from gateway.mapping.translate import translate
 from gateway.mapping.translated import Translated
@@ -50,7 +50,7 @@ class Text:
 
     mapping: str
     element: str
-    at: Reference | Column
+    at: Reference | SheetColumn
     in_lines: bool
     """It stands in the lines of goods of a declaration."""
 
