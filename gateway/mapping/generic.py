@@ -5,7 +5,7 @@ digest, can be shown, copied and kept in evidence like any other. `gateway.mappi
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +13,19 @@ from gateway.model import MessageType
 from gateway.rules.catalogue import Catalogue
 from gateway.rules.fields import field_facts
 from gateway.rules.schema_model import ElementDecl, Grammar, Slot
-from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
+from gateway.rules.schemas import SIGNATURE, Schemas
 
-_NOT_MAPPED: Final = (SIGNATURE, f"{{{CEB_NAMESPACE}}}ExtendMessage")
+_INSTEAD: Final[Mapping[str, str]] = {
+    "@guid": "else = { guid = [] }",
+    "@version": 'default = "1.0"',
+    "guid": "else = { guid = [] }",
+    "appType": 'default = "1"',
+    "appTime": 'else = { given = "app_time" }',
+    "appStatus": 'default = "2"',
+    "gnum": "else = { position = true }",
+    "dxpMode": 'default = "DXP"',
+}
+"""Name of an element or attribute that need not be in the JSON → what is written then."""
 
 
 def generic_mappings(schemas: Schemas, catalogue: Catalogue) -> dict[str, str]:
@@ -32,6 +42,7 @@ def _text(kind: MessageType, schemas: Schemas) -> str:
             f"# {kind.name} as JSON; made from the schema, edition {schemas.edition} (docs/sheets.md).",
             f"message = {_quoted(kind.name)}",
             'source = "json"',
+            "literal = true",
             f"about = {_quoted(f'{kind.title_en}, {kind.title_zh}: JSON with the names of the elements')}",
             *(['money = "yuan"'] if writer.leaves & field_facts().money.fields else []),
             "",
@@ -59,15 +70,22 @@ class _Writer:
         `place`: what comes before a name in a place of the source; `path`: path of the element below the root.
         """
         shape = self.grammar.shape(decl)
-        lines = [f'"@{one.name}" = {_quoted(f"{place}@{one.name}")}' for one in shape.attributes]
-        slots = [(slot, slot.decl) for slot in shape.slots if slot.decl and slot.decl.tag not in _NOT_MAPPED]
-        names = [one.name for _, one in slots if self.grammar.shape(one).text is not None]
+        lines = [
+            f'"@{one.name}" = {_origin(f"@{one.name}", f"{place}@{one.name}")}' for one in shape.attributes
+        ]
+        slots = [(slot, slot.decl) for slot in shape.slots if slot.decl and slot.decl.tag != SIGNATURE]
+        names = [one.name for _, one in slots if self._holds_text(one)]
         self.leaves.update(names)
-        lines += [f"{one} = {_quoted(f'{place}{one}')}" for one in names]
+        lines += [f"{one} = {_origin(one, f'{place}{one}')}" for one in names]
         yield from (f"\n[{name}]", *lines) if lines else ()
         for slot, one in slots:
-            if self.grammar.shape(one).text is None:
+            if not self._holds_text(one):
                 yield from self._inner(slot, one, name, place, path)
+
+    def _holds_text(self, decl: ElementDecl) -> bool:
+        """Say whether it is a text of the JSON document: a text, or XML of anybody's."""
+        shape = self.grammar.shape(decl)
+        return shape.text is not None or shape.foreign
 
     def _inner(self, slot: Slot, one: ElementDecl, name: str, place: str, path: str) -> Iterator[str]:
         inner = f"{path}/{one.name}".lstrip("/")
@@ -75,6 +93,12 @@ class _Writer:
             self.each.append(f"{_quoted(inner)} = {_quoted(f'{place}{one.name}')}")
         here = "" if slot.high != 1 else f"{place}{one.name}/"
         yield from self.table(one, f"{name}.{one.name}", here, inner)
+
+
+def _origin(name: str, place: str) -> str:
+    """Return where the text of an element or attribute comes from: a place, and for some what is used without it."""
+    instead = _INSTEAD.get(name)
+    return _quoted(place) if instead is None else f"{{ from = {_quoted(place)}, {instead} }}"
 
 
 def _quoted(text: str) -> str:

@@ -8,7 +8,7 @@ because it signs bytes and not values.
 from lxml import etree
 
 from gateway.rules.schema_model import ElementDecl, Grammar
-from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE, Schemas
+from gateway.rules.schemas import SIGNATURE, Schemas
 
 JsonValue = str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -28,7 +28,7 @@ def _value(element: etree._Element, decl: ElementDecl, grammar: Grammar) -> Json
     shape = grammar.shape(decl)
     if shape.text is not None:
         return str(_TEXT(element))
-    if decl.namespace != CEB_NAMESPACE or all(slot.decl is None for slot in shape.slots):
+    if shape.foreign:
         return "".join(_fragment(child) for child in element.iterchildren("*"))
     found: dict[str, JsonValue] = {
         f"@{one.name}": value for one in shape.attributes if (value := element.get(one.name)) is not None
@@ -43,5 +43,5 @@ def _value(element: etree._Element, decl: ElementDecl, grammar: Grammar) -> Json
 
 
 def _fragment(element: etree._Element) -> str:
-    """Return an element of any schema as it is written alone, with the namespaces that it needs."""
-    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False).decode()
+    """Return an element of any schema as it is written alone, with all namespaces that are declared around it."""
+    return etree.tostring(element, method="c14n", with_comments=False).decode()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.mapping.functions import Coded, LookedUp, Timed
-from gateway.mapping.language import Branch, Column, Copied, Leaf, SourceMapping
+from gateway.mapping.language import Branch, Copied, Leaf, SheetColumn, SourceMapping
 from gateway.rules.schema_model import ElementDecl, Grammar, ValueType
 from gateway.rules.schemas import Schemas
 
@@ -19,12 +19,12 @@ class ElementUse:
     kind: ValueType
 
     @property
-    def column(self) -> Column | None:
+    def column(self) -> SheetColumn | None:
         """The column of a table that its text comes from in the first place; None: none does."""
         source = self.leaf.origin.source
         pieces = source.pieces if isinstance(source, Copied) else ()
         first = next((piece[0] for piece in pieces if not isinstance(piece, str)), None)
-        return first if isinstance(first, Column) else None
+        return first if isinstance(first, SheetColumn) else None
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from gateway.mapping.to_json import message_as_json
 from gateway.mapping.translate import translate
 from gateway.rules.loading import Rules, load_rules
 from gateway.rules.schemas import View
-from gateway.samples.compose import compose
+from gateway.samples.compose import Style, compose
 from gateway.samples.template import NOT_YET
 from tests.documents import COP_CODE, DXP_ID
 
@@ -35,12 +35,19 @@ def mappings_of(edition: str) -> dict[str, SourceMapping]:
     return dict(load_mappings(rules_of(edition)))
 
 
+def local_path(element: etree._Element) -> str:
+    """The names of an element and those around it, and its place among its neighbours."""
+    around = [element, *element.iterancestors()]
+    return "/".join(
+        f"{one.tag}[{sum(1 for _ in one.itersiblings(one.tag, preceding=True))}]" for one in reversed(around)
+    )
+
+
 def values_of(body: bytes) -> list[tuple[str, str]]:
     """Every text and attribute of a document, with its path."""
     root = etree.fromstring(body)
-    tree = root.getroottree()
     found = [(str(name), str(text)) for name, text in sorted(root.attrib.items())]
-    return found + [(tree.getpath(one), str(one.text or "")) for one in root.iter("*") if not len(one)]
+    return found + [(local_path(one), str(one.text or "")) for one in root.iter("*") if not len(one)]
 
 
 TYPES = [
@@ -50,7 +57,20 @@ TYPES = [
     if kind.name in rules_of(edition).schemas.roots
 ]
 OPTIONAL = sorted(NOT_YET - {"licenseNo", "preNo", "invtNo", "startTime", "endTime"})
-NOTES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn")), max_size=80).map(str.strip)
+NOTES = st.text(
+    st.characters(
+        exclude_categories=("Cs", "Cc"), include_characters="\t\n", exclude_characters="\ufffe\uffff"
+    ),
+    max_size=80,
+) | st.sampled_from(["", " ", "1.23E+17", "12E3", "true", "null", " \n\t", "<&>]]>\"'"])
+STYLES = st.builds(
+    Style,
+    prefix=st.sampled_from(["ceb", "", "x"]),
+    indent=st.sampled_from([None, "  "]),
+    encoding=st.sampled_from(["UTF-8", "GB18030"]),
+    extend=st.booleans(),
+    subscribe=st.integers(0, 5),
+)
 
 
 @st.composite
@@ -58,7 +78,7 @@ def messages(draw: st.DrawFn, edition: str, name: str) -> bytes:
     """A valid message of a type, with some of the elements that may be left out."""
     kind = rules_of(edition).catalogue.types[name]
     texts = dict.fromkeys(draw(st.sets(st.sampled_from(OPTIONAL))), "样例")
-    note = draw(NOTES)
+    emptied = draw(st.sets(st.sampled_from(["copName", "status"])))
     return compose(
         name,
         cop_code=COP_CODE,
@@ -66,7 +86,8 @@ def messages(draw: st.DrawFn, edition: str, name: str) -> bytes:
         bodies=1 if kind.number == 711 else draw(st.integers(1, 3)),
         items=draw(st.integers(1, 3)),
         rng=Random(draw(st.integers(0, 10**6))),
-        overrides=texts | ({"note": note} if note else {}),
+        overrides=texts | dict.fromkeys(emptied, "") | {"note": draw(NOTES)},
+        style=draw(STYLES),
     ).body
 
 

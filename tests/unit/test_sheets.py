@@ -13,7 +13,7 @@ from openpyxl.utils import get_column_letter
 
 from gateway.cli.document_check import check_document
 from gateway.mapping.heads import compared
-from gateway.mapping.language import Constant, Groups, SourceKind, SourceMapping
+from gateway.mapping.language import Constant, RowGroups, SourceKind, SourceMapping
 from gateway.mapping.loading import load_mappings
 from gateway.mapping.sources.table import Form, SourceLimits
 from gateway.mapping.templates import (
@@ -319,7 +319,7 @@ def test_a_mapping_without_listed_columns_has_a_template_too() -> None:
 
 def test_grouped_sheets_say_by_what() -> None:
     grouped = {
-        name: each.by for name in SHEETS if isinstance(each := sheet(name).body.each, Groups) and each.by
+        name: each.by for name in SHEETS if isinstance(each := sheet(name).body.each, RowGroups) and each.by
     }
     assert {name.removeprefix("sheet-") for name in grouped} == {
         "213",
