@@ -1,6 +1,6 @@
 """Declarations out of a table: its sheets found, its rows told apart and brought together, other sheets joined."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import groupby, islice
@@ -120,10 +120,10 @@ class TableReader:
         self._passed_to = 0
         """Number of the last row that `_passed` counts, so that reading again counts nothing twice."""
         self._joins = [one for one in _groups(mapping.body) if one.sheet]
-        spills = self.binding.joined
-        self._closing = finalize(self, _close, spills)
+        self._spills: list[Spill] = []
+        self._closing = finalize(self, _close, self._spills)
         for one in self._joins:
-            spills[one] = self._spilled(one)
+            self.binding.joined[one] = self._spilled(one)
 
     @property
     def notes(self) -> Sequence[Note]:
@@ -220,13 +220,18 @@ class TableReader:
 
     def _spilled(self, each: RowGroups) -> Spill:
         layout, columns = self._layouts[each.sheet], self.binding.indexes(each.key)
-        spill = Spill()
+        spill = self._spill()
         spill.fill(layout.rows(), partial(key_of, columns=columns))
         return spill
 
-    def _data(self) -> Iterator[Row]:
+    def _spill(self) -> Spill:
+        spill = Spill()
+        self._spills.append(spill)
+        return spill
+
+    def _data(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows that are data of this mapping."""
-        for row in self._main.rows():
+        for row in rows:
             if self._kinds.is_total(row):
                 self._pass("total_rows", row)
             elif self._wanted is not None and not self._wanted(RowsItem(self._main, (row,))):
@@ -244,19 +249,23 @@ class TableReader:
 
     def _groups(self) -> Iterator[Sequence[Row]]:
         """Yield the rows of each declaration."""
+        kept = self._kept
+        data = self._data(self._main.rows()) if kept is None else kept.rows(())
         if self._by is None:
-            yield list(islice(self._data(), BODY_ROWS + 1))
+            yield list(islice(data, BODY_ROWS + 1))
         elif not self._keys:
-            for row in self._data():
+            for row in data:
                 yield (row,)
-        elif self._survey[2]:
-            with Spill() as spill:
-                spill.fill(self._data(), self._key)
-                for _, rows in spill.groups():
-                    yield list(islice(rows, BODY_ROWS + 1))
         else:
-            for _, rows in groupby(self._data(), self._key):
+            for _, rows in groupby(data, self._key) if kept is None else kept.groups():
                 yield list(islice(rows, BODY_ROWS + 1))
+
+    @property
+    def _kept(self) -> Spill | None:
+        """Return the rows by key, where they have been kept; without keys, only if all has been read anyhow."""
+        if self._keys or "_survey" in self.__dict__:
+            return self._survey[2]
+        return None
 
     def _wrong(self, rows: Sequence[Row]) -> Iterator[Wrong]:
         """Yield what is wrong with a declaration's rows as rows."""
@@ -283,33 +292,46 @@ class TableReader:
                 continue
             with Spill() as known:
                 columns = self.binding.indexes(one.outer)
-                for row in self._data():
+                for row in self._data(self._main.rows()):
                     known.add_key(key_of(row, columns))
                 for _, row in self.binding.joined[one].keys_besides(known):
                     yield self._layouts[one.sheet], row
 
     @cached_property
-    def _survey(self) -> tuple[str, int, bool]:
-        """Read all once: digest of the values, number of rows of data, whether a key comes again after another one."""
-        digest, rows, again = ValuesDigest(), 0, False
+    def _survey(self) -> tuple[str, int, Spill | None]:
+        """Read all once: digest of the values, number of rows of data, and the rows themselves, if they are to be kept.
+
+        They are kept where reading them again costs more (XLSX), or where a key comes again after another one.
+        """
+        digest, rows, kept = ValuesDigest(), 0, None
         for sheet in self._visible:
             digest.sheet(self._shown(sheet))
             every = _told(sheet.rows(), digest)
-            if sheet is not self._main.sheet:
-                for _ in every:
-                    continue
-                continue
-            counted = _Counted(row for row in every if row.number > self._main.head.number)
-            if self._keys:
-                again = scattered((row for row in counted if not self._kinds.is_total(row)), self._key)
-            for _ in counted:
-                continue
-            rows = counted.count
-        return digest.hexdigest(), rows, again
+            if sheet is self._main.sheet:
+                counted = _Counted(row for row in every if row.number > self._main.head.number)
+                kept = self._kept_of(counted)
+                rows = counted.count
+            else:
+                deque(every, maxlen=0)
+        return digest.hexdigest(), rows, kept
+
+    def _kept_of(self, rows: "_Counted") -> Spill | None:
+        """Read all these rows, and keep them if that is worth it."""
+        if self._workbook.form is Form.XLSX:
+            spill = self._spill()
+            spill.fill(self._data(rows), self._key)
+            return spill
+        again = bool(self._keys) and scattered(self._data(rows), self._key)
+        deque(rows, maxlen=0)
+        if not again:
+            return None
+        spill = self._spill()
+        spill.fill(self._data(self._main.rows()), self._key)
+        return spill
 
 
-def _close(spills: Mapping[RowGroups, Spill]) -> None:
-    for spill in spills.values():
+def _close(spills: Sequence[Spill]) -> None:
+    for spill in spills:
         spill.close()
 
 
