@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gateway.mapping.english_names import ENGLISH_NAMES
 from gateway.mapping.language import SourceMapping
-from gateway.mapping.sample_tree import Sample, Shape, spelt_key
+from gateway.mapping.sample_tree import Sample, TreeShape, spelt_key
 from gateway.mapping.uses import ElementUse, element_uses
 from gateway.rules.schema_model import ElementDecl
 from gateway.rules.schemas import Schemas
@@ -86,7 +86,7 @@ def draft_of_tree(
     sample: object, pattern: SourceMapping, schemas: Schemas, *, about: str, money: str
 ) -> MappingDraft:
     """Draft a mapping for a JSON document like this one; `pattern`: the shipped sheet of the message type."""
-    shape, found = Shape(sample), dict[str, Sample]()
+    shape, found = TreeShape(sample), dict[str, Sample]()
     body = pattern.kind.body
     lists = [path for path in pattern_of(pattern)["each"] if path != body]
     names = {use.path: _names_of_element(use, pattern) for use in element_uses(pattern, schemas)}

@@ -47,7 +47,7 @@ class Arrays:
         return _joined(self.lines[len(self.body) : -1])
 
 
-class Shape:
+class TreeShape:
     """What stands where in a document, by the first member of each array."""
 
     def __init__(self, document: object) -> None:
