@@ -62,13 +62,16 @@ class TemplateColumn:
 def template_columns(mapping: SourceMapping, rules: Rules) -> dict[str, list[TemplateColumn]]:
     """Return the columns by sheet, in the order in which the mapping lists them.
 
-    Those are left out that only stand in for others: a template has the column that comes first.
+    Those are left out that only stand in for others, unless they are required: a template has the column that comes first.
     """
     uses = list(element_uses(mapping, rules.schemas))
     found: dict[str, list[TemplateColumn]] = {}
     for heads in mapping.columns:
-        own = [use for use in uses if use.column is not None and use.column.name == heads.name]
-        for sheet in dict.fromkeys(use.column.sheet for use in own if use.column is not None):
+        columns = [one for use in uses for one in use.columns if one.name == heads.name]
+        own = [use for use in uses if use.column in columns] or [
+            use for use in uses if heads.required and set(columns) & set(use.columns)
+        ]
+        for sheet in dict.fromkeys(one.sheet for one in columns) if own else ():
             column = TemplateColumn(heads=heads, uses=tuple(own))
             found.setdefault(sheet or mapping.sheet, []).append(column)
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.mapping.functions import Coded, LookedUp, Timed
-from gateway.mapping.language import Branch, Copied, Leaf, SheetColumn, SourceMapping
+from gateway.mapping.language import Branch, Copied, Leaf, SheetColumn, SourceMapping, of_origin
 from gateway.rules.schema_model import ElementDecl, Grammar, ValueType
 from gateway.rules.schemas import Schemas
 
@@ -22,9 +22,12 @@ class ElementUse:
     def column(self) -> SheetColumn | None:
         """The column of a table that its text comes from in the first place; None: none does."""
         source = self.leaf.origin.source
-        pieces = source.pieces if isinstance(source, Copied) else ()
-        first = next((piece[0] for piece in pieces if not isinstance(piece, str)), None)
-        return first if isinstance(first, SheetColumn) else None
+        return next(iter(self.columns), None) if isinstance(source, Copied) else None
+
+    @property
+    def columns(self) -> tuple[SheetColumn, ...]:
+        """All columns that its text may come from, the first first."""
+        return tuple([place for place in of_origin(self.leaf.origin) if isinstance(place, SheetColumn)])
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from openpyxl import load_workbook
 from rich.cells import cell_len
 
 from gateway.cli.tables import folded
+from gateway.mapping.language import RowGroups, SheetColumn
 from gateway.rules.loading import RULES
 from tests.command_line import invoke, lines
 from tests.unit.mapping_examples import example, mappings
@@ -197,3 +200,43 @@ def test_draft_of_json_finds_arrays_and_keys_in_english(tmp_path: Path) -> None:
     assert rows["matched"] == {"订单号": "订单编号", "数量": "数量"}
     sample.write_text("[", "utf-8")
     assert invoke("mapping", "new", "--from", sample, "-t", "311").exit_code == 2
+
+
+def test_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (TRANSLATIONS.parents[1] / "docs" / "sheets.md").read_text("utf-8")
+    commands = re.findall(
+        r"^gateway (.*)$",
+        "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)),
+        re.MULTILINE,
+    )
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"^`payment.json`:\n\n```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    Path("payment.json").write_text(block[1], "utf-8")
+    assert invoke("translate", "payment.json", "-m", "json-411", "-o", "payment.xml").exit_code == 0
+    sample = TRANSLATIONS / "sheet-311" / "two.csv"
+    Path("sample.csv").write_bytes(sample.read_bytes())
+    Path("mine").mkdir()
+    Path("mine/first.csv").write_bytes(sample.read_bytes())
+    assert len(commands) == 9
+    for command in commands:
+        done = invoke(*shlex.split(command, comments=True))
+        assert done.exit_code == 0, (command, done.stderr)
+        if " template " in f" {command} ":
+            book = load_workbook("orders.xlsx")
+            book.worksheets[0]["A2"] = None
+            book.save("orders.xlsx")
+    assert json.loads(Path("payment.json").read_bytes()) == json.loads(block[1])
+
+
+def test_page_tells_of_every_sheet_what_one_declaration_is() -> None:
+    page = (TRANSLATIONS.parents[1] / "docs" / "sheets.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(sheet-\d+)` \| [^|]+ \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
+    assert {name for name, _ in rows} == {name for name in mappings() if name.startswith("sheet-")}
+    for name, told in rows:
+        each = mappings()[name].body.each
+        assert isinstance(each, RowGroups)
+        keys = dict.fromkeys(
+            place.name for places in each.by for place in places if isinstance(place, SheetColumn)
+        )
+        assert re.findall(r"[一-鿿]+", told) == list(keys)

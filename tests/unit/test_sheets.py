@@ -352,3 +352,19 @@ def test_defaults_are_of_this_kind_only() -> None:
         ("buyerIdType", "1"), ("payerIdType", "1"), ("packNo", "1"), ("msgCount", "1"), ("msgSeqNo", "1"),
         ("logisticsStatus", "S"), ("fFlag", "3"), ("iFlag", "3"),
     }  # fmt: skip
+
+
+def test_one_sheet_feeds_order_money_waybill_and_inventory() -> None:
+    names = ("sheet-603", "sheet-303", "sheet-403", "sheet-505")
+    heads: list[str] = []
+    row: list[str] = []
+    for name in names:
+        for one in sheet(name).columns:
+            there = {compared(head) for head in heads}
+            if one.required and not there & {compared(head) for head in (one.name, *one.also)}:
+                heads.append(one.name)
+                row.append(one.example)
+    for name in names:
+        made = translated(name, as_csv([heads, row]))
+        assert made.faults == ()
+        assert check_document(made.document, shipped(), View.DECLARED).faults == ()
