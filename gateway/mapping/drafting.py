@@ -43,11 +43,12 @@ def draft_of_table(
     heads: Sequence[str], pattern: SourceMapping, schemas: Schemas, *, about: str, money: str
 ) -> MappingDraft:
     """Draft a mapping for a table with these heads; `pattern`: the shipped sheet of the message type."""
-    names = _names_of_columns(pattern, schemas)
+    names, english = _names_of_columns(pattern, schemas), _english_names(pattern, schemas)
     written = list(dict.fromkeys(one.strip() for one in heads if one.strip()))
-    column_of = _matched(written, lambda head: names.get(spelt_key(head)), {})
+    column_of = _matched(written, lambda head: names.get(spelt_key(head), ()), {})
+    column_of |= _matched(written, lambda head: english.get(spelt_key(head), ()), column_of)
     exact = frozenset(column_of)
-    column_of |= _matched(written, lambda head: names.get(_alike(spelt_key(head), names)), column_of)
+    column_of |= _matched(written, lambda head: names.get(_alike(spelt_key(head), names), ()), column_of)
     head_of = {column: head for head, column in column_of.items()}
     counts = {head: sum(one.strip() == head for one in heads) for head in column_of}
 
@@ -185,37 +186,50 @@ class _Drafter:
 
 
 def _matched(
-    heads: Sequence[str], column_for: Callable[[str], str | None], taken: Mapping[str, str]
+    heads: Sequence[str], columns_for: Callable[[str], Sequence[str]], taken: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return head → column for the heads that have one, of several heads of a column the first."""
+    """Return head → column for the heads that have one: the first that no other head has taken."""
     found: dict[str, str] = {}
     for head in heads:
-        column = None if head in taken else column_for(head)
-        if column is not None and column not in (*taken.values(), *found.values()):
+        used = (*taken.values(), *found.values())
+        column = None if head in taken else next((one for one in columns_for(head) if one not in used), None)
+        if column is not None:
             found[head] = column
     return found
 
 
-def _alike(name: str, names: Mapping[str, str]) -> str:
+def _alike(name: str, names: Mapping[str, object]) -> str:
     """Return the name that is most like this one; empty: none is."""
     return next(iter(get_close_matches(name, names, n=1, cutoff=_NEAR)), "")
 
 
-def _names_of_columns(pattern: SourceMapping, schemas: Schemas) -> dict[str, str]:
-    """Return each name as keys are compared → the column of the pattern; a name of two columns is that of the first."""
-    found: dict[str, str] = {}
+def _names_of_columns(pattern: SourceMapping, schemas: Schemas) -> dict[str, list[str]]:
+    """Return each name as keys are compared → the columns of the pattern that have it: their own names first."""
+    found: dict[str, list[str]] = {}
     for one in pattern.columns:
         for name in (one.name, *one.also):
-            found.setdefault(spelt_key(name), one.name)
+            found.setdefault(spelt_key(name), []).append(one.name)
     for use in element_uses(pattern, schemas):
         if use.column is not None:
-            for name in (use.leaf.name_zh, use.leaf.name, use.path, *_english(use)):
-                found.setdefault(spelt_key(name), use.column.name)
+            for name in (use.leaf.name_zh, use.leaf.name, use.path):
+                found.setdefault(spelt_key(name), []).append(use.column.name)
+    return found
+
+
+def _english_names(pattern: SourceMapping, schemas: Schemas) -> dict[str, list[str]]:
+    """Return each English name → the columns of the elements that are called so."""
+    found: dict[str, list[str]] = {}
+    for use in element_uses(pattern, schemas):
+        if use.column is not None:
+            for name in _english(use):
+                found.setdefault(name, []).append(use.column.name)
     return found
 
 
 def _english(use: ElementUse) -> list[str]:
-    return ENGLISH_NAMES.get(use.leaf.name, "").split()
+    around, _, name = use.path.rpartition("/")
+    line = f"List/{name}" if around.endswith("List") else name
+    return ENGLISH_NAMES.get(line, ENGLISH_NAMES.get(name, "")).split()
 
 
 def _names_of_element(use: ElementUse, pattern: SourceMapping) -> frozenset[str]:

@@ -39,14 +39,19 @@ ENGLISH_NAMES: Final[Mapping[str, str]] = {
     "logisticsStatus": "status", "logisticsTime": "statustime",
     "copNo": "copno internalno", "agentCode": "brokercode", "agentName": "brokername",
     "itemNo": "sku skuno skucode itemcode productcode", "itemName": "name title productname goodsname skuname",
-    "gcode": "hscode hs", "gname": "customsname hsname", "gmodel": "model spec specification",
+    "gcode": "hscode hs", "gname": "customsname hsname goodsname", "gmodel": "model spec specification",
     "itemDescribe": "description desc", "barCode": "barcode ean upc",
     "unit": "unit uom", "qty": "quantity count num number", "price": "unitprice",
     "totalPrice": "total amount subtotal lineamount totalamount",
-    "country": "origin origincountry countryoforigin",
-    "currency": "currencycode", "note": "remark remarks comment memo",
+    "country": "fromcountry departurecountry destinationcountry",
+    "List/country": "origin origincountry countryoforigin destination",
+    "currency": "currencycode", "List/currency": "itemcurrency linecurrency",
+    "note": "remark remarks comment memo", "List/note": "itemnote linenote itemremark",
+    "qty1": "quantity1 legalquantity", "qty2": "quantity2",
+    "trafMode": "trafficmode transportmode", "trafNo": "vehicle", "trafName": "vehicle",
+    "wrapType": "wrapping packaging", "ieDate": "arrivaldate departuredate",
     "grossWeight": "grosskg gross", "netWeight": "netkg net", "weight": "weightkg grossweight",
     "packNo": "packages parcels", "billNo": "masterbill mawb billno", "voyageNo": "voyage flight flightno",
     "copCode": "sendercode", "copName": "sendername", "dxpId": "senderdxpid dxp",
 }  # fmt: skip
-"""Element → its names, divided by blanks."""
+"""Element → its names, divided by blanks; `List/…`: of the element of a line, which one of the head has the name of, too."""

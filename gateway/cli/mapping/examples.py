@@ -103,16 +103,18 @@ def _wrong(source: Path, mapping: SourceMapping, *, write: bool) -> str:
 
 def _messages(source: Path, mapping: SourceMapping) -> Sequence[bytes]:
     """Translate a source without a time that is given. Raises Refused with the faults of the first that is not in order."""
-    with opened(source) as content:
-        translation = open_translation(
+    made: list[bytes] = []
+    with (
+        opened(source) as content,
+        open_translation(
             mapping, Source(content=content, form=form_of(source)), limits=SourceLimits()
-        )
-        made: list[bytes] = []
+        ) as translation,
+    ):
         for portion in translation.portions():
             if portion.refused:
                 raise Refused("untranslatable", portion.refused[0].faults)
             made.append(translation.message(portion.bodies).document)
-        return made
+    return made
 
 
 def _difference(expected: bytes, made: bytes) -> str:

@@ -1,7 +1,6 @@
 """`gateway mapping explain`: shows what becomes of the first declaration of a source, before anything is sent."""
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,6 @@ from gateway.errors import Refused
 from gateway.mapping.faults import CellSpot
 from gateway.mapping.sources.table import SourceLimits
 from gateway.mapping.translation import Source, Translation, open_translation
-from gateway.mapping.write import TraceStep
 from gateway.model import Fault
 from gateway.rules.schemas import Schemas
 
@@ -29,7 +27,7 @@ _SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PreviewedElement:
     """One element of the first declaration."""
 
     source: str
@@ -39,6 +37,17 @@ class Shown:
     """Its path inside the declaration, or below the root, without positions."""
     name_zh: str
     value: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What becomes of the first declaration."""
+
+    elements: tuple[PreviewedElement, ...]
+    """Each once: of several lines those of the first."""
+    unread: tuple[str, ...]
+    """Columns and places that no rule reads."""
+    faults: tuple[Fault, ...]
 
 
 @click.command()
@@ -71,54 +80,59 @@ def explain(
             content=content, form=form_of(document), charset=charset, app_time=changed_at(document)
         )
         try:
-            translation = open_translation(mapping, source, limits=SourceLimits())
-            shown = list(_first(translation, chosen.rules.schemas, mapping.kind.body))
+            with open_translation(mapping, source, limits=SourceLimits()) as translation:
+                preview = _preview(translation, chosen.rules.schemas)
         except Refused as refused:
-            _refuse(document, refused.faults, as_json=as_json)
-            return
-        unread = translation.unconsumed
+            preview = Preview(elements=(), unread=(), faults=refused.faults)
     if as_json:
-        for one in shown:
+        for one in preview.elements:
             emit(one)
-        emit({"file": str(document), "mapping": mapping.name, "unread": unread})
-        return
-    rows = [(one.source or f"({one.function})", one.element, (one.value or "–")[:_SHOWN]) for one in shown]
-    tables.table(("from", "element", "value"), rows, whole=("element",))
-    if unread:
-        echo(f"no rule reads: {', '.join(unread)}")
+        faults = {"faults": preview.faults} if preview.faults else {}
+        emit({"file": str(document), "mapping": mapping.name, "unread": preview.unread, **faults})
+    else:
+        _tell(preview)
+        if preview.faults:
+            tell_faults(document, preview.faults)
+    if preview.faults:
+        click.get_current_context().exit(NOT_IN_ORDER)
 
 
-def _first(translation: Translation, schemas: Schemas, body_name: str) -> Iterator[Shown]:
-    """Yield the elements of the first declaration, each once. Raises Refused with its faults."""
+def _preview(translation: Translation, schemas: Schemas) -> Preview:
+    """Translate the first declaration. Raises Refused."""
     body = next(translation.bodies(), None)
-    if body is None:
-        return
-    if body.faults:
-        raise Refused("untranslatable", body.faults)
-    seen: set[str] = set()
-    for step in translation.message([body]).steps():
+    steps = () if body is None else translation.message([body]).steps()
+    found: dict[str, PreviewedElement] = {}
+    for step in steps:
         path = _POSITION.sub("", step.target).lstrip("/").partition("/")[2]
-        element = path.removeprefix(f"{body_name}/")
-        if element not in seen:
-            seen.add(element)
-            yield Shown(
-                source=_place(step),
+        element = path.removeprefix(f"{translation.mapping.kind.body}/")
+        found.setdefault(
+            element,
+            PreviewedElement(
+                source=step.spot.head if isinstance(step.spot, CellSpot) and step.source else step.source,
                 function=step.function,
                 element=element,
                 name_zh=schemas.name_zh(step.target),
                 value=step.value,
-            )
+            ),
+        )
+    return Preview(
+        elements=tuple(found.values()),
+        unread=tuple(translation.unconsumed),
+        faults=() if body is None else body.faults,
+    )
 
 
-def _place(step: TraceStep) -> str:
-    """Return the head of a cell, or the place in a document."""
-    return step.spot.head if isinstance(step.spot, CellSpot) else step.source
+def _tell(preview: Preview) -> None:
+    """Write the elements that have a value, and what is not read."""
+    rows = [
+        (_from(one), one.element, one.value[:_SHOWN]) for one in preview.elements if one.value is not None
+    ]
+    if rows:
+        tables.table(("from", "element", "value"), rows, whole=("element",))
+    if preview.unread:
+        echo(f"no rule reads: {', '.join(preview.unread)}")
 
 
-def _refuse(document: Path, faults: Iterable[Fault], *, as_json: bool) -> None:
-    told = list(faults)
-    if as_json:
-        emit({"file": str(document), "valid": False, "faults": told})
-    else:
-        tell_faults(document, told)
-    click.get_current_context().exit(NOT_IN_ORDER)
+def _from(one: PreviewedElement) -> str:
+    """Return where a value comes from: head or place, or what the mapping does in place of one."""
+    return one.source if one.source and one.function != "default" else f"({one.function})"
