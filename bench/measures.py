@@ -16,6 +16,7 @@ from bench.latency import accept_p99
 from bench.memory import memory
 from bench.overhead import overhead
 from bench.parcel_links import parcel_links
+from bench.sheets import sheets
 from gateway.simulator.world import TransportName
 
 
@@ -33,6 +34,8 @@ class Measures:
     """Messages that wait in `memory_mb`."""
     receipts: int = 100_000
     """Answers in `correlate`."""
+    rows: int = 100_000
+    """Rows of the sheet in `sheet_rows_s`."""
 
     @cached_property
     def _signature(self) -> floors.Signature:
@@ -53,6 +56,7 @@ class Measures:
             "accept_p99_fsyncs": lambda: accept_p99(messages=self.messages),
             "correlate": lambda: correlate(receipts=self.receipts),
             "parcel_links": lambda: parcel_links(messages=self.messages),
+            "sheet_rows_s": lambda: sheets(rows=self.rows),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

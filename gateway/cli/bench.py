@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     help="Messages that wait in memory_mb; as many take 2 GB of disk.",
 )
 @click.option(
+    "--rows",
+    default=100_000,
+    show_default=True,
+    type=click.IntRange(1000),
+    help="Rows of the sheet in sheet_rows_s.",
+)
+@click.option(
     "--receipts", default=100_000, show_default=True, type=click.IntRange(1000), help="Answers in correlate."
 )
 def bench(
@@ -51,6 +58,7 @@ def bench(
     declarations: int,
     backlog: int,
     receipts: int,
+    rows: int,
 ) -> None:
     """Measure floors and ratios; a quarter of an hour's work for both cores, so keep the machine quiet."""
     try:
@@ -64,7 +72,12 @@ def bench(
         ) from error
 
     measures = Measures(
-        messages=messages, batches=batches, declarations=declarations, backlog=backlog, receipts=receipts
+        messages=messages,
+        batches=batches,
+        declarations=declarations,
+        backlog=backlog,
+        receipts=receipts,
+        rows=rows,
     )
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     for name in wanted:

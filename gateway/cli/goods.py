@@ -17,7 +17,7 @@ from gateway.config.gateway_toml import Config, load_config
 from gateway.errors import ConfigError, Refused
 from gateway.goods.cache import stored_books, stored_goods
 from gateway.goods.columns import BOOKS, COLUMNS, GOODS, RegisterName
-from gateway.goods.form import CSV, JSON, read_register
+from gateway.goods.form import form_of_file, read_register
 from gateway.goods.handing_in import hand_in, take_back
 from gateway.goods.register import Register, entries
 from gateway.model import EnterpriseId
@@ -45,7 +45,7 @@ def goods() -> None:
 @_charset
 @json_option
 def check(document: Path, books: bool, charset: str, as_json: bool) -> None:
-    """Check a CSV or JSON file of goods without handing it in; FILE ends in .json or is taken for CSV.
+    """Check a CSV, XLSX or JSON file of goods without handing it in; FILE ends in .xlsx or .json, or is taken for CSV.
 
     Exit code 1: rows are wrong; every one is named with line and column.
     """
@@ -140,7 +140,7 @@ def _name(books: bool) -> RegisterName:
 
 
 def _form(document: Path) -> str:
-    return JSON if document.suffix.lower() == ".json" else CSV
+    return form_of_file(document.name)
 
 
 def _read(document: Path, *, books: bool, charset: str, as_json: bool) -> Register | None:

@@ -19,7 +19,7 @@ from gateway.cli.to_json import write_as_json
 from gateway.cli.validate import read
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import ConfigError, Refused
-from gateway.goods.form import CSV, JSON, read_goods
+from gateway.goods.form import form_of_file, read_goods
 from gateway.goods.register import GoodsOfDay
 from gateway.mapping.compile import load_mapping
 from gateway.mapping.language import SourceMapping
@@ -66,7 +66,7 @@ _SHOWN = 60
     "--goods",
     "goods_file",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    help="Goods that the mapping looks things up in, as handed in with PUT /v1/goods (.json, else CSV in UTF-8).",
+    help="Goods that the mapping looks things up in, as handed in with PUT /v1/goods (.json, .xlsx, else CSV in UTF-8).",
 )
 @click.option("--edition", default="202205", show_default=True, help="Edition of the customs schemas.")
 @click.option(
@@ -180,8 +180,9 @@ def _goods(file: Path | None) -> RegisteredGoods | None:
     """Read the goods as they are today. Raises Refused."""
     if file is None:
         return None
-    form = JSON if file.suffix.lower() == ".json" else CSV
-    return GoodsOfDay(read_goods(read(file), form), datetime.now(BEIJING).strftime("%Y%m%d"))
+    return GoodsOfDay(
+        read_goods(read(file), form_of_file(file.name)), datetime.now(BEIJING).strftime("%Y%m%d")
+    )
 
 
 def _open(

@@ -1,4 +1,4 @@
-"""Read the goods, or the switches of books, that an enterprise hands in: CSV or JSON, all of it or every fault in it. Pure."""
+"""Read the goods, or the switches of books, that an enterprise hands in: CSV, XLSX or JSON, all of it or every fault in it. Pure."""
 
 import hashlib
 from collections import defaultdict
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import FAULTS_COUNTED, Refused
 from gateway.goods.columns import (
     BOOKS,
@@ -32,32 +32,47 @@ from gateway.goods.register import (
     Register,
     packed,
 )
-from gateway.mapping.sources.csv_source import Rows, read_csv
-from gateway.mapping.sources.item import NoTextError, Reference, SourceItem, decoded, shortened
+from gateway.mapping.sources.csv_table import ragged
+from gateway.mapping.sources.item import NoTextError, Reference, SourceItem, Spot, decoded, shortened
 from gateway.mapping.sources.json_source import JsonItem, read_json
+from gateway.mapping.sources.lossy_numbers import lost
+from gateway.mapping.sources.opening import open_table
+from gateway.mapping.sources.refusing import refused
+from gateway.mapping.sources.table import MEDIA, SUFFIXES, Bare, Form, Row, Sheet, SourceLimits
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 
 SIZE_BYTES: Final = 16 * 1024 * 1024
 """Largest document."""
-JSON: Final = "application/json"
-CSV: Final = "text/csv"
-FORMS: Final = (CSV, JSON)
+JSON: Final = MEDIA[Form.JSON]
+CSV: Final = MEDIA[Form.CSV]
+XLSX: Final = MEDIA[Form.XLSX]
+FORMS: Final = (CSV, XLSX, JSON)
 _NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
 _ALL: Final = Reference(written=".")
 """The document itself."""
 _FORMS_KNOWN: Final = 100
 """Sets of keys of JSON objects that are remembered."""
+_COMMA: Final = ","
+_ROWS_OF_TITLES: Final = 10
+_INFLATED_BYTES: Final = 16 * SIZE_BYTES
 _SPARE_COLUMNS: Final = 8
-"""Columns of a sheet beyond those that are known: they are refused by name, not by the bound."""
+"""Values of a JSON object beyond those that are known: they are refused by name, not by the bound."""
 _R = TypeVar("_R", GoodsRegister, BooksRegister)
+
+
+def form_of_file(name: str) -> str:
+    """Return the media type of a file by its suffix; what has another one is taken for CSV."""
+    form = SUFFIXES.get(PurePath(name).suffix.lower(), Form.CSV)
+    return MEDIA[form] if MEDIA[form] in FORMS else CSV
 
 
 def read_register(name: RegisterName, body: bytes, form: str, charset: str = "") -> Register:
     """Read a document of one of `FORMS`. Raises Refused with every fault, each with its place and what to do.
 
-    `too-large`, `wrong-encoding`, `not-csv`, `not-json`: it cannot be read at all; `invalid-register`: rows are wrong.
-    CSV is UTF-8, or what `charset` says; JSON is an array of objects.
+    `too-large`, `wrong-encoding`, `not-csv`, `not-xlsx`, `not-json`: it cannot be read at all; `invalid-register`: rows
+    are wrong. CSV is UTF-8, or what its byte order mark or `charset` says; of XLSX the first sheet that is not hidden and
+    has any text is read; JSON is an array of objects.
     """
     return read_goods(body, form, charset) if name == GOODS else read_books(body, form, charset)
 
@@ -78,7 +93,10 @@ def _read(name: RegisterName, body: bytes, form: str, charset: str) -> "tuple[_R
     if len(body) > SIZE_BYTES:
         raise Refused("too-large", [whole_fault("size", size=str(len(body)), most=str(SIZE_BYTES))])
     reading = _Reading(name)
-    items = _json_items(body, charset, reading) if form == JSON else _csv_items(body, charset, reading)
+    sheet = Form.XLSX if form == XLSX else Form.CSV
+    items = (
+        _json_items(body, charset, reading) if form == JSON else _sheet_items(body, sheet, charset, reading)
+    )
     rows = [row for item, places in items if (row := reading.row(item, places)) is not None]
     if not rows and not reading.faults:
         reading.faults.append(whole_fault("empty"))
@@ -114,18 +132,18 @@ class _Reading:
         return COLUMNS[self.name]
 
     @property
-    def limits(self) -> LimitsConfig:
+    def limits(self) -> SourceLimits:
         cells = (ROWS_AT_MOST[self.name] + 1) * (len(self.columns) + _SPARE_COLUMNS)
-        return LimitsConfig(size_bytes=SIZE_BYTES, depth=4, elements=cells)
+        return SourceLimits(size_bytes=SIZE_BYTES, inflated_bytes=_INFLATED_BYTES, depth=4, elements=cells)
 
-    def places(self, names: Sequence[str], item: SourceItem, *, csv: bool) -> list[Reference | None]:
+    def places(self, names: Sequence[str], item: SourceItem, *, in_sheet: bool) -> list[Reference | None]:
         """Return for each column where it stands in an item; `names`: heads, or keys."""
         if (seen := self._known.get(tuple(names))) is not None:
             return seen
         known, before = heads(self.columns), len(self.faults)
         found: list[Reference | None] = [None] * len(self.columns)
         for name in names:
-            here = Reference(written=name) if csv else Reference(written=name, steps=(name,))
+            here = Reference(written=name) if in_sheet else Reference(written=name, steps=(name,))
             at = known.get(name.strip().lower())
             if at is None:
                 near = get_close_matches(name.strip()[:50].lower(), known, n=1)
@@ -182,12 +200,65 @@ class _Reading:
 _Items = Iterator[tuple[SourceItem, Sequence[Reference | None]]]
 
 
-def _csv_items(body: bytes, charset: str, reading: _Reading) -> _Items:
-    table: Rows = read_csv(decoded(body, charset), ",", (), reading.limits)
-    _bounded(len(table.rows), reading)
-    places = reading.places(list(table.table.columns), Rows(table.table, []), csv=True)
-    for item in table.each(()) if not reading.faults else ():
-        yield item, places
+@dataclass(frozen=True, slots=True)
+class _SheetRow:
+    """A row of a sheet as an item: references are heads."""
+
+    row: Row
+    columns: Mapping[str, int]
+
+    def text(self, at: Reference, *, as_written: bool = False) -> str | None:
+        """See SourceItem."""
+        place = self.columns[at.written]
+        cell = self.row.cells[place] if place < len(self.row.cells) else ""
+        text = cell.strip()
+        if text and not as_written and (rule := lost(text, bare=isinstance(cell, Bare))):
+            raise NoTextError(rule, self.spot(at), text)
+        return text or None
+
+    def spot(self, at: Reference | None = None) -> Spot:
+        """See SourceItem."""
+        line, column = self.row.place(self.columns[at.written] if at else 0)
+        where = f", column {at.written}" if at else ""
+        return Spot(text=f"row {self.row.number}{where}", line=line, column=column)
+
+    def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
+        """See SourceItem: a row has no items."""
+        raise NoTextError("not_an_array", self.spot(over[0] if over else None))
+
+
+def _sheet_items(body: bytes, form: Form, charset: str, reading: _Reading) -> _Items:
+    workbook = open_table(body, form, charset=charset, delimiter=_COMMA, limits=reading.limits)
+    visible = [_from_heads(sheet, reading) for sheet in workbook.sheets if not sheet.hidden]
+    rows, head = next(((rows, head) for rows in visible if (head := next(rows, None))), (iter(()), None))
+    if head is None:
+        raise refused(f"not-{form}", "empty")
+    names = [cell.strip() for cell in head.cells]
+    columns = {name: at for at, name in enumerate(names) if name}
+    places = reading.places(list(filter(None, names)), _SheetRow(head, columns), in_sheet=True)
+    wrong_heads, count = bool(reading.faults), 0
+    for count, row in enumerate(rows, 1):
+        if form is Form.CSV and len(row.cells) != len(names):
+            raise ragged(row, len(names))
+        if count <= ROWS_AT_MOST[reading.name] and not wrong_heads:
+            yield _SheetRow(row, columns), places
+    _bounded(count, reading)
+
+
+def _from_heads(sheet: Sheet, reading: _Reading) -> Iterator[Row]:
+    """Yield the rows from that of the heads on.
+
+    The heads are in the first of ten rows that has one of a required column, so that titles may stand above them; if none
+    has, in the first, whose heads are then told to be unknown.
+    """
+    known = heads(reading.columns)
+    required = {at for at, column in enumerate(reading.columns) if column.required}
+    above = 0
+    for at, row in enumerate(islice(sheet.rows(), _ROWS_OF_TITLES)):
+        if any(known.get(cell.strip().lower()) in required for cell in row.cells):
+            above = at
+            break
+    return islice(sheet.rows(), above, None)
 
 
 def _json_items(body: bytes, charset: str, reading: _Reading) -> _Items:
@@ -204,7 +275,7 @@ def _json_items(body: bytes, charset: str, reading: _Reading) -> _Items:
         if keys is None:
             reading.faults.append(row_fault(RowFault("no_object", None, None, ""), item.spot()))
             continue
-        yield item, reading.places(keys, item, csv=False)
+        yield item, reading.places(keys, item, in_sheet=False)
 
 
 def _bounded(count: int, reading: _Reading) -> None:

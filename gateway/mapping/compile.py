@@ -357,6 +357,11 @@ class _Loader:
         if isinstance(written, str):
             return ArrayMembers(at=self._reading.places(written, self._place, key, at.within))
         if isinstance(written, _Joined):
+            if at.path == self._kind.body:
+                raise self._place.error(
+                    "declarations come from the first sheet; others are joined to them", key=key,
+                    example=f'sheet = "{written.sheet}" at the top, and "{at.path}" = ["订单编号"]',
+                )  # fmt: skip
             return self._joined(written, key, at)
         return RowGroups(by=self._every(written, key, at.within))
 

@@ -19,7 +19,7 @@ class RowSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundDeclaration(Generic[Item]):
+class SourceDeclaration(Generic[Item]):
     """A declaration as it stands in the source."""
 
     item: Item
@@ -52,7 +52,7 @@ class SourceReader(Protocol[Item]):
     def rows(self) -> int | None:
         """Return how many rows of data there are; may read the source. None: a tree."""
 
-    def found(self, body: BoundBranch[Item], start: int = 0) -> Iterator[FoundDeclaration[Item]]:
+    def found(self, body: BoundBranch[Item], start: int = 0) -> Iterator[SourceDeclaration[Item]]:
         """Yield the declarations from this one on, counted from 0. Raises Refused."""
 
     def around(self, items: Sequence[Item]) -> Item:

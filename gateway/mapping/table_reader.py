@@ -9,18 +9,21 @@ from weakref import finalize
 
 from gateway.errors import Refused
 from gateway.mapping.bound import BoundBranch, bound_conditions
-from gateway.mapping.faults import CellSpot
+from gateway.mapping.faults import CellSpot, source_fault
 from gateway.mapping.heads import SheetLayout, compared, find_layout, missing_heads, refused_heads
 from gateway.mapping.language import (
     ArrayMembers,
     Branch,
+    Copied,
+    Given,
     Place,
     Places,
     RowGroups,
     SheetColumn,
     SourceMapping,
+    leaves,
 )
-from gateway.mapping.reading import FoundDeclaration, RowSpan
+from gateway.mapping.reading import RowSpan, SourceDeclaration
 from gateway.mapping.rows import MARK_HEAD, RowKinds, RowsItem, grouped, key_of
 from gateway.mapping.sources.digest import ValuesDigest
 from gateway.mapping.sources.item import NoTextError
@@ -101,8 +104,11 @@ class TableBinding:
 class TableReader:
     """One table, opened for one mapping."""
 
-    def __init__(self, workbook: Workbook, mapping: SourceMapping) -> None:
-        """Find sheets and heads, and take up the sheets that are joined. Raises Refused."""
+    def __init__(self, workbook: Workbook, mapping: SourceMapping, app_time: str) -> None:
+        """Find sheets and heads, and take up the sheets that are joined. Raises Refused.
+
+        `app_time`: what the request gives; empty: nothing, which is refused where no column could say it either.
+        """
         self._workbook = workbook
         self._mapping = mapping
         self._visible = [one for one in workbook.sheets if not one.hidden]
@@ -113,6 +119,8 @@ class TableReader:
         each = mapping.body.each
         self._by = each.by if isinstance(each, RowGroups) else None
         self._check_keys()
+        if not app_time:
+            self._check_given()
         self._keys = self.binding.indexes(self._by or ())
         self._kinds = self._row_kinds()
         self._wanted = bound_conditions(mapping.when, self.binding)
@@ -156,7 +164,7 @@ class TableReader:
         """See SourceReader."""
         return self._survey[1]
 
-    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[FoundDeclaration[RowsItem]]:
+    def found(self, body: BoundBranch[RowsItem], start: int = 0) -> Iterator[SourceDeclaration[RowsItem]]:
         """See SourceReader."""
         count = 0
         for rows in self._groups():
@@ -164,11 +172,11 @@ class TableReader:
             if body.holds is None or body.holds(item):
                 count += 1
                 if count > start:
-                    yield FoundDeclaration(item, tuple(self._wrong(rows)))
+                    yield SourceDeclaration(item, tuple(self._wrong(rows)))
         for layout, row in islice(self._unmatched(), max(0, start - count), None):
             error = NoTextError("unmatched_row", layout.spot(row))
             wrong = Wrong(part=self._mapping.body, path="", error=error)
-            yield FoundDeclaration(RowsItem(layout, (row,)), (wrong,), lost=True)
+            yield SourceDeclaration(RowsItem(layout, (row,)), (wrong,), lost=True)
 
     def around(self, items: Sequence[RowsItem]) -> RowsItem:
         """See SourceReader."""
@@ -212,6 +220,24 @@ class TableReader:
                 if self.binding.at(places) is None:
                     column = next(_columns(places))
                     raise refused_heads(self._layouts[column.sheet], [column.name])
+
+    def _check_given(self) -> None:
+        """Raise Refused when a time is wanted that neither the request nor any column says: once, not for every row."""
+        for leaf in leaves(self._mapping.root):
+            sources = [one.source for one in leaf.origin.chain()]
+            if any(isinstance(one, Given) for one in sources) and not any(map(self._is_there, sources)):
+                wrong = NoTextError("not_given", self._main.spot(self._main.head))
+                path = f"/{self._mapping.root.name}"
+                raise Refused(
+                    "untranslatable", [source_fault(wrong, path=path, name=leaf.name, name_zh=leaf.name_zh)]
+                )
+
+    def _is_there(self, source: object) -> bool:
+        """Say whether a column of the table, or the mapping itself, may yield a text."""
+        if isinstance(source, Copied):
+            places = [piece for piece in source.pieces if not isinstance(piece, str)]
+            return any(self.binding.at(one) is not None for one in places)
+        return not isinstance(source, Given)
 
     def _row_kinds(self) -> RowKinds:
         required = (SheetColumn(name=one.name) for one in self._mapping.columns if one.required)

@@ -12,7 +12,7 @@ from gateway.mapping.bodies import Body, Portion
 from gateway.mapping.bound import BoundBranch, BoundLeaf, GivenFacts, Item, bound_branch
 from gateway.mapping.faults import SourceFault
 from gateway.mapping.language import SourceMapping
-from gateway.mapping.reading import FoundDeclaration, SourceReader
+from gateway.mapping.reading import SourceDeclaration, SourceReader
 from gateway.mapping.sources.item import NoTextError
 from gateway.mapping.sources.table import Note
 from gateway.mapping.translated import Translated
@@ -26,7 +26,7 @@ _Parts = Sequence[BoundLeaf[Item] | BoundBranch[Item]]
 class _Written(Generic[Item]):
     """A declaration, and what would stand beside it in a message of its own."""
 
-    found: FoundDeclaration[Item]
+    found: SourceDeclaration[Item]
     text: str
     wrong: tuple[Wrong, ...]
     beside: tuple[str, str]
@@ -133,7 +133,7 @@ class Translating(Generic[Item]):
             return bodies[0] if len(bodies) == 1 else None
         return bodies[int(number) - 1] if 0 < int(number) <= len(bodies) else None
 
-    def _told(self, found: FoundDeclaration[Item], ordinal: int) -> Body:
+    def _told(self, found: SourceDeclaration[Item], ordinal: int) -> Body:
         """Write one declaration, and tell what is wrong with it."""
         body, beside = self._writer(), self._writer()
         text, texts = "", ("", "")

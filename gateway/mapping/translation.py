@@ -133,7 +133,7 @@ def open_translation(
     workbook = open_table(
         source.content, source.form, charset=source.charset, delimiter=delimiter, limits=limits
     )
-    return Translating(mapping, TableReader(workbook, mapping), given, origin)
+    return Translating(mapping, TableReader(workbook, mapping, source.app_time), given, origin)
 
 
 def _origin(mapping: SourceMapping, source: Source, goods: RegisteredGoods | None) -> Mapping[str, str]:

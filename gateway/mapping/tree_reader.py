@@ -16,7 +16,7 @@ from gateway.mapping.language import (
     SourceMapping,
     of_origin,
 )
-from gateway.mapping.reading import FoundDeclaration, RowSpan
+from gateway.mapping.reading import RowSpan, SourceDeclaration
 from gateway.mapping.sources.digest import values_digest
 from gateway.mapping.sources.item import NoTextError, Reference, Spot
 from gateway.mapping.sources.json_source import JsonItem, paths_of
@@ -111,7 +111,7 @@ class TreeReader:
         """See SourceReader."""
         return values_digest(self._documents())
 
-    def found(self, body: BoundBranch[JsonItem], start: int = 0) -> Iterator[FoundDeclaration[JsonItem]]:
+    def found(self, body: BoundBranch[JsonItem], start: int = 0) -> Iterator[SourceDeclaration[JsonItem]]:
         """See SourceReader."""
         self._empty = 0
         count = 0
@@ -137,16 +137,16 @@ class TreeReader:
     def _documents(self) -> Iterator[JsonItem]:
         return open_documents(self._source, self._form, limits=self._limits)
 
-    def _in(self, document: JsonItem, body: BoundBranch[JsonItem]) -> Iterator[FoundDeclaration[JsonItem]]:
+    def _in(self, document: JsonItem, body: BoundBranch[JsonItem]) -> Iterator[SourceDeclaration[JsonItem]]:
         try:
             items = (document,) if body.items is None else body.items(document)
         except NoTextError as error:
             wrong = Wrong(part=body.branch, path="", error=error)
-            yield FoundDeclaration(document, (wrong,), lost=True)
+            yield SourceDeclaration(document, (wrong,), lost=True)
             return
         for item in items:
             if all(holds is None or holds(item) for holds in (self._wanted, body.holds)):
-                yield FoundDeclaration(item)
+                yield SourceDeclaration(item)
 
 
 def _references(places: Sequence[Place]) -> list[Reference]:

@@ -6,12 +6,15 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+import openpyxl
 import pytest
 
 from gateway.judges.judge import AT_ONCE_BYTES
+from gateway.mapping.sources.table import MEDIA, Form
 from gateway.problems import PROBLEMS
 from gateway.samples.compose import compose
 from tests.command_line import invoke, lines
@@ -46,6 +49,18 @@ def node(tmp_path_factory: pytest.TempPathFactory, place: FolderPlace) -> Iterat
         yield node
         failures = node.events("role.restarted", "role.failed", "request.failed", "judge.killed")
     assert failures == []
+
+
+def workbook(csv: bytes) -> bytes:
+    """The same rows as a workbook, its cells as text."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for line in csv.decode().splitlines():
+        sheet.append(line.split(","))
+    file = BytesIO()
+    book.save(file)
+    return file.getvalue()
 
 
 def registered(gcode: str) -> bytes:
@@ -146,6 +161,14 @@ def test_faulty_register_is_refused_whole_and_the_earlier_one_stays(node: DoorNo
     assert ask(node, ANN, "GET /v1/goods").json()["version"] == put["version"]
     for body, kind, status in ((b"<a/>", "application/xml", 415), (b"[", "application/json", 422)):
         assert ask(node, ANN, "PUT /v1/goods", body, {"Content-Type": kind}).status == status
+
+
+def test_register_is_handed_in_as_a_workbook(node: DoorNode) -> None:
+    kind = {"Content-Type": MEDIA[Form.XLSX]}
+    assert ask(node, ANN, "PUT /v1/goods", workbook(ROWS), kind).json()["rows"] == 2
+    assert told(ask(node, ANN, "POST /v1/messages?dry_run=true", inventory(ANN, 31, gcode=WRONG))) != []
+    refused = ask(node, ANN, "PUT /v1/goods", ROWS, kind)
+    assert (refused.status, refused.json()["code"]) == (422, "not-xlsx")
 
 
 def test_change_of_hands_is_in_journal_and_log_by_its_digest(node: DoorNode) -> None:

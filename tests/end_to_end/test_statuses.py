@@ -32,6 +32,7 @@ TESTED_ELSEWHERE = {
     "unknown-mapping": "422: tests/end_to_end/test_translation.py",
     "not-json": "422: tests/end_to_end/test_translation.py",
     "not-csv": "422: tests/end_to_end/test_translation.py",
+    "not-xlsx": "422: tests/end_to_end/test_goods.py",
     "invalid-register": "422: tests/end_to_end/test_goods.py",
     "untranslatable": "422: tests/end_to_end/test_translation.py",
     "too-slow": "408: tests/security/test_http_slow.py",

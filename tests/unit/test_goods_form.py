@@ -1,14 +1,26 @@
 """What enterprises hand in about their goods: read whole, or refused with every faulty row."""
 
 import json
+from datetime import date
+from io import BytesIO
 from typing import Any
 
+import openpyxl
 import pytest
 
 from gateway.errors import FAULTS_SHOWN, Refused
 from gateway.goods.columns import BOOKS, GOODS, ROWS_AT_MOST, RegisterName
 from gateway.goods.faults import RULES_OF_ROWS
-from gateway.goods.form import CSV, JSON, SIZE_BYTES, read_books, read_goods, read_register
+from gateway.goods.form import (
+    CSV,
+    JSON,
+    SIZE_BYTES,
+    XLSX,
+    form_of_file,
+    read_books,
+    read_goods,
+    read_register,
+)
 from gateway.goods.register import PERIODS_AT_MOST, GoodsRegister
 from gateway.model import Fault
 
@@ -47,6 +59,46 @@ def test_csv_is_read_with_heads_in_english_and_chinese(body: bytes, charset: str
     assert (register.rows, cell(register, "SKU-1", 1)) == (1, "3924900000")
 
 
+def sheet(*rows: list[object], title: str = "", hidden: str = "") -> bytes:
+    """Write XLSX: rows, perhaps a merged title above them and a hidden sheet before them."""
+    book = openpyxl.Workbook()
+    table = book.active
+    assert table is not None
+    if title:
+        table.append([title])
+        table.merge_cells("A1:C1")
+    for row in rows:
+        table.append(row)
+    if hidden:
+        book.create_sheet(hidden, 0).append(["itemNo"])
+        book[hidden].sheet_state = "hidden"
+    file = BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_xlsx_is_read_as_csv_is() -> None:
+    body = sheet(
+        ["货号", "商品编码", "生效日期"], ["SKU-1", 3924900000, date(2026, 1, 1)], [], ["SKU-2"],
+        title="备案商品", hidden="代码",
+    )  # fmt: skip
+    register = read_goods(body, XLSX)
+    assert (register.rows, cell(register, "SKU-1", 1), cell(register, "SKU-1", 12)) == (
+        2,
+        "3924900000",
+        "20260101",
+    )
+
+
+def test_number_of_a_sheet_with_too_many_digits_is_named_with_its_row() -> None:
+    is_told(fault(sheet(["itemNo"], [1.1e17]), form=XLSX), "exponent_form", "itemNo", 2)
+
+
+def test_form_of_a_file_is_told_by_its_suffix() -> None:
+    forms = {name: form_of_file(name) for name in ("a.xlsx", "A.JSON", "a.csv", "a", "a.ndjson")}
+    assert forms == {"a.xlsx": XLSX, "A.JSON": JSON, "a.csv": CSV, "a": CSV, "a.ndjson": CSV}
+
+
 def test_json_is_read_as_csv_is() -> None:
     rows: list[dict[str, Any]] = [
         {"itemNo": "SKU-1", "gcode": 3924900000, "from": "2026/01/01"},
@@ -79,6 +131,8 @@ BAD_MEMBERS: dict[str, tuple[object, str]] = {
     "not_a_value": ([{"itemNo": ["A"]}], "itemNo"),
     "no_object": (["A"], ""),
 }
+BAD_IN_SHEETS: dict[str, str] = {"error_value": "#N/A", "no_stored_value": "=A1"}
+"""What only XLSX can hold."""
 BAD_SWITCHES: dict[str, tuple[str, str]] = {
     "switched_twice": ("emsNo,A,B,2026-01-01\nemsNo,A,C,2026-02-01", "old"),
     "same_number": ("emsNo,A,A,2026-01-01", "new"),
@@ -87,7 +141,7 @@ BAD_SWITCHES: dict[str, tuple[str, str]] = {
 
 
 def test_every_fault_of_a_row_is_brought_about() -> None:
-    assert {*BAD_CELLS, *BAD_MEMBERS, *BAD_SWITCHES, "many_periods"} == RULES_OF_ROWS
+    assert {*BAD_CELLS, *BAD_MEMBERS, *BAD_IN_SHEETS, *BAD_SWITCHES, "many_periods"} == RULES_OF_ROWS
 
 
 def is_told(one: Fault, rule: str, column: str, line: int) -> None:
@@ -111,6 +165,11 @@ def test_bad_cell_is_named_with_line_column_reason_and_what_to_do(rule: str) -> 
 def test_bad_member_of_json_is_named(rule: str) -> None:
     rows, column = BAD_MEMBERS[rule]
     is_told(fault(json.dumps(rows).encode(), form=JSON), rule, column, 1)
+
+
+@pytest.mark.parametrize("rule", BAD_IN_SHEETS)
+def test_bad_cell_of_a_sheet_is_named(rule: str) -> None:
+    is_told(fault(sheet(["gname", "itemNo"], ["B", BAD_IN_SHEETS[rule]]), form=XLSX), rule, "itemNo", 2)
 
 
 @pytest.mark.parametrize("rule", BAD_SWITCHES)
@@ -148,6 +207,12 @@ def test_all_faults_are_told_at_once_and_bounded() -> None:
         (b"[" * 100, JSON, "", "not-json"),
         (b"[]", JSON, "gb18030", "wrong-encoding"),
         (b" " * (SIZE_BYTES + 1), CSV, "", "too-large"),
+        (b"itemNo\nA\n", XLSX, "", "not-xlsx"),
+        (b"PK\x03\x04", XLSX, "", "not-xlsx"),
+        (sheet(["itemNo"]), XLSX, "", "invalid-register"),
+        (sheet(), XLSX, "", "not-xlsx"),
+        (sheet(["itemNo"], ["A"]), CSV, "", "not-csv"),
+        (b"itemNo,gname\nA\n", CSV, "", "not-csv"),
     ],
 )
 def test_document_that_is_none_is_refused(body: bytes, form: str, charset: str, problem: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import RulesError
+from gateway.errors import Refused, RulesError
 from gateway.mapping.functions import Timed
 from tests.unit.mapping_tables import compiled, field, made, payments
 
@@ -171,11 +171,15 @@ def test_time_as_it_stands_in_sheets_is_read(text: str, written: str) -> None:
 
 
 def test_time_that_nobody_gives_is_one_fault_that_says_how_to() -> None:
-    done = made(payments(), "单号,交易号,金额\nO-1,P-1,1\n", app_time="")
-    (one,) = done.faults
-    assert (one.rule, one.element) == ("not_given", "appTime")
-    assert "app_time=" in one.fix
-    assert "app_time=" in one.fix_zh
+    with pytest.raises(Refused) as refused:
+        made(payments(), "单号,交易号,金额\nO-1,P-1,1\nO-2,P-2,1\n", app_time="")
+    done = made(payments(), "单号,交易号,金额,时间\nO-1,P-1,1,\nO-2,P-2,1,2026-11-11\n", app_time="")
+    assert [one.row for one in done.faults] == [2]
+    for faults in (refused.value.faults, done.faults):
+        (one,) = faults
+        assert (one.rule, one.element) == ("not_given", "appTime")
+        assert "app_time=" in one.fix
+        assert "app_time=" in one.fix_zh
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from gateway.cli.document_check import check_document
-from gateway.errors import Refused
+from gateway.errors import Refused, RulesError
 from gateway.mapping.sources.table import Form
 from gateway.mapping.translation import Body, Portion, RowSpan, Source, Translation, open_translation
 from gateway.rules.schemas import View
@@ -223,6 +223,13 @@ def test_row_of_another_sheet_that_belongs_to_none_is_refused() -> None:
     assert list(translation.bodies(2)) == [lost]
     (portion,) = translation.portions()
     assert (ordinals(portion.bodies), ordinals(portion.refused)) == ([0, 1], [2])
+
+
+def test_declarations_themselves_are_not_joined() -> None:
+    text = orders().replace('Order = ["单号"]', f"Order = {JOINED}")
+    with pytest.raises(RulesError, match="come from the first sheet") as wrong:
+        compiled(text)
+    assert 'each."Order"' in wrong.value.where
 
 
 def test_sheet_or_key_that_is_not_there_is_refused() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from gateway.mapping.sources.table import MEDIA
+from gateway.mapping.sources.table import MEDIA, Form
 from gateway.problems import PROBLEMS
 from gateway.views import api
 from gateway.views.parcels import ParcelView
@@ -28,7 +28,7 @@ MESSAGE_FORMS: Final = ("application/xml", "text/xml", "application/octet-stream
 
 SOURCE_FORMS: Final = tuple(MEDIA.values())
 """Media types of what a mapping translates to a message."""
-REGISTER_FORMS: Final = ("text/csv", "application/json")
+REGISTER_FORMS: Final = (MEDIA[Form.CSV], MEDIA[Form.XLSX], MEDIA[Form.JSON])
 """Media types of goods that are handed in; none at all is taken for the first."""
 
 ParameterPlace = Literal["path", "query", "header"]
@@ -179,7 +179,7 @@ _SUBMIT: Final = Operation(
     problems=(
         "conflicting-version", "cop-msg-id-taken", "idempotency-key-taken", "too-large",
         "unsupported-media-type", "not-xml", "unsafe-xml", "wrong-encoding", "unknown-message",
-        "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv",
+        "invalid-envelope", "invalid-message", "invalid-signature", "no-route", "unknown-mapping", "not-json", "not-csv", "not-xlsx",
         "untranslatable", "advice-blocks", "too-expensive",
     ),
     parameters=(
@@ -398,7 +398,8 @@ _ACKNOWLEDGE: Final = Operation(
     body_view=api.AcknowledgementView,
 )
 _HANDED_IN: Final = (
-    "too-large", "unsupported-media-type", "not-csv", "not-json", "wrong-encoding", "invalid-register", "too-expensive",
+    "too-large", "unsupported-media-type", "not-csv", "not-xlsx", "not-json", "wrong-encoding", "invalid-register",
+    "too-expensive",
 )  # fmt: skip
 _ITEM_NO: Final = Parameter(
     name="item_no",
@@ -419,7 +420,7 @@ def _register(path: str, name: str, what: str, parameters: tuple[Parameter, ...]
             tag="Goods",
             summary=f"Hand in {what}",
             detail="Replaces what was handed in before: all of it, or nothing and every faulty row with line and column."
-            " CSV with heads in English or Chinese, or a JSON array of objects; see docs/goods.md for the columns. In force at"
+            " CSV or XLSX with heads in English or Chinese, or a JSON array of objects; see docs/goods.md for the columns. In force at"
             " every door within seconds.",
             replies={200: ResponseSpec(says="It is in force", view=api.RegisteredView)},
             problems=_HANDED_IN,

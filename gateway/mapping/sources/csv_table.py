@@ -78,6 +78,13 @@ class CsvTable:
         return max(_DELIMITERS, key=lambda one: max((row.count(one) for row in first), default=0))
 
 
+def ragged(row: Row, width: int) -> Refused:
+    """Make the refusal of a row with another number of cells than the head row: a sign of quotes that are missing."""
+    have = len(row.cells)
+    line, column = row.place(min(have, width) - (have <= width))
+    return refused("not-csv", "ragged", line=line, column=column, row=row.number, have=have, width=width)
+
+
 def _records(lines: Iterator[tuple[int, str]], limit: int) -> Iterator[tuple[int, str]]:
     open_: list[str] = []
     first = size = 0

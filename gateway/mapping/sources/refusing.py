@@ -52,6 +52,9 @@ _TEXTS: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "a double quote inside a cell, or text behind one", "单元格中的双引号使用不正确", *_QUOTES,
     ),
     "quote_open": ("a cell in double quotes that never ends", "双引号没有结束", *_QUOTES),
+    "ragged": (
+        "row {row} has {have} cells, the head row has {width}", "第{row}行有{have}列，标题行有{width}列", *_QUOTES,
+    ),
     "long_row": ("a row of more than {limit} bytes", "一行超过{limit}字节", *_QUOTES),
     # JSON
     "document_size": (

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.mapping.sources.table import Bare
 
-_PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
+_PLAIN: Final = re.compile(r"0|-?[1-9][0-9]{0,14}")
 """An integer that a double keeps."""
 _SHORT: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,6})\.[0-9]{0,6}[1-9]")
 """A fraction with so few digits that 15 show all of them."""

@@ -19,6 +19,7 @@ from gateway.mapping.sources.xlsx.plain_rows import (
     ROW_END,
     attributes_of,
     is_utf8,
+    prefixes_of,
     resolved,
 )
 
@@ -54,6 +55,8 @@ class RowReading:
         self._rows: list[Row] = []
         self._row = _Cells(0)
         self._plain = self._in_data = self._in_row = False
+        self._prefixes: frozenset[str] = frozenset()
+        """Declared before the rows."""
         self._columns: dict[str, int] = {}
         self._readers: dict[str, CellReader] = {}
         """By the attributes of plain cells."""
@@ -96,6 +99,7 @@ class RowReading:
         if end < len(DATA) or not is_utf8(chunk):
             return chunk
         self._markup.feed(chunk[:end])
+        self._prefixes = prefixes_of(chunk[:end])
         self._plain = self._in_data and self._markup.stands_behind(DATA)
         return chunk[end:]
 
@@ -128,7 +132,7 @@ class RowReading:
             return False
         row, at = self._row, 0
         while begin := ROW.match(text, at):
-            attributes, at = attributes_of(begin[1]), begin.end()
+            attributes, at = attributes_of(begin[1], self._prefixes), begin.end()
             if attributes is None:
                 return False
             row = self._row_of(attributes, row.number)
@@ -179,7 +183,7 @@ class RowReading:
 
     def _reader_of(self, attributes: str) -> CellReader | None:
         """Return the reader for the attributes of a plain cell, and remember it; None: the cell is not plain."""
-        found = attributes_of(attributes)
+        found = attributes_of(attributes, self._prefixes)
         if found is None:
             return None
         reader = self._texts.reader(found.get("t", NUMBER), found.get("s", "0"))
@@ -270,7 +274,7 @@ class RowReading:
             raise self._wrong("wrong_cell", self._row.number, at)
         if value:
             self._put(self._row, at, self._read(reader, value, self._row.number, at))
-        elif formula and value is None:
+        elif formula and cell.get("t") != "str":  # of type str, its value is an empty text
             self._put(self._row, at, NO_VALUE)
         return at + 1
 
