@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "verify": _entry("verify", "verify", "Verify the signatures of messages."),
     "envelope": _entry("envelope", "envelope", "Wrap and unwrap DxpMsg and DxpMsgSv, byte for byte."),
     "translate": _entry("translate", "translate_", "Make CEB messages of a platform's JSON or CSV."),
+    "mapping": _entry("mapping.command", "mapping", "Look at mappings, try them, draft your own."),
     "submit": _entry("submit", "submit", "Hand messages to a gateway, as a platform does."),
     "trace": _entry("trace", "trace", "Tell the whole life of a message or declaration."),
     "rehearse": _entry("rehearse", "rehearse", "Try a change on what is kept, before it is made."),

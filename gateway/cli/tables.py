@@ -1,5 +1,6 @@
 """Tables that are readable in a pipe too, and progress bars shown only on a terminal."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeVar
@@ -19,6 +20,8 @@ _MANY = 5
 """Fewest things for which a progress bar is shown."""
 _READABLE = 12
 """Least width of a folded column, in characters."""
+_UNITS = re.compile(r"[!-\u2e7f]+\s*|\s+|[^\s!-\u2e7f][，。；：、）]*\s*")
+"""A word with the white space behind it, or a Chinese character with the signs that may not begin a line."""
 _WIDE = 4000
 """Width in characters when stdout is not a terminal: nothing is cut or folded for programs."""
 
@@ -85,3 +88,14 @@ def progress(things: Sequence[T], doing: str, *, speaks: bool) -> Iterator[T]:
         yield from things
         return
     yield from track(things, description=printable(doing), console=Console(stderr=True), transient=True)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Fold a text into lines that take at most so many columns of a terminal, Chinese characters two each."""
+    lines, line = list[str](), ""
+    for word in _UNITS.findall(text):
+        if line and cell_len(line + word.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += word if line else word.lstrip()
+    return [*lines, line.rstrip()] if line.strip() else lines

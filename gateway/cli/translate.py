@@ -13,7 +13,9 @@ from gateway.cli.document_check import check_document
 from gateway.cli.failure import NOT_IN_ORDER, say
 from gateway.cli.options import document_argument, json_option
 from gateway.cli.output import deliver, emit
+from gateway.cli.sources import changed_at
 from gateway.cli.terminal import echo
+from gateway.cli.to_json import write_as_json
 from gateway.cli.validate import read
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import ConfigError, Refused
@@ -37,8 +39,11 @@ _SHOWN = 60
 
 @click.command("translate")
 @document_argument
+@click.option("--mapping", "-m", "wanted", help="Name of a mapping, or a file that ends in .toml.")
 @click.option(
-    "--mapping", "-m", "wanted", required=True, help="Name of a mapping, or a file that ends in .toml."
+    "--to-json",
+    is_flag=True,
+    help="The other way: write the CEB message in FILE, declaration or receipt, as JSON with the names of its elements.",
 )
 @click.option(
     "-o",
@@ -78,7 +83,8 @@ _SHOWN = 60
 def translate_(
     *,
     document: Path,
-    wanted: str,
+    wanted: str | None,
+    to_json: bool,
     out: Path | None,
     split: bool,
     trace: bool,
@@ -96,10 +102,17 @@ def translate_(
     The document is the one that POST /v1/messages?mapping=M would keep: the same source gives the same bytes. It is
     written only when it is in order. Faults name the place in FILE beside the XPath.
     With --json: a line for each field (--trace), then one for each message.
+
+    With --to-json the mapping json-311 (of the message's number) makes the same values of what is written, docs/sheets.md.
     """
+    if to_json == (wanted is not None):
+        raise click.UsageError("either --mapping, or --to-json")
     if split and out is None:
         raise click.UsageError("--split needs -o: several messages do not fit into one output")
     rules = load_rules(rules_dir, edition)
+    if wanted is None:
+        write_as_json(document, rules, out, as_json=as_json)
+        return
     mapping = _mapping(wanted, rules, rules_dir, mappings_dir)
     given = _Given(charset=charset, delimiter=delimiter, app_time=app_time)
     try:
@@ -182,7 +195,7 @@ def _open(
         form=form if form in FORMS[mapping.source] else usual_form(mapping),
         charset=given.charset,
         delimiter=given.delimiter,
-        app_time=given.app_time or _changed_at(document),
+        app_time=given.app_time or changed_at(document),
     )
     limits = SourceLimits() if split else source_limits(LimitsConfig())
     return open_translation(mapping, source, goods, limits=limits)
@@ -191,10 +204,6 @@ def _open(
 def _faults(made: Translated, rules: Rules) -> tuple[Fault, ...]:
     judged = check_document(made.document, rules, View.DECLARED)
     return made.located(judged.faults) if made.faults or judged.faults else ()
-
-
-def _changed_at(document: Path) -> str:
-    return datetime.fromtimestamp(document.stat().st_mtime, BEIJING).strftime("%Y%m%d%H%M%S")
 
 
 def _messages(translation: Translation, *, split: bool) -> Iterator[Translated]:
@@ -220,7 +229,7 @@ def _refuse(document: Path, mapping: SourceMapping, faults: Sequence[Fault], *, 
     if as_json:
         emit({"file": str(document), "mapping": mapping.name, "valid": False, "faults": faults})
     else:
-        _tell_faults(document, faults)
+        tell_faults(document, faults)
     click.get_current_context().exit(NOT_IN_ORDER)
 
 
@@ -247,12 +256,13 @@ def _tell(
             }
         )
     elif faults:
-        _tell_faults(document, faults)
+        tell_faults(document, faults)
     elif file is not None:
         echo(f"{file}: {mapping.kind.name}, {made.declarations} declarations", err=True)
 
 
-def _tell_faults(document: Path, faults: Sequence[Fault]) -> None:
+def tell_faults(document: Path, faults: Sequence[Fault]) -> None:
+    """Say on stderr what is wrong with a source, each fault with its place there and in the message."""
     say("error", f"{document}: {len(faults)} found")
     for fault in faults:
         source = getattr(fault, "source", "")

@@ -6,7 +6,7 @@ is there, what never changes.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 from xml.sax.saxutils import escape
 
 from gateway.mapping.functions import NotApplicableError, PlainNumber, guid
@@ -37,6 +37,8 @@ Fetch = Callable[[Item], str | None]
 TextOf = Callable[[Item, int], str | None]
 """The text of an element, of an item and its position; None: none. Raises NoTextError."""
 Holds = Callable[[Item], bool]
+HASHED: Final = "(made of all else that is written)"
+"""What `TextOf` returns of a text that is not known yet; told by its identity, not by what it reads."""
 
 
 class _Raw(Protocol[Item_contra]):
@@ -88,8 +90,6 @@ class BoundLeaf(Generic[Item]):
     after: str
     fixed: str | None
     """All of the element, where it is always the same."""
-    hashed: bool
-    """Its text is made of all else that is written."""
     text: TextOf[Item]
     chain: tuple[BoundOrigin[Item], ...]
     """What `text` goes through, for the trace."""
@@ -164,7 +164,6 @@ def _leaf(leaf: Leaf, binding: Binding[Item], facts: GivenFacts) -> BoundLeaf[It
         before=before,
         after=after,
         fixed=f"{before}{escape(source.text)}{after}" if constant and isinstance(source, Constant) else None,
-        hashed=isinstance(source, Guid) and not source.key,
         text=chain[0].text if len(chain) == 1 and chain[0].holds is None else _in_turn(chain),
         chain=chain,
     )
@@ -207,6 +206,8 @@ def _position(_item: object, number: int) -> str:
 
 
 def _guid(key: Sequence[Places], element: str, binding: Binding[Item], facts: GivenFacts) -> TextOf[Item]:
+    if not key:
+        return _always(HASHED)
     fetches = [binding.fetch(places) for places in key]
     name = f"{facts.kind} {element}"
     return lambda item, _number: guid(facts.mapping, name, [(fetch(item) or "").strip() for fetch in fetches])
@@ -243,6 +244,8 @@ def _copied(origin: Origin, copied: Copied, binding: Binding[Item], facts: Given
 
 def _checked(origin: Origin, places: Places, binding: Binding[Item]) -> _Raw[Item]:
     """Return what reads a place: None for a blank text, refused where a program has damaged it."""
+    if origin.literal:
+        return _literal(origin, places, binding)
     fetch, trim, as_written = binding.fetch(places), origin.trim, origin.reads_numbers
 
     def text(item: Item, _number: int = 1) -> str | None:
@@ -252,6 +255,19 @@ def _checked(origin: Origin, places: Places, binding: Binding[Item]) -> _Raw[Ite
         if not as_written and _may_be_lost(found) and (rule := lost(found.strip(), bare=type(found) is Bare)):
             raise NoTextError(rule, binding.spot(item, places), found)
         return found.strip() if trim else found
+
+    return text
+
+
+def _literal(origin: Origin, places: Places, binding: Binding[Item]) -> _Raw[Item]:
+    """Return what reads a place of a tree: a text as it stands, numbers and words checked as ever."""
+    fetch, as_written = binding.fetch(places), origin.reads_numbers
+
+    def text(item: Item, _number: int = 1) -> str | None:
+        found = fetch(item)
+        if type(found) is Bare and not as_written and (rule := lost(found, bare=True)):
+            raise NoTextError(rule, binding.spot(item, places), found)
+        return found
 
     return text
 
@@ -302,7 +318,7 @@ def traced(
     for one in leaf.chain:
         if one.holds is not None and not one.holds(item):
             return _told(first, "when", item, binding)
-        text = "" if leaf.hashed else one.text(item, number)
+        text = one.text(item, number)
         if text is not None:
             instead = one.origin is not first and isinstance(one.origin.source, Constant)
             if instead:

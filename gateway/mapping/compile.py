@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.errors import RulesError
 from gateway.mapping.conditions import read_conditions
+from gateway.mapping.fragment import Fragment
 from gateway.mapping.language import (
     ArrayMembers,
     Branch,
@@ -29,7 +30,7 @@ from gateway.mapping.origins import Typed, read_origin
 from gateway.mapping.places import OneOrMore, PlaceReading, Within
 from gateway.model import Direction, MessageType
 from gateway.rules.loading import Rules
-from gateway.rules.schema_model import ElementDecl, Grammar, Shape, Slot
+from gateway.rules.schema_model import ElementDecl, Grammar, Shape, Slot, ValueType
 from gateway.rules.schemas import CEB_NAMESPACE, SIGNATURE
 from gateway.rules.tables import TablePlace, shaped
 
@@ -41,6 +42,7 @@ money = "yuan"
 sheet = "订单"
 delimiter = ";"
 trim = true
+literal = true
 when = { column = "业务类型", is = "9610" }
 columns = { "订单编号" = { also = ["订单号", "order_no"], required = true } }
 each = { Order = "/orders", "Order/OrderList" = "lines" }
@@ -75,6 +77,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sheet: str = ""
     delimiter: Annotated[str, Meta(pattern=r'^([^"\r\n]?)$')] = ""
     trim: bool = False
+    literal: bool = False
     when: object = None
     columns: dict[str, _Heads] | None = None
     each: dict[str, str | tuple[OneOrMore, ...] | _Joined] = field(default_factory=dict)
@@ -114,6 +117,7 @@ def compile_mapping(content: bytes, file: Path, rules: Rules, *, beside: Path | 
         columns=_columns(read, place),
         money=read.money,
         trim=read.trim,
+        literal=read.literal,
         tables=looking,
         place=place,
     )
@@ -163,6 +167,8 @@ def _columns(read: _File, place: TablePlace) -> Mapping[str, ColumnHeads] | None
             if used:
                 raise place.error(f"{word} goes with a table", key=word, example='source = "table"')
         return None
+    if read.literal:
+        raise place.error("literal goes with a tree", key="literal", example='source = "json"')
     if read.columns is None:
         return None
     return {
@@ -283,10 +289,18 @@ class _Loader:
         if shape.open or decl.namespace != CEB_NAMESPACE:
             what = f"{decl.name} cannot be mapped: what may stand in it is not customs' to say"
             raise at.place.error(what, key=decl.name)
-        if shape.text is not None:
-            type_ = Typed(name=decl.name, kind=shape.text, fixed=decl.fixed)
+        if shape.text is not None or shape.foreign:
+            type_ = Typed(name=decl.name, kind=shape.text or ValueType(), fixed=decl.fixed)
             origin = read_origin(written, type_, self._reading, at.place, at.within)
-            return Leaf(name=decl.name, name_zh=decl.name_zh, origin=origin, optional=slot.low == 0)
+            if shape.foreign:
+                origin = replace(origin, steps=(*origin.steps, Fragment()))
+            return Leaf(
+                name=decl.name,
+                name_zh=decl.name_zh,
+                origin=origin,
+                optional=slot.low == 0,
+                markup=shape.foreign,
+            )
         if not isinstance(written, dict):
             what, example = f"{decl.name} holds elements, not a text", f"[{at.place.table}.{decl.name}]"
             raise at.place.error(what, key=decl.name, example=example)
@@ -332,7 +346,7 @@ class _Loader:
 
     def _each(self, slot: Slot, at: _At) -> ArrayMembers | RowGroups | None:
         written = self._read.each.get(at.path) if at.path else None
-        if written is None or slot.high == 1:
+        if written is None or (slot.high == 1 and at.path != self._kind.body):
             return None
         self._used.add(at.path)
         key = f'each."{at.path}"'

@@ -113,6 +113,8 @@ class Origin:
 
     source: Copied | Given | Constant | Position | Guid
     trim: bool = False
+    literal: bool = False
+    """Of a tree: a text that is empty or blank is a text too."""
     goods: FromGoods | None = None
     """The text is an item number; what is registered of the item takes its place, before the functions."""
     steps: tuple[Function, ...] = ()
@@ -140,6 +142,8 @@ class Leaf:
     name_zh: str
     origin: Origin
     optional: bool = False
+    markup: bool = False
+    """Its text is XML, and written as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

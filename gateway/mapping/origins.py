@@ -153,6 +153,7 @@ class _OriginReader:
         return Origin(
             source=source,
             trim=reads and (self.reading.trim if table.trim is None else table.trim),
+            literal=self.reading.literal and isinstance(source, Copied),
             goods=None if table.goods is None else FromGoods(column=table.goods),
             steps=steps,
             reads_numbers=bool(steps) or self.of.is_number,

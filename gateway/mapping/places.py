@@ -47,6 +47,7 @@ class PlaceReading:
     """The columns that it lists, by name; None: it lists none, and may name any."""
     money: str
     trim: bool
+    literal: bool
     tables: LookupTables
     place: TablePlace
     """The file."""

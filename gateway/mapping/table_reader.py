@@ -150,7 +150,8 @@ class TableReader:
         found: list[str] = []
         for name, layout in self._layouts.items():
             prefix = f"{layout.sheet.name}!" if len(self._layouts) > 1 else ""
-            found += [f"{prefix}{head}" for head in layout.unread(self._used[name])]
+            unread = [head for head in layout.unread(self._used[name]) if head != MARK_HEAD]
+            found += [f"{prefix}{head}" for head in unread]
         return found
 
     @property

@@ -12,7 +12,7 @@ from typing import Final, Generic
 from xml.sax.saxutils import escape
 
 from gateway.errors import FAULTS_COUNTED
-from gateway.mapping.bound import Binding, BoundBranch, BoundLeaf, GivenFacts, Item, traced
+from gateway.mapping.bound import HASHED, Binding, BoundBranch, BoundLeaf, GivenFacts, Item, traced
 from gateway.mapping.faults import SourceFault, source_fault
 from gateway.mapping.functions import guid
 from gateway.mapping.language import Branch, Leaf
@@ -104,14 +104,13 @@ class Writer(Generic[Item]):
                 self.repeated(part, item, path)
             elif part.fixed is not None and record is None:
                 out.append(part.fixed)
-            elif part.hashed:
-                self._hashed.append((len(out), part, f"{path}/{part.leaf.name}"))
-                out.append("")
-                self._trace(part, item, path, number, "")
             else:
                 try:
                     text = part.text(item, number)
-                    if text is not None:
+                    if text is HASHED:
+                        self._hashed.append((len(out), part, f"{path}/{part.leaf.name}"))
+                        out.append("")
+                    elif text is not None:
                         if _UNUSUAL.search(text):
                             text = self._safe(part, text, item)
                         out.append(f"{part.before}{text}{part.after}")
@@ -174,9 +173,9 @@ class Writer(Generic[Item]):
 
     def _attribute(self, leaf: BoundLeaf[Item], item: Item, hashed: str) -> str | None:
         """Return the text of an attribute. Raises NoTextError."""
-        if leaf.hashed:
-            return guid(self._facts.mapping, f"{self._facts.kind} /{leaf.leaf.name}", (hashed,))
         text = leaf.text(item, 1)
+        if text is HASHED:
+            return guid(self._facts.mapping, f"{self._facts.kind} /{leaf.leaf.name}", (hashed,))
         if text is not None and NOT_IN_XML.search(text):
             raise NoTextError("not_in_xml", self._binding.spot(item), text)
         return text
@@ -190,7 +189,7 @@ class Writer(Generic[Item]):
         """Return a text as it stands in XML. Raises NoTextError."""
         if NOT_IN_XML.search(text):
             raise NoTextError("not_in_xml", traced(leaf, item, 1, self._binding, self._facts).spot, text)
-        return escape(text, _IN_TEXT)
+        return text if leaf.leaf.markup else escape(text, _IN_TEXT)
 
     def _trace(self, leaf: BoundLeaf[Item], item: Item, path: str, number: int, text: str | None) -> None:
         if self._record is None:

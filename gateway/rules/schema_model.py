@@ -84,6 +84,11 @@ class Shape:
     open: bool = False
     """True for xs:anyType and foreign elements: their content is not checked."""
 
+    @property
+    def foreign(self) -> bool:
+        """Whether nothing but elements of any name may stand there."""
+        return bool(self.slots) and all(one.decl is None for one in self.slots)
+
 
 class Grammar:
     """The declarations of one entry schema and everything it includes (never of another namespace)."""

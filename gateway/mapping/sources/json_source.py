@@ -61,12 +61,12 @@ class JsonItem:
     lines: Lines
 
     def written(self, at: Reference) -> str | None:
-        """Return the text there as it is written, a `Bare` without quotes; empty: null; None: missing. Raises NoTextError."""
+        """Return the text there as it is written, a `Bare` without quotes; None: missing or null. Raises NoTextError."""
         match self._find(at)[0]:
             case None:
                 return None
             case _Scalar(text=text, bare=bare):
-                return Bare(text) if bare and text else text or ""
+                return Bare(text) if bare and text else text
             case _Array():
                 raise NoTextError("not_a_value", self.spot(at), "[…]")
             case _Object():

@@ -1,0 +1,1 @@
+"""`gateway mapping`: mappings listed, shown, checked, tried, explained, drafted, and their templates."""
