@@ -1,7 +1,7 @@
 """Rows of a source given back as a sheet: the refused ones with the reason, or every one with what customs said of it."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
