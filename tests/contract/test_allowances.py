@@ -1,6 +1,6 @@
 """What persons have used of their yearly limits: equal to what a simulated year comes to, whatever happens meanwhile.
 
-A longer run, twenty minutes: `ALLOWANCE_LISTS=1000000 ALLOWANCE_PERSONS=50000 .venv/bin/python -m pytest tests/contract/test_allowances.py -k killed`.
+A longer run, ten minutes of one core: `ALLOWANCE_LISTS=1000000 ALLOWANCE_PERSONS=50000 .venv/bin/python -m pytest tests/contract/test_allowances.py -k killed`.
 """
 
 import os
