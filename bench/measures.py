@@ -17,6 +17,7 @@ from bench.memory import memory
 from bench.overhead import overhead
 from bench.parcel_links import parcel_links
 from bench.sheets import sheets
+from bench.translating import translating
 from gateway.simulator.world import TransportName
 
 
@@ -35,7 +36,7 @@ class Measures:
     receipts: int = 100_000
     """Answers in `correlate`."""
     rows: int = 100_000
-    """Rows of the sheet in `sheet_rows_s`."""
+    """Rows of the sheet in `sheet_rows_s` and `translate_rows_s`."""
 
     @cached_property
     def _signature(self) -> floors.Signature:
@@ -57,6 +58,7 @@ class Measures:
             "correlate": lambda: correlate(receipts=self.receipts),
             "parcel_links": lambda: parcel_links(messages=self.messages),
             "sheet_rows_s": lambda: sheets(rows=self.rows),
+            "translate_rows_s": lambda: translating(rows=self.rows),
             "drain": lambda: drain(messages=self.messages),
             "memory_mb": lambda: memory(backlog=self.backlog, sent=max(100, self.messages // 5)),
             "depth_5m": lambda: depth(declarations=self.declarations, messages=self.messages),

@@ -49,9 +49,9 @@ def sheets(*, rows: int) -> Figure:
         book, text = Path(folder, "sheet.xlsx"), Path(folder, "sheet.csv")
         _write_book(book, rows)
         _write_text(text, rows)
-        ours, ours_mb = _measured(_read_ours, book, Form.XLSX)
-        theirs, theirs_mb = _measured(_read_theirs, book, Form.XLSX)
-        csv, csv_mb = _measured(_read_ours, text, Form.CSV)
+        ours, ours_mb = measured(_read_ours, book, Form.XLSX)
+        theirs, theirs_mb = measured(_read_theirs, book, Form.XLSX)
+        csv, csv_mb = measured(_read_ours, text, Form.CSV)
         size_mb = round(book.stat().st_size / 1e6)
     return Figure(
         measure="sheet_rows_s",
@@ -120,7 +120,7 @@ def _read_theirs(path: Path, _form: Form) -> Iterable[object]:
     book.close()
 
 
-def _measured(read: Callable[[Path, Form], Iterable[object]], path: Path, form: Form) -> tuple[float, float]:
+def measured(read: Callable[[Path, Form], Iterable[object]], path: Path, form: Form) -> tuple[float, float]:
     """Return seconds of processor time and megabytes at most, of a new process that reads the file once."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     child = multiprocessing.get_context("spawn").Process(target=_in_child, args=(theirs, read, path, form))

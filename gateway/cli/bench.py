@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     default=100_000,
     show_default=True,
     type=click.IntRange(1000),
-    help="Rows of the sheet in sheet_rows_s.",
+    help="Rows of the table in sheet_rows_s and translate_rows_s.",
 )
 @click.option(
     "--receipts", default=100_000, show_default=True, type=click.IntRange(1000), help="Answers in correlate."

@@ -95,6 +95,15 @@ def test_sheet_is_read_by_ours_and_by_openpyxl() -> None:
     assert {"mb", "openpyxl_rows_s", "openpyxl_mb", "csv_rows_s", "csv_mb"} <= figure.detail.keys()
 
 
+def test_table_becomes_valid_messages_in_both_forms() -> None:
+    (figure,) = Measures(messages=1, batches=1, declarations=1, backlog=1, rows=2000).figures(
+        ["translate_rows_s"]
+    )
+    assert (figure.measure, figure.unit, figure.n) == ("translate_rows_s", "rows/s", 2000)
+    assert figure.value > 0
+    assert figure.detail.keys() == {"mb", "xlsx_rows_s", "xlsx_mb"}
+
+
 def test_parcel_links_compares_accepting_with_and_without_them() -> None:
     (figure,) = Measures(messages=64, batches=1, declarations=1, backlog=1).figures(["parcel_links"])
     assert (figure.measure, figure.unit, figure.n) == ("parcel_links", "ratio", 64)

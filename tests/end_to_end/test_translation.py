@@ -1,6 +1,8 @@
 """JSON and CSV over the real door: translated, kept, answered for and sent as the document they become."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,11 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.config.site import NewEnterprise, write_site
 from gateway.evidence.verification import FindingMark, verify_bundle
+from gateway.mapping.sources.table import MEDIA, Form
 from gateway.mapping.translate import translate
 from gateway.simulator.world import free_port
 from spool.note import verifier_key
@@ -148,6 +152,26 @@ def test_csv_in_the_encodings_of_the_trade(node: TranslatingNode, charset: str) 
         f"C-{charset[1:4]}-1",
         f"C-{charset[1:4]}-2",
     ]
+
+
+def test_table_in_any_form_is_the_same_message_and_the_request_gives_its_time(node: TranslatingNode) -> None:
+    rows = list(csv.DictReader(io.StringIO(example("inventories").decode())))
+    rows = [row | {"cop_no": f"F-{row['cop_no']}", "declared_at": ""} for row in rows]
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("清单")
+    for cells in (list(rows[0]), *(list(row.values()) for row in rows)):
+        sheet.append(cells)
+    xlsx = io.BytesIO()
+    book.save(xlsx)
+    asked = "?mapping=inventories&app_time=20261111080000"
+    first = node.send(xlsx.getvalue(), asked, {"Content-Type": MEDIA[Form.XLSX]})
+    again = node.send(json.dumps(rows).encode(), asked, {"Content-Type": MEDIA[Form.JSON]})
+    assert (first.status, again.status) == (202, 200)
+    assert first.json()["sha256"] == again.json()["sha256"]
+    wrong = node.send(
+        xlsx.getvalue(), "?mapping=inventories&app_time=today", {"Content-Type": MEDIA[Form.XLSX]}
+    )
+    assert (wrong.status, wrong.json()["faults"][0]["rule"]) == (400, "not_a_time")
 
 
 def test_own_mapping_of_the_operator_is_there(node: TranslatingNode) -> None:
