@@ -171,7 +171,7 @@ def _mapping(wanted: str, rules: Rules, rules_dir: Path | None, own_dir: Path | 
         raise ConfigError(
             f"there is no mapping {wanted}",
             where="--mapping",
-            fix=f"one of {', '.join(known) or 'none'}, or the path of a .toml file; --mappings-dir adds your own",
+            fix="gateway mapping list names them; or the path of a .toml file; --mappings-dir adds your own",
         )
     return known[wanted]
 

@@ -38,7 +38,7 @@ def _value(element: etree._Element, decl: ElementDecl, grammar: Grammar) -> Json
             continue
         values = [_value(child, slot.decl, grammar) for child in element.iterchildren(slot.decl.tag)]
         if values:
-            found[slot.decl.name] = values[0] if slot.high == 1 else values
+            found[slot.decl.name] = values[0] if slot.high == 1 and len(values) == 1 else values
     return found
 
 

@@ -13,13 +13,13 @@ from gateway.cli.document_check import check_document
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mappings
-from gateway.mapping.to_json import message_as_json
+from gateway.mapping.to_json import JsonValue, message_as_json
 from gateway.mapping.translate import translate
 from gateway.rules.loading import Rules, load_rules
 from gateway.rules.schemas import View
 from gateway.samples.compose import Style, compose
 from gateway.samples.template import NOT_YET
-from tests.documents import COP_CODE, DXP_ID
+from tests.documents import COP_CODE, DXP_ID, RETURNS, receipt, tax
 
 EDITIONS = ("202205", "2018-113")
 LIMITS = LimitsConfig()
@@ -109,3 +109,34 @@ def test_there_and_back_the_values_are_the_same(edition: str, name: str, data: s
 
     assert back.faults == ()
     assert values_of(back.document) == values_of(body)
+
+
+def texts_of(value: JsonValue) -> list[str]:
+    """Every text of a JSON value, in order."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value
+    return [text for one in inside for text in texts_of(one)]
+
+
+@pytest.mark.parametrize("name", [*RETURNS, "CEB816Message", "CEB818Message"])
+def test_receipts_say_the_same_as_json(name: str) -> None:
+    """Also where there are more bodies than the schema has: nothing is left out."""
+    schemas = rules_of("202205").schemas
+    if name in RETURNS:
+        body = RETURNS[name]
+        decl = schemas.declaration(name)
+        grammar = schemas.grammar_for(name)
+        leaves = [
+            slot.decl.name
+            for slot in grammar.shape(grammar.child(decl, body) or decl).slots
+            if slot.decl is not None and slot.low and grammar.shape(slot.decl).text is not None
+        ]
+        whole = receipt(name, *({one: f"{one}-{number} <&> " for one in leaves} for number in (1, 2)))
+    else:
+        whole = tax(name)
+    root = etree.fromstring(whole)
+    written = message_as_json(root, schemas)
+    assert list(written) == [name]
+    own = [str(text) for text in root.attrib.values()]
+    assert texts_of(written) == own + [str(one.text or "") for one in root.iter("*") if not len(one)]

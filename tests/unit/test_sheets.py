@@ -12,6 +12,7 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.utils import get_column_letter
 
 from gateway.cli.document_check import check_document
+from gateway.errors import Refused
 from gateway.mapping.heads import compared
 from gateway.mapping.language import Constant, RowGroups, SourceKind, SourceMapping
 from gateway.mapping.loading import load_mappings
@@ -248,10 +249,9 @@ def test_each_tally_list_is_a_message_of_its_own() -> None:
 
 
 def test_missing_time_of_declaration_is_said() -> None:
-    (fault, *_) = translated(
-        "sheet-411", as_csv(changed(example_rows("sheet-411"), 报送时间=None)), app_time=""
-    ).faults
-    assert (fault.rule, fault.element) == ("not_given", "appTime")
+    with pytest.raises(Refused, match="is the time that the request gives") as refused:
+        translated("sheet-411", as_csv(changed(example_rows("sheet-411"), 报送时间=None)), app_time="")
+    assert [(fault.rule, fault.element) for fault in refused.value.faults] == [("not_given", "appTime")]
 
 
 def test_sheets_that_an_edition_has_no_message_for_are_left_out() -> None:

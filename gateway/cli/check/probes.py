@@ -76,7 +76,10 @@ def _rules(config: Config) -> Iterator[Check]:
     detail = f"edition {rules.schemas.edition} where nothing else is said"
     yield Check(name="rules", grade=Grade.OK, detail=detail)
     yield from probe_editions(config, rules)
-    yield Check(name="mappings", grade=Grade.OK, detail=", ".join(mappings) or "none")
+    folder = config.accept.mappings_dir
+    own = sorted(file.stem for file in folder.glob("*.toml")) if folder is not None else []
+    detail = f"{len(mappings)}, of them own ones: {', '.join(own) or 'none'}"
+    yield Check(name="mappings", grade=Grade.OK, detail=detail)
 
 
 def _issuers(config: Config) -> Iterator[Check]:
