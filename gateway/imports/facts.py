@@ -48,7 +48,7 @@ class SaidNote(Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
-class ImportFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImportFault(Struct, frozen=True, kw_only=True):
     """Why a declaration is in no message, or a source cannot be read. Says no value of the source by itself."""
 
     rule: str
