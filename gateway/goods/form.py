@@ -32,13 +32,13 @@ from gateway.goods.register import (
     Register,
     packed,
 )
+from gateway.goods.sheet_row import SheetRow
 from gateway.mapping.sources.csv_table import ragged
-from gateway.mapping.sources.item import NoTextError, Reference, SourceItem, Spot, decoded, shortened
+from gateway.mapping.sources.item import NoTextError, Reference, SourceItem, decoded, shortened
 from gateway.mapping.sources.json_source import JsonItem, read_json
-from gateway.mapping.sources.lossy_numbers import lost
 from gateway.mapping.sources.opening import open_table
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import MEDIA, SUFFIXES, Bare, Form, Row, Sheet, SourceLimits
+from gateway.mapping.sources.table import MEDIA, SUFFIXES, Form, Row, Sheet, SourceLimits
 from gateway.model import Fault
 from gateway.rules.fault_texts import shown_of
 
@@ -200,33 +200,6 @@ class _Reading:
 _Items = Iterator[tuple[SourceItem, Sequence[Reference | None]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _SheetRow:
-    """A row of a sheet as an item: references are heads."""
-
-    row: Row
-    columns: Mapping[str, int]
-
-    def text(self, at: Reference, *, as_written: bool = False) -> str | None:
-        """See SourceItem."""
-        place = self.columns[at.written]
-        cell = self.row.cells[place] if place < len(self.row.cells) else ""
-        text = cell.strip()
-        if text and not as_written and (rule := lost(text, bare=isinstance(cell, Bare))):
-            raise NoTextError(rule, self.spot(at), text)
-        return text or None
-
-    def spot(self, at: Reference | None = None) -> Spot:
-        """See SourceItem."""
-        line, column = self.row.place(self.columns[at.written] if at else 0)
-        where = f", column {at.written}" if at else ""
-        return Spot(text=f"row {self.row.number}{where}", line=line, column=column)
-
-    def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
-        """See SourceItem: a row has no items."""
-        raise NoTextError("not_an_array", self.spot(over[0] if over else None))
-
-
 def _sheet_items(body: bytes, form: Form, charset: str, reading: _Reading) -> _Items:
     workbook = open_table(body, form, charset=charset, delimiter=_COMMA, limits=reading.limits)
     visible = [_from_heads(sheet, reading) for sheet in workbook.sheets if not sheet.hidden]
@@ -235,13 +208,13 @@ def _sheet_items(body: bytes, form: Form, charset: str, reading: _Reading) -> _I
         raise refused(f"not-{form}", "empty")
     names = [cell.strip() for cell in head.cells]
     columns = {name: at for at, name in enumerate(names) if name}
-    places = reading.places(list(filter(None, names)), _SheetRow(head, columns), in_sheet=True)
+    places = reading.places(list(filter(None, names)), SheetRow(head, columns), in_sheet=True)
     wrong_heads, count = bool(reading.faults), 0
     for count, row in enumerate(rows, 1):
         if form is Form.CSV and len(row.cells) != len(names):
             raise ragged(row, len(names))
         if count <= ROWS_AT_MOST[reading.name] and not wrong_heads:
-            yield _SheetRow(row, columns), places
+            yield SheetRow(row, columns), places
     _bounded(count, reading)
 
 

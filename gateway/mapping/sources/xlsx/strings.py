@@ -20,6 +20,8 @@ _BLOCK: Final = 64
 _ESCAPED: Final = 7
 """Characters of the longest escape of one."""
 _KEPT_BYTES: Final = 8 * 1024 * 1024
+_STRING_BYTES: Final = 64
+"""What a string takes in memory beside its text."""
 _decoder: Final = msgpack.Decoder(list[str])
 
 
@@ -64,8 +66,9 @@ class SharedStrings:
         self._file.seek(self._starts[at])
         size = self._starts[at + 1] - self._starts[at]
         strings = _decoder.decode(self._file.read(size))
-        self._kept[at] = strings, size
-        self._kept_bytes += size
+        cost = size + _STRING_BYTES * len(strings)
+        self._kept[at] = strings, cost
+        self._kept_bytes += cost
         while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
             self._kept_bytes -= self._kept.popitem(last=False)[1][1]
         return strings

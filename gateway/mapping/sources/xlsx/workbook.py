@@ -53,13 +53,16 @@ class XlsxWorkbook:
 
     def _sheets(self, root: etree._Element, path: str, texts: CellTexts) -> Iterator[XlsxSheet]:
         parts = self._related(path, "worksheet")
-        listed = root.findall("{*}sheets/{*}sheet")
+        listed, taken = root.findall("{*}sheets/{*}sheet"), set[str]()
         if len(listed) > self._limits.sheets:
             raise refused("too-large", "sheets", limit=self._limits.sheets)
         for one in listed:
             part = parts.get(one.get(_ID, "") or one.get(_STRICT_ID, ""))
             if part is None:  # a sheet that is a chart or a dialogue
                 continue
+            if part in taken:  # or one part would be unpacked as often as it is listed
+                raise refused("not-xlsx", "damaged", part=path)
+            taken.add(part)
             name, hidden = one.get("name", ""), one.get("state", "visible") != "visible"
             yield XlsxSheet(
                 archive=self._archive, part=part, name=name, hidden=hidden, texts=texts,
