@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gateway.mapping.faults import SourceFault
 from gateway.mapping.sources.table import Note
 from gateway.mapping.translation import Body
 from gateway.model import Fault
@@ -48,7 +49,7 @@ class SaidNote(Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
-class ImportFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImportFault(Struct, frozen=True, kw_only=True):
     """Why a declaration is in no message, or a source cannot be read. Says no value of the source by itself."""
 
     rule: str
@@ -60,7 +61,13 @@ class ImportFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """XPath of the field in the CEB document."""
     name_zh: str = ""
     source: str = ""
-    """Place in the source, for instance sheet, row and column."""
+    """Place in the source, as a text."""
+    sheet: str = ""
+    """Of a workbook with several sheets."""
+    row: int = 0
+    """Of a table, as in a spreadsheet; 0: no table."""
+    head: str = ""
+    """Of a table: the column, as the mapping names it."""
     line: int = 0
     column: int = 0
 
@@ -149,10 +156,12 @@ def kept_body(body: Body) -> KeptBody:
 
 def kept_fault(fault: Fault) -> ImportFault:
     """Return what is kept of a fault: all but the value that is wrong."""
+    placed = fault if isinstance(fault, SourceFault) else None
     return ImportFault(
         rule=fault.rule, message=fault.message, message_zh=fault.message_zh, fix=fault.fix, fix_zh=fault.fix_zh,
-        path=fault.path, name_zh=fault.name_zh, source=getattr(fault, "source", ""), line=fault.line,
-        column=fault.column,
+        path=fault.path, name_zh=fault.name_zh, source=placed.source if placed else "", line=fault.line,
+        column=fault.column, sheet=placed.sheet if placed else "", row=placed.row if placed else 0,
+        head=placed.head if placed else "",
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def test_refusal_says_where_and_why_and_nothing_of_a_person(app: App, spool: Spo
     (one,) = spool.import_refusals(job(spool).number, limit=10)
     told = decoded(one.facts, RefusedBody)
     assert told.body.rows == (("", 2, 2),)
-    assert told.faults[0].line == 2
+    assert (told.faults[0].line, told.faults[0].row, told.faults[0].head) == (2, 2, "buyer_id_number")
     assert told.faults[0].source
     assert told.faults[0].message
     assert told.faults[0].message_zh

@@ -1,10 +1,12 @@
 """A source is translated declaration by declaration: grouped, joined, put together to messages, told of in its own places."""
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import openpyxl
 import pytest
 from lxml import etree
 
@@ -204,6 +206,23 @@ def test_rows_of_another_sheet_are_joined_by_their_key() -> None:
     assert is_valid(made.document)
     places = [one.source for one in made.steps() if one.target.endswith(("qty", "gmodel"))]
     assert places[:2] == ["sheet 订单, row 2, column 单号", "sheet 商品, row 3, column 数量"]
+
+
+def test_sheets_of_a_workbook_are_joined_as_those_of_json() -> None:
+    book = openpyxl.Workbook(write_only=True)
+    for name, rows in BOOK.items():
+        sheet = book.create_sheet(name)
+        for cells in (list(rows[0]), *(list(row.values()) for row in rows)):
+            sheet.append(cells)
+    out = io.BytesIO()
+    book.save(out)
+    text = orders(JOINED, up="../")
+    made = [
+        opened(text, content, form).whole()
+        for content, form in ((out.getvalue(), Form.XLSX), (sheets(**BOOK), Form.JSON))
+    ]
+    assert [one.faults for one in made] == [(), ()]
+    assert made[0].document == made[1].document
 
 
 def test_joined_rows_may_be_grouped_further() -> None:

@@ -62,7 +62,7 @@ class JsonItem:
 
     def written(self, at: Reference) -> str | None:
         """Return the text there as it is written, a `Bare` without quotes; None: missing or null. Raises NoTextError."""
-        match self._find(at)[0]:
+        match self._there(at):
             case None:
                 return None
             case _Scalar(text=text, bare=bare):
@@ -85,7 +85,7 @@ class JsonItem:
 
     def has(self, at: Reference) -> bool:
         """Say whether anything is there, be it null."""
-        return self._find(at)[0] is not None
+        return self._there(at) is not None
 
     def text(self, at: Reference, *, as_written: bool = False) -> str | None:
         """See SourceItem."""
@@ -116,6 +116,13 @@ class JsonItem:
     def each(self, over: tuple[Reference, ...]) -> Sequence[SourceItem]:
         """See SourceItem; a missing value or null is an empty array."""
         return self.members(over[0])
+
+    def _there(self, at: Reference) -> _Value | None:
+        """Return the value; None if missing."""
+        value: _Value | None = self.above(at.ups).value
+        for step in at.steps:
+            value = value.members.get(step) if type(value) is _Object else _member(value, step)
+        return value
 
     def _find(self, at: Reference) -> tuple[_Value | None, _Value, str]:
         """Return the value (None if missing), the innermost existing value on the way to it, and the path."""
