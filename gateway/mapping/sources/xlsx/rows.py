@@ -8,7 +8,7 @@ from typing import Final
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
 from gateway.mapping.sources.table import Note, Row, SourceLimits, cell_name, column_at
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import NUMBER, CellReader, CellTexts
 from gateway.mapping.sources.xlsx.cells import NO_VALUE, WrongCellError
 from gateway.mapping.sources.xlsx.markup import NAMESPACES, PRESERVE, WHITE, End, Markup, Start
@@ -46,7 +46,7 @@ class RowReading:
     """Reads the rows once; the notes are complete at the end."""
 
     def __init__(
-        self, archive: Archive, part: str, sheet: str, texts: CellTexts, limits: SourceLimits
+        self, archive: WorkbookArchive, part: str, sheet: str, texts: CellTexts, limits: SourceLimits
     ) -> None:
         self._archive, self._part, self._sheet = archive, part, sheet
         self._limits = limits

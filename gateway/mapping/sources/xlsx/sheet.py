@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.mapping.sources.refusing import refused
 from gateway.mapping.sources.table import Note, Row, SourceLimits, column_at
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import CellTexts
 from gateway.mapping.sources.xlsx.rows import RowReading
 
@@ -35,7 +35,7 @@ class _Merge:
 class XlsxSheet:
     """One worksheet."""
 
-    archive: Archive
+    archive: WorkbookArchive
     part: str
     name: str
     hidden: bool

@@ -9,7 +9,7 @@ from lxml import etree
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
 from gateway.mapping.sources.table import Form, Note, SourceLimits
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import CellTexts, DateFormats
 from gateway.mapping.sources.xlsx.cells import shows_date
 from gateway.mapping.sources.xlsx.markup import NAMESPACES
@@ -34,7 +34,7 @@ class XlsxWorkbook:
 
     def __init__(self, file: BinaryIO, limits: SourceLimits) -> None:
         """Read all but the rows, and verify the sheets that are not hidden. Raises Refused `not-xlsx`, `too-large`."""
-        self._archive = Archive(file, limits)
+        self._archive = WorkbookArchive(file, limits)
         self._limits = limits
         path = next(iter(self._related("", "officeDocument").values()), "")
         if not path:
