@@ -8,7 +8,7 @@ from lxml import etree
 
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Form, Note, SourceLimits
+from gateway.mapping.sources.table import Form, SourceLimits, SourceNote
 from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import CellTexts, DateFormats
 from gateway.mapping.sources.xlsx.cells import shows_date
@@ -125,8 +125,8 @@ def _shown(format_id: str, code: str) -> tuple[bool, bool]:
     return shows_date(int(format_id) if format_id.isdecimal() and len(format_id) < _DIGITS else 0, code)
 
 
-def _hidden(name: str) -> Note:
-    return Note(
+def _hidden(name: str) -> SourceNote:
+    return SourceNote(
         rule="hidden_sheet", sheet=name, message=f"the sheet {name} is hidden, and was not read",
         message_zh=f"工作表“{name}”已隐藏，未读取",
     )  # fmt: skip
