@@ -12,7 +12,7 @@ from typing import Final
 from gateway.errors import Refused
 from gateway.mapping.sources.item import Lines
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Form, Note, Row, SourceLimits
+from gateway.mapping.sources.table import Form, Row, SourceLimits, SourceNote
 from gateway.mapping.sources.text import LongLineError, TextFile
 
 _DELIMITERS: Final = ",;\t"
@@ -27,7 +27,7 @@ class CsvTable:
     form = Form.CSV
     name = ""
     hidden = False
-    notes: Sequence[Note] = ()
+    notes: Sequence[SourceNote] = ()
 
     def __init__(self, text: TextFile, delimiter: str, limits: SourceLimits) -> None:
         """`delimiter`: empty: the one of comma, semicolon and tab that the first rows have most of."""

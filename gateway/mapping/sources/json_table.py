@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from gateway.errors import Refused
 from gateway.mapping.sources.json_source import offsets_of, read_json
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Bare, Form, Note, Row, SourceLimits
+from gateway.mapping.sources.table import Bare, Form, Row, SourceLimits, SourceNote
 from gateway.mapping.sources.text import LongLineError, TextFile
 
 _WHITE: Final = re.compile(r"[ \t\n\r]*+")
@@ -60,7 +60,7 @@ class JsonSheet:
     heads: dict[str, int] = field(default_factory=dict)
     line: int = 1
     hidden = False
-    notes: Sequence[Note] = ()
+    notes: Sequence[SourceNote] = ()
 
     def rows(self) -> Iterator[Row]:
         """See Sheet. Raises Refused `not-json`, `wrong-encoding`."""

@@ -73,7 +73,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class SourceNote:
     """Something that was understood in a certain way, and that whoever sent the source should know."""
 
     rule: str
@@ -97,7 +97,7 @@ class Sheet(Protocol):
         """Whether the workbook hides it: it can be read, but nothing of it is meant to be handed in."""
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """Return what is to be said about it; complete when its rows have been read to the end once."""
 
     def rows(self) -> Iterator[Row]:

@@ -38,7 +38,7 @@ DAMAGED: Final = (BadZipFile, zlib.error, EOFError, NotImplementedError, struct.
 """What reading a damaged archive raises."""
 
 
-class Archive:
+class WorkbookArchive:
     """The members of an XLSX file."""
 
     def __init__(self, file: BinaryIO, limits: SourceLimits) -> None:

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 
 NAMESPACES: Final = (
     "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
@@ -30,7 +30,7 @@ End = Callable[[str], None]
 class Markup:
     """One pass over a part; `text` collects the character data until the handlers clear it."""
 
-    def __init__(self, archive: Archive, name: str, *, text_chars: int) -> None:
+    def __init__(self, archive: WorkbookArchive, name: str, *, text_chars: int) -> None:
         """`text_chars`: the longest text between two tags."""
         self._archive = archive
         self._name = name

@@ -7,8 +7,8 @@ from typing import Final
 
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Note, Row, SourceLimits, cell_name, column_at
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.table import Row, SourceLimits, SourceNote, cell_name, column_at
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import NUMBER, CellReader, CellTexts
 from gateway.mapping.sources.xlsx.cells import NO_VALUE, WrongCellError
 from gateway.mapping.sources.xlsx.markup import NAMESPACES, PRESERVE, WHITE, End, Markup, Start
@@ -46,7 +46,7 @@ class RowReading:
     """Reads the rows once; the notes are complete at the end."""
 
     def __init__(
-        self, archive: Archive, part: str, sheet: str, texts: CellTexts, limits: SourceLimits
+        self, archive: WorkbookArchive, part: str, sheet: str, texts: CellTexts, limits: SourceLimits
     ) -> None:
         self._archive, self._part, self._sheet = archive, part, sheet
         self._limits = limits
@@ -76,16 +76,16 @@ class RowReading:
         markup.finish()
         yield from self._rows
 
-    def notes(self) -> Iterator[Note]:
+    def notes(self) -> Iterator[SourceNote]:
         """Yield what is to be said about the rows that were read."""
         if self._formulas:
-            yield Note(
+            yield SourceNote(
                 rule="formulas", sheet=self._sheet, count=self._formulas,
                 message=f"{self._formulas} cells hold formulas, the first is {self._first_formula}: the values stored with them were read",
                 message_zh=f"{self._formulas}个单元格含公式（首个为{self._first_formula}），读取的是文件中保存的计算结果",
             )  # fmt: skip
         if self._hidden:
-            yield Note(
+            yield SourceNote(
                 rule="hidden_rows", sheet=self._sheet, count=self._hidden,
                 message=f"{self._hidden} rows are hidden in the sheet: they were read like the others",
                 message_zh=f"工作表中有{self._hidden}行被隐藏，已与其他行一并读取",

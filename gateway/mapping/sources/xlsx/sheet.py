@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Note, Row, SourceLimits, column_at
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.table import Row, SourceLimits, SourceNote, column_at
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import CellTexts
 from gateway.mapping.sources.xlsx.rows import RowReading
 
@@ -35,13 +35,13 @@ class _Merge:
 class XlsxSheet:
     """One worksheet."""
 
-    archive: Archive
+    archive: WorkbookArchive
     part: str
     name: str
     hidden: bool
     texts: CellTexts
     limits: SourceLimits
-    notes: Sequence[Note] = ()
+    notes: Sequence[SourceNote] = ()
     _merges: list[_Merge] | None = field(default=None, init=False)
 
     def rows(self) -> Iterator[Row]:

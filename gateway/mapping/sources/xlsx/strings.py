@@ -11,7 +11,7 @@ from msgspec import msgpack
 
 from gateway.mapping.sources.refusing import refused
 from gateway.mapping.sources.table import SourceLimits
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cells import unescaped
 from gateway.mapping.sources.xlsx.markup import NAMESPACES, PRESERVE, WHITE, Markup
 
@@ -74,7 +74,7 @@ class SharedStrings:
         return strings
 
 
-def strings_of(archive: Archive, part: str, limits: SourceLimits) -> Iterator[str]:  # noqa: C901 (one state in four handlers)
+def strings_of(archive: WorkbookArchive, part: str, limits: SourceLimits) -> Iterator[str]:  # noqa: C901 (one state in four handlers)
     """Yield the shared strings: runs of rich text joined, without how they are pronounced. Raises Refused."""
     markup = Markup(archive, part, text_chars=limits.cell_chars * 2)
     found: list[str] = []

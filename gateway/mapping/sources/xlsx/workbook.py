@@ -8,8 +8,8 @@ from lxml import etree
 
 from gateway.errors import Refused
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Form, Note, SourceLimits
-from gateway.mapping.sources.xlsx.archive import Archive
+from gateway.mapping.sources.table import Form, SourceLimits, SourceNote
+from gateway.mapping.sources.xlsx.archive import WorkbookArchive
 from gateway.mapping.sources.xlsx.cell_texts import CellTexts, DateFormats
 from gateway.mapping.sources.xlsx.cells import shows_date
 from gateway.mapping.sources.xlsx.markup import NAMESPACES
@@ -34,7 +34,7 @@ class XlsxWorkbook:
 
     def __init__(self, file: BinaryIO, limits: SourceLimits) -> None:
         """Read all but the rows, and verify the sheets that are not hidden. Raises Refused `not-xlsx`, `too-large`."""
-        self._archive = Archive(file, limits)
+        self._archive = WorkbookArchive(file, limits)
         self._limits = limits
         path = next(iter(self._related("", "officeDocument").values()), "")
         if not path:
@@ -125,8 +125,8 @@ def _shown(format_id: str, code: str) -> tuple[bool, bool]:
     return shows_date(int(format_id) if format_id.isdecimal() and len(format_id) < _DIGITS else 0, code)
 
 
-def _hidden(name: str) -> Note:
-    return Note(
+def _hidden(name: str) -> SourceNote:
+    return SourceNote(
         rule="hidden_sheet", sheet=name, message=f"the sheet {name} is hidden, and was not read",
         message_zh=f"工作表“{name}”已隐藏，未读取",
     )  # fmt: skip
