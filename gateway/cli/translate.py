@@ -25,7 +25,7 @@ from gateway.mapping.compile import load_mapping
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.loading import load_mappings
 from gateway.mapping.registered import RegisteredGoods
-from gateway.mapping.sources.table import SUFFIXES, Note, SourceLimits
+from gateway.mapping.sources.table import SUFFIXES, SourceLimits, SourceNote
 from gateway.mapping.translate import source_limits, usual_form
 from gateway.mapping.translated import Translated
 from gateway.mapping.translation import FORMS, Source, Translation, open_translation
@@ -276,7 +276,7 @@ def tell_faults(document: Path, faults: Sequence[Fault]) -> None:
         echo(f"    改正：{fault.fix_zh}", err=True)
 
 
-def _tell_note(note: Note, *, as_json: bool) -> None:
+def _tell_note(note: SourceNote, *, as_json: bool) -> None:
     if as_json:
         emit({"note": note.rule, "sheet": note.sheet, "count": note.count, "message": note.message})
         return

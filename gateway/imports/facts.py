@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.mapping.faults import SourceFault
-from gateway.mapping.sources.table import Note
+from gateway.mapping.sources.table import SourceNote
 from gateway.mapping.translation import Body
 from gateway.model import Fault
 
@@ -171,7 +171,7 @@ def refused_body(mapping: int, body: Body, faults: Iterable[Fault]) -> RefusedBo
     return RefusedBody(mapping=mapping, body=kept_body(body), faults=tuple(some))
 
 
-def said(notes: Iterable[Note]) -> Iterator[SaidNote]:
+def said(notes: Iterable[SourceNote]) -> Iterator[SaidNote]:
     """Return notes on a source as they are kept."""
     for note in notes:
         yield SaidNote(

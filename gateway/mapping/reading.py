@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol
 
 from gateway.mapping.bound import Binding, BoundBranch, Item
-from gateway.mapping.sources.table import Note
+from gateway.mapping.sources.table import SourceNote
 from gateway.mapping.write import Wrong
 
 
@@ -37,7 +37,7 @@ class SourceReader(Protocol[Item]):
         """Return what the mapping is bound by."""
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """Return what was understood in a certain way; complete when all has been read once."""
 
     @property

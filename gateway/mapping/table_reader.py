@@ -28,7 +28,7 @@ from gateway.mapping.rows import MARK_HEAD, RowKinds, RowsItem, grouped, key_of
 from gateway.mapping.sources.digest import ValuesDigest
 from gateway.mapping.sources.item import NoTextError
 from gateway.mapping.sources.spill import Key, Spill, scattered
-from gateway.mapping.sources.table import Form, Note, Row, Sheet, Workbook
+from gateway.mapping.sources.table import Form, Row, Sheet, SourceNote, Workbook
 from gateway.mapping.write import Wrong
 from gateway.rules.texts import fault_of, phrase
 
@@ -134,13 +134,15 @@ class TableReader:
             self.binding.joined[one] = self._spilled(one)
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """See SourceReader."""
         said = [note for sheet in self._workbook.sheets for note in sheet.notes]
         for rule, count in self._passed.items():
             words = phrase(rule, count=count)
             said.append(
-                Note(rule=rule, message=words.en, message_zh=words.zh, sheet=self._main.shown, count=count)
+                SourceNote(
+                    rule=rule, message=words.en, message_zh=words.zh, sheet=self._main.shown, count=count
+                )
             )
         return said
 

@@ -14,7 +14,7 @@ from gateway.mapping.faults import SourceFault
 from gateway.mapping.language import SourceMapping
 from gateway.mapping.reading import SourceDeclaration, SourceReader
 from gateway.mapping.sources.item import NoTextError
-from gateway.mapping.sources.table import Note
+from gateway.mapping.sources.table import SourceNote
 from gateway.mapping.translated import Translated
 from gateway.mapping.write import NAMESPACES, START, Record, Writer, Wrong, list_spot
 from gateway.model import Fault
@@ -60,7 +60,7 @@ class Translating(Generic[Item]):
         self._body_path = self._path + body.path
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """See Translation."""
         return self._reader.notes
 

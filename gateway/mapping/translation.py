@@ -16,7 +16,7 @@ from gateway.mapping.language import SourceKind, SourceMapping
 from gateway.mapping.reading import RowSpan
 from gateway.mapping.registered import RegisteredGoods
 from gateway.mapping.sources.opening import open_table
-from gateway.mapping.sources.table import Form, Note, SourceLimits
+from gateway.mapping.sources.table import Form, SourceLimits, SourceNote
 from gateway.mapping.table_reader import TableReader
 from gateway.mapping.translated import Translated
 from gateway.mapping.translating import Translating
@@ -58,7 +58,7 @@ class Translation(Protocol):
         """Return the mapping."""
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """Return what was understood in a certain way; complete when all bodies have been read once."""
 
     @property
@@ -79,7 +79,8 @@ class Translation(Protocol):
     def bodies(self, start: int = 0) -> Iterator[Body]:
         """Yield the bodies from this ordinal on; those before are read and not written.
 
-        Raises Refused where the source cannot be read any further; what came before is sound as it is.
+        Raises Refused where the source cannot be read any further; what came before is sound as it is. A table whose
+        rows are grouped by a key is read whole before its first body, so that comes first there.
         """
 
     def message(self, bodies: Sequence[Body]) -> Translated:

@@ -22,7 +22,7 @@ from gateway.mapping.sources.item import NoTextError, Reference, Spot
 from gateway.mapping.sources.json_source import JsonItem, paths_of
 from gateway.mapping.sources.opening import open_documents
 from gateway.mapping.sources.refusing import refused
-from gateway.mapping.sources.table import Form, Note, SourceLimits
+from gateway.mapping.sources.table import Form, SourceLimits, SourceNote
 from gateway.mapping.write import Wrong
 from gateway.rules.texts import phrase
 
@@ -86,12 +86,12 @@ class TreeReader:
         self._wanted = bound_conditions(mapping.when, self.binding)
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceNote]:
         """See SourceReader."""
         if not self._empty:
             return ()
         words = phrase("empty_documents", count=self._empty)
-        return (Note(rule="empty_documents", message=words.en, message_zh=words.zh, count=self._empty),)
+        return (SourceNote(rule="empty_documents", message=words.en, message_zh=words.zh, count=self._empty),)
 
     @cached_property
     def unconsumed(self) -> Sequence[str]:
