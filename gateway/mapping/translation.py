@@ -79,7 +79,8 @@ class Translation(Protocol):
     def bodies(self, start: int = 0) -> Iterator[Body]:
         """Yield the bodies from this ordinal on; those before are read and not written.
 
-        Raises Refused where the source cannot be read any further; what came before is sound as it is.
+        Raises Refused where the source cannot be read any further; what came before is sound as it is. A table whose
+        rows are grouped by a key is read whole before its first body, so that comes first there.
         """
 
     def message(self, bodies: Sequence[Body]) -> Translated:
