@@ -161,6 +161,26 @@ def test_command_line_hands_in_watches_and_writes_the_refused_rows(world: LocalW
     assert one["import"]["id"] in invoke("spool", "imports", "-c", world.site.config).stdout
 
 
+def test_command_line_refuses_what_makes_no_sense(world: LocalWorld, tmp_path: Path) -> None:
+    source = tmp_path / "list.docx"
+    source.write_bytes(b"x")
+    given = (
+        "--to",
+        world.address,
+        "--token",
+        next(iter(world.site.tokens.values())),
+        "--mapping",
+        "inventories",
+    )
+    assert invoke("submit", source, *given).exit_code == 2
+    assert invoke("submit", source, *given, "--wait").exit_code == 2
+    unknown = tmp_path / "list.csv"
+    unknown.write_bytes(inventories(1))
+    result = invoke("submit", unknown, *given[:-1], "nowhere")
+    assert result.exit_code == 1
+    assert "没有该映射" in result.stdout
+
+
 def test_no_line_of_the_log_or_the_journal_holds_what_a_row_says(
     world: LocalWorld, platform: Platform
 ) -> None:
