@@ -1,10 +1,9 @@
-"""JSON and CSV are read strictly, and every value knows its place."""
+"""JSON is read strictly, and every value knows its place."""
 
 import pytest
 
 from gateway.config.gateway_toml import LimitsConfig
 from gateway.errors import Refused
-from gateway.mapping.sources.csv_source import Rows, read_csv
 from gateway.mapping.sources.item import NoTextError, Reference, decoded
 from gateway.mapping.sources.json_source import read_json
 from gateway.model import Fault
@@ -14,10 +13,6 @@ LIMITS = LimitsConfig(size_bytes=100_000, depth=8, elements=50)
 
 def path(text: str) -> Reference:
     return Reference.of_path(text)
-
-
-def column(name: str) -> Reference:
-    return Reference(written=name)
 
 
 def only(refused: Refused) -> Fault:
@@ -106,76 +101,6 @@ def test_what_is_not_json_is_refused_with_its_place(body: str, rule: str, line: 
 def test_path_that_leads_nowhere_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="no path"):
         path(text)
-
-
-# ---- CSV ----
-
-
-def table(text: str, *wanted: str, delimiter: str = ",") -> Rows:
-    return read_csv(text, delimiter, wanted, LIMITS)
-
-
-def test_cells_may_be_quoted_and_lines_end_anyhow() -> None:
-    rows = table('a,"b"\r\n"x, ""y""\nz", 1 \n\n\r,\r2,3', "a", "b").each(())
-    texts = [(row.text(column("a")), row.text(column("b"))) for row in rows]
-    assert texts == [('x, "y"\nz', "1"), ("2", "3")]
-    assert rows[1].spot(column("b")).text == "row 6, column b"
-    assert (rows[1].spot(column("b")).line, rows[1].spot(column("b")).column) == (7, 3)
-
-
-def test_rows_are_grouped_by_columns_wherever_they_stand() -> None:
-    whole = table("k,l,v\n1,a,x\n2,a,y\n1 ,a,x\n1,b,z", "k", "l", "v")
-    groups = whole.each((column("k"), column("l")))
-    assert [group.text(column("v")) for group in groups] == ["x", "y", "z"]
-    assert [len(group.each(())) for group in groups] == [2, 1, 1]
-
-
-def test_rows_of_one_group_must_agree_and_the_other_row_is_named() -> None:
-    whole = table("k,v\n1,x\n1,x\n1,y", "k", "v")
-    with pytest.raises(NoTextError) as wrong:
-        whole.text(column("v"))
-    told = wrong.value
-    assert (told.rule, told.spot.text, told.value, told.facts) == (
-        "rows_disagree",
-        "row 4, column v",
-        "y",
-        {"first": "2"},
-    )
-
-
-def test_another_delimiter() -> None:
-    assert table("a;b\n1,5;2", "a", "b", delimiter=";").text(column("a")) == "1,5"
-
-
-@pytest.mark.parametrize(
-    ("body", "rule", "line", "place"),
-    [
-        ("", "empty", 1, 1),
-        ("\n , \n", "empty", 1, 1),
-        ("a,b\n1", "ragged", 2, 1),
-        ("a,b\n1,2,3", "ragged", 2, 5),
-        ('a,b\n"1,2', "quote", 2, 1),
-        ('a,b\n1,x"y"', "quote", 2, 4),
-        ('a,b\n1,"x"y', "quote", 2, 6),
-        ("a,b,a\n1,2,3", "duplicate_column", 1, 1),
-        ("a,c\n1,2", "missing_column", 1, 1),
-        ("a,b\n" + "1,2\n" * 30, "elements", 26, 1),
-    ],
-)
-def test_what_is_not_csv_is_refused_with_its_place(body: str, rule: str, line: int, place: int) -> None:
-    with pytest.raises(Refused) as refused:
-        table(body, "a", "b")
-    fault = only(refused.value)
-    assert (refused.value.problem, fault.rule, fault.line, fault.column) == ("not-csv", rule, line, place)
-
-
-def test_all_columns_that_are_missing_are_named() -> None:
-    with pytest.raises(Refused) as refused:
-        table("x\n1", "a", "b")
-    assert [fault.message for fault in refused.value.faults] == [
-        "there is no column a (line 1, column 1)",
-        "there is no column b (line 1, column 1)",
-    ]
 
 
 # ---- encodings ----

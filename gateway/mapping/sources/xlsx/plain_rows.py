@@ -13,7 +13,7 @@ _TEXT: Final = r"[^<>&\x00-\x08\x0b-\x1f\ufffe\uffff]*+"
 _INLINE: Final = _TEXT.replace("&", "")
 """The same with references."""
 _SPACE: Final = r"[ \t\r\n]*+"
-_ATTRIBUTES: Final = r'((?: (?:[A-Za-z]\w*+:)?[A-Za-z][\w.]*+="[^"<>&\t\n\r]*+")*+)'
+_ATTRIBUTES: Final = r'((?: (?:[A-Za-z]\w*+:)?[A-Za-z][\w.]*+="[^"<>&\t\n\r]*+")*)'
 _ATTRIBUTE: Final = re.compile(r' ([\w.:]+)="([^"]*)"', re.ASCII)
 CELLS: Final = re.compile(
     rf'<c r="([A-Z]{{1,3}})[0-9]{{1,7}}"{_ATTRIBUTES}(?:/>|>(<f>{_TEXT}</f>)?'
