@@ -25,6 +25,7 @@ from signing.xml.verify import verify
 from tests.device_keys import PIN, card, write_pair
 from tests.platforms import NotNow, Platform, enterprises
 from tests.servers.softhsm import MODULE, SoftHsm, der_of, needs_softhsm
+from tests.waiting import RECOVERY_S
 
 MANY = 120
 
@@ -48,10 +49,10 @@ def submit(platform: Platform, one: NewEnterprise, count: int, rng: random.Rando
 
 
 def sent(world: LocalWorld, uids: dict[str, bytes]) -> None:
-    """Wait until each of them is at customs."""
+    """Wait until each of them is at customs; what a device could not sign is tried again after a minute."""
     assert world.gateway is not None
     for uid in uids:
-        world.gateway.wait_for(partial(is_about, event="entry.sent", message_id=uid))
+        world.gateway.wait_for(partial(is_about, event="entry.sent", message_id=uid), RECOVERY_S)
 
 
 def is_about(line: Mapping[str, object], **wanted: object) -> bool:
