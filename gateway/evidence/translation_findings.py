@@ -27,22 +27,17 @@ def translation_findings(
 ) -> Findings:
     """Say what holds of the translation of the message. `accepted`: the event of its acceptance."""
     origin, part = origin_of(accepted.detail), bundle.translation
+    if "mapping_sha256" in origin:
+        yield _recorded(origin)
     if part is None:
         if "mapping_sha256" in origin:
             yield unproven(
-                f"how the message was made by the mapping {origin.get('mapping')} is not in this file",
-                f"本文件不含由映射{origin.get('mapping')}转换的过程",
+                "source, mapping and trace of that translation are not in this file",
+                "本文件不含该转换的源数据、映射和轨迹",
             )
         return
-    names = sorted({*origin, *part.origin})
-    shown = {name: part.origin.get(name) for name in names}
+    shown = {name: part.origin.get(name) for name in sorted({*origin, *part.origin})}
     yield from differences("the translation", "转换", shown, origin)
-    yield proven(
-        f"the node recorded that it made the message by the mapping {origin.get('mapping')} (sha256"
-        f" {origin.get('mapping_sha256')}) of a source with sha256 {origin.get('source_sha256')}",
-        f"节点记录：该报文由映射{origin.get('mapping')}（sha256 {origin.get('mapping_sha256')}）"
-        f"从源数据（sha256 {origin.get('source_sha256')}）转换而成",
-    )
     pieces = _Pieces(bundle, part, origin)
     yield from pieces.checked(source)
     asked = pieces.asked
@@ -54,6 +49,14 @@ def translation_findings(
             " reads, are only said by whoever exported the file",
             f"{len(part.trace)}个字段的转换轨迹及{len(part.unconsumed)}个未使用的输入字段，仅为导出方声明",
         )
+
+
+def _recorded(origin: dict[str, str]) -> EvidenceFinding:
+    name, by, source = (origin.get(key) for key in ("mapping", "mapping_sha256", "source_sha256"))
+    return proven(
+        f"the node recorded that it made the message by the mapping {name} (sha256 {by}) of a source with sha256 {source}",
+        f"节点记录：该报文由映射{name}（sha256 {by}）从源数据（sha256 {source}）转换而成",
+    )
 
 
 class _Pieces:

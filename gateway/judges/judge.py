@@ -118,7 +118,7 @@ class ReadRegister(Struct, frozen=True, kw_only=True):
     charset: str
 
 
-class Repeat(Struct, frozen=True, kw_only=True):
+class Retranslate(Struct, frozen=True, kw_only=True):
     """A translation that was recorded, to say where its fields came from. Verdict: `RepeatedTranslation`, `NotRepeated`.
 
     A Refusal when it takes more than a case may.
@@ -172,7 +172,7 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | Repeat | ReadRegister | AdviseOn | Open
+JudgeCase = Examine | Translate | Retranslate | ReadRegister | AdviseOn | Open
 JudgeVerdict = (
     ExaminedSubmission
     | Refusal
@@ -298,7 +298,7 @@ class Judge:
                 return self._examine(case.body, self.enterprises[case.caller], case.full, own=case.own)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
-            case Repeat():
+            case Retranslate():
                 return self._repeated(case)
             case ReadRegister():
                 return _read_register(case)
@@ -434,7 +434,7 @@ class Judge:
             return verdict
         return structs.replace(verdict, advice=made.placed(verdict.advice))
 
-    def _repeated(self, case: Repeat) -> RepeatedTranslation | NotRepeated:
+    def _repeated(self, case: Retranslate) -> RepeatedTranslation | NotRepeated:
         asked = RecordedTranslation(
             origin=case.origin, record=case.record, source=case.body, goods=case.goods
         )

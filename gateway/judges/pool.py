@@ -11,14 +11,14 @@ from gateway.judges.judge import (
     Examine,
     JudgeVerdict,
     ReadRegister,
-    Repeat,
+    Retranslate,
     Translate,
     completed,
 )
 from gateway.judges.link import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 from gateway.judges.turns import Turns
 
-JudgeQuestion = Examine | Translate | Repeat | ReadRegister | AdviseOn
+JudgeQuestion = Examine | Translate | Retranslate | ReadRegister | AdviseOn
 OnVerdict = Callable[[JudgeVerdict | Exception], None]
 _AT_MOST: Final = 1024
 """Waiting cases of all callers at most."""

@@ -52,7 +52,7 @@ from gateway.evidence.exporter import NotSealedError
 from gateway.evidence.kept_translation import KeptTranslation
 from gateway.facts import message_facts
 from gateway.identity import spellings
-from gateway.judges.judge import Repeat
+from gateway.judges.judge import Retranslate
 from gateway.judges.waiting import verdict_of
 from gateway.model import Enterprise, Fault
 from gateway.observe.defects import RateLimit
@@ -271,7 +271,7 @@ async def _repeated(
     asked = None if kept.source is None else kept.recorded(kept.source)
     if asked is None or kept.source is None:
         return None
-    case = Repeat(
+    case = Retranslate(
         body=kept.source, caller=caller.id, origin=asked.origin, record=asked.record, goods=asked.goods
     )
     verdict = await verdict_of(services.pool, case)
