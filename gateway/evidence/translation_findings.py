@@ -195,6 +195,8 @@ def _compared(
         )
     if part.traced:
         yield from _traced(part, made, other)
+    else:
+        yield unproven("the trace is not in this file", "本文件不含转换轨迹")
 
 
 def _different(bundle: Bundle, made: RepeatedTranslation, other: str) -> Findings:

@@ -32,6 +32,8 @@ class Pool:
     def __init__(self, line: socket.socket, *, judges: int, waiting_bytes: int) -> None:
         """`line`: the socket for requesting judges; `judges`: at a time; `waiting_bytes`: of waiting cases at most."""
         self._line = line
+        self.room_bytes = waiting_bytes
+        """Larger cases are never taken."""
         self._turns: Turns[tuple[JudgeQuestion, OnVerdict]] = Turns(
             judges=judges, room_bytes=waiting_bytes, room=_AT_MOST
         )

@@ -21,9 +21,7 @@ from gateway.rules.loading import Rules
 
 BODIES_AT_MOST: Final = 10_000
 """Most declarations of one message that are made again; the schemas take 100."""
-_LIMITS: Final = SourceLimits(
-    document_bytes=64 * 1024 * 1024, elements=2_000_000, inflated_bytes=2 * 1024 * 1024 * 1024
-)
+_LIMITS: Final = SourceLimits(document_bytes=64 * 1024 * 1024, elements=2_000_000)
 """More than any door takes: what was taken can be read again."""
 
 
@@ -92,7 +90,9 @@ def repeated(asked: RecordedTranslation, rules: Rules) -> RepeatedTranslation | 
             unconsumed = tuple(translation.unconsumed)
     except Refused as refused:
         first = refused.faults[0]
-        return NotRepeated(reason=first.message, reason_zh=first.message_zh)
+        return NotRepeated(
+            reason=first.message, reason_zh=first.message_zh, other=refused.problem == "too-large"
+        )
     except (GatewayError, ValueError, RecursionError) as error:
         return NotRepeated(reason=str(error), reason_zh=str(error))
     return RepeatedTranslation(document=made.document, trace=tuple(trace), unconsumed=unconsumed)

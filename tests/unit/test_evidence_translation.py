@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -48,6 +49,7 @@ from spool.imports import NewImport
 from spool.note import VerifierKey
 from spool.store import Spool
 from tests.backends import BACKENDS
+from tests.command_line import invoke, lines
 from tests.import_sources import inventories
 from tests.spool_samples import Clock
 from tests.unit.mapping_tables import payments
@@ -438,3 +440,44 @@ def test_tampering_is_named(kind: str, records: Records) -> None:
     spoil(file, other)
     broken = texts(json.dumps(file, ensure_ascii=False).encode(), records.key, FindingMark.BROKEN)
     assert any(named in text for text in broken), broken
+
+
+# what somebody who has the key of the node may put into a file
+
+
+def _hostile_mapping(file: Json) -> None:
+    line = line_of(file, USED)
+    text = "message = " + "[" * 100_000
+    digest = sha256(text.encode()).hexdigest()
+    line["detail"] = json.dumps({"mapping": {"sha256": digest, "text": text}, "files": {}, "tables": {}})
+    line["uid"] = f"mapping {digest}"
+    _rewritten("mapping_sha256", digest)(file, {})
+
+
+def _hostile_source(file: Json) -> None:
+    """A workbook of a few kilobytes that says it has a gigabyte of rows."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("xl/workbook.xml", b" " * 128 * 1024 * 1024)
+    file["translation"] |= {"source": b64encode(whole.getvalue()).decode(), "size": len(whole.getvalue())}
+    _rewritten("source_sha256", sha256(whole.getvalue()).hexdigest())(file, {})
+    _rewritten("source_form", "xlsx")(file, {})
+
+
+HOSTILE: dict[str, Callable[[Json], object]] = {
+    "nested mapping": _hostile_mapping,
+    "bomb of a workbook": _hostile_source,
+    "declarations without end": lambda file: _rewritten("bodies", "0-99999999999")(file, {}),
+    "number of digits without end": lambda file: _rewritten("goods_version", "9" * 10_000)(file, {}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_file_is_answered_for(kind: str, records: Records, tmp_path: Path) -> None:
+    file = json.loads(records.exported(records.message(records.single)))
+    HOSTILE[kind](file)
+    (tmp_path / "evidence.json").write_text(json.dumps(file), "utf-8")
+    result = invoke("evidence", "verify", tmp_path / "evidence.json", "--key", records.key, "--json")
+    assert result.exit_code == 1
+    (line,) = lines(result)
+    assert any("could not be repeated" in one["text"] for one in line["findings"]), line

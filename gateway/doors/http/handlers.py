@@ -269,7 +269,7 @@ async def _repeated(
 ) -> RepeatedTranslation | None:
     """Have a translation repeated by a judge; None: what it takes is not there, or too much. Raises ProblemError."""
     asked = None if kept.source is None else kept.recorded(kept.source)
-    if asked is None or kept.source is None:
+    if asked is None or kept.source is None or kept.size > services.pool.room_bytes:
         return None
     case = Retranslate(
         body=kept.source, caller=caller.id, origin=asked.origin, record=asked.record, goods=asked.goods
