@@ -13,6 +13,7 @@ from spool.entry import JournalLine, MessageView, TimelineEntry
 
 _RECORD: Final = "record.json"
 _BODY: Final = "body"
+_SOURCE: Final = "source"
 RECEIPT: Final = "receipt-"
 """Prefix of the number of a raw answer, in its file name and in the text by which it is found."""
 
@@ -56,6 +57,8 @@ class Archived:
     receipts: tuple[ArchivedReceipt, ...]
     history: tuple[JournalLine, ...]
     """Journal lines of the message and of its receipts, oldest first."""
+    source: bytes = b""
+    """What the accepted bytes were made from; empty: they are as submitted, or an import has it."""
 
     @property
     def uid(self) -> str:
@@ -76,8 +79,11 @@ class Archived:
 def packed(message: Archived) -> bytes:
     """Return a message as tar entries, without the end-of-archive mark, so that many form one archive."""
     folder = quote(message.uid, safe="")
-    bare = replace(message, body=b"", receipts=tuple(replace(one, body=b"") for one in message.receipts))
+    bare = replace(
+        message, body=b"", source=b"", receipts=tuple(replace(one, body=b"") for one in message.receipts)
+    )
     parts = [(_RECORD, msgspec.json.encode(bare)), (_BODY, message.body)]
+    parts += [(_SOURCE, message.source)] if message.source else []
     parts += [(f"{RECEIPT}{one.id}", one.body) for one in message.receipts]
     at = int(message.ways[0].accepted_at.timestamp())
     whole = io.BytesIO()
@@ -103,7 +109,7 @@ def unpacked(content: bytes) -> Archived:
         receipts = tuple(replace(one, body=parts[f"{RECEIPT}{one.id}"]) for one in message.receipts)
     except (tarfile.TarError, msgspec.MsgspecError, KeyError) as error:
         raise ValueError(str(error)) from error
-    return replace(message, body=body, receipts=receipts)
+    return replace(message, body=body, source=parts.get(_SOURCE, b""), receipts=receipts)
 
 
 def texts_of(message: Archived) -> set[str]:

@@ -80,6 +80,8 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     """Opaque name of what its entries need to be sent; a claim takes at most as many as it has room for."""
     origin: Mapping[str, str] | None = None
     """What the bytes were made from, only for the journal; None: they are as they were submitted."""
+    source: bytes = b""
+    """What the bytes were made from, kept beside them; empty: they are as submitted, or an import has it."""
     event: str = "message.accepted"
     """Event of the journal line for its acceptance."""
 

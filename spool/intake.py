@@ -54,6 +54,8 @@ class IntakeRows:
     """id, uid, owner, kind, sha256, request_key, facts, accepted_at."""
     payload: list[tuple[int, str, bytes]] = field(default_factory=list)
     """message, owner, body."""
+    translated: list[tuple[int, str, bytes, bytes]] = field(default_factory=list)
+    """The same of what was made from a source, with that: message, owner, body, source."""
     entry: list[tuple[int, int, str, str, str, str, str, str, str, bytes, int, str, int, int],] = field(
         default_factory=list
     )
@@ -136,7 +138,10 @@ class IntakeBatch:
         rows.message.append(
             (message, uid, owner, new.kind, new.sha256, new.request_key, new.facts, self._now)
         )
-        rows.payload.append((message, owner, new.body))
+        if new.source:
+            rows.translated.append((message, owner, new.body, new.source))
+        else:
+            rows.payload.append((message, owner, new.body))
         rows.journal.append((new.event, uid, accepted(new)))
         self._add_ways(new, message, self._subjects(new, message))
 

@@ -93,6 +93,7 @@ def http_door(
                 commit=GroupCommit(spool, batch=config.accept.commit_batch, committed=meter.committed),
                 queues=Backlogs(config, spool),
                 quotas=Quotas(spool),
+                mappings=judge.mappings,
             ),
             spool=spool,
             rules=judge.rules,

@@ -40,6 +40,7 @@ def import_role(*, config: Config, judge: Judge, spool: Spool, claimant: str) ->
                 commit=commit,
                 queues=Backlogs(config, spool),
                 quotas=Quotas(spool),
+                mappings=judge.mappings,
             ),
             commit=commit,
             judge=judged,

@@ -15,6 +15,11 @@ from msgspec import Struct
 from spool.entry import JournalLine
 
 FORMAT: Final = "customs-exchange-gateway/evidence/1"
+TRANSLATED: Final = "customs-exchange-gateway/evidence/2"
+"""With a `translation`; everything else is as in `FORMAT`."""
+FORMATS: Final = (FORMAT, TRANSLATED)
+SOURCE_BYTES: Final = 16 * 1024 * 1024
+"""Largest source that is put into a file."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -87,6 +92,29 @@ class ReceiptPart(BundlePart, kw_only=True):
     """This enterprise's part of an answer that concerns others too. No digest in the log covers it."""
 
 
+class TranslationPart(BundlePart, kw_only=True):
+    """How the submitted message was made from a source. The texts of the mapping are in an event."""
+
+    event: int = 0
+    """Number of the event `mapping.used`; 0: it is not in the file."""
+    origin: dict[str, str]
+    """As in the event of the acceptance: mapping, form and digest of the source, all that the request said."""
+    size: int = 0
+    """Of the source; 0: it is not kept any more."""
+    source: bytes | None = None
+    """The source as handed in; none in a redacted file, or when it has more than `SOURCE_BYTES`."""
+    goods: bytes | None = None
+    """The register of goods that the mapping looked into, as handed in; none when it has been replaced since."""
+    goods_form: str = ""
+    """Its media type."""
+    traced: bool = False
+    """Whether the file has the trace."""
+    trace: tuple[str, ...] = ()
+    """`RepeatedTranslation.trace`."""
+    unconsumed: tuple[str, ...] = ()
+    """`RepeatedTranslation.unconsumed`."""
+
+
 class Earlier(BundlePart, kw_only=True):
     """The first checkpoint that covers the acceptance, and the proof that the later one only added to it."""
 
@@ -105,6 +133,7 @@ class Bundle(BundlePart, kw_only=True):
     unsealed: int = 0
     """Events that were not yet in the log when the file was made; the file does not contain them."""
     accepted: AcceptedPart
+    translation: TranslationPart | None = None
     sent: tuple[SentPart, ...] = ()
     receipts: tuple[ReceiptPart, ...] = ()
     events: tuple[EventPart, ...]
@@ -132,13 +161,13 @@ def said_of(bundle: Bundle) -> str:
     """Return the text that the exporter signs: the event numbers, in order, and a digest over the whole file."""
     bare = msgspec.structs.replace(bundle, statement="")
     digest = hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
-    return f"{FORMAT}\n{bundle.id}\nevents {_words(one.number for one in bundle.events)}\ncontent {digest}\n"
+    return f"{bundle.format}\n{bundle.id}\nevents {_words(one.number for one in bundle.events)}\ncontent {digest}\n"
 
 
 def events_said(statement: str) -> tuple[int, ...]:
     """Return the event numbers in a statement. Raises ValueError when it is not a statement of this format."""
     first, _, events, content = statement.splitlines()
-    if first != FORMAT or not events.startswith("events ") or not content.startswith("content "):
+    if first not in FORMATS or not events.startswith("events ") or not content.startswith("content "):
         raise ValueError("not a statement about evidence")
     return tuple(int(word) for word in events.split()[1:])
 

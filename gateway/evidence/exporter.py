@@ -8,7 +8,7 @@ has only its digest.
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,15 +20,19 @@ from gateway.config.gateway_toml import LOCAL, Config, Destination
 from gateway.errors import GatewayError
 from gateway.evidence.bundle import (
     FORMAT,
+    TRANSLATED,
     AcceptedPart,
     Bundle,
     Earlier,
     EventPart,
     ReceiptPart,
     SentPart,
+    TranslationPart,
     said_of,
 )
+from gateway.evidence.kept_translation import KeptTranslation, kept_translation
 from gateway.facts import SentFacts, key_facts, sent_facts, travel_facts
+from gateway.provenance.repeat import RepeatedTranslation
 from gateway.receipts.opened import open_collected, part_of
 from gateway.rules.loading import Rules
 from gateway.sending.envelope_builder import enclose
@@ -61,17 +65,31 @@ class EvidenceExporter:
     config: Config
     key: NodeKey
 
-    def bundle(self, message: Archived, *, redact: bool = False, for_owner: bool = False) -> Bundle:
+    def kept(self, message: Archived) -> KeptTranslation | None:
+        """Return what is kept of how a message was translated; None: it was not. Raises SpoolError."""
+        return kept_translation(self.spool, message)
+
+    def bundle(
+        self,
+        message: Archived,
+        *,
+        redact: bool = False,
+        for_owner: bool = False,
+        kept: KeptTranslation | None = None,
+        repeated: RepeatedTranslation | None = None,
+    ) -> Bundle:
         """Build the evidence about a message; blocks for some milliseconds.
 
-        `for_owner`: without lines meant for the operator. Raises NotSealedError before the checkpoint that covers its
+        `for_owner`: without lines meant for the operator. `kept`: of this message; `repeated`: what that makes, for the
+        trace; None: it takes too much to find out. Raises NotSealedError before the checkpoint that covers its
         acceptance, and SpoolError.
         """
         view, newest = message.ways[0], self.spool.checkpoint()
         lines = [line for line in _lines(message) if not for_owner or line.event in _OWNERS]
         deliveries = [(line, known) for line in lines if (known := _sent(line)) is not None]
         keys = {known.key: self._key_line(known.key) for _, known in deliveries if known.key}
-        lines = sorted([*lines, *(line for line in keys.values() if line)], key=lambda line: line.number)
+        more = [*keys.values(), kept.line if kept else None]
+        lines = sorted([*lines, *(line for line in more if line)], key=lambda line: line.number)
         places = self.spool.places([line.number for line in lines])
         accepted = next((line for line in lines if line.event == "message.accepted"), None)
         if newest is None or accepted is None or accepted.number not in places:
@@ -83,7 +101,7 @@ class EvidenceExporter:
         sealed = [line for line in lines if line.number in places]
         tree = Tree(newest.size, cache(self.spool.tile))
         bundle = Bundle(
-            format=FORMAT,
+            format=FORMAT if kept is None else TRANSLATED,
             id=message.uid,
             owner=view.owner,
             message_type=view.kind,
@@ -95,6 +113,7 @@ class EvidenceExporter:
                 size=len(message.body),
                 body=None if redact else message.body,
             ),
+            translation=None if kept is None else _translation(kept, repeated, places, redact=redact),
             sent=tuple(
                 self._delivery(message, line, known, keys.get(known.key), redact=redact)
                 for line, known in deliveries
@@ -178,6 +197,23 @@ class EvidenceExporter:
             return None, part_of(opened, keep) if keep else None
         except GatewayError:
             return None, None
+
+
+def _translation(
+    kept: KeptTranslation, repeated: RepeatedTranslation | None, places: Mapping[int, int], *, redact: bool
+) -> TranslationPart:
+    goods = None if redact else kept.goods
+    return TranslationPart(
+        event=kept.line.number if kept.line is not None and kept.line.number in places else 0,
+        origin=dict(kept.origin),
+        size=kept.size,
+        source=None if redact else kept.source,
+        goods=goods.body if goods else None,
+        goods_form=goods.form if goods else "",
+        traced=repeated is not None,
+        trace=repeated.trace if repeated is not None else (),
+        unconsumed=repeated.unconsumed if repeated is not None else (),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,15 +85,15 @@ class GoodsOfDay:
         self.version = goods.version
         self.sha256 = goods.sha256
         self._tables = OwnTables(goods=goods)
-        self._day = day
+        self.day = day
 
     def has(self, item: str) -> bool:
         """Say whether an item is there."""
-        return bool(self._tables.has("goods", item, self._day))
+        return bool(self._tables.has("goods", item, self.day))
 
     def text(self, item: str, column: str) -> str:
         """Return a cell of an item; empty: nothing is said there, or the item is not there."""
-        return self._tables.look("goods", item, column, self._day) or ""
+        return self._tables.look("goods", item, column, self.day) or ""
 
 
 class BookSwitch(Struct, frozen=True, kw_only=True):

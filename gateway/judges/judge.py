@@ -11,7 +11,7 @@ from gateway.advice.adviser import Adviser
 from gateway.config.editions import EditionInForce
 from gateway.config.gateway_toml import Config
 from gateway.config.local_receivers import LocalReceivers
-from gateway.errors import EnvelopeError, Refused
+from gateway.errors import EnvelopeError, Refused, RulesError
 from gateway.goods.columns import RegisterName
 from gateway.goods.form import read_register
 from gateway.goods.register import GoodsOfDay, OwnTables, Register
@@ -29,6 +29,14 @@ from gateway.model import (
     Message,
     MessageId,
     Opened,
+)
+from gateway.provenance.mapping_record import MappingRecord
+from gateway.provenance.repeat import (
+    NotRepeated,
+    RecordedGoods,
+    RecordedTranslation,
+    RepeatedTranslation,
+    repeated,
 )
 from gateway.receipts.opened import open_collected
 from gateway.rules.loading import Rules
@@ -110,6 +118,20 @@ class ReadRegister(Struct, frozen=True, kw_only=True):
     charset: str
 
 
+class Retranslate(Struct, frozen=True, kw_only=True):
+    """A translation that was recorded, to say where its fields came from. Verdict: `RepeatedTranslation`, `NotRepeated`.
+
+    A Refusal when it takes more than a case may.
+    """
+
+    body: bytes
+    """The source."""
+    caller: EnterpriseId
+    origin: Mapping[str, str]
+    record: MappingRecord
+    goods: RecordedGoods | None
+
+
 class AdviseOn(Struct, frozen=True, kw_only=True):
     """A message that was accepted before. Verdict: `Advised`, or a Refusal when it cannot be read under today's limits."""
 
@@ -150,8 +172,18 @@ class Broken(Struct, frozen=True, kw_only=True):
     error: str
 
 
-JudgeCase = Examine | Translate | ReadRegister | AdviseOn | Open
-JudgeVerdict = ExaminedSubmission | Refusal | Register | Advised | Opened | UnreadableAnswer | Broken
+JudgeCase = Examine | Translate | Retranslate | ReadRegister | AdviseOn | Open
+JudgeVerdict = (
+    ExaminedSubmission
+    | Refusal
+    | RepeatedTranslation
+    | NotRepeated
+    | Register
+    | Advised
+    | Opened
+    | UnreadableAnswer
+    | Broken
+)
 
 
 def utc_now() -> datetime:
@@ -266,6 +298,8 @@ class Judge:
                 return self._examine(case.body, self.enterprises[case.caller], case.full, own=case.own)
             case Translate():
                 return self._translate(case, self.enterprises[case.caller])
+            case Retranslate():
+                return self._repeated(case)
             case ReadRegister():
                 return _read_register(case)
             case AdviseOn():
@@ -390,6 +424,8 @@ class Judge:
         except Refused as refused:
             return Refusal(problem=refused.problem, faults=refused.faults)
         verdict = self._examine(made.document, caller, case.full, made.origin, case.own)
+        if isinstance(verdict, ExaminedSubmission):
+            verdict = structs.replace(verdict, new=structs.replace(verdict.new, source=case.body))
         if made.faults:
             return Refusal(problem="untranslatable", faults=made.located(_of_document(verdict)))
         if isinstance(verdict, Refusal):
@@ -397,6 +433,15 @@ class Judge:
         if not verdict.advice:
             return verdict
         return structs.replace(verdict, advice=made.placed(verdict.advice))
+
+    def _repeated(self, case: Retranslate) -> RepeatedTranslation | NotRepeated:
+        asked = RecordedTranslation(
+            origin=case.origin, record=case.record, source=case.body, goods=case.goods
+        )
+        try:
+            return repeated(asked, self.rules)
+        except RulesError as error:
+            return NotRepeated(reason=str(error), reason_zh=str(error), other=True)
 
     def _suite(self, caller: Enterprise) -> Suite | None:
         return self.suite_of(caller.key or self.config.signing.default_key)
@@ -439,14 +484,20 @@ def on_message(verdict: JudgeVerdict | Exception) -> ExaminedSubmission | Refusa
 
 
 def lightened(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
-    """Remove from a verdict the message bytes, which the client already has."""
-    if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
-        return verdict
-    return structs.replace(verdict, new=structs.replace(verdict.new, body=b""))
+    """Remove from a verdict the submitted bytes, which the client already has."""
+    return _with_bytes(verdict, case, b"")
 
 
 def completed(verdict: JudgeVerdict, case: JudgeCase) -> JudgeVerdict:
     """Put back what `lightened` has removed."""
-    if not isinstance(verdict, ExaminedSubmission) or not isinstance(case, Examine):
-        return verdict
-    return structs.replace(verdict, new=structs.replace(verdict.new, body=case.body))
+    return _with_bytes(verdict, case, case.body)
+
+
+def _with_bytes(verdict: JudgeVerdict, case: JudgeCase, submitted: bytes) -> JudgeVerdict:
+    match verdict, case:
+        case ExaminedSubmission(new=new), Examine():
+            return structs.replace(verdict, new=structs.replace(new, body=submitted))
+        case ExaminedSubmission(new=new), Translate():
+            return structs.replace(verdict, new=structs.replace(new, source=submitted))
+        case _:
+            return verdict

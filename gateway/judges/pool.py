@@ -11,13 +11,14 @@ from gateway.judges.judge import (
     Examine,
     JudgeVerdict,
     ReadRegister,
+    Retranslate,
     Translate,
     completed,
 )
 from gateway.judges.link import BEGUN, LENGTH, NONE_TO_BE_HAD, TRIES, JudgeEnded, frame, knock, opened
 from gateway.judges.turns import Turns
 
-JudgeQuestion = Examine | Translate | ReadRegister | AdviseOn
+JudgeQuestion = Examine | Translate | Retranslate | ReadRegister | AdviseOn
 OnVerdict = Callable[[JudgeVerdict | Exception], None]
 _AT_MOST: Final = 1024
 """Waiting cases of all callers at most."""
@@ -31,6 +32,8 @@ class Pool:
     def __init__(self, line: socket.socket, *, judges: int, waiting_bytes: int) -> None:
         """`line`: the socket for requesting judges; `judges`: at a time; `waiting_bytes`: of waiting cases at most."""
         self._line = line
+        self.room_bytes = waiting_bytes
+        """Larger cases are never taken."""
         self._turns: Turns[tuple[JudgeQuestion, OnVerdict]] = Turns(
             judges=judges, room_bytes=waiting_bytes, room=_AT_MOST
         )

@@ -95,10 +95,12 @@ def load_mapping(file: Path, rules: Rules) -> SourceMapping:
     return compile_mapping(content, file, rules, beside=file.parent)
 
 
-def compile_mapping(content: bytes, file: Path, rules: Rules, *, beside: Path | None = None) -> SourceMapping:
+def compile_mapping(
+    content: bytes, file: Path, rules: Rules, *, beside: Path | Mapping[str, bytes] | None = None
+) -> SourceMapping:
     """Check a mapping that stands in `content`; `file` names it, and need not exist. Raises RulesError.
 
-    `beside`: the folder of the files that it looks things up in; None: it can name none.
+    `beside`: the folder of the files that it looks things up in, or these by name; None: it can name none.
     """
     place = TablePlace(file)
     text = _decoded(content, place)
@@ -125,9 +127,11 @@ def compile_mapping(content: bytes, file: Path, rules: Rules, *, beside: Path | 
     root = loader.root(schemas.declaration(kind.name))
     mapping = SourceMapping(
         name=file.stem,
-        sha256=_digest(content, looking),
+        sha256=mapping_digest(content, looking.files, looking.used),
         text=text,
         files=looking.files,
+        tables=looking.used,
+        edition=schemas.edition,
         about=read.about,
         source=SourceKind.TABLE if reading.table else SourceKind.JSON,
         delimiter=read.delimiter,
@@ -187,11 +191,14 @@ def _heads(mapping: SourceMapping, reading: PlaceReading) -> tuple[ColumnHeads, 
     return tuple([ColumnHeads(name=name, required=True) for name in names])
 
 
-def _digest(content: bytes, looking: LookupTables) -> str:
-    """Return the digest of the text alone, or of it and of all that it looks things up in."""
+def mapping_digest(content: bytes, files: Mapping[str, bytes], tables: Mapping[str, str]) -> str:
+    """Return the hex digest of a mapping: of its text alone, or of that and of all that it looks things up in.
+
+    `files`: those beside it, by name; `tables`: code tables, by name → digest.
+    """
     own = hashlib.sha256(content).hexdigest()
-    beside = {name: hashlib.sha256(body).hexdigest() for name, body in looking.files.items()}
-    more = [f"{name} {digest}" for name, digest in sorted((looking.used | beside).items())]
+    beside = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    more = [f"{name} {digest}" for name, digest in sorted([*tables.items(), *beside.items()])]
     return hashlib.sha256("\n".join((own, *more)).encode()).hexdigest() if more else own
 
 

@@ -197,6 +197,10 @@ class SourceMapping:
     """The TOML that it was made from."""
     files: Mapping[str, bytes] = field(repr=False)
     """The files beside it that it looks things up in, by name."""
+    tables: Mapping[str, str]
+    """The code tables that it looks things up in, by name → hex digest of their rows."""
+    edition: str
+    """The edition whose schemas it was checked against."""
     about: str
     source: SourceKind
     delimiter: str

@@ -39,8 +39,8 @@ class LookupTables:
     """What a mapping may look things up in, and what it has looked into."""
 
     known: CodeTables
-    folder: Path | None
-    """Where the mapping stands; None: nowhere, so it can name no files."""
+    beside: Path | Mapping[str, bytes] | None
+    """Where the mapping stands, or the files there by name; None: it can name no files."""
     files: dict[str, bytes] = field(default_factory=dict)
     """Files that were read, by name."""
     used: dict[str, str] = field(default_factory=dict)
@@ -144,16 +144,19 @@ def _lines(
 
 
 def _read(name: str, tables: LookupTables, place: TablePlace) -> str:
-    if tables.folder is None or Path(name).name != name:
+    if tables.beside is None or Path(name).name != name:
         raise place.error(
             "the file has to stand beside the mapping", key="lookup", example='file = "shops.csv"'
         )
     try:
-        content = tables.files.setdefault(name, (tables.folder / name).read_bytes())
-        return content.decode("utf-8-sig")
-    except OSError as error:
+        if name not in tables.files:
+            at = tables.beside
+            tables.files[name] = (at / name).read_bytes() if isinstance(at, Path) else at[name]
+        return tables.files[name].decode("utf-8-sig")
+    except (OSError, KeyError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "it is not there"
         raise place.error(
-            f"cannot read {name}: {error.strerror}", key="lookup", example='file = "shops.csv"'
+            f"cannot read {name}: {reason}", key="lookup", example='file = "shops.csv"'
         ) from error
     except UnicodeDecodeError as error:
         raise place.error(f"{name} is not UTF-8", key="lookup", example="save it as CSV in UTF-8") from error

@@ -17,6 +17,10 @@ class RegisteredGoods(Protocol):
     def sha256(self) -> str:
         """Hex digest of what was handed in."""
 
+    @property
+    def day(self) -> str:
+        """The day, YYYYMMDD."""
+
     def has(self, item: str) -> bool:
         """Say whether an item is there."""
 

@@ -23,6 +23,7 @@ from gateway.mapping.translating import Translating
 from gateway.mapping.tree_reader import TreeReader
 from gateway.model import Fault
 from gateway.rules.texts import fault_of
+from gateway.version import gateway_version
 
 __all__ = ["FORMS", "Body", "Portion", "RowSpan", "Source", "Translated", "Translation", "open_translation"]
 
@@ -137,16 +138,22 @@ def open_translation(
     return Translating(mapping, TableReader(workbook, mapping, source.app_time), given, origin)
 
 
+def _looked_into(goods: RegisteredGoods) -> Mapping[str, str]:
+    return {"goods_sha256": goods.sha256, "goods_version": str(goods.version), "goods_day": goods.day}
+
+
 def _origin(mapping: SourceMapping, source: Source, goods: RegisteredGoods | None) -> Mapping[str, str]:
     """Return what the journal is told; of a file, whoever has kept it adds its digest."""
     told = {
         "mapping": mapping.name,
         "mapping_sha256": mapping.sha256,
+        "edition": mapping.edition,
+        "gateway": gateway_version(),
         "source_form": str(source.form),
         "source_charset": source.charset,
         "source_delimiter": source.delimiter,
         "app_time": source.app_time,
-        "goods_sha256": goods.sha256 if goods is not None and mapping.uses_goods else "",
+        **({} if goods is None or not mapping.uses_goods else _looked_into(goods)),
         "source_sha256": hashlib.sha256(source.content).hexdigest()
         if isinstance(source.content, bytes)
         else "",

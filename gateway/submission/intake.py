@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,9 +13,12 @@ from gateway.advice.blocking import blocking, fault_of
 from gateway.config.gateway_toml import Config
 from gateway.config.keys import device_keys
 from gateway.keys.backlog import Backlogs, KeyBacklog
+from gateway.mapping.language import SourceMapping
+from gateway.mapping.loading import NO_MAPPINGS
 from gateway.model import Advice, EditionNotice, Enterprise, Fault, Header, MessageId
 from gateway.observe.log import log
 from gateway.observe.role_metrics import count_advice
+from gateway.provenance.mapping_log import MappingLog
 from gateway.submission.commit import Commit
 from gateway.submission.pipeline import Refusal
 from gateway.submission.quotas import Cost, OverQuota, Quotas
@@ -113,10 +116,18 @@ class Intake:
     """What every door does with a checked body: store it in the spool and report the result."""
 
     def __init__(
-        self, *, config: Config, spool: Spool, commit: Commit, queues: Backlogs, quotas: Quotas
+        self,
+        *,
+        config: Config,
+        spool: Spool,
+        commit: Commit,
+        queues: Backlogs,
+        quotas: Quotas,
+        mappings: Mapping[str, SourceMapping] = NO_MAPPINGS,
     ) -> None:
-        """All arguments are used in the caller's thread."""
+        """All arguments are used in the caller's thread. `mappings`: by which messages may have been made, by name."""
         self._spool = spool
+        self._mappings = MappingLog(spool, mappings)
         self.quotas = quotas
         self._config = config
         self._devices = device_keys(config.key)
@@ -157,6 +168,8 @@ class Intake:
         new = judged.new
         if request_key or resource:
             new = structs.replace(new, request_key=request_key, resource=resource)
+        if new.origin is not None and (note := self._mappings.note(new.origin)) is not None:
+            self._commit.enter(note, _unheard)  # an error of the commit is told to the message
         self._commit.enter(new, lambda reply: on_done(_outcome(reply, new, judged)))
 
     def recalled(
@@ -253,6 +266,10 @@ def conflict_fault(conflict: Conflict) -> Fault:
         fix=fix,
         fix_zh=fix_zh,
     )
+
+
+def _unheard(_reply: PutResult | Exception | None) -> None:
+    """Do nothing with the result of a line."""
 
 
 def _outcome(

@@ -79,6 +79,10 @@ _PAYLOAD: Final = (
     "INSERT INTO payload (day, message, owner, body)"
     " SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::bytea[])"
 )
+_TRANSLATED: Final = (
+    "INSERT INTO payload (day, message, owner, body, source)"
+    " SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::bytea[])"
+)
 _ENTRY: Final = (
     "INSERT INTO entry (id, message, uid, owner, turn, destination, cop_msg_id, sender, part, facts, priority, state,"
     " due_at, blockers) SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],"
@@ -158,7 +162,12 @@ class PostgresIntake(SharedIntake):
         day = transaction.now // DAY
         ordered = sorted(rows.message, key=lambda row: (row[2], row[4]))
         run(_MESSAGE, day, *columns("itttbtbi", ordered))
-        run(_PAYLOAD, day, *columns("itb", rows.payload))
+        for statement, kinds, some in (
+            (_PAYLOAD, "itb", rows.payload),
+            (_TRANSLATED, "itbb", rows.translated),
+        ):
+            if some:
+                run(statement, day, *columns(kinds, some))
         many(_ENTRY, "iitttttttbitii", rows.entry)
         many(_WAIT, "tii", rows.wait)
 

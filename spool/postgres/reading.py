@@ -20,7 +20,7 @@ READING: Final = ReadingSql(
     among="= ANY(%s)",
     open=OPEN,
     error="position(? IN e.error) > 0",
-    body="SELECT p.body FROM message m JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.uid = %s",
+    body="SELECT p.body, p.source FROM message m JOIN payload p ON p.day = m.day AND p.message = m.id WHERE m.uid = %s",
     beginning="SELECT uid FROM message WHERE uid >= %s AND uid < %s AND starts_with(uid, %s) ORDER BY uid LIMIT %s",
     searches=(
         ("SELECT uid FROM message WHERE uid = upper(%s) LIMIT %s", False),

@@ -323,4 +323,5 @@ STEPS: Final[tuple[str, ...]] = (
         job bigint NOT NULL, number bigint NOT NULL, owner text NOT NULL, facts bytea NOT NULL, PRIMARY KEY (job, number)
     );
     """,
+    "ALTER TABLE payload ADD COLUMN source bytea",  # what the body was made from; NULL: as submitted (docs/adr/0055)
 )

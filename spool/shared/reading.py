@@ -50,7 +50,7 @@ class ReadingSql:
     error: str
     """Condition: a text is part of the error."""
     body: str
-    """The accepted bytes of a message, by uid."""
+    """The accepted bytes of a message and what they were made from (NULL: nothing else), by uid."""
     beginning: str
     """Uids from a text up to another, `grouping.bounds`, that begin with a third, in order; limit."""
     searches: tuple[tuple[str, bool], ...]
@@ -81,8 +81,13 @@ class SharedReading:
 
     def body(self, uid: str) -> bytes | None:
         """Return the accepted bytes of a message."""
+        kept = self.kept(uid)
+        return None if kept is None else kept[0]
+
+    def kept(self, uid: str) -> tuple[bytes, bytes] | None:
+        """Return the accepted bytes of a message, and what they were made from, empty when they are as submitted."""
         rows = self._db.rows(self._sql.body, uid)
-        return bytes(rows[0][0]) if rows else None
+        return (bytes(rows[0][0]), bytes(rows[0][1] or b"")) if rows else None
 
     def timeline(self, owner: str | None, text: str) -> list[TimelineEntry]:
         """Return the answers about declarations that the identity or handle names, by `at`."""

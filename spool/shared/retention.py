@@ -151,10 +151,11 @@ class SharedRetention:
 
     def export(self, uid: str) -> Archived | None:
         """Return everything that is known of one message; None when there is none of that id."""
-        ways, body = tuple(self._reading.ways(uid)), self._reading.body(uid)
+        ways, kept = tuple(self._reading.ways(uid)), self._reading.kept(uid)
         found = self._store.rows(_MESSAGE, uid)
-        if not ways or body is None or not found:
+        if not ways or kept is None or not found:
             return None
+        body, source = kept
         ((number, request_key),) = found
         receipts = tuple(values.archived_receipt(row) for row in self._store.rows(self._sql.receipts, number))
         return Archived(
@@ -162,6 +163,7 @@ class SharedRetention:
             way_facts=tuple(row[0] for row in self._store.rows(_WAY_FACTS, number)),
             request_key=request_key,
             body=body,
+            source=source,
             declarations=self._declarations(number),
             receipts=receipts,
             history=self._history(uid, receipts),

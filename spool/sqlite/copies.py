@@ -52,7 +52,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "sha256": _DIGEST,
             "request_key": _RENAMED,
         },
-        "payload": {"message": _shifted("message"), "body": _CUT},
+        "payload": {"message": _shifted("message"), "body": _CUT, "source": _CUT},
         "entry": {"id": _shifted("entry"), "message": _shifted("message"), "cop_msg_id": _RENAMED},
         "wait": {"blocker": _shifted("entry"), "entry": _shifted("entry")},
         "declaration": {"id": _shifted("declaration"), "identity": _LONGER},

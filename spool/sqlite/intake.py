@@ -47,7 +47,8 @@ _NUMBERS: Final = "SELECT name, seq FROM sqlite_sequence"
 """The last number given in each table."""
 
 _MESSAGE: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_PAYLOAD: Final = "INSERT INTO payload VALUES (?1, ?3)"
+_PAYLOAD: Final = "INSERT INTO payload (message, body) VALUES (?1, ?3)"
+_TRANSLATED: Final = "INSERT INTO payload (message, body, source) VALUES (?1, ?3, ?4)"
 _ENTRY: Final = (
     "INSERT INTO entry (id, message, owner, turn, destination, cop_msg_id, sender, part, facts, priority, state, due_at,"
     " blockers) VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
@@ -119,6 +120,7 @@ class SqliteIntake(SharedIntake):
         many = transaction.many
         many(_MESSAGE, "itttbtbi", rows.message)
         many(_PAYLOAD, "itb", rows.payload)
+        many(_TRANSLATED, "itbb", rows.translated)
         many(_ENTRY, "iitttttttbitii", rows.entry)
         many(_WAIT, "tii", rows.wait)
         many(_DECLARATION, "ittb", rows.declaration)

@@ -20,7 +20,7 @@ READING: Final = ReadingSql(
     among="IN (SELECT value FROM json_each(?))",
     open=unfinished("e."),
     error="instr(e.error, ?) > 0",
-    body="SELECT p.body FROM message m JOIN payload p ON p.message = m.id WHERE m.uid = ?",
+    body="SELECT p.body, p.source FROM message m JOIN payload p ON p.message = m.id WHERE m.uid = ?",
     beginning=(
         "SELECT uid FROM message WHERE uid >= ?1 AND uid < ?2 AND substr(uid, 1, length(?3)) = ?3 ORDER BY uid LIMIT ?4"
     ),

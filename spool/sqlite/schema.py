@@ -346,4 +346,5 @@ STEPS: Final[tuple[str, ...]] = (
         job INTEGER NOT NULL, number INTEGER NOT NULL, owner TEXT NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (job, number)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE payload ADD COLUMN source BLOB",  # what the body was made from; NULL: as submitted (docs/adr/0055)
 )

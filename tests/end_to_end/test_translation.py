@@ -22,6 +22,7 @@ from gateway.evidence.verification import FindingMark, verify_bundle
 from gateway.mapping.sources.table import MEDIA, Form
 from gateway.mapping.translate import translate
 from gateway.simulator.world import free_port
+from gateway.version import gateway_version
 from spool.note import verifier_key
 from tests.command_line import invoke
 from tests.nodes import Node
@@ -91,6 +92,8 @@ def test_json_is_kept_answered_for_and_sent_as_the_document_it_becomes(node: Tra
     assert json.loads(detail)["origin"] == {
         "mapping": "payments",
         "mapping_sha256": mappings()["payments"].sha256,
+        "edition": mappings()["payments"].edition,
+        "gateway": gateway_version(),
         "source_form": "json",
         "source_sha256": hashlib.sha256(source).hexdigest(),
     }

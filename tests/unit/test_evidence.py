@@ -19,9 +19,10 @@ from gateway.model import Envelope
 from gateway.sending.records import note_keys
 from gateway.upkeep.checkpoints import Sealer
 from gateway.xml.envelope import wrap as sealed
-from spool.note import Checkpoint, NodeKey, VerifierKey, read
+from spool.note import Checkpoint, NodeKey, VerifierKey, read, verifier_key
 from tests import documents as make
 from tests.command_line import Node, invoke, lines, node_at
+from tests.generated import REPOSITORY
 
 OTHER = NewEnterprise(id="other", name="另一企业", cop_codes=("4400000099",), dxp_ids=("DXPENT0000000099",))
 STRANGER = NodeKey(name="gateway/stranger", private=Ed25519PrivateKey.generate())
@@ -367,3 +368,28 @@ def test_checkpoint_that_somebody_kept_is_found_in_the_log_or_the_log_is_another
     result = node.run("journal", "verify", "--checkpoint", tmp_path / "kept")
     assert result.exit_code == 1
     assert "a checkpoint that was kept is not of this log" in result.output
+
+
+# files of earlier versions
+
+EARLIER = REPOSITORY / "tests" / "golden" / "evidence"
+
+
+@pytest.mark.parametrize("name", ["submitted", "translated"])
+def test_file_of_the_first_form_still_holds(name: str) -> None:
+    content = (EARLIER / f"{name}-1.json").read_bytes()
+    known, trusted = form.decode(content), verifier_key((EARLIER / "node.pub").read_text("utf-8"))
+    assert (known.format, known.translation) == (form.FORMAT, None)
+    assert texts(content, trusted, FindingMark.BROKEN) == []
+    proven = "\n".join(texts(content, trusted, FindingMark.PROVEN))
+    assert f"sha256 {known.accepted.sha256}" in proven
+    assert ("it made the message by the mapping payments" in proven) == (name == "translated")
+    opened = texts(content, trusted, FindingMark.OPEN)
+    assert ("source, mapping and trace of that translation are not in this file" in opened) == (
+        name == "translated"
+    )
+
+
+def test_message_as_submitted_keeps_the_first_form(exported: bytes) -> None:
+    assert form.decode(exported).format == form.FORMAT
+    assert b'"translation"' not in exported

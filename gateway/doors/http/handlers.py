@@ -49,12 +49,16 @@ from gateway.doors.http.services import (
 from gateway.errors import EnvelopeError
 from gateway.evidence.bundle import encode as encode_evidence
 from gateway.evidence.exporter import NotSealedError
+from gateway.evidence.kept_translation import KeptTranslation
 from gateway.facts import message_facts
 from gateway.identity import spellings
+from gateway.judges.judge import Retranslate
+from gateway.judges.waiting import verdict_of
 from gateway.model import Enterprise, Fault
 from gateway.observe.defects import RateLimit
 from gateway.observe.log import log
 from gateway.observe.metrics import MEDIA_TYPE
+from gateway.provenance.repeat import RepeatedTranslation
 from gateway.receipts.content import content_for
 from gateway.views import api
 from gateway.views.causes import Cause, Phrase, phrase
@@ -71,6 +75,13 @@ _UNSEALED = Fault(
     message_zh="日志尚未覆盖该报文的最新事件",
     fix="ask again in a few seconds; it takes a minute at most",
     fix_zh="请几秒后再查询，最多一分钟",
+)
+_JUDGES_BUSY = Fault(
+    rule="judges_busy",
+    message="too much of yours waits to be checked",
+    message_zh="等待检查的内容过多",
+    fix="ask again in a few seconds, and for less at the same time",
+    fix_zh="请几秒后再查询，并减少同时查询的数量",
 )
 _ASKED: Final[Mapping[str, str]] = MappingProxyType({"WWW-Authenticate": 'Bearer realm="metrics"'})
 _NO_TOKEN = Fault(
@@ -244,11 +255,29 @@ async def _get_evidence(request: Request, services: HttpServices, caller: Enterp
         found = shelved.message
     if found is None or found.ways[0].owner != caller.id:
         raise ProblemError("not-found")
+    kept = services.exporter.kept(found)
+    repeated = None if kept is None else await _repeated(services, caller, kept)
     try:
-        bundle = services.exporter.bundle(found, redact=redact, for_owner=True)
+        bundle = services.exporter.bundle(found, redact=redact, for_owner=True, kept=kept, repeated=repeated)
     except NotSealedError as error:
         raise ProblemError("not-yet", _UNSEALED, headers={"Retry-After": _SEALED_WITHIN_S}) from error
     return Response(encode_evidence(bundle), media_type="application/json")
+
+
+async def _repeated(
+    services: HttpServices, caller: Enterprise, kept: KeptTranslation
+) -> RepeatedTranslation | None:
+    """Have a translation repeated by a judge; None: what it takes is not there, or too much. Raises ProblemError."""
+    asked = None if kept.source is None else kept.recorded(kept.source)
+    if asked is None or kept.source is None or kept.size > services.pool.room_bytes:
+        return None
+    case = Retranslate(
+        body=kept.source, caller=caller.id, origin=asked.origin, record=asked.record, goods=asked.goods
+    )
+    verdict = await verdict_of(services.pool, case)
+    if verdict is None:
+        raise ProblemError("unavailable", _JUDGES_BUSY, headers={"Retry-After": RETRY_AFTER_S})
+    return verdict if isinstance(verdict, RepeatedTranslation) else None
 
 
 async def _get_declaration(request: Request, services: HttpServices, caller: Enterprise) -> Response:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
-from importlib.metadata import version
 from typing import Any, Final, get_args
 
 import msgspec
@@ -30,6 +29,7 @@ from gateway.parcels.facts import DocumentKind
 from gateway.problems import MEDIA_TYPE, PROBLEMS, TYPE_BASE
 from gateway.rules.code_tables import Grade
 from gateway.samples.compose import compose
+from gateway.version import gateway_version
 from gateway.views import api
 from spool.imports import JobState
 from spool.lifecycle import State
@@ -84,7 +84,7 @@ def document() -> dict[str, Any]:
         paths.setdefault(one.path, {})[one.method] = _operation(one)
     return {
         "openapi": "3.1.0",
-        "info": {"title": TITLE, "version": version("customs-exchange-gateway"), "description": ABOUT},
+        "info": {"title": TITLE, "version": gateway_version(), "description": ABOUT},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
         "paths": paths,

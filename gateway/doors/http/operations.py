@@ -252,8 +252,8 @@ _EVIDENCE: Final = Operation(
     path="/v1/messages/{id}/evidence",
     tag="Look",
     summary="What proves its life",
-    detail="One file that `gateway evidence verify` checks with the node's public key alone. `not-yet` until the"
-    " log covers the message, a minute at most.",
+    detail="One file that `gateway evidence verify` checks with the node's public key alone; of a translated message with"
+    " source, mapping and trace, so that the translation can be repeated. `not-yet` until the log covers the message, a minute at most.",
     replies={200: ResponseSpec(says="The file", media_type="application/json")},
     problems=("not-found", "not-yet"),
     parameters=(

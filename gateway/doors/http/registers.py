@@ -1,6 +1,5 @@
 """PUT, GET and DELETE of an enterprise's own goods and switches of books (docs/goods.md)."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +18,7 @@ from gateway.goods.form import FORMS, SIZE_BYTES
 from gateway.goods.handing_in import hand_in, take_back
 from gateway.goods.register import BooksRegister, GoodsRegister, Register, entries
 from gateway.judges.judge import JudgeVerdict, ReadRegister
+from gateway.judges.waiting import verdict_of
 from gateway.model import Enterprise, Fault
 from gateway.observe.log import log
 from gateway.submission.pipeline import Refusal
@@ -134,17 +134,9 @@ class RegisterHandlers:
 
 async def _judged(services: HttpServices, case: ReadRegister) -> JudgeVerdict:
     """Have a case judged by a process that may be killed. Raises ProblemError when none will have it."""
-    done: asyncio.Future[JudgeVerdict | Exception] = asyncio.get_running_loop().create_future()
-
-    def told(verdict: JudgeVerdict | Exception) -> None:
-        if not done.done():  # the caller may have gone
-            done.set_result(verdict)
-
-    if not services.pool.judge(case, told):
+    verdict = await verdict_of(services.pool, case)
+    if verdict is None:
         raise ProblemError("unavailable", _BUSY, headers=_FULL)
-    verdict = await done
-    if isinstance(verdict, Exception):
-        raise verdict
     return verdict
 
 
