@@ -15,6 +15,7 @@ from uuid import uuid4
 from gateway.doors.http.operations import OPERATIONS, Operation, Parameter
 from tests.contract.test_correlation import addressed
 from tests.documents import receipt
+from tests.import_sources import inventories
 from tests.parcel_differ import Differ
 from tests.parcel_documents import SHOP
 from tests.parcel_oracle import Declared, Oracle
@@ -59,6 +60,7 @@ PRICES: Final = ("40", "41", "7000", "15000", "20999.99", "22000", "25999")
 BODIES: Final = {
     "acknowledgeReceipts": ("application/json", b'{"cursor": 0}'),
     "putGoods": ("text/csv", _goods("2201101000")),
+    "submitImport": ("text/csv", inventories(2)),
     "putBooks": ("text/csv", b"field,old,new,from\nemsNo,T0000W000001,T0000W000002,2026-06-01\n"),
 }
 _DAY_S: Final = 25 * 3600
@@ -105,6 +107,16 @@ class Prober:
                 body=_goods(gcode),
             )
             assert self.worlds.ask_one(world, asked).status == 200
+            source = Request(
+                operation=operation("submitImport"),
+                who="victim",
+                target="/v1/imports?mapping=inventories",
+                headers={"Content-Type": "text/csv"},
+                body=inventories(1, first=int(gcode[:4])),
+            )
+            taken = self.worlds.ask_one(world, source)
+            assert taken.status == 202
+            world.hide("import of the victim", taken.json()["id"])
         self._answer_of_customs()
 
     def probe(self, number: int) -> None:
@@ -128,11 +140,18 @@ class Prober:
         if kind == "submit":
             self._submit(who)
             return
-        one = self.chance.choice(OPERATIONS) if kind == "any" else operation(kind)
+        one = self._seldom() if kind == "any" else operation(kind)
         if one.id == "submitMessage":
             self._submit(who)
         else:
             self.ask(self._request(one, who))
+
+    def _seldom(self) -> Operation:
+        """Return one of the operations that were asked for least often."""
+        asked = Counter({one.id: 0 for one in OPERATIONS})
+        for name, times in self.asked.items():
+            asked[name.partition(" ")[0]] += times
+        return self.chance.choice([one for one in OPERATIONS if asked[one.id] == min(asked.values())])
 
     def _submit(self, who: str) -> None:
         made = self._draft(who)
@@ -270,7 +289,8 @@ class Prober:
         """Choose what an attacker says for a parameter; for one that is not known here, something that its schema allows, or a guess."""
         chance, number = self.chance, self.chance.choice(NUMBERS)
         if parameter.name == "id" and "receipts" not in one.path:
-            known = list(self.worlds.worlds[0].ids)
+            of_import = "imports" in one.path
+            known = [name for name in self.worlds.worlds[0].ids if ("import" in name) is of_import]
             own = [name for name in known if name.startswith("own ")]
             ids.append(chance.choice(own if own and chance.random() < 0.6 else known))
             return "{}"
@@ -282,6 +302,9 @@ class Prober:
             "waybill_no": lambda: f"W-{number}",
             "invt_no": lambda: f"INVT-{number}",
             "wait": lambda: "0",
+            "mapping": lambda: chance.choice(("inventories", "plain,inventories", "none")),
+            "charset": lambda: chance.choice(("utf-8", "gb18030")),
+            "app_time": self._app_time,
         }
         return guesses.get(parameter.name, lambda: self._guess(parameter))()
 
@@ -382,6 +405,9 @@ class Prober:
         if name == "submitMessage 202":
             for world, answer in zip(self.worlds.worlds, raw, strict=True):
                 world.ids[f"own {len(self._accepted)}"] = answer.json().get("id", "")
+        if name == "submitImport 202":
+            for world, answer in zip(self.worlds.worlds, raw, strict=True):
+                world.ids[f"own import {self.asked[name]}"] = answer.json()["id"]
         first, second = (
             world.comparable(request, answer) for world, answer in zip(self.worlds.worlds, raw, strict=True)
         )

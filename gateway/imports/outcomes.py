@@ -38,8 +38,9 @@ class BodyOutcome:
     status: str = ""
     """The code of the last answer."""
     meaning: str = ""
+    """Of that code; of a refused declaration, why it was refused."""
     info: str = ""
-    """What customs wrote beside the code; of a refused declaration, why it was refused."""
+    """What customs wrote beside the code."""
     time: str = ""
 
 
@@ -59,7 +60,7 @@ def outcomes(spool: Spool, job: ImportJob, codes: Codes, start: int = 0) -> Iter
             passed += 1
     for refused in refused_bodies(spool, job, after=max(0, start - passed), limit=job.refused):
         why = joined_texts(one.message_zh for one in refused.faults)
-        yield BodyOutcome(body=refused.body, outcome="未接收", info=why)
+        yield BodyOutcome(body=refused.body, outcome="未接收", meaning=why)
 
 
 def refused_bodies(spool: Spool, job: ImportJob, *, after: int, limit: int) -> Iterator[RefusedBody]:

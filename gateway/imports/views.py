@@ -141,8 +141,9 @@ class OutcomeView(Struct, frozen=True, kw_only=True):
     status: str
     """Code of what customs said last."""
     meaning: str
+    """Of that code; of a refused declaration, why it was refused."""
     info: str
-    """What customs wrote beside the code; of a refused declaration, why it was refused."""
+    """What customs wrote beside the code."""
     time: str
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 import spool.postgres
 import spool.shared
@@ -138,6 +139,7 @@ MORE: dict[str, Callable[[Spool], object]] = {
     "old": lambda s: s.old(START + timedelta(days=1), limit=9),
     "said again": lambda s: s.keep(collected(b"answer to M1", feed="other")),
     "mark": lambda s: s.put([new_message("N9", subject("N9"))], marks={"stream": 1}),
+    "a translated message": lambda s: s.put([replace(new_message("N8", subject("N8")), source=b"N8")]),
     "orphans of many texts": lambda s: s.orphans(texts=[f"lost {n}" for n in range(64)]),
     "many declarations": lambda s: s.links_of(range(1, MANY)),
     "timelines of many": lambda s: s.timelines(range(1, MANY)),

@@ -129,7 +129,7 @@ def test_nothing_answered_202_is_lost_changed_or_misdelivered_when_roles_are_kil
         got = bring_home(world, RECOVERY_S)
 
     assert sum(killer.kills.values()) == KILLS
-    assert set(killer.kills) == {"accept", "judges", "forward", "collect", "keep"}
+    assert set(killer.kills) == {"accept", "judges", "forward", "collect", "import", "keep"}
     assert len(answered) == MESSAGES
 
     by_original: dict[str, set[str]] = defaultdict(set)

@@ -186,12 +186,12 @@ def test_no_line_of_the_log_or_the_journal_holds_what_a_row_says(
 ) -> None:
     found = over(platform, inventories(2, first=5000, unwritable={5001}))
     uid = found["summary"]["id"]
-    assert world.gateway is not None
-    said = json.dumps(
-        [line for line in world.gateway.events if line.get("import_id") == uid], ensure_ascii=False
-    )
-    assert "import.taken" in said
-    assert "import.ended" in said
+    gateway = world.gateway
+    assert gateway is not None
+    gateway.wait_for(lambda line: line.get("event") == "import.ended" and line.get("import_id") == uid)
+    lines = [line for line in gateway.events if line.get("import_id") == uid]
+    assert {"import.taken", "import.ended"} <= {line["event"] for line in lines}
+    said = json.dumps(lines, ensure_ascii=False)
     told = json.dumps(found, ensure_ascii=False)
     for personal in ("990101198001010002", "钱样例", "13000000002", "示例省样例路2号"):
         assert personal not in said
