@@ -1,5 +1,6 @@
 """Child processes of the retention tests: archive and purge as the keep role does, until they are killed."""
 
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ def main() -> None:
         old = spool.old(clock.now - timedelta(days=DAYS), limit=10)
         archive.append([one for uid in old.uids if (one := spool.export(uid)) is not None])
         print("archived", flush=True)
-        sys.stdin.read()
+        signal.pause()
     moving = Retention(spool=spool, archive=archive, days=DAYS, batch=3, clock=clock)
     while moving.step().more:
         print("moved", flush=True)
